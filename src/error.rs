@@ -1,0 +1,252 @@
+//! What can go wrong, as data, and how it leaves a model.
+//!
+//! Operators return plain values, so that models read as mathematics. An operator that cannot go on
+//! *raises* its error: inside an entry point of the crate ([`reset`](crate::reset), [`grad`](crate::grad),
+//! [`jvp`](crate::jvp), …) the model's body is unwound, its values are dropped, and the entry point returns
+//! `Err`. Outside of any entry point, where nobody could return it, the operator panics with the same
+//! message, as `ndarray`'s operators do.
+
+use std::cell::Cell;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::path::PathBuf;
+
+use crate::shape::Shape;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A place in the user's source: the line that called the operator.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct At(&'static Location<'static>);
+
+impl At {
+    /// The caller's source line.
+    #[track_caller]
+    pub fn caller() -> At {
+        At(Location::caller())
+    }
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.0.file(), self.0.line(), self.0.column())
+    }
+}
+
+impl fmt::Debug for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Everything that can go wrong. `at` is the line of the user's source that called the operator.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Two operands whose shapes do not fit each other.
+    #[error("{op}: cannot {verb} {lhs:?} by {rhs:?} ({at})", verb = verb(op))]
+    Shape {
+        /// The operator.
+        op: &'static str,
+        /// Shape of the left operand.
+        lhs: Shape,
+        /// Shape of the right operand.
+        rhs: Shape,
+        /// Where it was called.
+        at: At,
+    },
+    /// One operand that the operator does not accept.
+    #[error("{op}: {shape:?}: {reason} ({at})")]
+    Operand {
+        /// The operator.
+        op: &'static str,
+        /// Shape of the operand.
+        shape: Shape,
+        /// What is wrong with it.
+        reason: String,
+        /// Where it was called.
+        at: At,
+    },
+    /// An index outside of the dimension that it indexes.
+    #[error("{op}: index {index} is out of range for a dimension of length {len} ({at})")]
+    Index {
+        /// The operator.
+        op: &'static str,
+        /// The offending index.
+        index: i64,
+        /// The length of the dimension.
+        len: usize,
+        /// Where it was called.
+        at: At,
+    },
+    /// An operator was applied to a variable whose `reset` is not running here.
+    #[error("{op}: the variable's reset is not running here: {hint} ({at})")]
+    OutsideReset {
+        /// The operator.
+        op: &'static str,
+        /// What to do instead.
+        hint: &'static str,
+        /// Where it was called.
+        at: At,
+    },
+    /// The reserved native stack ran out.
+    #[error(
+        "the stack of {limit} bytes is exhausted after {depth} nested operators: \
+         raise it with antiphon::stack::configure, or make the program shorter"
+    )]
+    StackExhausted {
+        /// Size of the stack that ran out, in bytes.
+        limit: usize,
+        /// How many operators were nested when it ran out.
+        depth: usize,
+    },
+    /// The operating system would not reserve a stack.
+    #[error("cannot reserve a stack of {size} bytes: {source}")]
+    StackReserve {
+        /// The size asked for, in bytes.
+        size: usize,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
+    /// A value that has to be finite is not.
+    #[error("{what} is {value}")]
+    NotFinite {
+        /// What was not finite, and where: "loss at step 17".
+        what: String,
+        /// Its value.
+        value: f64,
+    },
+    /// Two structures of parameters that should be alike are not.
+    #[error("parameters differ: {0}")]
+    Structure(String),
+    /// A derivative disagrees with the one it was checked against.
+    #[error("gradient check failed: {what}: {got:e} but expected {expected:e} (relative error {error:e})")]
+    GradientCheck {
+        /// Which mode, order and input.
+        what: String,
+        /// The derivative under test.
+        got: f64,
+        /// What it should have been.
+        expected: f64,
+        /// Their relative difference.
+        error: f64,
+    },
+    /// The operating system failed to read or write a file.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
+    /// A file that is not what it should be.
+    #[error("{}: {reason}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where in the file.
+        reason: String,
+    },
+    /// A setting outside of its range.
+    #[error("{name}: {reason}")]
+    Config {
+        /// The setting.
+        name: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An error of the user's own, raised inside of a model with [`raise`] or [`OrRaise::or_raise`].
+    #[error(transparent)]
+    User(Box<dyn std::error::Error + Send + Sync>),
+}
+
+fn verb(op: &str) -> &'static str {
+    match op {
+        "matmul" => "multiply",
+        _ => "combine",
+    }
+}
+
+impl Error {
+    /// The same error, seen from the user's line instead of from inside of this crate.
+    pub(crate) fn relocate(mut self, place: At) -> Error {
+        match &mut self {
+            Error::Shape { at, .. }
+            | Error::Operand { at, .. }
+            | Error::Index { at, .. }
+            | Error::OutsideReset { at, .. } => *at = place,
+            _ => {}
+        }
+        self
+    }
+}
+
+thread_local! {
+    /// How many entry points of this thread are waiting to return a raised error.
+    static SCOPES: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The payload with which a raised error unwinds a model.
+struct Raised(Error);
+
+/// Leaves the model with this error: the innermost entry point ([`reset`](crate::reset), [`grad`](crate::grad),
+/// [`jvp`](crate::jvp), …) returns it.
+///
+/// # Panics
+/// Outside of any entry point.
+#[track_caller]
+pub fn raise(error: impl Into<Error>) -> ! {
+    let error = error.into();
+    if SCOPES.get() == 0 {
+        panic!("{error}");
+    }
+    // `resume_unwind` and not `panic_any`: an error is not a bug, so no panic hook prints a backtrace.
+    resume_unwind(Box::new(Raised(error)))
+}
+
+/// Runs `f`; an error raised inside comes out as `Err`, a panic goes on as a panic.
+pub(crate) fn catch<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
+    struct Scope;
+    impl Drop for Scope {
+        fn drop(&mut self) {
+            SCOPES.set(SCOPES.get() - 1);
+        }
+    }
+    SCOPES.set(SCOPES.get() + 1);
+    let scope = Scope;
+    let outcome = catch_unwind(AssertUnwindSafe(f));
+    drop(scope);
+    match outcome {
+        Ok(result) => result,
+        Err(payload) => match payload.downcast::<Raised>() {
+            Ok(raised) => Err(raised.0),
+            Err(payload) => resume_unwind(payload),
+        },
+    }
+}
+
+/// `?` for code inside of a model, where operators return plain values.
+pub trait OrRaise {
+    /// What there is when nothing went wrong.
+    type Value;
+    /// The value, or else leave the model with the error, as [`raise`] does.
+    fn or_raise(self) -> Self::Value;
+}
+
+impl<T> OrRaise for Result<T> {
+    type Value = T;
+    #[track_caller]
+    fn or_raise(self) -> T {
+        match self {
+            Ok(value) => value,
+            Err(error) => raise(error),
+        }
+    }
+}
+
+impl From<Box<dyn std::error::Error + Send + Sync>> for Error {
+    fn from(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
+        Error::User(error)
+    }
+}

@@ -1,0 +1,216 @@
+//! [`Real`]: the scalar part of the calculus. Every interpretation of a model is a type that implements it.
+
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use crate::error::Result;
+use crate::params::Params;
+use crate::state::State;
+
+/// Truth values of an interpretation: a `bool`, an array of them, or a recorded condition.
+pub trait Mask: Clone {
+    /// Elementwise conjunction (broadcasting).
+    fn and(&self, other: &Self) -> Self;
+    /// Elementwise disjunction (broadcasting).
+    fn or(&self, other: &Self) -> Self;
+    /// Elementwise negation.
+    fn not(&self) -> Self;
+    /// The single truth value, where it is known while the model runs. `None` when it is only being
+    /// recorded (then branch with [`Control::cond`](crate::Control::cond)), or when this is not a scalar.
+    fn known(&self) -> Option<bool>;
+}
+
+/// Integers of an interpretation (token ids, labels, counters): an `i64`, an array of them, or a recorded one.
+pub trait Int:
+    Clone
+    + Add<Output = Self>
+    + for<'a> Add<&'a Self, Output = Self>
+    + Sub<Output = Self>
+    + for<'a> Sub<&'a Self, Output = Self>
+    + Mul<Output = Self>
+    + for<'a> Mul<&'a Self, Output = Self>
+{
+    /// The truth values that comparisons give.
+    type Bool: Mask;
+    /// A scalar integer.
+    fn constant(value: i64) -> Self;
+    /// `self < other`, elementwise.
+    fn less(&self, other: &Self) -> Self::Bool;
+    /// `self = other`, elementwise.
+    fn equal(&self, other: &Self) -> Self::Bool;
+    /// The single integer, where it is known while the model runs; see [`Mask::known`].
+    fn known(&self) -> Option<i64>;
+}
+
+/// Real numbers of an interpretation, or arrays of them: the language that scalar models are written in.
+///
+/// A model is a function over one type parameter `T: Real` (or [`Tensor`](crate::Tensor), for arrays). Running it
+/// with `f64` evaluates it, with [`Var`](crate::Var) differentiates it in reverse, with [`Dual`](crate::Dual)
+/// forward; the interpretations nest. Operators take the left operand by value and the right one by value or by
+/// reference; on arrays all of them work elementwise and broadcast as NumPy does.
+///
+/// # Conventions at kinks
+/// `abs′(0) = sign(0) = 0`; `relu′(0) = 0`; `maximum` and `minimum` of equal operands send half of the adjoint to
+/// each; `clamp` lets the adjoint pass on its closed interval; `∂/∂x xʸ = y·xʸ⁻¹` with `0⁰ = 1`;
+/// `∂/∂y xʸ = xʸ·ln x`, and 0 where `x = 0 ≤ y`. `maximum` and `minimum` of NaN are NaN.
+///
+/// ```
+/// use antiphon::{Real, grad};
+/// fn norm<T: Real>(x: &T, y: &T) -> T {
+///     (x.clone() * x + y.clone() * y).sqrt()
+/// }
+/// assert_eq!(norm(&3.0, &4.0), 5.0);
+/// let (dx, dy) = grad(|(x, y)| norm(&x, &y), &(3.0, 4.0))?;
+/// assert_eq!((dx, dy), (0.6, 0.8));
+/// # Ok::<(), antiphon::Error>(())
+/// ```
+pub trait Real:
+    Clone
+    + Neg<Output = Self>
+    + Add<Output = Self>
+    + for<'a> Add<&'a Self, Output = Self>
+    + Sub<Output = Self>
+    + for<'a> Sub<&'a Self, Output = Self>
+    + Mul<Output = Self>
+    + for<'a> Mul<&'a Self, Output = Self>
+    + Div<Output = Self>
+    + for<'a> Div<&'a Self, Output = Self>
+    + Params<Leaf = Self>
+    + State<Self>
+{
+    /// Truth values: what comparisons give and [`select`](Real::select) takes.
+    type Bool: Mask + State<Self>;
+    /// Integers: token ids, labels, counters.
+    type Int: Int<Bool = Self::Bool> + State<Self>;
+    /// Where an adjoint is collected: eagerly an optional value (absent means zero, so that nothing is
+    /// zero-filled), recorded a mutable accumulator.
+    type Adjoint;
+
+    /// A scalar constant. It broadcasts against arrays.
+    fn constant(value: f64) -> Self;
+    /// The same value with no derivative: nothing flows back through it.
+    fn detach(&self) -> Self;
+
+    /// An empty accumulator for adjoints of this value.
+    fn adjoint(&self) -> Self::Adjoint;
+    /// Adds `g`, of the value's own shape, to the accumulator.
+    fn accumulate(adjoint: &Self::Adjoint, g: Self);
+    /// What was accumulated, if anything was. The accumulator is empty afterwards.
+    fn take_adjoint(adjoint: &Self::Adjoint) -> Option<Self>;
+    /// Checks that two operands of an elementwise operator broadcast. Scalars always do.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) with the operator's name.
+    #[inline]
+    fn check_broadcast(_op: &'static str, _lhs: &Self, _rhs: &Self) -> Result<()> {
+        Ok(())
+    }
+    /// The sum over what broadcasting repeated: an adjoint `self` in the shape of an operand `like`.
+    #[inline]
+    fn unbroadcast(self, _like: &Self) -> Self {
+        self
+    }
+
+    /// `1/x`.
+    fn recip(&self) -> Self;
+    /// `|x|`.
+    fn abs(&self) -> Self;
+    /// −1, 0 or 1; its derivative is zero everywhere.
+    fn sign(&self) -> Self;
+    /// `eˣ`.
+    fn exp(&self) -> Self;
+    /// `eˣ − 1`, exact near zero.
+    fn expm1(&self) -> Self;
+    /// Natural logarithm.
+    fn log(&self) -> Self;
+    /// `ln(1 + x)`, exact near zero.
+    fn log1p(&self) -> Self;
+    /// Square root.
+    fn sqrt(&self) -> Self;
+    /// Sine.
+    fn sin(&self) -> Self;
+    /// Cosine.
+    fn cos(&self) -> Self;
+    /// Tangent.
+    fn tan(&self) -> Self;
+    /// Hyperbolic tangent.
+    fn tanh(&self) -> Self;
+    /// `1/(1 + e⁻ˣ)`, without overflow.
+    fn sigmoid(&self) -> Self;
+    /// `ln(1 + eˣ)`, without overflow.
+    fn softplus(&self) -> Self;
+    /// `max(x, 0)`.
+    fn relu(&self) -> Self;
+    /// Gauss error function `2/√π · ∫₀ˣ e^(−t²) dt`.
+    fn erf(&self) -> Self;
+    /// `xⁿ` for a fixed integer.
+    fn powi(&self, n: i32) -> Self;
+    /// `xʸ`.
+    #[track_caller]
+    fn pow(&self, exponent: &Self) -> Self;
+    /// The larger of two.
+    #[track_caller]
+    fn maximum(&self, other: &Self) -> Self;
+    /// The smaller of two.
+    #[track_caller]
+    fn minimum(&self, other: &Self) -> Self;
+    /// `x` limited to `low ..= high`.
+    fn clamp(&self, low: f64, high: f64) -> Self;
+
+    /// `self < other`.
+    #[track_caller]
+    fn less(&self, other: &Self) -> Self::Bool;
+    /// `self ≤ other`.
+    #[track_caller]
+    fn less_equal(&self, other: &Self) -> Self::Bool;
+    /// `self = other`.
+    #[track_caller]
+    fn equal(&self, other: &Self) -> Self::Bool;
+    /// `self > other`.
+    #[track_caller]
+    fn greater(&self, other: &Self) -> Self::Bool {
+        other.less(self)
+    }
+    /// `self ≥ other`.
+    #[track_caller]
+    fn greater_equal(&self, other: &Self) -> Self::Bool {
+        other.less_equal(self)
+    }
+    /// `self ≠ other` (true for NaN).
+    #[track_caller]
+    fn not_equal(&self, other: &Self) -> Self::Bool {
+        self.equal(other).not()
+    }
+    /// `then` where the mask holds, `otherwise` elsewhere; the three broadcast.
+    #[track_caller]
+    fn select(mask: &Self::Bool, then: &Self, otherwise: &Self) -> Self;
+    /// Integers as reals.
+    fn from_int(value: &Self::Int) -> Self;
+
+    /// `x²`.
+    fn square(&self) -> Self {
+        self.clone() * self
+    }
+    /// Zeros of this value's shape, constant.
+    fn zeros_like(&self) -> Self {
+        self.full_like(0.0)
+    }
+    /// Ones of this value's shape, constant.
+    fn ones_like(&self) -> Self {
+        self.full_like(1.0)
+    }
+    /// `value` in this value's shape, constant.
+    #[inline]
+    fn full_like(&self, value: f64) -> Self {
+        Self::constant(value)
+    }
+    /// `x·c` for a fixed number. On arrays `x * c` is the same.
+    #[inline]
+    fn scale(self, c: f64) -> Self {
+        self * Self::constant(c)
+    }
+    /// `x + c` for a fixed number. On arrays `x + c` is the same.
+    #[inline]
+    fn offset(self, c: f64) -> Self {
+        self + Self::constant(c)
+    }
+}

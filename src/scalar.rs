@@ -1,0 +1,282 @@
+//! `f32` and `f64`: plain scalar evaluation.
+
+use std::cell::Cell;
+
+use crate::control::Control;
+use crate::real::{Int, Mask, Real};
+
+impl Mask for bool {
+    #[inline]
+    fn and(&self, other: &bool) -> bool {
+        *self && *other
+    }
+    #[inline]
+    fn or(&self, other: &bool) -> bool {
+        *self || *other
+    }
+    #[inline]
+    fn not(&self) -> bool {
+        !*self
+    }
+    #[inline]
+    fn known(&self) -> Option<bool> {
+        Some(*self)
+    }
+}
+
+impl Int for i64 {
+    type Bool = bool;
+    #[inline]
+    fn constant(value: i64) -> i64 {
+        value
+    }
+    #[inline]
+    fn less(&self, other: &i64) -> bool {
+        self < other
+    }
+    #[inline]
+    fn equal(&self, other: &i64) -> bool {
+        self == other
+    }
+    #[inline]
+    fn known(&self) -> Option<i64> {
+        Some(*self)
+    }
+}
+
+/// An adjoint that is collected by adding: absent means zero.
+///
+/// The value is taken out while it is added to, so an addition may itself suspend (when `T` is a variable of an
+/// outer derivative) without anything being borrowed.
+pub struct Slot<T>(Cell<Option<T>>);
+
+impl<T: Real> Slot<T> {
+    /// An empty one.
+    #[inline]
+    pub fn new() -> Slot<T> {
+        Slot(Cell::new(None))
+    }
+    /// Adds `g`.
+    #[inline]
+    pub fn accumulate(&self, g: T) {
+        let sum = match self.0.take() {
+            None => g,
+            Some(sum) => sum + g,
+        };
+        self.0.set(Some(sum));
+    }
+    /// Takes the sum out.
+    #[inline]
+    pub fn take(&self) -> Option<T> {
+        self.0.take()
+    }
+    /// Puts a sum in, in place of what there is.
+    #[inline]
+    pub fn set(&self, sum: T) {
+        self.0.set(Some(sum));
+    }
+}
+
+impl<T: Real> Default for Slot<T> {
+    fn default() -> Slot<T> {
+        Slot::new()
+    }
+}
+
+/// Elementwise functions that the standard library lacks, or whose conventions are the calculus's own; one
+/// definition for scalars and for the elements of arrays.
+pub trait Element: Copy + Send + Sync + PartialOrd + 'static {
+    /// The error function.
+    fn erf(self) -> Self;
+    /// −1, 0 or 1; NaN for NaN.
+    fn sign(self) -> Self;
+    /// `1/(1 + e⁻ˣ)`, without overflow.
+    fn sigmoid(self) -> Self;
+    /// `ln(1 + eˣ)`, without overflow.
+    fn softplus(self) -> Self;
+    /// `max(x, 0)`; NaN for NaN.
+    fn relu(self) -> Self;
+    /// The larger of two; NaN if either is.
+    fn maximum(self, other: Self) -> Self;
+    /// The smaller of two; NaN if either is.
+    fn minimum(self, other: Self) -> Self;
+    /// Limited to an interval; NaN for NaN.
+    fn limit(self, low: f64, high: f64) -> Self;
+}
+
+macro_rules! scalar {
+    ($E:ident, $erf:path) => {
+        impl Element for $E {
+            #[inline]
+            fn erf(self) -> $E {
+                $erf(self)
+            }
+            #[inline]
+            fn sign(self) -> $E {
+                if self == 0.0 { 0.0 } else if self.is_nan() { self } else { self.signum() }
+            }
+            #[inline]
+            fn sigmoid(self) -> $E {
+                let e = (-self.abs()).exp();
+                (if self < 0.0 { e } else { 1.0 }) / (1.0 + e)
+            }
+            #[inline]
+            fn softplus(self) -> $E {
+                self.relu() + (-self.abs()).exp().ln_1p()
+            }
+            #[inline]
+            fn relu(self) -> $E {
+                if self <= 0.0 { 0.0 } else { self }
+            }
+            #[inline]
+            fn maximum(self, other: $E) -> $E {
+                if self > other || self.is_nan() { self } else { other }
+            }
+            #[inline]
+            fn minimum(self, other: $E) -> $E {
+                if self < other || self.is_nan() { self } else { other }
+            }
+            #[inline]
+            fn limit(self, low: f64, high: f64) -> $E {
+                let (low, high) = (low as $E, high as $E);
+                if self < low { low } else if self > high { high } else { self }
+            }
+        }
+
+        impl Control for $E {}
+
+        impl Real for $E {
+            type Bool = bool;
+            type Int = i64;
+            type Adjoint = Slot<$E>;
+
+            #[inline]
+            fn constant(value: f64) -> $E {
+                value as $E
+            }
+            #[inline]
+            fn detach(&self) -> $E {
+                *self
+            }
+            #[inline]
+            fn adjoint(&self) -> Slot<$E> {
+                Slot::new()
+            }
+            #[inline]
+            fn accumulate(adjoint: &Slot<$E>, g: $E) {
+                adjoint.accumulate(g);
+            }
+            #[inline]
+            fn take_adjoint(adjoint: &Slot<$E>) -> Option<$E> {
+                adjoint.take()
+            }
+            #[inline]
+            fn recip(&self) -> $E {
+                1.0 / *self
+            }
+            #[inline]
+            fn abs(&self) -> $E {
+                $E::abs(*self)
+            }
+            #[inline]
+            fn sign(&self) -> $E {
+                Element::sign(*self)
+            }
+            #[inline]
+            fn exp(&self) -> $E {
+                $E::exp(*self)
+            }
+            #[inline]
+            fn expm1(&self) -> $E {
+                $E::exp_m1(*self)
+            }
+            #[inline]
+            fn log(&self) -> $E {
+                $E::ln(*self)
+            }
+            #[inline]
+            fn log1p(&self) -> $E {
+                $E::ln_1p(*self)
+            }
+            #[inline]
+            fn sqrt(&self) -> $E {
+                $E::sqrt(*self)
+            }
+            #[inline]
+            fn sin(&self) -> $E {
+                $E::sin(*self)
+            }
+            #[inline]
+            fn cos(&self) -> $E {
+                $E::cos(*self)
+            }
+            #[inline]
+            fn tan(&self) -> $E {
+                $E::tan(*self)
+            }
+            #[inline]
+            fn tanh(&self) -> $E {
+                $E::tanh(*self)
+            }
+            #[inline]
+            fn sigmoid(&self) -> $E {
+                Element::sigmoid(*self)
+            }
+            #[inline]
+            fn softplus(&self) -> $E {
+                Element::softplus(*self)
+            }
+            #[inline]
+            fn relu(&self) -> $E {
+                Element::relu(*self)
+            }
+            #[inline]
+            fn erf(&self) -> $E {
+                Element::erf(*self)
+            }
+            #[inline]
+            fn powi(&self, n: i32) -> $E {
+                $E::powi(*self, n)
+            }
+            #[inline]
+            fn pow(&self, exponent: &$E) -> $E {
+                $E::powf(*self, *exponent)
+            }
+            #[inline]
+            fn maximum(&self, other: &$E) -> $E {
+                Element::maximum(*self, *other)
+            }
+            #[inline]
+            fn minimum(&self, other: &$E) -> $E {
+                Element::minimum(*self, *other)
+            }
+            #[inline]
+            fn clamp(&self, low: f64, high: f64) -> $E {
+                self.limit(low, high)
+            }
+            #[inline]
+            fn less(&self, other: &$E) -> bool {
+                self < other
+            }
+            #[inline]
+            fn less_equal(&self, other: &$E) -> bool {
+                self <= other
+            }
+            #[inline]
+            fn equal(&self, other: &$E) -> bool {
+                self == other
+            }
+            #[inline]
+            fn select(mask: &bool, then: &$E, otherwise: &$E) -> $E {
+                if *mask { *then } else { *otherwise }
+            }
+            #[inline]
+            fn from_int(value: &i64) -> $E {
+                *value as $E
+            }
+        }
+    };
+}
+
+scalar!(f32, libm::erff);
+scalar!(f64, libm::erf);

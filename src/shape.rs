@@ -1,0 +1,401 @@
+//! Shape inference: what every tensor operator requires of its operands' shapes, and the shape of its result.
+//!
+//! Each rule is written once and shared by all interpretations of the calculus: plain arrays, the two
+//! derivative modes and the recorder ask the same functions, so they accept and refuse the same programs.
+//! Broadcasting follows NumPy: shapes are aligned at their last axes; a dimension of length one stretches.
+
+use std::ops::{Range, RangeFull};
+
+use smallvec::SmallVec;
+
+use crate::error::{At, Error, Result};
+
+/// The lengths of an array's axes; rank 0 is a scalar. Kept inline up to six axes.
+pub type Shape = SmallVec<[usize; 6]>;
+
+/// Number of elements of an array of this shape.
+pub fn size(shape: &[usize]) -> usize {
+    shape.iter().product()
+}
+
+/// Which axes a reduction runs over: `..` for all, one axis, or an array of axes. Negative axes count from the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Axes {
+    /// All of them.
+    All,
+    /// These.
+    Some(SmallVec<[isize; 4]>),
+}
+
+impl From<RangeFull> for Axes {
+    fn from(_: RangeFull) -> Axes {
+        Axes::All
+    }
+}
+
+macro_rules! axes_from {
+    ($($int:ty)*) => { $(
+        impl From<$int> for Axes {
+            fn from(axis: $int) -> Axes {
+                Axes::Some([axis as isize].into_iter().collect())
+            }
+        }
+        impl<const N: usize> From<[$int; N]> for Axes {
+            fn from(axes: [$int; N]) -> Axes {
+                Axes::Some(axes.into_iter().map(|axis| axis as isize).collect())
+            }
+        }
+        impl From<&[$int]> for Axes {
+            fn from(axes: &[$int]) -> Axes {
+                Axes::Some(axes.iter().map(|&axis| axis as isize).collect())
+            }
+        }
+    )* };
+}
+axes_from!(i32 isize usize);
+
+impl Axes {
+    /// The axes as positions `0..rank`, ascending.
+    ///
+    /// # Errors
+    /// [`Error::Operand`] if an axis is out of range or named twice.
+    #[track_caller]
+    pub fn resolve(&self, op: &'static str, shape: &[usize]) -> Result<SmallVec<[usize; 6]>> {
+        let Axes::Some(axes) = self else {
+            return Ok((0..shape.len()).collect());
+        };
+        let mut resolved = SmallVec::new();
+        for &axis in axes {
+            resolved.push(self::axis(op, shape, axis)?);
+        }
+        resolved.sort_unstable();
+        if resolved.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(operand(op, shape, format!("an axis is named twice in {axes:?}"), At::caller()));
+        }
+        Ok(resolved)
+    }
+}
+
+/// Stride and zero padding of a two-dimensional convolution or pooling window, as `[vertical, horizontal]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Window2d {
+    /// Distance between neighbouring windows; at least one.
+    pub stride: [usize; 2],
+    /// Zeros added on each of the two sides of an axis.
+    pub padding: [usize; 2],
+}
+
+impl Default for Window2d {
+    /// Stride one, no padding.
+    fn default() -> Window2d {
+        Window2d { stride: [1, 1], padding: [0, 0] }
+    }
+}
+
+/// Zeros added by [`pad`]: before the first element, after the last, and between neighbours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Padding {
+    /// Zeros before the first element.
+    pub before: usize,
+    /// Zeros after the last element.
+    pub after: usize,
+    /// Zeros between each two neighbours.
+    pub interior: usize,
+}
+
+fn operand(op: &'static str, shape: &[usize], reason: String, at: At) -> Error {
+    Error::Operand { op, shape: shape.into(), reason, at }
+}
+
+fn mismatch(op: &'static str, lhs: &[usize], rhs: &[usize], at: At) -> Error {
+    Error::Shape { op, lhs: lhs.into(), rhs: rhs.into(), at }
+}
+
+/// One axis as a position `0..rank`; negative ones count from the end.
+///
+/// # Errors
+/// [`Error::Operand`] if there is no such axis.
+#[track_caller]
+pub fn axis(op: &'static str, shape: &[usize], axis: isize) -> Result<usize> {
+    let rank = shape.len() as isize;
+    let position = if axis < 0 { axis + rank } else { axis };
+    if (0..rank).contains(&position) {
+        Ok(position as usize)
+    } else {
+        Err(operand(op, shape, format!("axis {axis} is out of range for rank {rank}"), At::caller()))
+    }
+}
+
+/// The common shape of two operands of an elementwise operator, by NumPy's broadcasting.
+///
+/// # Errors
+/// [`Error::Shape`] if two aligned dimensions differ and neither is one.
+#[track_caller]
+pub fn broadcast(op: &'static str, lhs: &[usize], rhs: &[usize]) -> Result<Shape> {
+    if lhs == rhs {
+        return Ok(lhs.into());
+    }
+    let rank = lhs.len().max(rhs.len());
+    let dim = |shape: &[usize], i: usize| (i + shape.len()).checked_sub(rank).map_or(1, |j| shape[j]);
+    let mut joined = Shape::with_capacity(rank);
+    for i in 0..rank {
+        match (dim(lhs, i), dim(rhs, i)) {
+            (a, b) if a == b || b == 1 => joined.push(a),
+            (1, b) => joined.push(b),
+            _ => return Err(mismatch(op, lhs, rhs, At::caller())),
+        }
+    }
+    Ok(joined)
+}
+
+/// Checks that `from` can be stretched to exactly `to`.
+///
+/// # Errors
+/// [`Error::Shape`] otherwise.
+#[track_caller]
+pub fn broadcast_to(from: &[usize], to: &[usize]) -> Result<Shape> {
+    match broadcast("broadcast_to", from, to) {
+        Ok(joined) if joined.as_slice() == to => Ok(joined),
+        _ => Err(mismatch("broadcast_to", from, to, At::caller())),
+    }
+}
+
+/// The axes of `from` along which [`broadcast_to`]`(to, from)` repeated values: summing over them undoes it.
+/// Leading axes that `to` lacks are included.
+pub fn repeated_axes(from: &[usize], to: &[usize]) -> SmallVec<[usize; 6]> {
+    let lead = from.len().saturating_sub(to.len());
+    (0..from.len()).filter(|&i| i < lead || (to[i - lead] == 1 && from[i] != 1)).collect()
+}
+
+/// Shape of a reduction over resolved axes, which disappear.
+pub fn reduce(shape: &[usize], axes: &[usize]) -> Shape {
+    shape.iter().enumerate().filter(|(i, _)| !axes.contains(i)).map(|(_, &n)| n).collect()
+}
+
+/// Shape of a reduction over resolved axes, each kept with length one.
+pub fn reduce_keep(shape: &[usize], axes: &[usize]) -> Shape {
+    shape.iter().enumerate().map(|(i, &n)| if axes.contains(&i) { 1 } else { n }).collect()
+}
+
+/// Like [`reduce`], for reductions that have no value over nothing (max, argmax).
+///
+/// # Errors
+/// [`Error::Operand`] if a reduced axis is empty.
+#[track_caller]
+pub fn reduce_nonempty(op: &'static str, shape: &[usize], axes: &[usize]) -> Result<Shape> {
+    match axes.iter().find(|&&axis| shape[axis] == 0) {
+        Some(axis) => Err(operand(op, shape, format!("axis {axis} is empty and has no {op}"), At::caller())),
+        None => Ok(reduce(shape, axes)),
+    }
+}
+
+/// Shape of `reshape`.
+///
+/// # Errors
+/// [`Error::Shape`] if the number of elements changes.
+#[track_caller]
+pub fn reshape(from: &[usize], to: &[usize]) -> Result<Shape> {
+    if size(from) == size(to) { Ok(to.into()) } else { Err(mismatch("reshape", from, to, At::caller())) }
+}
+
+/// Shape after reordering the axes: axis `i` of the result is axis `order[i]` of the operand.
+///
+/// # Errors
+/// [`Error::Operand`] if `order` is not a permutation of the axes.
+#[track_caller]
+pub fn permute(shape: &[usize], order: &[usize]) -> Result<Shape> {
+    let mut seen: SmallVec<[bool; 6]> = SmallVec::from_elem(false, shape.len());
+    let valid = order.len() == shape.len()
+        && order.iter().all(|&axis| axis < seen.len() && !std::mem::replace(&mut seen[axis], true));
+    if valid {
+        Ok(order.iter().map(|&axis| shape[axis]).collect())
+    } else {
+        Err(operand("permute", shape, format!("{order:?} is not a permutation of its axes"), At::caller()))
+    }
+}
+
+/// The order that undoes `order`.
+pub fn inverse_permutation(order: &[usize]) -> SmallVec<[usize; 6]> {
+    let mut inverse = SmallVec::from_elem(0, order.len());
+    for (position, &axis) in order.iter().enumerate() {
+        inverse[axis] = position;
+    }
+    inverse
+}
+
+/// Shape of a matrix product of two operands of rank two or more; leading axes are a batch and broadcast.
+/// `[.., m, k] × [.., k, n] → [.., m, n]`.
+///
+/// # Errors
+/// [`Error::Shape`] if the inner dimensions differ or the batches do not broadcast.
+#[track_caller]
+pub fn matmul(lhs: &[usize], rhs: &[usize]) -> Result<Shape> {
+    let at = At::caller();
+    let fail = || mismatch("matmul", lhs, rhs, at);
+    let ([batch_l @ .., m, k], [batch_r @ .., inner, n]) = (lhs, rhs) else {
+        return Err(fail());
+    };
+    if k != inner {
+        return Err(fail());
+    }
+    let mut shape = broadcast("matmul", batch_l, batch_r).map_err(|_| fail())?;
+    shape.extend([*m, *n]);
+    Ok(shape)
+}
+
+/// The error of a product of a vector with something that does not fit, with the shapes as the user wrote them.
+#[track_caller]
+pub(crate) fn mismatch_matmul<T>(lhs: &[usize], rhs: &[usize]) -> Result<T> {
+    Err(mismatch("matmul", lhs, rhs, At::caller()))
+}
+
+/// Checks that parts of these lengths make up a resolved axis.
+///
+/// # Errors
+/// [`Error::Operand`] if they do not add up to its length.
+#[track_caller]
+pub fn split(shape: &[usize], along: usize, lengths: &[usize]) -> Result<()> {
+    if lengths.iter().sum::<usize>() == shape[along] {
+        return Ok(());
+    }
+    Err(operand("split", shape, format!("{lengths:?} do not add up to axis {along}"), At::caller()))
+}
+
+/// Shape of the concatenation along a resolved axis.
+///
+/// # Errors
+/// [`Error::Operand`] if there is nothing to concatenate; [`Error::Shape`] if two parts differ in another axis.
+#[track_caller]
+pub fn concat<'a>(mut parts: impl Iterator<Item = &'a [usize]>, along: usize) -> Result<Shape> {
+    let Some(first) = parts.next() else {
+        return Err(operand("concat", &[], "nothing to concatenate".into(), At::caller()));
+    };
+    let mut joined: Shape = first.into();
+    for part in parts {
+        let alike = part.len() == first.len() && (0..part.len()).all(|i| i == along || part[i] == first[i]);
+        if !alike {
+            return Err(mismatch("concat", first, part, At::caller()));
+        }
+        joined[along] += part[along];
+    }
+    Ok(joined)
+}
+
+/// Shape of every `step`-th element of `range` along a resolved axis.
+///
+/// # Errors
+/// [`Error::Operand`] if the range leaves the axis or the step is zero.
+#[track_caller]
+pub fn slice(shape: &[usize], along: usize, range: &Range<usize>, step: usize) -> Result<Shape> {
+    if step == 0 || range.start > range.end || range.end > shape[along] {
+        let reason = format!("{range:?} by {step} does not fit axis {along}");
+        return Err(operand("slice", shape, reason, At::caller()));
+    }
+    let mut sliced: Shape = shape.into();
+    sliced[along] = range.len().div_ceil(step);
+    Ok(sliced)
+}
+
+/// Shape after adding zeros along a resolved axis. An empty axis has no interior.
+pub fn pad(shape: &[usize], along: usize, padding: Padding) -> Shape {
+    let mut padded: Shape = shape.into();
+    let n = shape[along];
+    padded[along] = padding.before + n + n.saturating_sub(1) * padding.interior + padding.after;
+    padded
+}
+
+/// Shape of `x.gather_rows(indices)`: `[rows, rest..]` by indices of any shape gives `[indices.., rest..]`.
+///
+/// # Errors
+/// [`Error::Operand`] if the operand is a scalar.
+#[track_caller]
+pub fn gather_rows(shape: &[usize], indices: &[usize]) -> Result<Shape> {
+    match shape {
+        [] => Err(operand("gather_rows", shape, "a scalar has no rows".into(), At::caller())),
+        [_, rest @ ..] => Ok(indices.iter().chain(rest).copied().collect()),
+    }
+}
+
+/// Shape of `x.scatter_rows(indices, rows)`, the adjoint of [`gather_rows`]: `[indices.., rest..]` gives `[rows, rest..]`.
+///
+/// # Errors
+/// [`Error::Shape`] if the operand does not begin with the indices' shape.
+#[track_caller]
+pub fn scatter_rows(shape: &[usize], indices: &[usize], rows: usize) -> Result<Shape> {
+    match shape.strip_prefix(indices) {
+        Some(rest) => Ok(std::iter::once(rows).chain(rest.iter().copied()).collect()),
+        None => Err(mismatch("scatter_rows", shape, indices, At::caller())),
+    }
+}
+
+/// Shape of `x.gather_last(indices)`: one element from each row, `[.., n]` by `[..]` gives `[..]`.
+///
+/// # Errors
+/// [`Error::Shape`] if the indices' shape is not the operand's without its last axis.
+#[track_caller]
+pub fn gather_last(shape: &[usize], indices: &[usize]) -> Result<Shape> {
+    match shape {
+        [rows @ .., _] if rows == indices => Ok(indices.into()),
+        _ => Err(mismatch("gather_last", shape, indices, At::caller())),
+    }
+}
+
+/// Shape of `x.scatter_last(indices, n)`, the adjoint of [`gather_last`].
+///
+/// # Errors
+/// [`Error::Shape`] if the operand and the indices differ in shape.
+#[track_caller]
+pub fn scatter_last(shape: &[usize], indices: &[usize], n: usize) -> Result<Shape> {
+    if shape == indices {
+        Ok(shape.iter().copied().chain([n]).collect())
+    } else {
+        Err(mismatch("scatter_last", shape, indices, At::caller()))
+    }
+}
+
+/// Number of windows of `kernel` elements on an axis of `n` elements padded on both sides.
+///
+/// # Errors
+/// [`Error::Shape`] if the window does not fit or the stride is zero.
+#[track_caller]
+pub fn windows(op: &'static str, image: &[usize], kernel: &[usize], window: Window2d) -> Result<[usize; 2]> {
+    let mut counts = [0; 2];
+    for i in 0..2 {
+        let [n, k] = [image[i] + 2 * window.padding[i], kernel[i]];
+        if k == 0 || k > n || window.stride[i] == 0 {
+            return Err(mismatch(op, image, kernel, At::caller()));
+        }
+        counts[i] = (n - k) / window.stride[i] + 1;
+    }
+    Ok(counts)
+}
+
+/// Shape of a convolution: image `[batch, channels, height, width]`, kernel `[out, channels, kh, kw]`
+/// gives `[batch, out, rows, columns]`.
+///
+/// # Errors
+/// [`Error::Shape`] if the ranks are not four, the channels differ or the kernel does not fit.
+#[track_caller]
+pub fn conv2d(image: &[usize], kernel: &[usize], window: Window2d) -> Result<Shape> {
+    let (&[batch, channels, h, w], &[out, inner, kh, kw]) = (image, kernel) else {
+        return Err(mismatch("conv2d", image, kernel, At::caller()));
+    };
+    match windows("conv2d", &[h, w], &[kh, kw], window) {
+        Ok([rows, columns]) if channels == inner => Ok([batch, out, rows, columns].into_iter().collect()),
+        _ => Err(mismatch("conv2d", image, kernel, At::caller())),
+    }
+}
+
+/// Shape of all windows of an image: `[batch, channels, height, width]` gives
+/// `[batch, channels, kh·kw, rows, columns]`.
+///
+/// # Errors
+/// [`Error::Shape`] if the rank is not four or the window does not fit.
+#[track_caller]
+pub fn unfold2d(image: &[usize], kernel: [usize; 2], window: Window2d) -> Result<Shape> {
+    let &[batch, channels, h, w] = image else {
+        return Err(mismatch("unfold2d", image, &kernel, At::caller()));
+    };
+    let [rows, columns] = windows("unfold2d", &[h, w], &kernel, window)?;
+    Ok([batch, channels, kernel[0] * kernel[1], rows, columns].into_iter().collect())
+}
