@@ -14,7 +14,7 @@ use std::ptr;
 
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
-use crate::error::{At, Error, Result, catch, raise};
+use crate::error::{At, CpsResult, Error, Result, catch, raise};
 use crate::stack::{self, Floor, Pooled};
 
 /// What a suspended body asks for: run this handler, at this prompt.
@@ -22,11 +22,11 @@ struct Request {
     prompt: *const Link,
     /// Runs the handler that `shift` points to. The body's frame is gone once the body was resumed, so the
     /// handler is first moved out of it.
-    run: unsafe fn(shift: *mut (), resume: Resume) -> Result<()>,
+    run: unsafe fn(shift: *mut (), resume: Resume) -> CpsResult<()>,
     shift: *mut (),
 }
 
-type Body = Coroutine<(), Request, Result<()>, Pooled>;
+type Body = Coroutine<(), Request, CpsResult<()>, Pooled>;
 
 /// A prompt without its types: one link of the chain of prompts that are running.
 struct Link {
@@ -88,7 +88,7 @@ impl<V, A> Continuation<'_, V, A> {
     /// # Errors
     /// Whatever the body returned or raised; [`Error::StackExhausted`].
     #[inline]
-    pub fn resume(self, value: V) -> Result<A> {
+    pub fn resume(self, value: V) -> CpsResult<A> {
         // SAFETY: the body is suspended in the `shift` that made this continuation (only `resume`, which consumes
         // it, ends that), so its frame, which `value` points into, is alive.
         unsafe { *self.value = Some(value) };
@@ -142,7 +142,7 @@ pub fn reset<'env, A>(
 #[track_caller]
 pub fn shift<'p, V, A>(
     prompt: &'p Prompt<'p, '_, A>,
-    handler: impl for<'k> FnOnce(Continuation<'k, V, A>) -> Result<A> + 'p,
+    handler: impl for<'k> FnOnce(Continuation<'k, V, A>) -> CpsResult<A> + 'p,
 ) -> V {
     if find(prompt.link.level).is_none() {
         raise(outside_reset(At::caller()));
@@ -158,7 +158,7 @@ pub(crate) fn outside_reset(at: At) -> Error {
 }
 
 /// A [`reset`] for the variables of one derivative, whose operators find it by its level.
-pub(crate) fn reset_at(level: Level, body: impl FnOnce() -> Result<()>) -> Result<()> {
+pub(crate) fn reset_at(level: Level, body: impl FnOnce() -> CpsResult<()>) -> CpsResult<()> {
     run(&Link::new(level), || {
         body()?;
         NOTHING.set(Some(()));
@@ -173,7 +173,7 @@ pub(crate) fn reset_at(level: Level, body: impl FnOnce() -> Result<()>) -> Resul
 #[inline]
 pub(crate) unsafe fn shift_at<V>(
     level: Level,
-    handler: impl for<'k> FnOnce(Continuation<'k, V, ()>) -> Result<()>,
+    handler: impl for<'k> FnOnce(Continuation<'k, V, ()>) -> CpsResult<()>,
 ) -> Option<V> {
     let link = find(level)?;
     let answer = NOTHING.with(|cell| &raw const *cell);
@@ -208,13 +208,13 @@ struct Shift<H, V, A> {
 #[inline]
 unsafe fn shift_unchecked<V, A, H>(prompt: *const Link, answer: *const Cell<Option<A>>, handler: H) -> V
 where
-    H: for<'k> FnOnce(Continuation<'k, V, A>) -> Result<A>,
+    H: for<'k> FnOnce(Continuation<'k, V, A>) -> CpsResult<A>,
 {
     /// # Safety
     /// `shift` points to the `Shift<H, V, A>` of a suspended body, whose handler was not taken yet.
-    unsafe fn run<V, A, H>(shift: *mut (), resume: Resume) -> Result<()>
+    unsafe fn run<V, A, H>(shift: *mut (), resume: Resume) -> CpsResult<()>
     where
-        H: for<'k> FnOnce(Continuation<'k, V, A>) -> Result<A>,
+        H: for<'k> FnOnce(Continuation<'k, V, A>) -> CpsResult<A>,
     {
         let shift = shift.cast::<Shift<H, V, A>>();
         // Everything is copied to this frame before the handler can resume the body: raw pointers, so that no
@@ -251,14 +251,14 @@ struct Resume {
 
 impl Resume {
     #[inline]
-    fn now(self) -> Result<()> {
+    fn now(self) -> CpsResult<()> {
         // SAFETY: see `drive`, which made this.
         unsafe { drive(self.body, self.link) }
     }
 }
 
 /// Runs `body` as a coroutine under the prompt `link`, until it ends.
-fn run(link: &Link, body: impl FnOnce() -> Result<()>) -> Result<()> {
+fn run(link: &Link, body: impl FnOnce() -> CpsResult<()>) -> CpsResult<()> {
     let stack = Pooled::take()?;
     link.floor.set(stack.floor());
     let link: *const Link = link;
@@ -279,8 +279,8 @@ fn run(link: &Link, body: impl FnOnce() -> Result<()>) -> Result<()> {
 ///
 /// # Safety
 /// `body` and `link` are alive, and the body is suspended or not yet started.
-#[inline]
-unsafe fn drive(body: *mut Body, link: *const Link) -> Result<()> {
+#[inline(always)] // one frame per operator instead of two
+unsafe fn drive(body: *mut Body, link: *const Link) -> CpsResult<()> {
     stack::check()?;
     // SAFETY: by the contract; while the body runs nobody else holds a reference to it.
     let (outer, coroutine) = unsafe { ((*link).outer, &mut *body) };
@@ -303,8 +303,18 @@ unsafe fn drive(body: *mut Body, link: *const Link) -> Result<()> {
         // For an outer prompt: this stack is part of that prompt's body.
         suspend(request);
         // SAFETY: as above; the outer handler has set the value and let us go on.
-        unsafe { drive(body, link) }
+        unsafe { drive_on(body, link) }
     }
+}
+
+/// [`drive`], after a request that was not for this prompt.
+///
+/// # Safety
+/// As for [`drive`].
+#[inline(never)]
+unsafe fn drive_on(body: *mut Body, link: *const Link) -> CpsResult<()> {
+    // SAFETY: by the contract.
+    unsafe { drive(body, link) }
 }
 
 /// Makes a prompt the innermost one while its body runs.

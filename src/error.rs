@@ -14,6 +14,16 @@ use std::path::PathBuf;
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// The result of continuation-passing code, where one lies in every frame: with the error in a box, so that frames
+/// are small. `?` converts between the two kinds of result, both ways.
+pub type CpsResult<R> = std::result::Result<R, Box<Error>>;
+
+impl From<Box<Error>> for Error {
+    fn from(error: Box<Error>) -> Error {
+        *error
+    }
+}
+
 /// A place in the user's source: the line that called the operator.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct At(&'static Location<'static>);
@@ -169,8 +179,8 @@ impl Error {
     /// The same error, one operator further out: a [`StackExhausted`](Error::StackExhausted) counts the operators
     /// that it returns through.
     #[cold]
-    pub(crate) fn deeper(mut self) -> Error {
-        if let Error::StackExhausted { depth, .. } = &mut self {
+    pub(crate) fn deeper(mut self: Box<Error>) -> Box<Error> {
+        if let Error::StackExhausted { depth, .. } = &mut *self {
             *depth += 1;
         }
         self
@@ -204,7 +214,7 @@ pub(crate) fn in_operator(at: Option<At>) {
 }
 
 /// The payload with which a raised error unwinds a model.
-struct Raised(Error);
+struct Raised(Box<Error>);
 
 /// Leaves the model with this error: the innermost entry point ([`reset`](crate::reset), [`grad`](crate::grad),
 /// [`jvp`](crate::jvp), …) returns it.
@@ -221,11 +231,11 @@ pub fn raise(error: impl Into<Error>) -> ! {
         panic!("{error}");
     }
     // `resume_unwind` and not `panic_any`: an error is not a bug, so no panic hook prints a backtrace.
-    resume_unwind(Box::new(Raised(error)))
+    resume_unwind(Box::new(Raised(Box::new(error))))
 }
 
 /// Runs `f`; an error raised inside comes out as `Err`, a panic goes on as a panic.
-pub(crate) fn catch<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
+pub(crate) fn catch<R, E: From<Box<Error>>>(f: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
     struct Scope;
     impl Drop for Scope {
         fn drop(&mut self) {
@@ -239,7 +249,7 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     match outcome {
         Ok(result) => result,
         Err(payload) => match payload.downcast::<Raised>() {
-            Ok(raised) => Err(raised.0),
+            Ok(raised) => Err(raised.0.into()),
             Err(payload) => resume_unwind(payload),
         },
     }
@@ -253,7 +263,7 @@ pub trait OrRaise {
     fn or_raise(self) -> Self::Value;
 }
 
-impl<T> OrRaise for Result<T> {
+impl<T, E: Into<Error>> OrRaise for Result<T, E> {
     type Value = T;
     #[track_caller]
     fn or_raise(self) -> T {

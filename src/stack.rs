@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use corosensei::stack::{Stack, StackPointer};
 
-use crate::error::{Error, OrRaise, Result, raise};
+use crate::error::{CpsResult, Error, OrRaise, Result, raise};
 
 /// Address space of a reserved stack unless [`configure`]d: 64 GiB, of which only what is touched costs memory.
 pub const DEFAULT_SIZE: usize = 64 << 30;
@@ -94,14 +94,14 @@ pub fn on_reserved<R>(f: impl FnOnce() -> R) -> R {
 
 /// Whether the current stack has room for another operator.
 #[inline(always)]
-pub(crate) fn check() -> Result<()> {
+pub(crate) fn check() -> CpsResult<()> {
     let probe = 0u8;
     if (&raw const probe).addr() < FLOOR.get() { Err(exhausted()) } else { Ok(()) }
 }
 
 #[cold]
-fn exhausted() -> Error {
-    Error::StackExhausted { limit: size(), depth: 0 }
+fn exhausted() -> Box<Error> {
+    Box::new(Error::StackExhausted { limit: size(), depth: 0 })
 }
 
 /// Declares which stack the thread is on, until dropped.

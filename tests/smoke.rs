@@ -16,7 +16,7 @@ use antiphon::*;
     let g = grad(|x| { let mut y = x.clone(); for _ in 0..1_000_000 { y = y * &x; } y }, &1.0f64).unwrap();
     eprintln!("{:?} {g}", t.elapsed());
     let t = std::time::Instant::now();
-    fn go(n: usize, y: &Var<'_, f64>, x: &Var<'_, f64>, k: cps::Return<'_, f64>) -> Result<()> {
+    fn go(n: usize, y: &Var<'_, f64>, x: &Var<'_, f64>, k: cps::Return<'_, f64>) -> cps::Result<()> {
         if n == 0 { return k(y) } cps::mul(y, x, |y| go(n - 1, y, x, k)) }
     let g = cps::grad(&1.0f64, |x, k| go(1_000_000, x, x, k)).unwrap();
     eprintln!("explicit {:?} {g}", t.elapsed());

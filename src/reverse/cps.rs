@@ -22,7 +22,8 @@
 use super::{Node, Var, common_level};
 use crate::delimited::Level;
 use crate::elementwise::{for_each_binary, for_each_unary};
-use crate::error::{At, Error, Result, catch};
+use crate::error::{At, Error, catch};
+pub use crate::error::CpsResult as Result;
 use crate::real::Real;
 use crate::stack;
 
@@ -40,7 +41,7 @@ pub type Return<'k, T> = &'k mut dyn FnMut(&Var<'_, T>) -> Result<()>;
 pub fn grad<T: Real>(
     x: &T,
     f: impl for<'r> FnOnce(&Var<'r, T>, Return<'_, T>) -> Result<()>,
-) -> Result<T> {
+) -> crate::Result<T> {
     let at = At::caller();
     catch(|| {
         stack::on_reserved(|| {

@@ -6,13 +6,13 @@ use super::{Var, common_level, cps};
 use crate::control::Control;
 use crate::delimited::{Level, outside_reset, shift_at};
 use crate::elementwise::{for_each_binary, for_each_unary};
-use crate::error::{At, OrRaise, Result, in_operator, raise};
+use crate::error::{At, CpsResult, OrRaise, Result, in_operator, raise};
 use crate::real::Real;
 use crate::scalar::Slot;
 use crate::tensor::Tensor;
 
 /// The continuation that a rule calls when it is written in direct style.
-pub(super) type Resume<'k, T> = &'k mut dyn FnMut(&Var<'_, T>) -> Result<()>;
+pub(super) type Resume<'k, T> = &'k mut dyn FnMut(&Var<'_, T>) -> CpsResult<()>;
 
 /// Suspends the body, runs `rule` on the driver's stack, and returns what the rule gave to its continuation.
 /// Operators on constants do not suspend.
@@ -20,7 +20,7 @@ pub(super) type Resume<'k, T> = &'k mut dyn FnMut(&Var<'_, T>) -> Result<()>;
 pub(super) fn direct<'r, T: Real>(
     level: Option<Level>,
     at: At,
-    rule: impl FnOnce(Resume<'_, T>) -> Result<()>,
+    rule: impl FnOnce(Resume<'_, T>) -> CpsResult<()>,
 ) -> Var<'r, T> {
     let Some(level) = level else {
         let mut y = None;
@@ -49,7 +49,7 @@ pub(super) fn direct<'r, T: Real>(
             });
             // An error from before the rest of the body ran is the operator's own: it names the user's line.
             match outcome {
-                Err(error) if k.is_some() => Err(error.relocate(at)),
+                Err(error) if k.is_some() => Err(Box::new(error.relocate(at))),
                 outcome => outcome,
             }
         })
@@ -82,7 +82,7 @@ impl<'r, T: Real> Var<'r, T> {
     #[track_caller]
     pub fn shift(
         &self,
-        rule: impl FnOnce(&mut dyn FnMut(&Var<'_, T>) -> Result<()>) -> Result<()> + 'r,
+        rule: impl FnOnce(&mut dyn FnMut(&Var<'_, T>) -> CpsResult<()>) -> CpsResult<()> + 'r,
     ) -> Var<'r, T>
     where
         T: 'r,

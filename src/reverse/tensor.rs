@@ -11,7 +11,7 @@ use crate::tensor::Tensor;
 /// Rules of the array operators; re-exported by [`cps`](super::cps).
 pub mod rules {
     use super::*;
-    use crate::error::Result;
+    use crate::error::CpsResult as Result;
     use crate::reverse::cps::operator;
 
     /// `y = x` in another shape; `x̄ += ȳ` in `x`'s.
