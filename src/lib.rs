@@ -1,7 +1,14 @@
 //! Antiphon (call and response): differentiable programming with delimited continuations.
 
+// The derive's code names this crate by its name, inside of it too.
+extern crate self as antiphon;
+
 pub mod control;
+pub mod data;
 pub mod error;
+pub mod io;
+pub mod nn;
+pub mod optim;
 pub mod params;
 pub mod real;
 mod scalar;
@@ -10,6 +17,7 @@ pub mod stack;
 pub mod state;
 pub mod tensor;
 
+pub use antiphon_derive::Params;
 pub use control::Control;
 pub use error::{Error, OrRaise, Result, raise};
 pub use params::Params;
