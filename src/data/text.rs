@@ -37,7 +37,7 @@ impl Text {
         bytes.iter().for_each(|&byte| seen[byte as usize] = true);
         let vocabulary: Vec<u8> = (0..=255u8).filter(|&byte| seen[byte as usize]).collect();
         let mut number = [0u8; 256];
-        vocabulary.iter().zip(0..).for_each(|(&byte, symbol)| number[byte as usize] = symbol);
+        vocabulary.iter().zip(0..=255).for_each(|(&byte, symbol)| number[byte as usize] = symbol);
         let symbols = bytes.iter().map(|&byte| number[byte as usize]).collect();
         Ok(Text { source, vocabulary, symbols })
     }
@@ -62,7 +62,7 @@ impl Text {
             Ok(symbol) => Ok(symbol as i64),
             Err(_) => Err(Error::Format {
                 path: self.source.clone(),
-                reason: format!("the text has no character {:?}", byte.escape_ascii().to_string()),
+                reason: format!("the text has no character '{}'", byte.escape_ascii()),
             }),
         };
         bytes.iter().map(symbol).collect()

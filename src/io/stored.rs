@@ -41,17 +41,21 @@ impl Values {
 pub trait Stored: Real {
     /// The values, in row-major order.
     fn to_values(&self) -> Values;
-    /// The leaf with such values, converted to its own precision. A scalar leaf takes the only element of an
-    /// array of rank zero; loading has compared the shapes.
+    /// The leaf with such values, converted to its own precision. Loading has compared the shapes.
+    ///
+    /// # Panics
+    /// A scalar leaf, if there is no element to take.
     fn from_values(values: Values) -> Self;
 }
+
+const SCALAR: &str = "an array of rank zero";
 
 impl Stored for f32 {
     fn to_values(&self) -> Values {
         Values::F32(arr0(*self).into_dyn())
     }
     fn from_values(values: Values) -> f32 {
-        values.into_f32().sum()
+        values.into_f32().into_iter().next().expect(SCALAR)
     }
 }
 
@@ -60,6 +64,6 @@ impl Stored for f64 {
         Values::F64(arr0(*self).into_dyn())
     }
     fn from_values(values: Values) -> f64 {
-        values.into_f64().sum()
+        values.into_f64().into_iter().next().expect(SCALAR)
     }
 }
