@@ -11,8 +11,6 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 
-use crate::shape::Shape;
-
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -50,9 +48,9 @@ pub enum Error {
         /// The operator.
         op: &'static str,
         /// Shape of the left operand.
-        lhs: Shape,
+        lhs: Vec<usize>,
         /// Shape of the right operand.
-        rhs: Shape,
+        rhs: Vec<usize>,
         /// Where it was called.
         at: At,
     },
@@ -62,7 +60,7 @@ pub enum Error {
         /// The operator.
         op: &'static str,
         /// Shape of the operand.
-        shape: Shape,
+        shape: Vec<usize>,
         /// What is wrong with it.
         reason: String,
         /// Where it was called.
@@ -80,13 +78,12 @@ pub enum Error {
         /// Where it was called.
         at: At,
     },
-    /// An operator was applied to a variable whose `reset` is not running here.
-    #[error("{op}: the variable's reset is not running here: {hint} ({at})")]
+    /// A continuation or a variable was used where its `reset` is not running, or two variables of different
+    /// derivatives met in one operator.
+    #[error("{reason} ({at})")]
     OutsideReset {
-        /// The operator.
-        op: &'static str,
-        /// What to do instead.
-        hint: &'static str,
+        /// What is wrong, and what to do instead.
+        reason: &'static str,
         /// Where it was called.
         at: At,
     },
@@ -169,6 +166,16 @@ fn verb(op: &str) -> &'static str {
 }
 
 impl Error {
+    /// The same error, one operator further out: a [`StackExhausted`](Error::StackExhausted) counts the operators
+    /// that it returns through.
+    #[cold]
+    pub(crate) fn deeper(mut self) -> Error {
+        if let Error::StackExhausted { depth, .. } = &mut self {
+            *depth += 1;
+        }
+        self
+    }
+
     /// The same error, seen from the user's line instead of from inside of this crate.
     pub(crate) fn relocate(mut self, place: At) -> Error {
         match &mut self {
@@ -183,8 +190,17 @@ impl Error {
 }
 
 thread_local! {
+    /// The user's line of the operator in direct style whose rule is running, up to its continuation.
+    static OPERATOR: Cell<Option<At>> = const { Cell::new(None) };
     /// How many entry points of this thread are waiting to return a raised error.
     static SCOPES: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Declares that the rule of an operator in direct style begins to run, so that an error raised by it names the
+/// user's line, or (`None`) that the user's code goes on.
+#[inline]
+pub(crate) fn in_operator(at: Option<At>) {
+    OPERATOR.set(at);
 }
 
 /// The payload with which a raised error unwinds a model.
@@ -197,7 +213,10 @@ struct Raised(Error);
 /// Outside of any entry point.
 #[track_caller]
 pub fn raise(error: impl Into<Error>) -> ! {
-    let error = error.into();
+    let mut error = error.into();
+    if let Some(at) = OPERATOR.take() {
+        error = error.relocate(at);
+    }
     if SCOPES.get() == 0 {
         panic!("{error}");
     }

@@ -210,6 +210,13 @@ pub trait Tensor:
                 }
                 self.reshape(&ra).batch_matmul(&rhs.reshape(&rb)).reshape(&out)
             }
+            // One product with all rows instead of a batch of small ones.
+            (3.., 2) if a[a.len() - 1] == b[0] => {
+                let [batch @ .., k] = &a[..] else { unreachable!("rank of at least three") };
+                let mut out = Shape::from_slice(batch);
+                out.push(b[1]);
+                self.reshape(&[shape::size(batch), *k]).batch_matmul(rhs).reshape(&out)
+            }
             _ => self.batch_matmul(rhs),
         }
     }
