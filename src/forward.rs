@@ -6,7 +6,6 @@ use std::ops::{Add, Div, Mul, Neg, Range, Sub};
 use crate::control::Control;
 use crate::elementwise::{self, for_each_binary, for_each_unary};
 use crate::error::Result;
-use crate::params::leaf_params;
 use crate::real::Real;
 use crate::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::tensor::Tensor;
@@ -83,8 +82,6 @@ impl<T: fmt::Debug> fmt::Debug for Dual<T> {
         f.debug_tuple("Dual").field(&self.primal).field(&self.tangent).finish()
     }
 }
-
-leaf_params! { [T: Real] Dual<T>; }
 
 /// The adjoint of a [`Dual`]: the adjoints of its two components.
 pub struct DualAdjoint<T: Real> {

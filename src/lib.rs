@@ -1,10 +1,17 @@
 //! Antiphon (call and response): differentiable programming with delimited continuations.
 
+// The derive's code names this crate by its name, inside of it too.
+extern crate self as antiphon;
+
 pub mod control;
+pub mod data;
 mod delimited;
 mod elementwise;
 pub mod error;
 mod forward;
+pub mod io;
+pub mod nn;
+pub mod optim;
 pub mod params;
 pub mod real;
 mod reverse;
@@ -15,6 +22,7 @@ pub mod state;
 pub mod tensor;
 mod transform;
 
+pub use antiphon_derive::Params;
 pub use control::Control;
 pub use delimited::{Continuation, Prompt, reset, shift};
 pub use error::{Error, OrRaise, Result, raise};

@@ -3,7 +3,6 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use crate::error::Result;
-use crate::params::Params;
 use crate::state::State;
 
 /// Truth values of an interpretation: a `bool`, an array of them, or a recorded condition.
@@ -74,7 +73,6 @@ pub trait Real:
     + for<'a> Mul<&'a Self, Output = Self>
     + Div<Output = Self>
     + for<'a> Div<&'a Self, Output = Self>
-    + Params<Leaf = Self>
     + State<Self>
 {
     /// Truth values: what comparisons give and [`select`](Real::select) takes.

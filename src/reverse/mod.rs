@@ -9,7 +9,6 @@ use std::marker::PhantomData;
 
 use crate::delimited::Level;
 use crate::error::{At, Error, Result};
-use crate::params::leaf_params;
 use crate::real::Real;
 
 /// A variable of a reverse-mode derivative over the interpretation `T`.
@@ -159,5 +158,3 @@ impl<T: Real + fmt::Debug> fmt::Debug for Var<'_, T> {
         f.debug_tuple(if self.is_active() { "Var" } else { "Const" }).field(self.value()).finish()
     }
 }
-
-leaf_params! { ['r, T: Real] Var<'r, T>; }
