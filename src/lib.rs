@@ -1,5 +1,6 @@
 //! Antiphon (call and response): differentiable programming with delimited continuations.
 
+mod array;
 pub mod control;
 pub mod error;
 pub mod params;
@@ -10,6 +11,7 @@ pub mod stack;
 pub mod state;
 pub mod tensor;
 
+pub use array::{Float, NdArray, NdBool, NdInt};
 pub use control::Control;
 pub use error::{Error, OrRaise, Result, raise};
 pub use params::Params;
