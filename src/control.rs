@@ -45,7 +45,11 @@ pub trait Control: Real {
 
     /// Repeats `body` while `condition` holds of the state.
     #[track_caller]
-    fn while_loop<S: State<Self>>(init: S, condition: impl Fn(&S) -> Self::Bool, body: impl Fn(S) -> S) -> S {
+    fn while_loop<S: State<Self>>(
+        init: S,
+        condition: impl Fn(&S) -> Self::Bool,
+        body: impl Fn(S) -> S,
+    ) -> S {
         let mut state = init;
         while known(&condition(&state)) {
             state = body(state);
@@ -57,12 +61,14 @@ pub trait Control: Real {
 /// The truth of a condition that has to be known now.
 #[track_caller]
 fn known(condition: &impl Mask) -> bool {
-    condition.known().unwrap_or_else(|| {
+    // No closure here: it would not know its caller.
+    let Some(known) = condition.known() else {
         raise(Error::Operand {
             op: "cond",
             shape: Default::default(),
             reason: "the condition is not a single truth value".into(),
             at: At::caller(),
         })
-    })
+    };
+    known
 }

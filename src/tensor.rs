@@ -147,18 +147,15 @@ pub trait Tensor:
         Self::accumulate(adjoint, a.batch_matmul(b));
     }
     /// `adjoint[.., start + i·step, ..] += g[.., i, ..]`, where `operand` is the value that the adjoint belongs to.
-    fn accumulate_slice(
-        adjoint: &Self::Adjoint,
-        operand: &Self,
-        axis: usize,
-        range: Range<usize>,
-        step: usize,
-        g: Self,
-    ) {
+    fn accumulate_slice(adjoint: &Self::Adjoint, operand: &Self, axis: usize, range: Range<usize>, step: usize, g: Self) {
         let n = operand.shape()[axis];
         let count = g.shape()[axis];
         let covered = if count == 0 { 0 } else { (count - 1) * step + 1 };
-        let padding = Padding { before: range.start, after: n - range.start - covered, interior: step - 1 };
+        let padding = Padding {
+            before: range.start,
+            after: n - range.start - covered,
+            interior: step - 1,
+        };
         Self::accumulate(adjoint, g.pad(axis as isize, padding));
     }
     /// `adjoint[indices[i]] += g[i]`, where `operand` is the value that the adjoint belongs to.
