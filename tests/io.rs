@@ -7,12 +7,12 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use antiphon::io::{
-    Metadata, load_checkpoint, load_npz, load_safetensors, read_metadata, save_checkpoint, save_npz,
+    Metadata, Stored, load_checkpoint, load_npz, load_safetensors, read_metadata, save_checkpoint, save_npz,
     save_safetensors, write_atomically,
 };
 use antiphon::optim::{Adam, OptState, Optimizer};
-use antiphon::{Error, Params, Result};
-use ndarray::{Array2, ArrayD, arr1, arr2};
+use antiphon::{Error, Float, NdArray, Params, Result, Tensor};
+use ndarray::{arr1, arr2};
 use ndarray_npy::{NpzReader, NpzWriter};
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -408,15 +408,62 @@ fn a_kill_at_any_moment_leaves_a_whole_file() {
     assert!(steps.len() > 1, "the children were killed before they saved anything");
 }
 
-/// The arrays of a file that NumPy would write in Fortran's order.
+/// Arrays of all ranks, some empty, one whose memory is not in row-major order.
+fn arrays<E: Float>() -> Vec<NdArray<E>>
+where
+    NdArray<E>: Tensor,
+{
+    let matrix = NdArray::<E>::from_elements(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
+    let tensor = matrix.reshape(&[1, 2, 3, 1]);
+    vec![
+        matrix.transpose(),
+        matrix,
+        tensor,
+        NdArray::zeros(&[0, 4]),
+        NdArray::full(&[], 7.5),
+        NdArray::ones(&[2]),
+    ]
+}
+
 #[test]
-fn column_major_archives_are_read_in_row_major_order() {
+fn arrays_of_all_shapes_come_back() {
+    fn check<E: Float>(directory: &Path)
+    where
+        NdArray<E>: Tensor + Stored,
+    {
+        let zeros = || arrays::<E>().map_leaves(|x| NdArray::<E>::zeros(&x.shape()));
+        let path = directory.join("file");
+        let mut loaded = zeros();
+        save_safetensors(&path, &arrays::<E>()).unwrap();
+        load_safetensors(&path, &mut loaded).unwrap();
+        assert_eq!(loaded, arrays::<E>());
+        let mut loaded = zeros();
+        save_npz(&path, &arrays::<E>()).unwrap();
+        load_npz(&path, &mut loaded).unwrap();
+        assert_eq!(loaded, arrays::<E>());
+        let (mut loaded, mut state) = (zeros(), (zeros(), NdArray::<E>::scalar(E::from_f64(0.0))));
+        let saved = (arrays::<E>(), NdArray::scalar(E::from_f64(3.0)));
+        save_checkpoint(&path, &arrays::<E>(), &saved, &metadata(3)).unwrap();
+        load_checkpoint(&path, &mut loaded, &mut state).unwrap();
+        assert_eq!((loaded, state), (arrays::<E>(), saved));
+    }
+    let directory = tempfile::tempdir().unwrap();
+    check::<f32>(directory.path());
+    check::<f64>(directory.path());
+}
+
+/// As NumPy writes an array in Fortran's order.
+#[test]
+fn column_major_archives_are_read_as_what_they_mean() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("fortran.npz");
-    let matrix: Array2<f64> = arr2(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+    let matrix = arr2(&[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
     let mut npz = NpzWriter::new(fs::File::create(&path).unwrap());
-    npz.add_array("w", &matrix.t().as_standard_layout().to_owned().reversed_axes()).unwrap();
+    npz.add_array("0", &matrix.t().as_standard_layout().reversed_axes()).unwrap();
     npz.finish().unwrap();
-    let read: ArrayD<f64> = NpzReader::new(fs::File::open(&path).unwrap()).unwrap().by_name("w").unwrap();
-    assert_eq!(read, matrix.into_dyn());
+    let bytes = fs::read(&path).unwrap();
+    assert!(bytes.windows(22).any(|window| window == b"'fortran_order': True,"));
+    let mut loaded = vec![NdArray::<f64>::zeros(&[2, 3])];
+    load_npz(&path, &mut loaded).unwrap();
+    assert_eq!(loaded, [NdArray::from(matrix)]);
 }
