@@ -45,11 +45,7 @@ pub trait Control: Real {
 
     /// Repeats `body` while `condition` holds of the state.
     #[track_caller]
-    fn while_loop<S: State<Self>>(
-        init: S,
-        condition: impl Fn(&S) -> Self::Bool,
-        body: impl Fn(S) -> S,
-    ) -> S {
+    fn while_loop<S: State<Self>>(init: S, condition: impl Fn(&S) -> Self::Bool, body: impl Fn(S) -> S) -> S {
         let mut state = init;
         while known(&condition(&state)) {
             state = body(state);

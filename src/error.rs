@@ -11,10 +11,18 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 
-use crate::shape::Shape;
-
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The result of continuation-passing code, where one lies in every frame: with the error in a box, so that frames
+/// are small. `?` converts between the two kinds of result, both ways.
+pub type CpsResult<R> = std::result::Result<R, Box<Error>>;
+
+impl From<Box<Error>> for Error {
+    fn from(error: Box<Error>) -> Error {
+        *error
+    }
+}
 
 /// A place in the user's source: the line that called the operator.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,9 +58,9 @@ pub enum Error {
         /// The operator.
         op: &'static str,
         /// Shape of the left operand.
-        lhs: Shape,
+        lhs: Vec<usize>,
         /// Shape of the right operand.
-        rhs: Shape,
+        rhs: Vec<usize>,
         /// Where it was called.
         at: At,
     },
@@ -62,7 +70,7 @@ pub enum Error {
         /// The operator.
         op: &'static str,
         /// Shape of the operand.
-        shape: Shape,
+        shape: Vec<usize>,
         /// What is wrong with it.
         reason: String,
         /// Where it was called.
@@ -80,13 +88,12 @@ pub enum Error {
         /// Where it was called.
         at: At,
     },
-    /// An operator was applied to a variable whose `reset` is not running here.
-    #[error("{op}: the variable's reset is not running here: {hint} ({at})")]
+    /// A continuation or a variable was used where its `reset` is not running, or two variables of different
+    /// derivatives met in one operator.
+    #[error("{reason} ({at})")]
     OutsideReset {
-        /// The operator.
-        op: &'static str,
-        /// What to do instead.
-        hint: &'static str,
+        /// What is wrong, and what to do instead.
+        reason: &'static str,
         /// Where it was called.
         at: At,
     },
@@ -169,6 +176,16 @@ fn verb(op: &str) -> &'static str {
 }
 
 impl Error {
+    /// The same error, one operator further out: a [`StackExhausted`](Error::StackExhausted) counts the operators
+    /// that it returns through.
+    #[cold]
+    pub(crate) fn deeper(mut self: Box<Error>) -> Box<Error> {
+        if let Error::StackExhausted { depth, .. } = &mut *self {
+            *depth += 1;
+        }
+        self
+    }
+
     /// The same error, seen from the user's line instead of from inside of this crate.
     pub(crate) fn relocate(mut self, place: At) -> Error {
         match &mut self {
@@ -183,12 +200,21 @@ impl Error {
 }
 
 thread_local! {
+    /// The user's line of the operator in direct style whose rule is running, up to its continuation.
+    static OPERATOR: Cell<Option<At>> = const { Cell::new(None) };
     /// How many entry points of this thread are waiting to return a raised error.
     static SCOPES: Cell<usize> = const { Cell::new(0) };
 }
 
+/// Declares that the rule of an operator in direct style begins to run, so that an error raised by it names the
+/// user's line, or (`None`) that the user's code goes on.
+#[inline]
+pub(crate) fn in_operator(at: Option<At>) {
+    OPERATOR.set(at);
+}
+
 /// The payload with which a raised error unwinds a model.
-struct Raised(Error);
+struct Raised(Box<Error>);
 
 /// Leaves the model with this error: the innermost entry point ([`reset`](crate::reset), [`grad`](crate::grad),
 /// [`jvp`](crate::jvp), …) returns it.
@@ -197,16 +223,19 @@ struct Raised(Error);
 /// Outside of any entry point.
 #[track_caller]
 pub fn raise(error: impl Into<Error>) -> ! {
-    let error = error.into();
+    let mut error = error.into();
+    if let Some(at) = OPERATOR.take() {
+        error = error.relocate(at);
+    }
     if SCOPES.get() == 0 {
         panic!("{error}");
     }
     // `resume_unwind` and not `panic_any`: an error is not a bug, so no panic hook prints a backtrace.
-    resume_unwind(Box::new(Raised(error)))
+    resume_unwind(Box::new(Raised(Box::new(error))))
 }
 
 /// Runs `f`; an error raised inside comes out as `Err`, a panic goes on as a panic.
-pub(crate) fn catch<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
+pub(crate) fn catch<R, E: From<Box<Error>>>(f: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
     struct Scope;
     impl Drop for Scope {
         fn drop(&mut self) {
@@ -220,7 +249,7 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     match outcome {
         Ok(result) => result,
         Err(payload) => match payload.downcast::<Raised>() {
-            Ok(raised) => Err(raised.0),
+            Ok(raised) => Err(raised.0.into()),
             Err(payload) => resume_unwind(payload),
         },
     }
@@ -234,7 +263,7 @@ pub trait OrRaise {
     fn or_raise(self) -> Self::Value;
 }
 
-impl<T> OrRaise for Result<T> {
+impl<T, E: Into<Error>> OrRaise for Result<T, E> {
     type Value = T;
     #[track_caller]
     fn or_raise(self) -> T {

@@ -1,19 +1,36 @@
 //! Antiphon (call and response): differentiable programming with delimited continuations.
 
+// The derive's code names this crate by its name, inside of it too.
+extern crate self as antiphon;
+
 pub mod control;
+pub mod data;
+mod delimited;
+mod elementwise;
 pub mod error;
+mod forward;
+pub mod io;
+pub mod nn;
+pub mod optim;
 pub mod params;
 pub mod real;
+mod reverse;
 mod scalar;
 pub mod shape;
 pub mod stack;
 pub mod state;
 pub mod tensor;
+mod transform;
 
+pub use antiphon_derive::Params;
 pub use control::Control;
+pub use delimited::{Continuation, Prompt, reset, shift};
 pub use error::{Error, OrRaise, Result, raise};
+pub use forward::Dual;
 pub use params::Params;
 pub use real::{Int, Mask, Real};
+pub use reverse::{Var, cps};
 pub use shape::{Axes, Padding, Shape, Window2d};
-pub use state::State;
+pub use state::{Flag, Index, State};
 pub use tensor::{IntTensor, MaskTensor, Tensor};
+pub use transform::{Function, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp};

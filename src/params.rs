@@ -105,31 +105,18 @@ impl std::fmt::Display for Path {
 }
 
 /// An interpretation is its own, single leaf.
-macro_rules! leaf_params {
-    ($([$($generics:tt)*] $leaf:ty;)*) => { $(
-        impl<$($generics)*> $crate::params::Params for $leaf {
-            type Leaf = Self;
-            type With<U: $crate::real::Real> = U;
-            fn map_named<U: $crate::real::Real>(
-                &self,
-                path: &mut $crate::params::Path,
-                f: &mut dyn FnMut(&$crate::params::Path, &Self) -> U,
-            ) -> U {
-                f(path, self)
-            }
-            fn visit_mut(
-                &mut self,
-                path: &mut $crate::params::Path,
-                f: &mut dyn FnMut(&$crate::params::Path, &mut Self),
-            ) {
-                f(path, self)
-            }
-        }
-    )* };
+///
+/// One implementation for all, so that generic code knows it too: for any `T: Real`, `T::With<U>` *is* `U`.
+impl<T: Real> Params for T {
+    type Leaf = T;
+    type With<U: Real> = U;
+    fn map_named<U: Real>(&self, path: &mut Path, f: &mut dyn FnMut(&Path, &T) -> U) -> U {
+        f(path, self)
+    }
+    fn visit_mut(&mut self, path: &mut Path, f: &mut dyn FnMut(&Path, &mut T)) {
+        f(path, self)
+    }
 }
-pub(crate) use leaf_params;
-
-leaf_params! { [] f32; [] f64; }
 
 macro_rules! tuple_params {
     ($($P:ident $i:tt),*) => {
@@ -188,16 +175,5 @@ impl<P: Params> Params for Option<P> {
         if let Some(p) = self {
             p.visit_mut(path, f);
         }
-    }
-}
-
-impl<P: Params> Params for Box<P> {
-    type Leaf = P::Leaf;
-    type With<U: Real> = Box<P::With<U>>;
-    fn map_named<U: Real>(&self, path: &mut Path, f: &mut dyn FnMut(&Path, &P::Leaf) -> U) -> Self::With<U> {
-        Box::new((**self).map_named(path, f))
-    }
-    fn visit_mut(&mut self, path: &mut Path, f: &mut dyn FnMut(&Path, &mut P::Leaf)) {
-        (**self).visit_mut(path, f);
     }
 }

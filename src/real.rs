@@ -3,7 +3,6 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use crate::error::Result;
-use crate::params::Params;
 use crate::state::State;
 
 /// Truth values of an interpretation: a `bool`, an array of them, or a recorded condition.
@@ -74,13 +73,12 @@ pub trait Real:
     + for<'a> Mul<&'a Self, Output = Self>
     + Div<Output = Self>
     + for<'a> Div<&'a Self, Output = Self>
-    + Params<Leaf = Self>
     + State<Self>
 {
     /// Truth values: what comparisons give and [`select`](Real::select) takes.
-    type Bool: Mask + State<Self>;
+    type Bool: Mask;
     /// Integers: token ids, labels, counters.
-    type Int: Int<Bool = Self::Bool> + State<Self>;
+    type Int: Int<Bool = Self::Bool>;
     /// Where an adjoint is collected: eagerly an optional value (absent means zero, so that nothing is
     /// zero-filled), recorded a mutable accumulator.
     type Adjoint;
@@ -101,8 +99,28 @@ pub trait Real:
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) with the operator's name.
     #[inline]
+    #[track_caller]
     fn check_broadcast(_op: &'static str, _lhs: &Self, _rhs: &Self) -> Result<()> {
         Ok(())
+    }
+    /// Whether two values have the same shape. Scalars always do.
+    #[inline]
+    fn same_shape(_a: &Self, _b: &Self) -> bool {
+        true
+    }
+    /// Checks that this is a single number, as a loss has to be.
+    ///
+    /// # Errors
+    /// [`Error::Operand`](crate::Error::Operand) with the name of the entry point.
+    #[inline]
+    #[track_caller]
+    fn check_scalar(&self, _op: &'static str) -> Result<()> {
+        Ok(())
+    }
+    /// This value repeated to the shape of `like`, to which it broadcasts.
+    #[inline]
+    fn broadcast_like(&self, _like: &Self) -> Self {
+        self.clone()
     }
     /// The sum over what broadcasting repeated: an adjoint `self` in the shape of an operand `like`.
     #[inline]

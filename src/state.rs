@@ -41,6 +41,34 @@ impl<T: Real> State<T> for T {
     }
 }
 
+/// An integer of the interpretation as a [`State`], in code that is generic over the interpretation.
+pub struct Index<T: Real>(pub T::Int);
+
+/// A truth value of the interpretation as a [`State`], in code that is generic over the interpretation.
+pub struct Flag<T: Real>(pub T::Bool);
+
+macro_rules! wrapper_state {
+    ($($Wrapper:ident $Kind:ident;)*) => { $(
+        impl<T: Real> Clone for $Wrapper<T> {
+            fn clone(&self) -> Self {
+                $Wrapper(self.0.clone())
+            }
+        }
+        impl<T: Real> State<T> for $Wrapper<T> {
+            fn flatten(&self, leaves: &mut Vec<Leaf<T>>) {
+                leaves.push(Leaf::$Kind(self.0.clone()));
+            }
+            fn rebuild(&self, leaves: &mut dyn Iterator<Item = Leaf<T>>) -> Self {
+                match leaves.next() {
+                    Some(Leaf::$Kind(value)) => $Wrapper(value),
+                    _ => panic!("{ALIKE}"),
+                }
+            }
+        }
+    )* };
+}
+wrapper_state! { Index Int; Flag Bool; }
+
 /// Makes an integer and a truth-value type components of every interpretation that uses them.
 macro_rules! index_state {
     ($($int:ty, $bool:ty;)*) => { $(

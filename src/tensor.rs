@@ -147,15 +147,18 @@ pub trait Tensor:
         Self::accumulate(adjoint, a.batch_matmul(b));
     }
     /// `adjoint[.., start + i·step, ..] += g[.., i, ..]`, where `operand` is the value that the adjoint belongs to.
-    fn accumulate_slice(adjoint: &Self::Adjoint, operand: &Self, axis: usize, range: Range<usize>, step: usize, g: Self) {
+    fn accumulate_slice(
+        adjoint: &Self::Adjoint,
+        operand: &Self,
+        axis: usize,
+        range: Range<usize>,
+        step: usize,
+        g: Self,
+    ) {
         let n = operand.shape()[axis];
         let count = g.shape()[axis];
         let covered = if count == 0 { 0 } else { (count - 1) * step + 1 };
-        let padding = Padding {
-            before: range.start,
-            after: n - range.start - covered,
-            interior: step - 1,
-        };
+        let padding = Padding { before: range.start, after: n - range.start - covered, interior: step - 1 };
         Self::accumulate(adjoint, g.pad(axis as isize, padding));
     }
     /// `adjoint[indices[i]] += g[i]`, where `operand` is the value that the adjoint belongs to.
@@ -206,6 +209,13 @@ pub trait Tensor:
                     out.remove(out.len() - if b.len() == 1 { 1 } else { 2 });
                 }
                 self.reshape(&ra).batch_matmul(&rhs.reshape(&rb)).reshape(&out)
+            }
+            // One product with all rows instead of a batch of small ones.
+            (3.., 2) if a[a.len() - 1] == b[0] => {
+                let [batch @ .., k] = &a[..] else { unreachable!("rank of at least three") };
+                let mut out = Shape::from_slice(batch);
+                out.push(b[1]);
+                self.reshape(&[shape::size(batch), *k]).batch_matmul(rhs).reshape(&out)
             }
             _ => self.batch_matmul(rhs),
         }

@@ -1,1 +1,43 @@
-//! `#[derive(Params)]`.
+//! `#[derive(Params)]`: see the documentation of `antiphon::Params`, which re-exports it.
+
+mod expand;
+mod field;
+
+use proc_macro::TokenStream;
+
+/// Makes a struct generic in one type parameter a structure of parameters: implements `antiphon::Params` and
+/// `antiphon::State`.
+///
+/// ```
+/// use antiphon::Params;
+///
+/// #[derive(Clone, Params)]
+/// struct Rnn<T> {
+///     #[params(name = "Wx")] // the leaf's name, in place of the field's
+///     wx: T,
+///     layers: Vec<(T, Option<T>)>, // any structure of parameters
+///     hidden: usize, // configuration: copied along, not a parameter
+/// }
+///
+/// let rnn = Rnn { wx: 1.0, layers: vec![(2.0, None), (3.0, Some(4.0))], hidden: 7 };
+/// assert_eq!(rnn.names(), ["Wx", "layers.0.0", "layers.1.0", "layers.1.1"]);
+/// let doubled: Rnn<f32> = rnn.map_leaves(|x| 2.0 * *x as f32);
+/// assert_eq!((doubled.leaves(), doubled.hidden), (vec![2.0, 4.0, 6.0, 8.0], 7));
+/// ```
+///
+/// * A field whose type mentions the type parameter holds parameters: its type has to be a structure of
+///   parameters itself. Any other field is configuration; its type has to be `Clone`.
+/// * The struct has to be `Clone`, and is best declared without a bound on its type parameter: the structure has
+///   to exist over every interpretation (`With<U: Real>`), so no bound beyond `Real` can be met. Bounds belong to
+///   the functions that use it.
+/// * Lifetimes, constants and `where` clauses pass through.
+/// * `#[params(name = "Wx")]` on a field names it so; `#[params(flatten)]` leaves its name out of the path, so
+///   that the leaves of a nested structure are named as if they were declared here.
+///
+/// # Errors
+/// Enums, unions, and structs without a type parameter or with several do not compile.
+#[proc_macro_derive(Params, attributes(params))]
+pub fn derive_params(input: TokenStream) -> TokenStream {
+    let input = syn::parse_macro_input!(input as syn::DeriveInput);
+    expand::expand(&input).unwrap_or_else(|error| error.to_compile_error()).into()
+}

@@ -1,0 +1,188 @@
+//! The two implementations.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Data, DeriveInput, Error, Fields, GenericParam, Generics, Ident, Member, Result, TypeParam};
+use syn::{TypeParamBound, WherePredicate};
+
+use crate::field::{Field, Role};
+
+/// `impl Params` and `impl State` for a struct.
+pub fn expand(input: &DeriveInput) -> Result<TokenStream> {
+    let fields = struct_fields(input)?;
+    let parameter = the_type_parameter(input)?;
+    check_bounds(&input.generics, parameter)?;
+    let t = &parameter.ident;
+    let fields: Vec<(Field, Span)> = fields
+        .iter()
+        .zip(fields.members())
+        .map(|(field, member)| Ok((Field::parse(member, field, t)?, field.ty.span())))
+        .collect::<Result<_>>()?;
+
+    let name = &input.ident;
+    let u = format_ident!("__U");
+    let with = type_arguments(&input.generics, &u);
+    let mut generics = input.generics.clone();
+    for param in generics.type_params_mut() {
+        param.bounds.push(syn::parse_quote!(::antiphon::Real));
+    }
+    let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+
+    let mapped = fields.iter().map(|(field, span)| map(field, *span));
+    let visited = fields.iter().filter_map(|(field, span)| visit(field, *span));
+    let flattened = fields.iter().filter_map(|(field, span)| flatten(field, *span, t));
+    let rebuilt = fields.iter().map(|(field, span)| rebuild(field, *span, t));
+    Ok(quote! {
+        #[automatically_derived]
+        impl #impl_generics ::antiphon::Params for #name #type_generics #where_clause {
+            type Leaf = #t;
+            type With<#u: ::antiphon::Real> = #name #with;
+
+            fn map_named<#u: ::antiphon::Real>(
+                &self,
+                path: &mut ::antiphon::params::Path,
+                f: &mut dyn ::core::ops::FnMut(&::antiphon::params::Path, &#t) -> #u,
+            ) -> #name #with {
+                #name { #(#mapped,)* }
+            }
+
+            fn visit_mut(
+                &mut self,
+                path: &mut ::antiphon::params::Path,
+                f: &mut dyn ::core::ops::FnMut(&::antiphon::params::Path, &mut #t),
+            ) {
+                #(#visited;)*
+            }
+        }
+
+        #[automatically_derived]
+        impl #impl_generics ::antiphon::State<#t> for #name #type_generics #where_clause {
+            fn flatten(&self, leaves: &mut ::std::vec::Vec<::antiphon::state::Leaf<#t>>) {
+                #(#flattened;)*
+            }
+
+            fn rebuild(
+                &self,
+                leaves: &mut dyn ::core::iter::Iterator<Item = ::antiphon::state::Leaf<#t>>,
+            ) -> Self {
+                #name { #(#rebuilt,)* }
+            }
+        }
+    })
+}
+
+fn struct_fields(input: &DeriveInput) -> Result<&Fields> {
+    let (span, what) = match &input.data {
+        Data::Struct(data) => return Ok(&data.fields),
+        Data::Enum(data) => (data.enum_token.span, "an enum"),
+        Data::Union(data) => (data.union_token.span, "a union"),
+    };
+    Err(Error::new(
+        span,
+        format!("Params can be derived for structs only: the leaves of {what} would depend on its value"),
+    ))
+}
+
+fn the_type_parameter(input: &DeriveInput) -> Result<&TypeParam> {
+    let mut parameters = input.generics.type_params();
+    let Some(first) = parameters.next() else {
+        return Err(Error::new(
+            input.ident.span(),
+            format!(
+                "a structure of parameters is generic in what its leaves are: `struct {}<T> {{ … }}`",
+                input.ident
+            ),
+        ));
+    };
+    match parameters.next() {
+        None => Ok(first),
+        Some(second) => Err(Error::new(
+            second.ident.span(),
+            format!(
+                "a structure of parameters has one type parameter, and `{}` is it; \
+                 a nested structure of parameters is written out: `layer: Linear<{}>`",
+                first.ident, first.ident
+            ),
+        )),
+    }
+}
+
+/// Refuses the two bounds that a user is tempted to write and that `With<U: Real>` could never meet.
+fn check_bounds(generics: &Generics, parameter: &TypeParam) -> Result<()> {
+    let of_where = generics.where_clause.iter().flat_map(|clause| &clause.predicates);
+    let of_where = of_where.filter_map(|predicate| match predicate {
+        WherePredicate::Type(bound) => match &bound.bounded_ty {
+            syn::Type::Path(path) if path.path.is_ident(&parameter.ident) => Some(&bound.bounds),
+            _ => None,
+        },
+        _ => None,
+    });
+    for bound in of_where.flatten().chain(&parameter.bounds) {
+        let TypeParamBound::Trait(bound) = bound else { continue };
+        let Some(last) = bound.path.segments.last() else { continue };
+        if ["Tensor", "Control"].iter().any(|name| last.ident == name) {
+            return Err(Error::new(
+                bound.span(),
+                format!(
+                    "the structure has to exist over every `Real`: declare `{}` without this bound, \
+                     and put the bound on the functions that use it",
+                    parameter.ident
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The struct's generic arguments with its type parameter replaced.
+fn type_arguments(generics: &Generics, u: &Ident) -> TokenStream {
+    let arguments = generics.params.iter().map(|param| match param {
+        GenericParam::Lifetime(param) => {
+            let lifetime = &param.lifetime;
+            quote!(#lifetime)
+        }
+        GenericParam::Type(_) => quote!(#u),
+        GenericParam::Const(param) => {
+            let ident = &param.ident;
+            quote!(#ident)
+        }
+    });
+    quote!(<#(#arguments),*>)
+}
+
+fn map(Field { member, role }: &Field, span: Span) -> TokenStream {
+    let inner = quote_spanned!(span=> ::antiphon::Params::map_named(&self.#member, path, f));
+    match role {
+        Role::Named(name) => quote_spanned!(span=> #member: path.descend(#name, |path| #inner)),
+        Role::Flat => quote_spanned!(span=> #member: #inner),
+        Role::Configuration => copy(member, span),
+    }
+}
+
+fn visit(Field { member, role }: &Field, span: Span) -> Option<TokenStream> {
+    let inner = quote_spanned!(span=> ::antiphon::Params::visit_mut(&mut self.#member, path, f));
+    match role {
+        Role::Named(name) => Some(quote_spanned!(span=> path.descend(#name, |path| #inner))),
+        Role::Flat => Some(inner),
+        Role::Configuration => None,
+    }
+}
+
+fn flatten(Field { member, role }: &Field, span: Span, t: &Ident) -> Option<TokenStream> {
+    match role {
+        Role::Configuration => None,
+        _ => Some(quote_spanned!(span=> ::antiphon::State::<#t>::flatten(&self.#member, leaves))),
+    }
+}
+
+fn rebuild(Field { member, role }: &Field, span: Span, t: &Ident) -> TokenStream {
+    match role {
+        Role::Configuration => copy(member, span),
+        _ => quote_spanned!(span=> #member: ::antiphon::State::<#t>::rebuild(&self.#member, leaves)),
+    }
+}
+
+fn copy(member: &Member, span: Span) -> TokenStream {
+    quote_spanned!(span=> #member: ::core::clone::Clone::clone(&self.#member))
+}

@@ -1,0 +1,5 @@
+//! Data for training.
+
+pub mod text;
+
+pub use text::{Batch, Batches, Text};

@@ -1,0 +1,353 @@
+//! [`reset`] and [`shift`]: one-shot delimited continuations on native stacks.
+//!
+//! The body of a `reset` runs as a coroutine. `shift(prompt, handler)` suspends it and calls the handler on the
+//! *driver's* stack, where `reset` was called; the handler resumes the body with `k.resume(value)`, which returns
+//! when the body is done. So the handlers of successive `shift`s nest: what they do before `resume` happens in
+//! order, and what they do afterwards in reverse. That is the whole of reverse-mode differentiation.
+//!
+//! Differences from the textbook's `shift` (Danvy & Filinski 1990): a continuation can be called once at most, and
+//! the handler itself runs outside of its prompt (as with `shift0`).
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::ptr;
+
+use corosensei::{Coroutine, CoroutineResult, Yielder};
+
+use crate::error::{At, CpsResult, Error, Result, catch, raise};
+use crate::stack::{self, Floor, Pooled};
+
+/// What a suspended body asks for: run this handler, at this prompt.
+struct Request {
+    prompt: *const Link,
+    /// Runs the handler that `shift` points to. The body's frame is gone once the body was resumed, so the
+    /// handler is first moved out of it.
+    run: unsafe fn(shift: *mut (), resume: Resume) -> CpsResult<()>,
+    shift: *mut (),
+}
+
+type Body = Coroutine<(), Request, CpsResult<()>, Pooled>;
+
+/// A prompt without its types: one link of the chain of prompts that are running.
+struct Link {
+    level: Level,
+    yielder: Cell<*const Yielder<(), Request>>,
+    /// How far down the body's stack may be used.
+    floor: Cell<usize>,
+    outer: *const Link,
+}
+
+impl Link {
+    /// One inside of the prompts that are running.
+    fn new(level: Level) -> Link {
+        Link { level, yielder: Cell::new(ptr::null()), floor: Cell::new(0), outer: CURRENT.get() }
+    }
+}
+
+/// Names a `reset`, so that an operator finds its own among nested ones.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Level(u64);
+
+impl Level {
+    /// One that no other `reset` of this thread has.
+    #[inline]
+    pub(crate) fn fresh() -> Level {
+        LEVELS.set(LEVELS.get() + 1);
+        Level(LEVELS.get())
+    }
+}
+
+thread_local! {
+    /// The innermost prompt whose body is running.
+    static CURRENT: Cell<*const Link> = const { Cell::new(ptr::null()) };
+    /// The answer of every derivative's prompt.
+    static NOTHING: Cell<Option<()>> = const { Cell::new(None) };
+    static LEVELS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The delimiter of a [`reset`] whose answer is an `A`. `'p` is the time during which it runs, `'env` what
+/// surrounds it: handlers own what they use, or borrow it from `'env`, but never from the body.
+pub struct Prompt<'p, 'env: 'p, A> {
+    link: Link,
+    answer: Cell<Option<A>>,
+    brand: PhantomData<(&'p mut &'p (), &'env mut &'env ())>,
+}
+
+/// The rest of a body after a [`shift`], up to its `reset`. Dropping it unwinds the body.
+pub struct Continuation<'k, V, A> {
+    value: *mut Option<V>,
+    answer: *const Cell<Option<A>>,
+    resume: Resume,
+    brand: PhantomData<&'k mut &'k ()>,
+}
+
+impl<V, A> Continuation<'_, V, A> {
+    /// Lets the body go on with `value` as the value of its `shift`. Returns the answer of the rest of it: what
+    /// the body returned, as changed by the handlers of later `shift`s.
+    ///
+    /// # Errors
+    /// Whatever the body returned or raised; [`Error::StackExhausted`].
+    #[inline]
+    pub fn resume(self, value: V) -> CpsResult<A> {
+        // SAFETY: the body is suspended in the `shift` that made this continuation (only `resume`, which consumes
+        // it, ends that), so its frame, which `value` points into, is alive.
+        unsafe { *self.value = Some(value) };
+        self.resume.now()?;
+        // SAFETY: the prompt outlives every handler of its `reset`.
+        let answer = unsafe { &*self.answer };
+        Ok(answer.take().expect("a body that ended well has left its answer"))
+    }
+}
+
+/// Runs `body`, in which [`shift`] captures the rest of it.
+///
+/// ```
+/// use antiphon::{reset, shift};
+/// // 1 + reset(10 + shift(k → 2·k(100))), after the paper's introduction.
+/// let answer = 1 + reset(|p| Ok(10 + shift(p, |k| Ok(2 * k.resume(100)?))))?;
+/// assert_eq!(answer, 221);
+/// // A handler that never calls its continuation abandons the rest of the body.
+/// let answer = reset(|p| Ok(10 + shift(p, |_| Ok(7))))?;
+/// assert_eq!(answer, 7);
+/// # Ok::<(), antiphon::Error>(())
+/// ```
+///
+/// # Errors
+/// What the body returns or [`raise`](crate::raise)s, what a handler returns, [`Error::StackExhausted`] and
+/// [`Error::StackReserve`]. A panic in the body or a handler goes on as a panic.
+pub fn reset<'env, A>(
+    body: impl for<'p> FnOnce(&'p Prompt<'p, 'env, A>) -> Result<A>,
+) -> Result<A> {
+    catch(|| {
+        stack::on_reserved(|| {
+            let prompt = Prompt {
+                link: Link::new(Level::fresh()),
+                answer: Cell::new(None),
+                brand: PhantomData,
+            };
+            run(&prompt.link, || {
+                prompt.answer.set(Some(body(&prompt)?));
+                Ok(())
+            })?;
+            Ok(prompt.answer.take().expect("a body that ended well has left its answer"))
+        })
+    })
+}
+
+/// Captures the rest of the body up to `prompt`'s [`reset`] as `k` and calls `handler(k)` instead; what the handler
+/// returns is the answer of that rest. The value of `shift` is what the handler gives to `k.resume`.
+///
+/// # Errors
+/// Raises [`Error::OutsideReset`] if the prompt's body is not running (in a handler of its own, for instance).
+#[track_caller]
+pub fn shift<'p, V, A>(
+    prompt: &'p Prompt<'p, '_, A>,
+    handler: impl for<'k> FnOnce(Continuation<'k, V, A>) -> CpsResult<A> + 'p,
+) -> V {
+    if find(prompt.link.level).is_none() {
+        raise(outside_reset(At::caller()));
+    }
+    // SAFETY: the handler outlives `'p`, the time during which the body runs.
+    unsafe { shift_unchecked(&raw const prompt.link, &raw const prompt.answer, handler) }
+}
+
+pub(crate) fn outside_reset(at: At) -> Error {
+    let reason = "shift: the reset of this prompt or variable is not running here; \
+                  handlers and continuation-passing operators take the functions of antiphon::cps instead";
+    Error::OutsideReset { reason, at }
+}
+
+/// A [`reset`] for the variables of one derivative, whose operators find it by its level.
+pub(crate) fn reset_at(level: Level, body: impl FnOnce() -> CpsResult<()>) -> CpsResult<()> {
+    run(&Link::new(level), || {
+        body()?;
+        NOTHING.set(Some(()));
+        Ok(())
+    })
+}
+
+/// [`shift`] to the innermost running [`reset_at`] of a level; `None` if there is none.
+///
+/// # Safety
+/// The handler must not use anything that ends before the body does, other than what it owns.
+#[inline]
+pub(crate) unsafe fn shift_at<V>(
+    level: Level,
+    handler: impl for<'k> FnOnce(Continuation<'k, V, ()>) -> CpsResult<()>,
+) -> Option<V> {
+    let link = find(level)?;
+    let answer = NOTHING.with(|cell| &raw const *cell);
+    // SAFETY: `find` returns a link that is running; the caller vouches for the handler.
+    Some(unsafe { shift_unchecked(link, answer, handler) })
+}
+
+/// The innermost running prompt of a level.
+#[inline]
+fn find(level: Level) -> Option<*const Link> {
+    let mut link = CURRENT.get();
+    loop {
+        // SAFETY: links of the chain live on the stacks of the `run`s that are under way.
+        let prompt = unsafe { link.as_ref() }?;
+        if prompt.level == level {
+            return Some(link);
+        }
+        link = prompt.outer;
+    }
+}
+
+/// The frame of a suspended `shift`.
+struct Shift<H, V, A> {
+    handler: Option<H>,
+    value: Option<V>,
+    answer: *const Cell<Option<A>>,
+}
+
+/// # Safety
+/// `prompt` is running; the handler does not use anything that ends before the body, other than what it owns;
+/// `answer` outlives the body.
+#[inline]
+unsafe fn shift_unchecked<V, A, H>(prompt: *const Link, answer: *const Cell<Option<A>>, handler: H) -> V
+where
+    H: for<'k> FnOnce(Continuation<'k, V, A>) -> CpsResult<A>,
+{
+    /// # Safety
+    /// `shift` points to the `Shift<H, V, A>` of a suspended body, whose handler was not taken yet.
+    unsafe fn run<V, A, H>(shift: *mut (), resume: Resume) -> CpsResult<()>
+    where
+        H: for<'k> FnOnce(Continuation<'k, V, A>) -> CpsResult<A>,
+    {
+        let shift = shift.cast::<Shift<H, V, A>>();
+        // Everything is copied to this frame before the handler can resume the body: raw pointers, so that no
+        // reference into the body's frame is held while that frame goes away.
+        // SAFETY: by the contract, the frame is alive now.
+        let (handler, value, answer) =
+            unsafe { ((*shift).handler.take(), &raw mut (*shift).value, (*shift).answer) };
+        let handler = handler.expect("a request is served once");
+        let a = handler(Continuation { value, answer, resume, brand: PhantomData })?;
+        // SAFETY: the answer's cell outlives the body.
+        unsafe { (*answer).set(Some(a)) };
+        Ok(())
+    }
+    let mut shift = Shift { handler: Some(handler), value: None::<V>, answer };
+    let shift: *mut Shift<H, V, A> = &raw mut shift;
+    suspend(Request { prompt, run: run::<V, A, H>, shift: shift.cast() });
+    // SAFETY: only `Continuation::resume` wakes this frame without unwinding it, after it has set the value.
+    unsafe { (*shift).value.take() }.expect("a resumed continuation has left a value")
+}
+
+/// Hands a request to the driver of the innermost running body.
+#[inline]
+fn suspend(request: Request) {
+    // SAFETY: some prompt is running (the request's, at least), and its yielder was set when its body started.
+    let yielder = unsafe { &*(*CURRENT.get()).yielder.get() };
+    yielder.suspend(request);
+}
+
+/// The right to let a suspended body go on.
+struct Resume {
+    body: *mut Body,
+    link: *const Link,
+}
+
+impl Resume {
+    #[inline]
+    fn now(self) -> CpsResult<()> {
+        // SAFETY: see `drive`, which made this.
+        unsafe { drive(self.body, self.link) }
+    }
+}
+
+/// Runs `body` as a coroutine under the prompt `link`, until it ends.
+fn run(link: &Link, body: impl FnOnce() -> CpsResult<()>) -> CpsResult<()> {
+    let stack = Pooled::take()?;
+    link.floor.set(stack.floor());
+    let link: *const Link = link;
+    let start = move |yielder: &Yielder<(), Request>, ()| {
+        // SAFETY: `link` outlives the coroutine, which ends before `run` returns.
+        unsafe { (*link).yielder.set(yielder) };
+        // Errors raised inside of the body end it; its frames are unwound and the driver returns the error.
+        catch(body)
+    };
+    // SAFETY: the coroutine and all it borrows end in this function: it is driven to its end, or unwound when
+    // `coroutine` is dropped.
+    let mut coroutine = unsafe { Body::with_stack_unchecked(stack, start) };
+    // SAFETY: `coroutine` and `link` outlive the call, and nothing else uses them.
+    unsafe { drive(&raw mut coroutine, link) }
+}
+
+/// Resumes a body and serves its next request, which in turn may resume it: the nesting of handlers.
+///
+/// # Safety
+/// `body` and `link` are alive, and the body is suspended or not yet started.
+#[inline(always)] // one frame per operator instead of two
+unsafe fn drive(body: *mut Body, link: *const Link) -> CpsResult<()> {
+    stack::check()?;
+    // SAFETY: by the contract; while the body runs nobody else holds a reference to it.
+    let (outer, coroutine) = unsafe { ((*link).outer, &mut *body) };
+    let request = {
+        // SAFETY: by the contract.
+        let floor = unsafe { (*link).floor.get() };
+        let _running = Running::enter(link, outer, floor);
+        match coroutine.resume(()) {
+            CoroutineResult::Return(result) => return result,
+            CoroutineResult::Yield(request) => request,
+        }
+    };
+    // If the handler never resumes the body, the body is unwound here, where everything its values may refer to
+    // still exists.
+    let _abandon = Abandon(body);
+    if ptr::eq(request.prompt, link) {
+        // SAFETY: the body is suspended in the `shift` that made the request.
+        unsafe { (request.run)(request.shift, Resume { body, link }) }
+    } else {
+        // For an outer prompt: this stack is part of that prompt's body.
+        suspend(request);
+        // SAFETY: as above; the outer handler has set the value and let us go on.
+        unsafe { drive_on(body, link) }
+    }
+}
+
+/// [`drive`], after a request that was not for this prompt.
+///
+/// # Safety
+/// As for [`drive`].
+#[inline(never)]
+unsafe fn drive_on(body: *mut Body, link: *const Link) -> CpsResult<()> {
+    // SAFETY: by the contract.
+    unsafe { drive(body, link) }
+}
+
+/// Makes a prompt the innermost one while its body runs.
+struct Running {
+    outer: *const Link,
+    _floor: Floor,
+}
+
+impl Running {
+    #[inline]
+    fn enter(link: *const Link, outer: *const Link, floor: usize) -> Running {
+        CURRENT.set(link);
+        Running { outer, _floor: Floor::set(floor) }
+    }
+}
+
+impl Drop for Running {
+    #[inline]
+    fn drop(&mut self) {
+        CURRENT.set(self.outer);
+    }
+}
+
+/// Unwinds a body that nobody resumed.
+struct Abandon(*mut Body);
+
+impl Drop for Abandon {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: `drive` holds no reference to the body at this point, and the body outlives the driver's frames.
+        let body = unsafe { &mut *self.0 };
+        if !body.done() {
+            body.force_unwind();
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The gated recurrent unit.
+
+use crate::Params;
+use crate::nn::init::Rng;
+use crate::nn::recurrent::Recurrent;
+use crate::nn::rnn::recurrent_init;
+use crate::tensor::Tensor;
+
+/// The gated recurrent unit (Cho et al., *Learning phrase representations using RNN encoder–decoder*, 2014,
+/// §2.3), in PyTorch's form, where the reset gate multiplies the product `h·Whn` and not `h`:
+///
+/// ```text
+/// r = σ(x·Wxr + h·Whr + br)
+/// z = σ(x·Wxz + h·Whz + bz)
+/// n = tanh(x·Wxn + bn + r·(h·Whn + bhn))
+/// h′ = (1 − z)·n + z·h
+/// ```
+///
+/// The gates stand side by side in the order reset, update, candidate. PyTorch has a second bias for the
+/// recurrent product; in `r` and `z` the two only ever add up, so here there is one, and `bhn` for the candidate.
+/// The state is `h: [batch, hidden]`.
+#[derive(Clone, Debug, Params)]
+pub struct Gru<T> {
+    /// Input weights, `[in, 3·hidden]`.
+    #[params(name = "Wx")]
+    pub wx: T,
+    /// Recurrent weights, `[hidden, 3·hidden]`.
+    #[params(name = "Wh")]
+    pub wh: T,
+    /// Bias, `[3·hidden]`.
+    pub b: T,
+    /// Bias of the recurrent part of the candidate, `[hidden]`.
+    pub bhn: T,
+}
+
+impl<T: Tensor> Gru<T> {
+    /// Everything uniform on `±1/√hidden`, as PyTorch's `nn.GRU` starts.
+    pub fn new(rng: &mut Rng, inputs: usize, hidden: usize) -> Gru<T> {
+        let init = recurrent_init(hidden);
+        Gru {
+            wx: init.sample(&[inputs, 3 * hidden], rng),
+            wh: init.sample(&[hidden, 3 * hidden], rng),
+            b: init.sample(&[3 * hidden], rng),
+            bhn: init.sample(&[hidden], rng),
+        }
+    }
+}
+
+impl<T: Tensor> Recurrent<T> for Gru<T> {
+    type State = T;
+
+    fn input_weights(&self) -> &T {
+        &self.wx
+    }
+    fn initial(&self, batch: usize) -> T {
+        T::zeros(&[batch, self.wh.shape()[0]])
+    }
+    fn output(state: &T) -> &T {
+        state
+    }
+    fn advance(&self, h: &T, x_wx: &T) -> T {
+        let hidden = self.wh.shape()[0];
+        let x_part = x_wx.clone() + &self.b;
+        let h_part = h.matmul(&self.wh);
+        let rz = (x_part.slice(-1, 0..2 * hidden) + h_part.slice(-1, 0..2 * hidden)).sigmoid();
+        let (r, z) = (rz.slice(-1, 0..hidden), rz.slice(-1, hidden..2 * hidden));
+        let candidate = 2 * hidden..3 * hidden;
+        let n = (x_part.slice(-1, candidate.clone()) + r * (h_part.slice(-1, candidate) + &self.bhn)).tanh();
+        // (1 − z)·n + z·h with one product less.
+        n.clone() + z * (h.clone() - &n)
+    }
+}

@@ -1,0 +1,155 @@
+//! Initial values of parameters, drawn from an explicit seed.
+
+use std::f64::consts::TAU;
+
+use rand::rngs::ChaCha12Rng;
+use rand::{Rng as _, SeedableRng};
+
+use crate::tensor::Tensor;
+
+/// A reproducible source of random numbers: ChaCha with 12 rounds, whose stream is fixed by its specification.
+///
+/// The same seed gives the same numbers on every machine and in every version of this crate: the steps from the
+/// stream to a sample are written out here and use no function of the platform's.
+#[derive(Debug)]
+pub struct Rng(ChaCha12Rng);
+
+impl Rng {
+    /// The source that belongs to this seed.
+    pub fn new(seed: u64) -> Rng {
+        Rng(ChaCha12Rng::seed_from_u64(seed))
+    }
+
+    /// Uniform on `[0, 1)`: 53 random bits.
+    pub fn uniform(&mut self) -> f64 {
+        (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Standard normal, `√(−2 ln u)·cos 2πv` (Box & Muller, *A note on the generation of random normal deviates*,
+    /// 1958).
+    pub fn normal(&mut self) -> f64 {
+        let (u, v) = (1.0 - self.uniform(), self.uniform());
+        (-2.0 * libm::log(u)).sqrt() * libm::cos(TAU * v)
+    }
+}
+
+/// How a parameter's initial values are chosen.
+///
+/// The scaled ones depend on how many inputs each output sees (`fan_in`) and on how many outputs each input
+/// reaches (`fan_out`): of `[in, out]` these are `in` and `out`, of a convolution's `[out, in, kh, kw]` they are
+/// `in·kh·kw` and `out·kh·kw`. An array of rank one or zero counts as square.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// Zeros.
+    Zeros,
+    /// The same value everywhere.
+    Constant(f64),
+    /// Uniform on `[low, high)`.
+    Uniform {
+        /// Smallest value.
+        low: f64,
+        /// Where the values end.
+        high: f64,
+    },
+    /// Normal.
+    Normal {
+        /// Mean.
+        mean: f64,
+        /// Standard deviation.
+        std: f64,
+    },
+    /// Uniform on `±√(6/(fan_in + fan_out))` (Glorot & Bengio, *Understanding the difficulty of training deep
+    /// feedforward neural networks*, 2010, eq. 16); also called Xavier.
+    GlorotUniform,
+    /// Normal of variance `2/(fan_in + fan_out)` (there, eq. 12).
+    GlorotNormal,
+    /// Uniform on `±√(6/fan_in)`, for layers before a `relu` (He et al., *Delving deep into rectifiers*, 2015,
+    /// §2.2); also called Kaiming.
+    HeUniform,
+    /// Normal of variance `2/fan_in` (there, eq. 10).
+    HeNormal,
+    /// Orthonormal rows or columns, whichever are fewer, of the array seen as a matrix `[n, rest]` (Saxe et al.,
+    /// *Exact solutions to the nonlinear dynamics of learning in deep linear neural networks*, 2014): a normal
+    /// matrix, orthogonalised.
+    Orthogonal,
+}
+
+impl Init {
+    /// A constant array of this shape with such values, drawn in row-major order.
+    pub fn sample<T: Tensor>(self, shape: &[usize], rng: &mut Rng) -> T {
+        T::from_elements(shape, &self.elements(shape, rng)).expect("as many elements as the shape has")
+    }
+
+    /// The elements of [`sample`](Init::sample), in row-major order.
+    pub fn elements(self, shape: &[usize], rng: &mut Rng) -> Vec<f64> {
+        let n: usize = shape.iter().product();
+        let (fan_in, fan_out) = fans(shape);
+        let mut uniform = |low: f64, high: f64| (0..n).map(|_| low + (high - low) * rng.uniform()).collect();
+        match self {
+            Init::Zeros => vec![0.0; n],
+            Init::Constant(value) => vec![value; n],
+            Init::Uniform { low, high } => uniform(low, high),
+            Init::GlorotUniform => {
+                let limit = (6.0 / (fan_in + fan_out)).sqrt();
+                uniform(-limit, limit)
+            }
+            Init::HeUniform => {
+                let limit = (6.0 / fan_in).sqrt();
+                uniform(-limit, limit)
+            }
+            Init::Normal { mean, std } => (0..n).map(|_| mean + std * rng.normal()).collect(),
+            Init::GlorotNormal => {
+                let std = (2.0 / (fan_in + fan_out)).sqrt();
+                (0..n).map(|_| std * rng.normal()).collect()
+            }
+            Init::HeNormal => {
+                let std = (2.0 / fan_in).sqrt();
+                (0..n).map(|_| std * rng.normal()).collect()
+            }
+            Init::Orthogonal => orthogonal(shape, rng),
+        }
+    }
+}
+
+/// `(fan_in, fan_out)`, as documented at [`Init`].
+fn fans(shape: &[usize]) -> (f64, f64) {
+    match *shape {
+        [] => (1.0, 1.0),
+        [n] => (n as f64, n as f64),
+        [fan_in, fan_out] => (fan_in as f64, fan_out as f64),
+        [out, channels, ref kernel @ ..] => {
+            let area: usize = kernel.iter().product();
+            ((channels * area) as f64, (out * area) as f64)
+        }
+    }
+}
+
+/// `m` vectors of dimension `d ≥ m`, each made orthogonal to those before it (Gram–Schmidt, done twice, which
+/// is enough for working precision) and normalised.
+fn orthogonal(shape: &[usize], rng: &mut Rng) -> Vec<f64> {
+    let n: usize = shape.iter().product();
+    let rows = shape.first().copied().unwrap_or(1);
+    let columns = if rows == 0 { 0 } else { n / rows };
+    let (m, d) = (rows.min(columns), rows.max(columns));
+    let mut basis: Vec<Vec<f64>> = Vec::with_capacity(m);
+    while basis.len() < m {
+        let mut v: Vec<f64> = (0..d).map(|_| rng.normal()).collect();
+        for _ in 0..2 {
+            for b in &basis {
+                let along: f64 = b.iter().zip(&v).map(|(b, v)| b * v).sum();
+                v.iter_mut().zip(b).for_each(|(v, b)| *v -= along * b);
+            }
+        }
+        let norm = v.iter().map(|v| v * v).sum::<f64>().sqrt();
+        // A draw that lies in the span of the earlier ones has probability zero; draw again.
+        if norm > 1e-6 {
+            v.iter_mut().for_each(|v| *v /= norm);
+            basis.push(v);
+        }
+    }
+    let by_rows = rows <= columns;
+    (0..rows)
+        .flat_map(|i| (0..columns).map(move |j| (i, j)))
+        .map(|(i, j)| if by_rows { basis[i][j] } else { basis[j][i] })
+        .collect()
+}

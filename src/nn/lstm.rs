@@ -1,0 +1,73 @@
+//! Long short-term memory.
+
+use crate::Params;
+use crate::nn::init::Rng;
+use crate::nn::recurrent::Recurrent;
+use crate::nn::rnn::recurrent_init;
+use crate::tensor::Tensor;
+
+/// Long short-term memory (Hochreiter & Schmidhuber 1997; with the forget gate of Gers, Schmidhuber & Cummins,
+/// *Learning to forget*, 2000, §3):
+///
+/// ```text
+/// i f g o = x·Wx + h·Wh + b
+/// c′ = σ(f)·c + σ(i)·tanh(g)
+/// h′ = σ(o)·tanh(c′)
+/// ```
+///
+/// The gates stand side by side in the order input, forget, candidate, output; one bias serves both products.
+#[derive(Clone, Debug, Params)]
+pub struct Lstm<T> {
+    /// Input weights, `[in, 4·hidden]`.
+    #[params(name = "Wx")]
+    pub wx: T,
+    /// Recurrent weights, `[hidden, 4·hidden]`.
+    #[params(name = "Wh")]
+    pub wh: T,
+    /// Bias, `[4·hidden]`.
+    pub b: T,
+}
+
+/// What an [`Lstm`] carries from step to step.
+#[derive(Clone, Debug, Params)]
+pub struct LstmState<T> {
+    /// The output, `[batch, hidden]`.
+    pub h: T,
+    /// The memory, `[batch, hidden]`.
+    pub c: T,
+}
+
+impl<T: Tensor> Lstm<T> {
+    /// Everything uniform on `±1/√hidden`, as PyTorch's `nn.LSTM` starts.
+    pub fn new(rng: &mut Rng, inputs: usize, hidden: usize) -> Lstm<T> {
+        let init = recurrent_init(hidden);
+        Lstm {
+            wx: init.sample(&[inputs, 4 * hidden], rng),
+            wh: init.sample(&[hidden, 4 * hidden], rng),
+            b: init.sample(&[4 * hidden], rng),
+        }
+    }
+}
+
+impl<T: Tensor> Recurrent<T> for Lstm<T> {
+    type State = LstmState<T>;
+
+    fn input_weights(&self) -> &T {
+        &self.wx
+    }
+    fn initial(&self, batch: usize) -> LstmState<T> {
+        let zeros = T::zeros(&[batch, self.wh.shape()[0]]);
+        LstmState { h: zeros.clone(), c: zeros }
+    }
+    fn output(state: &LstmState<T>) -> &T {
+        &state.h
+    }
+    fn advance(&self, state: &LstmState<T>, x_wx: &T) -> LstmState<T> {
+        let gates = state.h.matmul(&self.wh) + x_wx + &self.b;
+        let hidden = self.wh.shape()[0];
+        let gate = |k: usize| gates.slice(-1, k * hidden..(k + 1) * hidden);
+        let (i, f, g, o) = (gate(0).sigmoid(), gate(1).sigmoid(), gate(2).tanh(), gate(3).sigmoid());
+        let c = f * &state.c + i * g;
+        LstmState { h: o * c.tanh(), c }
+    }
+}

@@ -1,0 +1,55 @@
+//! What recurrent cells have in common, and whole sequences.
+
+use crate::Params;
+use crate::state::State;
+use crate::tensor::Tensor;
+
+/// A recurrent cell: from a state and an input to the next state.
+///
+/// All cells begin with the product of the input with their input weights. It is the argument of
+/// [`advance`](Recurrent::advance), so that a symbol can enter as a row of the weights
+/// ([`step_symbols`](Recurrent::step_symbols)) in place of a product with a one-hot vector.
+pub trait Recurrent<T: Tensor>: Params<Leaf = T> {
+    /// What is carried from step to step.
+    type State: State<T>;
+
+    /// The input weights, `[in, gates·hidden]`.
+    fn input_weights(&self) -> &T;
+    /// The state before the first step: zeros, for a batch of this size.
+    fn initial(&self, batch: usize) -> Self::State;
+    /// What the layer above sees of a state, `[batch, hidden]`.
+    fn output(state: &Self::State) -> &T;
+    /// The next state, given `x·Wx`, `[batch, gates·hidden]`.
+    #[track_caller]
+    fn advance(&self, state: &Self::State, x_wx: &T) -> Self::State;
+
+    /// The next state, given the input `x: [batch, in]`.
+    #[track_caller]
+    fn step(&self, state: &Self::State, x: &T) -> Self::State {
+        self.advance(state, &x.matmul(self.input_weights()))
+    }
+
+    /// The next state, given one symbol of `0..in` for each of the batch, `[batch]`.
+    #[track_caller]
+    fn step_symbols(&self, state: &Self::State, symbols: &T::Int) -> Self::State {
+        self.advance(state, &self.input_weights().gather_rows(symbols))
+    }
+
+    /// The outputs of all steps of a sequence `xs: [time, batch, in]`, as `[time, batch, hidden]`, and the last
+    /// state. The input weights are applied to the whole sequence in one product.
+    ///
+    /// # Errors
+    /// Raises [`Error::Shape`](crate::Error::Shape) if the shapes do not fit, and
+    /// [`Error::Operand`](crate::Error::Operand) for a sequence of no steps.
+    #[track_caller]
+    fn sequence(&self, state: Self::State, xs: &T) -> (T, Self::State) {
+        let projected = xs.matmul(self.input_weights());
+        let mut state = state;
+        let mut outputs = Vec::new();
+        for t in 0..projected.shape()[0] {
+            state = self.advance(&state, &projected.index(0, t));
+            outputs.push(Self::output(&state).clone());
+        }
+        (T::stack(&outputs, 0), state)
+    }
+}

@@ -1,0 +1,281 @@
+//! The rules, in continuation-passing style: the definition of every differentiable operator.
+//!
+//! An operator computes `y`, calls its continuation with it, and when that returns, `y`'s adjoint `ȳ` is complete
+//! and is pushed to the operands. Nothing is recorded: what the backward half needs stays in the operator's frame.
+//!
+//! ```
+//! use antiphon::cps;
+//! // f(x) = sin(x²), f′(x) = 2x·cos(x²)
+//! let slope = cps::grad(&1.5, |x, k| cps::mul(x, x, |y| cps::sin(y, k)))?;
+//! assert_eq!(slope, 3.0 * (1.5f64 * 1.5).cos());
+//! // The same in do-notation.
+//! let slope = cps::grad(&1.5, |x, k| cps! { let y = cps::mul(x, x); cps::sin(y, k) })?;
+//! assert_eq!(slope, 3.0 * (1.5f64 * 1.5).cos());
+//! # Ok::<(), antiphon::Error>(())
+//! ```
+//!
+//! Operands are borrowed, continuations are closures, and every operator returns what its continuation returns. Rules
+//! whose operands do not fit return `Err` before they call the continuation. No rule allocates memory of its own.
+//! About 128 nested closures reach the compiler's recursion limit; let functions take their continuation as
+//! `&mut dyn FnMut(&Var<T>) -> Result<()>` at the boundaries of layers and loops.
+
+use super::{Node, Var, common_level};
+use crate::delimited::Level;
+use crate::elementwise::{for_each_binary, for_each_unary};
+use crate::error::{At, Error, catch};
+pub use crate::error::CpsResult as Result;
+use crate::real::Real;
+use crate::stack;
+
+pub use super::tensor::rules::*;
+
+/// The continuation of the outermost operator, as [`grad`] passes it in.
+pub type Return<'k, T> = &'k mut dyn FnMut(&Var<'_, T>) -> Result<()>;
+
+/// Derivative of a function of one variable in continuation-passing style: `f(x, k)` calls `k` with its result.
+///
+/// # Errors
+/// Whatever `f` returns or raises; [`Error::Operand`] if the result is not a scalar;
+/// [`Error::StackExhausted`].
+#[track_caller]
+pub fn grad<T: Real>(
+    x: &T,
+    f: impl for<'r> FnOnce(&Var<'r, T>, Return<'_, T>) -> Result<()>,
+) -> crate::Result<T> {
+    let at = At::caller();
+    catch(|| {
+        stack::on_reserved(|| {
+            let node = Node::new(x.clone(), Level::fresh());
+            // SAFETY: the node outlives the call, and the brand of the variable is confined to it.
+            let x = unsafe { Var::active(&raw const node) };
+            f(&x, &mut |y| {
+                y.value().check_scalar("grad").map_err(|error| error.relocate(at))?;
+                y.accumulate(y.value().ones_like());
+                Ok(())
+            })?;
+            Ok(node.take_adjoint().unwrap_or_else(|| node.value().zeros_like()))
+        })
+    })
+}
+
+/// The frame of an operator: `y` is computed, the continuation runs, the adjoint goes back.
+#[inline]
+pub(super) fn operator<T: Real, R>(
+    level: Option<Level>,
+    y: T,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+    pull: impl FnOnce(&T, T),
+) -> Result<R> {
+    stack::check()?;
+    let Some(level) = level else {
+        return k(&Var::from_value(y));
+    };
+    let node = Node::new(y, level);
+    // SAFETY: the node outlives the call of `k`, to which the brand of the variable is confined.
+    let result = k(&unsafe { Var::active(&raw const node) }).map_err(Error::deeper)?;
+    if let Some(y_bar) = node.take_adjoint() {
+        pull(node.value(), y_bar);
+    }
+    Ok(result)
+}
+
+/// An operator of your own: operands `x`, result `y`, and `pull(y, ȳ)`, the operands' adjoints.
+///
+/// ```
+/// use antiphon::cps;
+/// // The cube, with its derivative 3x²·ȳ.
+/// let slope = cps::grad(&2.0, |x, k| {
+///     let v = *x.value();
+///     cps::custom([x], v * v * v, |_, y_bar| [3.0 * v * v * y_bar], k)
+/// })?;
+/// assert_eq!(slope, 12.0);
+/// # Ok::<(), antiphon::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::OutsideReset`] if the operands belong to different derivatives.
+#[track_caller]
+pub fn custom<T: Real, R, const N: usize>(
+    x: [&Var<'_, T>; N],
+    y: T,
+    pull: impl FnOnce(&T, T) -> [T; N],
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    let mut level = None;
+    for operand in x {
+        level = common_level(level, operand.level())?;
+    }
+    operator(level, y, k, |y, y_bar| {
+        for (operand, g) in x.iter().zip(pull(y, y_bar)) {
+            operand.accumulate(g);
+        }
+    })
+}
+
+#[inline]
+fn unary<T: Real, R>(
+    x: &Var<'_, T>,
+    f: impl FnOnce(&T) -> T,
+    pull: impl FnOnce(&T, &T, T) -> T,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    operator(x.level(), f(x.value()), k, |y, y_bar| x.accumulate(pull(x.value(), y, y_bar)))
+}
+
+macro_rules! unary_rules {
+    ($($(#[$doc:meta])* $name:ident($x:ident) -> $y:ident, $dy:ident: $rule:expr;)*) => { $(
+        $(#[$doc])*
+        #[inline]
+        #[allow(unused_variables)] // not every rule needs operand and result
+        pub fn $name<T: Real, R>(
+            x: &Var<'_, T>,
+            k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+        ) -> Result<R> {
+            unary(x, |x| unary_rules!(@apply $name x), |$x, $y, $dy| $rule, k)
+        }
+    )* };
+    (@apply neg $x:ident) => { -$x.clone() };
+    (@apply $name:ident $x:ident) => { T::$name($x) };
+}
+for_each_unary!(unary_rules);
+
+#[inline]
+#[track_caller]
+fn binary<T: Real, R>(
+    op: &'static str,
+    a: &Var<'_, T>,
+    b: &Var<'_, T>,
+    f: impl FnOnce(&T, &T) -> T,
+    pull_a: impl FnOnce(&T, &T, &T, T) -> T,
+    pull_b: impl FnOnce(&T, &T, &T, T) -> T,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    let level = common_level(a.level(), b.level())?;
+    T::check_broadcast(op, a.value(), b.value())?;
+    operator(level, f(a.value(), b.value()), k, |y, y_bar| {
+        let (va, vb) = (a.value(), b.value());
+        match (a.is_active(), b.is_active()) {
+            (true, true) => {
+                a.accumulate(pull_a(va, vb, y, y_bar.clone()).unbroadcast(va));
+                b.accumulate(pull_b(va, vb, y, y_bar).unbroadcast(vb));
+            }
+            (true, false) => a.accumulate(pull_a(va, vb, y, y_bar).unbroadcast(va)),
+            _ => b.accumulate(pull_b(va, vb, y, y_bar).unbroadcast(vb)),
+        }
+    })
+}
+
+macro_rules! binary_rules {
+    ($($(#[$doc:meta])* $name:ident($a:ident, $b:ident) -> $y:ident, $dy:ident: $da:expr, $db:expr;)*) => { $(
+        $(#[$doc])*
+        ///
+        /// # Errors
+        /// [`Error::Shape`] if the operands do not broadcast.
+        #[inline]
+        #[track_caller]
+        #[allow(unused_variables)] // not every rule needs operands and result
+        pub fn $name<T: Real, R>(
+            a: &Var<'_, T>,
+            b: &Var<'_, T>,
+            k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+        ) -> Result<R> {
+            binary(
+                stringify!($name), a, b,
+                |a, b| binary_rules!(@apply $name a b),
+                |$a, $b, $y, $dy| $da,
+                |$a, $b, $y, $dy| $db,
+                k,
+            )
+        }
+    )* };
+    (@apply add $a:ident $b:ident) => { $a.clone() + $b };
+    (@apply sub $a:ident $b:ident) => { $a.clone() - $b };
+    (@apply mul $a:ident $b:ident) => { $a.clone() * $b };
+    (@apply div $a:ident $b:ident) => { $a.clone() / $b };
+    (@apply $name:ident $a:ident $b:ident) => { T::$name($a, $b) };
+}
+for_each_binary!(binary_rules);
+
+/// `y = xⁿ`, `x̄ += n·xⁿ⁻¹·ȳ`.
+#[inline]
+pub fn powi<T: Real, R>(
+    x: &Var<'_, T>,
+    n: i32,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    unary(x, |x| x.powi(n), |x, _, y_bar| crate::elementwise::powi(x, n, y_bar), k)
+}
+
+/// `y = x` limited to `low ..= high`, `x̄ += ȳ` where it was within.
+#[inline]
+pub fn clamp<T: Real, R>(
+    x: &Var<'_, T>,
+    low: f64,
+    high: f64,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    unary(x, |x| x.clamp(low, high), |x, _, y_bar| crate::elementwise::clamp(x, low, high, y_bar), k)
+}
+
+/// `y = a` where the mask holds, else `b`; `ā += ȳ` there, `b̄ += ȳ` elsewhere.
+///
+/// # Errors
+/// [`Error::Shape`] if the operands do not broadcast.
+#[inline]
+#[track_caller]
+pub fn select<T: Real, R>(
+    mask: &T::Bool,
+    a: &Var<'_, T>,
+    b: &Var<'_, T>,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    binary(
+        "select",
+        a,
+        b,
+        |a, b| T::select(mask, a, b),
+        |_, _, _, y_bar| T::select(mask, &y_bar, &T::constant(0.0)),
+        |_, _, _, y_bar| T::select(mask, &T::constant(0.0), &y_bar),
+        k,
+    )
+}
+
+/// `y = x` summed to the shape of `like`, `x̄ += ȳ` repeated.
+#[inline]
+pub(super) fn unbroadcast<T: Real, R>(
+    x: &Var<'_, T>,
+    like: &T,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    unary(x, |x| x.clone().unbroadcast(like), |x, _, y_bar| y_bar.broadcast_like(x), k)
+}
+
+/// `y = x` repeated to the shape of `like`, `x̄ += ȳ` summed.
+#[inline]
+pub(super) fn broadcast_like<T: Real, R>(
+    x: &Var<'_, T>,
+    like: &T,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    unary(x, |x| x.broadcast_like(like), |x, _, y_bar| y_bar.unbroadcast(x), k)
+}
+
+/// Do-notation for the explicit spelling: `let y = operator(operands);` becomes `operator(operands, |y| …)`.
+///
+/// ```
+/// use antiphon::cps;
+/// let slope = cps::grad(&0.5, |x, k| cps! {
+///     let y = cps::mul(x, x);
+///     let z = cps::exp(y);
+///     cps::add(z, x, k)
+/// })?;
+/// assert_eq!(slope, 0.25f64.exp() + 1.0);
+/// # Ok::<(), antiphon::Error>(())
+/// ```
+#[macro_export]
+macro_rules! cps {
+    (let $y:ident = $($op:ident)::+ ( $($operand:expr),* $(,)? ); $($rest:tt)*) => {
+        $($op)::+ ( $($operand,)* |$y| $crate::cps! { $($rest)* } )
+    };
+    ($last:expr) => { $last };
+}

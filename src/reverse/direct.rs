@@ -1,0 +1,282 @@
+//! Direct style: under a derivative's `reset`, `a * b` *is* `shift(|k| cps::mul(a, b, k))`.
+
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use super::{Var, common_level, cps};
+use crate::control::Control;
+use crate::delimited::{Level, outside_reset, shift_at};
+use crate::elementwise::{for_each_binary, for_each_unary};
+use crate::error::{At, CpsResult, OrRaise, Result, in_operator, raise};
+use crate::real::Real;
+use crate::scalar::Slot;
+use crate::tensor::Tensor;
+
+/// The continuation that a rule calls when it is written in direct style.
+pub(super) type Resume<'k, T> = &'k mut dyn FnMut(&Var<'_, T>) -> CpsResult<()>;
+
+/// Suspends the body, runs `rule` on the driver's stack, and returns what the rule gave to its continuation.
+/// Operators on constants do not suspend.
+#[inline]
+pub(super) fn direct<'r, T: Real>(
+    level: Option<Level>,
+    at: At,
+    rule: impl FnOnce(Resume<'_, T>) -> CpsResult<()>,
+) -> Var<'r, T> {
+    let Some(level) = level else {
+        let mut y = None;
+        in_operator(Some(at));
+        let outcome = rule(&mut |value| {
+            in_operator(None);
+            y = Some(value.value().clone());
+            Ok(())
+        });
+        return match outcome {
+            Ok(()) => Var::from_value(y.expect("a rule calls its continuation")),
+            Err(error) => raise(error.relocate(at)),
+        };
+    };
+    // SAFETY: all rules of this crate own what they capture; `Var::shift` demands the same of users' rules.
+    let y = unsafe {
+        shift_at::<Var<'r, T>>(level, move |k| {
+            let mut k = Some(k);
+            in_operator(Some(at));
+            let outcome = rule(&mut |y| {
+                in_operator(None);
+                let k = k.take().expect("a rule calls its continuation once");
+                // The frame of the rule, and with it the node of `y`, stays until the body has ended: longer than
+                // the brand of `y` here, which the type system ties to the call.
+                k.resume(Var(y.0.clone(), std::marker::PhantomData))
+            });
+            // An error from before the rest of the body ran is the operator's own: it names the user's line.
+            match outcome {
+                Err(error) if k.is_some() => Err(Box::new(error.relocate(at))),
+                outcome => outcome,
+            }
+        })
+    };
+    y.unwrap_or_else(|| raise(outside_reset(at)))
+}
+
+impl<'r, T: Real> Var<'r, T> {
+    /// An operator of your own in direct style: from its rule in continuation-passing style.
+    ///
+    /// The rule runs on the stack of the derivative's driver and outlives the caller's frame, so it owns its
+    /// operands (clone them: that copies a pointer).
+    /// ```
+    /// use antiphon::{Real, Var, cps, grad};
+    /// fn cube<'r, T: Real + 'r>(x: &Var<'r, T>) -> Var<'r, T> {
+    ///     let operand = x.clone();
+    ///     x.shift(move |k| {
+    ///         let v = operand.value().clone();
+    ///         let y = v.clone() * &v * &v;
+    ///         cps::custom([&operand], y, |_, y_bar| [(y_bar * v.square()).scale(3.0)], k)
+    ///     })
+    /// }
+    /// assert_eq!(grad(|x| cube(&x) + &x, &2.0)?, 13.0);
+    /// # Ok::<(), antiphon::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Raises what the rule returns before it calls its continuation, and
+    /// [`Error::OutsideReset`](crate::Error::OutsideReset) if this variable's derivative is not running here.
+    #[track_caller]
+    pub fn shift(
+        &self,
+        rule: impl FnOnce(&mut dyn FnMut(&Var<'_, T>) -> CpsResult<()>) -> CpsResult<()> + 'r,
+    ) -> Var<'r, T>
+    where
+        T: 'r,
+    {
+        direct(self.level(), At::caller(), rule)
+    }
+}
+
+/// The level of two operands; raises if they belong to different derivatives.
+#[inline]
+#[track_caller]
+pub(super) fn level2<T: Real>(a: &Var<'_, T>, b: &Var<'_, T>) -> Option<Level> {
+    common_level(a.level(), b.level()).or_raise()
+}
+
+macro_rules! operator {
+    ($Trait:ident $name:ident) => {
+        impl<'r, T: Real> $Trait for Var<'r, T> {
+            type Output = Self;
+            #[inline]
+            #[track_caller]
+            fn $name(self, rhs: Self) -> Self {
+                direct(level2(&self, &rhs), At::caller(), move |k| cps::$name(&self, &rhs, k))
+            }
+        }
+        impl<'r, T: Real> $Trait<&Var<'r, T>> for Var<'r, T> {
+            type Output = Self;
+            #[inline]
+            #[track_caller]
+            fn $name(self, rhs: &Self) -> Self {
+                $Trait::$name(self, rhs.clone())
+            }
+        }
+        /// On arrays: with a plain number.
+        impl<'r, T: Tensor> $Trait<f64> for Var<'r, T> {
+            type Output = Self;
+            #[inline]
+            #[track_caller]
+            fn $name(self, rhs: f64) -> Self {
+                $Trait::$name(self, Self::constant(rhs))
+            }
+        }
+    };
+}
+operator!(Add add);
+operator!(Sub sub);
+operator!(Mul mul);
+operator!(Div div);
+
+impl<T: Real> Neg for Var<'_, T> {
+    type Output = Self;
+    #[inline]
+    #[track_caller]
+    fn neg(self) -> Self {
+        direct(self.level(), At::caller(), move |k| cps::neg(&self, k))
+    }
+}
+
+macro_rules! unary_methods {
+    ($($(#[$doc:meta])* $name:ident($x:ident) -> $y:ident, $dy:ident: $rule:expr;)*) => {
+        $(unary_methods!(@method $name);)*
+    };
+    (@method neg) => {};
+    (@method $name:ident) => {
+        #[inline]
+        #[track_caller]
+        fn $name(&self) -> Self {
+            let x = self.clone();
+            direct(x.level(), At::caller(), move |k| cps::$name(&x, k))
+        }
+    };
+}
+
+macro_rules! binary_methods {
+    ($($(#[$doc:meta])* $name:ident($a:ident, $b:ident) -> $y:ident, $dy:ident: $da:expr, $db:expr;)*) => {
+        $(binary_methods!(@method $name);)*
+    };
+    (@method add) => {};
+    (@method sub) => {};
+    (@method mul) => {};
+    (@method div) => {};
+    (@method $name:ident) => {
+        #[inline]
+        #[track_caller]
+        fn $name(&self, other: &Self) -> Self {
+            let (a, b) = (self.clone(), other.clone());
+            direct(level2(&a, &b), At::caller(), move |k| cps::$name(&a, &b, k))
+        }
+    };
+}
+
+impl<T: Real> Real for Var<'_, T> {
+    type Bool = T::Bool;
+    type Int = T::Int;
+    type Adjoint = Slot<Self>;
+
+    for_each_unary!(unary_methods);
+    for_each_binary!(binary_methods);
+
+    #[inline]
+    fn constant(value: f64) -> Self {
+        Self::from_value(T::constant(value))
+    }
+    #[inline]
+    fn detach(&self) -> Self {
+        Self::lift(self.value())
+    }
+    #[inline]
+    fn adjoint(&self) -> Slot<Self> {
+        Slot::new()
+    }
+    #[inline]
+    fn accumulate(adjoint: &Slot<Self>, g: Self) {
+        adjoint.accumulate(g);
+    }
+    #[inline]
+    fn take_adjoint(adjoint: &Slot<Self>) -> Option<Self> {
+        adjoint.take()
+    }
+    #[inline]
+    #[track_caller]
+    fn check_broadcast(op: &'static str, lhs: &Self, rhs: &Self) -> Result<()> {
+        T::check_broadcast(op, lhs.value(), rhs.value())
+    }
+    #[inline]
+    fn same_shape(a: &Self, b: &Self) -> bool {
+        T::same_shape(a.value(), b.value())
+    }
+    #[inline]
+    #[track_caller]
+    fn check_scalar(&self, op: &'static str) -> Result<()> {
+        self.value().check_scalar(op)
+    }
+    #[inline]
+    fn broadcast_like(&self, like: &Self) -> Self {
+        if Self::same_shape(self, like) {
+            return self.clone();
+        }
+        let (x, like) = (self.clone(), like.value().clone());
+        direct(x.level(), At::caller(), move |k| cps::broadcast_like(&x, &like, k))
+    }
+    #[inline]
+    fn unbroadcast(self, like: &Self) -> Self {
+        if Self::same_shape(&self, like) {
+            return self;
+        }
+        let like = like.value().clone();
+        direct(self.level(), At::caller(), move |k| cps::unbroadcast(&self, &like, k))
+    }
+    #[inline]
+    fn full_like(&self, value: f64) -> Self {
+        Self::from_value(self.value().full_like(value))
+    }
+    #[inline]
+    fn sign(&self) -> Self {
+        Self::from_value(self.value().sign())
+    }
+    #[inline]
+    #[track_caller]
+    fn powi(&self, n: i32) -> Self {
+        let x = self.clone();
+        direct(x.level(), At::caller(), move |k| cps::powi(&x, n, k))
+    }
+    #[inline]
+    #[track_caller]
+    fn clamp(&self, low: f64, high: f64) -> Self {
+        let x = self.clone();
+        direct(x.level(), At::caller(), move |k| cps::clamp(&x, low, high, k))
+    }
+    #[inline]
+    #[track_caller]
+    fn less(&self, other: &Self) -> T::Bool {
+        self.value().less(other.value())
+    }
+    #[inline]
+    #[track_caller]
+    fn less_equal(&self, other: &Self) -> T::Bool {
+        self.value().less_equal(other.value())
+    }
+    #[inline]
+    #[track_caller]
+    fn equal(&self, other: &Self) -> T::Bool {
+        self.value().equal(other.value())
+    }
+    #[inline]
+    #[track_caller]
+    fn select(mask: &T::Bool, then: &Self, otherwise: &Self) -> Self {
+        let (mask, a, b) = (mask.clone(), then.clone(), otherwise.clone());
+        direct(level2(&a, &b), At::caller(), move |k| cps::select(&mask, &a, &b, k))
+    }
+    #[inline]
+    fn from_int(value: &T::Int) -> Self {
+        Self::from_value(T::from_int(value))
+    }
+}
+
+impl<T: Control> Control for Var<'_, T> {}

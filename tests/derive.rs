@@ -1,0 +1,146 @@
+//! What `#[derive(Params)]` gives, and what it refuses.
+
+use antiphon::params::Path;
+use antiphon::state::Leaf;
+use antiphon::{Error, Params, Real, State};
+
+#[derive(Clone, Debug, PartialEq, Params)]
+struct Linear<T> {
+    w: T,
+    b: Option<T>,
+}
+
+#[derive(Clone, Debug, PartialEq, Params)]
+struct Pair<T>(T, #[params(name = "second")] T);
+
+/// A name of the user's own, and one that does not implement `Debug` or `Default`.
+#[derive(Clone, PartialEq)]
+struct Settings {
+    rate: f64,
+}
+
+#[derive(Clone, Params)]
+struct Model<'a, T, const N: usize>
+where
+    T: Clone,
+{
+    label: &'a str,
+    #[params(name = "Wx")]
+    wx: T,
+    r#type: T,
+    layers: Vec<Linear<T>>,
+    pair: Pair<T>,
+    #[params(flatten)]
+    inner: Linear<T>,
+    array: [T; N],
+    tuple: (T, Option<Vec<T>>),
+    settings: Settings,
+}
+
+fn model() -> Model<'static, f64, 2> {
+    Model {
+        label: "a model",
+        wx: 1.0,
+        r#type: 2.0,
+        layers: vec![Linear { w: 3.0, b: Some(4.0) }, Linear { w: 5.0, b: None }],
+        pair: Pair(6.0, 7.0),
+        inner: Linear { w: 8.0, b: Some(9.0) },
+        array: [10.0, 11.0],
+        tuple: (12.0, Some(vec![13.0, 14.0])),
+        settings: Settings { rate: 0.5 },
+    }
+}
+
+const NAMES: [&str; 14] = [
+    "Wx",
+    "type",
+    "layers.0.w",
+    "layers.0.b",
+    "layers.1.w",
+    "pair.0",
+    "pair.second",
+    "w",
+    "b",
+    "array.0",
+    "array.1",
+    "tuple.0",
+    "tuple.1.0",
+    "tuple.1.1",
+];
+
+#[test]
+fn leaves_have_the_names_and_the_order_of_the_declaration() {
+    assert_eq!(model().names(), NAMES);
+    assert_eq!(model().leaves(), (1..=14).map(f64::from).collect::<Vec<_>>());
+}
+
+#[test]
+fn map_changes_the_leaves_type_and_copies_configuration() {
+    let mapped: Model<'static, f32, 2> = model().map_leaves(|x| 2.0 * *x as f32);
+    assert_eq!(mapped.leaves(), (1..=14).map(|x| 2.0 * x as f32).collect::<Vec<_>>());
+    assert_eq!((mapped.label, mapped.settings.rate), ("a model", 0.5));
+    assert_eq!(mapped.layers[1], Linear { w: 10.0, b: None });
+}
+
+#[test]
+fn visiting_reaches_the_leaves_under_the_same_names() {
+    let mut visited = Vec::new();
+    let mut changed = model();
+    changed.visit_mut(&mut Path::default(), &mut |path, leaf| {
+        visited.push(path.to_string());
+        *leaf = -*leaf;
+    });
+    assert_eq!(visited, NAMES);
+    assert_eq!(changed.leaves(), (1..=14).map(|x| -f64::from(x)).collect::<Vec<_>>());
+}
+
+#[test]
+fn zip_and_with_leaves_want_like_structures() {
+    let sum = model().zip_leaves(&model(), |a, b| a + b).unwrap();
+    assert_eq!(sum.leaves(), (1..=14).map(|x| 2.0 * f64::from(x)).collect::<Vec<_>>());
+    assert!(matches!(model().zip_leaves(&Pair(1.0, 2.0), |a, b| a + b), Err(Error::Structure(_))));
+    assert!(matches!(model().with_leaves(vec![1.0; 13]), Err(Error::Structure(_))));
+    assert_eq!(model().with_leaves(vec![1.0f32; 14]).unwrap().leaves(), [1.0; 14]);
+}
+
+#[test]
+fn a_structure_flows_through_control() {
+    let mut leaves: Vec<Leaf<f64>> = Vec::new();
+    model().flatten(&mut leaves);
+    let doubled = leaves.into_iter().map(|leaf| match leaf {
+        Leaf::Real(x) => Leaf::Real(2.0 * x),
+        other => other,
+    });
+    let rebuilt = model().rebuild(&mut doubled.into_iter());
+    assert_eq!(rebuilt.leaves(), model().map_leaves(|x| 2.0 * x).leaves());
+    assert_eq!(rebuilt.label, "a model");
+}
+
+#[test]
+fn generic_code_knows_what_with_is() {
+    fn halved<T: Real>(x: &Linear<T>) -> Linear<T> {
+        x.map_leaves(|leaf| leaf.clone().scale(0.5))
+    }
+    fn leaf<T: Real>(x: T) -> T {
+        x.map_leaves(|leaf| leaf.clone() + leaf)
+    }
+    assert_eq!(halved(&Linear { w: 2.0, b: None }), Linear { w: 1.0, b: None });
+    assert_eq!(leaf(2.0), 4.0);
+}
+
+#[test]
+fn recursive_structures_are_structures() {
+    #[derive(Clone, Params)]
+    struct Tree<T> {
+        value: T,
+        children: Vec<Tree<T>>,
+    }
+    let leaf = |value| Tree { value, children: vec![] };
+    let tree = Tree { value: 1.0, children: vec![leaf(2.0), leaf(3.0)] };
+    assert_eq!(tree.names(), ["value", "children.0.value", "children.1.value"]);
+}
+
+#[test]
+fn what_cannot_be_derived_does_not_compile() {
+    trybuild::TestCases::new().compile_fail("tests/ui/derive_*.rs");
+}

@@ -1,0 +1,8 @@
+use antiphon::Params;
+
+#[derive(Clone, Params)]
+struct Point {
+    x: f64,
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use antiphon::Params;
+
+#[derive(Params)]
+union Bits<T: Copy> {
+    x: T,
+    bits: u64,
+}
+
+fn main() {}
