@@ -240,12 +240,15 @@ macro_rules! array_cases {
                 #[allow(unused_variables)] // a constant function uses none of its inputs
                 impl $crate::array_case::ArrayCase for Case {
                     const NAME: &'static str = concat!(module_path!(), "::", stringify!($name));
-                    const SMOOTH: bool = [$(stringify!($kink))?].len() == 0;
+                    const SMOOTH: bool = {
+                        let kinks: &[&str] = &[$(stringify!($kink))?];
+                        kinks.is_empty()
+                    };
                     fn inputs() -> Vec<$crate::array_case::Plain> {
                         let mut inputs = Vec::new();
                         $({
                             let shape: Vec<usize> = vec![$($n),*];
-                            let size = shape.iter().product();
+                            let size: usize = shape.iter().product();
                             let elements: Vec<f64> =
                                 array_cases!(@elements size, inputs.len() $(, $elements.to_vec())?);
                             assert_eq!(elements.len(), size, "an element for each place of {shape:?}");

@@ -1,6 +1,6 @@
 //! Branches, loops and recursion of the calculus: `cond`, `while_loop`, `fix`.
 
-use antiphon::{Control, Int};
+use antiphon::{Control, Index, Int};
 
 use crate::case::{c, scalar_cases};
 
@@ -9,9 +9,24 @@ fn int<T: Control>(value: i64) -> T::Int {
     T::Int::constant(value)
 }
 
+/// `value` as a counter that flows through loops and recursion.
+fn counter<T: Control>(value: i64) -> Index<T> {
+    Index(int::<T>(value))
+}
+
+/// The counter moved on.
+fn count<T: Control>(i: &Index<T>, by: i64) -> Index<T> {
+    Index(i.0.clone() + int::<T>(by))
+}
+
+/// Whether the counter is below a number.
+fn below<T: Control>(i: &Index<T>, end: i64) -> T::Bool {
+    i.0.less(&int::<T>(end))
+}
+
 /// `step` applied a fixed number of times by a counting `while_loop`.
 fn repeat<T: Control>(times: i64, x: T, step: impl Fn(T) -> T) -> T {
-    T::while_loop((int::<T>(0), x), |(i, _)| i.less(&int::<T>(times)), |(i, x)| (i + int::<T>(1), step(x))).1
+    T::while_loop((counter::<T>(0), x), |(i, _)| below(i, times), |(i, x)| (count(&i, 1), step(x))).1
 }
 
 /// The principal branch of Lambert's W by Newton's method.
@@ -103,11 +118,11 @@ scalar_cases! {
     while_over_a_pair(x) at [[0.8], [-0.3]] {
         // (a, b) ← (b, a + x·b), six times: a recurrence of Fibonacci's kind.
         f: {
-            let start = (int::<T>(0), c::<T>(1.0), x.clone());
+            let start = (counter::<T>(0), c::<T>(1.0), x.clone());
             let (_, _, b) = T::while_loop(
                 start,
-                |(i, _, _)| i.less(&int::<T>(4)),
-                |(i, a, b)| (i + int::<T>(1), b.clone(), a + b * &x),
+                |(i, _, _)| below(i, 4),
+                |(i, a, b)| (count(&i, 1), b.clone(), a + b * &x),
             );
             b
         },
@@ -119,8 +134,8 @@ scalar_cases! {
         // Rotates [x, y, x·y] by one place, seven times: once in effect.
         f: {
             let start = vec![x.clone(), y.clone(), x * y];
-            let rotate = |(i, mut v): (T::Int, Vec<T>)| { v.rotate_left(1); (i + int::<T>(1), v) };
-            let (_, v) = T::while_loop((int::<T>(0), start), |(i, _)| i.less(&int::<T>(7)), rotate);
+            let rotate = |(i, mut v): (Index<T>, Vec<T>)| { v.rotate_left(1); (count(&i, 1), v) };
+            let (_, v) = T::while_loop((counter::<T>(0), start), |(i, _)| below(i, 7), rotate);
             v[0].clone() * &v[1]
         },
         value: y * x * y, gradient: [y * y, 2.0 * x * y], hessian: [[0.0, 2.0 * y], [2.0 * y, 2.0 * x]],
@@ -148,9 +163,9 @@ scalar_cases! {
     while_with_dead_state(x) at [[0.7]] {
         // The second component becomes NaN and is thrown away.
         f: T::while_loop(
-            (int::<T>(0), x.clone(), x.zeros_like()),
-            |(i, _, _)| i.less(&int::<T>(3)),
-            |(i, y, dead)| (i + int::<T>(1), y * &x, dead.log() * &x),
+            (counter::<T>(0), x.clone(), x.zeros_like()),
+            |(i, _, _)| below(i, 3),
+            |(i, y, dead)| (count(&i, 1), y * &x, dead.log() * &x),
         ).1,
         value: x.powi(4), gradient: [4.0 * x.powi(3)], hessian: [[12.0 * x * x]], third: 24.0 * x,
     }
@@ -202,8 +217,8 @@ scalar_cases! {
         value: 27.0 / 16.0 * x, gradient: [27.0 / 16.0], hessian: [[0.0]], third: 0.0,
     }
     fix_linear_recursion(x) at [[1.1], [-0.9]] {
-        f: T::fix(int::<T>(6), |power, n: T::Int| {
-            T::cond(&n.equal(&int::<T>(0)), || c::<T>(1.0), || power(n.clone() - int::<T>(1)) * &x)
+        f: T::fix(counter::<T>(6), |power, n: Index<T>| {
+            T::cond(&below(&n, 1), || c::<T>(1.0), || power(count(&n, -1)) * &x)
         }),
         value: x.powi(6), gradient: [6.0 * x.powi(5)], hessian: [[30.0 * x.powi(4)]], third: 120.0 * x.powi(3),
     }
@@ -218,23 +233,23 @@ scalar_cases! {
     }
     fix_double_recursion(x) at [[1.1], [-0.9]] {
         // Fibonacci's numbers in the exponent: f(n) = f(n−1)·f(n−2), f(0) = f(1) = x
-        f: T::fix(int::<T>(6), |fib, n: T::Int| {
-            T::cond(&n.less(&int::<T>(2)), || x.clone(), || fib(n.clone() - int::<T>(1)) * fib(n.clone() - int::<T>(2)))
+        f: T::fix(counter::<T>(6), |fib, n: Index<T>| {
+            T::cond(&below(&n, 2), || x.clone(), || fib(count(&n, -1)) * fib(count(&n, -2)))
         }),
         value: x.powi(13), gradient: [13.0 * x.powi(12)], hessian: [[156.0 * x.powi(11)]],
         third: 1716.0 * x.powi(10),
     }
     fix_over_a_balanced_tree(x, y) at [[0.9, -0.4]] {
         // Leaves are y; a node of height h is left·right + x: with s ← s² + x three times.
-        f: T::fix(int::<T>(3), |tree, height: T::Int| {
-            let below = height.clone() - int::<T>(1);
-            T::cond(&height.equal(&int::<T>(0)), || y.clone(), || tree(below.clone()) * tree(below.clone()) + &x)
+        f: T::fix(counter::<T>(3), |tree, height: Index<T>| {
+            let child = count(&height, -1);
+            T::cond(&below(&height, 1), || y.clone(), || tree(child.clone()) * tree(child.clone()) + &x)
         }),
         value: quadratic_tree(x, y).0, gradient: quadratic_tree(x, y).1, hessian: quadratic_tree(x, y).2,
     }
     fix_over_a_pair(x) at [[1.05], [-0.9]] {
-        f: T::fix((int::<T>(5), x.clone()), |f, (n, y): (T::Int, T)| {
-            T::cond(&n.equal(&int::<T>(0)), || y.clone(), || f((n.clone() - int::<T>(1), y.clone() * &x)) + &y)
+        f: T::fix((counter::<T>(5), x.clone()), |f, (n, y): (Index<T>, T)| {
+            T::cond(&below(&n, 1), || y.clone(), || f((count(&n, -1), y.clone() * &x)) + &y)
         }),
         value: x + x.powi(2) + x.powi(3) + x.powi(4) + x.powi(5) + x.powi(6),
         gradient: [1.0 + 2.0 * x + 3.0 * x.powi(2) + 4.0 * x.powi(3) + 5.0 * x.powi(4) + 6.0 * x.powi(5)],
@@ -243,9 +258,9 @@ scalar_cases! {
     }
     fix_work_before_and_after_the_call(x) at [[0.6]] {
         // g(n) = sin(g(n−1)·x), g(0) = x, twice.
-        f: T::fix((int::<T>(2), x.clone()), |g, (n, y): (T::Int, T)| {
-            T::cond(&n.equal(&int::<T>(0)), || y.clone(), || {
-                let inner: T = g((n.clone() - int::<T>(1), y.clone()));
+        f: T::fix((counter::<T>(2), x.clone()), |g, (n, y): (Index<T>, T)| {
+            T::cond(&below(&n, 1), || y.clone(), || {
+                let inner: T = g((count(&n, -1), y.clone()));
                 (inner * &x).sin()
             })
         }),

@@ -19,6 +19,7 @@ mod matrix;
 mod reduction;
 mod vector;
 
+mod array_table;
 mod table;
 
 use array_case::ArrayVisitor;

@@ -100,7 +100,7 @@ array_cases! {
     mean_squared_error(x: [3], y: [3]) {
         f: (x - y).square().mean(..), shape: [],
         element: |_| polynomial((0..3).flat_map(|k| {
-            let [x, y, third] = [x.at([k]), y.at([k]), 1.0 / 3.0];
+            let (x, y, third) = (x.at([k]), y.at([k]), 1.0 / 3.0);
             [(third, vec![x, x]), (-2.0 * third, vec![x, y]), (third, vec![y, y])]
         })),
     }
