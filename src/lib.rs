@@ -3,6 +3,7 @@
 // The derive's code names this crate by its name, inside of it too.
 extern crate self as antiphon;
 
+mod array;
 pub mod control;
 pub mod data;
 mod delimited;
@@ -23,6 +24,7 @@ pub mod tensor;
 mod transform;
 
 pub use antiphon_derive::Params;
+pub use array::{Float, NdArray, NdBool, NdInt};
 pub use control::Control;
 pub use delimited::{Continuation, Prompt, reset, shift};
 pub use error::{Error, OrRaise, Result, raise};

@@ -111,6 +111,19 @@ fn mismatch(op: &'static str, lhs: &[usize], rhs: &[usize], at: At) -> Error {
     Error::Shape { op, lhs: lhs.into(), rhs: rhs.into(), at }
 }
 
+/// Checks that a shape is that of a single number.
+///
+/// # Errors
+/// [`Error::Operand`] if it has axes.
+#[track_caller]
+pub fn scalar(op: &'static str, shape: &[usize]) -> Result<()> {
+    if shape.is_empty() {
+        return Ok(());
+    }
+    let reason = "the function has to return a scalar; reduce it, with sum(..) for instance".into();
+    Err(operand(op, shape, reason, At::caller()))
+}
+
 /// One axis as a position `0..rank`; negative ones count from the end.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use crate::delimited::{Level, reset_at};
 use crate::error::Error;
 use crate::error::{At, Result, catch};
 use crate::forward::Dual;
-use crate::params::{Params, Path};
+use crate::params::Params;
 use crate::real::Real;
 use crate::reverse::{Node, Var};
 use crate::shape::{self, Shape};
@@ -163,7 +163,7 @@ pub fn jacobian<T: Tensor>(f: impl for<'r> Fn(Var<'r, T>) -> Var<'r, T>, x: &T) 
     let mut y_shape: Option<Shape> = None;
     let mut i = 0;
     while y_shape.as_ref().is_none_or(|y| i < shape::size(y)) {
-        let (y, adjoint) = pull(&One(x.clone()), vec![x.clone()], |One(x)| f(x), |y| unit(&y.shape(), i))?;
+        let (y, adjoint) = pull(x, vec![x.clone()], &f, |y| unit(&y.shape(), i))?;
         let shape = y_shape.get_or_insert(y.shape());
         if shape::size(shape) > 0 {
             rows.extend(adjoint);
@@ -187,8 +187,7 @@ pub fn hessian<T: Tensor>(
     let shape = x.shape();
     let mut rows = Vec::new();
     for i in 0..shape::size(&shape) {
-        let (_, One(row)) = hvp(|One(x)| f(x), &One(x.clone()), &One(unit(&shape, i)?))?;
-        rows.push(row);
+        rows.push(hvp(&f, x, &unit::<T>(&shape, i)?)?.1);
     }
     let shape: Vec<usize> = shape.iter().chain(&shape).copied().collect();
     catch(|| Ok(if rows.is_empty() { T::zeros(&shape) } else { T::stack(&rows, 0).reshape(&shape) }))
@@ -201,19 +200,4 @@ fn unit<T: Tensor>(shape: &[usize], i: usize) -> Result<T> {
         *element = 1.0;
     }
     T::from_elements(shape, &elements)
-}
-
-
-/// A structure of one leaf, whose leaf type Rust can see through.
-struct One<T>(T);
-
-impl<T: Real> Params for One<T> {
-    type Leaf = T;
-    type With<U: Real> = One<U>;
-    fn map_named<U: Real>(&self, path: &mut Path, f: &mut dyn FnMut(&Path, &T) -> U) -> One<U> {
-        One(f(path, &self.0))
-    }
-    fn visit_mut(&mut self, path: &mut Path, f: &mut dyn FnMut(&Path, &mut T)) {
-        f(path, &mut self.0);
-    }
 }

@@ -1,0 +1,262 @@
+//! Elementwise operators: each a scalar function, and the one way in which all of them are applied to arrays.
+
+use super::buffer::{self, Storage, exclusive, memory};
+use super::float::Float;
+use super::kernel::{self, Map, Zip};
+use super::{NdArray, NdBool};
+use crate::error::OrRaise;
+use crate::shape::{self, Shape};
+
+/// Unit structs with a function of one element.
+macro_rules! maps {
+    ($($name:ident: $x:ident => $y:expr;)*) => { $(
+        #[derive(Clone, Copy)]
+        pub(super) struct $name;
+        impl<E: Float> Map<E> for $name {
+            type Output = E;
+            #[inline(always)]
+            fn apply(self, $x: E) -> E {
+                $y
+            }
+        }
+    )* };
+}
+
+maps! {
+    Neg: x => -x;
+    Recip: x => E::ONE / x;
+    Abs: x => x.abs();
+    Sign: x => x.sign();
+    Exp: x => x.exp();
+    Expm1: x => x.expm1();
+    Log: x => x.log();
+    Log1p: x => x.log1p();
+    Sqrt: x => x.sqrt();
+    Sin: x => x.sin();
+    Cos: x => x.cos();
+    Tan: x => x.tan();
+    Tanh: x => x.tanh();
+    Sigmoid: x => {
+        // e^−|x| never overflows.
+        let e = (-x.abs()).exp();
+        (if x < E::ZERO { e } else { E::ONE }) / (E::ONE + e)
+    };
+    Softplus: x => x.relu() + (-x.abs()).exp().log1p();
+    Relu: x => x.relu();
+    Erf: x => x.erf();
+}
+
+/// `xⁿ`.
+#[derive(Clone, Copy)]
+pub(super) struct Powi(pub i32);
+
+impl<E: Float> Map<E> for Powi {
+    type Output = E;
+    #[inline(always)]
+    fn apply(self, x: E) -> E {
+        x.powi(self.0)
+    }
+}
+
+/// `x` limited to `low ..= high`.
+#[derive(Clone, Copy)]
+pub(super) struct Clamp {
+    pub low: f64,
+    pub high: f64,
+}
+
+impl<E: Float> Map<E> for Clamp {
+    type Output = E;
+    #[inline(always)]
+    fn apply(self, x: E) -> E {
+        x.limit(self.low, self.high)
+    }
+}
+
+/// Unit structs with a function of two elements.
+macro_rules! zips {
+    ($($name:ident: ($x:ident, $y:ident) -> $O:ty => $z:expr;)*) => { $(
+        #[derive(Clone, Copy)]
+        pub(super) struct $name;
+        impl<E: Float> Zip<E> for $name {
+            type Output = $O;
+            #[inline(always)]
+            fn apply(self, $x: E, $y: E) -> $O {
+                $z
+            }
+        }
+    )* };
+}
+
+zips! {
+    Add: (x, y) -> E => x + y;
+    Sub: (x, y) -> E => x - y;
+    Mul: (x, y) -> E => x * y;
+    Div: (x, y) -> E => x / y;
+    Pow: (x, y) -> E => x.powf(y);
+    Maximum: (x, y) -> E => x.maximum(y);
+    Minimum: (x, y) -> E => x.minimum(y);
+    Less: (x, y) -> bool => x < y;
+    LessEqual: (x, y) -> bool => x <= y;
+    Equal: (x, y) -> bool => x == y;
+}
+
+/// The function with its arguments exchanged.
+#[derive(Clone, Copy)]
+pub(super) struct Swapped<F>(F);
+
+impl<A, F: Zip<A>> Zip<A> for Swapped<F> {
+    type Output = F::Output;
+    #[inline(always)]
+    fn apply(self, x: A, y: A) -> F::Output {
+        self.0.apply(y, x)
+    }
+}
+
+/// `f` of each element.
+#[inline]
+pub(super) fn map<A: Copy + Default, F: Map<A>>(f: F, x: &Storage<A>) -> Storage<F::Output> {
+    if x.is_standard_layout() {
+        buffer::from_vec(x.shape(), kernel::map(f, memory(x)))
+    } else {
+        buffer::from_vec(x.shape(), kernel::map(f, &kernel::copy(x)))
+    }
+}
+
+/// `f` of each pair of elements of two arrays that broadcast.
+#[inline]
+#[track_caller]
+pub(super) fn zip<A: Copy, F: Zip<A>>(
+    op: &'static str,
+    f: F,
+    x: &Storage<A>,
+    y: &Storage<A>,
+) -> Storage<F::Output> {
+    if x.shape() == y.shape() {
+        return buffer::from_vec(x.shape(), kernel::zip(f, x.shape(), x, y));
+    }
+    let shape = shape::broadcast(op, x.shape(), y.shape()).or_raise();
+    buffer::from_vec(&shape, kernel::zip(f, &shape, x, y))
+}
+
+/// Whether an array of shape `y` broadcasts to `x` without changing it.
+#[inline]
+fn stretches_to(y: &[usize], x: &[usize]) -> bool {
+    y.len() <= x.len() && y.iter().rev().zip(x.iter().rev()).all(|(&m, &n)| m == n || m == 1)
+}
+
+/// Like [`zip`], in the place of `x` if nobody else holds it and the result fits.
+#[inline]
+#[track_caller]
+pub(super) fn zip_into<A: Copy, F: Zip<A, Output = A>>(
+    op: &'static str,
+    f: F,
+    mut x: Storage<A>,
+    y: &Storage<A>,
+) -> Storage<A> {
+    if update(f, &mut x, y) { x } else { zip(op, f, &x, y) }
+}
+
+/// Like [`zip`], in the place of either operand if nobody else holds it and the result fits.
+#[inline]
+#[track_caller]
+pub(super) fn zip_owned<A: Copy, F: Zip<A, Output = A>>(
+    op: &'static str,
+    f: F,
+    mut x: Storage<A>,
+    mut y: Storage<A>,
+) -> Storage<A> {
+    if update(f, &mut x, &y) {
+        x
+    } else if update(Swapped(f), &mut y, &x) {
+        y
+    } else {
+        zip(op, f, &x, &y)
+    }
+}
+
+/// Replaces `x` by `f(x, y)` in place, if that is possible.
+#[inline]
+fn update<A: Copy, F: Zip<A, Output = A>>(f: F, x: &mut Storage<A>, y: &Storage<A>) -> bool {
+    if !stretches_to(y.shape(), x.shape()) {
+        return false;
+    }
+    let shape = Shape::from_slice(x.shape());
+    let Some(elements) = exclusive(x) else {
+        return false;
+    };
+    kernel::update(f, &shape, elements, y);
+    true
+}
+
+impl<E: Float> NdArray<E> {
+    /// `f` of each element.
+    #[inline]
+    pub(super) fn map<F: Map<E, Output = E>>(&self, f: F) -> NdArray<E> {
+        if self.0.is_standard_layout() {
+            return NdArray(map(f, &self.0));
+        }
+        let mut elements = kernel::copy(&self.0);
+        kernel::map_in_place(f, &mut elements);
+        NdArray::from_vec(self.0.shape(), elements)
+    }
+
+    /// `f` of each element, in place if nobody else holds the array.
+    #[inline]
+    pub(super) fn map_into<F: Map<E, Output = E>>(mut self, f: F) -> NdArray<E> {
+        match exclusive(&mut self.0) {
+            Some(elements) => {
+                kernel::map_in_place(f, elements);
+                self
+            }
+            None => self.map(f),
+        }
+    }
+
+    /// `then` where the mask holds, else `otherwise`; the three broadcast.
+    #[track_caller]
+    pub(super) fn choose(mask: &NdBool, then: &NdArray<E>, otherwise: &NdArray<E>) -> NdArray<E> {
+        let (m, x, y) = (&mask.0, &then.0, &otherwise.0);
+        let shape = shape::broadcast("select", x.shape(), y.shape()).or_raise();
+        let shape = shape::broadcast("select", m.shape(), &shape).or_raise();
+        let mut elements = Vec::with_capacity(shape::size(&shape));
+        if elements.capacity() > 0 {
+            let operands = [(m.shape(), m.strides()), (x.shape(), x.strides()), (y.shape(), y.strides())];
+            let loops = super::layout::Loops::new(&shape, operands);
+            let (ms, xs, ys) = (memory(m), memory(x), memory(y));
+            let ((rows, row), (columns, [cm, cx, cy])) = (loops.rows, loops.columns);
+            loops.for_each(|offsets| {
+                for r in 0..rows {
+                    let [om, ox, oy]: [usize; 3] = std::array::from_fn(|i| offsets[i] + r * row[i]);
+                    let (ms, xs, ys) = (&ms[om..], &xs[ox..], &ys[oy..]);
+                    elements.extend((0..columns).map(|c| if ms[c * cm] { xs[c * cx] } else { ys[c * cy] }));
+                }
+            });
+        }
+        NdArray::from_vec(&shape, elements)
+    }
+}
+
+/// An integer, as a real.
+#[derive(Clone, Copy, Default)]
+pub(super) struct FromInt<E>(std::marker::PhantomData<E>);
+
+impl<E: Float> Map<i64> for FromInt<E> {
+    type Output = E;
+    #[inline(always)]
+    fn apply(self, i: i64) -> E {
+        E::from_i64(i)
+    }
+}
+
+/// One for true, zero for false.
+#[derive(Clone, Copy, Default)]
+pub(super) struct FromBool<E>(std::marker::PhantomData<E>);
+
+impl<E: Float> Map<bool> for FromBool<E> {
+    type Output = E;
+    #[inline(always)]
+    fn apply(self, holds: bool) -> E {
+        if holds { E::ONE } else { E::ZERO }
+    }
+}

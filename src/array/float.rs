@@ -1,0 +1,145 @@
+//! [`Float`]: what the elements of an array are.
+
+use std::fmt::{Debug, Display};
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use super::math;
+use crate::scalar::Element;
+
+/// The elements of an [`NdArray`](crate::NdArray): `f32` or `f64`, and nothing else.
+///
+/// Its functions are those of arrays: the exponentials and logarithms are this crate's own, which vectorise, and may
+/// differ from the standard library's in the last place or two.
+pub trait Float:
+    Element
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + Default
+    + Debug
+    + Display
+{
+    /// 0.
+    const ZERO: Self;
+    /// 1.
+    const ONE: Self;
+    /// −∞.
+    const NEG_INFINITY: Self;
+    /// The nearest number of this type.
+    fn from_f64(x: f64) -> Self;
+    /// The nearest number of this type.
+    fn from_i64(x: i64) -> Self;
+    /// The same number.
+    fn to_f64(self) -> f64;
+    /// The top bits of a random word as a number in `[0, 1)`: a multiple of 2⁻²⁴ (f32) or 2⁻⁵³ (f64).
+    fn from_random_bits(word: u64) -> Self;
+    /// `|x|`.
+    fn abs(self) -> Self;
+    /// `eˣ`.
+    fn exp(self) -> Self;
+    /// `eˣ − 1`.
+    fn expm1(self) -> Self;
+    /// `ln x`.
+    fn log(self) -> Self;
+    /// `ln(1 + x)`.
+    fn log1p(self) -> Self;
+    /// `√x`.
+    fn sqrt(self) -> Self;
+    /// `sin x`.
+    fn sin(self) -> Self;
+    /// `cos x`.
+    fn cos(self) -> Self;
+    /// `tan x`.
+    fn tan(self) -> Self;
+    /// `tanh x`.
+    fn tanh(self) -> Self;
+    /// `xⁿ`.
+    fn powi(self, n: i32) -> Self;
+    /// `xʸ`.
+    fn powf(self, y: Self) -> Self;
+    /// Whether this is no number.
+    fn is_nan(self) -> bool;
+}
+
+macro_rules! float {
+    ($E:ident, $random_bits:literal) => {
+        impl Float for $E {
+            const ZERO: $E = 0.0;
+            const ONE: $E = 1.0;
+            const NEG_INFINITY: $E = $E::NEG_INFINITY;
+            #[inline(always)]
+            fn from_f64(x: f64) -> $E {
+                x as $E
+            }
+            #[inline(always)]
+            fn from_i64(x: i64) -> $E {
+                x as $E
+            }
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                self.into()
+            }
+            #[inline(always)]
+            fn from_random_bits(word: u64) -> $E {
+                (word >> (64 - $random_bits)) as $E * (1.0 / (1u64 << $random_bits) as $E)
+            }
+            #[inline(always)]
+            fn abs(self) -> $E {
+                $E::abs(self)
+            }
+            #[inline(always)]
+            fn exp(self) -> $E {
+                math::$E::exp(self)
+            }
+            #[inline(always)]
+            fn expm1(self) -> $E {
+                math::$E::expm1(self)
+            }
+            #[inline(always)]
+            fn log(self) -> $E {
+                math::$E::log(self)
+            }
+            #[inline(always)]
+            fn log1p(self) -> $E {
+                math::$E::log1p(self)
+            }
+            #[inline(always)]
+            fn sqrt(self) -> $E {
+                $E::sqrt(self)
+            }
+            #[inline(always)]
+            fn sin(self) -> $E {
+                $E::sin(self)
+            }
+            #[inline(always)]
+            fn cos(self) -> $E {
+                $E::cos(self)
+            }
+            #[inline(always)]
+            fn tan(self) -> $E {
+                $E::tan(self)
+            }
+            #[inline(always)]
+            fn tanh(self) -> $E {
+                math::$E::tanh(self)
+            }
+            #[inline(always)]
+            fn powi(self, n: i32) -> $E {
+                $E::powi(self, n)
+            }
+            #[inline(always)]
+            fn powf(self, y: $E) -> $E {
+                $E::powf(self, y)
+            }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                $E::is_nan(self)
+            }
+        }
+    };
+}
+
+float!(f32, 24);
+float!(f64, 53);

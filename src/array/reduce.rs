@@ -1,0 +1,253 @@
+//! Sums, maxima and `ln Σ eˣ` over axes.
+
+use pulp::NullaryFnOnce;
+use smallvec::SmallVec;
+
+use super::buffer::{Storage, contiguous, from_vec, memory};
+use super::elementwise::{Add, Maximum};
+use super::float::Float;
+use super::kernel::{Map, Zip, dispatch};
+use super::{NdArray, NdInt};
+use crate::error::OrRaise;
+use crate::shape::{self, Axes, Shape};
+
+/// An operand seen as `[outer, n, inner]`, row-major, of which the middle is reduced.
+struct Reduction<E> {
+    data: Storage<E>,
+    outer: usize,
+    n: usize,
+    inner: usize,
+    /// Shape of the result.
+    shape: Shape,
+}
+
+impl<E: Float> Reduction<E> {
+    /// For resolved axes. Neighbouring reduced axes are one; anything more scattered is brought together by a copy.
+    fn new(x: &Storage<E>, axes: &[usize]) -> Reduction<E> {
+        let shape = shape::reduce(x.shape(), axes);
+        let (first, end) = (axes.first().copied().unwrap_or(0), axes.last().map_or(0, |last| last + 1));
+        let data = if end - first == axes.len() { contiguous(x) } else { Reduction::gather(x, axes) };
+        let at = if end - first == axes.len() { first } else { shape.len() };
+        let n = shape::size(&data.shape()[at..at + axes.len()]);
+        let (outer, inner) = (shape::size(&shape[..at]), shape::size(&shape[at..]));
+        Reduction { data, outer, n, inner, shape }
+    }
+
+    /// Like [`new`](Reduction::new), with the reduced axes last: `inner` is 1.
+    fn rows(x: &Storage<E>, axes: &[usize]) -> Reduction<E> {
+        let shape = shape::reduce(x.shape(), axes);
+        let last = axes.iter().copied().eq(shape.len()..x.ndim());
+        let data = if last { contiguous(x) } else { Reduction::gather(x, axes) };
+        let n = shape::size(&data.shape()[shape.len()..]);
+        Reduction { data, outer: shape::size(&shape), n, inner: 1, shape }
+    }
+
+    /// A copy with the reduced axes moved to the end.
+    fn gather(x: &Storage<E>, axes: &[usize]) -> Storage<E> {
+        let kept = (0..x.ndim()).filter(|axis| !axes.contains(axis));
+        let order: SmallVec<[usize; 6]> = kept.chain(axes.iter().copied()).collect();
+        contiguous(&super::index::permute(x, &order))
+    }
+
+    /// The results, one for each of `[outer, inner]`: rows go through `fold`; of columns, many at once are folded by
+    /// `combine`. `nothing` is the result over an empty axis.
+    fn run<C: Zip<E, Output = E>, F: Fold<E>>(self, combine: C, fold: F, nothing: E) -> NdArray<E> {
+        let size = self.outer * self.inner;
+        if size == 0 || self.n == 0 {
+            return NdArray::from_vec(&self.shape, vec![nothing; size]);
+        }
+        let data = memory(&self.data);
+        let mut elements;
+        if self.inner == 1 {
+            elements = vec![E::ZERO; size];
+            dispatch(Rows(fold, data, self.n, &mut elements));
+        } else {
+            elements = Vec::with_capacity(size);
+            for block in data.chunks_exact(self.n * self.inner) {
+                let (first, rest) = block.split_at(self.inner);
+                let start = elements.len();
+                elements.extend_from_slice(first);
+                dispatch(Columns(combine, &mut elements[start..], rest));
+            }
+        }
+        NdArray::from_vec(&self.shape, elements)
+    }
+}
+
+/// Folds the rows of a matrix into one row.
+struct Columns<'a, F, E>(F, &'a mut [E], &'a [E]);
+
+impl<E: Float, F: Zip<E, Output = E>> NullaryFnOnce for Columns<'_, F, E> {
+    type Output = ();
+    #[inline(always)]
+    fn call(self) {
+        for row in self.2.chunks_exact(self.1.len()) {
+            fold_row(self.0, self.1, row);
+        }
+    }
+}
+
+#[inline(always)]
+fn fold_row<E: Float, F: Zip<E, Output = E>>(f: F, folded: &mut [E], row: &[E]) {
+    for (y, &x) in folded.iter_mut().zip(row) {
+        *y = f.apply(*y, x);
+    }
+}
+
+/// A number from a slice.
+trait Fold<E>: Copy {
+    /// Its value.
+    fn apply(self, xs: &[E]) -> E;
+}
+
+/// The number of each row of a matrix with rows of the given length.
+struct Rows<'a, F, E>(F, &'a [E], usize, &'a mut [E]);
+
+impl<E: Float, F: Fold<E>> NullaryFnOnce for Rows<'_, F, E> {
+    type Output = ();
+    #[inline(always)]
+    fn call(self) {
+        for (row, y) in self.1.chunks_exact(self.2).zip(self.3) {
+            *y = self.0.apply(row);
+        }
+    }
+}
+
+/// Partial results that are computed side by side.
+const LANES: usize = 32;
+
+/// Folds `g` of the elements of a slice in [`LANES`] partial results that begin with `start`, and these in a tree.
+/// `g(padding)` has to be neutral.
+#[inline(always)]
+fn fold<E: Float, F, G>(f: F, g: G, start: E, padding: E, xs: &[E]) -> E
+where
+    F: Zip<E, Output = E>,
+    G: Map<E, Output = E>,
+{
+    let mut lanes = [start; LANES];
+    let (chunks, rest) = xs.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            *lane = f.apply(*lane, g.apply(x));
+        }
+    }
+    if !rest.is_empty() {
+        let mut padded = [padding; LANES];
+        padded[..rest.len()].copy_from_slice(rest);
+        for (lane, &x) in lanes.iter_mut().zip(&padded) {
+            *lane = f.apply(*lane, g.apply(x));
+        }
+    }
+    let mut width = LANES;
+    while width > 1 {
+        width /= 2;
+        for i in 0..width {
+            lanes[i] = f.apply(lanes[i], lanes[i + width]);
+        }
+    }
+    lanes[0]
+}
+
+#[derive(Clone, Copy)]
+struct Identity;
+
+impl<E: Float> Map<E> for Identity {
+    type Output = E;
+    #[inline(always)]
+    fn apply(self, x: E) -> E {
+        x
+    }
+}
+
+/// `e^(x − m)`.
+#[derive(Clone, Copy)]
+struct ExpMinus<E>(E);
+
+impl<E: Float> Map<E> for ExpMinus<E> {
+    type Output = E;
+    #[inline(always)]
+    fn apply(self, x: E) -> E {
+        (x - self.0).exp()
+    }
+}
+
+/// Blocks in partial sums, the blocks' sums in f64: so the error hardly grows with the length.
+#[derive(Clone, Copy)]
+struct Sum;
+
+impl<E: Float> Fold<E> for Sum {
+    #[inline(always)]
+    fn apply(self, xs: &[E]) -> E {
+        let mut total = 0.0;
+        for block in xs.chunks(1024) {
+            total += fold(Add, Identity, E::ZERO, E::ZERO, block).to_f64();
+        }
+        E::from_f64(total)
+    }
+}
+
+/// NaN if there is one.
+#[derive(Clone, Copy)]
+struct Max;
+
+impl<E: Float> Fold<E> for Max {
+    #[inline(always)]
+    fn apply(self, xs: &[E]) -> E {
+        fold(Maximum, Identity, E::NEG_INFINITY, E::NEG_INFINITY, xs)
+    }
+}
+
+/// `m + ln Σ eˣ⁻ᵐ` with the maximum `m`; where that is infinite or NaN, it is the result itself.
+#[derive(Clone, Copy)]
+struct LogSumExp;
+
+impl<E: Float> Fold<E> for LogSumExp {
+    #[inline(always)]
+    fn apply(self, xs: &[E]) -> E {
+        let max = Max.apply(xs);
+        if (max - max).is_nan() {
+            return max;
+        }
+        max + fold(Add, ExpMinus(max), E::ZERO, E::NEG_INFINITY, xs).log()
+    }
+}
+
+/// Sum over axes.
+#[track_caller]
+pub(super) fn sum<E: Float>(x: &NdArray<E>, axes: Axes) -> NdArray<E> {
+    let axes = axes.resolve("sum", x.0.shape()).or_raise();
+    Reduction::new(&x.0, &axes).run(Add, Sum, E::ZERO)
+}
+
+/// Maximum over axes.
+#[track_caller]
+pub(super) fn max<E: Float>(x: &NdArray<E>, axes: Axes) -> NdArray<E> {
+    let axes = axes.resolve("max", x.0.shape()).or_raise();
+    shape::reduce_nonempty("max", x.0.shape(), &axes).or_raise();
+    Reduction::new(&x.0, &axes).run(Maximum, Max, E::NEG_INFINITY)
+}
+
+/// `ln Σ eˣ` over axes; −∞ over nothing.
+#[track_caller]
+pub(super) fn logsumexp<E: Float>(x: &NdArray<E>, axes: Axes) -> NdArray<E> {
+    let axes = axes.resolve("logsumexp", x.0.shape()).or_raise();
+    Reduction::rows(&x.0, &axes).run(Add, LogSumExp, E::NEG_INFINITY)
+}
+
+/// Index of the first maximum along an axis; NaN counts as the largest.
+#[track_caller]
+pub(super) fn argmax<E: Float>(x: &NdArray<E>, axis: isize) -> NdInt {
+    let along = shape::axis("argmax", x.0.shape(), axis).or_raise();
+    let shape = shape::reduce_nonempty("argmax", x.0.shape(), &[along]).or_raise();
+    let rows = Reduction::rows(&x.0, &[along]);
+    let largest = |row: &[E]| {
+        let (mut at, mut max) = (0, row[0]);
+        for (i, &x) in row.iter().enumerate() {
+            if x > max || (x.is_nan() && !max.is_nan()) {
+                (at, max) = (i, x);
+            }
+        }
+        at as i64
+    };
+    NdInt(from_vec(&shape, memory(&rows.data).chunks_exact(rows.n).map(largest).collect()))
+}

@@ -1,0 +1,174 @@
+//! Arrays as an instance of [`Tensor`].
+
+use std::ops::Range;
+
+use super::buffer::{self, exclusive};
+use super::elementwise::{FromBool, map};
+use super::float::Float;
+use super::{NdArray, NdBool, NdInt, contract, conv, index, kernel, random, reduce};
+use crate::error::{At, Error, OrRaise, Result, raise};
+use crate::real::Int;
+use crate::scalar::Slot;
+use crate::shape::{self, Axes, Padding, Shape, Window2d};
+use crate::tensor::Tensor;
+
+impl<E: Float> Tensor for NdArray<E> {
+    #[inline]
+    fn shape(&self) -> Shape {
+        self.0.shape().into()
+    }
+    fn full(shape: &[usize], value: f64) -> Self {
+        NdArray::from_vec(shape, vec![E::from_f64(value); shape::size(shape)])
+    }
+    #[track_caller]
+    fn from_elements(shape: &[usize], elements: &[f64]) -> Result<Self> {
+        if elements.len() != shape::size(shape) {
+            let (lhs, rhs) = (vec![elements.len()], shape.to_vec());
+            return Err(Error::Shape { op: "from_elements", lhs, rhs, at: At::caller() });
+        }
+        Ok(NdArray::from_vec(shape, elements.iter().map(|&x| E::from_f64(x)).collect()))
+    }
+    fn from_mask(mask: &NdBool) -> Self {
+        NdArray(map(FromBool::<E>::default(), &mask.0))
+    }
+    #[track_caller]
+    fn uniform(shape: &[usize], seed: &NdInt) -> Self {
+        match seed.known() {
+            Some(seed) => random::uniform(shape, seed),
+            None => {
+                let (shape, reason) = (seed.0.shape().into(), "the seed is not a single integer".into());
+                raise(Error::Operand { op: "uniform", shape, reason, at: At::caller() })
+            }
+        }
+    }
+
+    #[track_caller]
+    fn reshape(&self, shape: &[usize]) -> Self {
+        shape::reshape(self.0.shape(), shape).or_raise();
+        NdArray(buffer::reshape(&self.0, shape))
+    }
+    #[track_caller]
+    fn permute(&self, order: &[usize]) -> Self {
+        NdArray(index::permute(&self.0, order))
+    }
+    #[track_caller]
+    fn broadcast_to(&self, shape: &[usize]) -> Self {
+        if self.0.shape() == shape {
+            return self.clone();
+        }
+        shape::broadcast_to(self.0.shape(), shape).or_raise();
+        NdArray::from_vec(shape, kernel::repeat(&self.0, shape))
+    }
+    #[track_caller]
+    fn sum(&self, axes: impl Into<Axes>) -> Self {
+        reduce::sum(self, axes.into())
+    }
+    #[track_caller]
+    fn max(&self, axes: impl Into<Axes>) -> Self {
+        reduce::max(self, axes.into())
+    }
+    #[track_caller]
+    fn logsumexp(&self, axes: impl Into<Axes>) -> Self {
+        reduce::logsumexp(self, axes.into())
+    }
+    #[track_caller]
+    fn argmax(&self, axis: isize) -> NdInt {
+        reduce::argmax(self, axis)
+    }
+    #[track_caller]
+    fn batch_matmul(&self, rhs: &Self) -> Self {
+        contract::batch_matmul(self, rhs)
+    }
+    #[track_caller]
+    fn concat(parts: &[Self], axis: isize) -> Self {
+        index::concat(parts, axis)
+    }
+    #[inline]
+    #[track_caller]
+    fn slice_step(&self, axis: isize, range: Range<usize>, step: usize) -> Self {
+        NdArray(index::slice(&self.0, axis, range, step))
+    }
+    #[track_caller]
+    fn pad(&self, axis: isize, padding: Padding) -> Self {
+        index::pad(self, axis, padding)
+    }
+    #[track_caller]
+    fn flip(&self, axis: isize) -> Self {
+        index::flip(self, axis)
+    }
+    #[track_caller]
+    fn gather_rows(&self, indices: &NdInt) -> Self {
+        NdArray(index::gather_rows(&self.0, indices))
+    }
+    #[track_caller]
+    fn scatter_rows(&self, indices: &NdInt, rows: usize) -> Self {
+        index::scatter_rows(self, indices, rows)
+    }
+    #[track_caller]
+    fn gather_last(&self, indices: &NdInt) -> Self {
+        index::gather_last(self, indices)
+    }
+    #[track_caller]
+    fn scatter_last(&self, indices: &NdInt, n: usize) -> Self {
+        index::scatter_last(self, indices, n)
+    }
+    #[track_caller]
+    fn conv2d(&self, kernel: &Self, window: Window2d) -> Self {
+        conv::conv2d(self, kernel, window)
+    }
+    #[track_caller]
+    fn conv2d_image(&self, kernel: &Self, size: [usize; 2], window: Window2d) -> Self {
+        conv::conv2d_image(self, kernel, size, window)
+    }
+    #[track_caller]
+    fn conv2d_kernel(&self, y_bar: &Self, size: [usize; 2], window: Window2d) -> Self {
+        conv::conv2d_kernel(self, y_bar, size, window)
+    }
+    #[track_caller]
+    fn unfold2d(&self, kernel: [usize; 2], window: Window2d) -> Self {
+        conv::unfold2d(self, kernel, window)
+    }
+    #[track_caller]
+    fn fold2d(&self, size: [usize; 2], kernel: [usize; 2], window: Window2d) -> Self {
+        conv::fold2d(self, size, kernel, window)
+    }
+
+    fn accumulate_matmul(adjoint: &Slot<Self>, a: &Self, b: &Self) {
+        match adjoint.take() {
+            None => adjoint.set(a.batch_matmul(b)),
+            Some(mut sum) => {
+                contract::add_batch_matmul(sum.elements_mut(), a, b);
+                adjoint.set(sum);
+            }
+        }
+    }
+    fn accumulate_slice(
+        adjoint: &Slot<Self>,
+        operand: &Self,
+        axis: usize,
+        range: Range<usize>,
+        step: usize,
+        g: Self,
+    ) {
+        let shape = operand.0.shape();
+        let mut sum = adjoint.take().unwrap_or_else(|| Self::zeros(shape));
+        index::add_slice(sum.elements_mut(), shape, axis, range.start, step, &g);
+        adjoint.set(sum);
+    }
+    fn accumulate_rows(adjoint: &Slot<Self>, operand: &Self, indices: &NdInt, g: Self) {
+        let shape = operand.0.shape();
+        let mut sum = adjoint.take().unwrap_or_else(|| Self::zeros(shape));
+        index::add_rows(sum.elements_mut(), shape, indices, &g);
+        adjoint.set(sum);
+    }
+}
+
+impl<E: Float> NdArray<E> {
+    /// The elements for writing, row-major; copied first if they are shared or in another order.
+    pub(super) fn elements_mut(&mut self) -> &mut [E] {
+        if exclusive(&mut self.0).is_none() {
+            self.0 = buffer::from_vec(&Shape::from(self.0.shape()), kernel::copy(&self.0));
+        }
+        exclusive(&mut self.0).expect("a fresh copy is exclusive and row-major")
+    }
+}
