@@ -161,6 +161,9 @@ pub struct Reverse<'a, F> {
 impl<F: Program> Program for Reverse<'_, F> {
     fn call<T: Tensor>(&self, x: &[T]) -> T {
         let gradient = grad(|x: Vec<Var<'_, T>>| self.f.call(&x).sum(..), &x.to_vec()).or_raise();
-        gradient.iter().zip(self.v).fold(T::constant(0.0), |sum, (g, v)| sum + (g.clone() * lift::<T>(v)).sum(..))
+        gradient
+            .iter()
+            .zip(self.v)
+            .fold(T::constant(0.0), |sum, (g, v)| sum + (g.clone() * lift::<T>(v)).sum(..))
     }
 }

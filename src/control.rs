@@ -131,12 +131,14 @@ pub fn fold<N: Tree, S>(tree: &N, f: &impl Fn(&N, Vec<S>) -> S) -> S {
 /// The truth of a condition that has to be known now.
 #[track_caller]
 fn known(condition: &impl Mask) -> bool {
-    condition.known().unwrap_or_else(|| {
+    // No closure here: it would not know its caller.
+    let Some(known) = condition.known() else {
         raise(Error::Operand {
             op: "cond",
             shape: Default::default(),
             reason: "the condition is not a single truth value".into(),
             at: At::caller(),
         })
-    })
+    };
+    known
 }
