@@ -113,7 +113,13 @@ macro_rules! scalar {
             }
             #[inline]
             fn sign(self) -> $E {
-                if self == 0.0 { 0.0 } else if self.is_nan() { self } else { self.signum() }
+                if self == 0.0 {
+                    0.0
+                } else if self.is_nan() {
+                    self
+                } else {
+                    self.signum()
+                }
             }
             #[inline]
             fn sigmoid(self) -> $E {
@@ -139,7 +145,13 @@ macro_rules! scalar {
             #[inline]
             fn limit(self, low: f64, high: f64) -> $E {
                 let (low, high) = (low as $E, high as $E);
-                if self < low { low } else if self > high { high } else { self }
+                if self < low {
+                    low
+                } else if self > high {
+                    high
+                } else {
+                    self
+                }
             }
         }
 

@@ -2,6 +2,7 @@
 
 use std::ops::{Add, Div, Mul, Range, Sub};
 
+use crate::control::Control;
 use crate::error::{OrRaise, Result};
 use crate::real::{Int, Mask, Real};
 use crate::shape::{self, Axes, Padding, Shape, Window2d};
@@ -48,7 +49,8 @@ pub trait IntTensor: Int {
 /// The adjoint of `max` is shared equally by all elements that attain it. The sum over nothing is 0; the maximum
 /// of nothing is an error. `argmax` is the first of equals, and NaN counts as the largest.
 pub trait Tensor:
-    Real<Int: IntTensor, Bool: MaskTensor>
+    Control
+    + Real<Int: IntTensor, Bool: MaskTensor>
     + Add<f64, Output = Self>
     + Sub<f64, Output = Self>
     + Mul<f64, Output = Self>
@@ -147,15 +149,18 @@ pub trait Tensor:
         Self::accumulate(adjoint, a.batch_matmul(b));
     }
     /// `adjoint[.., start + i·step, ..] += g[.., i, ..]`, where `operand` is the value that the adjoint belongs to.
-    fn accumulate_slice(adjoint: &Self::Adjoint, operand: &Self, axis: usize, range: Range<usize>, step: usize, g: Self) {
+    fn accumulate_slice(
+        adjoint: &Self::Adjoint,
+        operand: &Self,
+        axis: usize,
+        range: Range<usize>,
+        step: usize,
+        g: Self,
+    ) {
         let n = operand.shape()[axis];
         let count = g.shape()[axis];
         let covered = if count == 0 { 0 } else { (count - 1) * step + 1 };
-        let padding = Padding {
-            before: range.start,
-            after: n - range.start - covered,
-            interior: step - 1,
-        };
+        let padding = Padding { before: range.start, after: n - range.start - covered, interior: step - 1 };
         Self::accumulate(adjoint, g.pad(axis as isize, padding));
     }
     /// `adjoint[indices[i]] += g[i]`, where `operand` is the value that the adjoint belongs to.
