@@ -3,6 +3,7 @@
 use std::fmt::{Debug, Display};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
+use super::dot::DotRows;
 use super::math;
 use crate::scalar::Element;
 
@@ -12,6 +13,7 @@ use crate::scalar::Element;
 /// differ from the standard library's in the last place or two.
 pub trait Float:
     Element
+    + DotRows
     + Add<Output = Self>
     + Sub<Output = Self>
     + Mul<Output = Self>
