@@ -27,6 +27,8 @@ pub trait Float:
     const ZERO: Self;
     /// 1.
     const ONE: Self;
+    /// ∞.
+    const INFINITY: Self;
     /// −∞.
     const NEG_INFINITY: Self;
     /// The nearest number of this type.
@@ -70,6 +72,7 @@ macro_rules! float {
         impl Float for $E {
             const ZERO: $E = 0.0;
             const ONE: $E = 1.0;
+            const INFINITY: $E = $E::INFINITY;
             const NEG_INFINITY: $E = $E::NEG_INFINITY;
             #[inline(always)]
             fn from_f64(x: f64) -> $E {

@@ -178,7 +178,7 @@ impl<E: Float> Zip<E> for AddLog {
     #[inline(always)]
     fn apply(self, m: E, s: E) -> E {
         let y = m + s.log();
-        if (m - m).is_nan() { m } else { y }
+        if m.is_nan() || m.abs() == E::INFINITY { m } else { y }
     }
 }
 
