@@ -195,6 +195,7 @@ pub(super) fn batch_matmul<E: Float>(a: &NdArray<E>, b: &NdArray<E>) -> NdArray<
 #[track_caller]
 pub(super) fn add_batch_matmul<E: Float>(dst: &mut [E], a: &NdArray<E>, b: &NdArray<E>) {
     let shape = shape::matmul(a.0.shape(), b.0.shape()).or_raise();
+    assert!(dst.len() == shape::size(&shape), "a product of shape {shape:?} into {} elements", dst.len());
     if dst.is_empty() {
         return;
     }
