@@ -29,7 +29,7 @@ use common::char_model::{self, CharGru, CharLstm, CharModel, CharRnn};
 use common::cli::{bad, count, positive};
 use common::report::{Report, median_ms};
 use common::training::{Plan, Training, check_loss, train};
-use common::{cli, corpus, curve};
+use common::{cli, corpus, curve, memory};
 use serde::{Deserialize, Serialize};
 
 /// Trains a character-level RNN, GRU or LSTM on a text.
@@ -438,5 +438,6 @@ where
 }
 
 fn main() -> ExitCode {
+    memory::keep_freed();
     cli::main(run)
 }

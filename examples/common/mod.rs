@@ -5,5 +5,6 @@ pub mod char_model;
 pub mod cli;
 pub mod corpus;
 pub mod curve;
+pub mod memory;
 pub mod report;
 pub mod training;
