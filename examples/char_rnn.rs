@@ -34,6 +34,7 @@ use serde::{Deserialize, Serialize};
 
 /// Trains a character-level RNN, GRU or LSTM on a text.
 #[derive(Parser)]
+#[command(args_override_self = true)]
 struct Flags {
     /// The text; without it, the source and documentation of this project
     #[arg(long)]
