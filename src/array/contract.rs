@@ -1,4 +1,4 @@
-//! Matrix products, by the `gemm` crate.
+//! Matrix products: `A·Bᵀ` with long rows by dot products, all others by the `gemm` crate.
 
 use std::mem::MaybeUninit;
 
@@ -6,6 +6,7 @@ use gemm::Parallelism;
 
 use super::NdArray;
 use super::buffer::{Storage, from_vec, memory, write_vec};
+use super::dot::Rows;
 use super::float::Float;
 use super::layout::Loops;
 use crate::error::OrRaise;
@@ -65,6 +66,20 @@ fn product<E: Float>(destination: Destination, dst: &mut [MaybeUninit<E>], a: Ma
         return;
     }
     assert!(a.last() < a.data.len() && b.last() < b.data.len(), "strides of a product");
+    // Neither kernel reads a destination that is replaced.
+    if k >= E::WORTHWHILE && a.column_stride == 1 && b.row_stride == 1 && m > 1 {
+        let rows = Rows { data: a.data, count: m, stride: a.row_stride };
+        let columns = Rows { data: b.data, count: n, stride: b.column_stride };
+        return match destination {
+            Destination::Replaced => E::dot_rows(rows, columns, k, |i, x| {
+                dst[i].write(x);
+            }),
+            // SAFETY: who adds to the destination hands it over initialised: `add_product` below.
+            Destination::AddedTo => E::dot_rows(rows, columns, k, |i, x| unsafe {
+                *dst[i].assume_init_mut() = *dst[i].assume_init_ref() + x;
+            }),
+        };
+    }
     // SAFETY: the operands' last elements lie in their slices, hence (strides not being negative) all do; `dst` has
     // `m·n` elements and is exclusively borrowed, so it overlaps neither. It is read only if the caller of the two
     // functions below handed it over initialised. `E` is f32 or f64, which `gemm` knows.
@@ -180,6 +195,7 @@ pub(super) fn batch_matmul<E: Float>(a: &NdArray<E>, b: &NdArray<E>) -> NdArray<
 #[track_caller]
 pub(super) fn add_batch_matmul<E: Float>(dst: &mut [E], a: &NdArray<E>, b: &NdArray<E>) {
     let shape = shape::matmul(a.0.shape(), b.0.shape()).or_raise();
+    assert!(dst.len() == shape::size(&shape), "a product of shape {shape:?} into {} elements", dst.len());
     if dst.is_empty() {
         return;
     }

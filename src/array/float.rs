@@ -3,6 +3,7 @@
 use std::fmt::{Debug, Display};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
+use super::dot::DotRows;
 use super::math;
 use crate::scalar::Element;
 
@@ -12,6 +13,7 @@ use crate::scalar::Element;
 /// differ from the standard library's in the last place or two.
 pub trait Float:
     Element
+    + DotRows
     + Add<Output = Self>
     + Sub<Output = Self>
     + Mul<Output = Self>
@@ -25,6 +27,8 @@ pub trait Float:
     const ZERO: Self;
     /// 1.
     const ONE: Self;
+    /// ∞.
+    const INFINITY: Self;
     /// −∞.
     const NEG_INFINITY: Self;
     /// The nearest number of this type.
@@ -68,6 +72,7 @@ macro_rules! float {
         impl Float for $E {
             const ZERO: $E = 0.0;
             const ONE: $E = 1.0;
+            const INFINITY: $E = $E::INFINITY;
             const NEG_INFINITY: $E = $E::NEG_INFINITY;
             #[inline(always)]
             fn from_f64(x: f64) -> $E {

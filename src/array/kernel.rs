@@ -37,25 +37,25 @@ pub(super) fn dispatch<K: NullaryFnOnce>(kernel: K) -> K::Output {
 /// polynomials.
 const LANES: usize = 16;
 
+/// Whole chunks in one long loop; the rest as one chunk, filled up.
 #[inline(always)]
 fn map_lanes<A: Copy + Default, F: Map<A>>(f: F, src: &[A], dst: &mut [MaybeUninit<F::Output>]) {
-    let (chunks, rest) = src.as_chunks::<LANES>();
-    let (out_chunks, out_rest) = dst.as_chunks_mut::<LANES>();
-    for (xs, ys) in chunks.iter().zip(out_chunks) {
-        map_chunk(f, xs, ys);
-    }
+    let whole = src.len() - src.len() % LANES;
+    let (xs, rest) = src.split_at(whole);
+    let (ys, out_rest) = dst.split_at_mut(whole);
+    map_all(f, xs, ys);
     if !rest.is_empty() {
         let mut xs = [A::default(); LANES];
         let mut ys = [MaybeUninit::uninit(); LANES];
         xs[..rest.len()].copy_from_slice(rest);
-        map_chunk(f, &xs, &mut ys);
+        map_all(f, &xs, &mut ys);
         out_rest.copy_from_slice(&ys[..rest.len()]);
     }
 }
 
 /// A function of its own, so that LLVM knows from its arguments that they do not overlap.
 #[inline(always)]
-fn map_chunk<A: Copy, F: Map<A>>(f: F, xs: &[A; LANES], ys: &mut [MaybeUninit<F::Output>; LANES]) {
+fn map_all<A: Copy, F: Map<A>>(f: F, xs: &[A], ys: &mut [MaybeUninit<F::Output>]) {
     for (x, y) in xs.iter().zip(ys) {
         y.write(f.apply(*x));
     }
@@ -84,11 +84,10 @@ impl<A: Copy + Default, F: Map<A, Output = A>> NullaryFnOnce for MapInPlaceLoop<
     type Output = ();
     #[inline(always)]
     fn call(self) {
-        let (chunks, rest) = self.1.as_chunks_mut::<LANES>();
-        for xs in chunks {
-            for x in xs {
-                *x = self.0.apply(*x);
-            }
+        let whole = self.1.len() - self.1.len() % LANES;
+        let (chunks, rest) = self.1.split_at_mut(whole);
+        for x in chunks {
+            *x = self.0.apply(*x);
         }
         if !rest.is_empty() {
             let mut xs = [A::default(); LANES];

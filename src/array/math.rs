@@ -9,8 +9,8 @@
 //! * `tanh x = −t/(2+t)` with `t = expm1(−2|x|)`, and the sign put back: no cancellation near zero, no overflow.
 //!
 //! Every multiplication that feeds an addition is fused explicitly, so results are the same on every machine; on one
-//! without the instruction, libm computes it, slowly. Errors over all of f32, and on samples of f64, are tested to be
-//! at most 3 and 2 units in the last place.
+//! without the instruction, libm computes it, slowly. Measured over all magnitudes (`cargo test --test array math --
+//! --nocapture`), errors are below 2.5 units in the last place in f32 and at most 3 in f64.
 
 macro_rules! horner {
     ($E:ident, $x:expr; $c:expr) => { $c };
@@ -139,12 +139,12 @@ vector_math! {
     exp: {
         min: -104.0, max: 89.0,
         ln2: [0.693_359_4, -2.121_944_4e-4],
-        polynomial: [5.000_000_1e-1, 1.666_666_5e-1, 4.166_579_6e-2, 8.333_452e-3, 1.398_2e-3, 1.987_569_1e-4]
+        polynomial: [0.5, 1.666_666_5e-1, 4.166_579_6e-2, 8.333_452e-3, 1.398_199_9e-3, 1.987_569_1e-4]
     },
     expm1: { min: -20.0 },
     log: {
         sqrt_half: 0x3f35_04f3,
-        ln2: [6.931_381_2e-1, 9.058_001e-6],
+        ln2: [0.693_138_1, 9.058_001e-6],
         polynomial: [0.666_666_6, 0.400_009_72, 0.284_987_87, 0.242_790_79]
     },
 }

@@ -4,9 +4,9 @@ use pulp::NullaryFnOnce;
 use smallvec::SmallVec;
 
 use super::buffer::{Storage, contiguous, from_vec, memory};
-use super::elementwise::{Add, Maximum};
+use super::elementwise::{Add, Exp, Maximum, Sub};
 use super::float::Float;
-use super::kernel::{Map, Zip, dispatch};
+use super::kernel::{self, Zip, dispatch};
 use super::{NdArray, NdInt};
 use crate::error::OrRaise;
 use crate::shape::{self, Axes, Shape};
@@ -116,26 +116,21 @@ impl<E: Float, F: Fold<E>> NullaryFnOnce for Rows<'_, F, E> {
 /// Partial results that are computed side by side.
 const LANES: usize = 32;
 
-/// Folds `g` of the elements of a slice in [`LANES`] partial results that begin with `start`, and these in a tree.
-/// `g(padding)` has to be neutral.
+/// Folds a slice in [`LANES`] partial results that begin with `neutral`, and these in a tree.
 #[inline(always)]
-fn fold<E: Float, F, G>(f: F, g: G, start: E, padding: E, xs: &[E]) -> E
-where
-    F: Zip<E, Output = E>,
-    G: Map<E, Output = E>,
-{
-    let mut lanes = [start; LANES];
+fn fold<E: Float, F: Zip<E, Output = E>>(f: F, neutral: E, xs: &[E]) -> E {
+    let mut lanes = [neutral; LANES];
     let (chunks, rest) = xs.as_chunks::<LANES>();
     for chunk in chunks {
         for (lane, &x) in lanes.iter_mut().zip(chunk) {
-            *lane = f.apply(*lane, g.apply(x));
+            *lane = f.apply(*lane, x);
         }
     }
     if !rest.is_empty() {
-        let mut padded = [padding; LANES];
+        let mut padded = [neutral; LANES];
         padded[..rest.len()].copy_from_slice(rest);
         for (lane, &x) in lanes.iter_mut().zip(&padded) {
-            *lane = f.apply(*lane, g.apply(x));
+            *lane = f.apply(*lane, x);
         }
     }
     let mut width = LANES;
@@ -148,29 +143,6 @@ where
     lanes[0]
 }
 
-#[derive(Clone, Copy)]
-struct Identity;
-
-impl<E: Float> Map<E> for Identity {
-    type Output = E;
-    #[inline(always)]
-    fn apply(self, x: E) -> E {
-        x
-    }
-}
-
-/// `e^(x − m)`.
-#[derive(Clone, Copy)]
-struct ExpMinus<E>(E);
-
-impl<E: Float> Map<E> for ExpMinus<E> {
-    type Output = E;
-    #[inline(always)]
-    fn apply(self, x: E) -> E {
-        (x - self.0).exp()
-    }
-}
-
 /// Blocks in partial sums, the blocks' sums in f64: so the error hardly grows with the length.
 #[derive(Clone, Copy)]
 struct Sum;
@@ -180,7 +152,7 @@ impl<E: Float> Fold<E> for Sum {
     fn apply(self, xs: &[E]) -> E {
         let mut total = 0.0;
         for block in xs.chunks(1024) {
-            total += fold(Add, Identity, E::ZERO, E::ZERO, block).to_f64();
+            total += fold(Add, E::ZERO, block).to_f64();
         }
         E::from_f64(total)
     }
@@ -193,22 +165,20 @@ struct Max;
 impl<E: Float> Fold<E> for Max {
     #[inline(always)]
     fn apply(self, xs: &[E]) -> E {
-        fold(Maximum, Identity, E::NEG_INFINITY, E::NEG_INFINITY, xs)
+        fold(Maximum, E::NEG_INFINITY, xs)
     }
 }
 
-/// `m + ln Σ eˣ⁻ᵐ` with the maximum `m`; where that is infinite or NaN, it is the result itself.
+/// `m + ln s`; where the maximum `m` is infinite or NaN, it is the result itself.
 #[derive(Clone, Copy)]
-struct LogSumExp;
+struct AddLog;
 
-impl<E: Float> Fold<E> for LogSumExp {
+impl<E: Float> Zip<E> for AddLog {
+    type Output = E;
     #[inline(always)]
-    fn apply(self, xs: &[E]) -> E {
-        let max = Max.apply(xs);
-        if (max - max).is_nan() {
-            return max;
-        }
-        max + fold(Add, ExpMinus(max), E::ZERO, E::NEG_INFINITY, xs).log()
+    fn apply(self, m: E, s: E) -> E {
+        let y = m + s.log();
+        if m.is_nan() || m.abs() == E::INFINITY { m } else { y }
     }
 }
 
@@ -231,7 +201,20 @@ pub(super) fn max<E: Float>(x: &NdArray<E>, axes: Axes) -> NdArray<E> {
 #[track_caller]
 pub(super) fn logsumexp<E: Float>(x: &NdArray<E>, axes: Axes) -> NdArray<E> {
     let axes = axes.resolve("logsumexp", x.0.shape()).or_raise();
-    Reduction::rows(&x.0, &axes).run(Add, LogSumExp, E::NEG_INFINITY)
+    let Reduction { data, outer, n, shape, .. } = Reduction::rows(&x.0, &axes);
+    if outer == 0 || n == 0 {
+        return NdArray::from_vec(&shape, vec![E::NEG_INFINITY; outer]);
+    }
+    // m + ln Σ eˣ⁻ᵐ, the maximum m of a row being a column. One operator after the other: each is one long loop.
+    let mut max = vec![E::ZERO; outer];
+    dispatch(Rows(Max, memory(&data), n, &mut max));
+    let max = from_vec(&[outer, 1], max);
+    let rows = super::buffer::reshape(&data, &[outer, n]);
+    let mut exps = kernel::zip(Sub, &[outer, n], &rows, &max);
+    kernel::map_in_place(Exp, &mut exps);
+    let mut sums = vec![E::ZERO; outer];
+    dispatch(Rows(Sum, &exps, n, &mut sums));
+    NdArray::from_vec(&shape, kernel::zip(AddLog, &[outer, 1], &max, &from_vec(&[outer, 1], sums)))
 }
 
 /// Index of the first maximum along an axis; NaN counts as the largest.

@@ -31,6 +31,15 @@ impl<E: Float> Tensor for NdArray<E> {
     fn from_mask(mask: &NdBool) -> Self {
         NdArray(map(FromBool::<E>::default(), &mask.0))
     }
+    /// Uniform samples of `[0, 1)`. Element `i`, counted from 0 in row-major order, is, in wrapping 64-bit arithmetic,
+    ///
+    /// ```text
+    /// word(i)    = mix(mix(seed + G) + (i + 1)·G)          G = 0x9e3779b97f4a7c15
+    /// mix(z):      z ← (z ⊕ z≫30)·0xbf58476d1ce4e5b9;  z ← (z ⊕ z≫27)·0x94d049bb133111eb;  z ⊕ z≫31
+    /// element(i) = (word(i) ≫ 40)·2⁻²⁴ in f32,  (word(i) ≫ 11)·2⁻⁵³ in f64
+    /// ```
+    ///
+    /// The seed is hashed first, so that the sequences of different seeds are not shifts of each other.
     #[track_caller]
     fn uniform(shape: &[usize], seed: &NdInt) -> Self {
         match seed.known() {

@@ -91,7 +91,7 @@ fn messages_name_the_shapes_and_this_file() {
         case!("uniform: [2]: the seed is not a single integer", NdArray::<f64>::uniform(&[2], &ints(2))),
         case!(
             "cond: []: the condition is not a single",
-            NdArray::<f64>::cond(&x(&[2]).equal(&x(&[2])), || (), || ())
+            NdArray::<f64>::cond(&x(&[2]).equal(&x(&[2])), || x(&[]), || x(&[]))
         ),
         case!("add: cannot combine [2] by [3]", ints(2) + ints(3)),
     ];

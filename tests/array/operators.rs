@@ -1,6 +1,6 @@
 //! Elementwise operators, reductions and products, over all shapes and layouts.
 
-use antiphon::{NdArray, NdBool, Real, Tensor};
+use antiphon::{NdArray, NdBool, NdInt, Real, Tensor};
 use proptest::prelude::*;
 
 use super::reference::{
@@ -198,8 +198,8 @@ proptest! {
 fn products_of_all_sizes_agree_with_the_definition() {
     // Sizes around the blocks of the kernels.
     for m in [1, 2, 7, 20, 33] {
-        for k in [1, 5, 16, 50] {
-            for n in [1, 3, 17, 64, 100] {
+        for k in [1, 5, 16, 50, 113] {
+            for n in [1, 3, 17, 64] {
                 let a = Plain::from_fn(&[m, k], |i| ((i[0] * 7 + i[1] * 3) % 11) as f64 - 5.0);
                 let b = Plain::from_fn(&[k, n], |i| ((i[0] * 5 + i[1] * 2) % 13) as f64 - 6.0);
                 let expected = matmul(&a, &b);
@@ -209,6 +209,27 @@ fn products_of_all_sizes_agree_with_the_definition() {
                 let turned = a.nd().transpose() * 1.0;
                 assert_close(&turned.transpose().matmul(&b.nd()), &expected);
             }
+        }
+    }
+}
+
+#[test]
+fn single_precision_products_agree_with_double() {
+    let single = |x: &NdArray<f64>| NdArray::from(x.view().mapv(|x| x as f32));
+    for (m, k, n) in [(1, 96, 4), (5, 96, 7), (20, 50, 50), (20, 200, 50), (9, 131, 11)] {
+        let a = NdArray::<f64>::uniform(&[m, k], &NdInt::scalar(1));
+        let b = NdArray::<f64>::uniform(&[n, k], &NdInt::scalar(2));
+        let (p, q) = (single(&a), single(&b));
+        let adjoint = p.adjoint();
+        NdArray::accumulate_matmul(&adjoint, &p, &q.transpose());
+        NdArray::accumulate_matmul(&adjoint, &p, &q.transpose());
+        let twice = NdArray::take_adjoint(&adjoint).unwrap();
+        let exact = a.matmul(&b.transpose());
+        for (got, exact) in twice.view().iter().zip(exact.view()) {
+            assert!((f64::from(*got) - 2.0 * exact).abs() < 1e-5 * exact, "{got} {exact}");
+        }
+        for (got, exact) in p.matmul(&q.transpose()).view().iter().zip(exact.view()) {
+            assert!((f64::from(*got) - exact).abs() < 1e-5 * exact, "{got} {exact}");
         }
     }
 }
