@@ -12,10 +12,12 @@
 //! | [`mod@verify`] | well-scoped, well-typed, continuations only downward |
 //! | [`print`](mod@print) | as text (`Display`) and as a picture (Graphviz) |
 //! | [`mod@interpret`] | the reference semantics: slow and obvious |
+//! | [`fuzz`] | random well-typed programs, for tests |
 
 pub mod build;
 pub mod error;
 pub mod expr;
+pub mod fuzz;
 pub mod ids;
 pub mod infer;
 pub mod interpret;
