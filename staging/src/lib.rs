@@ -12,6 +12,7 @@
 //! | [`mod@verify`] | well-scoped, well-typed, continuations only downward |
 //! | [`print`](mod@print) | as text (`Display`) and as a picture (Graphviz) |
 //! | [`mod@interpret`] | the reference semantics: slow and obvious |
+//! | [`mod@optimise`] | passes, each checked against the interpreter |
 //! | [`fuzz`] | random well-typed programs, for tests |
 
 pub mod build;
@@ -22,6 +23,7 @@ pub mod ids;
 pub mod infer;
 pub mod interpret;
 pub mod ir;
+pub mod optimise;
 pub mod print;
 pub mod tensor;
 pub mod types;
@@ -33,6 +35,7 @@ pub use expr::{Binary, Comparison, Expr, Padding, Reduction, Unary, Window2d};
 pub use ids::{Block, Cell, Cont, Func, Value};
 pub use interpret::interpret;
 pub use ir::{Program, Stmt, Target, Update};
+pub use optimise::{Options, optimise};
 pub use tensor::{Data, Tensor};
 pub use types::{Dtype, Scalar, Shape, Type};
 pub use verify::verify;

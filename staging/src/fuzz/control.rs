@@ -1,5 +1,7 @@
 //! Random branches, functions and continuations.
 
+use std::slice::from_ref;
+
 use super::{Generator, Visible};
 use crate::build::Signature;
 use crate::error::Error;
@@ -56,7 +58,7 @@ impl Generator<'_> {
     pub(super) fn join(&mut self) -> Result<(), Error> {
         let Some(condition) = self.scalar_bool().filter(|_| self.depth < NESTING) else { return Ok(()) };
         let ((_, ty), builder) = (self.any(), self.builder);
-        let signature = Signature::new("join", std::slice::from_ref(&ty), std::slice::from_ref(&ty));
+        let signature = Signature::new("join", from_ref(&ty), from_ref(&ty));
         let join = builder.declare(signature, &[]);
         let (params, _) = builder.define(join);
         let result = self.scoped(|g| {
@@ -96,7 +98,7 @@ impl Generator<'_> {
             return Ok(());
         }
         let ((_, from), (_, to)) = (self.any(), self.any());
-        let func = builder.declare(Signature::new("local", std::slice::from_ref(&from), &[to.clone()]), &[]);
+        let func = builder.declare(Signature::new("local", from_ref(&from), from_ref(&to)), &[]);
         let (params, _) = builder.define(func);
         let result = self.scoped(|g| {
             g.see(params);
@@ -126,7 +128,7 @@ impl Generator<'_> {
         let (integer, types) = (Type::scalar(Dtype::I64), [ty.clone()]);
         let k = Signature::new("k", &types, &types);
         let counted = Signature::new("recur", &[integer, ty.clone()], &types);
-        let recur = builder.declare(counted, std::slice::from_ref(&k));
+        let recur = builder.declare(counted, from_ref(&k));
         let (params, conts) = builder.define(recur);
         let (i, k) = (params[0], conts[0]);
         let more = builder.less(builder.literal(Scalar::I64(0)), i)?;

@@ -145,8 +145,7 @@ impl Generator<'_> {
 
     fn inputs(&mut self) -> Vec<Tensor> {
         let f64s = |xs: &[f64], shape: &[usize]| Tensor::new(shape, xs.to_vec());
-        let real =
-            |generator: &mut Self| [0.5, -1.25, 3.0, 0.0, -0.0, 1e-3, 7.5, f64::INFINITY][generator.below(8)];
+        let real = |generator: &mut Self| INPUTS[generator.below(INPUTS.len())];
         let tensors = [
             ("x", Some(Tensor::from(real(self)))),
             ("a", f64s(&[real(self), 1.5, -0.75, real(self), 2.0, -3.5], &[2, 3])),
