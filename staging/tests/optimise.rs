@@ -234,6 +234,62 @@ fn forward_leaves_cells_that_something_else_may_touch() {
 }
 
 #[test]
+fn forward_knows_that_a_continuation_may_touch_the_cells_of_its_maker() {
+    let b = Builder::new("f");
+    let x = b.input("x", scalar());
+    let cell = b.cell(scalar());
+    let k = Signature::new("k", &[scalar()], &[scalar()]);
+    let middle =
+        b.function(Signature::new("middle", &[], &[scalar()]), std::slice::from_ref(&k), |_, _, conts| {
+            let own = b.cell(scalar());
+            b.accumulate(own, x)?;
+            let before = b.take(cell);
+            b.call(Target::Cont(conts[0]), &[x], &[])?;
+            let after = b.add(b.take(cell), b.take(own))?;
+            Ok(vec![b.add(before, after)?])
+        });
+    let passed = b.function(k.clone(), &[], |_, y, _| b.accumulate(cell, y[0]).map(|()| y.to_vec()));
+    let (middle, passed) = (Target::Func(middle.unwrap()), Target::Func(passed.unwrap()));
+    let results = [b.call(middle, &[], &[passed]).unwrap(), b.call(middle, &[], &[passed]).unwrap()].concat();
+    let mut program = b.finish(&results).unwrap();
+    let (_, run) = PASSES.iter().find(|(name, _)| *name == "forward").unwrap();
+    run(&mut program, &Options::default());
+    let text = program.to_string();
+    assert!(text.contains("v1: f64 = k(x)\n        v2: f64 = take c0\n        v3: f64 = v2 + x\n"), "{text}");
+}
+
+#[test]
+fn forward_leaves_in_an_outer_cell_what_a_block_put_there() {
+    let b = Builder::new("f");
+    let (x, c) = (b.input("x", scalar()), b.input("c", Type::scalar(Dtype::Bool)));
+    let cell = b.cell(scalar());
+    let replace = || {
+        let old = b.take(cell);
+        b.accumulate(cell, x)?;
+        Ok(vec![old])
+    };
+    let old = b.if_else(c, replace, || Ok(vec![x])).unwrap();
+    let new = b.take(cell);
+    let mut program = b.finish(&[old[0], new]).unwrap();
+    optimise(&mut program, &Options::default());
+    for (c, expected) in [(true, [0.0, 3.0]), (false, [3.0, 0.0])] {
+        assert_eq!(interpret(&program, &[3.0.into(), c.into()]), Ok(expected.map(Tensor::from).to_vec()));
+    }
+}
+
+#[test]
+fn cse_knows_which_operators_commute() {
+    let b = Builder::new("f");
+    let (x, y) = (b.input("x", scalar()), b.input("y", scalar()));
+    let both = |op| [b.binary(op, x, y).unwrap(), b.binary(op, y, x).unwrap()];
+    let results =
+        [both(Binary::Add), both(Binary::Mul), both(Binary::Maximum), both(Binary::Minimum)].concat();
+    let mut program = b.finish(&results).unwrap();
+    optimise(&mut program, &Options::default());
+    assert_eq!(program.exprs().len(), 6, "the larger of 0 and −0 depends on their order");
+}
+
+#[test]
 fn inline_moves_a_body_called_once_and_copies_a_small_join_point() {
     let mut program = tower(1);
     optimise(&mut program, &Options::default());

@@ -2,11 +2,14 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use antiphon_staging::fuzz::{Case, choices, generate, shrink};
 use antiphon_staging::*;
 
-const CASES: u64 = 4000;
+/// Random programs for each property; `CASES=100000 cargo test` makes a long run of it.
+static CASES: LazyLock<u64> =
+    LazyLock::new(|| std::env::var("CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(4000));
 
 fn case(stream: &[u32]) -> Case {
     generate(stream).expect("the generator's programs verify")
@@ -16,7 +19,7 @@ fn case(stream: &[u32]) -> Case {
 fn generated_programs_verify_and_run() {
     let mut seen = [0usize; 5];
     let mut operators = HashSet::new();
-    for seed in 0..CASES {
+    for seed in 0..*CASES {
         let Case { program, inputs } = case(&choices(seed, 400));
         interpret(&program, &inputs).unwrap_or_else(|error| panic!("{error}\n{program}"));
         operators.extend(program.exprs().iter().map(|expr| expr.name()));
@@ -26,7 +29,7 @@ fn generated_programs_verify_and_run() {
         }
     }
     for count in seen {
-        assert!(count > CASES as usize / 20, "a feature is rare: {seen:?}");
+        assert!(count > *CASES as usize / 20, "a feature is rare: {seen:?}");
     }
     let few = [
         "conv2d",
@@ -88,20 +91,20 @@ fn each_pass_preserves_every_bit() {
             let changed = run(program, &Options { reassociate: false });
             changes.set(changes.get() + u64::from(changed));
         };
-        preserves(name, change, 0..CASES / 4);
+        preserves(name, change, 0..*CASES / 4);
         let idle = name == "like_terms";
-        assert!(idle || changes.get() > CASES / 200, "{name} changed only {} programs", changes.get());
+        assert!(idle || changes.get() > *CASES / 200, "{name} changed only {} programs", changes.get());
     }
 }
 
 #[test]
 fn all_passes_together_preserve_every_bit() {
-    preserves("all", |program| _ = optimise(program, &Options::default()), 0..CASES);
+    preserves("all", |program| _ = optimise(program, &Options::default()), 0..*CASES);
 }
 
 #[test]
 fn optimised_programs_have_nothing_left_to_do() {
-    for seed in 0..CASES / 4 {
+    for seed in 0..*CASES / 4 {
         let Case { mut program, .. } = case(&choices(seed, 400));
         let first = optimise(&mut program, &Options::default());
         assert!(first.rounds < 20, "{} rounds for\n{program}", first.rounds);

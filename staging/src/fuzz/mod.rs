@@ -177,9 +177,9 @@ impl Generator<'_> {
 
     fn statement(&mut self) -> Result<(), Error> {
         match self.below(16) {
-            0..=8 => self.operator(),
-            9..=11 => self.on_cell(),
-            12 => self.branch()?,
+            0..=6 => self.operator(),
+            7..=10 => self.on_cell(),
+            11..=12 => self.branch()?,
             13 => self.join()?,
             14 => self.local_function()?,
             _ => self.recursion()?,

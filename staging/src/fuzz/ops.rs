@@ -137,7 +137,10 @@ impl Generator<'_> {
             9 => Expr::Flip(x, axis),
             10 => Expr::GatherRows { x: self.rows()?, indices: self.indices()? },
             11 => Expr::ScatterRows { x: self.rows()?, indices: self.indices()?, rows: 2 + self.below(2) },
-            12 => Expr::GatherLast { x: self.rows()?, indices: self.indices()? },
+            12 => {
+                let x = self.value(|ty| ty.dtype.is_float() && matches!(ty.shape[..], [2, n] if n > 1))?;
+                Expr::GatherLast { x, indices: self.indices()? }
+            }
             13 => Expr::ScatterLast {
                 x: self.value(|ty| ty.shape[..] == [2])?,
                 indices: self.indices()?,
@@ -184,17 +187,17 @@ impl Generator<'_> {
         let ty = self.builder.ty(g);
         let cells: Vec<_> = self.visible.cells.iter().rev().copied().collect();
         let fitting: Vec<_> = cells.iter().copied().filter(|&c| self.builder.cell_ty(c) == ty).collect();
-        match (self.below(8), self.pick(&fitting), self.pick(&cells)) {
-            (0, _, Some(cell)) => {
+        match (self.below(10), self.pick(&fitting), self.pick(&cells)) {
+            (0..=1, _, Some(cell)) => {
                 let taken = self.builder.take(cell);
                 self.see([taken]);
             }
-            (1, _, Some(cell)) => {
+            (2, _, Some(cell)) => {
                 let present = self.builder.present(cell);
                 self.see([present]);
             }
-            (2, _, Some(cell)) => self.partial(cell, g),
-            (3, _, _) => {
+            (3, _, Some(cell)) => self.partial(cell, g),
+            (4, _, _) => {
                 if let Some((a, b)) = self.factors()
                     && let Ok(product) = self.builder.emit(Expr::Matmul(a, b))
                 {
@@ -203,7 +206,7 @@ impl Generator<'_> {
                     let _ = self.builder.update(cell, Update::Matmul(a, b));
                 }
             }
-            (4..=6, Some(cell), _) => drop(self.builder.accumulate(cell, g)),
+            (5..=8, Some(cell), _) => drop(self.builder.accumulate(cell, g)),
             _ => {
                 let cell = self.builder.cell(ty);
                 self.visible.cells.push(cell);
