@@ -309,6 +309,28 @@ return v1";
 }
 
 #[test]
+fn a_long_chain_keeps_three_statements_a_step_and_no_cell() {
+    const STEPS: usize = 2000;
+    let b = Builder::new("chain");
+    let x = b.input("x", scalar());
+    let mut cells = Vec::new();
+    let mut y = x;
+    for _ in 0..STEPS {
+        cells.push((b.cell(scalar()), y));
+        y = b.mul(b.unary(Unary::Sin, y).unwrap(), x).unwrap();
+    }
+    let mut g = real(&b, 1.0);
+    for (cell, y) in cells.into_iter().rev() {
+        b.accumulate(cell, b.mul(g, y).unwrap()).unwrap();
+        g = b.take(cell);
+    }
+    let mut program = b.finish(&[y, g]).unwrap();
+    let report = optimise(&mut program, &Options { reassociate: true });
+    // sin, its product, and one product backwards; the first of these is by 1.
+    assert_eq!((report.before, report.after), (6 * STEPS + 1, 3 * STEPS - 1));
+}
+
+#[test]
 fn optimised_nested_branches_cost_linear_code() {
     let size = |n| {
         let mut program = tower(n);

@@ -155,8 +155,14 @@ impl Generator<'_> {
                 Expr::Conv2d { image, kernel: self.value(|ty| ty.shape.len() == 4)?, window }
             }
             16 => {
-                let kernel = [1, 2];
-                Expr::Unfold2d { image: self.value(|ty| ty.shape.len() == 4)?, kernel, window }
+                let (image, kernel) = (self.value(|ty| ty.shape.len() == 4)?, [1, 2]);
+                if self.below(2) == 0 {
+                    Expr::Unfold2d { image, kernel, window }
+                } else {
+                    let x = self.builder.emit(Expr::Unfold2d { image, kernel, window }).ok()?;
+                    let of_image = self.builder.ty(image).shape;
+                    Expr::Fold2d { x, size: [of_image[2], of_image[3]], kernel, window }
+                }
             }
             _ => {
                 let (image, kernel) =

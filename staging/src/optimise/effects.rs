@@ -109,20 +109,25 @@ impl Effects {
         }
     }
 
-    /// Whether a statement, or what it calls, may touch a cell.
-    pub fn touches(&self, program: &Program, stmt: &Stmt, cell: Cell) -> bool {
+    /// Which of some cells a statement, or what it calls, may touch.
+    pub fn touched(&self, program: &Program, stmt: &Stmt, cells: impl Iterator<Item = Cell>) -> Vec<Cell> {
+        if matches!(stmt, Stmt::Let(..) | Stmt::Define(_)) {
+            return Vec::new();
+        }
         let (mut effect, mut called) = (Effect::default(), BTreeSet::new());
         mention(stmt, &mut effect, &mut called);
-        if !matches!(stmt, Stmt::Define(_)) {
-            for block in program.children(stmt).flat_map(|block| program.within(block)) {
-                program.blocks[block].stmts.iter().for_each(|stmt| mention(stmt, &mut effect, &mut called));
-            }
+        for block in program.children(stmt).flat_map(|block| program.within(block)) {
+            program.blocks[block].stmts.iter().for_each(|stmt| mention(stmt, &mut effect, &mut called));
         }
-        let called = called.iter().filter_map(|func| self.funcs.get(func));
-        std::iter::once(&effect).chain(called).any(|effect| {
-            let unknown = |cont: &Cont| self.younger.get(cont).is_none_or(|younger| !younger.contains(&cell));
-            effect.cells.contains(&cell) || effect.conts.iter().any(unknown)
-        })
+        for called in called.iter().filter_map(|func| self.funcs.get(func)) {
+            effect.cells.extend(&called.cells);
+            effect.conts.extend(&called.conts);
+        }
+        let touches = |cell: &Cell| {
+            let unknown = |cont: &Cont| self.younger.get(cont).is_none_or(|younger| !younger.contains(cell));
+            effect.cells.contains(cell) || effect.conts.iter().any(unknown)
+        };
+        cells.filter(touches).collect()
     }
 
     /// Whether a call can be left out if nothing needs its results: it returns, and touches no cell but its own.

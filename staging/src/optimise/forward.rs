@@ -77,12 +77,9 @@ impl Follow<'_> {
                 }
             },
             stmt => {
-                let touched: Vec<Cell> = self.known.keys().copied().collect();
-                for cell in touched {
-                    if self.effects.touches(self.program, &stmt, cell) {
-                        let updates = self.known.remove(&cell).expect("it is one of the keys");
-                        self.emit(cell, updates);
-                    }
+                for cell in self.effects.touched(self.program, &stmt, self.known.keys().copied()) {
+                    let updates = self.known.remove(&cell).expect("it is one of the keys");
+                    self.emit(cell, updates);
                 }
                 self.out.push(stmt);
             }

@@ -36,45 +36,44 @@ enum Way {
 struct References {
     calls: usize,
     passed: usize,
-    recursive: usize,
+    recursive: bool,
+}
+
+/// How each function is referred to, and all functions in the order of the text.
+fn references(program: &Program) -> (Vec<Func>, HashMap<Func, References>) {
+    let mut order = Vec::new();
+    let mut references: HashMap<Func, References> = HashMap::new();
+    // The functions whose bodies enclose each block that is still to be looked at, innermost last.
+    let mut enclosing: Vec<Func> = Vec::new();
+    let mut pending = vec![(program.funcs[program.entry].body, 0, None)];
+    while let Some((block, depth, entered)) = pending.pop() {
+        enclosing.truncate(depth);
+        enclosing.extend(entered);
+        let start = pending.len();
+        for stmt in &program.blocks[block].stmts {
+            let entered = if let Stmt::Define(func) = stmt { Some(*func) } else { None };
+            order.extend(entered);
+            pending.extend(program.children(stmt).map(|child| (child, enclosing.len(), entered)));
+            let Stmt::Call { target, continuations, .. } = stmt else { continue };
+            for (i, target) in std::iter::once(target).chain(continuations).enumerate() {
+                if let Target::Func(func) = target {
+                    let entry = references.entry(*func).or_default();
+                    *if i == 0 { &mut entry.calls } else { &mut entry.passed } += 1;
+                    entry.recursive |= enclosing.contains(func);
+                }
+            }
+        }
+        pending[start..].reverse();
+    }
+    (order, references)
 }
 
 fn candidate(program: &Program) -> Option<(Func, Way)> {
-    let mut order = Vec::new();
-    let mut references: HashMap<Func, References> = HashMap::new();
-    for block in program.reachable() {
-        for stmt in &program.blocks[block].stmts {
-            match stmt {
-                Stmt::Define(func) => order.push(*func),
-                Stmt::Call { target, continuations, .. } => {
-                    if let Target::Func(func) = target {
-                        references.entry(*func).or_default().calls += 1;
-                    }
-                    for passed in continuations {
-                        if let Target::Func(func) = passed {
-                            references.entry(*func).or_default().passed += 1;
-                        }
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-    for &func in &order {
-        for block in program.within(program.funcs[func].body) {
-            for stmt in &program.blocks[block].stmts {
-                if let Stmt::Call { target, continuations, .. } = stmt {
-                    let own = std::iter::once(target).chain(continuations);
-                    let count = own.filter(|target| **target == Target::Func(func)).count();
-                    references.entry(func).or_default().recursive += count;
-                }
-            }
-        }
-    }
+    let (order, references) = references(program);
     order.into_iter().find_map(|func| {
         let References { calls, passed, recursive } = references.get(&func).copied().unwrap_or_default();
         let way = match alias(program, func) {
-            _ if calls + passed == 0 || recursive > 0 => None,
+            _ if calls + passed == 0 || recursive => None,
             Some(target) => Some(Way::Alias(target)),
             None if calls == 1 && passed == 0 => Some(Way::Move),
             None if calls > 0 && is_small(program, func) => Some(Way::Copy),

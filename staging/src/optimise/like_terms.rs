@@ -11,8 +11,11 @@ use crate::optimise::Options;
 use crate::optimise::rewrite::{Definitions, use_counts};
 use crate::types::{Scalar, Type};
 
-/// Most terms that are looked at in one tree.
+/// Most terms of one sum.
 const TERMS: usize = 64;
+
+/// Most operators of one tree: a longer chain is looked at in pieces.
+const OPERATORS: usize = 128;
 
 /// Runs the pass.
 pub fn run(program: &mut Program, options: &Options) -> bool {
@@ -103,6 +106,9 @@ impl Collect<'_> {
 
     /// The terms of a sum or product, unless terms cancel or are too many, or a sum would have to be multiplied out.
     fn apart(&self, v: Value, operators: &mut usize) -> Option<Vec<Term>> {
+        if *operators > OPERATORS {
+            return None;
+        }
         match *self.definitions.get(v)? {
             Expr::Binary(op @ (Binary::Add | Binary::Sub), a, b) => {
                 let mut sum = self.terms(a, operators)?;
