@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::expr::{Binary, Comparison, Expr, Reduction, Unary, Window2d};
 use crate::ids::Value;
 use crate::ir::Update;
-use crate::types::{Axes, Dtype, Shape, Type, size};
+use crate::types::{Dtype, Shape, Type, size};
 
 /// Requirement of an operator: `None` is a violation.
 type Checked<T> = Option<T>;
@@ -271,13 +271,4 @@ fn convolution(expr: &Expr, first: &[usize], second: &[usize]) -> Checked<Shape>
         }
         _ => None,
     }
-}
-
-/// The order that undoes a permutation.
-pub fn inverse_permutation(order: &[usize]) -> Axes {
-    let mut inverse = Axes::from_elem(0, order.len());
-    for (position, &axis) in order.iter().enumerate() {
-        inverse[axis] = position;
-    }
-    inverse
 }
