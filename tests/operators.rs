@@ -1,7 +1,8 @@
 //! Every array operator's derivatives, up to the second order, in both modes, against differences.
 
 use antiphon::{
-    Axes, Int, IntTensor, NdArray, NdInt, OrRaise, Padding, Program, Real, Tensor, Window2d, check_gradients, program,
+    Axes, Int, IntTensor, NdArray, NdInt, OrRaise, Padding, Program, Real, Tensor, Window2d, check_gradients,
+    program,
 };
 
 /// Values without ties or kinks, different for each argument.
@@ -9,8 +10,11 @@ fn array(shape: &[usize], seed: u64) -> NdArray<f64> {
     let n: usize = shape.iter().product();
     let elements: Vec<f64> = (0..n)
         .map(|i| {
-            let bits = (i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(seed.wrapping_mul(0xD1B5_4A32_D192_ED03));
-            let unit = ((bits ^ (bits >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 11) as f64 / (1u64 << 53) as f64;
+            let bits = (i as u64 + 1)
+                .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+                .wrapping_add(seed.wrapping_mul(0xD1B5_4A32_D192_ED03));
+            let unit = ((bits ^ (bits >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 11) as f64
+                / (1u64 << 53) as f64;
             let x = 0.15 + 1.3 * unit;
             if bits & 4 == 0 { x } else { -x }
         })
@@ -55,7 +59,8 @@ fn int<T: Tensor>(shape: &[usize], elements: &[i64]) -> T::Int {
     T::Int::from_elements(shape, elements).or_raise()
 }
 
-const ANY: &[&[&[usize]]] = &[&[&[]], &[&[3]], &[&[1]], &[&[0]], &[&[2, 3]], &[&[1, 3]], &[&[2, 0, 3]], &[&[2, 1, 3]]];
+const ANY: &[&[&[usize]]] =
+    &[&[&[]], &[&[3]], &[&[1]], &[&[0]], &[&[2, 3]], &[&[1, 3]], &[&[2, 0, 3]], &[&[2, 1, 3]]];
 /// Pairs that broadcast in every way there is.
 const PAIRS: &[&[&[usize]]] = &[
     &[&[], &[]],
