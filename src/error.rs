@@ -213,6 +213,22 @@ pub(crate) fn in_operator(at: Option<At>) {
     OPERATOR.set(at);
 }
 
+/// The line to blame for an operator called at `at`: that of the operator whose rule is running, if one is.
+#[inline]
+pub(crate) fn blame(at: At) -> At {
+    OPERATOR.get().unwrap_or(at)
+}
+
+/// Runs the implementation of an operator called at `at`, so that an error raised by it names the user's line.
+#[inline]
+pub(crate) fn operator<R>(at: At, f: impl FnOnce() -> R) -> R {
+    let outer = OPERATOR.get();
+    OPERATOR.set(Some(outer.unwrap_or(at)));
+    let result = f();
+    OPERATOR.set(outer);
+    result
+}
+
 /// The payload with which a raised error unwinds a model.
 struct Raised(Box<Error>);
 

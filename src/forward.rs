@@ -5,7 +5,7 @@ use std::ops::{Add, Div, Mul, Neg, Range, Sub};
 
 use crate::control::Control;
 use crate::elementwise::{self, for_each_binary, for_each_unary};
-use crate::error::Result;
+use crate::error::{At, Result, operator};
 use crate::real::Real;
 use crate::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::tensor::Tensor;
@@ -56,16 +56,21 @@ impl<T: Real> Dual<T> {
 
     /// A linear operator: applied to the value and to the tangent.
     #[inline]
+    #[track_caller]
     fn linear(&self, f: impl Fn(&T) -> T) -> Dual<T> {
-        Dual { primal: f(&self.primal), tangent: self.tangent.as_ref().map(f) }
+        operator(At::caller(), || Dual { primal: f(&self.primal), tangent: self.tangent.as_ref().map(f) })
     }
 
     /// A bilinear operator: the product rule.
     #[inline]
+    #[track_caller]
     fn bilinear(&self, rhs: &Dual<T>, f: impl Fn(&T, &T) -> T) -> Dual<T> {
-        let left = self.tangent.as_ref().map(|dx| f(dx, &rhs.primal));
-        let right = rhs.tangent.as_ref().map(|dy| f(&self.primal, dy));
-        Dual { primal: f(&self.primal, &rhs.primal), tangent: plus(left, right) }
+        operator(At::caller(), || {
+            let primal = f(&self.primal, &rhs.primal);
+            let left = self.tangent.as_ref().map(|dx| f(dx, &rhs.primal));
+            let right = rhs.tangent.as_ref().map(|dy| f(&self.primal, dy));
+            Dual { primal, tangent: plus(left, right) }
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Layers against loops over scalars, written out from their formulas.
 
 use antiphon::nn::*;
-use antiphon::{Error, IntTensor, NdArray, NdInt, Params, Real, Tensor, Window2d, value_and_grad};
+use antiphon::{Error, IntTensor, NdArray, NdInt, Params, Real, Tensor, Var, Window2d, grad, value_and_grad};
 
 type Array = NdArray<f64>;
 
@@ -188,6 +188,40 @@ fn layers_differentiate_through_a_sequence() {
     let quotient = (loss(&moved(1e-5)) - loss(&moved(-1e-5))) / 2e-5;
     let slope: f64 = (1..).zip(grads.leaves()).map(|(k, g)| (direction(k, &g) * &g).sum(..).item()).sum();
     assert!((slope / quotient - 1.0).abs() < 1e-8, "{slope} but expected {quotient}");
+}
+
+#[test]
+fn what_does_not_fit_names_the_users_line() {
+    /// The error of a line inside of `grad` ends with the line's own place.
+    macro_rules! refused {
+        ($layer:expr, $shape:expr, |$l:ident, $x:ident| $line:expr) => {{
+            let x = array(1, &$shape);
+            let error = grad(
+                |$l| {
+                    let $x = Var::lift(&x);
+                    $line.sum(..)
+                },
+                &$layer,
+            )
+            .unwrap_err();
+            let message = error.to_string();
+            assert!(message.contains(&format!("(tests/nn.rs:{}:", line!())), "{message}");
+            message
+        }};
+    }
+    let rng = &mut Rng::new(1);
+    let message = refused!(Linear::<Array>::new(rng, 5, 4), [3, 6], |layer, x| layer.apply(&x));
+    assert!(message.starts_with("matmul: cannot multiply [3, 6] by [5, 4]"), "{message}");
+    refused!(LayerNorm::<Array>::new(4), [3, 6], |layer, x| layer.apply(&x));
+    refused!(Conv2d::<Array>::new(rng, 2, 3, [2, 2]), [1, 3, 4, 4], |layer, x| layer.apply(&x));
+    refused!(Rnn::<Array>::new(rng, 5, 4), [3, 6], |cell, x| cell.step(&cell.initial(3), &x));
+    refused!(Rnn::<Array>::new(rng, 5, 4), [3, 5], |cell, x| cell.step(&cell.initial(2), &x));
+    refused!(Lstm::<Array>::new(rng, 5, 4), [3, 5], |cell, x| cell.step(&cell.initial(2), &x).h);
+    refused!(Gru::<Array>::new(rng, 5, 4), [3, 5], |cell, x| cell.step(&cell.initial(2), &x));
+    refused!(Gru::<Array>::new(rng, 5, 4), [0, 3, 5], |cell, x| cell.sequence(cell.initial(3), &x).0);
+    let message =
+        refused!(Embedding::<Array>::new(rng, 5, 4), [], |layer, _x| layer.apply(&symbols(&[1, 5])));
+    assert!(message.contains("index 5 is out of range"), "{message}");
 }
 
 #[test]

@@ -186,7 +186,9 @@ fn panics_pass_through_unharmed() {
             Ok(boom())
         })
     });
-    panics(&|| grad(|x| if x.value() > &0.0 { x.sin().scale(f64::from(boom())) } else { x }, &1.0f64).map(|_| 0));
+    panics(&|| {
+        grad(|x| if x.value() > &0.0 { x.sin().scale(f64::from(boom())) } else { x }, &1.0f64).map(|_| 0)
+    });
 }
 
 #[test]
@@ -278,7 +280,10 @@ fn an_operator_and_an_early_exit_of_the_users_own() {
     // 3, 9, 27: x³ is the first above 10.
     assert_eq!(grad(|x| first_above(&x, 10.0), &3.0f64).unwrap(), 27.0);
     // Variables of an outer derivative flow through as well.
-    let second = grad(|x| grad(|y| first_above(&y, 10.0).scale(2.0), x.value()).map(|g| Var::lift(&g)).or_raise() * x, &3.0f64);
+    let second = grad(
+        |x| grad(|y| first_above(&y, 10.0).scale(2.0), x.value()).map(|g| Var::lift(&g)).or_raise() * x,
+        &3.0f64,
+    );
     assert_eq!(second.unwrap(), 54.0);
 }
 

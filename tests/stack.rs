@@ -77,10 +77,15 @@ fn deep_programs_and_the_end_of_the_stack() {
         assert_eq!(grad(|x| power(MILLION, &x), &1.0f64).unwrap(), MILLION as f64);
         assert_eq!(cps::grad(&1.0, |x, k| explicit_power(MILLION, x, x, k)).unwrap(), MILLION as f64);
         with_chain(MILLION, |chain| {
-            let product = |x: &f64| fold(chain, &|_, below: Vec<f64>| below.into_iter().fold(*x, |a, b| a + b));
+            let product =
+                |x: &f64| fold(chain, &|_, below: Vec<f64>| below.into_iter().fold(*x, |a, b| a + b));
             assert_eq!(product(&1.0), MILLION as f64);
             let slope = grad(
-                |x| fold(chain, &|_, below: Vec<Var<'_, f64>>| below.into_iter().fold(x.clone(), |a, b| a + b)),
+                |x| {
+                    fold(chain, &|_, below: Vec<Var<'_, f64>>| {
+                        below.into_iter().fold(x.clone(), |a, b| a + b)
+                    })
+                },
                 &1.0f64,
             );
             assert_eq!(slope.unwrap(), MILLION as f64);
@@ -97,7 +102,11 @@ fn deep_programs_and_the_end_of_the_stack() {
             assert!((500..50_000).contains(&explicit), "{explicit} operators deep");
             with_chain(MILLION, |chain| {
                 exhausted(grad(
-                    |x| fold(chain, &|_, below: Vec<Var<'_, f64>>| below.into_iter().fold(x.clone(), |a, b| a + b)),
+                    |x| {
+                        fold(chain, &|_, below: Vec<Var<'_, f64>>| {
+                            below.into_iter().fold(x.clone(), |a, b| a + b)
+                        })
+                    },
                     &1.0f64,
                 ))
             });

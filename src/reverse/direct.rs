@@ -6,7 +6,7 @@ use super::{Var, common_level, cps};
 use crate::control::Control;
 use crate::delimited::{Level, outside_reset, shift_at};
 use crate::elementwise::{for_each_binary, for_each_unary};
-use crate::error::{At, CpsResult, OrRaise, Result, in_operator, raise};
+use crate::error::{At, CpsResult, OrRaise, Result, blame, in_operator, raise};
 use crate::real::Real;
 use crate::scalar::Slot;
 use crate::tensor::Tensor;
@@ -22,6 +22,7 @@ pub(super) fn direct<'r, T: Real>(
     at: At,
     rule: impl FnOnce(Resume<'_, T>) -> CpsResult<()>,
 ) -> Var<'r, T> {
+    let at = blame(at);
     let Some(level) = level else {
         let mut y = None;
         in_operator(Some(at));

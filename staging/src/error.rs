@@ -1,0 +1,111 @@
+//! What can be wrong with a program, and with running it.
+
+use std::fmt;
+
+use crate::types::Type;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A place in a program's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Name of the function.
+    pub function: String,
+    /// The statement's text, one line.
+    pub statement: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "in {}, at `{}`", self.function, self.statement)
+    }
+}
+
+/// Everything that can be wrong with a program or with running it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An operator does not accept operands of these types.
+    #[error("{op} of {operands}: {reason}", operands = list(operands))]
+    Operands {
+        /// The operator.
+        op: &'static str,
+        /// Types of its operands.
+        operands: Vec<Type>,
+        /// What it requires.
+        reason: String,
+    },
+    /// Values have other types, or are more or fewer, than what is required of them.
+    #[error("{what}: expected ({expected}), found ({found})", expected = list(expected), found = list(found))]
+    Types {
+        /// What they are: "results of `if`".
+        what: String,
+        /// What is required.
+        expected: Vec<Type>,
+        /// What there is.
+        found: Vec<Type>,
+    },
+    /// A value, cell, function or continuation is used where it is not in scope.
+    #[error("{entity} is not in scope")]
+    OutOfScope {
+        /// Its name.
+        entity: String,
+    },
+    /// A value, cell or function is defined more than once.
+    #[error("{entity} is defined twice")]
+    Redefined {
+        /// Its name.
+        entity: String,
+    },
+    /// A function that takes continuations was passed as a continuation.
+    #[error("{function} takes continuations and cannot be one")]
+    NotAContinuation {
+        /// Its name.
+        function: String,
+    },
+    /// Blocks were begun and not ended, or ended and not begun.
+    #[error("a block was {problem}")]
+    Unbalanced {
+        /// "left open" or "ended twice".
+        problem: &'static str,
+    },
+    /// Another error, and where in the program it is.
+    #[error("{source} ({place})")]
+    At {
+        /// Where.
+        place: Place,
+        /// What.
+        source: Box<Error>,
+    },
+    /// An index outside of the dimension that it indexes.
+    #[error("{op}: index {index} is out of range for a dimension of length {length}")]
+    Index {
+        /// The operator.
+        op: &'static str,
+        /// The offending index.
+        index: i64,
+        /// The length of the dimension.
+        length: usize,
+    },
+    /// More calls were nested than the interpreter was allowed to.
+    #[error("more than {limit} nested calls and branches")]
+    Depth {
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl Error {
+    /// This error, at a place, unless it already has one.
+    pub(crate) fn at(self, place: impl FnOnce() -> Place) -> Error {
+        match self {
+            Error::At { .. } => self,
+            _ => Error::At { place: place(), source: Box::new(self) },
+        }
+    }
+}
+
+fn list(types: &[Type]) -> String {
+    types.iter().map(Type::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,176 @@
+//! Random branches, functions and continuations.
+
+use std::slice::from_ref;
+
+use super::{Generator, Visible};
+use crate::build::Signature;
+use crate::error::Error;
+use crate::expr::Binary;
+use crate::ids::Value;
+use crate::ir::Target;
+use crate::types::{Dtype, Scalar, Type};
+
+/// How deep blocks are nested.
+const NESTING: usize = 3;
+
+impl Generator<'_> {
+    /// Runs `f` in a scope of its own; what it makes visible is not afterwards.
+    fn scoped<R>(&mut self, f: impl FnOnce(&mut Self) -> Result<R, Error>) -> Result<R, Error> {
+        let outer: Visible = self.visible.clone();
+        self.depth += 1;
+        let result = f(self);
+        self.depth -= 1;
+        self.visible = outer;
+        result
+    }
+
+    /// A few statements and a value of the given type, which is visible outside too.
+    fn body(&mut self, ty: &Type, most: usize) -> Result<Value, Error> {
+        self.statements(most)?;
+        Ok(self.value(|t| t == ty).expect("there was one outside"))
+    }
+
+    fn pick_from<T: Clone>(&mut self, list: impl Fn(&Visible) -> &Vec<T>) -> T {
+        let i = self.below(list(&self.visible).len());
+        list(&self.visible)[i].clone()
+    }
+
+    fn any(&mut self) -> (Value, Type) {
+        let value = self.value(|_| true).expect("the inputs are visible");
+        (value, self.builder.ty(value))
+    }
+
+    pub(super) fn branch(&mut self) -> Result<(), Error> {
+        let Some(condition) = self.scalar_bool().filter(|_| self.depth < NESTING) else { return Ok(()) };
+        let (_, ty) = self.any();
+        let mut arms = Vec::new();
+        for _ in 0..2 {
+            self.builder.begin();
+            let result = self.scoped(|g| g.body(&ty, 4))?;
+            arms.push(self.builder.end(&[result])?);
+        }
+        let results = self.builder.branch(condition, arms[0], arms[1])?;
+        self.see(results);
+        Ok(())
+    }
+
+    /// A branch, both arms of which call a join point and go on after it has returned.
+    pub(super) fn join(&mut self) -> Result<(), Error> {
+        let Some(condition) = self.scalar_bool().filter(|_| self.depth < NESTING) else { return Ok(()) };
+        let ((_, ty), builder) = (self.any(), self.builder);
+        let signature = Signature::new("join", from_ref(&ty), from_ref(&ty));
+        let join = builder.declare(signature, &[]);
+        let (params, _) = builder.define(join);
+        let result = self.scoped(|g| {
+            g.see(params);
+            g.body(&ty, 5)
+        })?;
+        builder.end(&[result])?;
+        let mut arms = Vec::new();
+        for _ in 0..2 {
+            builder.begin();
+            let result = self.scoped(|g| {
+                let y = g.body(&ty, 3)?;
+                let y_bar = builder.call(Target::Func(join), &[y], &[])?;
+                g.see(y_bar);
+                g.body(&ty, 3)
+            })?;
+            arms.push(builder.end(&[result])?);
+        }
+        let results = builder.branch(condition, arms[0], arms[1])?;
+        self.see(results);
+        Ok(())
+    }
+
+    /// A function that may be called several times from here on, or a call of one, or of a continuation.
+    pub(super) fn local_function(&mut self) -> Result<(), Error> {
+        let builder = self.builder;
+        let choice = self.below(3);
+        if choice == 1 && !self.visible.funcs.is_empty() {
+            let (func, params) = self.pick_from(|visible| &visible.funcs);
+            return self.call(Target::Func(func), &params);
+        }
+        if choice == 2 && !self.visible.conts.is_empty() {
+            let (cont, params) = self.pick_from(|visible| &visible.conts);
+            return self.call(Target::Cont(cont), &params);
+        }
+        if self.depth >= NESTING {
+            return Ok(());
+        }
+        let ((_, from), (_, to)) = (self.any(), self.any());
+        let func = builder.declare(Signature::new("local", from_ref(&from), from_ref(&to)), &[]);
+        let (params, _) = builder.define(func);
+        let result = self.scoped(|g| {
+            g.see(params);
+            g.body(&to, 5)
+        })?;
+        builder.end(&[result])?;
+        self.visible.funcs.push((func, vec![from.clone()]));
+        if self.below(4) > 0 { self.call(Target::Func(func), &[from]) } else { Ok(()) }
+    }
+
+    fn call(&mut self, target: Target, params: &[Type]) -> Result<(), Error> {
+        let args: Option<Vec<Value>> = params.iter().map(|ty| self.value(|t| t == ty)).collect();
+        let Some(args) = args else { return Ok(()) };
+        let results = self.builder.call(target, &args, &[])?;
+        self.see(results);
+        Ok(())
+    }
+
+    /// A recursive function of a counter and a value, with a continuation that grows at each call: the shape of a
+    /// differentiated recursion.
+    pub(super) fn recursion(&mut self) -> Result<(), Error> {
+        if self.depth > 1 {
+            return Ok(());
+        }
+        let builder = self.builder;
+        let (start, ty) = self.any();
+        let (integer, types) = (Type::scalar(Dtype::I64), [ty.clone()]);
+        let k = Signature::new("k", &types, &types);
+        let counted = Signature::new("recur", &[integer, ty.clone()], &types);
+        let recur = builder.declare(counted, from_ref(&k));
+        let (params, conts) = builder.define(recur);
+        let (i, k) = (params[0], conts[0]);
+        let more = builder.less(builder.literal(Scalar::I64(0)), i)?;
+        let result = self.scoped(|g| {
+            g.see(params.iter().copied());
+            g.visible.conts.push((k, types.to_vec()));
+            builder.begin();
+            let result = g.scoped(|g| {
+                let y = g.body(&ty, 3)?;
+                let next = builder.declare(Signature::new("next", &types, &types), &[]);
+                let (primal, _) = builder.define(next);
+                let y_bar = g.scoped(|g| {
+                    g.see(primal);
+                    let z = g.body(&ty, 2)?;
+                    let z_bar = builder.call(Target::Cont(k), &[z], &[])?;
+                    g.see(z_bar);
+                    g.body(&ty, 2)
+                })?;
+                builder.end(&[y_bar])?;
+                let fewer = builder.binary(Binary::Sub, i, builder.literal(Scalar::I64(1)))?;
+                let x_bar = builder.call(Target::Func(recur), &[fewer, y], &[Target::Func(next)])?;
+                g.see(x_bar);
+                g.body(&ty, 3)
+            })?;
+            let deeper = builder.end(&[result])?;
+            builder.begin();
+            let last = builder.call(Target::Cont(k), &[params[1]], &[])?;
+            let last = builder.end(&last)?;
+            builder.branch(more, deeper, last)
+        })?;
+        builder.end(&result)?;
+        let stop = builder.declare(Signature::new("stop", &types, &types), &[]);
+        let (primal, _) = builder.define(stop);
+        let seed = self.scoped(|g| {
+            g.see(primal);
+            g.body(&ty, 3)
+        })?;
+        builder.end(&[seed])?;
+        let n = builder.literal(Scalar::I64(self.below(4) as i64));
+        let counter = [n, self.visible.values[5]][self.below(2)];
+        let results = builder.call(Target::Func(recur), &[counter, start], &[Target::Func(stop)])?;
+        self.see(results);
+        Ok(())
+    }
+}

@@ -1,0 +1,201 @@
+//! Elementwise operators, with broadcasting. Arithmetic of `f32` is done in `f32`.
+
+use crate::expr::{Binary, Comparison, Expr, Unary};
+use crate::interpret::index::broadcast_positions;
+use crate::tensor::{Data, Tensor};
+use crate::types::{Dtype, Scalar, Type, size};
+
+/// The functions of reals that operators are made of.
+pub trait Float: Copy + PartialOrd + From<f32> + std::ops::AddAssign + std::ops::Mul<Output = Self> {
+    /// A unary operator.
+    fn unary(self, op: Unary) -> Self;
+    /// A binary operator.
+    fn binary(self, op: Binary, other: Self) -> Self;
+    /// `e^(x − max)`, summed up, its logarithm, and `max` added: the steps of logsumexp.
+    fn logsumexp(xs: &[Self]) -> Self;
+}
+
+macro_rules! float {
+    ($E:ident, $erf:path) => {
+        impl Float for $E {
+            fn unary(self, op: Unary) -> $E {
+                match op {
+                    Unary::Neg => -self,
+                    Unary::Recip => 1.0 / self,
+                    Unary::Abs => self.abs(),
+                    Unary::Sign if self == 0.0 => 0.0,
+                    Unary::Sign => self.signum(),
+                    Unary::Exp => self.exp(),
+                    Unary::Expm1 => self.exp_m1(),
+                    Unary::Log => self.ln(),
+                    Unary::Log1p => self.ln_1p(),
+                    Unary::Sqrt => self.sqrt(),
+                    Unary::Sin => self.sin(),
+                    Unary::Cos => self.cos(),
+                    Unary::Tan => self.tan(),
+                    Unary::Tanh => self.tanh(),
+                    Unary::Sigmoid => {
+                        let e = (-self.abs()).exp();
+                        (if self < 0.0 { e } else { 1.0 }) / (1.0 + e)
+                    }
+                    Unary::Softplus => self.unary(Unary::Relu) + (-self.abs()).exp().ln_1p(),
+                    Unary::Relu => {
+                        if self <= 0.0 {
+                            0.0
+                        } else {
+                            self
+                        }
+                    }
+                    Unary::Erf => $erf(self),
+                    Unary::Not => unreachable!("not of reals, in a verified program"),
+                }
+            }
+            fn binary(self, op: Binary, other: $E) -> $E {
+                match op {
+                    Binary::Add => self + other,
+                    Binary::Sub => self - other,
+                    Binary::Mul => self * other,
+                    Binary::Div => self / other,
+                    Binary::Pow => self.powf(other),
+                    Binary::Maximum => {
+                        if self > other || self.is_nan() {
+                            self
+                        } else {
+                            other
+                        }
+                    }
+                    Binary::Minimum => {
+                        if self < other || self.is_nan() {
+                            self
+                        } else {
+                            other
+                        }
+                    }
+                    Binary::And | Binary::Or => unreachable!("connectives of reals, in a verified program"),
+                }
+            }
+            fn logsumexp(xs: &[$E]) -> $E {
+                let max = xs.iter().fold($E::NEG_INFINITY, |m, &x| m.binary(Binary::Maximum, x));
+                if !max.is_finite() {
+                    return max;
+                }
+                xs.iter().map(|x| (x - max).exp()).sum::<$E>().ln() + max
+            }
+        }
+    };
+}
+float!(f32, libm::erff);
+float!(f64, libm::erf);
+
+/// Value of an elementwise expression.
+pub fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Tensor {
+    let places: Vec<Vec<usize>> =
+        operands.iter().map(|x| broadcast_positions(x.shape(), &ty.shape)).collect();
+    let n = size(&ty.shape);
+    let data: Data = match expr {
+        Expr::Uniform { dtype, shape, .. } => uniform(operands[0], *dtype, size(shape)),
+        _ => {
+            let at = |operand: usize, i: usize| operands[operand].at(places[operand][i]);
+            collect(ty.dtype, (0..n).map(|i| element(expr, |operand| at(operand, i), ty.dtype)))
+        }
+    };
+    Tensor::new(&ty.shape, data).expect("one element for each index")
+}
+
+/// One element of an elementwise expression.
+fn element(expr: &Expr, operand: impl Fn(usize) -> Scalar, dtype: Dtype) -> Scalar {
+    match (expr, operand(0)) {
+        (Expr::Unary(op, _), Scalar::F32(x)) => Scalar::F32(x.unary(*op)),
+        (Expr::Unary(op, _), Scalar::F64(x)) => Scalar::F64(x.unary(*op)),
+        (Expr::Unary(Unary::Neg, _), Scalar::I64(x)) => Scalar::I64(x.wrapping_neg()),
+        (Expr::Unary(Unary::Not, _), Scalar::Bool(x)) => Scalar::Bool(!x),
+        (Expr::Powi(_, n), Scalar::F32(x)) => Scalar::F32(x.powi(*n)),
+        (Expr::Powi(_, n), Scalar::F64(x)) => Scalar::F64(x.powi(*n)),
+        (Expr::Clamp { low, high, .. }, x) => match (x.real(), low.real(), high.real()) {
+            (Some(v), Some(l), _) if v < l => *low,
+            (Some(v), _, Some(h)) if v > h => *high,
+            _ => x,
+        },
+        (Expr::Binary(op, ..), x) => binary(*op, x, operand(1)),
+        (Expr::Compare(op, ..), x) => Scalar::Bool(compare(*op, x, operand(1))),
+        (Expr::Select { .. }, mask) => operand(if mask == Scalar::Bool(true) { 1 } else { 2 }),
+        (Expr::Convert(..), Scalar::I64(x)) => match dtype {
+            Dtype::F32 => Scalar::F32(x as f32),
+            _ => Scalar::F64(x as f64),
+        },
+        (Expr::Convert(..), Scalar::Bool(x)) => Scalar::of(dtype, x.into()),
+        (expr, x) => unreachable!("{} of {x}, in a verified program", expr.name()),
+    }
+}
+
+fn binary(op: Binary, a: Scalar, b: Scalar) -> Scalar {
+    match (a, b) {
+        (Scalar::F32(a), Scalar::F32(b)) => Scalar::F32(a.binary(op, b)),
+        (Scalar::F64(a), Scalar::F64(b)) => Scalar::F64(a.binary(op, b)),
+        (Scalar::I64(a), Scalar::I64(b)) => Scalar::I64(match op {
+            Binary::Add => a.wrapping_add(b),
+            Binary::Sub => a.wrapping_sub(b),
+            Binary::Mul => a.wrapping_mul(b),
+            _ => unreachable!("{} of integers, in a verified program", op.name()),
+        }),
+        (Scalar::Bool(a), Scalar::Bool(b)) => Scalar::Bool(if op == Binary::And { a && b } else { a || b }),
+        _ => unreachable!("{} of different dtypes, in a verified program", op.name()),
+    }
+}
+
+fn compare(op: Comparison, a: Scalar, b: Scalar) -> bool {
+    fn of<T: PartialOrd>(op: Comparison, a: T, b: T) -> bool {
+        match op {
+            Comparison::Less => a < b,
+            Comparison::LessEqual => a <= b,
+            Comparison::Equal => a == b,
+        }
+    }
+    match (a, b) {
+        (Scalar::F32(a), Scalar::F32(b)) => of(op, a, b),
+        (Scalar::F64(a), Scalar::F64(b)) => of(op, a, b),
+        (Scalar::I64(a), Scalar::I64(b)) => of(op, a, b),
+        _ => unreachable!("{} of different dtypes, in a verified program", op.name()),
+    }
+}
+
+fn collect(dtype: Dtype, elements: impl Iterator<Item = Scalar>) -> Data {
+    macro_rules! all {
+        ($Kind:ident) => {
+            Data::$Kind(elements.map(|x| if let Scalar::$Kind(x) = x { x } else { unreachable!() }).collect())
+        };
+    }
+    match dtype {
+        Dtype::F32 => all!(F32),
+        Dtype::F64 => all!(F64),
+        Dtype::I64 => all!(I64),
+        Dtype::Bool => all!(Bool),
+    }
+}
+
+/// A mixing of seed and position (SplitMix64's finaliser; Steele, Lea & Flood 2014) whose uppermost bits, as many as
+/// the dtype's significand has, are the sample.
+fn uniform(seed: &Tensor, dtype: Dtype, n: usize) -> Data {
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    fn mix(mut z: u64) -> u64 {
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+    let Scalar::I64(seed) = seed.at(0) else { unreachable!("a seed is an integer, in a verified program") };
+    let key = mix((seed as u64).wrapping_add(GOLDEN));
+    let bits = (0..n as u64).map(|i| mix(key.wrapping_add((i + 1).wrapping_mul(GOLDEN))));
+    match dtype {
+        Dtype::F32 => Data::F32(bits.map(|b| (b >> 40) as f32 * (1.0 / (1u64 << 24) as f32)).collect()),
+        _ => Data::F64(bits.map(|b| (b >> 11) as f64 * (1.0 / (1u64 << 53) as f64)).collect()),
+    }
+}
+
+/// `sum[place(i)] += g[i]`, in order.
+pub fn add_at(sum: &mut Tensor, g: &Tensor, place: impl Fn(usize) -> usize) {
+    match (sum.data_mut(), g.data()) {
+        (Data::F32(sum), Data::F32(g)) => g.iter().enumerate().for_each(|(i, g)| sum[place(i)] += g),
+        (Data::F64(sum), Data::F64(g)) => g.iter().enumerate().for_each(|(i, g)| sum[place(i)] += g),
+        _ => unreachable!("cells hold reals, in a verified program"),
+    }
+}

@@ -1,0 +1,269 @@
+//! [`interpret`]: the reference semantics of programs. Slow and obvious: the oracle for every optimisation and for
+//! compiled code.
+
+mod contraction;
+mod elementwise;
+mod index;
+mod reduction;
+mod structural;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::build::expect;
+use crate::error::{Error, Result};
+use crate::expr::Expr;
+use crate::ids::{Block, Cell, Cont, Func, Value};
+use crate::infer::infer;
+use crate::ir::{Program, Stmt, Target, Update};
+use crate::tensor::Tensor;
+use crate::types::Type;
+
+/// How many calls and branches may be nested when nothing else is asked for.
+pub const DEPTH: usize = 1 << 20;
+
+/// Results of a verified program on these inputs.
+///
+/// # Errors
+/// [`Error::Types`] if the inputs do not fit; [`Error::Index`] from gathers and scatters; [`Error::Depth`] if more than
+/// [`DEPTH`] calls and branches are nested.
+pub fn interpret(program: &Program, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+    interpret_within(program, inputs, DEPTH)
+}
+
+/// As [`interpret`], with a depth limit of one's own. Nesting takes no native stack.
+///
+/// # Errors
+/// As [`interpret`].
+pub fn interpret_within(program: &Program, inputs: &[Tensor], depth: usize) -> Result<Vec<Tensor>> {
+    let entry = &program.funcs[program.entry];
+    let types: Vec<Type> = inputs.iter().map(Tensor::ty).collect();
+    expect("inputs", &program.types(&entry.params), &types)?;
+    let scope = Rc::new(Scope::default());
+    for (&param, input) in entry.params.iter().zip(inputs) {
+        scope.bind(param, Rc::new(input.clone()));
+    }
+    let mut machine = Machine { program, frames: vec![Frame::new(entry.body, scope, Vec::new())], depth };
+    let results = machine.run();
+    // Innermost first: a frame's scope may hold those of frames below, and a long chain must not drop recursively.
+    while machine.frames.pop().is_some() {}
+    Ok(results?.iter().map(|result| result.as_ref().clone()).collect())
+}
+
+/// Value of a pure expression, given its operands'.
+///
+/// # Errors
+/// [`Error::Operands`] if they do not fit; [`Error::Index`] from gathers and scatters.
+pub fn evaluate(expr: &Expr, operands: &[&Tensor]) -> Result<Tensor> {
+    let types: Vec<Type> = operands.iter().map(|x| x.ty()).collect();
+    let positions = expr.operands();
+    let position = |v: Value| positions.iter().position(|&w| w == v);
+    let ty = infer(expr, |v| &types[position(v).expect("an operand of the expression")])?;
+    apply(expr, operands, &ty)
+}
+
+/// The same for an expression that is known to fit, of a known type.
+fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Result<Tensor> {
+    match expr {
+        Expr::Fill { value, shape } => Ok(Tensor::fill(shape, *value)),
+        Expr::Array(tensor) => Ok(tensor.as_ref().clone()),
+        Expr::Unary(..)
+        | Expr::Powi(..)
+        | Expr::Clamp { .. }
+        | Expr::Binary(..)
+        | Expr::Compare(..)
+        | Expr::Select { .. }
+        | Expr::Convert(..)
+        | Expr::Uniform { .. } => Ok(elementwise::apply(expr, operands, ty)),
+        Expr::Reduce(..) | Expr::Argmax(..) => Ok(reduction::apply(expr, operands[0], ty)),
+        Expr::Matmul(..)
+        | Expr::Conv2d { .. }
+        | Expr::Conv2dImage { .. }
+        | Expr::Conv2dKernel { .. }
+        | Expr::Fold2d { .. } => Ok(contraction::apply(expr, operands, ty)),
+        _ => structural::apply(expr, operands, ty),
+    }
+}
+
+/// A closure: code and the scope of its definition.
+#[derive(Clone)]
+struct Closure {
+    func: Func,
+    scope: Rc<Scope>,
+}
+
+/// What one activation of a function has bound, and the scope that it captured.
+#[derive(Default)]
+struct Scope {
+    values: RefCell<HashMap<Value, Rc<Tensor>>>,
+    cells: RefCell<HashMap<Cell, Option<Tensor>>>,
+    funcs: RefCell<Vec<Func>>,
+    conts: HashMap<Cont, Closure>,
+    captured: Option<Rc<Scope>>,
+}
+
+impl Scope {
+    fn bind(&self, value: Value, tensor: Rc<Tensor>) {
+        self.values.borrow_mut().insert(value, tensor);
+    }
+}
+
+/// The innermost scope from this one outwards of which something holds.
+fn find(mut scope: &Rc<Scope>, holds: impl Fn(&Scope) -> bool) -> &Rc<Scope> {
+    while !holds(scope) {
+        scope = scope.captured.as_ref().expect("a verified program uses only what is in scope");
+    }
+    scope
+}
+
+fn value(scope: &Rc<Scope>, value: Value) -> Rc<Tensor> {
+    let scope = find(scope, |s| s.values.borrow().contains_key(&value));
+    scope.values.borrow()[&value].clone()
+}
+
+fn closure(scope: &Rc<Scope>, target: Target) -> Closure {
+    match target {
+        Target::Func(func) => {
+            Closure { func, scope: find(scope, |s| s.funcs.borrow().contains(&func)).clone() }
+        }
+        Target::Cont(cont) => find(scope, |s| s.conts.contains_key(&cont)).conts[&cont].clone(),
+    }
+}
+
+fn with_cell<R>(scope: &Rc<Scope>, cell: Cell, f: impl FnOnce(&mut Option<Tensor>) -> R) -> R {
+    let scope = find(scope, |s| s.cells.borrow().contains_key(&cell));
+    f(scope.cells.borrow_mut().get_mut(&cell).expect("it was found there"))
+}
+
+/// A block being run.
+struct Frame {
+    block: Block,
+    next: usize,
+    scope: Rc<Scope>,
+    /// What the frame below binds to the block's results.
+    results: Vec<Value>,
+}
+
+impl Frame {
+    fn new(block: Block, scope: Rc<Scope>, results: Vec<Value>) -> Frame {
+        Frame { block, next: 0, scope, results }
+    }
+}
+
+struct Machine<'p> {
+    program: &'p Program,
+    frames: Vec<Frame>,
+    depth: usize,
+}
+
+impl Machine<'_> {
+    fn run(&mut self) -> Result<Vec<Rc<Tensor>>> {
+        loop {
+            let frame = self.frames.last_mut().expect("the frame of the entry is popped last, and returns");
+            let block = &self.program.blocks[frame.block];
+            let scope = frame.scope.clone();
+            if let Some(stmt) = block.stmts.get(frame.next) {
+                frame.next += 1;
+                self.stmt(stmt, &scope)?;
+                continue;
+            }
+            let yielded: Vec<Rc<Tensor>> = block.results.iter().map(|&v| value(&scope, v)).collect();
+            let Some(Frame { results, .. }) = self.frames.pop() else { return Ok(yielded) };
+            let Some(below) = self.frames.last() else { return Ok(yielded) };
+            for (result, tensor) in results.into_iter().zip(yielded) {
+                below.scope.bind(result, tensor);
+            }
+        }
+    }
+
+    fn push(&mut self, frame: Frame) -> Result<()> {
+        if self.frames.len() >= self.depth {
+            return Err(Error::Depth { limit: self.depth });
+        }
+        self.frames.push(frame);
+        Ok(())
+    }
+
+    fn stmt(&mut self, stmt: &Stmt, scope: &Rc<Scope>) -> Result<()> {
+        let program = self.program;
+        match stmt {
+            Stmt::Let(v, expr) => {
+                let operands: Vec<Rc<Tensor>> =
+                    expr.operands().into_iter().map(|v| value(scope, v)).collect();
+                let operands: Vec<&Tensor> = operands.iter().map(Rc::as_ref).collect();
+                scope.bind(*v, Rc::new(apply(expr, &operands, program.ty(*v))?));
+            }
+            Stmt::Cell(cell) => {
+                scope.cells.borrow_mut().insert(*cell, None);
+            }
+            Stmt::Accumulate(cell, update) => {
+                let ty = &program.cells[*cell].ty;
+                let sum = with_cell(scope, *cell, Option::take);
+                let sum = accumulate(sum, update, ty, |v| value(scope, v))?;
+                with_cell(scope, *cell, |slot| *slot = Some(sum));
+            }
+            Stmt::Take(v, cell) => {
+                let sum = with_cell(scope, *cell, Option::take);
+                scope.bind(*v, Rc::new(sum.unwrap_or_else(|| Tensor::zeros(program.ty(*v)))));
+            }
+            Stmt::Present(v, cell) => {
+                let present = with_cell(scope, *cell, |slot| slot.is_some());
+                scope.bind(*v, Rc::new(Tensor::from(present)));
+            }
+            Stmt::If { condition, then, otherwise, results } => {
+                let holds = value(scope, *condition).at(0) == crate::types::Scalar::Bool(true);
+                let arm = if holds { *then } else { *otherwise };
+                self.push(Frame::new(arm, scope.clone(), results.clone()))?;
+            }
+            Stmt::Define(func) => scope.funcs.borrow_mut().push(*func),
+            Stmt::Call { target, args, continuations, results } => {
+                let callee = closure(scope, *target);
+                let data = &program.funcs[callee.func];
+                let passed = continuations.iter().map(|&k| closure(scope, k));
+                let conts = data.continuations.iter().copied().zip(passed).collect();
+                let inner = Rc::new(Scope { conts, captured: Some(callee.scope), ..Scope::default() });
+                for (&param, &arg) in data.params.iter().zip(args) {
+                    inner.bind(param, value(scope, arg));
+                }
+                self.push(Frame::new(data.body, inner, results.clone()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a cell holds after an update.
+fn accumulate(
+    sum: Option<Tensor>,
+    update: &Update,
+    ty: &Type,
+    value: impl Fn(Value) -> Rc<Tensor>,
+) -> Result<Tensor> {
+    let Some(mut sum) = sum else {
+        let expr = update.as_expr(ty);
+        let operands: Vec<Rc<Tensor>> = expr.operands().into_iter().map(&value).collect();
+        let operands: Vec<&Tensor> = operands.iter().map(Rc::as_ref).collect();
+        return match update {
+            Update::Add(_) => Ok(operands[0].clone()),
+            _ => apply(&expr, &operands, ty),
+        };
+    };
+    match *update {
+        Update::Add(g) => elementwise::add_at(&mut sum, &value(g), |i| i),
+        Update::Matmul(a, b) => {
+            let product = apply(&Expr::Matmul(a, b), &[&value(a), &value(b)], ty)?;
+            elementwise::add_at(&mut sum, &product, |i| i);
+        }
+        Update::Slice { axis, start, step, g, .. } => {
+            let g = value(g);
+            let places = structural::slice_places(&ty.shape, g.shape(), axis, start, step);
+            elementwise::add_at(&mut sum, &g, |i| places[i]);
+        }
+        Update::Rows { indices, g } => {
+            let places = structural::row_places(&value(indices), &ty.shape)?;
+            elementwise::add_at(&mut sum, &value(g), |i| places[i]);
+        }
+    }
+    Ok(sum)
+}

@@ -1,0 +1,70 @@
+//! Reductions over axes.
+
+use crate::expr::{Binary, Expr, Reduction};
+use crate::interpret::elementwise::Float;
+use crate::interpret::index::{each_index, position, strides};
+use crate::tensor::{Data, Tensor};
+use crate::types::Type;
+
+/// Value of a reduction.
+pub fn apply(expr: &Expr, x: &Tensor, ty: &Type) -> Tensor {
+    let axes: &[usize] = match expr {
+        Expr::Reduce(_, _, axes) => axes,
+        Expr::Argmax(_, axis) => std::slice::from_ref(axis),
+        _ => unreachable!("only reductions come here"),
+    };
+    let data = match (expr, x.data()) {
+        (Expr::Reduce(op, ..), Data::F32(xs)) => {
+            Data::F32(rows(xs, x.shape(), axes, ty).iter().map(|row| reduce(*op, row)).collect())
+        }
+        (Expr::Reduce(op, ..), Data::F64(xs)) => {
+            Data::F64(rows(xs, x.shape(), axes, ty).iter().map(|row| reduce(*op, row)).collect())
+        }
+        (_, Data::F32(xs)) => {
+            Data::I64(rows(xs, x.shape(), axes, ty).iter().map(|row| argmax(row)).collect())
+        }
+        (_, Data::F64(xs)) => {
+            Data::I64(rows(xs, x.shape(), axes, ty).iter().map(|row| argmax(row)).collect())
+        }
+        _ => unreachable!("reductions are of reals, in a verified program"),
+    };
+    Tensor::new(&ty.shape, data).expect("one element for each row")
+}
+
+/// What is reduced to each element of the result, in row-major order.
+fn rows<T: Copy>(xs: &[T], shape: &[usize], axes: &[usize], ty: &Type) -> Vec<Vec<T>> {
+    let mut rows = vec![Vec::new(); ty.size()];
+    let strides = strides(&ty.shape);
+    let mut elements = xs.iter();
+    each_index(shape, |index| {
+        let kept: Vec<usize> = (0..shape.len()).filter(|i| !axes.contains(i)).map(|i| index[i]).collect();
+        rows[position(&kept, &strides)].extend(elements.next());
+    });
+    rows
+}
+
+fn reduce<T: Float>(op: Reduction, row: &[T]) -> T {
+    match op {
+        // Not `Sum::sum`, which starts from −0.
+        Reduction::Sum => row.iter().fold(T::from(0.0), |mut sum, &x| {
+            sum += x;
+            sum
+        }),
+        Reduction::Max => {
+            row.iter().copied().reduce(|a, b| a.binary(Binary::Maximum, b)).expect("no axis is empty")
+        }
+        Reduction::LogSumExp => T::logsumexp(row),
+    }
+}
+
+/// The first of the largest; NaN counts as the largest.
+fn argmax<T: Float>(row: &[T]) -> i64 {
+    let nan = |x: T| x.partial_cmp(&x).is_none();
+    let mut best = 0;
+    for i in 1..row.len() {
+        if !nan(row[best]) && (row[i] > row[best] || nan(row[i])) {
+            best = i;
+        }
+    }
+    best as i64
+}

@@ -1,0 +1,70 @@
+//! Identities of operators that move elements.
+
+use super::{Rewrite, Simplify};
+use crate::expr::{Expr, Padding};
+use crate::infer::infer;
+use crate::types::{Axes, Type};
+
+impl Simplify<'_> {
+    pub(super) fn shapes(&self, ty: &Type, expr: &Expr) -> Option<Rewrite> {
+        if let Some(rewrite) = self.unstretched(ty, expr).or_else(|| self.of_fill(ty, expr)) {
+            return Some(rewrite);
+        }
+        let operand = *expr.operands().first()?;
+        let same = self.program.ty(operand) == ty;
+        let inner = self.definitions.get(operand);
+        match (expr, inner) {
+            (Expr::Reshape(..) | Expr::Broadcast(..), _) if same => Some(Rewrite::Value(operand)),
+            (Expr::Slice { start: 0, step: 1, .. }, _) if same => Some(Rewrite::Value(operand)),
+            (Expr::Permute(_, order), _) if order.is_sorted() => Some(Rewrite::Value(operand)),
+            (Expr::Pad { padding, .. }, _) if *padding == Padding::default() => Some(Rewrite::Value(operand)),
+            (Expr::Concat(parts, _), _) if parts.len() == 1 => Some(Rewrite::Value(operand)),
+            (Expr::Reshape(_, shape), Some(Expr::Reshape(x, _))) => {
+                Some(Rewrite::Expr(Expr::Reshape(*x, shape.clone())))
+            }
+            (Expr::Broadcast(_, shape), Some(Expr::Broadcast(x, _))) => {
+                Some(Rewrite::Expr(Expr::Broadcast(*x, shape.clone())))
+            }
+            (Expr::Permute(_, order), Some(Expr::Permute(x, before))) => {
+                let both: Axes = order.iter().map(|&axis| before[axis]).collect();
+                Some(Rewrite::Expr(Expr::Permute(*x, both)))
+            }
+            (Expr::Flip(_, axis), Some(Expr::Flip(x, before))) if axis == before => Some(Rewrite::Value(*x)),
+            _ => None,
+        }
+    }
+
+    /// Moving equal elements about changes nothing but the shape.
+    fn of_fill(&self, ty: &Type, expr: &Expr) -> Option<Rewrite> {
+        let x = match expr {
+            Expr::Reshape(x, _)
+            | Expr::Broadcast(x, _)
+            | Expr::Permute(x, _)
+            | Expr::Flip(x, _)
+            | Expr::Slice { x, .. } => *x,
+            _ => return None,
+        };
+        match self.definitions.get(x)? {
+            Expr::Fill { value, .. } => {
+                Some(Rewrite::Expr(Expr::Fill { value: *value, shape: ty.shape.clone() }))
+            }
+            _ => None,
+        }
+    }
+
+    /// Elementwise operators stretch their operands themselves.
+    fn unstretched(&self, ty: &Type, expr: &Expr) -> Option<Rewrite> {
+        if !matches!(expr, Expr::Binary(..) | Expr::Compare(..) | Expr::Select { .. }) {
+            return None;
+        }
+        for (i, operand) in expr.operands().into_iter().enumerate() {
+            let Some(&Expr::Broadcast(x, _)) = self.definitions.get(operand) else { continue };
+            let mut direct = expr.clone();
+            *direct.operands_mut()[i] = x;
+            if infer(&direct, |v| self.program.ty(v)).as_ref() == Ok(ty) {
+                return Some(Rewrite::Expr(direct));
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,62 @@
+//! Common subexpressions: a pure operator that was applied to the same operands before, in an enclosing scope, is not
+//! applied again. A local function captures the value instead.
+
+use std::collections::HashMap;
+
+use crate::expr::{Binary, Comparison, Expr};
+use crate::ids::{Block, Value};
+use crate::ir::{Program, Stmt};
+use crate::optimise::Options;
+use crate::optimise::rewrite::Substitution;
+
+/// Runs the pass.
+pub fn run(program: &mut Program, _: &Options) -> bool {
+    let mut search = Search { program, known: HashMap::new(), substitution: Substitution::default() };
+    search.block(search.program.funcs[search.program.entry].body);
+    !search.substitution.is_empty()
+}
+
+struct Search<'p> {
+    program: &'p mut Program,
+    known: HashMap<Expr, Value>,
+    substitution: Substitution,
+}
+
+impl Search<'_> {
+    fn block(&mut self, block: Block) {
+        let mut stmts = std::mem::take(&mut self.program.blocks[block].stmts);
+        let mut added = Vec::new();
+        stmts.retain_mut(|stmt| {
+            self.substitution.in_stmt(stmt);
+            let children: Vec<Block> = self.program.children(stmt).collect();
+            children.into_iter().for_each(|child| self.block(child));
+            let Stmt::Let(value, expr) = stmt else { return true };
+            let key = ordered(expr.clone());
+            if let Some(&first) = self.known.get(&key) {
+                self.substitution.replace(self.program, *value, first);
+                return false;
+            }
+            self.known.insert(key.clone(), *value);
+            added.push(key);
+            true
+        });
+        for key in &added {
+            self.known.remove(key);
+        }
+        let data = &mut self.program.blocks[block];
+        data.stmts = stmts;
+        data.results.iter_mut().for_each(|value| *value = self.substitution.resolve(*value));
+    }
+}
+
+/// The expression with operands that commute in order of their ids. Not those of `maximum` and `minimum`, which tell
+/// −0 from 0 by position.
+fn ordered(mut expr: Expr) -> Expr {
+    if let Expr::Binary(Binary::Add | Binary::Mul | Binary::And | Binary::Or, a, b)
+    | Expr::Compare(Comparison::Equal, a, b) = &mut expr
+        && *a > *b
+    {
+        std::mem::swap(a, b);
+    }
+    expr
+}

@@ -1,0 +1,220 @@
+//! Dead code: what the program's results do not depend on. Values that nothing reads, cells that nobody takes,
+//! functions that nobody calls, branches that leave nothing behind.
+//!
+//! Works by marking what is needed, from the results backwards, so that a cycle of statements that need only each other
+//! is dead too. A call that may not return, or that touches cells of others, is always needed.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::ids::{Block, Cell, Func, Id, Value};
+use crate::ir::{Program, Stmt, Target};
+use crate::optimise::Options;
+use crate::optimise::effects::Effects;
+
+/// Runs the pass.
+pub fn run(program: &mut Program, _: &Options) -> bool {
+    let mut changed = unreached(program);
+    let mut marking = Marking::of(program);
+    marking.function(program.entry);
+    marking.finish();
+    let Marking { needed, values, .. } = marking;
+    for block in program.reachable() {
+        let mut position = 0;
+        let marks = needed.get(&block);
+        let stmts = &mut program.blocks[block].stmts;
+        let before = stmts.len();
+        stmts.retain(|_| {
+            position += 1;
+            marks.is_some_and(|marks| marks[position - 1])
+        });
+        changed |= stmts.len() < before;
+    }
+    changed | unread_results(program, &values)
+}
+
+/// Removes the definitions of functions that nothing from the entry on mentions.
+fn unreached(program: &mut Program) -> bool {
+    let mut reached = HashSet::from([program.entry]);
+    let mut pending = vec![program.funcs[program.entry].body];
+    while let Some(block) = pending.pop() {
+        for stmt in &program.blocks[block].stmts {
+            match stmt {
+                Stmt::If { then, otherwise, .. } => pending.extend([*then, *otherwise]),
+                Stmt::Call { target, continuations, .. } => {
+                    for target in std::iter::once(target).chain(continuations) {
+                        if let Target::Func(func) = *target
+                            && reached.insert(func)
+                        {
+                            pending.push(program.funcs[func].body);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    let mut changed = false;
+    for block in program.reachable() {
+        program.blocks[block].stmts.retain(|stmt| {
+            let kept = !matches!(stmt, Stmt::Define(func) if !reached.contains(func));
+            changed |= !kept;
+            kept
+        });
+    }
+    changed
+}
+
+/// Removes results of branches that nothing reads.
+fn unread_results(program: &mut Program, read: &[bool]) -> bool {
+    let mut changed = false;
+    for block in program.reachable() {
+        let mut stmts = std::mem::take(&mut program.blocks[block].stmts);
+        for stmt in &mut stmts {
+            let Stmt::If { then, otherwise, results, .. } = stmt else { continue };
+            let kept: Vec<bool> = results.iter().map(|result| read[result.index()]).collect();
+            changed |= kept.contains(&false);
+            let keep = |list: &mut Vec<Value>| {
+                let mut kept = kept.iter();
+                list.retain(|_| *kept.next().expect("arms yield what the branch binds"));
+            };
+            keep(results);
+            keep(&mut program.blocks[*then].results);
+            keep(&mut program.blocks[*otherwise].results);
+        }
+        program.blocks[block].stmts = stmts;
+    }
+    changed
+}
+
+/// Where a statement is.
+type Site = (Block, usize);
+
+struct Marking<'p> {
+    program: &'p Program,
+    effects: Effects,
+    /// The statement that binds each value.
+    bound: HashMap<Value, Site>,
+    /// The statements that add to, take from or look at each cell, and that which defines it.
+    of_cell: HashMap<Cell, Vec<Site>>,
+    definition: HashMap<Func, Site>,
+    /// The branch or definition that each block is part of.
+    parent: HashMap<Block, Site>,
+    needed: HashMap<Block, Vec<bool>>,
+    values: Vec<bool>,
+    cells: Vec<bool>,
+    funcs: Vec<bool>,
+    pending: Vec<Site>,
+}
+
+impl<'p> Marking<'p> {
+    fn of(program: &'p Program) -> Marking<'p> {
+        let mut marking = Marking {
+            program,
+            effects: Effects::of(program),
+            bound: HashMap::new(),
+            of_cell: HashMap::new(),
+            definition: HashMap::new(),
+            parent: HashMap::new(),
+            needed: HashMap::new(),
+            values: vec![false; program.values.len()],
+            cells: vec![false; program.cells.len()],
+            funcs: vec![false; program.funcs.len()],
+            pending: Vec::new(),
+        };
+        for block in program.reachable() {
+            marking.needed.insert(block, vec![false; program.blocks[block].stmts.len()]);
+            for (i, stmt) in program.blocks[block].stmts.iter().enumerate() {
+                let site = (block, i);
+                marking.bound.extend(stmt.results().iter().map(|&value| (value, site)));
+                marking.parent.extend(program.children(stmt).map(|child| (child, site)));
+                match stmt {
+                    Stmt::Cell(cell)
+                    | Stmt::Accumulate(cell, _)
+                    | Stmt::Take(_, cell)
+                    | Stmt::Present(_, cell) => {
+                        marking.of_cell.entry(*cell).or_default().push(site);
+                    }
+                    Stmt::Define(func) => drop(marking.definition.insert(*func, site)),
+                    _ => {}
+                }
+            }
+        }
+        marking
+    }
+
+    fn stmt(&self, (block, i): Site) -> &'p Stmt {
+        &self.program.blocks[block].stmts[i]
+    }
+
+    fn value(&mut self, value: Value) {
+        if std::mem::replace(&mut self.values[value.index()], true) {
+            return;
+        }
+        // A parameter is bound by no statement.
+        let Some(&site) = self.bound.get(&value) else { return };
+        self.pending.push(site);
+        if let Stmt::If { then, otherwise, results, .. } = self.stmt(site) {
+            let position = results.iter().position(|&result| result == value).expect("it binds the value");
+            let program = self.program;
+            for arm in [then, otherwise] {
+                self.value(program.blocks[*arm].results[position]);
+            }
+        }
+    }
+
+    /// A cell that is looked at: all that happens to it is needed.
+    fn cell(&mut self, cell: Cell) {
+        if !std::mem::replace(&mut self.cells[cell.index()], true) {
+            self.pending.extend(self.of_cell.get(&cell).into_iter().flatten());
+        }
+    }
+
+    fn function(&mut self, func: Func) {
+        if std::mem::replace(&mut self.funcs[func.index()], true) {
+            return;
+        }
+        self.pending.extend(self.definition.get(&func));
+        let body = self.program.funcs[func].body;
+        self.program.blocks[body].results.iter().for_each(|&value| self.value(value));
+        self.calls(body);
+    }
+
+    /// Marks the calls that are needed whether or not their results are, in a block and its branches.
+    fn calls(&mut self, block: Block) {
+        let program = self.program;
+        for (i, stmt) in program.blocks[block].stmts.iter().enumerate() {
+            match stmt {
+                Stmt::Call { .. } if !self.effects.is_quiet(stmt) => self.pending.push((block, i)),
+                Stmt::If { then, otherwise, .. } => {
+                    [then, otherwise].into_iter().for_each(|&arm| self.calls(arm))
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        while let Some((block, i)) = self.pending.pop() {
+            let marks = self.needed.get_mut(&block).expect("every reachable block has marks");
+            if std::mem::replace(&mut marks[i], true) {
+                continue;
+            }
+            // What encloses a statement is needed for it: the condition of its branch, the definition of its function.
+            self.pending.extend(self.parent.get(&block));
+            let stmt = self.stmt((block, i));
+            stmt.for_each_use(|value| self.value(value));
+            match stmt {
+                Stmt::Take(_, cell) | Stmt::Present(_, cell) => self.cell(*cell),
+                Stmt::Call { target, continuations, .. } => {
+                    for target in std::iter::once(target).chain(continuations) {
+                        if let Target::Func(func) = target {
+                            self.function(*func);
+                        }
+                    }
+                }
+                Stmt::Define(func) => self.function(*func),
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Constant folding: an operator on constants is a constant, computed by the interpreter.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::expr::Expr;
+use crate::ids::Value;
+use crate::interpret::evaluate;
+use crate::ir::{Program, Stmt};
+use crate::optimise::Options;
+use crate::tensor::Tensor;
+
+/// Largest constant that is read or made, in elements: folding must not make programs bigger.
+const LARGEST: usize = 4096;
+
+/// Runs the pass. An operator that fails on its constants is left to fail when it runs.
+pub fn run(program: &mut Program, _: &Options) -> bool {
+    let mut constants: HashMap<Value, Arc<Tensor>> = HashMap::new();
+    let mut changed = false;
+    for block in program.reachable() {
+        let mut stmts = std::mem::take(&mut program.blocks[block].stmts);
+        for stmt in &mut stmts {
+            let Stmt::Let(v, expr) = stmt else { continue };
+            if program.ty(*v).size() > LARGEST {
+                continue;
+            }
+            let operands: Option<Vec<&Tensor>> =
+                expr.operands().iter().map(|v| constants.get(v).map(Arc::as_ref)).collect();
+            let Some(Ok(tensor)) = operands.map(|operands| evaluate(expr, &operands)) else { continue };
+            let tensor = Arc::new(tensor);
+            if !matches!(expr, Expr::Fill { .. } | Expr::Array(_)) {
+                *expr = constant(&tensor);
+                changed = true;
+            }
+            constants.insert(*v, tensor);
+        }
+        program.blocks[block].stmts = stmts;
+    }
+    changed
+}
+
+fn constant(tensor: &Arc<Tensor>) -> Expr {
+    match tensor.uniform() {
+        Some(value) => Expr::Fill { value, shape: tensor.shape().into() },
+        None => Expr::Array(tensor.clone()),
+    }
+}

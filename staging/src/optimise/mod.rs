@@ -1,0 +1,79 @@
+//! Passes that make programs smaller and cheaper without changing what the interpreter says of them.
+//!
+//! | pass | |
+//! |---|---|
+//! | [`fold`] | operators on constants become constants |
+//! | [`branch`] | branches on constants become one of their arms |
+//! | [`algebra`] | identities that hold bit for bit |
+//! | [`cse`] | what is computed already is not computed again |
+//! | [`like_terms`] | `a·x + b·x = (a+b)·x`, where reassociation is allowed |
+//! | [`forward`] | what is accumulated and taken in straight-line code passes by without a cell |
+//! | [`inline`] | functions called once, and small ones, become part of their callers |
+//! | [`dead`] | what nothing depends on disappears: values, cells, functions, branches |
+//!
+//! Without [`Options::reassociate`] results are preserved bit for bit (any NaN counts as any other), as are NaN and
+//! infinities with it. An out-of-range index whose result nothing depends on may go unreported.
+
+pub mod algebra;
+pub mod branch;
+pub mod cse;
+pub mod dead;
+mod effects;
+pub mod fold;
+pub mod forward;
+pub mod inline;
+pub mod like_terms;
+mod rewrite;
+
+use crate::ir::Program;
+
+/// What passes may assume.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Options {
+    /// Whether sums and products of reals may be computed in another order, so that results may differ in rounding.
+    pub reassociate: bool,
+}
+
+/// A pass, which returns whether it changed anything.
+pub type Run = fn(&mut Program, &Options) -> bool;
+
+/// All passes by name, in the order in which a round applies them.
+pub const PASSES: [(&str, Run); 8] = [
+    ("fold", fold::run),
+    ("branch", branch::run),
+    ("algebra", algebra::run),
+    ("cse", cse::run),
+    // After `cse`: what is shared must be known to be, or it would be computed twice.
+    ("like_terms", like_terms::run),
+    ("forward", forward::run),
+    ("inline", inline::run),
+    ("dead", dead::run),
+];
+
+/// Rounds after which passes that still find something to do are stopped.
+const ROUNDS: usize = 64;
+
+/// What [`optimise`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Statements before.
+    pub before: usize,
+    /// Statements after.
+    pub after: usize,
+    /// Rounds of all passes until none found anything more to do.
+    pub rounds: usize,
+}
+
+/// Applies all passes until none finds anything to do.
+pub fn optimise(program: &mut Program, options: &Options) -> Report {
+    let before = program.len();
+    let mut rounds = 0;
+    loop {
+        rounds += 1;
+        // Not `any`: each pass of a round is to run.
+        let changed = PASSES.iter().fold(false, |changed, (_, run)| run(program, options) | changed);
+        if !changed || rounds == ROUNDS {
+            return Report { before, after: program.len(), rounds };
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What passes are written with.
+
+use std::collections::HashMap;
+
+use crate::expr::Expr;
+use crate::ids::Value;
+use crate::ir::{Program, Stmt, Target};
+use crate::types::Scalar;
+
+/// The expression that each value is bound to, if it is bound to one.
+pub struct Definitions(HashMap<Value, Expr>);
+
+impl Definitions {
+    /// Of a program.
+    pub fn of(program: &Program) -> Definitions {
+        let mut definitions = HashMap::new();
+        for block in program.reachable() {
+            for stmt in &program.blocks[block].stmts {
+                if let Stmt::Let(v, expr) = stmt {
+                    definitions.insert(*v, expr.clone());
+                }
+            }
+        }
+        Definitions(definitions)
+    }
+    /// Of a value.
+    pub fn get(&self, value: Value) -> Option<&Expr> {
+        self.0.get(&value)
+    }
+    /// Records another.
+    pub fn set(&mut self, value: Value, expr: Expr) {
+        self.0.insert(value, expr);
+    }
+    /// The constant that all elements of a value are, if they are.
+    pub fn constant(&self, value: Value) -> Option<Scalar> {
+        match self.get(value)? {
+            Expr::Fill { value, .. } => Some(*value),
+            Expr::Array(tensor) => tensor.uniform(),
+            _ => None,
+        }
+    }
+}
+
+/// Values to be replaced by others.
+#[derive(Default)]
+pub struct Substitution(HashMap<Value, Value>);
+
+impl Substitution {
+    /// Replaces one; a name from the source moves to what replaces it if that has none.
+    pub fn replace(&mut self, program: &mut Program, old: Value, new: Value) {
+        if let Some(name) = program.values[old].name.take() {
+            program.values[new].name.get_or_insert(name);
+        }
+        self.0.insert(old, new);
+    }
+    /// Whether nothing is replaced.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+    /// What a value is replaced by in the end.
+    pub fn resolve(&self, mut value: Value) -> Value {
+        while let Some(&next) = self.0.get(&value) {
+            value = next;
+        }
+        value
+    }
+    /// Replaces in the operands of a statement.
+    pub fn in_stmt(&self, stmt: &mut Stmt) {
+        stmt.for_each_use_mut(|value| *value = self.resolve(*value));
+    }
+    /// Replaces everywhere.
+    pub fn apply(&self, program: &mut Program) {
+        if self.is_empty() {
+            return;
+        }
+        for block in program.reachable() {
+            let data = &mut program.blocks[block];
+            data.stmts.iter_mut().for_each(|stmt| self.in_stmt(stmt));
+            data.results.iter_mut().for_each(|value| *value = self.resolve(*value));
+        }
+    }
+}
+
+/// How often each value is read, by id.
+pub fn use_counts(program: &Program) -> Vec<usize> {
+    use crate::ids::Id;
+    let mut counts = vec![0; program.values.len()];
+    for block in program.reachable() {
+        let data = &program.blocks[block];
+        data.stmts.iter().for_each(|stmt| stmt.for_each_use(|value| counts[value.index()] += 1));
+        data.results.iter().for_each(|value| counts[value.index()] += 1);
+    }
+    counts
+}
+
+/// All targets that a statement mentions.
+pub fn targets(stmt: &mut Stmt) -> impl Iterator<Item = &mut Target> {
+    let (first, rest) = match stmt {
+        Stmt::Call { target, continuations, .. } => (Some(target), Some(continuations)),
+        _ => (None, None),
+    };
+    first.into_iter().chain(rest.into_iter().flatten())
+}

@@ -1,0 +1,8 @@
+//! Programs as documents.
+
+mod dot;
+mod names;
+mod text;
+
+pub use dot::graphviz;
+pub use names::Names;

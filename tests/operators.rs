@@ -1,0 +1,217 @@
+//! Every array operator's derivatives, up to the second order, in both modes, against differences.
+
+use antiphon::{
+    Axes, Int, IntTensor, NdArray, NdInt, OrRaise, Padding, Program, Real, Tensor, Window2d, check_gradients,
+    program,
+};
+
+/// Values without ties or kinks, different for each argument.
+fn array(shape: &[usize], seed: u64) -> NdArray<f64> {
+    let n: usize = shape.iter().product();
+    let elements: Vec<f64> = (0..n)
+        .map(|i| {
+            let bits = (i as u64 + 1)
+                .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+                .wrapping_add(seed.wrapping_mul(0xD1B5_4A32_D192_ED03));
+            let unit = ((bits ^ (bits >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 11) as f64
+                / (1u64 << 53) as f64;
+            let x = 0.15 + 1.3 * unit;
+            if bits & 4 == 0 { x } else { -x }
+        })
+        .collect();
+    NdArray::from_elements(shape, &elements).unwrap()
+}
+
+/// One program for all cases, picked by the text of the formula: compiled once for each nesting of interpretations.
+struct Formula(&'static str);
+
+macro_rules! checks {
+    ($($test:ident { $($shapes:expr => |$x:ident| $body:expr;)* })*) => {
+        impl Program for Formula {
+            fn call<T: Tensor>(&self, x: &[T]) -> T {
+                $($(
+                    if self.0 == stringify!($body) {
+                        let $x = x;
+                        return $body;
+                    }
+                )*)*
+                unreachable!("{}", self.0)
+            }
+        }
+        $(
+            #[test]
+            fn $test() {
+                let cases: &[(&'static str, &[&[&[usize]]])] = &[$((stringify!($body), $shapes)),*];
+                for &(formula, shapes) in cases {
+                    for shapes in shapes {
+                        let x: Vec<_> = shapes.iter().zip(1..).map(|(shape, seed)| array(shape, seed)).collect();
+                        if let Err(error) = check_gradients(&Formula(formula), &x, 2) {
+                            panic!("{formula} of {shapes:?}: {error}");
+                        }
+                    }
+                }
+            }
+        )*
+    };
+}
+
+fn int<T: Tensor>(shape: &[usize], elements: &[i64]) -> T::Int {
+    T::Int::from_elements(shape, elements).or_raise()
+}
+
+const ANY: &[&[&[usize]]] =
+    &[&[&[]], &[&[3]], &[&[1]], &[&[0]], &[&[2, 3]], &[&[1, 3]], &[&[2, 0, 3]], &[&[2, 1, 3]]];
+/// Pairs that broadcast in every way there is.
+const PAIRS: &[&[&[usize]]] = &[
+    &[&[], &[]],
+    &[&[2, 3], &[2, 3]],
+    &[&[2, 3], &[3]],
+    &[&[3], &[2, 3]],
+    &[&[2, 3], &[]],
+    &[&[], &[2, 3]],
+    &[&[2, 1], &[1, 3]],
+    &[&[2, 1, 3], &[4, 1]],
+    &[&[1], &[3]],
+    &[&[1, 1], &[2]],
+    &[&[0], &[1]],
+    &[&[2, 0], &[0]],
+];
+
+checks! {
+    unary {
+        ANY => |x| -x[0].clone();
+        ANY => |x| x[0].recip();
+        ANY => |x| x[0].abs();
+        ANY => |x| x[0].exp();
+        ANY => |x| x[0].expm1();
+        ANY => |x| x[0].abs().log();
+        ANY => |x| x[0].abs().log1p();
+        ANY => |x| x[0].abs().sqrt();
+        ANY => |x| x[0].sin();
+        ANY => |x| x[0].cos();
+        ANY => |x| x[0].tan();
+        ANY => |x| x[0].tanh();
+        ANY => |x| x[0].sigmoid();
+        ANY => |x| x[0].softplus();
+        ANY => |x| x[0].relu();
+        ANY => |x| x[0].erf();
+        ANY => |x| x[0].gelu();
+        ANY => |x| x[0].powi(3) + x[0].powi(-2) + x[0].powi(1) + x[0].powi(0);
+        ANY => |x| x[0].clamp(-0.6, 0.7).square();
+        ANY => |x| x[0].sign() * &x[0];
+    }
+    binary {
+        PAIRS => |x| x[0].clone() + &x[1];
+        PAIRS => |x| x[0].clone() - &x[1];
+        PAIRS => |x| x[0].clone() * &x[1];
+        PAIRS => |x| x[0].clone() / &x[1];
+        PAIRS => |x| x[0].abs().pow(&x[1]);
+        PAIRS => |x| x[0].maximum(&x[1]).square();
+        PAIRS => |x| x[0].minimum(&x[1]).square();
+        PAIRS => |x| T::select(&x[0].less(&x[1]), &x[0].square(), &x[1].sin());
+        PAIRS => |x| T::select(&x[0].greater_equal(&T::constant(0.0)), &x[1].exp(), &x[0]);
+        PAIRS => |x| (x[0].clone() * 2.0 - 1.0) / 3.0 + x[1].clone() * 0.5;
+    }
+    reductions {
+        ANY => |x| x[0].square().sum(..);
+        ANY => |x| x[0].square().sum([0isize; 0]);
+        &[&[&[2, 3, 4]], &[&[2, 0, 4]], &[&[1, 1, 1]]] => |x| x[0].sin().sum(0) + x[0].sin().sum([-3]);
+        &[&[&[2, 3, 4]]] => |x| x[0].square().sum([0, 2]);
+        &[&[&[2, 3, 4]]] => |x| x[0].square().sum(1).sin();
+        &[&[&[2, 3, 4]]] => |x| x[0].mean([1, -1]).square();
+        &[&[&[2, 3, 4]]] => |x| x[0].var(1);
+        &[&[&[2, 3, 4]]] => |x| x[0].max(1).square();
+        &[&[&[2, 3, 4]]] => |x| x[0].max(..).square();
+        &[&[&[2, 3, 4]]] => |x| x[0].min([0, 1]).square();
+        &[&[&[2, 3, 4]]] => |x| x[0].logsumexp([0, 2]);
+        &[&[&[2, 3, 4], &[2, 3]]] => |x| x[0].softmax(-1).max(2) * &x[1];
+        &[&[&[2, 3, 4]]] => |x| x[0].log_softmax(1);
+        &[&[&[2, 3]]] => |x| x[0].cross_entropy(&int::<T>(&[2], &[2, 0]));
+    }
+    products {
+        &[
+            &[&[3], &[3]], &[&[2, 3], &[3]], &[&[3], &[3, 2]], &[&[2, 3], &[3, 4]],
+            &[&[1, 3], &[3, 1]], &[&[2, 0], &[0, 3]], &[&[5, 2, 3], &[5, 3, 4]], &[&[5, 2, 3], &[3, 4]],
+            &[&[2, 3], &[5, 3, 4]], &[&[1, 2, 3], &[5, 3, 4]], &[&[2, 1, 2, 3], &[4, 3, 2]], &[&[5, 2, 3], &[3]],
+            &[&[3], &[5, 3, 2]], &[&[0, 2, 3], &[3, 4]],
+        ] => |x| x[0].matmul(&x[1]);
+        &[&[&[2, 3], &[4, 3]]] => |x| x[0].matmul(&x[1].transpose()).tanh();
+        &[&[&[3, 2], &[3, 4]]] => |x| x[0].transpose().matmul(&x[1]).tanh();
+        &[&[&[3, 2], &[4, 3]]] => |x| x[0].transpose().matmul(&x[1].transpose());
+        &[&[&[2, 2]]] => |x| x[0].matmul(&x[0]).matmul(&x[0]);
+    }
+    shapes {
+        &[&[&[2, 6]]] => |x| x[0].reshape(&[3, 4]).square();
+        &[&[&[2, 3]]] => |x| x[0].transpose().reshape(&[6]).square();
+        &[&[&[2, 3, 4]]] => |x| x[0].permute(&[2, 0, 1]).square();
+        &[&[&[3]], &[&[1, 3]], &[&[2, 1]], &[&[]]] => |x| x[0].broadcast_to(&[4, 2, 3]).square();
+        &[&[&[2, 3], &[2, 1], &[2, 0]]] => |x| T::concat(x, 1).square();
+        &[&[&[2, 3], &[2, 3]]] => |x| T::concat(&[x[0].clone(), x[1].clone(), x[0].clone()], 0).square();
+        &[&[&[2, 3], &[2, 3]]] => |x| T::stack(x, 1).square();
+        &[&[&[2, 3], &[2, 3]]] => |x| T::stack(x, -1).square();
+        &[&[&[2, 5]]] => |x| {
+            let parts = x[0].split(&[2, 0, 3], 1);
+            parts[0].sum(..) * parts[2].square() + parts[1].sum(..)
+        };
+        &[&[&[2, 7]]] => |x| x[0].slice(1, 1..4).square() * x[0].slice(-1, 3..6);
+        &[&[&[7]]] => |x| x[0].slice_step(0, 1..7, 3).square();
+        &[&[&[7]]] => |x| x[0].slice_step(0, 2..2, 3).square();
+        &[&[&[3, 2]], &[&[1, 2]], &[&[0, 2]]] =>
+            |x| x[0].square().pad(0, Padding { before: 1, after: 2, interior: 3 });
+        &[&[&[3, 2]]] => |x| x[0].flip(0).square() + x[0].flip(-1);
+        &[&[&[3, 2]]] => |x| x[0].unsqueeze(1).square() + x[0].index(0, 1);
+    }
+    indexing {
+        &[&[&[3, 2]]] => |x| x[0].gather_rows(&int::<T>(&[2, 2], &[0, 2, 2, 0])).square();
+        &[&[&[3, 2]]] => |x| x[0].gather_rows(&int::<T>(&[], &[1])).square();
+        &[&[&[3, 2]]] => |x| x[0].gather_rows(&int::<T>(&[0], &[])).square();
+        &[&[&[4, 2]]] => |x| x[0].scatter_rows(&int::<T>(&[4], &[5, 0, 5, 1]), 6).square();
+        &[&[&[2, 3]]] => |x| x[0].gather_last(&int::<T>(&[2], &[2, 0])).square();
+        &[&[&[2, 3]]] => |x| x[0].scatter_last(&int::<T>(&[2, 3], &[3, 0, 1, 2, 2, 0]), 4).square();
+    }
+    images {
+        &[&[&[2, 3, 5, 4], &[2, 3, 3, 2]], &[&[1, 3, 3, 2], &[1, 3, 3, 2]], &[&[0, 3, 5, 4], &[2, 3, 3, 2]]] =>
+            |x| x[0].conv2d(&x[1], Window2d::default());
+        &[&[&[2, 2, 5, 6], &[3, 2, 2, 3]]] =>
+            |x| x[0].conv2d(&x[1], Window2d { stride: [2, 3], padding: [1, 2] }).tanh();
+        &[&[&[1, 2, 4, 4]]] => |x| x[0].max_pool2d([2, 2], Window2d { stride: [2, 2], padding: [0, 0] }).square();
+        &[&[&[1, 2, 4, 3]]] => |x| x[0].max_pool2d([3, 2], Window2d { stride: [1, 2], padding: [1, 1] }).square();
+        &[&[&[1, 2, 4, 4]]] => |x| x[0].avg_pool2d([2, 3], Window2d { stride: [2, 1], padding: [1, 0] }).square();
+        &[&[&[1, 2, 4, 4]]] => |x| x[0].unfold2d([2, 3], Window2d { stride: [1, 2], padding: [1, 1] }).square();
+        &[&[&[1, 2, 6, 3, 3]]] => |x| x[0].fold2d([4, 5], [2, 3], Window2d::default()).square();
+    }
+    random_masks {
+        &[&[&[3, 4]]] => |x| x[0].square().dropout(0.4, &T::Int::constant(7));
+    }
+}
+
+/// Third order costs more to compile, so only these.
+#[test]
+fn third_order() {
+    let x = [array(&[2, 2], 1), array(&[2, 2], 2)];
+    check_gradients(&program!(|x| (x[0].matmul(&x[1]) + x[0].exp()).tanh()), &x, 3).unwrap();
+    check_gradients(&program!(|x| x[0].softmax(1) * x[1].square() / 3.0), &x, 3).unwrap();
+}
+
+/// A checker that accepts everything would be worth nothing.
+#[test]
+fn a_wrong_derivative_is_found() {
+    struct Wrong;
+    impl Program for Wrong {
+        fn call<T: Tensor>(&self, x: &[T]) -> T {
+            // The second factor is hidden from the derivative.
+            x[0].clone() * x[0].detach()
+        }
+    }
+    let error = check_gradients(&Wrong, &[array(&[3], 1)], 1).unwrap_err();
+    assert!(matches!(error, antiphon::Error::GradientCheck { .. }), "{error}");
+    assert!(check_gradients(&Wrong, &[array(&[3], 1)], 4).is_err());
+}
+
+#[test]
+fn axes_convert_from_what_users_write() {
+    assert_eq!(Axes::from([0usize, 1]), Axes::from([0, 1]));
+    assert_eq!(Axes::from(-1), Axes::from([-1isize]));
+    let seven = NdInt::constant(7);
+    assert_eq!(seven.elements(), Some(vec![7]));
+}

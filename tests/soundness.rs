@@ -1,0 +1,16 @@
+//! What the type system refuses.
+
+#[test]
+fn variables_and_continuations_cannot_escape() {
+    let cases = trybuild::TestCases::new();
+    for case in [
+        "var_leaves_grad",
+        "var_leaves_explicit_grad",
+        "derivatives_mix",
+        "continuation_twice",
+        "handler_borrows_body",
+        "continuation_leaves_handler",
+    ] {
+        cases.compile_fail(format!("tests/ui/{case}.rs"));
+    }
+}
