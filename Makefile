@@ -17,8 +17,8 @@ export ANTIPHON_PYTHON ?= $(abspath $(VENV))/bin/python
 demo: .tools
 	@$(CARGO) build --release --example char_rnn
 	@$(CARGO) run --release --quiet --example char_rnn -- \
-	    --cell lstm --hidden 128 --seq 32 --batch 16 --optimizer adam --lr 0.004 --steps 3000 --carry \
-	    --sample-every 500 --out out/demo --save out/demo/weights.npz --report out/demo/report.json
+	    --cell lstm --hidden 128 --seq 32 --batch 16 --optimizer adam --lr 0.004 --steps 6000 \
+	    --sample-every 1000 --out out/demo --save out/demo/weights.npz --report out/demo/report.json
 	@echo
 	@echo "This was a character-level LSTM that read the project's own source and documentation, and learnt to"
 	@echo "write something that looks like it. Everything it left lies in out/demo:"
@@ -26,7 +26,7 @@ demo: .tools
 	@echo "  weights.npz              the weights, for NumPy: numpy.load('out/demo/weights.npz')"
 	@echo "  report.json              losses and step time"
 	@echo "  checkpoint.safetensors   go on with: cargo run --release --example char_rnn -- \\"
-	@echo "                             --resume out/demo/checkpoint.safetensors --out out/demo --steps 6000"
+	@echo "                             --resume out/demo/checkpoint.safetensors --out out/demo --steps 12000"
 
 test: .tools $(VENV)/.installed
 	$(CARGO) test --workspace

@@ -36,7 +36,9 @@ fn main() -> Result<()> {
         let (_, forward) = jvp(|a| root(&a), &a, &1.0)?;
         // By the implicit function theorem.
         let exact = 1.0 / (3.0 * y * y + 1.0);
-        println!("a = {a}: {iterations} iterations, y = {y:.6}, dy/da = {backward:.9} = {forward:.9} = {exact:.9}");
+        println!(
+            "a = {a}: {iterations} iterations, y = {y:.6}, dy/da = {backward:.9} = {forward:.9} = {exact:.9}"
+        );
     }
     Ok(())
 }

@@ -13,7 +13,8 @@ fn rosenbrock<T: Tensor>(x: &T) -> T {
 
 fn main() -> Result<()> {
     // In three variables the Hessian is small enough to look at, and to check the product with.
-    let (x, v) = (NdArray::from(Array1::from(vec![0.5, -0.2, 0.3])), NdArray::from(Array1::from(vec![1.0, 2.0, 3.0])));
+    let (x, v) =
+        (NdArray::from(Array1::from(vec![0.5, -0.2, 0.3])), NdArray::from(Array1::from(vec![1.0, 2.0, 3.0])));
     let matrix = hessian(|x| rosenbrock(&x), &x)?;
     let (_, product) = hvp(|x| rosenbrock(&x), &x, &v)?;
     println!("H·v = {product}, and with the whole matrix {}", matrix.matmul(&v));

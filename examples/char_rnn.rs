@@ -18,9 +18,7 @@ use std::time::Duration;
 
 use antiphon::data::{Batches, Text};
 use antiphon::error::Error;
-use antiphon::io::{
-    Metadata, Stored, load_checkpoint, load_npz, read_metadata, save_checkpoint, save_npz,
-};
+use antiphon::io::{Metadata, Stored, load_checkpoint, load_npz, read_metadata, save_checkpoint, save_npz};
 use antiphon::nn::{Recurrent, Rng};
 use antiphon::optim::{AnyOptimizer, OptState, Optimizer, clip_by_value};
 use antiphon::{IntTensor, NdArray, Result, Tensor, Var, value_and_grad};
@@ -164,7 +162,8 @@ impl Settings {
     /// Those of a checkpoint, and how many steps it has seen. Flags may repeat them, but not contradict them.
     fn resumed(flags: &Flags, checkpoint: &Path, text: (usize, u64)) -> Result<(Settings, usize)> {
         let metadata = read_metadata(checkpoint)?;
-        let foreign = || Error::Format { path: checkpoint.into(), reason: "not a checkpoint of char_rnn".into() };
+        let foreign =
+            || Error::Format { path: checkpoint.into(), reason: "not a checkpoint of char_rnn".into() };
         let settings = metadata.get("settings").ok_or_else(foreign)?;
         let settings: Settings = serde_json::from_str(settings).map_err(|_| foreign())?;
         let steps = metadata.get("steps").and_then(|steps| steps.parse().ok()).ok_or_else(foreign)?;
@@ -276,8 +275,7 @@ where
         });
         finite?;
         let settings = serde_json::to_string(self.settings).map_err(|error| Error::User(error.into()))?;
-        let metadata =
-            Metadata::from([("settings".into(), settings), ("steps".into(), step.to_string())]);
+        let metadata = Metadata::from([("settings".into(), settings), ("steps".into(), step.to_string())]);
         let losses = T::from_elements(&[step], &self.losses)?;
         let state = (self.optimizer_state.clone(), self.carried.clone(), losses);
         save_checkpoint(path, &self.model, &state, &metadata)
@@ -322,18 +320,24 @@ fn run(flags: Flags) -> Result<()> {
         None => (Settings::of(&flags, fingerprint), None),
     };
     fs::create_dir_all(&flags.out).map_err(|source| Error::Io { path: flags.out.clone(), source })?;
-    let run: fn(&Flags, &Settings, &Text, Option<(&Path, usize)>) -> Result<()> = match (settings.precision, settings.cell) {
-        (Precision::F32, Cell::Rnn) => run_with::<NdArray<f32>, CharRnn<_>>,
-        (Precision::F32, Cell::Gru) => run_with::<NdArray<f32>, CharGru<_>>,
-        (Precision::F32, Cell::Lstm) => run_with::<NdArray<f32>, CharLstm<_>>,
-        (Precision::F64, Cell::Rnn) => run_with::<NdArray<f64>, CharRnn<_>>,
-        (Precision::F64, Cell::Gru) => run_with::<NdArray<f64>, CharGru<_>>,
-        (Precision::F64, Cell::Lstm) => run_with::<NdArray<f64>, CharLstm<_>>,
-    };
+    let run: fn(&Flags, &Settings, &Text, Option<(&Path, usize)>) -> Result<()> =
+        match (settings.precision, settings.cell) {
+            (Precision::F32, Cell::Rnn) => run_with::<NdArray<f32>, CharRnn<_>>,
+            (Precision::F32, Cell::Gru) => run_with::<NdArray<f32>, CharGru<_>>,
+            (Precision::F32, Cell::Lstm) => run_with::<NdArray<f32>, CharLstm<_>>,
+            (Precision::F64, Cell::Rnn) => run_with::<NdArray<f64>, CharRnn<_>>,
+            (Precision::F64, Cell::Gru) => run_with::<NdArray<f64>, CharGru<_>>,
+            (Precision::F64, Cell::Lstm) => run_with::<NdArray<f64>, CharLstm<_>>,
+        };
     run(&flags, &settings, &text, resumed)
 }
 
-fn run_with<T, M>(flags: &Flags, settings: &Settings, text: &Text, resumed: Option<(&Path, usize)>) -> Result<()>
+fn run_with<T, M>(
+    flags: &Flags,
+    settings: &Settings,
+    text: &Text,
+    resumed: Option<(&Path, usize)>,
+) -> Result<()>
 where
     T: Tensor + Stored + 'static,
     M: CharModel<T>,
@@ -388,7 +392,13 @@ fn introduce<T: Tensor, M: CharModel<T>>(settings: &Settings, text: &Text, run: 
 }
 
 /// Writes what was asked for, and says where it lies.
-fn finish<T, M>(flags: &Flags, settings: &Settings, run: &Run<'_, T, M>, plan: &Plan, times: &[Duration]) -> Result<()>
+fn finish<T, M>(
+    flags: &Flags,
+    settings: &Settings,
+    run: &Run<'_, T, M>,
+    plan: &Plan,
+    times: &[Duration],
+) -> Result<()>
 where
     T: Tensor + Stored,
     M: CharModel<T>,
@@ -429,7 +439,11 @@ where
     if let Some(ms) = report.step_ms_median {
         println!("A step of {} characters took {ms:.2} ms (median).", settings.batch * settings.seq);
     }
-    println!("Loss curve: {}\nCheckpoint: {} (go on with --resume)", picture.display(), plan.checkpoint.display());
+    println!(
+        "Loss curve: {}\nCheckpoint: {} (go on with --resume)",
+        picture.display(),
+        plan.checkpoint.display()
+    );
     for (what, path) in [("Report", &flags.report), ("Weights", &flags.save)] {
         if let Some(path) = path {
             println!("{what}: {}", path.display());

@@ -161,5 +161,8 @@ wrapper!(Scaled, Linear);
 fn a_macro_may_write_the_struct() {
     let scaled = Scaled { inner: Linear { w: 1.0, b: Some(2.0) }, scale: 3.0 };
     assert_eq!(scaled.names(), ["w", "b", "scale"]);
-    assert_eq!(State::<f64>::rebuild(&scaled, &mut [4.0, 5.0, 6.0].map(Leaf::Real).into_iter()).leaves(), [4.0, 5.0, 6.0]);
+    assert_eq!(
+        State::<f64>::rebuild(&scaled, &mut [4.0, 5.0, 6.0].map(Leaf::Real).into_iter()).leaves(),
+        [4.0, 5.0, 6.0]
+    );
 }

@@ -110,7 +110,19 @@ fn gradients_and_losses_agree_in_double_precision() {
             &["--optimizer", "sgd", "--lr", "0.05", "--clip", "0.5"][..],
             &["--optimizer", "adam", "--lr", "0.002", "--carry"],
             // 50 steps go through the text more than once, and every size is different.
-            &["--optimizer", "sgd", "--lr", "0.02", "--hidden", "13", "--seq", "17", "--batch", "19", "--carry"],
+            &[
+                "--optimizer",
+                "sgd",
+                "--lr",
+                "0.02",
+                "--hidden",
+                "13",
+                "--seq",
+                "17",
+                "--batch",
+                "19",
+                "--carry",
+            ],
         ] {
             let runs = Runs::new(&[&["--cell", cell, "--steps", "50", "--precision", "f64"], flags].concat());
             runs.check_gradients(parameters);
@@ -125,7 +137,8 @@ fn gradients_and_losses_agree_in_double_precision() {
 #[test]
 fn adagrad_agrees_in_double_precision() {
     for cell in ["gru", "lstm"] {
-        let runs = Runs::new(&["--cell", cell, "--steps", "50", "--precision", "f64", "--optimizer", "adagrad"]);
+        let runs =
+            Runs::new(&["--cell", cell, "--steps", "50", "--precision", "f64", "--optimizer", "adagrad"]);
         let difference = runs.loss_difference();
         assert!(difference <= LOSSES, "{cell}: losses differ by {difference:e}");
     }
@@ -134,7 +147,8 @@ fn adagrad_agrees_in_double_precision() {
 #[test]
 fn losses_agree_in_single_precision() {
     for (cell, optimizer, lr) in [("lstm", "sgd", "0.05"), ("rnn", "sgd", "0.02")] {
-        let flags = ["--cell", cell, "--steps", "50", "--precision", "f32", "--optimizer", optimizer, "--lr", lr];
+        let flags =
+            ["--cell", cell, "--steps", "50", "--precision", "f32", "--optimizer", optimizer, "--lr", lr];
         let difference = Runs::new(&flags).loss_difference();
         assert!(difference <= 1e-5, "{cell}: losses differ by {difference:e}");
         assert!(difference > 0.0, "{cell}: two implementations cannot round alike 50 times over");

@@ -75,7 +75,8 @@ fn killing_and_resuming_changes_no_loss() {
         assert!(kills >= 3, "the training was too short to be killed more than {kills} times");
         assert_eq!(resumed, whole, "{flags:?}, killed {kills} times");
         // Files of killed writers aside, both directories have the same outputs.
-        let checkpoint = |out: &str| fs::read(directory.path().join(out).join("checkpoint.safetensors")).unwrap();
+        let checkpoint =
+            |out: &str| fs::read(directory.path().join(out).join("checkpoint.safetensors")).unwrap();
         assert_eq!(checkpoint("killed"), checkpoint("whole"));
     }
 }
@@ -85,7 +86,8 @@ fn a_loss_that_is_not_finite_stops_the_training_and_keeps_the_checkpoint() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     write_text(directory.path());
     // Without a limit on the gradients such a learning rate overflows within a few steps.
-    let flags = ["--cell", "rnn", "--optimizer", "sgd", "--lr", "1e30", "--clip", "0", "--checkpoint-every", "1"];
+    let flags =
+        ["--cell", "rnn", "--optimizer", "sgd", "--lr", "1e30", "--clip", "0", "--checkpoint-every", "1"];
     let message = fail(&mut training_once(directory.path(), &flags));
     let step = message
         .strip_prefix("error: the loss at step ")
@@ -116,7 +118,10 @@ fn bad_flags_and_files_are_one_line_each() {
     fs::write(at("short.txt"), "too short").unwrap();
     fs::write(at("empty.txt"), "").unwrap();
     fs::write(at("foreign.npz"), "PK is not all").unwrap();
-    succeed(&mut training_once(directory.path(), &["--hidden", "8", "--steps", "2", "--save", &at("weights.npz")]));
+    succeed(&mut training_once(
+        directory.path(),
+        &["--hidden", "8", "--steps", "2", "--save", &at("weights.npz")],
+    ));
     let checkpoint = at("out/checkpoint.safetensors");
     fs::write(at("half.safetensors"), &fs::read(&checkpoint).unwrap()[..1000]).unwrap();
 
@@ -162,7 +167,10 @@ fn the_report_has_the_documented_shape() {
     assert!(said.contains("after 30 steps") && said.contains("Trained 60 steps"), "{said}");
     let json: serde_json::Value = serde_json::from_str(&fs::read_to_string(&report).unwrap()).unwrap();
     let keys: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(keys, ["cell", "compile_ms", "losses", "mode", "model", "precision", "step_ms_median", "steps"]);
+    assert_eq!(
+        keys,
+        ["cell", "compile_ms", "losses", "mode", "model", "precision", "step_ms_median", "steps"]
+    );
     assert_eq!((&json["model"], &json["cell"]), (&"char_rnn".into(), &"gru".into()));
     assert_eq!((&json["mode"], &json["precision"]), (&"eager".into(), &"f64".into()));
     assert_eq!(json["steps"], 60);

@@ -30,7 +30,9 @@ fn render(title: &str, losses: &[f64]) -> Result<String, Box<dyn StdError>> {
             .x_label_area_size(44)
             .y_label_area_size(64)
             .build_cartesian_2d(0.0..steps, 0.0..highest * 1.05)?;
-        chart.configure_mesh().x_desc("step").y_desc("loss").light_line_style(TRANSPARENT).draw()?;
+        let mut mesh = chart.configure_mesh();
+        mesh.x_desc("step").y_desc("loss").light_line_style(TRANSPARENT);
+        mesh.label_style(("sans-serif", 16)).axis_desc_style(("sans-serif", 18)).draw()?;
         let thin = losses.iter().enumerate().map(|(step, &loss)| (step as f64, loss));
         chart.draw_series(LineSeries::new(thin, RGBColor(176, 196, 222).stroke_width(1)))?;
         let mean = (0..losses.len()).map(|step| {

@@ -4,8 +4,8 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use antiphon::error::Error;
 use antiphon::Result;
+use antiphon::error::Error;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Something that can be trained step by step.
