@@ -2,7 +2,7 @@
 //!
 //! `shift(prompt, |k| …)` stops the body of a `reset` where it stands and hands the rest of it over as `k`.
 
-use antiphon::{CpsResult, Prompt, Real, Result, Var, cps, grad, reset, shift};
+use antiphon::{Prompt, Real, Result, Var, cps, grad, reset, shift};
 
 /// A differentiable operator: `x³` with its rule, `x̄ += 3x²·ȳ`.
 fn cube<'r, T: Real + 'r>(x: &Var<'r, T>) -> Var<'r, T> {
@@ -20,7 +20,7 @@ fn exit<'p, A: 'p>(prompt: &'p Prompt<'p, '_, A>, answer: A) -> ! {
 
 /// Another one: hands `item` out and goes on; what the rest hands out is appended when it is done.
 fn give<'p, T: 'p>(prompt: &'p Prompt<'p, '_, Vec<T>>, item: T) {
-    shift(prompt, |k| -> CpsResult<Vec<T>> {
+    shift(prompt, |k| -> cps::Result<Vec<T>> {
         let mut rest = k.resume(())?;
         rest.insert(0, item);
         Ok(rest)

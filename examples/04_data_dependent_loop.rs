@@ -1,6 +1,6 @@
 //! A loop whose length depends on its data: the derivative of a solver, through its iterations.
 
-use antiphon::{Control, Real, Result, grad, jvp};
+use antiphon::{Control, Result, grad, jvp};
 
 /// The root of `y³ + y = a` by Newton's method: iterates until the step is small.
 fn root<T: Control>(a: &T) -> T {

@@ -56,10 +56,10 @@ struct Flags {
     #[arg(long)]
     optimizer: Option<String>,
     /// Learning rate [default: 0.1]
-    #[arg(long, value_parser = positive)]
+    #[arg(long, value_parser = positive, allow_negative_numbers = true)]
     lr: Option<f64>,
     /// Largest magnitude of an element of a gradient; 0 for no limit [default: 5]
-    #[arg(long, value_parser = clip)]
+    #[arg(long, value_parser = clip, allow_negative_numbers = true)]
     clip: Option<f64>,
     /// Precision of all numbers [default: f32]
     #[arg(long)]

@@ -9,7 +9,7 @@ const EXAMPLES: [(&str, &[&str]); 6] = [
     ("01_first_gradient", &["38.00 m", "3.800 m more per m/s", "angle is 0.7854 rad", "pi is 0.7854"]),
     (
         "02_explicit_closures",
-        &["closures 4.4", "do-notation     4.4", "direct style    4.4", "by hand         4.4"],
+        &["closures 4.151", "do-notation     4.151", "direct style    4.151", "by hand         4.151"],
     ),
     ("03_shift_reset", &["at 2 is 7.582", "stop: 10", "[1, 4, 9, 16, 25]"]),
     ("04_data_dependent_loop", &["a = 0.5: ", "a = 10: ", "dy/da = 0.0769", "a = 1000: "]),
