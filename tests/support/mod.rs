@@ -11,7 +11,7 @@ pub fn example(name: &str) -> Command {
     let program = profile.join("examples").join(name);
     assert!(
         program.exists(),
-        "{} is missing: run `cargo test`, or `cargo test --examples` before a single test",
+        "{} is missing: run `cargo test`, or `cargo build --profile test --examples` before a single test",
         program.display()
     );
     let mut command = Command::new(program);
