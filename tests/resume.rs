@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use support::{example, fail, losses, succeed, write_text};
 
-const STEPS: usize = 400;
+const STEPS: usize = 600;
 
 fn training(directory: &Path, out: &str, flags: &[&str]) -> Command {
     let mut command = example("char_rnn");
@@ -30,7 +30,7 @@ fn killed_and_resumed(directory: &Path, flags: &[&str]) -> (Vec<f64>, usize) {
     // Milliseconds, in the order of a full-period generator: a test that fails does so again.
     let mut moment = 7u64;
     loop {
-        moment = (moment * 13 + 11) % 128;
+        moment = (moment * 13 + 11) % 64;
         let mut command = training(directory, "killed", flags);
         if checkpoint.exists() {
             command.arg("--resume").arg(&checkpoint);
@@ -42,7 +42,7 @@ fn killed_and_resumed(directory: &Path, flags: &[&str]) -> (Vec<f64>, usize) {
                 break Some(status);
             }
             // The first run is left alone until it has saved something, so that every later one gets further.
-            if Instant::now() >= deadline && checkpoint.exists() && kills < 25 {
+            if Instant::now() >= deadline && checkpoint.exists() && kills < 40 {
                 break None;
             }
             sleep(Duration::from_millis(1));
