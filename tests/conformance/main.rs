@@ -19,7 +19,10 @@ mod matrix;
 mod reduction;
 mod vector;
 
+mod array_modes;
 mod array_table;
+mod modes;
+mod nested;
 mod table;
 
 use array_case::ArrayVisitor;
