@@ -95,7 +95,7 @@ scalar_cases! {
         value: y * y * x, gradient: [y * y, 2.0 * x * y], hessian: [[0.0, 2.0 * y], [2.0 * y, 2.0 * x]],
     }
     values_kept_in_a_vector(x) at [[1.2]] {
-        // 1, x, 2x, 3x², … : a Fibonacci-like product kept in a Vec, vᵢ = vᵢ₋₁·vᵢ₋₂.
+        // x, x, x², x³, x⁵, …: vᵢ = vᵢ₋₁·vᵢ₋₂
         f: {
             let mut values = vec![x.clone(), x];
             for i in 2..7 {

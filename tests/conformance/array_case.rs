@@ -171,7 +171,10 @@ impl Expected {
     /// The derivative of each element of the result along the direction `v`.
     pub fn tangent(&self, v: &[Plain]) -> Vec<f64> {
         let along = |(entry, g): (&Entry, &f64)| g * v[entry.input].elements[entry.position];
-        self.elements.iter().map(|local| local.arguments.iter().zip(&local.gradient).map(along).sum()).collect()
+        self.elements
+            .iter()
+            .map(|local| local.arguments.iter().zip(&local.gradient).map(along).sum())
+            .collect()
     }
 
     /// The derivative of that gradient along the direction `v`.

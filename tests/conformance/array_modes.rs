@@ -2,7 +2,7 @@
 //!
 //! A result `y` is made a number by fixed weights, `Σ wᵢ·yᵢ`; second derivatives are taken in a fixed direction.
 
-use antiphon::{Control, Dual, NdArray, OrRaise, Real, Result, Tensor, Var};
+use antiphon::{Control, Dual, NdArray, OrRaise, Result, Tensor, Var};
 use antiphon::{grad, hvp, jvp, value_and_grad, vjp};
 
 use crate::array_case::{ArrayCase, ArrayVisitor, Expected, Plain};
@@ -88,7 +88,11 @@ fn compare(report: &mut Report, f: &Function, got: Result<Vec<Array>>, expected:
             for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
                 let shape = &f.inputs[i].shape;
                 if got.shape().as_slice() != shape {
-                    report.fail(format!("{}: input {i} of {shape:?} has a gradient of {:?}", f.name, got.shape()));
+                    report.fail(format!(
+                        "{}: input {i} of {shape:?} has a gradient of {:?}",
+                        f.name,
+                        got.shape()
+                    ));
                 }
                 report.numbers(|| format!("{}, input {i}", f.name), &elements(got), expected);
             }

@@ -1,5 +1,5 @@
-//! The array cases against themselves, as `table` does for the scalar ones: here one random direction covers all
-//! elements at once for values, and each element is checked for derivatives.
+//! The array cases against themselves, as `table` does for the scalar ones: values by running each function on plain
+//! arrays, closed forms of derivatives against differences.
 
 use antiphon::{NdArray, Tensor};
 
@@ -15,7 +15,10 @@ pub fn weights(count: usize) -> Vec<f64> {
 
 /// A direction for inputs like these.
 pub fn direction(x: &[Plain]) -> Vec<Plain> {
-    let like = |(i, x): (usize, &Plain)| Plain { shape: x.shape.clone(), elements: irregular(x.elements.len(), 7 + i) };
+    let like = |(i, x): (usize, &Plain)| Plain {
+        shape: x.shape.clone(),
+        elements: irregular(x.elements.len(), 7 + i),
+    };
     x.iter().enumerate().map(like).collect()
 }
 
@@ -78,7 +81,8 @@ impl ArrayVisitor for Formulas {
                     x[input].elements[i] += h;
                     C::expected(&x).value().iter().zip(&w).map(|(y, w)| y * w).sum()
                 };
-                let name = |order: &str| format!("{}: {order} derivative by element {i} of input {input}", C::NAME);
+                let name =
+                    |order: &str| format!("{}: {order} derivative by element {i} of input {input}", C::NAME);
                 self.close(|| name("first"), derivative(moved, step), gradient[input][i]);
                 let slope = |h: f64| {
                     let mut x = x.clone();

@@ -174,7 +174,7 @@ scalar_cases! {
     detach_stops_every_order(x) at [] kinks [[1.5]] {
         f: x.detach() * &x, value: x * x, gradient: [x], hessian: [[0.0]], third: 0.0,
     }
-    sine_at_multiples_of_pi(x) at [[3.0]] {
+    cosine_of_pi_x(x) at [[3.0]] {
         f: x.scale(PI).cos(), value: (PI * x).cos(), gradient: [-PI * (PI * x).sin()],
         hessian: [[-PI * PI * (PI * x).cos()]], third: PI.powi(3) * (PI * x).sin(),
     }

@@ -8,7 +8,13 @@ const PLAIN: Window2d = Window2d { stride: [1, 1], padding: [0, 0] };
 const WIDE: Window2d = Window2d { stride: [2, 1], padding: [1, 1] };
 
 /// The pixel under place `[u, v]` of window `[r, c]`, unless it lies in the padding.
-fn pixel(image: &Input, [b, channel]: [usize; 2], at: [usize; 2], place: [usize; 2], window: Window2d) -> Option<Entry> {
+fn pixel(
+    image: &Input,
+    [b, channel]: [usize; 2],
+    at: [usize; 2],
+    place: [usize; 2],
+    window: Window2d,
+) -> Option<Entry> {
     let mut position = [0; 2];
     for k in 0..2 {
         position[k] = (at[k] * window.stride[k] + place[k]).checked_sub(window.padding[k])?;

@@ -4,6 +4,7 @@ mod array_case;
 mod case;
 mod compare;
 mod differences;
+mod explicit;
 
 mod aliasing;
 mod binary;

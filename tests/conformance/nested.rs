@@ -41,7 +41,10 @@ fn inner_derivative_of_a_product_with_the_outer_variable() -> Result<()> {
     close(grad(|x| x.clone() * grad(|y| Var::lift(&x) * y.square(), &x).or_raise(), &x)?, expected);
     close(slope(|x: Dual<f64>| x.clone() * slope(|y| Dual::lift(&x) * y.square(), &x), &x), expected);
     close(grad(|x| x.clone() * slope(|y| Dual::lift(&x) * y.square(), &x), &x)?, expected);
-    close(slope(|x: Dual<f64>| x.clone() * grad(|y| Var::lift(&x) * y.square(), &x).or_raise(), &x), expected);
+    close(
+        slope(|x: Dual<f64>| x.clone() * grad(|y| Var::lift(&x) * y.square(), &x).or_raise(), &x),
+        expected,
+    );
     Ok(())
 }
 
@@ -98,12 +101,14 @@ fn three_levels_with_every_variable_used_inside() -> Result<()> {
     let x = 1.1f64;
     let got = grad(
         |x| {
-            let middle = |y: Var<'_, Var<'_, f64>>| {
-                let outer = Var::lift(&x);
-                let inner = grad(|z| Var::lift(&outer) * Var::lift(&y) * z.powi(3), &y);
-                y * inner.or_raise()
-            };
-            grad(|y| middle(y), &x).or_raise()
+            let middle = grad(
+                |y| {
+                    let inner = grad(|z| Var::lift(&Var::lift(&x)) * Var::lift(&y) * z.powi(3), &y);
+                    y * inner.or_raise()
+                },
+                &x,
+            );
+            middle.or_raise()
         },
         &x,
     )?;
@@ -134,11 +139,14 @@ fn newton_on_a_derivative_inside_of_a_derivative() -> Result<()> {
         |x| {
             let mut y = Var::constant(1.2);
             for _ in 0..8 {
-                let slope = |y: Var<'_, _>| {
-                    let x = Var::lift(&Var::lift(&x));
-                    grad(|y| y.powi(4).scale(0.25) - x * y, &y).or_raise()
-                };
-                let (first, second) = value_and_grad(|y| slope(y), &y).or_raise();
+                let slope = value_and_grad(
+                    |y| {
+                        let quartic = grad(|z| z.powi(4).scale(0.25) - Var::lift(&Var::lift(&x)) * z, &y);
+                        quartic.or_raise()
+                    },
+                    &y,
+                );
+                let (first, second) = slope.or_raise();
                 y = y - first / second;
             }
             y

@@ -2,8 +2,8 @@
 
 use antiphon::{Int, IntTensor};
 
-use crate::array_case::{Local, array_cases, function, linear, moved, polynomial, univariate};
 use crate::array_case::{Entry, constant};
+use crate::array_case::{Local, array_cases, function, linear, moved, polynomial, univariate};
 
 /// `e^(xᵢ) / Σ e^x`, by differences of the exponents so that nothing overflows.
 fn softmax(x: &[f64]) -> Vec<f64> {
@@ -58,7 +58,8 @@ pub fn layer_norm(row: Vec<Entry>, k: usize, epsilon: f64) -> Local {
         let d: Vec<f64> = x.iter().map(|x| x - mean).collect();
         let v = d.iter().map(|d| d * d).sum::<f64>() / n + epsilon;
         let c = |i: usize, j: usize| delta(i, j) - 1.0 / n;
-        let gradient: Vec<f64> = (0..x.len()).map(|i| c(k, i) * v.powf(-0.5) - d[k] * d[i] * v.powf(-1.5) / n).collect();
+        let gradient: Vec<f64> =
+            (0..x.len()).map(|i| c(k, i) * v.powf(-0.5) - d[k] * d[i] * v.powf(-1.5) / n).collect();
         let hessian = square_matrix(x.len(), |i, j| {
             -v.powf(-1.5) / n * (c(k, i) * d[j] + c(k, j) * d[i] + d[k] * c(i, j))
                 + 3.0 * v.powf(-2.5) / (n * n) * d[k] * d[i] * d[j]
