@@ -115,16 +115,11 @@ impl<V, A> Continuation<'_, V, A> {
 /// # Errors
 /// What the body returns or [`raise`](crate::raise)s, what a handler returns, [`Error::StackExhausted`] and
 /// [`Error::StackReserve`]. A panic in the body or a handler goes on as a panic.
-pub fn reset<'env, A>(
-    body: impl for<'p> FnOnce(&'p Prompt<'p, 'env, A>) -> Result<A>,
-) -> Result<A> {
+pub fn reset<'env, A>(body: impl for<'p> FnOnce(&'p Prompt<'p, 'env, A>) -> Result<A>) -> Result<A> {
     catch(|| {
         stack::on_reserved(|| {
-            let prompt = Prompt {
-                link: Link::new(Level::fresh()),
-                answer: Cell::new(None),
-                brand: PhantomData,
-            };
+            let prompt =
+                Prompt { link: Link::new(Level::fresh()), answer: Cell::new(None), brand: PhantomData };
             run(&prompt.link, || {
                 prompt.answer.set(Some(body(&prompt)?));
                 Ok(())

@@ -4,6 +4,7 @@
 extern crate self as antiphon;
 
 mod array;
+mod check;
 pub mod control;
 pub mod data;
 mod delimited;
@@ -25,6 +26,7 @@ mod transform;
 
 pub use antiphon_derive::Params;
 pub use array::{Float, NdArray, NdBool, NdInt};
+pub use check::{Forward, Program, Reverse, check_gradients};
 pub use control::Control;
 pub use delimited::{Continuation, Prompt, reset, shift};
 pub use error::{Error, OrRaise, Result, raise};

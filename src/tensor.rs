@@ -2,6 +2,7 @@
 
 use std::ops::{Add, Div, Mul, Range, Sub};
 
+use crate::control::Control;
 use crate::error::{OrRaise, Result};
 use crate::real::{Int, Mask, Real};
 use crate::shape::{self, Axes, Padding, Shape, Window2d};
@@ -48,7 +49,8 @@ pub trait IntTensor: Int {
 /// The adjoint of `max` is shared equally by all elements that attain it. The sum over nothing is 0; the maximum
 /// of nothing is an error. `argmax` is the first of equals, and NaN counts as the largest.
 pub trait Tensor:
-    Real<Int: IntTensor, Bool: MaskTensor>
+    Control
+    + Real<Int: IntTensor, Bool: MaskTensor>
     + Add<f64, Output = Self>
     + Sub<f64, Output = Self>
     + Mul<f64, Output = Self>

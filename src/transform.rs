@@ -63,10 +63,7 @@ fn pull<P: Params, U: Real>(
 /// What the function raises (shapes that do not fit, with the line of the operator);
 /// [`Error::Operand`] if the result is not a scalar; [`Error::StackExhausted`].
 #[track_caller]
-pub fn grad<P: Params>(
-    f: impl for<'r> Function<'r, P, P::Leaf>,
-    x: &P,
-) -> Result<P::With<P::Leaf>> {
+pub fn grad<P: Params>(f: impl for<'r> Function<'r, P, P::Leaf>, x: &P) -> Result<P::With<P::Leaf>> {
     Ok(value_and_grad(f, x)?.1)
 }
 
@@ -180,10 +177,7 @@ pub fn jacobian<T: Tensor>(f: impl for<'r> Fn(Var<'r, T>) -> Var<'r, T>, x: &T) 
 /// # Errors
 /// As [`grad`].
 #[track_caller]
-pub fn hessian<T: Tensor>(
-    f: impl for<'r> Fn(Var<'r, Dual<T>>) -> Var<'r, Dual<T>>,
-    x: &T,
-) -> Result<T> {
+pub fn hessian<T: Tensor>(f: impl for<'r> Fn(Var<'r, Dual<T>>) -> Var<'r, Dual<T>>, x: &T) -> Result<T> {
     let shape = x.shape();
     let mut rows = Vec::new();
     for i in 0..shape::size(&shape) {

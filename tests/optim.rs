@@ -1,7 +1,7 @@
 //! Optimisers against sequences worked out by hand, from the formulas of PyTorch 2.x's documentation.
 
 use antiphon::optim::*;
-use antiphon::{Error, Params, Real};
+use antiphon::{Error, NdArray, OrRaise, Params, Real, Tensor, grad};
 
 /// Parameters after each of some gradients, from `w`, at one learning rate.
 fn path<T: Real>(optimizer: &impl Optimizer, w: T, grads: &[T], lr: f64) -> Vec<T> {
@@ -283,4 +283,61 @@ fn schedules_pass_through_their_fixed_points() {
     );
     let cold = Schedule::Cosine { lr: 1.0, to: 0.0, warm_up: 0, steps: 2 };
     assert_close(&at(cold, &[0, 1, 2]), &[1.0, 0.5, 0.0]);
+}
+
+#[test]
+fn arrays_are_updated_element_by_element() {
+    let grads = [[0.5, -1.25], [2.0, 0.0], [-0.75, 3.0]];
+    for name in AnyOptimizer::NAMES {
+        let optimizer: AnyOptimizer = name.parse().unwrap();
+        let array = |x: [f64; 2]| NdArray::<f64>::from_elements(&[2, 1], &x).unwrap();
+        let together = path(&optimizer, array([1.0, -2.0]), &grads.map(array), 0.1);
+        let first = path(&optimizer, 1.0, &grads.map(|g| g[0]), 0.1);
+        let second = path(&optimizer, -2.0, &grads.map(|g| g[1]), 0.1);
+        for (together, alone) in together.iter().zip(first.into_iter().zip(second)) {
+            let together: Vec<f64> = together.view().iter().copied().collect();
+            assert_close(&together, &[alone.0, alone.1]);
+        }
+    }
+    let norm = global_norm(&vec![NdArray::<f64>::full(&[2, 8], 3.0), NdArray::full(&[25], 1.0)]);
+    assert_eq!(norm, NdArray::scalar(13.0));
+}
+
+#[test]
+fn a_gradient_or_rate_of_another_shape_is_refused() {
+    let array = |shape: &[usize]| NdArray::<f64>::full(shape, 1.0);
+    let sgd = Sgd::default();
+    for (g, lr) in [(array(&[3]), array(&[])), (array(&[]), array(&[])), (array(&[1]), array(&[1, 1, 2]))] {
+        let mut w = Model { w: array(&[1]), layers: vec![array(&[1])] };
+        let grads = Model { w: array(&[1]), layers: vec![g.clone()] };
+        let error = sgd.update(&mut sgd.init(&w), &mut w, &grads, &lr).unwrap_err();
+        match g.shape().as_slice() {
+            [1] => assert!(matches!(error, Error::Operand { .. }), "{error:?}"),
+            _ => assert!(error.to_string().contains("layers.0"), "{error}"),
+        }
+        assert_eq!(w.leaves(), [array(&[1]), array(&[1])]);
+    }
+}
+
+/// Optimisers are written over any interpretation, so a training can itself be differentiated.
+#[test]
+fn the_loss_after_training_has_a_derivative_by_the_learning_rate() {
+    fn trained<T: Real>(optimizer: &impl Optimizer, lr: T) -> T {
+        let mut w = T::constant(3.0);
+        let mut state = optimizer.init(&w);
+        for _ in 0..3 {
+            let gradient = w.clone();
+            optimizer.update(&mut state, &mut w, &gradient, &lr).or_raise();
+        }
+        w.square().scale(0.5)
+    }
+    // Of ½w², sgd makes wₙ = w·(1 − lr)ⁿ.
+    let slope = grad(|lr| trained(&Sgd::default(), lr), &0.25).unwrap();
+    assert_close(&[slope], &[-9.0 * 3.0 * 0.75f64.powi(5)]);
+    for name in AnyOptimizer::NAMES {
+        let optimizer: AnyOptimizer = name.parse().unwrap();
+        let slope = grad(|lr| trained(&optimizer, lr), &0.25).unwrap();
+        let quotient = (trained(&optimizer, 0.25 + 1e-6) - trained(&optimizer, 0.25 - 1e-6)) / 2e-6;
+        assert!((slope / quotient - 1.0).abs() < 1e-7, "{name}: {slope} but expected {quotient}");
+    }
 }

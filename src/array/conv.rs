@@ -248,7 +248,12 @@ pub(super) fn fold2d<E: Float>(
     let image = [batch, channels, h, w];
     let (g, unfolded) = unfolding(&image, kernel, window);
     if x.0.shape() != unfolded.as_slice() {
-        raise(Error::Shape { op: "fold2d", lhs: x.0.shape().into(), rhs: unfolded.to_vec(), at: At::caller() });
+        raise(Error::Shape {
+            op: "fold2d",
+            lhs: x.0.shape().into(),
+            rhs: unfolded.to_vec(),
+            at: At::caller(),
+        });
     }
     let x = x.row_major();
     let mut elements = vec![E::ZERO; shape::size(&image)];

@@ -228,6 +228,7 @@ pub(super) fn zip<A: Copy, F: Zip<A>>(
 
 struct UpdateLoop<'a, A, F> {
     f: F,
+    rows: usize,
     columns: usize,
     dst: &'a mut [A],
     /// Distance of the rows of `dst`, of which the first `columns` elements are updated.
@@ -263,7 +264,7 @@ impl<A: Copy, F: Zip<A, Output = A>> NullaryFnOnce for UpdateLoop<'_, A, F> {
     #[inline(always)]
     fn call(self) {
         let (y, ry, cy) = self.y;
-        for (r, dst) in self.dst.chunks_mut(self.stride).enumerate() {
+        for (r, dst) in self.dst.chunks_mut(self.stride).take(self.rows).enumerate() {
             update_row(self.f, &mut dst[..self.columns], &y[r * ry..], cy);
         }
     }
@@ -277,14 +278,21 @@ pub(super) fn update<A: Copy, F: Zip<A, Output = A>>(f: F, shape: &[usize], dst:
     }
     let ys = memory(y);
     if y.shape() == shape && y.is_standard_layout() {
-        return dispatch(UpdateLoop { f, columns: dst.len(), stride: dst.len(), dst, y: (ys, 0, 1) });
+        return dispatch(UpdateLoop {
+            f,
+            rows: 1,
+            columns: dst.len(),
+            stride: dst.len(),
+            dst,
+            y: (ys, 0, 1),
+        });
     }
     let loops = Loops::new(shape, [(y.shape(), y.strides())]);
     let ((rows, [ry]), (columns, [cy])) = (loops.rows, loops.columns);
     let mut blocks = dst.chunks_exact_mut(rows * columns);
     loops.for_each(|[offset]| {
         let dst = blocks.next().expect("as many blocks as matrices");
-        dispatch(UpdateLoop { f, columns, stride: columns, dst, y: (&ys[offset..], ry, cy) });
+        dispatch(UpdateLoop { f, rows, columns, stride: columns, dst, y: (&ys[offset..], ry, cy) });
     });
 }
 
@@ -299,6 +307,6 @@ pub(super) fn update_rows<A: Copy, F: Zip<A, Output = A>>(
     y: &[A],
 ) {
     if columns > 0 && !y.is_empty() {
-        dispatch(UpdateLoop { f, columns, stride, dst, y: (y, columns, 1) });
+        dispatch(UpdateLoop { f, rows: y.len() / columns, columns, stride, dst, y: (y, columns, 1) });
     }
 }

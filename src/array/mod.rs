@@ -130,5 +130,4 @@ impl<E: Float> fmt::Display for NdArray<E> {
     }
 }
 
-
 impl<E: Float> crate::control::Control for NdArray<E> {}

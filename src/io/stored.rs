@@ -2,6 +2,7 @@
 
 use ndarray::{ArrayD, arr0};
 
+use crate::array::NdArray;
 use crate::real::Real;
 
 /// An array as it lies in a file.
@@ -65,5 +66,23 @@ impl Stored for f64 {
     }
     fn from_values(values: Values) -> f64 {
         values.into_f64().into_iter().next().expect(SCALAR)
+    }
+}
+
+impl Stored for NdArray<f32> {
+    fn to_values(&self) -> Values {
+        Values::F32(self.view().to_owned())
+    }
+    fn from_values(values: Values) -> NdArray<f32> {
+        values.into_f32().into()
+    }
+}
+
+impl Stored for NdArray<f64> {
+    fn to_values(&self) -> Values {
+        Values::F64(self.view().to_owned())
+    }
+    fn from_values(values: Values) -> NdArray<f64> {
+        values.into_f64().into()
     }
 }

@@ -129,7 +129,7 @@ fn fans(shape: &[usize]) -> (f64, f64) {
 fn orthogonal(shape: &[usize], rng: &mut Rng) -> Vec<f64> {
     let n: usize = shape.iter().product();
     let rows = shape.first().copied().unwrap_or(1);
-    let columns = if rows == 0 { 0 } else { n / rows };
+    let columns = n.checked_div(rows).unwrap_or(0);
     let (m, d) = (rows.min(columns), rows.max(columns));
     let mut basis: Vec<Vec<f64>> = Vec::with_capacity(m);
     while basis.len() < m {

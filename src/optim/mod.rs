@@ -75,8 +75,8 @@ pub trait Optimizer {
     /// the interpretation: `T::constant(0.1)`, or a run-time input.
     ///
     /// # Errors
-    /// [`Error::Structure`] if the gradients or the state belong to other parameters, and
-    /// [`Error::Shape`] if a gradient's shape does not fit its parameter's; nothing is changed then.
+    /// [`Error::Structure`] if the gradients or the state belong to other parameters, or a gradient is not of its
+    /// parameter's shape; [`Error::Operand`] if the learning rate is not a single number. Nothing is changed then.
     fn update<P: Params + Clone, G: Params<Leaf = P::Leaf>>(
         &self,
         state: &mut OptState<P>,
@@ -93,15 +93,18 @@ pub trait Optimizer {
         }
         state.check(&self.slots(), &names)?;
         let gradients = grads.leaves();
-        let mut fits = Ok(());
         let mut others = gradients.iter();
-        params.visit(&mut |_, w| {
+        let mut unlike = None;
+        params.visit(&mut |name, w| {
             let g = others.next().expect("as many gradients as names");
-            if fits.is_ok() {
-                fits = P::Leaf::check_broadcast("update", w, g);
+            if !P::Leaf::same_shape(w, g) && unlike.is_none() {
+                unlike = Some(name.to_string());
             }
         });
-        fits?;
+        if let Some(name) = unlike {
+            return Err(Error::Structure(format!("the gradient of {name} is not of the parameter's shape")));
+        }
+        lr.check_scalar("update")?;
         catch(|| {
             state.count = state.count.clone().offset(1.0);
             let count = state.count.clone();

@@ -22,8 +22,8 @@
 use super::{Node, Var, common_level};
 use crate::delimited::Level;
 use crate::elementwise::{for_each_binary, for_each_unary};
-use crate::error::{At, Error, catch};
 pub use crate::error::CpsResult as Result;
+use crate::error::{At, Error, catch};
 use crate::real::Real;
 use crate::stack;
 

@@ -1,0 +1,132 @@
+//! Elementary functions against libm in double precision, in units in the last place.
+
+use antiphon::{NdArray, Real};
+use ndarray::Array1;
+
+/// Distance of `got` from the exact value in units of the last place of f32, subnormal ones included.
+fn ulps_f32(got: f32, exact: f64) -> f64 {
+    if got.is_nan() || exact.is_nan() {
+        return if got.is_nan() && exact.is_nan() { 0.0 } else { f64::INFINITY };
+    }
+    if got.is_infinite() || (exact as f32).is_infinite() {
+        return if got == exact as f32 { 0.0 } else { f64::INFINITY };
+    }
+    let exponent = exact.abs().max(f64::from(f32::MIN_POSITIVE)).log2().floor() as i32;
+    (f64::from(got) - exact).abs() / f64::powi(2.0, exponent - 23)
+}
+
+/// Distance in units of the last place of f64 of a reference that is itself rounded.
+fn ulps_f64(got: f64, reference: f64) -> f64 {
+    if got == reference || (got.is_nan() && reference.is_nan()) {
+        return 0.0;
+    }
+    if !got.is_finite() || !reference.is_finite() || got.signum() != reference.signum() {
+        return f64::INFINITY;
+    }
+    got.to_bits().abs_diff(reference.to_bits()) as f64
+}
+
+/// Numbers of all magnitudes and both signs, and the special ones; 197 is coprime to everything in sight.
+fn all_f32() -> Vec<f32> {
+    let special = [0.0, -0.0, 1.0, -1.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN];
+    (0..=u32::MAX).step_by(9973).map(f32::from_bits).chain(special).collect()
+}
+
+fn spread_f64() -> Vec<f64> {
+    let special = [0.0, -0.0, 1.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN];
+    let bits = (0..200_000u64).map(|i| f64::from_bits(i.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+    // Most bit patterns are enormous or tiny: half of the samples lie where the functions do something.
+    let moderate = (0..200_000).map(|i| (f64::from(i) / 100_000.0 - 1.0).powi(3) * 750.0);
+    bits.chain(moderate).chain(special).collect()
+}
+
+type F32 = (&'static str, fn(&NdArray<f32>) -> NdArray<f32>, fn(f64) -> f64, f64);
+type F64 = (&'static str, fn(&NdArray<f64>) -> NdArray<f64>, fn(f64) -> f64, f64);
+
+fn sigmoid(x: f64) -> f64 {
+    let e = (-x.abs()).exp();
+    (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
+}
+
+fn softplus(x: f64) -> f64 {
+    if x.is_nan() { x } else { x.max(0.0) + libm::log1p(libm::exp(-x.abs())) }
+}
+
+#[test]
+fn f32_functions_are_within_three_units_in_the_last_place() {
+    let functions: [F32; 12] = [
+        ("exp", |x| x.exp(), libm::exp, 3.0),
+        ("expm1", |x| x.expm1(), libm::expm1, 3.0),
+        ("log", |x| x.log(), libm::log, 3.0),
+        ("log1p", |x| x.log1p(), libm::log1p, 3.0),
+        ("tanh", |x| x.tanh(), libm::tanh, 3.0),
+        ("sigmoid", |x| x.sigmoid(), sigmoid, 3.0),
+        ("softplus", |x| x.softplus(), softplus, 3.0),
+        ("sqrt", |x| x.sqrt(), f64::sqrt, 0.51),
+        ("sin", |x| x.sin(), libm::sin, 1.0),
+        ("cos", |x| x.cos(), libm::cos, 1.0),
+        ("tan", |x| x.tan(), libm::tan, 1.5),
+        ("erf", |x| x.erf(), libm::erf, 1.5),
+    ];
+    let xs = all_f32();
+    let array = NdArray::from(Array1::from(xs.clone()));
+    for (name, f, exact, limit) in functions {
+        let ys = f(&array).into_array();
+        let mut worst = (0.0, 0.0);
+        for (&x, &y) in xs.iter().zip(&ys) {
+            let error = ulps_f32(y, exact(f64::from(x)));
+            if error > worst.0 {
+                worst = (error, x);
+            }
+        }
+        println!("{name} f32: {:.2} ulp at {:e}", worst.0, worst.1);
+        assert!(worst.0 <= limit, "{name}: {} ulp at {:e}", worst.0, worst.1);
+    }
+}
+
+#[test]
+fn f64_functions_are_within_two_units_in_the_last_place() {
+    // One more than the bound of 2 because the reference has an error of its own.
+    let functions: [F64; 7] = [
+        ("exp", |x| x.exp(), libm::exp, 2.0),
+        ("expm1", |x| x.expm1(), libm::expm1, 3.0),
+        ("log", |x| x.log(), libm::log, 2.0),
+        ("log1p", |x| x.log1p(), libm::log1p, 2.0),
+        ("tanh", |x| x.tanh(), libm::tanh, 4.0),
+        ("sigmoid", |x| x.sigmoid(), sigmoid, 3.0),
+        ("softplus", |x| x.softplus(), softplus, 3.0),
+    ];
+    let xs = spread_f64();
+    let array = NdArray::from(Array1::from(xs.clone()));
+    for (name, f, exact, limit) in functions {
+        let ys = f(&array).into_array();
+        let mut worst = (0.0, 0.0);
+        for (&x, &y) in xs.iter().zip(&ys) {
+            let error = ulps_f64(y, exact(x));
+            if error > worst.0 {
+                worst = (error, x);
+            }
+        }
+        println!("{name} f64: {:.2} ulp at {:e}", worst.0, worst.1);
+        assert!(worst.0 <= limit, "{name}: {} ulp at {:e}", worst.0, worst.1);
+    }
+}
+
+#[test]
+fn the_sign_of_zero_survives_odd_functions() {
+    let zeros = NdArray::from(Array1::from(vec![0.0f32, -0.0]));
+    for y in [zeros.tanh(), zeros.expm1(), zeros.log1p(), zeros.sin()] {
+        let y = y.into_array();
+        assert!(y[0].is_sign_positive() && y[1].is_sign_negative());
+    }
+}
+
+#[test]
+fn a_value_does_not_depend_on_its_position_in_the_array() {
+    let xs: Vec<f32> = (0..67).map(|i| (i as f32 - 33.0) * 0.37).collect();
+    for n in 0..xs.len() {
+        let y = NdArray::from(Array1::from(xs[n..].to_vec())).tanh().into_array();
+        let z = NdArray::from(xs[n]).tanh().item();
+        assert_eq!(y[0].to_bits(), z.to_bits());
+    }
+}

@@ -1,0 +1,130 @@
+//! The native stack: deep programs, its end, and reuse. One test, since the size is the process's.
+
+use antiphon::control::{Tree, fold};
+use antiphon::{Control, Error, Real, Result, Var, cps, grad, stack};
+
+fn power<T: Real>(n: usize, x: &T) -> T {
+    let mut y = x.clone();
+    for _ in 1..n {
+        y = y * x;
+    }
+    y
+}
+
+fn explicit_power(n: usize, y: &Var<'_, f64>, x: &Var<'_, f64>, k: cps::Return<'_, f64>) -> cps::Result<()> {
+    if n == 1 {
+        return k(y);
+    }
+    cps::mul(y, x, |y| explicit_power(n - 1, y, x, k))
+}
+
+fn recursive_power<T: Control>(n: i64, x: &T) -> T {
+    T::fix(x.clone(), |go, y: T| {
+        // The recursion is on the exponent that y has reached, which log₂ tells for x = 2.
+        let reached = y.less(&T::constant(2f64.powi(n as i32)));
+        T::cond(&reached, || go(y.clone() * x), || y.clone())
+    })
+}
+
+struct Chain(Vec<Chain>);
+
+impl Tree for Chain {
+    fn children(&self) -> &[Chain] {
+        &self.0
+    }
+}
+
+/// A chain of `n` nodes, and its removal without recursion.
+fn with_chain<R>(n: usize, f: impl FnOnce(&Chain) -> R) -> R {
+    let mut chain = Chain(Vec::new());
+    for _ in 1..n {
+        chain = Chain(vec![chain]);
+    }
+    let result = f(&chain);
+    while let Some(inner) = chain.0.pop() {
+        chain = inner;
+    }
+    result
+}
+
+fn resident_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+/// On a thread with a stack of 2 MiB, as spawned threads have.
+fn on_a_small_thread<R: Send>(f: impl FnOnce() -> R + Send) -> R {
+    std::thread::scope(|scope| {
+        std::thread::Builder::new().stack_size(2 << 20).spawn_scoped(scope, f).unwrap().join().unwrap()
+    })
+}
+
+fn exhausted<T: std::fmt::Debug>(result: Result<T>) -> usize {
+    match result {
+        Err(Error::StackExhausted { limit, depth }) => {
+            assert_eq!(limit, stack::size());
+            depth
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn deep_programs_and_the_end_of_the_stack() {
+    const MILLION: usize = 1_000_000;
+    // By default a million operators fit, in both spellings, in evaluation and in recursion.
+    on_a_small_thread(|| {
+        assert_eq!(grad(|x| power(MILLION, &x), &1.0f64).unwrap(), MILLION as f64);
+        assert_eq!(cps::grad(&1.0, |x, k| explicit_power(MILLION, x, x, k)).unwrap(), MILLION as f64);
+        with_chain(MILLION, |chain| {
+            let product = |x: &f64| fold(chain, &|_, below: Vec<f64>| below.into_iter().fold(*x, |a, b| a + b));
+            assert_eq!(product(&1.0), MILLION as f64);
+            let slope = grad(
+                |x| fold(chain, &|_, below: Vec<Var<'_, f64>>| below.into_iter().fold(x.clone(), |a, b| a + b)),
+                &1.0f64,
+            );
+            assert_eq!(slope.unwrap(), MILLION as f64);
+        });
+    });
+
+    // A small stack runs out: an error, and the next call works.
+    stack::configure(1 << 20).unwrap();
+    on_a_small_thread(|| {
+        for _ in 0..3 {
+            let direct = exhausted(grad(|x| power(MILLION, &x), &1.0f64));
+            assert!((500..50_000).contains(&direct), "{direct} operators deep");
+            let explicit = exhausted(cps::grad(&1.0, |x, k| explicit_power(MILLION, x, x, k)));
+            assert!((500..50_000).contains(&explicit), "{explicit} operators deep");
+            with_chain(MILLION, |chain| {
+                exhausted(grad(
+                    |x| fold(chain, &|_, below: Vec<Var<'_, f64>>| below.into_iter().fold(x.clone(), |a, b| a + b)),
+                    &1.0f64,
+                ))
+            });
+            assert_eq!(grad(|x| power(100, &x), &1.0f64).unwrap(), 100.0);
+            assert_eq!(grad(|x| recursive_power(20, &x), &2.0f64).unwrap(), 20.0 * 2f64.powi(19));
+        }
+    });
+    assert!(matches!(stack::configure(1000), Err(Error::Config { .. })));
+
+    // Repeated steps do not grow the process.
+    stack::configure(stack::DEFAULT_SIZE).unwrap();
+    on_a_small_thread(|| {
+        let step = || assert!(grad(|x| power(20_000, &x), &1.0f64).unwrap() == 20_000.0);
+        (0..20).for_each(|_| step());
+        let before = resident_bytes();
+        (0..500).for_each(|_| step());
+        let grown = resident_bytes().saturating_sub(before);
+        assert!(grown < 4 << 20, "{grown} bytes more after 500 steps");
+        // What a deep program touched can be given back.
+        grad(|x| power(MILLION, &x), &1.0f64).unwrap();
+        let before = resident_bytes();
+        stack::release();
+        assert!(before - resident_bytes() > 50 << 20);
+        assert_eq!(grad(|x| power(100, &x), &1.0f64).unwrap(), 100.0);
+    });
+
+    // Each derivative inside of a derivative has a stack of its own.
+    let nested = grad(|x| grad(|y| power(1000, &y), &x).unwrap(), &1.0f64).unwrap();
+    assert_eq!(nested, 1000.0 * 999.0);
+}
