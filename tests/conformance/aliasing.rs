@@ -46,8 +46,10 @@ scalar_cases! {
         f: { let y = x.sin(); y.exp() * y.cos() },
         value: x.sin().exp() * x.sin().cos(),
         gradient: [x.cos() * x.sin().exp() * (x.sin().cos() - x.sin().sin())],
-        hessian: [[x.sin().exp()
-            * (-2.0 * x.cos() * x.cos() * x.sin().sin() - x.sin() * (x.sin().cos() - x.sin().sin()))]],
+        hessian: [[{
+            let bracket = -2.0 * x.cos() * x.cos() * x.sin().sin() - x.sin() * (x.sin().cos() - x.sin().sin());
+            x.sin().exp() * bracket
+        }]],
     }
     tower_of_diamonds(x) at [[1.1]] {
         // Each floor squares by two paths: y = (y + y)·(y/2); 2⁵ paths in all.

@@ -11,6 +11,9 @@ use crate::compare::Report;
 use crate::for_each_array_case;
 
 type Array = NdArray<f64>;
+type VarDual<'r> = Var<'r, Dual<Array>>;
+type DualVar<'r> = Dual<Var<'r, Array>>;
+type DualDual = Dual<Dual<Array>>;
 type Over2<'r, 's> = Var<'r, Var<'s, Array>>;
 
 /// A case in every interpretation that the modes need, as function pointers: the entry points are then compiled
@@ -22,9 +25,9 @@ struct Function {
     plain: fn(&[Array]) -> Array,
     var: for<'r> fn(&[Var<'r, Array>]) -> Var<'r, Array>,
     dual: fn(&[Dual<Array>]) -> Dual<Array>,
-    var_dual: for<'r> fn(&[Var<'r, Dual<Array>>]) -> Var<'r, Dual<Array>>,
-    dual_var: for<'r> fn(&[Dual<Var<'r, Array>>]) -> Dual<Var<'r, Array>>,
-    dual_dual: fn(&[Dual<Dual<Array>>]) -> Dual<Dual<Array>>,
+    var_dual: for<'r> fn(&[VarDual<'r>]) -> VarDual<'r>,
+    dual_var: for<'r> fn(&[DualVar<'r>]) -> DualVar<'r>,
+    dual_dual: fn(&[DualDual]) -> DualDual,
     var_var: for<'r, 's> fn(&[Over2<'r, 's>]) -> Over2<'r, 's>,
 }
 

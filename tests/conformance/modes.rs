@@ -6,6 +6,9 @@ use crate::case::{Jet, ScalarCase, ScalarVisitor};
 use crate::compare::Report;
 use crate::for_each_scalar_case;
 
+type VarDual<'r> = Var<'r, Dual<f64>>;
+type DualVar<'r> = Dual<Var<'r, f64>>;
+type DualDual = Dual<Dual<f64>>;
 type Over2<'r, 's> = Var<'r, Var<'s, f64>>;
 type Over3<'r, 's, 't> = Var<'r, Var<'s, Var<'t, f64>>>;
 type Sandwich<'r> = Dual<Var<'r, Dual<f64>>>;
@@ -18,9 +21,9 @@ struct Function {
     jet: fn(&[f64]) -> Jet,
     var: for<'r> fn(&[Var<'r, f64>]) -> Var<'r, f64>,
     dual: fn(&[Dual<f64>]) -> Dual<f64>,
-    var_dual: for<'r> fn(&[Var<'r, Dual<f64>>]) -> Var<'r, Dual<f64>>,
-    dual_var: for<'r> fn(&[Dual<Var<'r, f64>>]) -> Dual<Var<'r, f64>>,
-    dual_dual: fn(&[Dual<Dual<f64>>]) -> Dual<Dual<f64>>,
+    var_dual: for<'r> fn(&[VarDual<'r>]) -> VarDual<'r>,
+    dual_var: for<'r> fn(&[DualVar<'r>]) -> DualVar<'r>,
+    dual_dual: fn(&[DualDual]) -> DualDual,
     var_var: for<'r, 's> fn(&[Over2<'r, 's>]) -> Over2<'r, 's>,
     var_var_var: for<'r, 's, 't> fn(&[Over3<'r, 's, 't>]) -> Over3<'r, 's, 't>,
     dual_var_dual: for<'r> fn(&[Sandwich<'r>]) -> Sandwich<'r>,
