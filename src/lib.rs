@@ -38,3 +38,14 @@ pub use shape::{Axes, Padding, Shape, Window2d};
 pub use state::{Flag, Index, State};
 pub use tensor::{IntTensor, MaskTensor, Tensor};
 pub use transform::{Function, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp};
+
+/// The code in the README and the documentation, compiled and run.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../README.md")]
+    mod readme {}
+    #[doc = include_str!("../docs/architecture.md")]
+    mod architecture {}
+    #[doc = include_str!("../docs/adding-an-operator.md")]
+    mod adding_an_operator {}
+}

@@ -144,3 +144,25 @@ fn recursive_structures_are_structures() {
 fn what_cannot_be_derived_does_not_compile() {
     trybuild::TestCases::new().compile_fail("tests/ui/derive_*.rs");
 }
+
+macro_rules! wrapper {
+    ($Name:ident, $Inner:ident) => {
+        #[derive(Clone, Params)]
+        struct $Name<T> {
+            #[params(flatten)]
+            inner: $Inner<T>,
+            scale: T,
+        }
+    };
+}
+wrapper!(Scaled, Linear);
+
+#[test]
+fn a_macro_may_write_the_struct() {
+    let scaled = Scaled { inner: Linear { w: 1.0, b: Some(2.0) }, scale: 3.0 };
+    assert_eq!(scaled.names(), ["w", "b", "scale"]);
+    assert_eq!(
+        State::<f64>::rebuild(&scaled, &mut [4.0, 5.0, 6.0].map(Leaf::Real).into_iter()).leaves(),
+        [4.0, 5.0, 6.0]
+    );
+}

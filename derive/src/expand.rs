@@ -17,7 +17,7 @@ pub fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let fields: Vec<(Field, Span)> = fields
         .iter()
         .zip(fields.members())
-        .map(|(field, member)| Ok((Field::parse(member, field, t)?, field.ty.span())))
+        .map(|(field, member)| Ok((Field::parse(member, field, t)?, at(&field.ty))))
         .collect::<Result<_>>()?;
 
     let name = &input.ident;
@@ -149,6 +149,11 @@ fn type_arguments(generics: &Generics, u: &Ident) -> TokenStream {
         }
     });
     quote!(<#(#arguments),*>)
+}
+
+/// Errors point at the field's type; names are resolved as everywhere in the derive, also where a macro wrote the type.
+fn at(ty: &syn::Type) -> Span {
+    ty.span().resolved_at(Span::call_site())
 }
 
 fn map(Field { member, role }: &Field, span: Span) -> TokenStream {

@@ -50,6 +50,12 @@ impl<D: Dimension> From<Array<i64, D>> for NdInt {
     }
 }
 
+impl From<Vec<i64>> for NdInt {
+    fn from(elements: Vec<i64>) -> NdInt {
+        NdInt(buffer::from_vec(&[elements.len()], elements))
+    }
+}
+
 impl From<i64> for NdInt {
     fn from(value: i64) -> NdInt {
         NdInt::scalar(value)

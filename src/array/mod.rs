@@ -93,6 +93,12 @@ impl<E: Float, D: Dimension> From<Array<E, D>> for NdArray<E> {
     }
 }
 
+impl<E: Float> From<Vec<E>> for NdArray<E> {
+    fn from(elements: Vec<E>) -> NdArray<E> {
+        NdArray::from_vec(&[elements.len()], elements)
+    }
+}
+
 impl<E: Float> From<ArrayViewD<'_, E>> for NdArray<E> {
     fn from(view: ArrayViewD<'_, E>) -> NdArray<E> {
         NdArray::from(view.to_owned())

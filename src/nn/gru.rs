@@ -52,20 +52,22 @@ impl<T: Tensor> Recurrent<T> for Gru<T> {
     fn input_weights(&self) -> &T {
         &self.wx
     }
+    fn bias(&self) -> &T {
+        &self.b
+    }
     fn initial(&self, batch: usize) -> T {
         T::zeros(&[batch, self.wh.shape()[0]])
     }
     fn output(state: &T) -> &T {
         state
     }
-    fn advance(&self, h: &T, x_wx: &T) -> T {
+    fn advance(&self, h: &T, x: &T) -> T {
         let hidden = self.wh.shape()[0];
-        let x_part = x_wx.clone() + &self.b;
         let h_part = h.matmul(&self.wh);
-        let rz = (x_part.slice(-1, 0..2 * hidden) + h_part.slice(-1, 0..2 * hidden)).sigmoid();
+        let rz = (x.slice(-1, 0..2 * hidden) + h_part.slice(-1, 0..2 * hidden)).sigmoid();
         let (r, z) = (rz.slice(-1, 0..hidden), rz.slice(-1, hidden..2 * hidden));
         let candidate = 2 * hidden..3 * hidden;
-        let n = (x_part.slice(-1, candidate.clone()) + r * (h_part.slice(-1, candidate) + &self.bhn)).tanh();
+        let n = (x.slice(-1, candidate.clone()) + r * (h_part.slice(-1, candidate) + &self.bhn)).tanh();
         // (1 − z)·n + z·h with one product less.
         n.clone() + z * (h.clone() - &n)
     }

@@ -55,6 +55,9 @@ impl<T: Tensor> Recurrent<T> for Lstm<T> {
     fn input_weights(&self) -> &T {
         &self.wx
     }
+    fn bias(&self) -> &T {
+        &self.b
+    }
     fn initial(&self, batch: usize) -> LstmState<T> {
         let zeros = T::zeros(&[batch, self.wh.shape()[0]]);
         LstmState { h: zeros.clone(), c: zeros }
@@ -62,8 +65,8 @@ impl<T: Tensor> Recurrent<T> for Lstm<T> {
     fn output(state: &LstmState<T>) -> &T {
         &state.h
     }
-    fn advance(&self, state: &LstmState<T>, x_wx: &T) -> LstmState<T> {
-        let gates = state.h.matmul(&self.wh) + x_wx + &self.b;
+    fn advance(&self, state: &LstmState<T>, x: &T) -> LstmState<T> {
+        let gates = state.h.matmul(&self.wh) + x;
         let hidden = self.wh.shape()[0];
         let gate = |k: usize| gates.slice(-1, k * hidden..(k + 1) * hidden);
         let (i, f, g, o) = (gate(0).sigmoid(), gate(1).sigmoid(), gate(2).tanh(), gate(3).sigmoid());

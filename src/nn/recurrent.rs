@@ -6,33 +6,35 @@ use crate::tensor::Tensor;
 
 /// A recurrent cell: from a state and an input to the next state.
 ///
-/// All cells begin with the product of the input with their input weights. It is the argument of
-/// [`advance`](Recurrent::advance), so that a symbol can enter as a row of the weights
-/// ([`step_symbols`](Recurrent::step_symbols)) in place of a product with a one-hot vector.
+/// All cells begin with `x·Wx + b`. It is the argument of [`advance`](Recurrent::advance), so that a whole sequence
+/// can be projected at once, and a symbol can enter as a row of the weights in place of a product with a one-hot
+/// vector.
 pub trait Recurrent<T: Tensor>: Params<Leaf = T> {
     /// What is carried from step to step.
     type State: State<T>;
 
     /// The input weights, `[in, gates·hidden]`.
     fn input_weights(&self) -> &T;
+    /// The bias, `[gates·hidden]`.
+    fn bias(&self) -> &T;
     /// The state before the first step: zeros, for a batch of this size.
     fn initial(&self, batch: usize) -> Self::State;
     /// What the layer above sees of a state, `[batch, hidden]`.
     fn output(state: &Self::State) -> &T;
-    /// The next state, given `x·Wx`, `[batch, gates·hidden]`.
+    /// The next state, given `x·Wx + b`, `[batch, gates·hidden]`.
     #[track_caller]
-    fn advance(&self, state: &Self::State, x_wx: &T) -> Self::State;
+    fn advance(&self, state: &Self::State, x: &T) -> Self::State;
 
     /// The next state, given the input `x: [batch, in]`.
     #[track_caller]
     fn step(&self, state: &Self::State, x: &T) -> Self::State {
-        self.advance(state, &x.matmul(self.input_weights()))
+        self.advance(state, &(x.matmul(self.input_weights()) + self.bias()))
     }
 
     /// The next state, given one symbol of `0..in` for each of the batch, `[batch]`.
     #[track_caller]
     fn step_symbols(&self, state: &Self::State, symbols: &T::Int) -> Self::State {
-        self.advance(state, &self.input_weights().gather_rows(symbols))
+        self.advance(state, &(self.input_weights().gather_rows(symbols) + self.bias()))
     }
 
     /// The outputs of all steps of a sequence `xs: [time, batch, in]`, as `[time, batch, hidden]`, and the last
@@ -43,7 +45,25 @@ pub trait Recurrent<T: Tensor>: Params<Leaf = T> {
     /// [`Error::Operand`](crate::Error::Operand) for a sequence of no steps.
     #[track_caller]
     fn sequence(&self, state: Self::State, xs: &T) -> (T, Self::State) {
-        let projected = xs.matmul(self.input_weights());
+        self.unroll(state, &(xs.matmul(self.input_weights()) + self.bias()))
+    }
+
+    /// The same for a sequence of symbols of `0..in`, `[time, batch]`: one gathering of rows for all of it.
+    ///
+    /// # Errors
+    /// As [`sequence`](Recurrent::sequence), and [`Error::Index`](crate::Error::Index) for a number that is no
+    /// symbol.
+    #[track_caller]
+    fn sequence_symbols(&self, state: Self::State, symbols: &T::Int) -> (T, Self::State) {
+        self.unroll(state, &(self.input_weights().gather_rows(symbols) + self.bias()))
+    }
+
+    /// The recurrence over `x·Wx + b` of all steps, `[time, batch, gates·hidden]`.
+    ///
+    /// # Errors
+    /// As [`sequence`](Recurrent::sequence).
+    #[track_caller]
+    fn unroll(&self, state: Self::State, projected: &T) -> (T, Self::State) {
         let mut state = state;
         let mut outputs = Vec::new();
         for t in 0..projected.shape()[0] {

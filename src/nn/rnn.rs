@@ -42,13 +42,16 @@ impl<T: Tensor> Recurrent<T> for Rnn<T> {
     fn input_weights(&self) -> &T {
         &self.wx
     }
+    fn bias(&self) -> &T {
+        &self.b
+    }
     fn initial(&self, batch: usize) -> T {
         T::zeros(&[batch, self.wh.shape()[0]])
     }
     fn output(state: &T) -> &T {
         state
     }
-    fn advance(&self, h: &T, x_wx: &T) -> T {
-        (h.matmul(&self.wh) + x_wx + &self.b).tanh()
+    fn advance(&self, h: &T, x: &T) -> T {
+        (h.matmul(&self.wh) + x).tanh()
     }
 }

@@ -1,0 +1,67 @@
+# make demo    trains a character model on this project's own source and shows what it learnt
+# make test    all tests, doc tests and examples included
+# make bench   benchmarks
+# make lint    formatting, clippy, documentation; warnings are errors
+# make peers   the same training by this crate and by NumPy, side by side
+# Each installs what it lacks: on Debian and Ubuntu a C linker, Python and its venv module; NumPy goes to .venv.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+CARGO ?= cargo
+PYTHON ?= python3
+VENV := .venv
+export ANTIPHON_PYTHON ?= $(abspath $(VENV))/bin/python
+
+.PHONY: demo test bench lint peers clean
+
+demo: .tools
+	@$(CARGO) build --release --example char_rnn
+	@$(CARGO) run --release --quiet --example char_rnn -- \
+	    --cell lstm --hidden 128 --seq 32 --batch 16 --optimizer adam --lr 0.004 --steps 6000 \
+	    --sample-every 1000 --out out/demo --save out/demo/weights.npz --report out/demo/report.json
+	@echo
+	@echo "This was a character-level LSTM that read the project's own source and documentation, and learnt to"
+	@echo "write something that looks like it. Everything it left lies in out/demo:"
+	@echo "  loss.svg                 how the loss fell; open it in a browser"
+	@echo "  weights.npz              the weights, for NumPy: numpy.load('out/demo/weights.npz')"
+	@echo "  report.json              losses and step time"
+	@echo "  checkpoint.safetensors   go on with: cargo run --release --example char_rnn -- \\"
+	@echo "                             --resume out/demo/checkpoint.safetensors --out out/demo --steps 12000"
+
+test: .tools $(VENV)/.installed
+	$(CARGO) test --workspace
+
+bench: .tools
+	$(CARGO) bench --workspace
+
+lint: .tools
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --workspace
+
+peers: .tools $(VENV)/.installed
+	$(CARGO) build --release --example char_rnn
+	$(ANTIPHON_PYTHON) benches/peers.py
+
+clean:
+	$(CARGO) clean
+	rm -rf out $(VENV)
+
+# What cargo needs to link, and what the rest of the rules need.
+.PHONY: .tools
+.tools:
+	@command -v $(CARGO) > /dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
+	@command -v cc > /dev/null || $(call apt,gcc libc6-dev)
+
+$(VENV)/.installed: tests/reference/requirements.txt
+	@command -v $(PYTHON) > /dev/null || $(call apt,python3 python3-venv)
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || $(call apt,python3-venv)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+# apt-get as root, or through sudo.
+define apt
+{ sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+  $$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy $(1); }
+endef

@@ -1,0 +1,458 @@
+//! Trains a character-level RNN, GRU or LSTM on a text.
+//!
+//! ```text
+//! cargo run --release --example char_rnn -- --text book.txt --cell lstm --hidden 128 --optimizer adam --lr 0.003
+//! ```
+//!
+//! Step `s` takes the characters from `p = s·B·T` on (modulo the whole steps in the text); chunk `j` of the batch is
+//! the `T` characters from `p + j·T`, its targets are shifted by one. The hidden state is zero at every step unless
+//! `--carry`. The loss is the sum over time of the batch mean of the cross-entropy. Outputs go to `--out`: a
+//! checkpoint to `--resume` from, the loss curve, and the weights.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use antiphon::data::{Batches, Text};
+use antiphon::error::Error;
+use antiphon::io::{Metadata, Stored, load_checkpoint, load_npz, read_metadata, save_checkpoint, save_npz};
+use antiphon::nn::{Recurrent, Rng};
+use antiphon::optim::{AnyOptimizer, OptState, Optimizer, clip_by_value};
+use antiphon::{IntTensor, NdArray, Result, Tensor, Var, value_and_grad};
+use clap::{Parser, ValueEnum};
+use common::char_model::{self, CharGru, CharLstm, CharModel, CharRnn};
+use common::cli::{bad, count, positive};
+use common::report::{Report, median_ms};
+use common::training::{Plan, Training, check_loss, train};
+use common::{cli, corpus, curve, memory};
+use serde::{Deserialize, Serialize};
+
+/// Trains a character-level RNN, GRU or LSTM on a text.
+#[derive(Parser)]
+#[command(args_override_self = true)]
+struct Flags {
+    /// The text; without it, the source and documentation of this project
+    #[arg(long)]
+    text: Option<PathBuf>,
+    /// Kind of recurrent cell [default: rnn]
+    #[arg(long)]
+    cell: Option<Cell>,
+    /// Size of the hidden state [default: 50]
+    #[arg(long, value_parser = count)]
+    hidden: Option<usize>,
+    /// Characters in a chunk [default: 20]
+    #[arg(long, value_parser = count)]
+    seq: Option<usize>,
+    /// Chunks in a step [default: 20]
+    #[arg(long, value_parser = count)]
+    batch: Option<usize>,
+    /// How many steps to train, those before a resumption included
+    #[arg(long, value_parser = count, default_value = "1000")]
+    steps: usize,
+    /// sgd, momentum, nesterov, adagrad, rmsprop, adam or adamw [default: adagrad]
+    #[arg(long)]
+    optimizer: Option<String>,
+    /// Learning rate [default: 0.1]
+    #[arg(long, value_parser = positive, allow_negative_numbers = true)]
+    lr: Option<f64>,
+    /// Largest magnitude of an element of a gradient; 0 for no limit [default: 5]
+    #[arg(long, value_parser = clip, allow_negative_numbers = true)]
+    clip: Option<f64>,
+    /// Precision of all numbers [default: f32]
+    #[arg(long)]
+    precision: Option<Precision>,
+    /// Seed of the initial weights and of the samples [default: 0]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Carry the hidden state from step to step
+    #[arg(long)]
+    carry: bool,
+    /// Initial weights: an .npz file with Wx, Wh, b, Wy, by (and bhn for gru)
+    #[arg(long, conflicts_with = "resume")]
+    init: Option<PathBuf>,
+    /// Write the weights to this .npz file at the end
+    #[arg(long)]
+    save: Option<PathBuf>,
+    /// Go on from this checkpoint, with its settings
+    #[arg(long)]
+    resume: Option<PathBuf>,
+    /// Write a report to this file
+    #[arg(long)]
+    report: Option<PathBuf>,
+    /// How steps are run
+    #[arg(long, default_value = "eager")]
+    mode: Mode,
+    /// Directory for the checkpoint and the loss curve
+    #[arg(long, default_value = "out/char_rnn")]
+    out: PathBuf,
+    /// Write the first step's gradients, before clipping, to this .npz file
+    #[arg(long, conflicts_with = "resume")]
+    grads: Option<PathBuf>,
+    /// Steps from one checkpoint to the next
+    #[arg(long, value_parser = count, default_value = "100")]
+    checkpoint_every: usize,
+    /// Steps from one sample of text to the next
+    #[arg(long, value_parser = count, default_value = "250")]
+    sample_every: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Cell {
+    Rnn,
+    Gru,
+    Lstm,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Precision {
+    F32,
+    F64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Mode {
+    /// Each operator runs as the model calls it.
+    Eager,
+}
+
+fn clip(text: &str) -> Result<f64, String> {
+    if text.parse() == Ok(0.0) { Ok(0.0) } else { positive(text) }
+}
+
+/// What a checkpoint has to have in common with the run that goes on from it.
+#[derive(Clone, Serialize, Deserialize)]
+struct Settings {
+    cell: Cell,
+    hidden: usize,
+    seq: usize,
+    batch: usize,
+    optimizer: String,
+    lr: f64,
+    clip: f64,
+    precision: Precision,
+    seed: u64,
+    carry: bool,
+    /// Length and checksum.
+    text: (usize, u64),
+}
+
+impl Settings {
+    /// Those of a new run.
+    fn of(flags: &Flags, text: (usize, u64)) -> Settings {
+        Settings {
+            cell: flags.cell.unwrap_or(Cell::Rnn),
+            hidden: flags.hidden.unwrap_or(50),
+            seq: flags.seq.unwrap_or(20),
+            batch: flags.batch.unwrap_or(20),
+            optimizer: flags.optimizer.clone().unwrap_or("adagrad".into()),
+            lr: flags.lr.unwrap_or(0.1),
+            clip: flags.clip.unwrap_or(5.0),
+            precision: flags.precision.unwrap_or(Precision::F32),
+            seed: flags.seed.unwrap_or(0),
+            carry: flags.carry,
+            text,
+        }
+    }
+
+    /// Those of a checkpoint, and how many steps it has seen. Flags may repeat them, but not contradict them.
+    fn resumed(flags: &Flags, checkpoint: &Path, text: (usize, u64)) -> Result<(Settings, usize)> {
+        let metadata = read_metadata(checkpoint)?;
+        let foreign =
+            || Error::Format { path: checkpoint.into(), reason: "not a checkpoint of char_rnn".into() };
+        let settings = metadata.get("settings").ok_or_else(foreign)?;
+        let settings: Settings = serde_json::from_str(settings).map_err(|_| foreign())?;
+        let steps = metadata.get("steps").and_then(|steps| steps.parse().ok()).ok_or_else(foreign)?;
+        fn same<T: PartialEq>(name: &'static str, flag: &Option<T>, checkpoint: &T) -> Result<()> {
+            match flag {
+                Some(value) if value != checkpoint => Err(bad(name, "the checkpoint has another value")),
+                _ => Ok(()),
+            }
+        }
+        same("cell", &flags.cell, &settings.cell)?;
+        same("hidden", &flags.hidden, &settings.hidden)?;
+        same("seq", &flags.seq, &settings.seq)?;
+        same("batch", &flags.batch, &settings.batch)?;
+        same("optimizer", &flags.optimizer, &settings.optimizer)?;
+        same("lr", &flags.lr, &settings.lr)?;
+        same("clip", &flags.clip, &settings.clip)?;
+        same("precision", &flags.precision, &settings.precision)?;
+        same("seed", &flags.seed, &settings.seed)?;
+        same("carry", &flags.carry.then_some(true), &settings.carry)?;
+        same("text", &Some(text), &settings.text)?;
+        Ok((settings, steps))
+    }
+}
+
+/// Length and FNV-1a checksum of a text.
+fn fingerprint(text: &[u8]) -> (usize, u64) {
+    let step = |h: u64, &byte: &u8| (h ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    (text.len(), text.iter().fold(0xcbf2_9ce4_8422_2325, step))
+}
+
+/// A model in training.
+struct Run<'a, T: Tensor, M: CharModel<T>> {
+    settings: &'a Settings,
+    text: &'a Text,
+    batches: Batches<'a>,
+    model: M,
+    optimizer: AnyOptimizer,
+    optimizer_state: OptState<M>,
+    /// The state after the last step; empty without `--carry`.
+    carried: Vec<T>,
+    losses: Vec<f64>,
+    grads: Option<&'a Path>,
+}
+
+impl<T, M> Training for Run<'_, T, M>
+where
+    T: Tensor + Stored + 'static,
+    M: CharModel<T>,
+    for<'r> M::With<Var<'r, T>>: CharModel<Var<'r, T>>,
+{
+    fn step(&mut self) -> Result<()> {
+        let step = self.losses.len();
+        let batch = self.batches.at(step as u64);
+        let inputs = T::Int::from_elements(&batch.shape, &batch.inputs)?;
+        let targets = T::Int::from_elements(&batch.shape, &batch.targets)?;
+
+        let carried = &self.carried;
+        let mut last = Vec::new();
+        let (loss, mut gradients) = value_and_grad(
+            |model| {
+                let carried: Vec<_> = carried.iter().map(Var::lift).collect();
+                let (loss, state) = char_model::loss(&model, &carried, &inputs, &targets);
+                last = state.iter().map(|x| x.value().clone()).collect();
+                loss
+            },
+            &self.model,
+        )?;
+
+        let loss = elements(&loss)[0];
+        check_loss(step, loss)?;
+        if let Some(path) = self.grads.filter(|_| step == 0) {
+            save_npz(path, &gradients)?;
+        }
+        if self.settings.clip > 0.0 {
+            clip_by_value(&mut gradients, self.settings.clip);
+        }
+        let lr = T::constant(self.settings.lr);
+        self.optimizer.update(&mut self.optimizer_state, &mut self.model, &gradients, &lr)?;
+        if self.settings.carry {
+            self.carried = last;
+        }
+        self.losses.push(loss);
+        Ok(())
+    }
+
+    fn losses(&self) -> &[f64] {
+        &self.losses
+    }
+
+    fn examples_per_step(&self) -> usize {
+        self.settings.batch * self.settings.seq
+    }
+
+    fn sample(&self) -> Result<String> {
+        // A stream of its own for each sample: samples change nothing about the training.
+        let mut rng = Rng::new(self.settings.seed.wrapping_add(self.losses.len() as u64));
+        let prompt = &self.batches.at(0).inputs[..1];
+        let symbols = char_model::generate(&self.model, prompt, 200, 0.7, &mut rng, elements)?;
+        Ok(String::from_utf8_lossy(&self.text.decode(&symbols)?).into_owned())
+    }
+
+    fn save_checkpoint(&self, path: &Path) -> Result<()> {
+        let step = self.losses.len();
+        let mut finite = Ok(());
+        self.model.visit(&mut |name, leaf| {
+            if let Some(&value) = elements(leaf).iter().find(|x| !x.is_finite()) {
+                finite = Err(Error::NotFinite { what: format!("{name} after {step} steps"), value });
+            }
+        });
+        finite?;
+        let settings = serde_json::to_string(self.settings).map_err(|error| Error::User(error.into()))?;
+        let metadata = Metadata::from([("settings".into(), settings), ("steps".into(), step.to_string())]);
+        let losses = T::from_elements(&[step], &self.losses)?;
+        let state = (self.optimizer_state.clone(), self.carried.clone(), losses);
+        save_checkpoint(path, &self.model, &state, &metadata)
+    }
+}
+
+impl<T, M> Run<'_, T, M>
+where
+    T: Tensor + Stored,
+    M: CharModel<T>,
+{
+    /// Takes everything over from a checkpoint that has seen so many steps.
+    fn resume(&mut self, checkpoint: &Path, steps: usize) -> Result<()> {
+        if self.settings.carry {
+            self.carried = char_model::components(&self.model.cell().initial(self.settings.batch));
+        }
+        let mut state = (self.optimizer_state.clone(), self.carried.clone(), T::zeros(&[steps]));
+        load_checkpoint(checkpoint, &mut self.model, &mut state)?;
+        (self.optimizer_state, self.carried) = (state.0, state.1);
+        self.losses = elements(&state.2);
+        Ok(())
+    }
+}
+
+/// The elements of an array in row-major order.
+fn elements<T: Stored>(x: &T) -> Vec<f64> {
+    x.to_values().into_f64().into_iter().collect()
+}
+
+fn run(flags: Flags) -> Result<()> {
+    let (source, bytes) = match &flags.text {
+        Some(path) => (path.clone(), corpus::read(path)?),
+        None => ("the project's own source".into(), corpus::own_source()?),
+    };
+    let text = Text::new(source, &bytes)?;
+    let fingerprint = fingerprint(&bytes);
+    let (settings, resumed) = match &flags.resume {
+        Some(checkpoint) => {
+            let (settings, steps) = Settings::resumed(&flags, checkpoint, fingerprint)?;
+            (settings, Some((checkpoint.as_path(), steps)))
+        }
+        None => (Settings::of(&flags, fingerprint), None),
+    };
+    fs::create_dir_all(&flags.out).map_err(|source| Error::Io { path: flags.out.clone(), source })?;
+    let run: fn(&Flags, &Settings, &Text, Option<(&Path, usize)>) -> Result<()> =
+        match (settings.precision, settings.cell) {
+            (Precision::F32, Cell::Rnn) => run_with::<NdArray<f32>, CharRnn<_>>,
+            (Precision::F32, Cell::Gru) => run_with::<NdArray<f32>, CharGru<_>>,
+            (Precision::F32, Cell::Lstm) => run_with::<NdArray<f32>, CharLstm<_>>,
+            (Precision::F64, Cell::Rnn) => run_with::<NdArray<f64>, CharRnn<_>>,
+            (Precision::F64, Cell::Gru) => run_with::<NdArray<f64>, CharGru<_>>,
+            (Precision::F64, Cell::Lstm) => run_with::<NdArray<f64>, CharLstm<_>>,
+        };
+    run(&flags, &settings, &text, resumed)
+}
+
+fn run_with<T, M>(
+    flags: &Flags,
+    settings: &Settings,
+    text: &Text,
+    resumed: Option<(&Path, usize)>,
+) -> Result<()>
+where
+    T: Tensor + Stored + 'static,
+    M: CharModel<T>,
+    for<'r> M::With<Var<'r, T>>: CharModel<Var<'r, T>>,
+{
+    let optimizer: AnyOptimizer = settings.optimizer.parse()?;
+    let mut model = M::new(&mut Rng::new(settings.seed), text.vocabulary().len(), settings.hidden);
+    if let Some(path) = &flags.init {
+        load_npz(path, &mut model)?;
+    }
+    let mut run = Run {
+        settings,
+        text,
+        batches: text.batches(settings.batch, settings.seq)?,
+        optimizer_state: optimizer.init(&model),
+        optimizer,
+        model,
+        carried: Vec::new(),
+        losses: Vec::new(),
+        grads: flags.grads.as_deref(),
+    };
+    if let Some((checkpoint, steps)) = resumed {
+        run.resume(checkpoint, steps)?;
+    }
+    let plan = Plan {
+        steps: flags.steps,
+        checkpoint: flags.out.join("checkpoint.safetensors"),
+        checkpoint_every: flags.checkpoint_every,
+        sample_every: flags.sample_every,
+        unit: "characters",
+    };
+    introduce(settings, text, &run);
+    let times = train(&mut run, &plan)?;
+    finish(flags, settings, &run, &plan, &times)
+}
+
+fn introduce<T: Tensor, M: CharModel<T>>(settings: &Settings, text: &Text, run: &Run<'_, T, M>) {
+    let mut parameters = 0;
+    run.model.visit(&mut |_, leaf| parameters += leaf.size());
+    println!(
+        "{} bytes of text, {} different; a {:?} of {} hidden units, {parameters} parameters; {} steps to go through \
+         the text once",
+        text.len(),
+        text.vocabulary().len(),
+        settings.cell,
+        settings.hidden,
+        run.batches.steps(),
+    );
+    if !run.losses.is_empty() {
+        println!("going on after {} steps", run.losses.len());
+    }
+}
+
+/// Writes what was asked for, and says where it lies.
+fn finish<T, M>(
+    flags: &Flags,
+    settings: &Settings,
+    run: &Run<'_, T, M>,
+    plan: &Plan,
+    times: &[Duration],
+) -> Result<()>
+where
+    T: Tensor + Stored,
+    M: CharModel<T>,
+{
+    let picture = flags.out.join("loss.svg");
+    let (cell, losses) = (format!("{:?}", settings.cell).to_lowercase(), &run.losses);
+    curve::draw(&picture, &format!("char_rnn: {cell}, {} hidden units", settings.hidden), losses)?;
+    let report = Report {
+        model: "char_rnn",
+        cell: &cell,
+        mode: match flags.mode {
+            Mode::Eager => "eager",
+        },
+        precision: match settings.precision {
+            Precision::F32 => "f32",
+            Precision::F64 => "f64",
+        },
+        steps: losses.len(),
+        compile_ms: 0.0,
+        step_ms_median: median_ms(times),
+        losses,
+    };
+    if let Some(path) = &flags.report {
+        report.save(path)?;
+    }
+    if let Some(path) = &flags.save {
+        save_npz(path, &run.model)?;
+    }
+    let per_character = |loss: f64| loss / settings.seq as f64;
+    let recent = &losses[losses.len().saturating_sub(100)..];
+    println!(
+        "Trained {} steps. The loss fell from {:.2} to {:.2} nats a character (mean of the last {}).",
+        losses.len(),
+        per_character(losses[0]),
+        per_character(recent.iter().sum::<f64>() / recent.len() as f64),
+        recent.len(),
+    );
+    if let Some(ms) = report.step_ms_median {
+        println!("A step of {} characters took {ms:.2} ms (median).", settings.batch * settings.seq);
+    }
+    println!(
+        "Loss curve: {}\nCheckpoint: {} (go on with --resume)",
+        picture.display(),
+        plan.checkpoint.display()
+    );
+    for (what, path) in [("Report", &flags.report), ("Weights", &flags.save)] {
+        if let Some(path) = path {
+            println!("{what}: {}", path.display());
+        }
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    memory::keep_freed();
+    cli::main(run)
+}

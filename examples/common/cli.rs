@@ -1,0 +1,55 @@
+//! Command lines: every failure is one line on standard error and exit code 1.
+
+use std::process::ExitCode;
+
+use antiphon::Result;
+use antiphon::error::Error;
+use clap::Parser;
+
+/// Parses the flags, runs `program` with them, and tells the user in one line what went wrong, if something did.
+pub fn main<F: Parser>(program: impl FnOnce(F) -> Result<()>) -> ExitCode {
+    let outcome = match F::try_parse() {
+        Ok(flags) => program(flags).map_err(|error| error.to_string()),
+        Err(error) if error.use_stderr() => Err(one_line(&error.to_string())),
+        Err(help) => {
+            print!("{help}");
+            Ok(())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {}", message.replace('\n', " "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The substance of clap's message, which spreads over several lines.
+fn one_line(message: &str) -> String {
+    let lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+    let substance = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let line = substance.collect::<Vec<_>>().join(" ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_string()
+}
+
+/// A setting outside of its range.
+pub fn bad(name: &'static str, reason: impl Into<String>) -> Error {
+    Error::Config { name, reason: reason.into() }
+}
+
+/// A finite number above zero.
+pub fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x.is_finite() && x > 0.0 => Ok(x),
+        _ => Err("should be a number above zero".into()),
+    }
+}
+
+/// A whole number above zero.
+pub fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n) if n > 0 => Ok(n),
+        _ => Err("should be a whole number above zero".into()),
+    }
+}

@@ -1,0 +1,10 @@
+//! What the examples that train share: exit codes, the training loop, progress, report and picture.
+#![allow(dead_code)] // every example uses its part
+
+pub mod char_model;
+pub mod cli;
+pub mod corpus;
+pub mod curve;
+pub mod memory;
+pub mod report;
+pub mod training;

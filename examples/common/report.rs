@@ -1,0 +1,45 @@
+//! The report of a training, for programs to read.
+
+use std::path::Path;
+use std::time::Duration;
+
+use antiphon::Result;
+use antiphon::error::Error;
+use antiphon::io::write_atomically;
+use serde::Serialize;
+
+/// What a training did, as JSON.
+#[derive(Serialize)]
+pub struct Report<'a> {
+    /// Name of the example.
+    pub model: &'a str,
+    /// Kind of recurrent cell.
+    pub cell: &'a str,
+    /// `eager`.
+    pub mode: &'a str,
+    /// `f32` or `f64`.
+    pub precision: &'a str,
+    /// How many steps the parameters have seen.
+    pub steps: usize,
+    /// Time to compile the step; zero where it is interpreted.
+    pub compile_ms: f64,
+    /// Median time of the steps of this run, null if it made none.
+    pub step_ms_median: Option<f64>,
+    /// The loss of every step from the first on, those before a resumption included.
+    pub losses: &'a [f64],
+}
+
+impl Report<'_> {
+    /// Writes the report.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let json = serde_json::to_string(self).map_err(|error| Error::User(error.into()))?;
+        write_atomically(path, json.as_bytes())
+    }
+}
+
+/// The median in milliseconds.
+pub fn median_ms(times: &[Duration]) -> Option<f64> {
+    let mut sorted = times.to_vec();
+    sorted.sort();
+    sorted.get(sorted.len() / 2).map(|time| time.as_secs_f64() * 1e3)
+}

@@ -1,0 +1,105 @@
+//! The training loop: steps, progress, samples and checkpoints.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use antiphon::Result;
+use antiphon::error::Error;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Something that can be trained step by step.
+pub trait Training {
+    /// The losses of all steps so far; their number is the number of the next step.
+    fn losses(&self) -> &[f64];
+    /// Makes the next step. A loss that is not finite is an error, and changes nothing.
+    fn step(&mut self) -> Result<()>;
+    /// How many examples (characters, images, …) a step takes.
+    fn examples_per_step(&self) -> usize;
+    /// Something to show of what has been learnt.
+    fn sample(&self) -> Result<String>;
+    /// Replaces the checkpoint, atomically.
+    fn save_checkpoint(&self, path: &std::path::Path) -> Result<()>;
+}
+
+/// How long to train, and how often to do what.
+pub struct Plan {
+    /// Number of the last step.
+    pub steps: usize,
+    /// Where checkpoints go.
+    pub checkpoint: PathBuf,
+    /// Steps from one checkpoint to the next.
+    pub checkpoint_every: usize,
+    /// Steps from one sample to the next.
+    pub sample_every: usize,
+    /// What an example is called: "characters".
+    pub unit: &'static str,
+}
+
+/// Trains to the end of the plan; returns the time of each step made. The last checkpoint is of the last step.
+pub fn train(training: &mut impl Training, plan: &Plan) -> Result<Vec<Duration>> {
+    let progress = Progress::new(plan, training.losses().len());
+    let mut times = Vec::new();
+    while training.losses().len() < plan.steps {
+        let start = Instant::now();
+        training.step()?;
+        times.push(start.elapsed());
+        let done = training.losses().len();
+        let rate = training.examples_per_step() as f64 / mean_seconds(&times);
+        progress.show(done, training.losses()[done - 1], rate);
+        if done % plan.sample_every == 0 {
+            progress.say(&format!("── after {done} steps ──\n{}\n", training.sample()?));
+        }
+        if done % plan.checkpoint_every == 0 || done == plan.steps {
+            training.save_checkpoint(&plan.checkpoint)?;
+        }
+    }
+    progress.bar.finish();
+    Ok(times)
+}
+
+/// Mean of the last hundred.
+fn mean_seconds(times: &[Duration]) -> f64 {
+    let recent = &times[times.len().saturating_sub(100)..];
+    recent.iter().sum::<Duration>().as_secs_f64() / recent.len() as f64
+}
+
+/// Fails unless the loss of a step is finite.
+pub fn check_loss(step: usize, loss: f64) -> Result<()> {
+    match loss.is_finite() {
+        true => Ok(()),
+        false => Err(Error::NotFinite { what: format!("the loss at step {step}"), value: loss }),
+    }
+}
+
+/// A bar on a terminal; elsewhere a line now and then.
+struct Progress {
+    bar: ProgressBar,
+    steps: usize,
+    unit: &'static str,
+    on_terminal: bool,
+}
+
+impl Progress {
+    fn new(plan: &Plan, done: usize) -> Progress {
+        let bar = ProgressBar::new(plan.steps as u64).with_position(done as u64);
+        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} steps · {msg} · {eta} left");
+        bar.set_style(style.expect("a constant template"));
+        let on_terminal = std::io::stderr().is_terminal();
+        Progress { bar, steps: plan.steps, unit: plan.unit, on_terminal }
+    }
+
+    fn show(&self, done: usize, loss: f64, rate: f64) {
+        let message = || format!("loss {loss:.3} · {rate:.0} {}/s", self.unit);
+        if self.on_terminal {
+            self.bar.set_message(message());
+            self.bar.set_position(done as u64);
+        } else if done % self.steps.div_ceil(20) == 0 || done == self.steps {
+            println!("step {done}/{} · {}", self.steps, message());
+        }
+    }
+
+    fn say(&self, text: &str) {
+        self.bar.suspend(|| println!("{text}"));
+    }
+}

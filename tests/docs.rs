@@ -1,0 +1,73 @@
+//! What the documentation says, done.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// The contents of the only block of code of a kind in a page.
+fn block(page: &str, kind: &str) -> String {
+    let start = format!("```{kind}\n");
+    let (_, rest) = page.split_once(&start).unwrap_or_else(|| panic!("no block {kind:?}"));
+    let (block, rest) = rest.split_once("\n```\n").expect("the end of the block");
+    assert!(!rest.contains(&start), "a second block {kind:?}");
+    format!("{block}\n")
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (path, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if path.is_dir() { copy(&path, &to) } else { fs::copy(&path, &to).map(drop).unwrap() }
+    }
+}
+
+#[track_caller]
+fn succeed(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}:\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_patch_of_adding_an_operator_adds_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/adding-an-operator.md")).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let at = |path: &str| directory.path().join(path);
+    for part in ["src", "derive", "docs"] {
+        copy(&root.join(part), &at(part));
+    }
+    for part in ["Cargo.toml", "Cargo.lock", "README.md"] {
+        fs::copy(root.join(part), at(part)).unwrap();
+    }
+    // The benchmarks are declared by name.
+    copy(&root.join("benches"), &at("benches"));
+    fs::create_dir(at("tests")).unwrap();
+    fs::write(at("tests/softsign.rs"), block(&page, "rust,ignore")).unwrap();
+    fs::write(at("softsign.diff"), block(&page, "diff")).unwrap();
+    succeed(Command::new("git").current_dir(directory.path()).args(["apply", "softsign.diff"]));
+    // The dependencies are those of this build, which are there already.
+    let target = std::env::current_exe().unwrap();
+    let target = target.ancestors().nth(3).expect("target/<profile>/deps/<test>");
+    let mut test = Command::new(env!("CARGO"));
+    test.current_dir(directory.path()).env("CARGO_TARGET_DIR", target);
+    succeed(test.args(["test", "--offline", "--quiet", "--test", "softsign"]));
+}
+
+#[test]
+fn architecture_names_every_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/architecture.md")).unwrap();
+    let mut missing = Vec::new();
+    let mut directories = vec![root.join("src"), root.join("derive/src")];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if !page.contains(&format!("`{}`", path.strip_prefix(root).unwrap().display())) {
+                missing.push(path);
+            }
+        }
+    }
+    assert!(missing.is_empty(), "docs/architecture.md does not mention {missing:?}");
+}

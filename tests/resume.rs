@@ -1,0 +1,182 @@
+//! A training that is killed and resumed gives the losses of one that is not; and what stops one with an error.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use support::{example, fail, losses, succeed, write_text};
+
+const STEPS: usize = 600;
+
+fn training(directory: &Path, out: &str, flags: &[&str]) -> Command {
+    let mut command = example("char_rnn");
+    command.arg("--text").arg(directory.join("text.txt"));
+    command.arg("--out").arg(directory.join(out));
+    command.arg("--report").arg(directory.join(out).join("report.json"));
+    command.arg("--save").arg(directory.join(out).join("weights.npz"));
+    command.args(["--checkpoint-every", "3", "--steps", &STEPS.to_string()]).args(flags);
+    command
+}
+
+/// Kills a training again and again, at moments spread over its steps, checkpoints and outputs, until it gets to its
+/// end; `(losses, how often it was killed)`.
+fn killed_and_resumed(directory: &Path, flags: &[&str]) -> (Vec<f64>, usize) {
+    let checkpoint = directory.join("killed/checkpoint.safetensors");
+    let mut kills = 0;
+    // Milliseconds, in the order of a full-period generator: a test that fails does so again.
+    let mut moment = 7u64;
+    loop {
+        moment = (moment * 13 + 11) % 64;
+        let mut command = training(directory, "killed", flags);
+        if checkpoint.exists() {
+            command.arg("--resume").arg(&checkpoint);
+        }
+        let mut child = command.stdout(Stdio::null()).spawn().expect("the example starts");
+        let deadline = Instant::now() + Duration::from_millis(5 + moment);
+        let status = loop {
+            if let Some(status) = child.try_wait().expect("a child of this process") {
+                break Some(status);
+            }
+            // The first run is left alone until it has saved something, so that every later one gets further.
+            if Instant::now() >= deadline && checkpoint.exists() && kills < 40 {
+                break None;
+            }
+            sleep(Duration::from_millis(1));
+        };
+        match status {
+            Some(status) => {
+                assert!(status.success(), "a resumed training failed");
+                return (losses(&directory.join("killed/report.json")), kills);
+            }
+            None => {
+                child.kill().expect("SIGKILL");
+                child.wait().expect("a child of this process");
+                kills += 1;
+            }
+        }
+    }
+}
+
+#[test]
+fn killing_and_resuming_changes_no_loss() {
+    for flags in [
+        &["--cell", "lstm", "--carry", "--optimizer", "adam", "--lr", "0.003", "--seed", "5"][..],
+        &["--cell", "rnn", "--precision", "f64"],
+    ] {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        write_text(directory.path());
+        succeed(&mut training(directory.path(), "whole", flags));
+        let whole = losses(&directory.path().join("whole/report.json"));
+        assert_eq!(whole.len(), STEPS);
+        let (resumed, kills) = killed_and_resumed(directory.path(), flags);
+        assert!(kills >= 3, "the training was too short to be killed more than {kills} times");
+        assert_eq!(resumed, whole, "{flags:?}, killed {kills} times");
+        let weights = |out: &str| fs::read(directory.path().join(out).join("weights.npz")).unwrap();
+        assert!(weights("killed") == weights("whole"), "{flags:?}: the weights differ");
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_the_training_and_keeps_the_checkpoint() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    write_text(directory.path());
+    // Without a limit on the gradients such a learning rate overflows within a few steps.
+    let flags =
+        ["--cell", "rnn", "--optimizer", "sgd", "--lr", "1e38", "--clip", "0", "--checkpoint-every", "1"];
+    let message = fail(&mut training_once(directory.path(), &flags));
+    let step = message
+        .strip_prefix("error: the loss at step ")
+        .and_then(|rest| rest.split_once(" is "))
+        .unwrap_or_else(|| panic!("{message}"));
+    let (step, value): (usize, f64) = (step.0.parse().unwrap(), step.1.parse().unwrap());
+    assert!(!value.is_finite());
+    // What was saved last is from just before that step, and can be resumed: to the same error.
+    let checkpoint = directory.path().join("out/checkpoint.safetensors");
+    let metadata = antiphon::io::read_metadata(&checkpoint).expect("the checkpoint is intact");
+    assert_eq!(metadata["steps"], step.to_string());
+    let again = fail(training_once(directory.path(), &flags).arg("--resume").arg(&checkpoint));
+    assert_eq!(again, message);
+}
+
+fn training_once(directory: &Path, flags: &[&str]) -> Command {
+    let mut command = example("char_rnn");
+    command.arg("--text").arg(directory.join("text.txt")).arg("--out").arg(directory.join("out"));
+    command.args(["--steps", "60"]).args(flags);
+    command
+}
+
+#[test]
+fn bad_flags_and_files_are_one_line_each() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    write_text(directory.path());
+    fs::write(at("short.txt"), "too short").unwrap();
+    fs::write(at("empty.txt"), "").unwrap();
+    fs::write(at("foreign.npz"), "PK is not all").unwrap();
+    succeed(&mut training_once(
+        directory.path(),
+        &["--hidden", "8", "--steps", "2", "--save", &at("weights.npz")],
+    ));
+    let checkpoint = at("out/checkpoint.safetensors");
+    fs::write(at("half.safetensors"), &fs::read(&checkpoint).unwrap()[..1000]).unwrap();
+
+    let message = |flags: &[&str]| fail(&mut training_once(directory.path(), flags));
+    let failing = |flags: &[&str], parts: &[&str]| {
+        let message = message(flags);
+        for part in parts {
+            assert!(message.contains(part), "{flags:?}: {message:?} does not mention {part:?}");
+        }
+    };
+    failing(&["--cell", "elman"], &["elman", "--cell", "rnn, gru, lstm"]);
+    failing(&["--hidden", "0"], &["--hidden", "above zero"]);
+    failing(&["--lr", "fast"], &["--lr", "fast"]);
+    failing(&["--clip", "-1"], &["--clip"]);
+    failing(&["--optimizer", "newton"], &["newton", "adagrad"]);
+    failing(&["--precision", "f16"], &["f16", "f32, f64"]);
+    failing(&["--mode", "lazy"], &["lazy", "eager"]);
+    failing(&["--colour"], &["--colour"]);
+    failing(&["--text"], &["--text"]);
+    failing(&["--text", &at("none.txt")], &["none.txt", "No such file"]);
+    failing(&["--text", &at("empty.txt")], &["empty.txt", "empty"]);
+    failing(&["--text", &at("short.txt")], &["short.txt", "9 bytes", "401"]);
+    failing(&["--init", &at("none.npz")], &["none.npz", "No such file"]);
+    failing(&["--init", &at("foreign.npz")], &["foreign.npz", "not a .npz file"]);
+    failing(&["--init", &at("weights.npz")], &["weights.npz", "Wx", "[8]", "50"]);
+    failing(&["--cell", "gru", "--hidden", "8", "--init", &at("weights.npz")], &["bhn is missing"]);
+    failing(&["--resume", &at("none.safetensors")], &["none.safetensors", "No such file"]);
+    failing(&["--resume", &at("half.safetensors")], &["half.safetensors"]);
+    failing(&["--resume", &at("weights.npz")], &["weights.npz"]);
+    failing(&["--resume", &checkpoint, "--hidden", "9"], &["hidden", "another value"]);
+    failing(&["--resume", &checkpoint, "--text", "README.md"], &["text", "another value"]);
+    failing(&["--report", &at("none/report.json")], &["none/report.json", "No such file"]);
+    failing(&["--out", &at("text.txt")], &["text.txt"]);
+}
+
+#[test]
+fn the_report_has_the_documented_shape() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    write_text(directory.path());
+    let report = directory.path().join("report.json");
+    let flags = ["--cell", "gru", "--precision", "f64", "--sample-every", "30"];
+    let said = succeed(training_once(directory.path(), &flags).arg("--report").arg(&report));
+    assert!(said.contains("after 30 steps") && said.contains("Trained 60 steps"), "{said}");
+    let json: serde_json::Value = serde_json::from_str(&fs::read_to_string(&report).unwrap()).unwrap();
+    let keys: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        keys,
+        ["cell", "compile_ms", "losses", "mode", "model", "precision", "step_ms_median", "steps"]
+    );
+    assert_eq!((&json["model"], &json["cell"]), (&"char_rnn".into(), &"gru".into()));
+    assert_eq!((&json["mode"], &json["precision"]), (&"eager".into(), &"f64".into()));
+    assert_eq!(json["steps"], 60);
+    assert!(json["step_ms_median"].as_f64().unwrap() > 0.0);
+    let losses = losses(&report);
+    assert_eq!(losses.len(), 60);
+    assert!(losses[59] < 0.9 * losses[0], "60 steps should show: {losses:?}");
+    let picture = fs::read_to_string(directory.path().join("out/loss.svg")).unwrap();
+    assert!(picture.starts_with("<svg") && picture.contains("polyline"), "the loss curve");
+}
