@@ -50,7 +50,7 @@ clean:
 # What cargo needs to link, and what the rest of the rules need.
 .PHONY: .tools
 .tools:
-	@command -v $(CARGO) > /dev/null || { echo "cargo is missing: install Rust from https://rustup.rs"; exit 1; }
+	@command -v $(CARGO) > /dev/null || { echo "cargo is missing: install the Rust toolchain first"; exit 1; }
 	@command -v cc > /dev/null || $(call apt,gcc libc6-dev)
 
 $(VENV)/.installed: tests/reference/requirements.txt

@@ -57,12 +57,14 @@ macro_rules! for_each_binary {
             mul(a, b) -> y, dy: dy * b, dy * a;
             /// `y = a/b`, `dy = da/b − y/b·db`.
             div(a, b) -> y, dy: dy / b, -(dy * y / b);
-            /// `y = aᵇ`, `dy = b·aᵇ⁻¹·da + y·ln(a)·db`; 0 for `b = 0`, and for `a = 0 ≤ b` in the second term.
+            /// `y = aᵇ`, `dy = b·aᵇ⁻¹·da + y·ln(a)·db`; 0 in the first term for `a = b = 0`, in the second for `a = 0 ≤ b`.
             pow(a, b) -> y, dy:
                 {
                     let zero = T::constant(0.0);
                     let slope = b.clone() * a.pow(&b.clone().offset(-1.0));
-                    dy * T::select(&b.equal(&zero), &zero, &slope)
+                    // For b = 0 alone the slope is 0 as it stands, and its own derivative by b is not.
+                    let corner = crate::Mask::and(&a.equal(&zero), &b.equal(&zero));
+                    dy * T::select(&corner, &zero, &slope)
                 },
                 {
                     let zero = T::constant(0.0);

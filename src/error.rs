@@ -252,14 +252,16 @@ pub fn raise(error: impl Into<Error>) -> ! {
 
 /// Runs `f`; an error raised inside comes out as `Err`, a panic goes on as a panic.
 pub(crate) fn catch<R, E: From<Box<Error>>>(f: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
-    struct Scope;
+    /// Whatever happens inside, the operator around the entry point is the one to blame afterwards.
+    struct Scope(Option<At>);
     impl Drop for Scope {
         fn drop(&mut self) {
             SCOPES.set(SCOPES.get() - 1);
+            OPERATOR.set(self.0);
         }
     }
     SCOPES.set(SCOPES.get() + 1);
-    let scope = Scope;
+    let scope = Scope(OPERATOR.take());
     let outcome = catch_unwind(AssertUnwindSafe(f));
     drop(scope);
     match outcome {

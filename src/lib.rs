@@ -37,7 +37,7 @@ pub use reverse::{Var, cps};
 pub use shape::{Axes, Padding, Shape, Window2d};
 pub use state::{Flag, Index, State};
 pub use tensor::{IntTensor, MaskTensor, Tensor};
-pub use transform::{Function, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp};
+pub use transform::{Function, Gradient, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp};
 
 /// The code in the README and the documentation, compiled and run.
 #[cfg(doctest)]

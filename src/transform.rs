@@ -19,6 +19,9 @@ pub trait Function<'r, P: Params, U: Real>: FnOnce(P::With<Var<'r, U>>) -> Var<'
 
 impl<'r, P: Params, U: Real, F: FnOnce(P::With<Var<'r, U>>) -> Var<'r, U>> Function<'r, P, U> for F {}
 
+/// A gradient: a structure like the parameters'.
+pub type Gradient<P> = <P as Params>::With<<P as Params>::Leaf>;
+
 /// Runs `f` on variables with the values `inputs`, arranged like `structure`, and pulls `seed(y)` back to them.
 fn pull<P: Params, U: Real>(
     structure: &P,
@@ -63,7 +66,7 @@ fn pull<P: Params, U: Real>(
 /// What the function raises (shapes that do not fit, with the line of the operator);
 /// [`Error::Operand`] if the result is not a scalar; [`Error::StackExhausted`].
 #[track_caller]
-pub fn grad<P: Params>(f: impl for<'r> Function<'r, P, P::Leaf>, x: &P) -> Result<P::With<P::Leaf>> {
+pub fn grad<P: Params>(f: impl for<'r> Function<'r, P, P::Leaf>, x: &P) -> Result<Gradient<P>> {
     Ok(value_and_grad(f, x)?.1)
 }
 
@@ -75,7 +78,7 @@ pub fn grad<P: Params>(f: impl for<'r> Function<'r, P, P::Leaf>, x: &P) -> Resul
 pub fn value_and_grad<P: Params>(
     f: impl for<'r> Function<'r, P, P::Leaf>,
     x: &P,
-) -> Result<(P::Leaf, P::With<P::Leaf>)> {
+) -> Result<(P::Leaf, Gradient<P>)> {
     let at = At::caller();
     let (y, adjoints) = pull(x, x.leaves(), f, |y| {
         y.check_scalar("grad").map_err(|error| error.relocate(at))?;
@@ -92,7 +95,7 @@ pub fn vjp<P: Params>(
     f: impl for<'r> Function<'r, P, P::Leaf>,
     x: &P,
     y_bar: &P::Leaf,
-) -> Result<(P::Leaf, P::With<P::Leaf>)> {
+) -> Result<(P::Leaf, Gradient<P>)> {
     let (y, adjoints) = pull(x, x.leaves(), f, |y| Ok(y_bar.broadcast_like(y)))?;
     Ok((y, x.with_leaves(adjoints)?))
 }
@@ -138,7 +141,7 @@ pub fn hvp<P: Params, V: Params<Leaf = P::Leaf>>(
     f: impl for<'r> Function<'r, P, Dual<P::Leaf>>,
     x: &P,
     v: &V,
-) -> Result<(P::With<P::Leaf>, P::With<P::Leaf>)> {
+) -> Result<(Gradient<P>, Gradient<P>)> {
     let at = At::caller();
     let inputs = catch(|| x.zip_leaves(v, |x, v| Dual::new(x.clone(), v.clone())))?;
     let (_, adjoints) = pull(x, inputs.leaves(), f, |y| {

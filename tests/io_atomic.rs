@@ -52,16 +52,19 @@ fn only_files(directory: &Path) -> Vec<String> {
     names
 }
 
-/// This test program, running one of the `#[ignore]`d tests below on a file.
+const FILE: &str = "ANTIPHON_TEST_FILE";
+
+/// This test program again, as the child of its test of this name.
 fn child(test: &str, path: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--ignored"]).env("ANTIPHON_TEST_FILE", path);
+    command.args(["--exact", test]).env(FILE, path);
     command.stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
 
-fn childs_file() -> PathBuf {
-    std::env::var_os("ANTIPHON_TEST_FILE").expect("run by another test").into()
+/// The file of the test whose child this process is, if it is one.
+fn childs_file() -> Option<PathBuf> {
+    std::env::var_os(FILE).map(PathBuf::from)
 }
 
 /// Parameters of 200 kB, all of them `value`.
@@ -70,9 +73,7 @@ fn large(value: f64) -> Vec<f64> {
 }
 
 #[cfg(unix)]
-#[test]
-#[ignore = "run by a_full_disk_leaves_the_old_file"]
-fn child_with_a_full_disk() {
+fn save_on_a_full_disk(path: &Path) {
     // SAFETY: the process runs this test only; ignoring the signal makes the write fail with EFBIG, as a full
     // disk makes it fail with ENOSPC.
     unsafe {
@@ -80,11 +81,10 @@ fn child_with_a_full_disk() {
         let limit = libc::rlimit { rlim_cur: 4096, rlim_max: 4096 };
         assert_eq!(libc::setrlimit(libc::RLIMIT_FSIZE, &limit), 0);
     }
-    let path = childs_file();
     for result in [
-        save_checkpoint(&path, &large(2.0), &0.0, &metadata(2)),
-        save_safetensors(&path, &large(2.0)),
-        save_npz(&path, &large(2.0)),
+        save_checkpoint(path, &large(2.0), &0.0, &metadata(2)),
+        save_safetensors(path, &large(2.0)),
+        save_npz(path, &large(2.0)),
     ] {
         let Err(Error::Io { path: named, source }) = result else { panic!("{result:?}") };
         assert_eq!(named, path);
@@ -97,33 +97,36 @@ fn child_with_a_full_disk() {
 #[cfg(unix)]
 #[test]
 fn a_full_disk_leaves_the_old_file() {
+    if let Some(path) = childs_file() {
+        return save_on_a_full_disk(&path);
+    }
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("checkpoint");
     save_checkpoint(&path, &large(1.0), &0.5, &metadata(1)).unwrap();
-    assert!(child("child_with_a_full_disk", &path).status().unwrap().success());
+    assert!(child("a_full_disk_leaves_the_old_file", &path).status().unwrap().success());
     let (mut params, mut state) = (large(0.0), 0.0);
     assert_eq!(load_checkpoint(&path, &mut params, &mut state).unwrap(), metadata(1));
     assert_eq!((params, state), (large(1.0), 0.5));
     assert_eq!(only_files(directory.path()), ["checkpoint", "small"]);
 }
 
-#[test]
-#[ignore = "run by a_kill_at_any_moment_leaves_a_whole_file"]
-fn child_that_saves_for_ever() {
-    let path = childs_file();
+fn save_for_ever(path: &Path) {
     for step in 1.. {
-        save_checkpoint(&path, &large(step as f64), &(step as f64), &metadata(step)).unwrap();
+        save_checkpoint(path, &large(step as f64), &(step as f64), &metadata(step)).unwrap();
     }
 }
 
 #[test]
 fn a_kill_at_any_moment_leaves_a_whole_file() {
+    if let Some(path) = childs_file() {
+        return save_for_ever(&path);
+    }
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("checkpoint");
     save_checkpoint(&path, &large(0.0), &0.0, &metadata(0)).unwrap();
     let mut steps = BTreeMap::new();
     for kill in 0..12 {
-        let mut child = child("child_that_saves_for_ever", &path).spawn().unwrap();
+        let mut child = child("a_kill_at_any_moment_leaves_a_whole_file", &path).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(40 + 13 * kill));
         child.kill().unwrap();
         child.wait().unwrap();

@@ -189,7 +189,8 @@ impl<T: Real> Real for Var<'_, T> {
     }
     #[inline]
     fn detach(&self) -> Self {
-        Self::lift(self.value())
+        // Also of the derivatives outside of this one, as `Dual::detach`.
+        Self::from_value(self.value().detach())
     }
     #[inline]
     fn adjoint(&self) -> Slot<Self> {

@@ -46,8 +46,10 @@ scalar_cases! {
         f: { let y = x.sin(); y.exp() * y.cos() },
         value: x.sin().exp() * x.sin().cos(),
         gradient: [x.cos() * x.sin().exp() * (x.sin().cos() - x.sin().sin())],
-        hessian: [[x.sin().exp()
-            * (-2.0 * x.cos() * x.cos() * x.sin().sin() - x.sin() * (x.sin().cos() - x.sin().sin()))]],
+        hessian: [[{
+            let bracket = -2.0 * x.cos() * x.cos() * x.sin().sin() - x.sin() * (x.sin().cos() - x.sin().sin());
+            x.sin().exp() * bracket
+        }]],
     }
     tower_of_diamonds(x) at [[1.1]] {
         // Each floor squares by two paths: y = (y + y)·(y/2); 2⁵ paths in all.
@@ -95,7 +97,7 @@ scalar_cases! {
         value: y * y * x, gradient: [y * y, 2.0 * x * y], hessian: [[0.0, 2.0 * y], [2.0 * y, 2.0 * x]],
     }
     values_kept_in_a_vector(x) at [[1.2]] {
-        // 1, x, 2x, 3x², … : a Fibonacci-like product kept in a Vec, vᵢ = vᵢ₋₁·vᵢ₋₂.
+        // x, x, x², x³, x⁵, …: vᵢ = vᵢ₋₁·vᵢ₋₂
         f: {
             let mut values = vec![x.clone(), x];
             for i in 2..7 {

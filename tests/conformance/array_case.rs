@@ -168,6 +168,15 @@ impl Expected {
         gradient
     }
 
+    /// The derivative of each element of the result along the direction `v`.
+    pub fn tangent(&self, v: &[Plain]) -> Vec<f64> {
+        let along = |(entry, g): (&Entry, &f64)| g * v[entry.input].elements[entry.position];
+        self.elements
+            .iter()
+            .map(|local| local.arguments.iter().zip(&local.gradient).map(along).sum())
+            .collect()
+    }
+
     /// The derivative of that gradient along the direction `v`.
     pub fn hvp(&self, w: &[f64], v: &[Plain]) -> Vec<Vec<f64>> {
         let mut hvp: Vec<Vec<f64>> = v.iter().map(|v| vec![0.0; v.elements.len()]).collect();

@@ -1,5 +1,5 @@
-//! The array cases against themselves, as `table` does for the scalar ones: here one random direction covers all
-//! elements at once for values, and each element is checked for derivatives.
+//! The array cases against themselves, as `table` does for the scalar ones: values by running each function on plain
+//! arrays, closed forms of derivatives against differences.
 
 use antiphon::{NdArray, Tensor};
 

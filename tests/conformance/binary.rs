@@ -1,10 +1,11 @@
 //! Every operator of two operands, comparisons and selection, with the conventions at ties.
 
-use std::f64::{INFINITY, NAN};
-
 use antiphon::{Int, Mask};
 
 use crate::case::{c, scalar_cases};
+
+const INFINITY: f64 = f64::INFINITY;
+const NAN: f64 = f64::NAN;
 
 scalar_cases! {
     add(x, y) at [[1.5, -0.5]] {

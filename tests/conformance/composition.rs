@@ -140,9 +140,11 @@ scalar_cases! {
         f: x.sin().sin().sin(),
         value: x.sin().sin().sin(),
         gradient: [x.cos() * x.sin().cos() * x.sin().sin().cos()],
-        hessian: [[-x.sin() * x.sin().cos() * x.sin().sin().cos()
-            - x.cos() * x.cos() * x.sin().sin() * x.sin().sin().cos()
-            - (x.cos() * x.sin().cos()).powi(2) * x.sin().sin().sin()]],
+        hessian: [[{
+            let (s, k) = (x.sin(), x.cos());
+            let outer = s.sin().cos() * (-s * s.cos() - k * k * s.sin());
+            outer - (k * s.cos()).powi(2) * s.sin().sin()
+        }]],
     }
     square_root_tower(x) at [[0.7], [5.0]] {
         f: (0..6).fold(x, |y, _| y.sqrt()), value: x.powf(1.0 / 64.0), gradient: [x.powf(1.0 / 64.0 - 1.0) / 64.0],

@@ -1,9 +1,12 @@
 //! Every operator of one operand, with its conventions at kinks, poles and infinities.
 
 use std::f64::consts::{FRAC_2_SQRT_PI, PI};
-use std::f64::{INFINITY, NAN, NEG_INFINITY};
 
 use crate::case::{c, scalar_cases};
+
+const INFINITY: f64 = f64::INFINITY;
+const NEG_INFINITY: f64 = f64::NEG_INFINITY;
+const NAN: f64 = f64::NAN;
 
 /// The error function by its series of positive terms: `2/√π · e^(−x²) · Σ 2ⁿ x²ⁿ⁺¹ / (2n+1)!!`.
 pub fn erf(x: f64) -> f64 {
@@ -158,7 +161,7 @@ scalar_cases! {
         third: -24.0 / (x * x * x * x * x),
     }
     clamp(x) at [[0.7], [-2.5], [3.0]] kinks [[-1.0], [2.0]] {
-        f: x.clamp(-1.0, 2.0), value: if x < -1.0 { -1.0 } else if x > 2.0 { 2.0 } else { x },
+        f: x.clamp(-1.0, 2.0), value: x.clamp(-1.0, 2.0),
         gradient: [if (-1.0..=2.0).contains(&x) { 1.0 } else { 0.0 }], hessian: [[0.0]], third: 0.0,
     }
     scale(x) at [[0.7], [0.0]] {
@@ -174,7 +177,7 @@ scalar_cases! {
     detach_stops_every_order(x) at [] kinks [[1.5]] {
         f: x.detach() * &x, value: x * x, gradient: [x], hessian: [[0.0]], third: 0.0,
     }
-    sine_at_multiples_of_pi(x) at [[3.0]] {
+    cosine_of_pi_x(x) at [[3.0]] {
         f: x.scale(PI).cos(), value: (PI * x).cos(), gradient: [-PI * (PI * x).sin()],
         hessian: [[-PI * PI * (PI * x).cos()]], third: PI.powi(3) * (PI * x).sin(),
     }

@@ -4,6 +4,7 @@ mod array_case;
 mod case;
 mod compare;
 mod differences;
+mod explicit;
 
 mod aliasing;
 mod binary;
@@ -19,7 +20,10 @@ mod matrix;
 mod reduction;
 mod vector;
 
+mod array_modes;
 mod array_table;
+mod modes;
+mod nested;
 mod table;
 
 use array_case::ArrayVisitor;

@@ -107,12 +107,12 @@ scalar_cases! {
     geometric_sum(x) at [[0.5], [-0.75]] {
         f: {
             let mut sum = c::<T>(1.0);
-            for _ in 0..120 {
+            for _ in 0..240 {
                 sum = sum * &x + c::<T>(1.0);
             }
             sum
         },
-        // The 121st term is below the last digit (for |x| ≤ 3/4, with its derivatives).
+        // The 241st term is below the last digit, with its derivatives.
         value: 1.0 / (1.0 - x), gradient: [(1.0 - x).powi(-2)], hessian: [[2.0 * (1.0 - x).powi(-3)]],
     }
     continued_fraction(x) at [[1.5], [3.0]] {

@@ -97,7 +97,6 @@ array_cases! {
         f: x.logsumexp(0), shape: [3], element: |i| logsumexp((0..2).map(|k| x.at([k, i[0]])).collect()),
     }
     logsumexp_does_not_overflow(x: [2] = [1000.0, 1000.0]) {
-        f: x.logsumexp(0), shape: [],
-        element: |_| function(x.all(), |x| (x[0] + 2f64.ln(), [0.5, 0.5], [[0.25, -0.25], [-0.25, 0.25]])),
+        f: x.logsumexp(0), shape: [], element: |_| logsumexp(x.all()),
     }
 }

@@ -41,7 +41,7 @@ impl Formulas {
         };
         // Absolute below 1: differences carry the rounding of the value, whatever its slope.
         let step = if x[i].abs() < 1e-3 { 0.01 } else { 0.02 * x[i].abs().min(1.0) };
-        let got = derivative(&moved, step);
+        let got = derivative(moved, step);
         let size = 1.0 + df.abs() + f(x).abs();
         self.0.number(what, (got - df) / size + 1.0, 1.0, 1.0);
     }

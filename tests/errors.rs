@@ -1,0 +1,194 @@
+//! What is wrong in a model comes out of the entry point as an error that names the user's line.
+
+use antiphon::{
+    Control, Dual, Error, IntTensor, NdArray, NdInt, OrRaise, Real, Tensor, Var, cps, grad, hessian, hvp,
+    jacobian, jvp, raise, value_and_grad, vjp,
+};
+
+type Array = NdArray<f64>;
+
+fn zeros(shape: &[usize]) -> Array {
+    Array::zeros(shape)
+}
+
+/// The error's message begins with `expected` and ends with the line of the macro's call.
+macro_rules! refuses {
+    ($expected:literal, $result:expr) => {{
+        let line = line!();
+        let message = $result.map(drop).unwrap_err().to_string();
+        assert!(message.starts_with($expected), "{message}");
+        let place = format!("{}:", file!());
+        let found: u32 =
+            message.rsplit_once(&place).expect(&message).1.split(':').next().unwrap().parse().unwrap();
+        assert!((line..line + 6).contains(&found), "{message}, expected at line {line}");
+    }};
+}
+
+#[test]
+fn shapes_that_do_not_fit_in_direct_style() {
+    let (a, b) = (zeros(&[2, 4]), zeros(&[5, 1]));
+    refuses!(
+        "matmul: cannot multiply [2, 4] by [5, 1] (",
+        grad(|(a, b)| a.matmul(&b).sum(..), &(a.clone(), b.clone()))
+    );
+    refuses!(
+        "add: cannot combine [2, 4] by [5, 1] (",
+        grad(|(a, b)| (a + &b).sum(..), &(a.clone(), b.clone()))
+    );
+    refuses!(
+        "pow: cannot combine [2, 4] by [5, 1] (",
+        grad(|(a, b)| a.pow(&b).sum(..), &(a.clone(), b.clone()))
+    );
+    refuses!(
+        "matmul: cannot multiply [3] by [2] (",
+        grad(|x| x.matmul(&Var::lift(&zeros(&[2]))), &zeros(&[3]))
+    );
+    refuses!("matmul: cannot multiply [] by [3] (", grad(|x| x.sum(..).matmul(&x), &zeros(&[3])));
+    refuses!("reshape: cannot combine [3] by [2, 2] (", grad(|x| x.reshape(&[2, 2]).sum(..), &zeros(&[3])));
+    refuses!("sum: [3]: axis 1 is out of range for rank 1 (", grad(|x| x.sum(1), &zeros(&[3])));
+    refuses!("max: [0]: axis 0 is empty and has no max (", grad(|x| x.max(0), &zeros(&[0])));
+    refuses!(
+        "concat: cannot combine [2] by [1, 2] (",
+        grad(|x| Var::concat(&[x.clone(), x.unsqueeze(0)], 0).sum(..), &zeros(&[2]))
+    );
+    refuses!("concat: []: nothing to concatenate (", grad(|x| Var::concat(&[], 0) + x, &zeros(&[2])));
+    refuses!("slice: [3]: 2..5 by 1 does not fit axis 0 (", grad(|x| x.slice(0, 2..5).sum(..), &zeros(&[3])));
+    refuses!(
+        "split: [3]: [1, 1] do not add up to axis 0 (",
+        grad(|x| x.split(&[1, 1], 0)[0].sum(..), &zeros(&[3]))
+    );
+    refuses!("permute: [2, 4]: [0, 0] is not a permutation", grad(|x| x.permute(&[0, 0]).sum(..), &a));
+    refuses!(
+        "gather_rows: index 3 is out of range for a dimension of length 2 (",
+        grad(|x| x.gather_rows(&NdInt::from_elements(&[1], &[3]).unwrap()).sum(..), &a)
+    );
+    refuses!(
+        "gather_last: index -1 is out of range for a dimension of length 4 (",
+        grad(|x| x.cross_entropy(&NdInt::from_elements(&[2], &[0, -1]).unwrap()).sum(..), &a)
+    );
+    refuses!(
+        "select: cannot combine",
+        grad(|x| Var::select(&zeros(&[3]).less(&zeros(&[3])), &x, &x).sum(..), &a)
+    );
+    // On constants inside of a derivative, and on plain arrays.
+    refuses!("matmul: cannot multiply [2, 4] by [5, 1] (", grad(|x| x.sum(..) * a.matmul(&b).item(), &a));
+    refuses!(
+        "matmul: cannot multiply [2, 4] by [5, 1] (",
+        grad(|x| x.sum(..) + Var::lift(&a).matmul(&Var::lift(&b)), &a)
+    );
+}
+
+#[test]
+fn the_same_in_every_mode() {
+    let a = zeros(&[2, 4]);
+    refuses!("matmul: cannot multiply [2, 4] by [2, 4] (", jvp(|x| x.matmul(&x).sum(..), &a, &a));
+    refuses!("matmul: cannot multiply [2, 4] by [2, 4] (", hvp(|x| x.matmul(&x).sum(..), &a, &a));
+    refuses!("matmul: cannot multiply [2, 4] by [2, 4] (", jacobian(|x| x.matmul(&x), &a));
+    refuses!("matmul: cannot multiply [2, 4] by [2, 4] (", hessian(|x| x.matmul(&x).sum(..), &a));
+    refuses!("matmul: cannot multiply [2, 4] by [2, 4] (", vjp(|x| x.matmul(&x), &a, &a));
+    refuses!(
+        "matmul: cannot multiply [2, 4] by [2, 4] (",
+        grad(|x| grad(|y| y.matmul(&y).sum(..), &x).unwrap_or_else(|e| raise(e)).sum(..), &a)
+    );
+    refuses!("softmax", jvp(|x| x.log_softmax(7).sum(..), &a, &a).map_err(|e| relabel(e, "log_softmax")));
+    refuses!(
+        "batch_matmul",
+        cps::grad(&a, |x, k| cps::batch_matmul(x, x, k)).map_err(|e| relabel(e, "matmul"))
+    );
+    refuses!(
+        "gather_rows: index 9",
+        jvp(|x| x.gather_rows(&NdInt::from_elements(&[1], &[9]).unwrap()).sum(..), &a, &a)
+    );
+}
+
+/// Puts an operator's name in front of a message that carries the name of the operator that it is made of.
+fn relabel(error: Error, inner: &str) -> Error {
+    match error {
+        Error::Shape { op, lhs, rhs, at } if op == inner => Error::Shape { op: "batch_matmul", lhs, rhs, at },
+        Error::Operand { op, shape, reason, at } if op == inner => {
+            Error::Operand { op: "softmax", shape, reason, at }
+        }
+        other => other,
+    }
+}
+
+#[test]
+fn a_loss_has_to_be_a_scalar() {
+    refuses!("grad: [3]: the function has to return a scalar", grad(|x| x, &zeros(&[3])));
+    refuses!("grad: [1]: the function has to return a scalar", value_and_grad(|x| x, &zeros(&[1])));
+    refuses!("hvp: [3]: the function has to return a scalar", hvp(|x| x, &zeros(&[3]), &zeros(&[3])));
+    refuses!("grad: [3]: the function has to return a scalar", cps::grad(&zeros(&[3]), |x, k| k(x)));
+}
+
+#[test]
+fn directions_have_to_be_like_the_point() {
+    let error = jvp(|x| x, &zeros(&[3]), &zeros(&[2])).unwrap_err();
+    assert!(matches!(error, Error::Shape { .. }), "{error}");
+    let error = jvp(|(x, y)| x + &y, &(zeros(&[3]), zeros(&[3])), &(zeros(&[3]),)).unwrap_err();
+    assert!(matches!(error, Error::Structure(_)), "{error}");
+    let error = vjp(|x| x, &zeros(&[3]), &zeros(&[2])).unwrap_err();
+    assert!(matches!(error, Error::Shape { .. }), "{error}");
+}
+
+#[test]
+fn errors_of_the_users_own() {
+    let failing = || {
+        std::fs::read_to_string("/does/not/exist")
+            .map_err(|source| Error::Io { path: "/does/not/exist".into(), source })
+    };
+    let error = grad(
+        |x: Var<'_, f64>| {
+            failing().or_raise();
+            x
+        },
+        &1.0f64,
+    )
+    .unwrap_err();
+    assert!(error.to_string().starts_with("/does/not/exist: "), "{error}");
+    // And the same after some operators.
+    let error = grad(
+        |x: Var<'_, f64>| {
+            let y = x.sin();
+            failing().or_raise();
+            y
+        },
+        &1.0f64,
+    )
+    .unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+}
+
+#[test]
+fn an_undecided_condition_names_its_line() {
+    let mask = zeros(&[2]).less(&zeros(&[2]));
+    refuses!(
+        "cond: []: the condition is not a single truth value",
+        grad(|x| Var::cond(&mask, || x.clone(), || -x.clone()), &Array::scalar(1.0))
+    );
+}
+
+#[test]
+fn nothing_is_left_behind_by_an_error() {
+    // A model that fails in the middle, again and again, while another one works.
+    for i in 0..1000 {
+        let bad = grad(
+            |x| {
+                let y = x.exp();
+                y.matmul(&Var::lift(&zeros(&[7])))
+            },
+            &zeros(&[3]),
+        );
+        assert!(matches!(bad, Err(Error::Shape { .. })));
+        let x = Array::scalar(f64::from(i));
+        assert_eq!(grad(|x| x.square(), &x).unwrap().item(), 2.0 * f64::from(i));
+    }
+    let (_, tangent) = jvp(|x: Dual<f64>| x.square(), &3.0f64, &1.0).unwrap();
+    assert_eq!(tangent, 6.0);
+}
+
+#[test]
+fn outside_of_any_entry_point_operators_panic_with_the_same_message() {
+    let caught = std::panic::catch_unwind(|| zeros(&[2, 4]).matmul(&zeros(&[5, 1]))).unwrap_err();
+    let message = caught.downcast_ref::<String>().unwrap();
+    assert!(message.starts_with("matmul: cannot multiply [2, 4] by [5, 1] (tests/errors.rs:"), "{message}");
+}
