@@ -1,7 +1,7 @@
 //! The laws of `shift` and `reset`.
 
-use std::mem::ManuallyDrop;
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use antiphon::{Error, OrRaise, Real, Var, cps, grad, raise, reset, shift};
@@ -142,7 +142,7 @@ fn errors_leave_through_every_handler() {
     // Returned by the body, returned by a handler before and after it resumes.
     assert!(reset::<()>(|_| Err(user_error("body"))).is_err());
     let before = reset::<()>(|p| {
-        shift(p, |_| Err(user_error("before").into()));
+        let () = shift(p, |_| Err(user_error("before").into()));
         Ok(())
     });
     assert!(before.is_err());
