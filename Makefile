@@ -29,7 +29,7 @@ demo: .tools
 	@echo "                             --resume out/demo/checkpoint.safetensors --out out/demo --steps 12000"
 
 test: .tools $(VENV)/.installed
-	$(CARGO) test --workspace
+	$(CARGO) test --workspace --no-fail-fast
 
 bench: .tools
 	$(CARGO) bench --workspace
