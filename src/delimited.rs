@@ -73,7 +73,8 @@ pub struct Prompt<'p, 'env: 'p, A> {
     brand: PhantomData<(&'p mut &'p (), &'env mut &'env ())>,
 }
 
-/// The rest of a body after a [`shift`], up to its `reset`. Dropping it unwinds the body.
+/// The rest of a body after a [`shift`], up to its `reset`. If its handler returns without having resumed it, the
+/// body is unwound then: its values are dropped.
 pub struct Continuation<'k, V, A> {
     value: *mut Option<V>,
     answer: *const Cell<Option<A>>,
