@@ -73,7 +73,8 @@ pub struct Prompt<'p, 'env: 'p, A> {
     brand: PhantomData<(&'p mut &'p (), &'env mut &'env ())>,
 }
 
-/// The rest of a body after a [`shift`], up to its `reset`. Dropping it unwinds the body.
+/// The rest of a body after a [`shift`], up to its `reset`. If its handler returns without having resumed it, the
+/// body is unwound then: its values are dropped.
 pub struct Continuation<'k, V, A> {
     value: *mut Option<V>,
     answer: *const Cell<Option<A>>,
@@ -107,7 +108,10 @@ impl<V, A> Continuation<'_, V, A> {
 /// let answer = 1 + reset(|p| Ok(10 + shift(p, |k| Ok(2 * k.resume(100)?))))?;
 /// assert_eq!(answer, 221);
 /// // A handler that never calls its continuation abandons the rest of the body.
-/// let answer = reset(|p| Ok(10 + shift(p, |_| Ok(7))))?;
+/// let answer = reset(|p| {
+///     let x: i32 = shift(p, |_| Ok(7));
+///     Ok(10 + x)
+/// })?;
 /// assert_eq!(answer, 7);
 /// # Ok::<(), antiphon::Error>(())
 /// ```

@@ -155,6 +155,14 @@ pub enum Error {
         /// What is wrong, and where in the file.
         reason: String,
     },
+    /// A program that cannot be recorded or run.
+    #[error("{reason} ({at})")]
+    Recording {
+        /// What is wrong.
+        reason: String,
+        /// Where it was recorded or run.
+        at: At,
+    },
     /// A setting outside of its range.
     #[error("{name}: {reason}")]
     Config {

@@ -20,6 +20,8 @@ mod reverse;
 mod scalar;
 pub mod shape;
 pub mod stack;
+#[cfg(feature = "staging")]
+pub mod staged;
 pub mod state;
 pub mod tensor;
 mod transform;

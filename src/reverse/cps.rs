@@ -73,9 +73,7 @@ pub(super) fn operator<T: Real, R>(
     let node = Node::new(y, level);
     // SAFETY: the node outlives the call of `k`, to which the brand of the variable is confined.
     let result = k(&unsafe { Var::active(&raw const node) }).map_err(Error::deeper)?;
-    if let Some(y_bar) = node.take_adjoint() {
-        pull(node.value(), y_bar);
-    }
+    node.with_adjoint(|y_bar| pull(node.value(), y_bar));
     Ok(result)
 }
 

@@ -61,6 +61,12 @@ impl<T: Real> Node<T> {
         T::take_adjoint(&self.adjoint)
     }
 
+    /// Calls `pull` with what has been collected, if anything has.
+    #[inline]
+    pub(crate) fn with_adjoint(&self, pull: impl FnOnce(T)) {
+        T::with_adjoint(&self.adjoint, pull);
+    }
+
     /// The value.
     #[inline]
     pub(crate) fn value(&self) -> &T {

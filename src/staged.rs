@@ -1,0 +1,659 @@
+//! Staging: [`Expr`], the interpretation that records a model instead of running it.
+//!
+//! Running a model once with `Expr` writes a [`Program`]. The derivative rules run as usual, over `Expr`, so what is
+//! recorded of `grad` is already the forward and the backward pass, interleaved.
+
+use std::cell::{Cell, RefCell};
+use std::ops::{Add, Div, Mul, Neg, Range, Sub};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use antiphon_staging::{
+    self as staging, Binary, Builder, Comparison, Data, Dtype, Program, Reduction, Scalar, Unary, Update,
+    Value,
+};
+
+use crate::array::{Float, NdArray};
+use crate::control::Control;
+use crate::error::{At, Error, OrRaise, Result, catch, raise};
+use crate::params::Params;
+use crate::real::{Int, Mask, Real};
+use crate::shape::{self, Axes, Padding, Shape, Window2d};
+use crate::stack;
+use crate::tensor::{IntTensor, MaskTensor, Tensor};
+
+/// A real number or array of a program that is being recorded.
+#[derive(Clone, Copy)]
+pub struct Expr(Recorded);
+
+/// An integer or array of integers of a program that is being recorded.
+#[derive(Clone, Copy)]
+pub struct IntExpr(Recorded);
+
+/// A truth value or array of them of a program that is being recorded.
+#[derive(Clone, Copy)]
+pub struct BoolExpr(Recorded);
+
+/// A value and the recording that it belongs to.
+#[derive(Clone, Copy)]
+struct Recorded {
+    value: Value,
+    recording: u64,
+}
+
+struct Recorder {
+    id: u64,
+    dtype: Dtype,
+    builder: Builder,
+}
+
+thread_local! {
+    /// The recordings under way, the innermost last.
+    static RECORDERS: RefCell<Vec<Rc<Recorder>>> = const { RefCell::new(Vec::new()) };
+    static RECORDINGS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn recorder() -> Rc<Recorder> {
+    RECORDERS.with_borrow(|stack| stack.last().cloned()).unwrap_or_else(|| misplaced())
+}
+
+#[track_caller]
+fn misplaced() -> ! {
+    let reason = "a recorded value was used outside of the recording that it belongs to";
+    raise(Error::OutsideReset { reason, at: At::caller() })
+}
+
+impl Recorder {
+    /// The value, if it is of this recording.
+    #[track_caller]
+    fn own(&self, x: Recorded) -> Value {
+        if x.recording == self.id { x.value } else { misplaced() }
+    }
+
+    fn wrap(&self, value: Value) -> Recorded {
+        Recorded { value, recording: self.id }
+    }
+
+    #[track_caller]
+    fn emit(&self, expr: staging::Expr) -> Recorded {
+        let at = At::caller();
+        match self.builder.emit(expr) {
+            Ok(value) => self.wrap(value),
+            Err(error) => raise(Error::Recording { reason: error.to_string(), at }),
+        }
+    }
+}
+
+/// Records `f` as a program of the leaves of `example`, whose values are of no account.
+///
+/// ```
+/// use antiphon::{NdArray, Real, grad, staged};
+/// let cube = |x: staged::Expr| grad(|y| y.clone() * &y * &y, &x).unwrap();
+/// let mut program = staged::record("slope", cube, &NdArray::scalar(2.0f64))?;
+/// staged::optimise(&mut program, &Default::default());
+/// assert_eq!(staged::interpret(&program, &NdArray::scalar(2.0f64))?, [NdArray::scalar(12.0)]);
+/// # Ok::<(), antiphon::Error>(())
+/// ```
+///
+/// # Errors
+/// What `f` raises: shapes that do not fit are found while recording, with the user's line.
+pub fn record<P, E, Q>(name: &str, f: impl FnOnce(P::With<Expr>) -> Q, example: &P) -> Result<Program>
+where
+    E: Float,
+    P: Params<Leaf = NdArray<E>>,
+    Q: Params<Leaf = Expr>,
+{
+    RECORDINGS.set(RECORDINGS.get() + 1);
+    let id = RECORDINGS.get();
+    let recorder = Rc::new(Recorder { id, dtype: dtype::<E>(), builder: Builder::new(name) });
+    let outputs: Vec<Value> = catch(|| -> Result<_> {
+        let _recording = Recording::begin(Rc::clone(&recorder));
+        stack::on_reserved(|| {
+            let mut inputs = Vec::new();
+            example.visit(&mut |path, leaf| {
+                let ty = staging::Type::new(recorder.dtype, &leaf.shape());
+                let path = path.to_string();
+                let name = if path.is_empty() { "x" } else { &path };
+                inputs.push(Expr(recorder.wrap(recorder.builder.input(name, ty))));
+            });
+            let outputs = f(example.with_leaves(inputs)?);
+            Ok(outputs.leaves().into_iter().map(|y| recorder.own(y.0)).collect())
+        })
+    })?;
+    let recorder = Rc::into_inner(recorder).expect("no recorded value holds on to its recorder");
+    recorder.builder.finish(&outputs).map_err(recording_error)
+}
+
+/// Makes a recorder the innermost one, until dropped.
+struct Recording;
+
+impl Recording {
+    fn begin(recorder: Rc<Recorder>) -> Recording {
+        RECORDERS.with_borrow_mut(|stack| stack.push(recorder));
+        Recording
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        RECORDERS.with_borrow_mut(|stack| stack.pop());
+    }
+}
+
+#[track_caller]
+fn recording_error(error: staging::Error) -> Error {
+    Error::Recording { reason: error.to_string(), at: At::caller() }
+}
+
+pub use antiphon_staging::{Options, optimise};
+
+/// Runs a recorded program in the reference interpreter: slow and obvious. Returns its results in order.
+///
+/// # Errors
+/// [`Error::Recording`] if `inputs` do not have the shapes that the program was recorded for, or an index is out of
+/// range.
+pub fn interpret<P, E>(program: &Program, inputs: &P) -> Result<Vec<NdArray<E>>>
+where
+    E: Float,
+    P: Params<Leaf = NdArray<E>>,
+{
+    let inputs: Vec<staging::Tensor> = inputs.leaves().iter().map(to_tensor).collect();
+    let outputs = staging::interpret(program, &inputs).map_err(recording_error)?;
+    outputs.iter().map(from_tensor).collect()
+}
+
+fn dtype<E: Float>() -> Dtype {
+    if size_of::<E>() == 4 { Dtype::F32 } else { Dtype::F64 }
+}
+
+fn to_tensor<E: Float>(x: &NdArray<E>) -> staging::Tensor {
+    let elements = x.view();
+    let elements = elements.iter().map(|x| x.to_f64());
+    let data: Data = match dtype::<E>() {
+        Dtype::F32 => elements.map(|x| x as f32).collect::<Vec<_>>().into(),
+        _ => elements.collect::<Vec<_>>().into(),
+    };
+    staging::Tensor::new(&x.shape(), data).expect("as many elements as the shape has")
+}
+
+fn from_tensor<E: Float>(x: &staging::Tensor) -> Result<NdArray<E>> {
+    let elements: Vec<f64> = match x.data() {
+        Data::F32(x) => x.iter().map(|&x| x.into()).collect(),
+        Data::F64(x) => x.clone(),
+        Data::I64(x) => x.iter().map(|&x| x as f64).collect(),
+        Data::Bool(x) => x.iter().map(|&x| x.into()).collect(),
+    };
+    NdArray::from_elements(x.shape(), &elements)
+}
+
+/// Appends an operator to the recording under way.
+#[track_caller]
+fn put(expr: staging::Expr) -> Recorded {
+    recorder().emit(expr)
+}
+
+/// The value, if it is of the recording under way.
+#[track_caller]
+fn own(x: Recorded) -> Value {
+    recorder().own(x)
+}
+
+fn shape_of(x: Recorded) -> Shape {
+    let recorder = recorder();
+    recorder.builder.ty(recorder.own(x)).shape
+}
+
+/// An adjoint that is being recorded: a cell, and what is known of it while recording.
+pub struct ExprAdjoint {
+    cell: staging::Cell,
+    touched: Cell<bool>,
+}
+
+impl ExprAdjoint {
+    #[track_caller]
+    fn update(&self, update: impl FnOnce(&Recorder) -> Update) {
+        let recorder = recorder();
+        let update = update(&recorder);
+        recorder.builder.update(self.cell, update).map_err(recording_error).or_raise();
+        self.touched.set(true);
+    }
+}
+
+macro_rules! operators {
+    ($($Trait:ident $name:ident $Wrapper:ident;)*) => { $(
+        impl $Trait for $Wrapper {
+            type Output = Self;
+            #[track_caller]
+            fn $name(self, rhs: Self) -> Self {
+                shape::broadcast(stringify!($name), &shape_of(self.0), &shape_of(rhs.0)).or_raise();
+                $Wrapper(put(staging::Expr::Binary(Binary::$Trait, own(self.0), own(rhs.0))))
+            }
+        }
+        impl $Trait<&$Wrapper> for $Wrapper {
+            type Output = Self;
+            #[track_caller]
+            fn $name(self, rhs: &Self) -> Self {
+                $Trait::$name(self, *rhs)
+            }
+        }
+    )* };
+}
+operators! {
+    Add add Expr; Sub sub Expr; Mul mul Expr; Div div Expr;
+    Add add IntExpr; Sub sub IntExpr; Mul mul IntExpr;
+}
+
+macro_rules! number_operators {
+    ($($Trait:ident $name:ident;)*) => { $(
+        impl $Trait<f64> for Expr {
+            type Output = Self;
+            fn $name(self, rhs: f64) -> Self {
+                $Trait::$name(self, Expr::constant(rhs))
+            }
+        }
+    )* };
+}
+number_operators! { Add add; Sub sub; Mul mul; Div div; }
+
+impl Neg for Expr {
+    type Output = Self;
+    fn neg(self) -> Self {
+        self.unary(Unary::Neg)
+    }
+}
+
+impl Mask for BoolExpr {
+    #[track_caller]
+    fn and(&self, other: &Self) -> Self {
+        BoolExpr(put(staging::Expr::Binary(Binary::And, own(self.0), own(other.0))))
+    }
+    #[track_caller]
+    fn or(&self, other: &Self) -> Self {
+        BoolExpr(put(staging::Expr::Binary(Binary::Or, own(self.0), own(other.0))))
+    }
+    fn not(&self) -> Self {
+        BoolExpr(put(staging::Expr::Unary(Unary::Not, own(self.0))))
+    }
+    fn known(&self) -> Option<bool> {
+        None
+    }
+}
+
+impl MaskTensor for BoolExpr {
+    fn shape(&self) -> Shape {
+        shape_of(self.0)
+    }
+}
+
+impl IntExpr {
+    #[track_caller]
+    fn compare(&self, op: Comparison, other: &Self) -> BoolExpr {
+        BoolExpr(put(staging::Expr::Compare(op, own(self.0), own(other.0))))
+    }
+}
+
+impl Int for IntExpr {
+    type Bool = BoolExpr;
+    fn constant(value: i64) -> Self {
+        IntExpr(put(staging::Expr::literal(Scalar::I64(value))))
+    }
+    #[track_caller]
+    fn less(&self, other: &Self) -> BoolExpr {
+        self.compare(Comparison::Less, other)
+    }
+    #[track_caller]
+    fn equal(&self, other: &Self) -> BoolExpr {
+        self.compare(Comparison::Equal, other)
+    }
+    fn known(&self) -> Option<i64> {
+        None
+    }
+}
+
+impl IntTensor for IntExpr {
+    fn shape(&self) -> Shape {
+        shape_of(self.0)
+    }
+    #[track_caller]
+    fn from_elements(shape: &[usize], elements: &[i64]) -> Result<Self> {
+        Ok(IntExpr(array_constant(shape, elements.len(), elements.to_vec())?))
+    }
+    fn elements(&self) -> Option<Vec<i64>> {
+        None
+    }
+    #[track_caller]
+    fn reshape(&self, shape: &[usize]) -> Self {
+        shape::reshape(&shape_of(self.0), shape).or_raise();
+        IntExpr(put(staging::Expr::Reshape(own(self.0), shape.into())))
+    }
+    #[track_caller]
+    fn gather_rows(&self, indices: &Self) -> Self {
+        shape::gather_rows(&shape_of(self.0), &shape_of(indices.0)).or_raise();
+        IntExpr(put(staging::Expr::GatherRows { x: own(self.0), indices: own(indices.0) }))
+    }
+    #[track_caller]
+    fn slice(&self, axis: isize, range: Range<usize>) -> Self {
+        IntExpr(slice(self.0, axis, range, 1))
+    }
+}
+
+#[track_caller]
+fn slice(x: Recorded, axis: isize, range: Range<usize>, step: usize) -> Recorded {
+    let shape = shape_of(x);
+    let axis = shape::axis("slice", &shape, axis).or_raise();
+    shape::slice(&shape, axis, &range, step).or_raise();
+    put(staging::Expr::Slice { x: own(x), axis, start: range.start, end: range.end, step })
+}
+
+/// A constant array, of as many elements as its shape has.
+#[track_caller]
+fn array_constant(shape: &[usize], len: usize, elements: impl Into<Data>) -> Result<Recorded> {
+    match staging::Tensor::new(shape, elements) {
+        Some(tensor) => Ok(put(staging::Expr::Array(Arc::new(tensor)))),
+        None => {
+            let at = At::caller();
+            Err(Error::Shape { op: "from_elements", lhs: vec![len], rhs: shape.to_vec(), at })
+        }
+    }
+}
+
+impl Expr {
+    #[track_caller]
+    fn unary(&self, op: Unary) -> Self {
+        Expr(put(staging::Expr::Unary(op, own(self.0))))
+    }
+    #[track_caller]
+    fn binary(&self, op: Binary, other: &Self) -> Self {
+        shape::broadcast(op.name(), &shape_of(self.0), &shape_of(other.0)).or_raise();
+        Expr(put(staging::Expr::Binary(op, own(self.0), own(other.0))))
+    }
+    #[track_caller]
+    fn compare(&self, op: Comparison, other: &Self) -> BoolExpr {
+        shape::broadcast(op.name(), &shape_of(self.0), &shape_of(other.0)).or_raise();
+        BoolExpr(put(staging::Expr::Compare(op, own(self.0), own(other.0))))
+    }
+    #[track_caller]
+    fn reduce(&self, name: &'static str, op: Reduction, axes: Axes) -> Self {
+        let shape = shape_of(self.0);
+        let axes = axes.resolve(name, &shape).or_raise();
+        if op == Reduction::Max {
+            shape::reduce_nonempty(name, &shape, &axes).or_raise();
+        }
+        Expr(put(staging::Expr::Reduce(op, own(self.0), axes)))
+    }
+}
+
+macro_rules! unary_methods {
+    ($($name:ident $Op:ident;)*) => { $(
+        #[track_caller]
+        fn $name(&self) -> Self {
+            self.unary(Unary::$Op)
+        }
+    )* };
+}
+
+impl Real for Expr {
+    type Bool = BoolExpr;
+    type Int = IntExpr;
+    type Adjoint = ExprAdjoint;
+
+    fn constant(value: f64) -> Self {
+        let recorder = recorder();
+        Expr(recorder.wrap(recorder.builder.real(recorder.dtype, value)))
+    }
+    fn detach(&self) -> Self {
+        *self
+    }
+    fn adjoint(&self) -> ExprAdjoint {
+        let recorder = recorder();
+        let cell = recorder.builder.cell(recorder.builder.ty(recorder.own(self.0)));
+        ExprAdjoint { cell, touched: Cell::new(false) }
+    }
+    fn accumulate(adjoint: &ExprAdjoint, g: Self) {
+        adjoint.update(|recorder| Update::Add(recorder.own(g.0)));
+    }
+    /// In a program without branches it is known while recording whether anything was accumulated.
+    fn take_adjoint(adjoint: &ExprAdjoint) -> Option<Self> {
+        let recorder = recorder();
+        adjoint.touched.take().then(|| Expr(recorder.wrap(recorder.builder.take(adjoint.cell))))
+    }
+    #[track_caller]
+    fn check_broadcast(op: &'static str, lhs: &Self, rhs: &Self) -> Result<()> {
+        shape::broadcast(op, &lhs.shape(), &rhs.shape()).map(drop)
+    }
+    fn same_shape(a: &Self, b: &Self) -> bool {
+        a.shape() == b.shape()
+    }
+    #[track_caller]
+    fn check_scalar(&self, op: &'static str) -> Result<()> {
+        shape::scalar(op, &self.shape())
+    }
+    #[track_caller]
+    fn broadcast_like(&self, like: &Self) -> Self {
+        if Self::same_shape(self, like) { *self } else { self.broadcast_to(&like.shape()) }
+    }
+    fn unbroadcast(self, like: &Self) -> Self {
+        let (from, to) = (self.shape(), like.shape());
+        if from == to {
+            return self;
+        }
+        self.sum(shape::repeated_axes(&from, &to).as_slice()).reshape(&to)
+    }
+    fn full_like(&self, value: f64) -> Self {
+        Self::full(&self.shape(), value)
+    }
+
+    unary_methods! {
+        recip Recip; abs Abs; sign Sign; exp Exp; expm1 Expm1; log Log; log1p Log1p; sqrt Sqrt; sin Sin; cos Cos;
+        tan Tan; tanh Tanh; sigmoid Sigmoid; softplus Softplus; relu Relu; erf Erf;
+    }
+    fn powi(&self, n: i32) -> Self {
+        Expr(put(staging::Expr::Powi(own(self.0), n)))
+    }
+    fn clamp(&self, low: f64, high: f64) -> Self {
+        let [low, high] = [low, high].map(|x| Scalar::of(recorder().dtype, x));
+        Expr(put(staging::Expr::Clamp { x: own(self.0), low, high }))
+    }
+    #[track_caller]
+    fn pow(&self, exponent: &Self) -> Self {
+        self.binary(Binary::Pow, exponent)
+    }
+    #[track_caller]
+    fn maximum(&self, other: &Self) -> Self {
+        self.binary(Binary::Maximum, other)
+    }
+    #[track_caller]
+    fn minimum(&self, other: &Self) -> Self {
+        self.binary(Binary::Minimum, other)
+    }
+    #[track_caller]
+    fn less(&self, other: &Self) -> BoolExpr {
+        self.compare(Comparison::Less, other)
+    }
+    #[track_caller]
+    fn less_equal(&self, other: &Self) -> BoolExpr {
+        self.compare(Comparison::LessEqual, other)
+    }
+    #[track_caller]
+    fn equal(&self, other: &Self) -> BoolExpr {
+        self.compare(Comparison::Equal, other)
+    }
+    #[track_caller]
+    fn select(mask: &BoolExpr, then: &Self, otherwise: &Self) -> Self {
+        let values = shape::broadcast("select", &then.shape(), &otherwise.shape()).or_raise();
+        shape::broadcast("select", &mask.shape(), &values).or_raise();
+        let (mask, then, otherwise) = (own(mask.0), own(then.0), own(otherwise.0));
+        Expr(put(staging::Expr::Select { mask, then, otherwise }))
+    }
+    fn from_int(value: &IntExpr) -> Self {
+        Expr(put(staging::Expr::Convert(own(value.0), recorder().dtype)))
+    }
+}
+
+/// Conditions of a recording are not known yet, so branches on them are refused.
+impl Control for Expr {}
+
+impl Tensor for Expr {
+    fn shape(&self) -> Shape {
+        shape_of(self.0)
+    }
+    fn full(shape: &[usize], value: f64) -> Self {
+        let value = Scalar::of(recorder().dtype, value);
+        Expr(put(staging::Expr::Fill { value, shape: shape.into() }))
+    }
+    #[track_caller]
+    fn from_elements(shape: &[usize], elements: &[f64]) -> Result<Self> {
+        let recorded = match recorder().dtype {
+            Dtype::F32 => {
+                let elements: Vec<f32> = elements.iter().map(|&x| x as f32).collect();
+                array_constant(shape, elements.len(), elements)?
+            }
+            _ => array_constant(shape, elements.len(), elements.to_vec())?,
+        };
+        Ok(Expr(recorded))
+    }
+    fn from_mask(mask: &BoolExpr) -> Self {
+        Expr(put(staging::Expr::Convert(own(mask.0), recorder().dtype)))
+    }
+    fn uniform(shape: &[usize], seed: &IntExpr) -> Self {
+        let (seed, dtype) = (own(seed.0), recorder().dtype);
+        Expr(put(staging::Expr::Uniform { seed, dtype, shape: shape.into() }))
+    }
+    #[track_caller]
+    fn reshape(&self, shape: &[usize]) -> Self {
+        shape::reshape(&self.shape(), shape).or_raise();
+        Expr(put(staging::Expr::Reshape(own(self.0), shape.into())))
+    }
+    #[track_caller]
+    fn permute(&self, order: &[usize]) -> Self {
+        shape::permute(&self.shape(), order).or_raise();
+        Expr(put(staging::Expr::Permute(own(self.0), order.into())))
+    }
+    #[track_caller]
+    fn broadcast_to(&self, shape: &[usize]) -> Self {
+        shape::broadcast_to(&self.shape(), shape).or_raise();
+        Expr(put(staging::Expr::Broadcast(own(self.0), shape.into())))
+    }
+    #[track_caller]
+    fn sum(&self, axes: impl Into<Axes>) -> Self {
+        self.reduce("sum", Reduction::Sum, axes.into())
+    }
+    #[track_caller]
+    fn max(&self, axes: impl Into<Axes>) -> Self {
+        self.reduce("max", Reduction::Max, axes.into())
+    }
+    #[track_caller]
+    fn logsumexp(&self, axes: impl Into<Axes>) -> Self {
+        self.reduce("logsumexp", Reduction::LogSumExp, axes.into())
+    }
+    #[track_caller]
+    fn argmax(&self, axis: isize) -> IntExpr {
+        let shape = self.shape();
+        let axis = shape::axis("argmax", &shape, axis).or_raise();
+        shape::reduce_nonempty("argmax", &shape, &[axis]).or_raise();
+        IntExpr(put(staging::Expr::Argmax(own(self.0), axis)))
+    }
+    #[track_caller]
+    fn batch_matmul(&self, rhs: &Self) -> Self {
+        shape::matmul(&self.shape(), &rhs.shape()).or_raise();
+        Expr(put(staging::Expr::Matmul(own(self.0), own(rhs.0))))
+    }
+    #[track_caller]
+    fn concat(parts: &[Self], axis: isize) -> Self {
+        let shapes: Vec<Shape> = parts.iter().map(Tensor::shape).collect();
+        let along = shapes.first().map_or(0, |first| shape::axis("concat", first, axis).or_raise());
+        shape::concat(shapes.iter().map(|shape| shape.as_slice()), along).or_raise();
+        let parts = parts.iter().map(|part| own(part.0)).collect();
+        Expr(put(staging::Expr::Concat(parts, along)))
+    }
+    #[track_caller]
+    fn slice_step(&self, axis: isize, range: Range<usize>, step: usize) -> Self {
+        Expr(slice(self.0, axis, range, step))
+    }
+    #[track_caller]
+    fn pad(&self, axis: isize, padding: Padding) -> Self {
+        let axis = shape::axis("pad", &self.shape(), axis).or_raise();
+        let Padding { before, after, interior } = padding;
+        let padding = staging::Padding { before, after, interior };
+        Expr(put(staging::Expr::Pad { x: own(self.0), axis, padding }))
+    }
+    #[track_caller]
+    fn flip(&self, axis: isize) -> Self {
+        let axis = shape::axis("flip", &self.shape(), axis).or_raise();
+        Expr(put(staging::Expr::Flip(own(self.0), axis)))
+    }
+    #[track_caller]
+    fn gather_rows(&self, indices: &IntExpr) -> Self {
+        shape::gather_rows(&self.shape(), &indices.shape()).or_raise();
+        Expr(put(staging::Expr::GatherRows { x: own(self.0), indices: own(indices.0) }))
+    }
+    #[track_caller]
+    fn scatter_rows(&self, indices: &IntExpr, rows: usize) -> Self {
+        shape::scatter_rows(&self.shape(), &indices.shape(), rows).or_raise();
+        Expr(put(staging::Expr::ScatterRows { x: own(self.0), indices: own(indices.0), rows }))
+    }
+    #[track_caller]
+    fn gather_last(&self, indices: &IntExpr) -> Self {
+        shape::gather_last(&self.shape(), &indices.shape()).or_raise();
+        Expr(put(staging::Expr::GatherLast { x: own(self.0), indices: own(indices.0) }))
+    }
+    #[track_caller]
+    fn scatter_last(&self, indices: &IntExpr, n: usize) -> Self {
+        shape::scatter_last(&self.shape(), &indices.shape(), n).or_raise();
+        Expr(put(staging::Expr::ScatterLast { x: own(self.0), indices: own(indices.0), length: n }))
+    }
+    #[track_caller]
+    fn conv2d(&self, kernel: &Self, window: Window2d) -> Self {
+        shape::conv2d(&self.shape(), &kernel.shape(), window).or_raise();
+        let (image, kernel, window) = (own(self.0), own(kernel.0), to_window(window));
+        Expr(put(staging::Expr::Conv2d { image, kernel, window }))
+    }
+    #[track_caller]
+    fn conv2d_image(&self, kernel: &Self, size: [usize; 2], window: Window2d) -> Self {
+        let (y_bar, kernel, window) = (own(self.0), own(kernel.0), to_window(window));
+        Expr(put(staging::Expr::Conv2dImage { y_bar, kernel, size, window }))
+    }
+    #[track_caller]
+    fn conv2d_kernel(&self, y_bar: &Self, size: [usize; 2], window: Window2d) -> Self {
+        let (image, y_bar, window) = (own(self.0), own(y_bar.0), to_window(window));
+        Expr(put(staging::Expr::Conv2dKernel { image, y_bar, size, window }))
+    }
+    #[track_caller]
+    fn unfold2d(&self, kernel: [usize; 2], window: Window2d) -> Self {
+        shape::unfold2d(&self.shape(), kernel, window).or_raise();
+        Expr(put(staging::Expr::Unfold2d { image: own(self.0), kernel, window: to_window(window) }))
+    }
+    #[track_caller]
+    fn fold2d(&self, size: [usize; 2], kernel: [usize; 2], window: Window2d) -> Self {
+        Expr(put(staging::Expr::Fold2d { x: own(self.0), size, kernel, window: to_window(window) }))
+    }
+
+    fn accumulate_matmul(adjoint: &ExprAdjoint, a: &Self, b: &Self) {
+        adjoint.update(|recorder| Update::Matmul(recorder.own(a.0), recorder.own(b.0)));
+    }
+    fn accumulate_slice(
+        adjoint: &ExprAdjoint,
+        _operand: &Self,
+        axis: usize,
+        range: Range<usize>,
+        step: usize,
+        g: Self,
+    ) {
+        let count = g.shape()[axis];
+        let g = g.0;
+        adjoint.update(|recorder| Update::Slice {
+            axis,
+            start: range.start,
+            step,
+            count,
+            g: recorder.own(g),
+        });
+    }
+    fn accumulate_rows(adjoint: &ExprAdjoint, _operand: &Self, indices: &IntExpr, g: Self) {
+        adjoint.update(|recorder| Update::Rows { indices: recorder.own(indices.0), g: recorder.own(g.0) });
+    }
+}
+
+fn to_window(window: Window2d) -> staging::Window2d {
+    staging::Window2d { stride: window.stride, padding: window.padding }
+}
