@@ -33,15 +33,12 @@ fn the_patch_of_adding_an_operator_adds_it() {
     let page = fs::read_to_string(root.join("docs/adding-an-operator.md")).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let at = |path: &str| directory.path().join(path);
-    for part in ["src", "derive", "staging", "docs"] {
+    for part in ["src", "derive", "staging", "docs", "tests", "benches"] {
         copy(&root.join(part), &at(part));
     }
     for part in ["Cargo.toml", "Cargo.lock", "README.md"] {
         fs::copy(root.join(part), at(part)).unwrap();
     }
-    // The benchmarks are declared by name.
-    copy(&root.join("benches"), &at("benches"));
-    fs::create_dir(at("tests")).unwrap();
     fs::write(at("tests/softsign.rs"), block(&page, "rust,ignore")).unwrap();
     fs::write(at("softsign.diff"), block(&page, "diff")).unwrap();
     succeed(Command::new("git").current_dir(directory.path()).args(["apply", "softsign.diff"]));
