@@ -94,41 +94,6 @@ impl<'r, T: Real> Var<'r, T> {
             rule(operands.each_ref(), k)
         })
     }
-
-    /// An operator of your own in direct style from its value and its rule: `pull(operands, y, ȳ)` gives the
-    /// operands' adjoints.
-    ///
-    /// It is [`shift`](Var::shift) for the usual case. The rule is a plain function and borrows nothing, so the
-    /// operator works in derivatives of derivatives too, whatever their order.
-    /// ```
-    /// use antiphon::{Real, Var, grad};
-    /// fn cube<'r, T: Real>(x: &Var<'r, T>) -> Var<'r, T> {
-    ///     Var::custom([x], x.value().powi(3), |[x], _, y_bar| [(y_bar * x.square()).scale(3.0)])
-    /// }
-    /// assert_eq!(grad(|x| cube(&x) + &x, &2.0)?, 13.0);
-    /// assert_eq!(grad(|x| grad(|y| cube(&y), &x).unwrap(), &2.0)?, 12.0);
-    /// # Ok::<(), antiphon::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// Raises [`Error::OutsideReset`](crate::Error::OutsideReset) if the operands' derivative is not running here, or
-    /// if they belong to different ones.
-    #[track_caller]
-    pub fn custom<const N: usize>(
-        operands: [&Self; N],
-        y: T,
-        pull: fn([&T; N], &T, T) -> [T; N],
-    ) -> Var<'r, T> {
-        let mut level = None;
-        for operand in operands {
-            level = common_level(level, operand.level()).or_raise();
-        }
-        let operands = operands.map(Var::clone);
-        direct(level, At::caller(), move |k| {
-            let values = operands.each_ref().map(Var::value);
-            cps::custom(operands.each_ref(), y, |y, y_bar| pull(values, y, y_bar), k)
-        })
-    }
 }
 
 /// The level of two operands; raises if they belong to different derivatives.
