@@ -19,6 +19,8 @@
 //! About 128 nested closures reach the compiler's recursion limit; let functions take their continuation as
 //! `&mut dyn FnMut(&Var<T>) -> Result<()>` at the boundaries of layers and loops.
 
+use std::ptr;
+
 use super::{Node, Var, common_level};
 use crate::delimited::Level;
 use crate::elementwise::{for_each_binary, for_each_unary};
@@ -67,13 +69,24 @@ pub(super) fn operator<T: Real, R>(
     pull: impl FnOnce(&T, T),
 ) -> Result<R> {
     stack::check()?;
-    let Some(level) = level else {
-        return k(&Var::from_value(y));
-    };
-    let node = Node::new(y, level);
-    // SAFETY: the node outlives the call of `k`, to which the brand of the variable is confined.
-    let result = k(&unsafe { Var::active(&raw const node) }).map_err(Error::deeper)?;
-    if let Some(y_bar) = node.take_adjoint() {
+    // One call of the continuation for variables and constants: it is often the whole rest of the program, and would
+    // be compiled twice.
+    let (node, variable);
+    match level {
+        Some(level) => {
+            node = Some(Node::new(y, level));
+            // SAFETY: the node outlives the call of `k`, to which the brand of the variable is confined.
+            variable = unsafe { Var::active(node.as_ref().map_or(ptr::null(), ptr::from_ref)) };
+        }
+        None => {
+            node = None;
+            variable = Var::from_value(y);
+        }
+    }
+    let result = k(&variable).map_err(Error::deeper)?;
+    if let Some(node) = &node
+        && let Some(y_bar) = node.take_adjoint()
+    {
         pull(node.value(), y_bar);
     }
     Ok(result)

@@ -8,7 +8,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use crate::delimited::Level;
-use crate::error::{At, Error, Result};
+use crate::error::{At, CpsResult, Error};
 use crate::real::Real;
 
 /// A variable of a reverse-mode derivative over the interpretation `T`.
@@ -142,15 +142,19 @@ impl<'r, T: Real> Var<'r, T> {
 /// [`Error::OutsideReset`] if they belong to different ones.
 #[inline]
 #[track_caller]
-fn common_level(a: Option<Level>, b: Option<Level>) -> Result<Option<Level>> {
+fn common_level(a: Option<Level>, b: Option<Level>) -> CpsResult<Option<Level>> {
     match (a, b) {
-        (Some(a), Some(b)) if a != b => {
-            let reason = "variables of two different derivatives met in one operator: \
-                          let the outer one into the inner derivative with Var::lift";
-            Err(Error::OutsideReset { reason, at: At::caller() })
-        }
+        (Some(a), Some(b)) if a != b => Err(different_derivatives(At::caller())),
         (a, b) => Ok(a.or(b)),
     }
+}
+
+#[cold]
+#[inline(never)] // so that the operators' frames have no room for it
+fn different_derivatives(at: At) -> Box<Error> {
+    let reason = "variables of two different derivatives met in one operator: \
+                  let the outer one into the inner derivative with Var::lift";
+    Box::new(Error::OutsideReset { reason, at })
 }
 
 impl<T: Real + fmt::Debug> fmt::Debug for Var<'_, T> {
