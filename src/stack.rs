@@ -7,6 +7,7 @@
 //! and the next call works.
 
 use std::cell::{Cell, RefCell};
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use corosensei::stack::{Stack, StackPointer};
@@ -97,8 +98,8 @@ pub fn on_reserved<R>(f: impl FnOnce() -> R) -> R {
 /// Whether the current stack has room for another operator.
 #[inline(always)]
 pub(crate) fn check() -> CpsResult<()> {
-    let probe = 0u8;
-    if (&raw const probe).addr() < FLOOR.get() { Err(exhausted()) } else { Ok(()) }
+    let probe = MaybeUninit::<u8>::uninit();
+    if probe.as_ptr().addr() < FLOOR.get() { Err(exhausted()) } else { Ok(()) }
 }
 
 #[cold]

@@ -47,9 +47,9 @@ pub fn grad<T: Real>(
     let at = At::caller();
     catch(|| {
         stack::on_reserved(|| {
-            let node = Node::new(x.clone(), Level::fresh());
+            let node = Node::new(x.clone());
             // SAFETY: the node outlives the call, and the brand of the variable is confined to it.
-            let x = unsafe { Var::active(&raw const node) };
+            let x = unsafe { Var::active(&raw const node, Level::fresh()) };
             f(&x, &mut |y| {
                 y.value().check_scalar("grad").map_err(|error| error.relocate(at))?;
                 y.accumulate(y.value().ones_like());
@@ -69,14 +69,14 @@ pub(super) fn operator<T: Real, R>(
     pull: impl FnOnce(&T, T),
 ) -> Result<R> {
     stack::check()?;
-    // One call of the continuation for variables and constants: it is often the whole rest of the program, and would
+    // The node is there where there is a level. One call of the continuation for variables and constants: it is often the whole rest of the program, and would
     // be compiled twice.
     let (node, variable);
     match level {
         Some(level) => {
-            node = Some(Node::new(y, level));
+            node = Some(Node::new(y));
             // SAFETY: the node outlives the call of `k`, to which the brand of the variable is confined.
-            variable = unsafe { Var::active(node.as_ref().map_or(ptr::null(), ptr::from_ref)) };
+            variable = unsafe { Var::active(node.as_ref().map_or(ptr::null(), ptr::from_ref), level) };
         }
         None => {
             node = None;

@@ -31,8 +31,9 @@ pub struct Var<'r, T: Real>(Kind<T>, PhantomData<fn(&'r ()) -> &'r ()>);
 #[derive(Clone)]
 enum Kind<T: Real> {
     Constant(T),
-    /// The node is alive as long as the brand of the variable.
-    Active(*const Node<T>),
+    /// The node is alive as long as the brand of the variable. The level is never zero, which leaves a bit pattern for
+    /// the constants: a variable of numbers is two words.
+    Active(*const Node<T>, Level),
 }
 
 impl<T: Real> Clone for Var<'_, T> {
@@ -46,13 +47,12 @@ impl<T: Real> Clone for Var<'_, T> {
 pub(crate) struct Node<T: Real> {
     value: T,
     adjoint: T::Adjoint,
-    level: Level,
 }
 
 impl<T: Real> Node<T> {
     #[inline]
-    pub(crate) fn new(value: T, level: Level) -> Node<T> {
-        Node { adjoint: value.adjoint(), value, level }
+    pub(crate) fn new(value: T) -> Node<T> {
+        Node { adjoint: value.adjoint(), value }
     }
 
     /// What has been collected.
@@ -83,8 +83,8 @@ impl<'r, T: Real> Var<'r, T> {
     /// # Safety
     /// The node outlives `'r`.
     #[inline]
-    pub(crate) unsafe fn active(node: *const Node<T>) -> Self {
-        Var(Kind::Active(node), PhantomData)
+    pub(crate) unsafe fn active(node: *const Node<T>, level: Level) -> Self {
+        Var(Kind::Active(node, level), PhantomData)
     }
 
     /// The value, without its derivative.
@@ -93,7 +93,7 @@ impl<'r, T: Real> Var<'r, T> {
         match &self.0 {
             Kind::Constant(value) => value,
             // SAFETY: the node outlives the brand, and so this variable.
-            Kind::Active(node) => unsafe { &(**node).value },
+            Kind::Active(node, _) => unsafe { &(**node).value },
         }
     }
 
@@ -108,18 +108,21 @@ impl<'r, T: Real> Var<'r, T> {
         match &self.0 {
             Kind::Constant(_) => None,
             // SAFETY: the node outlives the brand, and so this variable.
-            Kind::Active(node) => Some(unsafe { &**node }),
+            Kind::Active(node, _) => Some(unsafe { &**node }),
         }
     }
 
     #[inline]
     pub(crate) fn level(&self) -> Option<Level> {
-        self.node().map(|node| node.level)
+        match self.0 {
+            Kind::Constant(_) => None,
+            Kind::Active(_, level) => Some(level),
+        }
     }
 
     #[inline]
     fn is_active(&self) -> bool {
-        matches!(self.0, Kind::Active(_))
+        matches!(self.0, Kind::Active(..))
     }
 
     /// Adds `g`, of the value's shape, to the adjoint of this variable; nothing on a constant.
