@@ -50,6 +50,9 @@ impl Link {
 pub(crate) struct Level(NonZeroU64);
 
 impl Level {
+    /// That of constants, which belong to no `reset`.
+    pub(crate) const CONSTANT: Level = Level(NonZeroU64::MAX);
+
     /// One that no other `reset` of this thread has.
     #[inline]
     pub(crate) fn fresh() -> Level {

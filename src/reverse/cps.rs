@@ -19,8 +19,6 @@
 //! About 128 nested closures reach the compiler's recursion limit; let functions take their continuation as
 //! `&mut dyn FnMut(&Var<T>) -> Result<()>` at the boundaries of layers and loops.
 
-use std::ptr;
-
 use super::{Node, Var, common_level};
 use crate::delimited::Level;
 use crate::elementwise::{for_each_binary, for_each_unary};
@@ -69,22 +67,13 @@ pub(super) fn operator<T: Real, R>(
     pull: impl FnOnce(&T, T),
 ) -> Result<R> {
     stack::check()?;
-    // The node is there where there is a level. One call of the continuation for variables and constants: it is often the whole rest of the program, and would
-    // be compiled twice.
-    let (node, variable);
-    match level {
-        Some(level) => {
-            node = Some(Node::new(y));
-            // SAFETY: the node outlives the call of `k`, to which the brand of the variable is confined.
-            variable = unsafe { Var::active(node.as_ref().map_or(ptr::null(), ptr::from_ref), level) };
-        }
-        None => {
-            node = None;
-            variable = Var::from_value(y);
-        }
-    }
+    // Constants get a node too: with one call of the continuation, which is often the whole rest of the program, there
+    // is one copy of that in the compiled program, and with one kind of result it keeps most nodes in registers.
+    let node = Node::new(y);
+    // SAFETY: the node outlives the call of `k`, to which the brand of the variable is confined.
+    let variable = unsafe { Var::active(&raw const node, level.unwrap_or(Level::CONSTANT)) };
     let result = k(&variable).map_err(Error::deeper)?;
-    if let Some(node) = &node
+    if level.is_some()
         && let Some(y_bar) = node.take_adjoint()
     {
         pull(node.value(), y_bar);

@@ -106,23 +106,23 @@ impl<'r, T: Real> Var<'r, T> {
     #[inline]
     fn node(&self) -> Option<&Node<T>> {
         match &self.0 {
-            Kind::Constant(_) => None,
             // SAFETY: the node outlives the brand, and so this variable.
-            Kind::Active(node, _) => Some(unsafe { &**node }),
+            Kind::Active(node, level) if *level != Level::CONSTANT => Some(unsafe { &**node }),
+            _ => None,
         }
     }
 
     #[inline]
     pub(crate) fn level(&self) -> Option<Level> {
         match self.0 {
-            Kind::Constant(_) => None,
-            Kind::Active(_, level) => Some(level),
+            Kind::Active(_, level) if level != Level::CONSTANT => Some(level),
+            _ => None,
         }
     }
 
     #[inline]
     fn is_active(&self) -> bool {
-        matches!(self.0, Kind::Active(..))
+        self.level().is_some()
     }
 
     /// Adds `g`, of the value's shape, to the adjoint of this variable; nothing on a constant.
