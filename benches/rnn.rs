@@ -20,8 +20,7 @@ const SIZES: [[usize; 3]; 2] = [[50, 20, 20], [256, 50, 32]];
 
 /// Symbols `[time, batch]` without a pattern.
 fn symbols(rng: &mut Rng, [_, time, batch]: [usize; 3]) -> NdInt {
-    let symbols: Vec<i64> =
-        (0..time * batch).map(|_| (rng.uniform() * VOCABULARY as f64) as i64).collect();
+    let symbols: Vec<i64> = (0..time * batch).map(|_| (rng.uniform() * VOCABULARY as f64) as i64).collect();
     NdInt::from_elements(&[time, batch], &symbols).expect("as many as the shape says")
 }
 

@@ -44,12 +44,7 @@ fn direct<T: Real>(steps: usize, x: &T) -> T {
     y
 }
 
-fn explicit(
-    steps: usize,
-    y: &Var<'_, f64>,
-    x: &Var<'_, f64>,
-    k: cps::Return<'_, f64>,
-) -> cps::Result<()> {
+fn explicit(steps: usize, y: &Var<'_, f64>, x: &Var<'_, f64>, k: cps::Return<'_, f64>) -> cps::Result<()> {
     if steps == 0 {
         return k(y);
     }

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use antiphon::{cps, grad};
 use criterion::{BenchmarkId, Criterion, Throughput};
-use spellings::Tape;
+use spellings::{Number, Result, Return, Tape};
 
 /// What the programs are written with.
 mod spellings {
@@ -25,30 +25,38 @@ mod spellings {
 }
 
 /// The order of the columns.
-const SPELLINGS: [&str; 5] = ["evaluation", "by hand", "explicit", "tape", "direct"];
+const SPELLINGS: [&str; 6] = ["evaluation", "by hand", "nested", "explicit", "tape", "direct"];
 
 struct Program {
     name: &'static str,
     /// How many operators it runs.
     operators: usize,
     /// One for each of [`SPELLINGS`]: the value or the gradient.
-    spellings: [Box<dyn FnMut() -> f64>; 5],
+    spellings: [Box<dyn FnMut() -> f64>; 6],
 }
 
 macro_rules! program {
-    ($name:ident, $x:literal, $size:expr, |$n:ident, $x_name:ident, $k:ident| $explicit:expr) => {{
+    ($name:ident, $x:literal, $size:expr, $explicit:expr, $nested:expr) => {{
         use programs::$name::*;
-        let ($n, mut on_tape, mut saved): (usize, _, _) = ($size, Tape::default(), Vec::new());
-        tape($n, $x, &mut on_tape);
+        let (n, mut on_tape, mut saved): (usize, _, _) = ($size, Tape::default(), Vec::new());
+        tape(n, $x, &mut on_tape);
         Program {
             name: stringify!($name),
             operators: on_tape.operators(),
             spellings: [
-                Box::new(move || direct($n, black_box(&$x))),
-                Box::new(move || by_hand($n, black_box($x), &mut saved)),
-                Box::new(move || cps::grad(black_box(&$x), |$x_name, $k| $explicit).expect("a gradient")),
-                Box::new(move || tape($n, black_box($x), &mut on_tape)),
-                Box::new(move || grad(|x| direct($n, &x), black_box(&$x)).expect("a gradient")),
+                Box::new(move || direct(n, black_box(&$x))),
+                Box::new(move || by_hand(n, black_box($x), &mut saved)),
+                Box::new(move || {
+                    let mut x_bar = 0.0;
+                    let nested: fn(usize, f64, &mut f64) -> f64 = $nested;
+                    nested(n, black_box($x), &mut x_bar) + x_bar
+                }),
+                Box::new(move || {
+                    let explicit: for<'r, 'k> fn(usize, &Number<'r>, Return<'k>) -> Result<()> = $explicit;
+                    cps::grad(black_box(&$x), |x, k| explicit(n, x, k)).expect("a gradient")
+                }),
+                Box::new(move || tape(n, black_box($x), &mut on_tape)),
+                Box::new(move || grad(|x| direct(n, &x), black_box(&$x)).expect("a gradient")),
             ],
         }
     }};
@@ -58,21 +66,28 @@ macro_rules! program {
 fn programs(operators: usize) -> Vec<Program> {
     let depth = (operators / 2 + 1).ilog2() as usize;
     vec![
-        program!(chain, 0.5, operators / 2, |n, x, k| explicit(n, x, x, k)),
-        program!(recurrence, 0.5, operators / 4, |n, x, k| explicit(n, x, x, k)),
-        program!(branch, 0.8, operators * 3 / 5, |n, x, k| explicit(n, x, x, k)),
-        program!(tree, 0.2, depth, |n, x, k| explicit(n, x, k)),
+        program!(chain, 0.5, operators / 2, |n, x, k| explicit(n, x, x, k), |n, x, sum| nested(n, x, x, sum)),
+        program!(recurrence, 0.5, operators / 4, |n, x, k| explicit(n, x, x, k), |n, x, sum| nested(
+            n, x, x, sum
+        )),
+        program!(branch, 0.8, operators * 3 / 5, |n, x, k| explicit(n, x, x, k), |n, x, sum| nested(
+            n, x, x, sum
+        )),
+        program!(tree, 0.2, depth, explicit, |n, x, sum| {
+            nested(n, x, sum, &mut |_, _| 1.0);
+            0.0
+        }),
     ]
 }
 
 const SIZES: [usize; 4] = [10, 100, 1_000, 100_000];
 
 /// Median nanoseconds an operator of each spelling, run in turns.
-fn in_turns(program: &mut Program) -> [f64; 5] {
+fn in_turns(program: &mut Program) -> [f64; 6] {
     const ROUNDS: usize = 41;
     // Enough repetitions that the clock is exact.
     let repetitions = 20_000 / program.operators + 1;
-    let mut times = [const { Vec::new() }; 5];
+    let mut times = [const { Vec::new() }; 6];
     for _ in 0..ROUNDS {
         for (spelling, times) in program.spellings.iter_mut().zip(&mut times) {
             let start = Instant::now();
@@ -93,7 +108,7 @@ fn table() {
     println!("nanoseconds an operator, forward and backward (evaluation: forward only)");
     print!("{:10} {:>9}", "program", "operators");
     SPELLINGS.iter().for_each(|name| print!(" {name:>10}"));
-    println!(" {:>16} {:>13}", "explicit/by hand", "explicit/tape");
+    println!(" {:>16} {:>15} {:>13}", "explicit/by hand", "explicit/nested", "explicit/tape");
     for size in SIZES {
         for mut program in programs(size) {
             let gradients: Vec<f64> = program.spellings[1..].iter_mut().map(|run| run()).collect();
@@ -104,7 +119,8 @@ fn table() {
             let times = in_turns(&mut program);
             print!("{:10} {:9}", program.name, program.operators);
             times.iter().for_each(|time| print!(" {time:10.2}"));
-            println!(" {:16.2} {:13.2}", times[2] / times[1], times[2] / times[3]);
+            let [_, by_hand, nested, explicit, tape, _] = times;
+            println!(" {:16.2} {:15.2} {:13.2}", explicit / by_hand, explicit / nested, explicit / tape);
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Four programs of one variable, each in five spellings: evaluated and in direct style (the same source), explicit,
-//! on a tape, and as the reverse program that one would write by hand.
+//! Four programs of one variable, each in six spellings: evaluated and in direct style (the same source), explicit,
+//! on a tape, and as the reverse program that one would write by hand: `by_hand` with the values that the backward half
+//! needs in a vector, `nested` with them in the frames of nested calls, as the library has them.
 
 pub mod chain {
     //! `y ← y·x + x`.
@@ -43,6 +44,15 @@ pub mod chain {
             y_bar *= x;
         }
         x_bar + y_bar
+    }
+
+    pub fn nested(steps: usize, y: f64, x: f64, x_bar: &mut f64) -> f64 {
+        if steps == 0 {
+            return 1.0;
+        }
+        let y_bar = nested(steps - 1, y * x + x, x, x_bar);
+        *x_bar += y_bar + y_bar * y;
+        y_bar * x
     }
 }
 
@@ -98,6 +108,16 @@ pub mod recurrence {
         }
         x_bar + y_bar
     }
+
+    pub fn nested(steps: usize, y: f64, x: f64, x_bar: &mut f64) -> f64 {
+        if steps == 0 {
+            return 1.0;
+        }
+        let s = y.sin();
+        let y_bar = nested(steps - 1, s * x + y * x, x, x_bar);
+        *x_bar += y_bar * (s + y);
+        y_bar * x * (y.cos() + 1.0)
+    }
 }
 
 pub mod branch {
@@ -149,6 +169,20 @@ pub mod branch {
             y_bar *= x;
         }
         x_bar + y_bar
+    }
+
+    pub fn nested(steps: usize, y: f64, x: f64, x_bar: &mut f64) -> f64 {
+        if steps == 0 {
+            1.0
+        } else if y < 1.0 {
+            let y_bar = nested(steps - 1, y * x + x, x, x_bar);
+            *x_bar += y_bar + y_bar * y;
+            y_bar * x
+        } else {
+            let y_bar = nested(steps - 1, y * x, x, x_bar);
+            *x_bar += y_bar * y;
+            y_bar * x
+        }
     }
 }
 
@@ -210,5 +244,24 @@ pub mod tree {
         let mut x_bar = 0.0;
         backward(depth, 1.0, &mut x_bar, saved);
         x_bar
+    }
+
+    /// `k` takes the value and returns its adjoint; `x`'s is added to the number that is passed along.
+    pub fn nested(depth: usize, x: f64, x_bar: &mut f64, k: &mut dyn FnMut(f64, &mut f64) -> f64) {
+        if depth == 0 {
+            let y_bar = k(x, x_bar);
+            *x_bar += y_bar;
+            return;
+        }
+        nested(depth - 1, x, x_bar, &mut |left, x_bar| {
+            let mut left_bar = 0.0;
+            nested(depth - 1, x, x_bar, &mut |right, x_bar| {
+                let y_bar = k(left * right + x, x_bar);
+                *x_bar += y_bar;
+                left_bar = y_bar * right;
+                y_bar * left
+            });
+            left_bar
+        });
     }
 }
