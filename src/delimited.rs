@@ -10,6 +10,7 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::num::NonZeroU64;
 use std::ptr;
 
 use corosensei::{Coroutine, CoroutineResult, Yielder};
@@ -46,14 +47,18 @@ impl Link {
 
 /// Names a `reset`, so that an operator finds its own among nested ones.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Level(u64);
+pub(crate) struct Level(NonZeroU64);
 
 impl Level {
+    /// That of constants, which belong to no `reset`.
+    pub(crate) const CONSTANT: Level = Level(NonZeroU64::MAX);
+
     /// One that no other `reset` of this thread has.
     #[inline]
     pub(crate) fn fresh() -> Level {
-        LEVELS.set(LEVELS.get() + 1);
-        Level(LEVELS.get())
+        let level = LEVELS.get();
+        LEVELS.set(level.checked_add(1).expect("2⁶⁴ derivatives take longer than any program runs"));
+        Level(level)
     }
 }
 
@@ -62,7 +67,7 @@ thread_local! {
     static CURRENT: Cell<*const Link> = const { Cell::new(ptr::null()) };
     /// The answer of every derivative's prompt.
     static NOTHING: Cell<Option<()>> = const { Cell::new(None) };
-    static LEVELS: Cell<u64> = const { Cell::new(0) };
+    static LEVELS: Cell<NonZeroU64> = const { Cell::new(NonZeroU64::MIN) };
 }
 
 /// The delimiter of a [`reset`] whose answer is an `A`. `'p` is the time during which it runs, `'env` what
