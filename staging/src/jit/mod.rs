@@ -30,7 +30,8 @@ pub use options::CompileOptions;
 pub use run::{Compiled, Elements, ElementsMut};
 
 /// Passes that clean up after the lowering, which emits vectors itself.
-const PASSES: &str = "function(sroa,early-cse,instcombine,simplifycfg,loop-mssa(licm),early-cse)";
+const PASSES: &str =
+    "function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),early-cse)";
 
 /// Compiles a program, or takes its code from the cache.
 ///
