@@ -4,7 +4,7 @@ use inkwell::FloatPredicate;
 use inkwell::IntPredicate;
 use inkwell::values::{InstructionOpcode, IntValue, PointerValue};
 
-use crate::expr::{Binary, Reduction, Unary};
+use crate::expr::{Binary, Reduction};
 use crate::lower::asm::{Asm, Reg, element_bytes, lanes};
 use crate::lower::elementwise;
 use crate::lower::math::Math;
@@ -243,11 +243,6 @@ impl<'c> Emitter<'_, 'c> {
             Op::Within(_, n) => {
                 asm.icmp(IntPredicate::ULT, args[0], asm.constant(Scalar::I64(*n), lanes(args[0])))
             }
-            Op::Divisible(_, n) => {
-                let wide = lanes(args[0]);
-                let rest = asm.op(InstructionOpcode::SRem, args[0], asm.constant(Scalar::I64(*n), wide));
-                asm.icmp(IntPredicate::EQ, rest, asm.constant(Scalar::I64(0), wide))
-            }
         }
     }
 
@@ -347,12 +342,7 @@ impl<'c> Emitter<'_, 'c> {
     }
 }
 
-/// `x` where it is a number, else not: for masks of special cases.
+/// Where `x` is not a number.
 pub fn is_nan<'c>(asm: &Asm<'c>, x: Reg<'c>) -> Reg<'c> {
     asm.fcmp(FloatPredicate::UNO, x, x)
-}
-
-/// `|x|`.
-pub fn magnitude<'c>(asm: &Asm<'c>, x: Reg<'c>) -> Reg<'c> {
-    elementwise::unary(asm, Math { strict: true }, Unary::Abs, x, Dtype::F64)
 }

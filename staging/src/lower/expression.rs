@@ -14,7 +14,7 @@ use crate::lower::asm::{Reg, element_bytes};
 use crate::lower::body::Body;
 use crate::lower::contract::{Matrix, Product, product};
 use crate::lower::nest::{Affine, Finish, LoadOrRegister, Nest, Op, Root, identity};
-use crate::lower::values::{Place, broadcast_index, computes, moves};
+use crate::lower::values::{Place, computes, moves};
 use crate::lower::{bytes, emit, is_scalar};
 use crate::tensor::{Data, Tensor};
 use crate::types::{Dtype, Scalar, Type};
@@ -316,12 +316,6 @@ impl<'c> Body<'_, '_, 'c> {
         let node = nest.node(Op::Constant(with), ty.dtype);
         nest.roots.push(Root::Store { to, at: Affine::counter(1, 0), node, mask: None });
         emit::emit(self.asm, self.lower.math, nest);
-    }
-
-    /// The element of a value for a nest whose loops are those of a larger shape.
-    pub fn broadcast_node(&mut self, nest: &mut Nest<'c>, x: Value, index: &[Affine]) -> usize {
-        let own = broadcast_index(index, &self.ty(x).shape.clone(), nest.loops());
-        self.node(nest, x, &own, &mut HashMap::new())
     }
 
     /// Elements of an integer array, which are in memory.

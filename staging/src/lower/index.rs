@@ -11,7 +11,6 @@ use crate::lower::body::Body;
 use crate::lower::emit::{self, is_nan};
 use crate::lower::is_scalar;
 use crate::lower::nest::{Affine, Nest, Op, Root};
-use crate::lower::values::Place;
 use crate::types::{Dtype, Scalar, Type, size};
 
 impl<'c> Body<'_, '_, 'c> {
@@ -160,10 +159,5 @@ impl<'c> Body<'_, '_, 'c> {
             asm.end_loop(across, vec![]);
             asm.end_loop(along, vec![]);
         });
-    }
-
-    /// A scalar that is known to be in a register.
-    pub fn scalar_place(&mut self, v: Value, x: Reg<'c>) {
-        self.bind(v, Place::Register(x));
     }
 }

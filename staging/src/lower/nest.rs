@@ -75,8 +75,6 @@ pub enum Op<'c> {
     Uniform(NodeId, NodeId),
     /// `0 ≤ x < n`.
     Within(NodeId, i64),
-    /// `x mod n = 0`.
-    Divisible(NodeId, i64),
 }
 
 /// A node of the graph; operands come before it.
@@ -207,7 +205,9 @@ impl<'c> Nest<'c> {
     }
     fn remove(&mut self, axis: usize) {
         self.shape.remove(axis);
-        self.affine_mut().into_iter().for_each(|at| drop(at.factors.remove(axis)));
+        self.affine_mut().into_iter().for_each(|at| {
+            at.factors.remove(axis);
+        });
         let low = (1 << axis) - 1;
         self.reduced = (self.reduced & low) | (self.reduced >> 1 & !low);
     }
@@ -248,8 +248,7 @@ pub fn operands(op: &Op<'_>) -> SmallVec<[NodeId; 3]> {
         | Op::Powi(x, _)
         | Op::Clamp(x, ..)
         | Op::Convert(x)
-        | Op::Within(x, _)
-        | Op::Divisible(x, _) => SmallVec::from_slice(&[x]),
+        | Op::Within(x, _) => SmallVec::from_slice(&[x]),
         Op::Binary(_, a, b) | Op::Compare(_, a, b) | Op::Uniform(a, b) => SmallVec::from_slice(&[a, b]),
         Op::Select(a, b, c) => SmallVec::from_slice(&[a, b, c]),
     }
