@@ -242,7 +242,8 @@ impl<'c> Asm<'c> {
     pub fn shuffle(&self, a: Reg<'c>, b: Reg<'c>, choice: impl Iterator<Item = u32>) -> Reg<'c> {
         let choice: Vec<IntValue<'c>> = choice.map(|i| self.int32(i)).collect();
         let mask = inkwell::types::VectorType::const_vector(&choice);
-        built(self.builder.build_shuffle_vector(a.into_vector_value(), b.into_vector_value(), mask, "")).into()
+        built(self.builder.build_shuffle_vector(a.into_vector_value(), b.into_vector_value(), mask, ""))
+            .into()
     }
     pub fn lane(&self, x: Reg<'c>, lane: u32) -> Reg<'c> {
         match x {
@@ -263,12 +264,7 @@ impl<'c> Asm<'c> {
     pub fn effect(&self, name: &str, types: &[BasicTypeEnum<'c>], args: &[Reg<'c>]) {
         self.call_intrinsic(name, types, args);
     }
-    fn call_intrinsic(
-        &self,
-        name: &str,
-        types: &[BasicTypeEnum<'c>],
-        args: &[Reg<'c>],
-    ) -> CallSiteValue<'c> {
+    fn call_intrinsic(&self, name: &str, types: &[BasicTypeEnum<'c>], args: &[Reg<'c>]) -> CallSiteValue<'c> {
         let declared = Intrinsic::find(name).and_then(|i| i.get_declaration(&self.module, types));
         self.call(declared.expect("an intrinsic of LLVM 19, for these types"), args)
     }

@@ -249,10 +249,13 @@ impl<'c> Emitter<'_, 'c> {
     /// The position of the first lane.
     fn position(&self, at: &Affine) -> IntValue<'c> {
         let start = self.asm.int(at.offset);
-        at.factors.iter().zip(&self.counters).filter(|(factor, _)| **factor != 0).fold(
-            start,
-            |sum, (&factor, &counter)| self.asm.index_add(self.asm.index_mul(counter, factor), sum),
-        )
+        at.factors
+            .iter()
+            .zip(&self.counters)
+            .filter(|(factor, _)| **factor != 0)
+            .fold(start, |sum, (&factor, &counter)| {
+                self.asm.index_add(self.asm.index_mul(counter, factor), sum)
+            })
     }
 
     fn mask(&self, mask: Option<Reg<'c>>) -> Option<Reg<'c>> {
@@ -306,14 +309,7 @@ impl<'c> Emitter<'_, 'c> {
         out
     }
 
-    fn store(
-        &self,
-        dtype: Dtype,
-        x: Reg<'c>,
-        to: PointerValue<'c>,
-        at: &Affine,
-        mask: Option<Reg<'c>>,
-    ) {
+    fn store(&self, dtype: Dtype, x: Reg<'c>, to: PointerValue<'c>, at: &Affine, mask: Option<Reg<'c>>) {
         let asm = self.asm;
         let memory = asm.memory_ty(dtype, 1);
         let start = self.position(at);

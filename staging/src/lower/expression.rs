@@ -240,7 +240,8 @@ impl<'c> Body<'_, '_, 'c> {
         }
         let batch = &ty.shape[..rank - 2];
         let loops = rank - 2;
-        let [(start_a, at_a), (start_b, at_b)] = [(a, false), (b, true)].map(|(x, unit)| self.matrix(x, unit, n));
+        let [(start_a, at_a), (start_b, at_b)] =
+            [(a, false), (b, true)].map(|(x, unit)| self.matrix(x, unit, n));
         if k == 0 {
             // A sum of nothing; added to what is there, it changes −0 to 0 at most.
             if add.is_none() {
@@ -253,8 +254,7 @@ impl<'c> Body<'_, '_, 'c> {
             let mut position = self.asm.int(0);
             for (i, &counter) in counters.iter().enumerate().skip(lead) {
                 if shape[i - lead] != 1 {
-                    position =
-                        self.asm.index_add(position, self.asm.index_mul(counter, at[i - lead]));
+                    position = self.asm.index_add(position, self.asm.index_mul(counter, at[i - lead]));
                 }
             }
             position

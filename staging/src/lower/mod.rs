@@ -66,12 +66,7 @@ pub struct Lowered<'c> {
 }
 
 /// Lowers a verified program.
-pub fn lower<'c>(
-    context: &'c Context,
-    program: &Program,
-    target: Target,
-    math: Math,
-) -> Result<Lowered<'c>> {
+pub fn lower<'c>(context: &'c Context, program: &Program, target: Target, math: Math) -> Result<Lowered<'c>> {
     let lowerer = Lowerer {
         asm: Asm::new(context, &program.funcs[program.entry].name, target),
         program,

@@ -217,7 +217,12 @@ impl<'c> Body<'_, '_, 'c> {
         let node = self.node(&mut nest, v, &index, &mut HashMap::new());
         self.pending.retain(|&w| w != v);
         let to = self.new_buffer(v);
-        nest.roots.push(Root::Store { to, at: Affine::position(&index, &shape, shape.len()), node, mask: None });
+        nest.roots.push(Root::Store {
+            to,
+            at: Affine::position(&index, &shape, shape.len()),
+            node,
+            mask: None,
+        });
         emit::emit(self.asm, self.lower.math, nest);
         expr.operands().into_iter().for_each(|x| self.release(x));
     }
@@ -267,7 +272,9 @@ impl<'c> Body<'_, '_, 'c> {
         let mut known = Known::new();
         let mut stored = Vec::new();
         for (v, _) in &members {
-            if self.uses(*v) > inside.get(v).copied().unwrap_or(0) || self.is_captured(*v) || needed == Some(*v)
+            if self.uses(*v) > inside.get(v).copied().unwrap_or(0)
+                || self.is_captured(*v)
+                || needed == Some(*v)
             {
                 let node = self.node(&mut nest, *v, &index, &mut known);
                 stored.push((*v, node));
