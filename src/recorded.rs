@@ -106,7 +106,7 @@ pub(crate) fn cond<T: Control, S: State<T>>(
 pub(crate) fn fix<T: Control, A: State<T>, B: State<T>>(
     x: A,
     result: Option<B>,
-    body: &dyn Fn(&dyn Fn(A) -> B, A) -> B,
+    body: &impl Fn(&dyn Fn(A) -> B, A) -> B,
 ) -> B {
     if TRYING.get() {
         return result.unwrap_or_else(|| body(&|_| resume_unwind(Box::new(Recurses)), x));

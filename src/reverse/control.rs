@@ -10,8 +10,8 @@ use crate::state::Leaf;
 
 /// The derivative that control flow over these variables belongs to: the innermost one that is running.
 #[track_caller]
-fn running<'r, T: Control>() -> Level {
-    level_of::<Var<'r, T>>().unwrap_or_else(|| raise(outside_reset(At::caller())))
+fn running<T: Control>() -> Level {
+    level_of::<Var<'_, T>>().unwrap_or_else(|| raise(outside_reset(At::caller())))
 }
 
 /// The values of variables of one derivative.
