@@ -3,10 +3,11 @@
 //! There are two primitives, [`cond`](Control::cond) and [`fix`](Control::fix); loops, scans and folds are defined
 //! from them. In eager interpretations they are Rust's own `if` and recursion, which models may use as well.
 
-use crate::error::{At, Error, Result, raise};
+use crate::error::{At, CpsResult, Error, Result, raise};
 use crate::real::{Mask, Real};
+use crate::recorded::{self, Arm, BodyTo, Function, Leaves, To};
 use crate::stack;
-use crate::state::State;
+use crate::state::{Leaf, State};
 use crate::tensor::Tensor;
 
 /// Data-dependent control flow of an interpretation.
@@ -18,6 +19,9 @@ pub trait Control: Real {
         then: impl FnOnce() -> S,
         otherwise: impl FnOnce() -> S,
     ) -> S {
+        if Self::RECORDS {
+            return recorded::cond(condition, then, otherwise);
+        }
         if known(condition) { then() } else { otherwise() }
     }
 
@@ -41,17 +45,72 @@ pub trait Control: Real {
         fn call<A, B>(body: &impl Fn(&dyn Fn(A) -> B, A) -> B, x: A) -> B {
             stack::guard(|| body(&|x| call(body, x), x))
         }
+        if Self::RECORDS {
+            return recorded::fix(x, None, &body);
+        }
         stack::on_reserved(|| call(&body, x))
     }
 
     /// Repeats `body` while `condition` holds of the state.
     #[track_caller]
     fn while_loop<S: State<Self>>(init: S, condition: impl Fn(&S) -> Self::Bool, body: impl Fn(S) -> S) -> S {
+        if Self::RECORDS {
+            return recorded::while_loop(init, condition, body);
+        }
         let mut state = init;
         while known(&condition(&state)) {
             state = body(state);
         }
         state
+    }
+
+    /// Whether conditions are recorded: not known while the model runs. Then the methods below take the place of
+    /// Rust's own control flow; see [`recorded`](crate::recorded) for what each of them is.
+    #[doc(hidden)]
+    const RECORDS: bool = false;
+
+    /// Runs `f`, of which nothing is recorded in the end.
+    #[doc(hidden)]
+    fn scratch(f: &mut dyn FnMut()) {
+        f();
+    }
+    /// A recorded `if`.
+    #[doc(hidden)]
+    #[track_caller]
+    fn record_cond(
+        _condition: &Self::Bool,
+        _then: &mut dyn FnMut() -> Leaves<Self>,
+        _otherwise: &mut dyn FnMut() -> Leaves<Self>,
+    ) -> Leaves<Self> {
+        raise(recorded::unsupported("cond", At::caller()))
+    }
+    /// A recorded recursive function, applied to `x`; `results` are like its results.
+    #[doc(hidden)]
+    #[track_caller]
+    fn record_fix(_x: Leaves<Self>, _results: &[Leaf<Self>], _body: Function<'_, Self>) -> Leaves<Self> {
+        raise(recorded::unsupported("fix", At::caller()))
+    }
+    /// A recorded `if` in continuation-passing style, with a join point that both arms call.
+    #[doc(hidden)]
+    fn branch_to(
+        at: At,
+        _condition: &Self::Bool,
+        _then: Arm<'_, Self>,
+        _otherwise: Arm<'_, Self>,
+        _join: To<'_, Self>,
+    ) -> CpsResult<()> {
+        Err(recorded::unsupported("cond", at).into())
+    }
+    /// A recorded recursive function in continuation-passing style, applied to `x` and `k`.
+    #[doc(hidden)]
+    fn fix_to(
+        at: At,
+        _x: Leaves<Self>,
+        _results: &[Leaf<Self>],
+        _body: BodyTo<'_, Self>,
+        _k: To<'_, Self>,
+    ) -> CpsResult<Vec<Self::Adjoint>> {
+        Err(recorded::unsupported("fix", at).into())
     }
 }
 

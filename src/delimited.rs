@@ -8,6 +8,7 @@
 //! Differences from the textbook's `shift` (Danvy & Filinski 1990): a continuation can be called once at most, and
 //! the handler itself runs outside of its prompt (as with `shift0`).
 
+use std::any::type_name;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
@@ -32,6 +33,8 @@ type Body = Coroutine<(), Request, CpsResult<()>, Pooled>;
 /// A prompt without its types: one link of the chain of prompts that are running.
 struct Link {
     level: Level,
+    /// The variables that it is for: [`std::any::type_name`] of their type. Empty for a [`reset`] of the user's.
+    variables: &'static str,
     yielder: Cell<*const Yielder<(), Request>>,
     /// How far down the body's stack may be used.
     floor: Cell<usize>,
@@ -40,8 +43,8 @@ struct Link {
 
 impl Link {
     /// One inside of the prompts that are running.
-    fn new(level: Level) -> Link {
-        Link { level, yielder: Cell::new(ptr::null()), floor: Cell::new(0), outer: CURRENT.get() }
+    fn new(level: Level, variables: &'static str) -> Link {
+        Link { level, variables, yielder: Cell::new(ptr::null()), floor: Cell::new(0), outer: CURRENT.get() }
     }
 }
 
@@ -128,7 +131,7 @@ pub fn reset<'env, A>(body: impl for<'p> FnOnce(&'p Prompt<'p, 'env, A>) -> Resu
     catch(|| {
         stack::on_reserved(|| {
             let prompt =
-                Prompt { link: Link::new(Level::fresh()), answer: Cell::new(None), brand: PhantomData };
+                Prompt { link: Link::new(Level::fresh(), ""), answer: Cell::new(None), brand: PhantomData };
             run(&prompt.link, || {
                 prompt.answer.set(Some(body(&prompt)?));
                 Ok(())
@@ -161,9 +164,9 @@ pub(crate) fn outside_reset(at: At) -> Error {
     Error::OutsideReset { reason, at }
 }
 
-/// A [`reset`] for the variables of one derivative, whose operators find it by its level.
-pub(crate) fn reset_at(level: Level, body: impl FnOnce() -> CpsResult<()>) -> CpsResult<()> {
-    run(&Link::new(level), || {
+/// A [`reset`] for the variables of one derivative, of type `V`, whose operators find it by its level.
+pub(crate) fn reset_at<V>(level: Level, body: impl FnOnce() -> CpsResult<()>) -> CpsResult<()> {
+    run(&Link::new(level, type_name::<V>()), || {
         body()?;
         NOTHING.set(Some(()));
         Ok(())
@@ -183,6 +186,20 @@ pub(crate) unsafe fn shift_at<V>(
     let answer = NOTHING.with(|cell| &raw const *cell);
     // SAFETY: `find` returns a link that is running; the caller vouches for the handler.
     Some(unsafe { shift_unchecked(link, answer, handler) })
+}
+
+/// The level of the innermost running [`reset_at`] for variables of type `V`: that of control operators, none of whose
+/// operands need be a variable.
+pub(crate) fn level_of<V>() -> Option<Level> {
+    let mut link = CURRENT.get();
+    loop {
+        // SAFETY: links of the chain live on the stacks of the `run`s that are under way.
+        let prompt = unsafe { link.as_ref() }?;
+        if prompt.variables == type_name::<V>() {
+            return Some(prompt.level);
+        }
+        link = prompt.outer;
+    }
 }
 
 /// The innermost running prompt of a level.

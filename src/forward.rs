@@ -1,9 +1,10 @@
 //! Forward mode: [`Dual`], a value with its tangent.
 
+mod control;
+
 use std::fmt;
 use std::ops::{Add, Div, Mul, Neg, Range, Sub};
 
-use crate::control::Control;
 use crate::elementwise::{self, for_each_binary, for_each_unary};
 use crate::error::{At, Result, operator};
 use crate::real::Real;
@@ -224,6 +225,25 @@ impl<T: Real> Real for Dual<T> {
         let tangent = T::take_adjoint(&adjoint.tangent);
         primal.map(|primal| Dual { primal, tangent })
     }
+    fn accumulate_all(adjoint: &DualAdjoint<T>, from: DualAdjoint<T>) {
+        T::accumulate_all(&adjoint.primal, from.primal);
+        T::accumulate_all(&adjoint.tangent, from.tangent);
+    }
+    fn with_adjoint(adjoint: &DualAdjoint<T>, pull: impl FnOnce(Self)) {
+        T::with_adjoint(&adjoint.primal, |primal| {
+            pull(Dual { primal, tangent: T::take_adjoint(&adjoint.tangent) })
+        });
+    }
+    fn place() -> usize {
+        T::place()
+    }
+    fn leave_for(self, place: usize) -> DualAdjoint<T> {
+        let tangent = match self.tangent {
+            Some(tangent) => tangent.leave_for(place),
+            None => self.primal.adjoint(),
+        };
+        DualAdjoint { primal: self.primal.leave_for(place), tangent }
+    }
     #[track_caller]
     fn check_broadcast(op: &'static str, lhs: &Self, rhs: &Self) -> Result<()> {
         T::check_broadcast(op, &lhs.primal, &rhs.primal)
@@ -284,8 +304,6 @@ impl<T: Real> Real for Dual<T> {
         Self::constant_of(T::from_int(value))
     }
 }
-
-impl<T: Control> Control for Dual<T> {}
 
 impl<T: Tensor> Tensor for Dual<T> {
     fn shape(&self) -> Shape {

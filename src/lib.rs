@@ -16,6 +16,7 @@ pub mod nn;
 pub mod optim;
 pub mod params;
 pub mod real;
+mod recorded;
 mod reverse;
 mod scalar;
 pub mod shape;

@@ -94,6 +94,12 @@ pub trait Real:
     fn accumulate(adjoint: &Self::Adjoint, g: Self);
     /// What was accumulated, if anything was. The accumulator is empty afterwards.
     fn take_adjoint(adjoint: &Self::Adjoint) -> Option<Self>;
+    /// Adds what another accumulator, of a value of the same shape, holds, if it holds anything.
+    #[doc(hidden)]
+    #[inline]
+    fn accumulate_all(adjoint: &Self::Adjoint, from: Self::Adjoint) {
+        Self::with_adjoint(&from, |g| Self::accumulate(adjoint, g));
+    }
     /// Calls `pull` with what was accumulated, if anything was: the backward half of an operator. (Whether anything
     /// was may be decided only when a recorded program runs; then the call is recorded as conditional.)
     #[inline]
@@ -101,6 +107,21 @@ pub trait Real:
         if let Some(g) = Self::take_adjoint(adjoint) {
             pull(g);
         }
+    }
+    /// Where in a program recording is now: what [`leave_for`](Real::leave_for) takes.
+    #[doc(hidden)]
+    #[inline]
+    fn place() -> usize {
+        0
+    }
+    /// An accumulator that holds just this value and can be read at an earlier place, which encloses this one: a
+    /// recorded value is known only where it was recorded.
+    #[doc(hidden)]
+    #[inline]
+    fn leave_for(self, _place: usize) -> Self::Adjoint {
+        let held = self.adjoint();
+        Self::accumulate(&held, self);
+        held
     }
     /// Checks that two operands of an elementwise operator broadcast. Scalars always do.
     ///

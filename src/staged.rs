@@ -3,18 +3,23 @@
 //! Running a model once with `Expr` writes a [`Program`]. The derivative rules run as usual, over `Expr`, so what is
 //! recorded of `grad` is already the forward and the backward pass, interleaved.
 
+mod adjoint;
+mod control;
+
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::ops::{Add, Div, Mul, Neg, Range, Sub};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use antiphon_staging::{
-    self as staging, Binary, Builder, Comparison, Data, Dtype, Program, Reduction, Scalar, Unary, Update,
-    Value,
+    self as staging, Binary, Block, Builder, Comparison, Data, Dtype, Program, Reduction, Scalar, Unary,
+    Update, Value,
 };
 
+pub use adjoint::ExprAdjoint;
+
 use crate::array::{Float, NdArray};
-use crate::control::Control;
 use crate::error::{At, Error, OrRaise, Result, catch, raise};
 use crate::params::Params;
 use crate::real::{Int, Mask, Real};
@@ -45,6 +50,8 @@ struct Recorder {
     id: u64,
     dtype: Dtype,
     builder: Builder,
+    /// The blocks that may or may not run when what encloses them does.
+    conditional: RefCell<HashSet<Block>>,
 }
 
 thread_local! {
@@ -68,6 +75,17 @@ impl Recorder {
     #[track_caller]
     fn own(&self, x: Recorded) -> Value {
         if x.recording == self.id { x.value } else { misplaced() }
+    }
+
+    /// Begins a block that may or may not run.
+    fn begin_arm(&self) {
+        self.builder.begin();
+        self.conditional.borrow_mut().insert(self.here());
+    }
+
+    /// The innermost open block.
+    fn here(&self) -> Block {
+        *self.builder.open().last().expect("the program's body is open until it is finished")
     }
 
     fn wrap(&self, value: Value) -> Recorded {
@@ -97,15 +115,22 @@ impl Recorder {
 ///
 /// # Errors
 /// What `f` raises: shapes that do not fit are found while recording, with the user's line.
+#[track_caller]
 pub fn record<P, E, Q>(name: &str, f: impl FnOnce(P::With<Expr>) -> Q, example: &P) -> Result<Program>
 where
     E: Float,
     P: Params<Leaf = NdArray<E>>,
     Q: Params<Leaf = Expr>,
 {
+    let at = At::caller();
     RECORDINGS.set(RECORDINGS.get() + 1);
     let id = RECORDINGS.get();
-    let recorder = Rc::new(Recorder { id, dtype: dtype::<E>(), builder: Builder::new(name) });
+    let recorder = Rc::new(Recorder {
+        id,
+        dtype: dtype::<E>(),
+        builder: Builder::new(name),
+        conditional: RefCell::default(),
+    });
     let outputs: Vec<Value> = catch(|| -> Result<_> {
         let _recording = Recording::begin(Rc::clone(&recorder));
         stack::on_reserved(|| {
@@ -121,7 +146,7 @@ where
         })
     })?;
     let recorder = Rc::into_inner(recorder).expect("no recorded value holds on to its recorder");
-    recorder.builder.finish(&outputs).map_err(recording_error)
+    recorder.builder.finish(&outputs).map_err(|error| Error::Recording { reason: error.to_string(), at })
 }
 
 /// Makes a recorder the innermost one, until dropped.
@@ -201,22 +226,6 @@ fn own(x: Recorded) -> Value {
 fn shape_of(x: Recorded) -> Shape {
     let recorder = recorder();
     recorder.builder.ty(recorder.own(x)).shape
-}
-
-/// An adjoint that is being recorded: a cell, and what is known of it while recording.
-pub struct ExprAdjoint {
-    cell: staging::Cell,
-    touched: Cell<bool>,
-}
-
-impl ExprAdjoint {
-    #[track_caller]
-    fn update(&self, update: impl FnOnce(&Recorder) -> Update) {
-        let recorder = recorder();
-        let update = update(&recorder);
-        recorder.builder.update(self.cell, update).map_err(recording_error).or_raise();
-        self.touched.set(true);
-    }
 }
 
 macro_rules! operators {
@@ -405,17 +414,25 @@ impl Real for Expr {
         *self
     }
     fn adjoint(&self) -> ExprAdjoint {
-        let recorder = recorder();
-        let cell = recorder.builder.cell(recorder.builder.ty(recorder.own(self.0)));
-        ExprAdjoint { cell, touched: Cell::new(false) }
+        ExprAdjoint::empty(&recorder(), *self)
     }
     fn accumulate(adjoint: &ExprAdjoint, g: Self) {
         adjoint.update(|recorder| Update::Add(recorder.own(g.0)));
     }
-    /// In a program without branches it is known while recording whether anything was accumulated.
+    fn accumulate_all(adjoint: &ExprAdjoint, from: ExprAdjoint) {
+        adjoint.absorb(from);
+    }
     fn take_adjoint(adjoint: &ExprAdjoint) -> Option<Self> {
-        let recorder = recorder();
-        adjoint.touched.take().then(|| Expr(recorder.wrap(recorder.builder.take(adjoint.cell))))
+        adjoint.take()
+    }
+    fn with_adjoint(adjoint: &ExprAdjoint, pull: impl FnOnce(Self)) {
+        adjoint.pull(pull);
+    }
+    fn place() -> usize {
+        recorder().builder.depth()
+    }
+    fn leave_for(self, place: usize) -> ExprAdjoint {
+        ExprAdjoint::left_for(&recorder(), self, place)
     }
     #[track_caller]
     fn check_broadcast(op: &'static str, lhs: &Self, rhs: &Self) -> Result<()> {
@@ -489,9 +506,6 @@ impl Real for Expr {
         Expr(put(staging::Expr::Convert(own(value.0), recorder().dtype)))
     }
 }
-
-/// Conditions of a recording are not known yet, so branches on them are refused.
-impl Control for Expr {}
 
 impl Tensor for Expr {
     fn shape(&self) -> Shape {

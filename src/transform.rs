@@ -37,16 +37,18 @@ fn pull<P: Params, U: Real>(
             let variables = nodes.iter().map(|node| unsafe { Var::active(node, level) }).collect();
             let variables = structure.with_leaves(variables)?;
             let mut value = None;
-            reset_at(level, || {
+            let place = U::place();
+            reset_at::<Var<'_, U>>(level, || {
                 let y = f(variables);
                 y.accumulate(seed(y.value())?);
-                value = Some(y.value().clone());
+                value = Some(y.value().clone().leave_for(place));
                 Ok(())
             })?;
             let adjoints = nodes
                 .iter()
                 .map(|node| node.take_adjoint().unwrap_or_else(|| node.value().zeros_like()))
                 .collect();
+            let value = value.as_ref().and_then(U::take_adjoint);
             Ok((value.expect("set by a body that ended well"), adjoints))
         })
     })

@@ -3,7 +3,6 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::{Var, common_level, cps};
-use crate::control::Control;
 use crate::delimited::{Level, outside_reset, shift_at};
 use crate::elementwise::{for_each_binary, for_each_unary};
 use crate::error::{At, CpsResult, OrRaise, Result, blame, in_operator, raise};
@@ -284,5 +283,3 @@ impl<T: Real> Real for Var<'_, T> {
         Self::from_value(T::from_int(value))
     }
 }
-
-impl<T: Control> Control for Var<'_, T> {}

@@ -217,6 +217,39 @@ impl Builder {
         state.program.blocks[block].results = results.into();
         Ok(block)
     }
+    /// The open blocks, innermost last.
+    pub fn open(&self) -> Vec<Block> {
+        self.state.borrow().open.clone()
+    }
+    /// How many blocks are open.
+    pub fn depth(&self) -> usize {
+        self.state.borrow().open.len()
+    }
+    /// Sets the open blocks beyond the outermost `depth` aside, so that recording goes on in what encloses them, until
+    /// they are [resumed](Builder::resume). Blocks that never are, and were not yet made part of the program, are
+    /// abandoned.
+    pub fn set_aside(&self, depth: usize) -> Vec<Block> {
+        let open = &mut self.state.borrow_mut().open;
+        let depth = depth.min(open.len());
+        open.split_off(depth)
+    }
+    /// Opens blocks again that were [set aside](Builder::set_aside) where recording is now.
+    pub fn resume(&self, blocks: Vec<Block>) {
+        self.state.borrow_mut().open.extend(blocks);
+    }
+    /// An empty cell in an enclosing open block, in scope wherever recording may now be inside of that block.
+    pub fn cell_in(&self, block: Block, ty: Type) -> Cell {
+        let State { program, open } = &mut *self.state.borrow_mut();
+        let cell = program.cells.push(CellData { ty, name: None });
+        // A function whose body is being recorded captures what is defined before it.
+        let body = open.iter().skip_while(|&&outer| outer != block).nth(1);
+        let is_open =
+            |stmt: &Stmt| matches!(stmt, Stmt::Define(func) if Some(&program.funcs[*func].body) == body);
+        let stmts = &program.blocks[block].stmts;
+        let position = stmts.iter().rposition(is_open).unwrap_or(stmts.len());
+        program.blocks[block].stmts.insert(position, Stmt::Cell(cell));
+        cell
+    }
     /// `if condition { then } else { otherwise }`, of two ended blocks.
     ///
     /// # Errors
@@ -272,6 +305,18 @@ impl Builder {
         let FuncData { params, continuations, body, .. } = state.program.funcs[func].clone();
         state.open.push(body);
         (params, continuations)
+    }
+    /// Ends the innermost open block, the body of a declared function, whose results are these and not those that were
+    /// declared: for a function that nothing calls yet.
+    ///
+    /// # Errors
+    /// As [`end`](Builder::end).
+    pub fn end_with(&self, func: Func, results: &[Value]) -> Result<Block> {
+        {
+            let program = &mut self.state.borrow_mut().program;
+            program.funcs[func].results = program.types(results);
+        }
+        self.end(results)
     }
     /// Declares a function and defines it here. The closure gets the function itself, to call it recursively, its
     /// parameters and its continuations, and returns the results. Errors are the closure's own.

@@ -1,0 +1,118 @@
+//! Recorded control flow over [`Dual`]: a value flows as two, itself and its tangent.
+
+use super::{Dual, DualAdjoint};
+use crate::control::Control;
+use crate::error::{At, CpsResult};
+use crate::recorded::{Arm, BodyTo, Function, Leaves, To};
+use crate::state::Leaf;
+
+/// Values and their tangents. An absent tangent flows as zeros.
+fn components<T: Control>(leaves: impl IntoIterator<Item = Leaf<Dual<T>>>) -> Leaves<T> {
+    let mut components = Vec::new();
+    for leaf in leaves {
+        match leaf {
+            Leaf::Real(x) => components.extend([Leaf::Real(x.primal.clone()), Leaf::Real(x.tangent())]),
+            Leaf::Int(i) => components.push(Leaf::Int(i)),
+            Leaf::Bool(b) => components.push(Leaf::Bool(b)),
+        }
+    }
+    components
+}
+
+/// The values whose [`components`] these are.
+fn duals<T: Control>(components: Leaves<T>) -> Leaves<Dual<T>> {
+    let (mut components, mut duals) = (components.into_iter(), Vec::new());
+    while let Some(leaf) = components.next() {
+        duals.push(match leaf {
+            Leaf::Real(primal) => {
+                let Some(Leaf::Real(tangent)) = components.next() else {
+                    panic!("every value has a tangent")
+                };
+                Leaf::Real(Dual { primal, tangent: Some(tangent) })
+            }
+            Leaf::Int(i) => Leaf::Int(i),
+            Leaf::Bool(b) => Leaf::Bool(b),
+        });
+    }
+    duals
+}
+
+fn split<T: Control>(adjoints: Vec<DualAdjoint<T>>) -> Vec<T::Adjoint> {
+    adjoints.into_iter().flat_map(|adjoint| [adjoint.primal, adjoint.tangent]).collect()
+}
+
+fn pairs<T: Control>(adjoints: Vec<T::Adjoint>) -> Vec<DualAdjoint<T>> {
+    let (mut adjoints, mut pairs) = (adjoints.into_iter(), Vec::new());
+    while let (Some(primal), Some(tangent)) = (adjoints.next(), adjoints.next()) {
+        pairs.push(DualAdjoint { primal, tangent });
+    }
+    pairs
+}
+
+/// A continuation of values as one of their components.
+fn lower<T: Control>(k: To<'_, Dual<T>>) -> impl FnMut(Leaves<T>) -> CpsResult<Vec<T::Adjoint>> {
+    |components| Ok(split(k(duals(components))?))
+}
+
+/// A continuation of components as one of values.
+fn lift<T: Control>(k: To<'_, T>) -> impl FnMut(Leaves<Dual<T>>) -> CpsResult<Vec<DualAdjoint<T>>> {
+    |values| Ok(pairs(k(components(values))?))
+}
+
+impl<T: Control> Control for Dual<T> {
+    const RECORDS: bool = T::RECORDS;
+
+    fn scratch(f: &mut dyn FnMut()) {
+        T::scratch(f);
+    }
+    #[track_caller]
+    fn record_cond(
+        condition: &T::Bool,
+        then: &mut dyn FnMut() -> Leaves<Self>,
+        otherwise: &mut dyn FnMut() -> Leaves<Self>,
+    ) -> Leaves<Self> {
+        duals(T::record_cond(condition, &mut || components(then()), &mut || components(otherwise())))
+    }
+    #[track_caller]
+    fn record_fix(x: Leaves<Self>, results: &[Leaf<Self>], body: Function<'_, Self>) -> Leaves<Self> {
+        let results = components(results.iter().cloned());
+        duals(T::record_fix(components(x), &results, &|call, x| {
+            components(body(&|x| duals(call(components(x))), duals(x)))
+        }))
+    }
+    fn branch_to(
+        at: At,
+        condition: &T::Bool,
+        then: Arm<'_, Self>,
+        otherwise: Arm<'_, Self>,
+        join: To<'_, Self>,
+    ) -> CpsResult<()> {
+        T::branch_to(
+            at,
+            condition,
+            &mut |join| then(&mut lift(join)),
+            &mut |join| otherwise(&mut lift(join)),
+            &mut lower(join),
+        )
+    }
+    fn fix_to(
+        at: At,
+        x: Leaves<Self>,
+        results: &[Leaf<Self>],
+        body: BodyTo<'_, Self>,
+        k: To<'_, Self>,
+    ) -> CpsResult<Vec<DualAdjoint<T>>> {
+        let results = components(results.iter().cloned());
+        let adjoints = T::fix_to(
+            at,
+            components(x),
+            &results,
+            &mut |call, x, k| {
+                let call = |x: Leaves<Self>, k: To<'_, Self>| Ok(pairs(call(components(x), &mut lower(k))?));
+                Ok(split(body(&call, duals(x), &mut lift(k))?))
+            },
+            &mut lower(k),
+        )?;
+        Ok(pairs(adjoints))
+    }
+}

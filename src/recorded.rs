@@ -1,0 +1,156 @@
+//! Control flow that is recorded: what [`Control`] does where a condition is not known while the model runs.
+//!
+//! In direct style, `record_cond` and `record_fix` write an `if` and a local function. In reverse mode both are needed
+//! in continuation-passing style, over the interpretation below: the rest of the program becomes a function from
+//! primals to adjoints, written once. An arm of `branch_to` computes its result, calls the join point with it, gets
+//! the adjoints back and runs its backward half; a body of `fix_to` does the same with the continuation it was given.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use crate::control::Control;
+use crate::error::{At, CpsResult, Error, raise};
+use crate::real::Real;
+use crate::state::{Leaf, State};
+
+/// The components of a state.
+pub type Leaves<T> = Vec<Leaf<T>>;
+/// What calls a recorded function in direct style.
+pub type Call<'a, T> = &'a dyn Fn(Leaves<T>) -> Leaves<T>;
+/// The body of a recorded function in direct style: its recursive self, and the argument.
+pub type Function<'a, T> = &'a dyn Fn(Call<'_, T>, Leaves<T>) -> Leaves<T>;
+/// A recorded continuation: from primals to the adjoints of those that are real.
+pub type To<'a, T> = &'a mut dyn FnMut(Leaves<T>) -> CpsResult<Vec<<T as Real>::Adjoint>>;
+/// One arm of a branch, which calls the join point.
+pub type Arm<'a, T> = &'a mut dyn FnMut(To<'_, T>) -> CpsResult<()>;
+/// What calls a recorded function in continuation-passing style.
+pub type CallTo<'a, T> = &'a dyn Fn(Leaves<T>, To<'_, T>) -> CpsResult<Vec<<T as Real>::Adjoint>>;
+/// The body of a recorded function in continuation-passing style: its recursive self, the argument, the continuation.
+pub type BodyTo<'a, T> =
+    &'a mut dyn FnMut(CallTo<'_, T>, Leaves<T>, To<'_, T>) -> CpsResult<Vec<<T as Real>::Adjoint>>;
+
+/// Control flow over a derivative of a derivative in reverse.
+pub(crate) fn unsupported(op: &'static str, at: At) -> Error {
+    let reason = "recorded control flow has no reverse mode over reverse mode: \
+                  take one of the two derivatives forward (hvp, jvp)";
+    Error::Operand { op, shape: Vec::new(), reason: reason.into(), at }
+}
+
+/// The components of a state.
+pub(crate) fn leaves<T: Real, S: State<T>>(state: &S) -> Leaves<T> {
+    let mut leaves = Vec::new();
+    state.flatten(&mut leaves);
+    leaves
+}
+
+thread_local! {
+    /// Whether a function's body is only being tried, for the structure of its result.
+    static TRYING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Sets [`TRYING`] until dropped.
+struct Trying(bool);
+
+impl Trying {
+    fn set(trying: bool) -> Trying {
+        Trying(TRYING.replace(trying))
+    }
+}
+
+impl Drop for Trying {
+    fn drop(&mut self) {
+        TRYING.set(self.0);
+    }
+}
+
+/// The payload with which a tried body leaves the arm that calls the function again.
+struct Recurses;
+
+fn is_recursion(payload: &(dyn Any + Send)) -> bool {
+    payload.is::<Recurses>()
+}
+
+/// [`Control::cond`].
+#[track_caller]
+pub(crate) fn cond<T: Control, S: State<T>>(
+    condition: &T::Bool,
+    then: impl FnOnce() -> S,
+    otherwise: impl FnOnce() -> S,
+) -> S {
+    if TRYING.get() {
+        // Any arm that does not recurse shows the structure.
+        return match catch_unwind(AssertUnwindSafe(then)) {
+            Ok(result) => result,
+            Err(payload) if is_recursion(payload.as_ref()) => otherwise(),
+            Err(payload) => resume_unwind(payload),
+        };
+    }
+    let structure = RefCell::new(None);
+    let flat = |result: S| {
+        let flat = leaves(&result);
+        structure.replace(Some(result));
+        flat
+    };
+    let (mut then, mut otherwise) = (Some(then), Some(otherwise));
+    let results =
+        T::record_cond(condition, &mut || flat(then.take().expect("an arm is recorded once")()), &mut || {
+            flat(otherwise.take().expect("an arm is recorded once")())
+        });
+    let structure = structure.take().expect("both arms were recorded");
+    structure.rebuild(&mut results.into_iter())
+}
+
+/// [`Control::fix`]; `result` is like its result, if known.
+#[track_caller]
+pub(crate) fn fix<T: Control, A: State<T>, B: State<T>>(
+    x: A,
+    result: Option<B>,
+    body: &impl Fn(&dyn Fn(A) -> B, A) -> B,
+) -> B {
+    if TRYING.get() {
+        return result.unwrap_or_else(|| body(&|_| resume_unwind(Box::new(Recurses)), x));
+    }
+    let result = match result {
+        Some(result) => result,
+        None => attempt::<T, B>(At::caller(), || body(&|_| resume_unwind(Box::new(Recurses)), x.clone())),
+    };
+    let results = T::record_fix(leaves(&x), &leaves(&result), &|call, argument| {
+        let again = |x: A| result.rebuild(&mut call(leaves(&x)).into_iter());
+        leaves(&body(&again, x.rebuild(&mut argument.into_iter())))
+    });
+    result.rebuild(&mut results.into_iter())
+}
+
+/// The structure of what `body` returns; nothing of it is recorded in the end.
+fn attempt<T: Control, B>(at: At, body: impl FnOnce() -> B) -> B {
+    let (mut body, mut outcome) = (Some(body), None);
+    T::scratch(&mut || {
+        let _trying = Trying::set(true);
+        let body = body.take().expect("tried once");
+        outcome = Some(catch_unwind(AssertUnwindSafe(body)));
+    });
+    match outcome.expect("it was tried") {
+        Ok(result) => result,
+        Err(payload) if is_recursion(payload.as_ref()) => {
+            let reason =
+                "fix: the function calls itself whatever its argument: one arm of a cond must not".into();
+            raise(Error::Recording { reason, at })
+        }
+        Err(payload) => resume_unwind(payload),
+    }
+}
+
+/// [`Control::while_loop`], by recursion.
+#[track_caller]
+pub(crate) fn while_loop<T: Control, S: State<T>>(
+    init: S,
+    condition: impl Fn(&S) -> T::Bool,
+    body: impl Fn(S) -> S,
+) -> S {
+    let like = init.clone();
+    fix::<T, S, S>(init, Some(like), &|again, state| {
+        let goes_on = condition(&state);
+        cond::<T, S>(&goes_on, || again(body(state.clone())), || state.clone())
+    })
+}

@@ -1,0 +1,204 @@
+//! [`ExprAdjoint`]: an adjoint that is being recorded, and what is known of it while recording.
+
+use std::cell::RefCell;
+
+use antiphon_staging::{self as staging, Block, Dtype, Scalar, Type, Update, Value};
+
+use super::{Expr, Recorder, recorder, recording_error};
+use crate::error::OrRaise;
+
+/// An accumulator of adjoints that is being recorded.
+pub struct ExprAdjoint {
+    ty: Type,
+    /// The block of the value that it belongs to, where it is read.
+    home: Block,
+    sum: RefCell<Sum>,
+}
+
+/// What was accumulated.
+#[derive(Clone, Copy)]
+enum Sum {
+    /// Nothing, whatever way the program takes.
+    Absent,
+    /// One value, which came back from a continuation.
+    Passed(Passed),
+    /// What a cell holds.
+    Cell {
+        cell: staging::Cell,
+        /// Whether something is added to it whatever way the program takes.
+        certain: bool,
+    },
+}
+
+/// An adjoint as a value: zeros if it turns out to be absent.
+#[derive(Clone, Copy)]
+pub(super) struct Passed {
+    pub(super) value: Value,
+    /// Whether it is not absent, if only the running program knows.
+    pub(super) present: Option<Value>,
+}
+
+impl Recorder {
+    /// Whether a block that encloses this point surely runs on to this point.
+    fn surely_reached_from(&self, home: Block) -> bool {
+        let open = self.builder.open();
+        let conditional = self.conditional.borrow();
+        open.iter().rev().take_while(|&&block| block != home).all(|block| !conditional.contains(block))
+    }
+
+    /// Runs `f` with recording going on in an open block that encloses this point.
+    fn in_block<R>(&self, home: Block, f: impl FnOnce() -> R) -> R {
+        let position = self.builder.open().iter().position(|&block| block == home);
+        let inner = self.builder.set_aside(position.map_or(usize::MAX, |position| position + 1));
+        let result = f();
+        self.builder.resume(inner);
+        result
+    }
+
+    /// Records `f` to run only if `present` holds.
+    fn when(&self, present: Value, f: impl FnOnce()) {
+        self.begin_arm();
+        f();
+        let then = self.builder.end(&[]).map_err(recording_error).or_raise();
+        self.builder.begin();
+        let otherwise = self.builder.end(&[]).map_err(recording_error).or_raise();
+        self.builder.branch(present, then, otherwise).map_err(recording_error).or_raise();
+    }
+
+    pub(super) fn flag(&self, value: bool) -> Value {
+        self.builder.literal(Scalar::Bool(value))
+    }
+}
+
+impl ExprAdjoint {
+    pub(super) fn empty(recorder: &Recorder, like: Expr) -> ExprAdjoint {
+        let ty = recorder.builder.ty(recorder.own(like.0));
+        ExprAdjoint { ty, home: recorder.here(), sum: RefCell::new(Sum::Absent) }
+    }
+
+    /// What a continuation returned.
+    pub(super) fn passed(recorder: &Recorder, ty: Type, passed: Option<Passed>) -> ExprAdjoint {
+        let sum = passed.map_or(Sum::Absent, Sum::Passed);
+        ExprAdjoint { ty, home: recorder.here(), sum: RefCell::new(sum) }
+    }
+
+    /// A value that can be read in the block which was the innermost at that depth.
+    pub(super) fn left_for(recorder: &Recorder, value: Expr, depth: usize) -> ExprAdjoint {
+        let held = ExprAdjoint::empty(recorder, value);
+        let value = recorder.own(value.0);
+        let home = recorder.builder.open()[depth - 1];
+        if home == held.home {
+            held.sum.replace(Sum::Passed(Passed { value, present: None }));
+            return held;
+        }
+        let cell = recorder.builder.cell_in(home, held.ty.clone());
+        recorder.builder.accumulate(cell, value).map_err(recording_error).or_raise();
+        ExprAdjoint { ty: held.ty, home, sum: RefCell::new(Sum::Cell { cell, certain: true }) }
+    }
+
+    /// The cell, which from now on holds what was accumulated so far.
+    fn cell(&self, recorder: &Recorder) -> (staging::Cell, bool) {
+        let sum = *self.sum.borrow();
+        let new = || recorder.builder.cell_in(self.home, self.ty.clone());
+        match sum {
+            Sum::Cell { cell, certain } => (cell, certain),
+            Sum::Absent => (new(), false),
+            Sum::Passed(Passed { value, present }) => {
+                let cell = new();
+                recorder.in_block(self.home, || {
+                    let add = || recorder.builder.accumulate(cell, value).map_err(recording_error).or_raise();
+                    match present {
+                        None => add(),
+                        Some(present) => recorder.when(present, add),
+                    }
+                });
+                (cell, present.is_none())
+            }
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn update(&self, update: impl FnOnce(&Recorder) -> Update) {
+        let recorder = recorder();
+        let update = update(&recorder);
+        let (cell, certain) = self.cell(&recorder);
+        recorder.builder.update(cell, update).map_err(recording_error).or_raise();
+        let certain = certain || recorder.surely_reached_from(self.home);
+        self.sum.replace(Sum::Cell { cell, certain });
+    }
+
+    /// Adds what another one holds, if it holds anything.
+    pub(super) fn absorb(&self, from: ExprAdjoint) {
+        let recorder = recorder();
+        let empty = matches!(*self.sum.borrow(), Sum::Absent);
+        let theirs = from.sum.replace(Sum::Absent);
+        match theirs {
+            Sum::Passed(passed) if empty && recorder.here() == self.home => {
+                self.sum.replace(Sum::Passed(passed));
+            }
+            theirs => {
+                from.sum.replace(theirs);
+                from.pull(|g| self.update(|recorder| Update::Add(recorder.own(g.0))));
+            }
+        }
+    }
+
+    /// As a value, and whether it is present; `None` if it surely is not. It is empty afterwards.
+    pub(super) fn pass(&self, recorder: &Recorder) -> Option<Passed> {
+        match self.sum.replace(Sum::Absent) {
+            Sum::Absent => None,
+            Sum::Passed(passed) => Some(passed),
+            Sum::Cell { cell, certain } => {
+                let present = (!certain).then(|| recorder.builder.present(cell));
+                Some(Passed { value: recorder.builder.take(cell), present })
+            }
+        }
+    }
+
+    /// As a value, and whether it is present, both recorded.
+    pub(super) fn pass_all(&self, recorder: &Recorder) -> [Value; 2] {
+        match self.pass(recorder) {
+            Some(Passed { value, present }) => [value, present.unwrap_or_else(|| recorder.flag(true))],
+            None => {
+                let dtype = if self.ty.dtype == Dtype::F32 { Dtype::F32 } else { Dtype::F64 };
+                let value = Scalar::of(dtype, 0.0);
+                let zeros = staging::Expr::Fill { value, shape: self.ty.shape.clone() };
+                let zeros = recorder.builder.emit(zeros).map_err(recording_error).or_raise();
+                [zeros, recorder.flag(false)]
+            }
+        }
+    }
+
+    /// What was accumulated, zeros if nothing was; `None` if surely nothing was.
+    pub(super) fn take(&self) -> Option<Expr> {
+        let recorder = recorder();
+        match self.sum.replace(Sum::Absent) {
+            Sum::Absent => None,
+            Sum::Passed(Passed { value, .. }) => Some(Expr(recorder.wrap(value))),
+            Sum::Cell { cell, .. } => Some(Expr(recorder.wrap(recorder.builder.take(cell)))),
+        }
+    }
+
+    /// Records `pull` of what was accumulated, to run if anything was.
+    pub(super) fn pull(&self, pull: impl FnOnce(Expr)) {
+        let recorder = recorder();
+        match self.sum.replace(Sum::Absent) {
+            Sum::Absent => {}
+            Sum::Passed(Passed { value, present }) => {
+                let value = Expr(recorder.wrap(value));
+                match present {
+                    None => pull(value),
+                    Some(present) => recorder.when(present, || pull(value)),
+                }
+            }
+            Sum::Cell { cell, certain } => {
+                let take = || Expr(recorder.wrap(recorder.builder.take(cell)));
+                if certain {
+                    return pull(take());
+                }
+                let present = recorder.builder.present(cell);
+                recorder.when(present, || pull(take()));
+            }
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Recorded control flow: branches, local functions and continuations of the program.
+
+use antiphon_staging::{Block, Func, Signature, Target, Type, Value};
+
+use super::adjoint::Passed;
+use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, Recorder, recorder, recording_error};
+use crate::control::Control;
+use crate::error::{At, CpsResult, Error, OrRaise, Result};
+use crate::recorded::{Arm, BodyTo, Function, Leaves, To};
+use crate::state::Leaf;
+
+/// Restores the open blocks when an error leaves some open, so that it can be handled while recording.
+struct Balance<'a> {
+    recorder: &'a Recorder,
+    depth: usize,
+}
+
+impl Balance<'_> {
+    fn of(recorder: &Recorder) -> Balance<'_> {
+        Balance { recorder, depth: recorder.builder.depth() }
+    }
+}
+
+impl Drop for Balance<'_> {
+    fn drop(&mut self) {
+        drop(self.recorder.builder.set_aside(self.depth));
+    }
+}
+
+impl Recorder {
+    fn values(&self, leaves: &[Leaf<Expr>]) -> Vec<Value> {
+        let value = |leaf: &Leaf<Expr>| match leaf {
+            Leaf::Real(x) => self.own(x.0),
+            Leaf::Int(i) => self.own(i.0),
+            Leaf::Bool(b) => self.own(b.0),
+        };
+        leaves.iter().map(value).collect()
+    }
+
+    /// Values with the kinds of `like`.
+    fn leaves(&self, like: &[Leaf<Expr>], values: &[Value]) -> Leaves<Expr> {
+        let leaf = |(like, &value): (&Leaf<Expr>, &Value)| match like {
+            Leaf::Real(_) => Leaf::Real(Expr(self.wrap(value))),
+            Leaf::Int(_) => Leaf::Int(IntExpr(self.wrap(value))),
+            Leaf::Bool(_) => Leaf::Bool(BoolExpr(self.wrap(value))),
+        };
+        like.iter().zip(values).map(leaf).collect()
+    }
+
+    fn types(&self, leaves: &[Leaf<Expr>]) -> Vec<Type> {
+        self.values(leaves).into_iter().map(|value| self.builder.ty(value)).collect()
+    }
+
+    /// Types of the real ones.
+    fn reals(&self, leaves: &[Leaf<Expr>]) -> Vec<Type> {
+        let reals = leaves.iter().filter_map(|leaf| if let Leaf::Real(x) = leaf { Some(x) } else { None });
+        reals.map(|x| self.builder.ty(self.own(x.0))).collect()
+    }
+
+    /// Types of the adjoints of the real ones, each with whether it is present.
+    fn adjoint_types(&self, leaves: &[Leaf<Expr>]) -> Vec<Type> {
+        let flag = Type::scalar(antiphon_staging::Dtype::Bool);
+        self.reals(leaves).into_iter().flat_map(|ty| [ty, flag.clone()]).collect()
+    }
+
+    /// Adjoints that a function returned, each with whether it is present.
+    fn returned(&self, like: &[Leaf<Expr>], results: &[Value]) -> Vec<ExprAdjoint> {
+        let pairs = self.reals(like).into_iter().zip(results.chunks(2));
+        let adjoint = |(ty, pair): (Type, &[Value])| {
+            ExprAdjoint::passed(self, ty, Some(Passed { value: pair[0], present: Some(pair[1]) }))
+        };
+        pairs.map(adjoint).collect()
+    }
+
+    /// That values which go the same way have the same types.
+    fn same_types(&self, what: &str, at: At, expected: &[Type], leaves: &[Leaf<Expr>]) -> Result<()> {
+        let found = self.types(leaves);
+        if expected == found {
+            return Ok(());
+        }
+        let list = |types: &[Type]| types.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
+        let reason = format!("{what}: ({}) and ({})", list(expected), list(&found));
+        Err(Error::Recording { reason, at })
+    }
+
+    /// One arm of a branch in direct style.
+    fn arm(&self, arm: &mut dyn FnMut() -> Leaves<Expr>) -> (Block, Leaves<Expr>) {
+        self.begin_arm();
+        let results = arm();
+        let block = self.builder.end(&self.values(&results)).map_err(recording_error).or_raise();
+        (block, results)
+    }
+
+    /// A local function from primals to adjoints, defined here, that may be passed as a continuation.
+    fn continuation(&self, like: &[Leaf<Expr>], k: To<'_, Expr>) -> CpsResult<Func> {
+        let signature = Signature::new("k", &self.types(like), &self.adjoint_types(like));
+        let func = self.builder.declare(signature, &[]);
+        let (params, _) = self.builder.define(func);
+        let adjoints = k(self.leaves(like, &params))?;
+        let results: Vec<Value> = adjoints.iter().flat_map(|adjoint| adjoint.pass_all(self)).collect();
+        self.builder.end(&results).map_err(recording_error)?;
+        Ok(func)
+    }
+}
+
+const ARMS: &str = "the arms of a cond give values of different types";
+const CALLS: &str = "a recursive function is called with values of different types";
+const RESULTS: &str = "a recursive function gives values of different types";
+
+impl Control for Expr {
+    const RECORDS: bool = true;
+
+    fn scratch(f: &mut dyn FnMut()) {
+        let recorder = recorder();
+        let _balance = Balance::of(&recorder);
+        recorder.begin_arm();
+        f();
+    }
+
+    #[track_caller]
+    fn record_cond(
+        condition: &BoolExpr,
+        then: &mut dyn FnMut() -> Leaves<Self>,
+        otherwise: &mut dyn FnMut() -> Leaves<Self>,
+    ) -> Leaves<Self> {
+        let recorder = recorder();
+        let _balance = Balance::of(&recorder);
+        let (then, results) = recorder.arm(then);
+        let types = recorder.types(&results);
+        let (otherwise, others) = recorder.arm(otherwise);
+        recorder.same_types(ARMS, At::caller(), &types, &others).or_raise();
+        let joined = recorder.builder.branch(recorder.own(condition.0), then, otherwise);
+        recorder.leaves(&results, &joined.map_err(recording_error).or_raise())
+    }
+
+    #[track_caller]
+    fn record_fix(x: Leaves<Self>, results: &[Leaf<Self>], body: Function<'_, Self>) -> Leaves<Self> {
+        let (recorder, at) = (recorder(), At::caller());
+        let _balance = Balance::of(&recorder);
+        let (types, result_types) = (recorder.types(&x), recorder.types(results));
+        let func = recorder.builder.declare(Signature::new("f", &types, &result_types), &[]);
+        let call = |argument: Leaves<Self>| {
+            recorder.same_types(CALLS, at, &types, &argument).or_raise();
+            let y = recorder.builder.call(Target::Func(func), &recorder.values(&argument), &[]);
+            recorder.leaves(results, &y.map_err(recording_error).or_raise())
+        };
+        let (params, _) = recorder.builder.define(func);
+        let y = body(&call, recorder.leaves(&x, &params));
+        recorder.same_types(RESULTS, at, &result_types, &y).or_raise();
+        recorder.builder.end(&recorder.values(&y)).map_err(recording_error).or_raise();
+        call(x)
+    }
+
+    fn branch_to(
+        at: At,
+        condition: &BoolExpr,
+        then: Arm<'_, Self>,
+        otherwise: Arm<'_, Self>,
+        join: To<'_, Self>,
+    ) -> CpsResult<()> {
+        let recorder = recorder();
+        let builder = &recorder.builder;
+        let _balance = Balance::of(&recorder);
+        let depth = builder.depth();
+        // Both arms compute their results before the join point is recorded, and go backward after it: what they
+        // know of the adjoints is then known while recording.
+        let mut point = None;
+        let mut other = None;
+        recorder.begin_arm();
+        then(&mut |results| {
+            let outer = builder.set_aside(depth);
+            let types = recorder.types(&results);
+            recorder.begin_arm();
+            otherwise(&mut |others| {
+                recorder.same_types(ARMS, at, &types, &others)?;
+                let inner = builder.set_aside(depth);
+                let recorded = Join::record(&recorder, &results, join)?;
+                builder.resume(inner);
+                let adjoints = recorded.call(&recorder, &others)?;
+                point = Some(recorded);
+                Ok(adjoints)
+            })?;
+            other = Some(builder.end(&[]).map_err(recording_error)?);
+            builder.resume(outer);
+            point.as_ref().expect("recorded by the other arm").call(&recorder, &results)
+        })?;
+        let then = builder.end(&[]).map_err(recording_error)?;
+        let otherwise = other.expect("recorded inside of the first arm");
+        builder.branch(recorder.own(condition.0), then, otherwise).map_err(recording_error)?;
+        Ok(())
+    }
+
+    fn fix_to(
+        at: At,
+        x: Leaves<Self>,
+        results: &[Leaf<Self>],
+        body: BodyTo<'_, Self>,
+        k: To<'_, Self>,
+    ) -> CpsResult<Vec<ExprAdjoint>> {
+        let recorder = recorder();
+        let builder = &recorder.builder;
+        let _balance = Balance::of(&recorder);
+        let (types, result_types) = (recorder.types(&x), recorder.types(results));
+        let k_signature = Signature::new("k", &result_types, &recorder.adjoint_types(results));
+        let signature = Signature::new("f", &types, &recorder.adjoint_types(&x));
+        let func = builder.declare(signature, &[k_signature]);
+        let call = |argument: Leaves<Self>, k: To<'_, Self>| -> CpsResult<Vec<ExprAdjoint>> {
+            recorder.same_types(CALLS, at, &types, &argument)?;
+            let k = recorder.continuation(results, k)?;
+            let arguments = recorder.values(&argument);
+            let adjoints = builder.call(Target::Func(func), &arguments, &[Target::Func(k)]);
+            Ok(recorder.returned(&argument, &adjoints.map_err(recording_error)?))
+        };
+        let (params, continuations) = builder.define(func);
+        let adjoints = body(&call, recorder.leaves(&x, &params), &mut |y| {
+            recorder.same_types(RESULTS, at, &result_types, &y)?;
+            let finish = Target::Cont(continuations[0]);
+            let adjoints = builder.call(finish, &recorder.values(&y), &[]).map_err(recording_error)?;
+            Ok(recorder.returned(&y, &adjoints))
+        })?;
+        let adjoints: Vec<Value> = adjoints.iter().flat_map(|adjoint| adjoint.pass_all(&recorder)).collect();
+        builder.end(&adjoints).map_err(recording_error)?;
+        call(x, k)
+    }
+}
+
+/// A recorded join point, and what is known of the adjoints that it returns.
+struct Join {
+    func: Func,
+    /// Of each real leaf: absent, or present, or (`Some(true)`) only the running program knows.
+    adjoints: Vec<(Type, Option<bool>)>,
+}
+
+impl Join {
+    fn record(recorder: &Recorder, like: &[Leaf<Expr>], k: To<'_, Expr>) -> CpsResult<Join> {
+        let builder = &recorder.builder;
+        let func = builder.declare(Signature::new("join", &recorder.types(like), &[]), &[]);
+        let (params, _) = builder.define(func);
+        let collected = k(recorder.leaves(like, &params))?;
+        let (mut results, mut adjoints) = (Vec::new(), Vec::new());
+        for (ty, adjoint) in recorder.reals(like).into_iter().zip(&collected) {
+            let passed = adjoint.pass(recorder);
+            results
+                .extend(passed.iter().flat_map(|passed| std::iter::once(passed.value).chain(passed.present)));
+            adjoints.push((ty, passed.map(|passed| passed.present.is_some())));
+        }
+        builder.end_with(func, &results).map_err(recording_error)?;
+        Ok(Join { func, adjoints })
+    }
+
+    /// Calls the join point; the adjoints that it returns.
+    fn call(&self, recorder: &Recorder, leaves: &[Leaf<Expr>]) -> CpsResult<Vec<ExprAdjoint>> {
+        let results = recorder.builder.call(Target::Func(self.func), &recorder.values(leaves), &[]);
+        let mut results = results.map_err(recording_error)?.into_iter();
+        let adjoint = |(ty, known): &(Type, Option<bool>)| {
+            let passed = known.and_then(|dynamic| {
+                let value = results.next()?;
+                Some(Passed { value, present: if dynamic { results.next() } else { None } })
+            });
+            ExprAdjoint::passed(recorder, ty.clone(), passed)
+        };
+        Ok(self.adjoints.iter().map(adjoint).collect())
+    }
+}
