@@ -2,7 +2,9 @@
 
 use antiphon::nn::{LstmState, Recurrent, Rng};
 use antiphon::staged::{Expr, Options, interpret, optimise, record};
-use antiphon::{Dual, Error, NdArray, Params, Real, Tensor, Var, grad, hvp, nn, stage, value_and_grad};
+use antiphon::{
+    Control, Dual, Error, NdArray, Params, Real, Tensor, Var, grad, hvp, nn, stage, value_and_grad,
+};
 
 type Array = NdArray<f64>;
 
@@ -103,4 +105,36 @@ fn what_is_wrong_is_found_while_recording() {
     let program = record("sum", |x: Expr| x.sum(..), &Array::zeros(&[3])).unwrap();
     let error = interpret(&program, &Array::zeros(&[4])).unwrap_err();
     assert!(matches!(error, Error::Recording { .. }), "{error}");
+}
+
+/// Newton's iteration for √a, until it moves by less than 1e-12: the number of steps depends on `a`.
+fn newton<T: Control>(a: &T) -> T {
+    let init = (a.clone(), a.clone().scale(0.5).offset(0.5));
+    let moved = |(last, x): &(T, T)| (last.clone() - x).abs().greater(&T::constant(1e-12));
+    T::while_loop(init, moved, |(_, x)| (x.clone(), (a.clone() / &x + x).scale(0.5))).1
+}
+
+/// x^(2ⁿ), squared until it exceeds 1000, times its own sine on one side of the line: recursion and a branch.
+fn grow<T: Control>(x: &T) -> T {
+    let y = T::fix(x.clone(), |grow, x: T| {
+        let small = x.less(&T::constant(1000.0));
+        T::cond(&small, || grow(x.square()), || x.clone())
+    });
+    T::cond(&x.less(&T::constant(3.0)), || y.sin() * x, || y.log())
+}
+
+#[test]
+fn control_flow_that_depends_on_data_is_compiled_once() {
+    let example = Array::scalar(1.0);
+    let mut roots = stage("newton", |a: Expr| value_and_grad(|a| newton(&a), &a).unwrap(), &example).unwrap();
+    let mut grown = stage("grow", |x: Expr| value_and_grad(|x| grow(&x), &x).unwrap(), &example).unwrap();
+    for x in [1.5, 2.0, 2.5, 7.0, 30.0, 1e4] {
+        let x = Array::scalar(x);
+        for (staged, (value, slope)) in [
+            (roots.call(&x).unwrap(), value_and_grad(|a| newton(&a), &x).unwrap()),
+            (grown.call(&x).unwrap(), value_and_grad(|x| grow(&x), &x).unwrap()),
+        ] {
+            assert!(close(&staged[0], &value) && close(&staged[1], &slope), "{staged:?} {value:?} {slope:?}");
+        }
+    }
 }
