@@ -378,6 +378,30 @@ fn arrays_flow_as_well() {
 }
 
 #[test]
+fn a_loop_is_as_long_as_its_data_say_and_in_single_precision_too() {
+    // x ← x + 2⁻ᵏ·sin x until it exceeds a limit: the number of steps depends on both inputs.
+    fn model<T: Control>(x: &[T]) -> T {
+        let step = |y: T| y.sin().scale(1.0 / 4096.0) + &y;
+        T::while_loop(x[0].clone(), |y| y.less(&x[1]), step)
+    }
+    let recorded = |x: Vec<Expr>| value_and_grad(|x| model(&x), &x).or_raise();
+    let failures = &mut Vec::new();
+    let eager = |x: &[f64]| {
+        let (y, gradient) = value_and_grad(|x| model(&x), &x.to_vec()).unwrap();
+        Some(std::iter::once(y).chain(gradient).collect::<Vec<f64>>())
+    };
+    check("long loop", recorded, &[&[0.5, 0.4], &[0.5, 0.501], &[0.5, 2.0]], eager, failures);
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+
+    let x: Vec<NdArray<f32>> = [0.5, 1.5].map(NdArray::scalar).into();
+    let program = record("f", recorded, &x).unwrap();
+    let (value, gradient) = value_and_grad(|x| model(&x), &vec![0.5f32, 1.5]).unwrap();
+    let found: Vec<f32> = interpret(&program, &x).unwrap().iter().map(NdArray::item).collect();
+    let expected: Vec<f32> = std::iter::once(value).chain(gradient).collect();
+    assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5), "{found:?} {expected:?}");
+}
+
+#[test]
 fn what_cannot_be_recorded_is_an_error() {
     let x = Array::scalar(0.5);
     let positive = |x: &Expr| x.greater(&constant(0.0));

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use antiphon_staging::{self as staging, Block, Dtype, Scalar, Type, Update, Value};
+use antiphon_staging::{self as staging, Block, Scalar, Type, Update, Value};
 
 use super::{Expr, Recorder, recorder, recording_error};
 use crate::error::OrRaise;
@@ -160,8 +160,7 @@ impl ExprAdjoint {
         match self.pass(recorder) {
             Some(Passed { value, present }) => [value, present.unwrap_or_else(|| recorder.flag(true))],
             None => {
-                let dtype = if self.ty.dtype == Dtype::F32 { Dtype::F32 } else { Dtype::F64 };
-                let value = Scalar::of(dtype, 0.0);
+                let value = Scalar::of(self.ty.dtype, 0.0);
                 let zeros = staging::Expr::Fill { value, shape: self.ty.shape.clone() };
                 let zeros = recorder.builder.emit(zeros).map_err(recording_error).or_raise();
                 [zeros, recorder.flag(false)]
