@@ -23,7 +23,8 @@ fn ulps(found: f64, exact: f64, single: bool) -> f64 {
 
 /// Arguments of all magnitudes, and the special ones.
 fn arguments(range: f64) -> Vec<f64> {
-    let mut xs = vec![0.0, -0.0, 1.0, -1.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e-310, -1e-310, 1e-40];
+    let mut xs =
+        vec![0.0, -0.0, 1.0, -1.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e-310, -1e-310, 1e-40];
     let n = 4000;
     for i in 1..=n {
         let t = f64::from(i) / f64::from(n);
@@ -76,10 +77,8 @@ fn elementary_functions_are_right_to_a_few_units_in_the_last_place() {
     let mut wrong = Vec::new();
     for (op, range, most_single, most_double) in table {
         for (single, most) in [(true, most_single), (false, most_double)] {
-            let xs: Vec<f64> = arguments(range)
-                .into_iter()
-                .map(|x| if single { f64::from(x as f32) } else { x })
-                .collect();
+            let xs: Vec<f64> =
+                arguments(range).into_iter().map(|x| if single { f64::from(x as f32) } else { x }).collect();
             let tensor = if single {
                 Tensor::new(&[xs.len()], xs.iter().map(|&x| x as f32).collect::<Vec<f32>>()).unwrap()
             } else {
@@ -88,7 +87,11 @@ fn elementary_functions_are_right_to_a_few_units_in_the_last_place() {
             let mut worst = (0.0, 0.0, 0.0, 0.0);
             for (&x, y) in xs.iter().zip(compiled(op, &tensor)) {
                 let exact = reference(op, x);
-                let exact = if single && f64::from(exact as f32).is_infinite() { f64::from(exact as f32) } else { exact };
+                let exact = if single && f64::from(exact as f32).is_infinite() {
+                    f64::from(exact as f32)
+                } else {
+                    exact
+                };
                 let error = ulps(y, exact, single);
                 if error > worst.0 {
                     worst = (error, x, y, exact);

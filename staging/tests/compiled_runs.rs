@@ -18,20 +18,24 @@ fn deep() -> Program {
     let (x, n) = (b.input("x", f64s(&[100])), b.input("n", Type::scalar(Dtype::I64)));
     let integer = Type::scalar(Dtype::I64);
     let down = b
-        .function(Signature::new("down", &[f64s(&[100]), integer], &[f64s(&[100])]), &[], |down, params, _| {
-            let (x, i) = (params[0], params[1]);
-            let more = b.less(b.literal(Scalar::I64(0)), i)?;
-            b.if_else(
-                more,
-                || {
-                    let y = b.add(x, b.real(Dtype::F64, 1.0))?;
-                    let fewer = b.binary(Binary::Sub, i, b.literal(Scalar::I64(1)))?;
-                    let below = b.call(Target::Func(down), &[y, fewer], &[])?;
-                    Ok(vec![b.add(below[0], y)?])
-                },
-                || Ok(vec![x]),
-            )
-        })
+        .function(
+            Signature::new("down", &[f64s(&[100]), integer], &[f64s(&[100])]),
+            &[],
+            |down, params, _| {
+                let (x, i) = (params[0], params[1]);
+                let more = b.less(b.literal(Scalar::I64(0)), i)?;
+                b.if_else(
+                    more,
+                    || {
+                        let y = b.add(x, b.real(Dtype::F64, 1.0))?;
+                        let fewer = b.binary(Binary::Sub, i, b.literal(Scalar::I64(1)))?;
+                        let below = b.call(Target::Func(down), &[y, fewer], &[])?;
+                        Ok(vec![b.add(below[0], y)?])
+                    },
+                    || Ok(vec![x]),
+                )
+            },
+        )
         .unwrap();
     let y = b.call(Target::Func(down), &[x, n], &[]).unwrap();
     b.finish(&y).unwrap()
@@ -81,8 +85,7 @@ fn an_index_out_of_range_is_an_error_and_nothing_is_written() {
     let (mut all, mut some) = ([0.0; 6], [0.0; 4]);
     let mut run = |indices: &[i64; 2]| {
         let inputs = [Some(Elements::F64(&x)), Some(Elements::I64(indices))];
-        let result =
-            gather.run_into(&inputs, &mut [ElementsMut::F64(&mut all), ElementsMut::F64(&mut some)]);
+        let result = gather.run_into(&inputs, &mut [ElementsMut::F64(&mut all), ElementsMut::F64(&mut some)]);
         (result, all, some)
     };
     for bad in [3, -1, i64::MIN] {
@@ -102,8 +105,7 @@ fn outputs_may_be_written_over_inputs_even_crosswise() {
     let mut swap = compile(&program, &options).unwrap();
     let (mut x, mut y, mut sum) = ([1.0; 40], [2.0; 40], [0.0; 40]);
     for _ in 0..3 {
-        let outputs =
-            &mut [ElementsMut::F64(&mut x), ElementsMut::F64(&mut y), ElementsMut::F64(&mut sum)];
+        let outputs = &mut [ElementsMut::F64(&mut x), ElementsMut::F64(&mut y), ElementsMut::F64(&mut sum)];
         swap.run_into(&[None, None], outputs).unwrap();
     }
     assert_eq!((x, y, sum), ([2.0; 40], [1.0; 40], [3.0; 40]));
@@ -209,7 +211,9 @@ fn code_grows_linearly_with_nested_branches() {
 
 #[test]
 fn products_of_all_shapes_and_layouts_agree_with_the_interpreter() {
-    for (m, n, k) in [(1, 1, 1), (7, 50, 13), (20, 50, 50), (6, 64, 9), (13, 17, 33), (1, 150, 40), (40, 1, 30)] {
+    for (m, n, k) in
+        [(1, 1, 1), (7, 50, 13), (20, 50, 50), (6, 64, 9), (13, 17, 33), (1, 150, 40), (40, 1, 30)]
+    {
         for layout in 0..4 {
             let b = Builder::new("product");
             let shape = |rows: usize, columns: usize, flip: bool| {

@@ -53,10 +53,13 @@ pub unsafe fn run(entry: Entry, context: &mut Context, bytes: usize) -> Result<(
     // SAFETY: the closure borrows nothing; the context that it points to outlives the coroutine, which is finished or
     // reset below.
     let mut coroutine = unsafe {
-        Coroutine::<(), (), (), Reserved>::with_stack_unchecked(stack, move |yielder: &Yielder<(), ()>, ()| {
-            (*shared).own = std::ptr::from_ref(yielder).cast::<u8>();
-            entry(shared);
-        })
+        Coroutine::<(), (), (), Reserved>::with_stack_unchecked(
+            stack,
+            move |yielder: &Yielder<(), ()>, ()| {
+                (*shared).own = std::ptr::from_ref(yielder).cast::<u8>();
+                entry(shared);
+            },
+        )
     };
     let result = match coroutine.resume(()) {
         CoroutineResult::Return(()) => Ok(()),
@@ -77,7 +80,10 @@ fn failure(context: &Context, bytes: usize) -> Error {
         return Error::Index { op, index, length: length as usize };
     }
     if why == Failure::Arena as i64 {
-        return Error::StackExhausted { what: "arena", bytes: context.limit as usize - context.arena as usize };
+        return Error::StackExhausted {
+            what: "arena",
+            bytes: context.limit as usize - context.arena as usize,
+        };
     }
     Error::StackExhausted { what: "stack", bytes }
 }

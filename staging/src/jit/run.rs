@@ -89,7 +89,11 @@ impl Compiled {
         if let Some(&(output, input)) = options.updates.iter().find(|pair| wrong(pair)) {
             let found = outputs.get(output).into_iter().cloned().collect();
             let expected = inputs.get(input).into_iter().cloned().collect();
-            return Err(Error::Types { what: format!("output {output} over input {input}"), expected, found });
+            return Err(Error::Types {
+                what: format!("output {output} over input {input}"),
+                expected,
+                found,
+            });
         }
         Ok(Compiled {
             arena: Reserved::new(object.arena as usize + options.arena_bytes)?,

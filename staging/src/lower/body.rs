@@ -98,7 +98,11 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             asm.store_raw(end.into(), asm.bytes(context, offset::TOP));
         }
         body.own_cells();
-        if func == lower.program.entry { body.entry()? } else { body.local()? }
+        if func == lower.program.entry {
+            body.entry()?
+        } else {
+            body.local()?
+        }
         body.place_frame(size);
         Ok(())
     }
@@ -219,8 +223,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
         for (i, &param) in data.params.iter().enumerate() {
             let address = asm.load_ptr(asm.bytes(inputs, 8 * i as i64));
             let ty = program.ty(param);
-            let param_value =
-                if is_scalar(ty) { asm.load(ty.dtype, 1, address) } else { Reg::from(address) };
+            let param_value = if is_scalar(ty) { asm.load(ty.dtype, 1, address) } else { Reg::from(address) };
             self.bind_param(param, param_value);
         }
         self.stmts(data.body)?;

@@ -78,7 +78,8 @@ impl<'c> Body<'_, '_, 'c> {
         asm.go_to(after);
         let otherwise = ends.pop().expect("two arms");
         let then = ends.pop().expect("two arms");
-        self.known = then.2.into_iter().filter(|(cell, known)| otherwise.2.get(cell) == Some(known)).collect();
+        self.known =
+            then.2.into_iter().filter(|(cell, known)| otherwise.2.get(cell) == Some(known)).collect();
         let pairs = then.0.into_iter().zip(otherwise.0);
         let joined: Vec<Reg<'c>> =
             pairs.map(|(a, b)| asm.phi(a.get_type(), &[(a, then.1), (b, otherwise.1)])).collect();

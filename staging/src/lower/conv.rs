@@ -48,7 +48,8 @@ impl<'c> Body<'_, '_, 'c> {
                 let mask = inside(&mut nest, &place, [image[2], image[3]]);
                 let [r, c] = place;
                 let x = self.element(&mut nest, from[0], image, [at(0), at(4), r, c], ty.dtype, mask);
-                let w = self.element(&mut nest, from[1], kernel, [at(1), at(4), at(5), at(6)], ty.dtype, None);
+                let w =
+                    self.element(&mut nest, from[1], kernel, [at(1), at(4), at(5), at(6)], ty.dtype, None);
                 self.sum_products(nest, x, w, mask, to, ty, [at(0), at(1), at(2), at(3)]);
             }
             Expr::Conv2dKernel { window, .. } => {

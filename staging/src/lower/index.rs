@@ -148,10 +148,7 @@ impl<'c> Body<'_, '_, 'c> {
                 let wins = asm.op(InstructionOpcode::Or, larger, is_nan(asm, x));
                 let open = asm.fcmp(FloatPredicate::ORD, best, best);
                 let wins = asm.op(InstructionOpcode::And, wins, open);
-                let next = vec![
-                    asm.select(wins, x, best),
-                    asm.select(wins, of_loop.counter.into(), place),
-                ];
+                let next = vec![asm.select(wins, x, best), asm.select(wins, of_loop.counter.into(), place)];
                 asm.end_loop(of_loop, next)[1]
             };
             let to = body.row(to, along.counter, inner, Dtype::I64);

@@ -58,7 +58,12 @@ pub type NodeId = usize;
 pub enum Op<'c> {
     /// The element of an array at a position; zero where the mask, if there is one, does not hold. A `fresh` one is
     /// loaded in every round, since the nest itself writes to the array.
-    Load { from: PointerValue<'c>, at: Affine, mask: Option<NodeId>, fresh: bool },
+    Load {
+        from: PointerValue<'c>,
+        at: Affine,
+        mask: Option<NodeId>,
+        fresh: bool,
+    },
     /// What is in a register already.
     Register(Reg<'c>),
     Constant(Scalar),
@@ -244,11 +249,9 @@ pub fn operands(op: &Op<'_>) -> SmallVec<[NodeId; 3]> {
     match *op {
         Op::Register(_) | Op::Constant(_) | Op::Position(_) => SmallVec::new(),
         Op::Load { mask, .. } => mask.into_iter().collect(),
-        Op::Unary(_, x)
-        | Op::Powi(x, _)
-        | Op::Clamp(x, ..)
-        | Op::Convert(x)
-        | Op::Within(x, _) => SmallVec::from_slice(&[x]),
+        Op::Unary(_, x) | Op::Powi(x, _) | Op::Clamp(x, ..) | Op::Convert(x) | Op::Within(x, _) => {
+            SmallVec::from_slice(&[x])
+        }
         Op::Binary(_, a, b) | Op::Compare(_, a, b) | Op::Uniform(a, b) => SmallVec::from_slice(&[a, b]),
         Op::Select(a, b, c) => SmallVec::from_slice(&[a, b, c]),
     }
