@@ -1,7 +1,5 @@
 //! A thin layer over inkwell's builder in which scalars and vectors are one kind of value, and loops are bracketed.
 
-use inkwell::attributes::{Attribute, AttributeLoc};
-use inkwell::basic_block::BasicBlock;
 use inkwell::builder::{Builder, BuilderError};
 use inkwell::context::Context;
 use inkwell::intrinsics::Intrinsic;
@@ -9,7 +7,7 @@ use inkwell::module::Module;
 use inkwell::types::{BasicMetadataTypeEnum, BasicType, BasicTypeEnum, FunctionType, PointerType};
 use inkwell::values::{
     BasicMetadataValueEnum, BasicValue, BasicValueEnum, CallSiteValue, FunctionValue, InstructionOpcode,
-    InstructionValue, IntValue, PhiValue, PointerValue, ValueKind, VectorValue,
+    InstructionValue, IntValue, PointerValue, ValueKind, VectorValue,
 };
 use inkwell::{AddressSpace, FloatPredicate, IntPredicate};
 
@@ -27,21 +25,8 @@ pub struct Asm<'c> {
     pub target: Target,
 }
 
-/// A counted loop whose body is being emitted. It runs at least once.
-pub struct Loop<'c> {
-    /// The counter.
-    pub counter: IntValue<'c>,
-    /// What is carried from one round to the next.
-    pub carried: Vec<Reg<'c>>,
-    phis: Vec<PhiValue<'c>>,
-    counter_phi: Option<PhiValue<'c>>,
-    head: BasicBlock<'c>,
-    end: u64,
-    step: u64,
-}
-
 /// The builder refuses only what has no position, no matching type or no such operand: defects of this crate.
-fn built<T>(result: Result<T, BuilderError>) -> T {
+pub fn built<T>(result: Result<T, BuilderError>) -> T {
     result.expect("the builder is positioned and its operands fit")
 }
 
@@ -332,14 +317,14 @@ impl<'c> Asm<'c> {
         built(self.builder.build_store(ptr, x))
     }
     /// Elements as they are in memory.
-    pub fn to_memory(&self, dtype: Dtype, x: Reg<'c>) -> Reg<'c> {
+    pub fn in_memory(&self, dtype: Dtype, x: Reg<'c>) -> Reg<'c> {
         match dtype {
             Dtype::Bool => self.cast(InstructionOpcode::ZExt, x, self.memory_ty(dtype, lanes(x))),
             _ => x,
         }
     }
     /// Elements as they are in registers.
-    pub fn from_memory(&self, dtype: Dtype, x: Reg<'c>) -> Reg<'c> {
+    pub fn in_register(&self, dtype: Dtype, x: Reg<'c>) -> Reg<'c> {
         match dtype {
             Dtype::Bool => self.cast(InstructionOpcode::Trunc, x, self.ty(dtype, lanes(x))),
             _ => x,
@@ -350,10 +335,10 @@ impl<'c> Asm<'c> {
         let x = self.load_raw(self.memory_ty(dtype, lanes), ptr);
         let instruction = x.as_instruction_value().expect("a load is an instruction");
         instruction.set_alignment(element_bytes(dtype)).expect("a power of two");
-        self.from_memory(dtype, x)
+        self.in_register(dtype, x)
     }
     pub fn store(&self, dtype: Dtype, x: Reg<'c>, ptr: PointerValue<'c>) {
-        let instruction = self.store_raw(self.to_memory(dtype, x), ptr);
+        let instruction = self.store_raw(self.in_memory(dtype, x), ptr);
         instruction.set_alignment(element_bytes(dtype)).expect("a power of two");
     }
     pub fn copy(&self, to: PointerValue<'c>, from: PointerValue<'c>, bytes: u64) {
@@ -372,110 +357,6 @@ impl<'c> Asm<'c> {
     }
     pub fn stack_pointer(&self) -> PointerValue<'c> {
         self.intrinsic("llvm.stacksave", &[self.ptr_ty().into()], &[]).into_pointer_value()
-    }
-
-    // Blocks.
-
-    pub fn function(&self) -> FunctionValue<'c> {
-        self.here().get_parent().expect("a block is part of a function")
-    }
-    pub fn here(&self) -> BasicBlock<'c> {
-        self.builder.get_insert_block().expect("the builder is positioned")
-    }
-    pub fn block(&self, name: &str) -> BasicBlock<'c> {
-        self.context.append_basic_block(self.function(), name)
-    }
-    pub fn go_to(&self, block: BasicBlock<'c>) {
-        self.builder.position_at_end(block);
-    }
-    pub fn jump(&self, block: BasicBlock<'c>) {
-        built(self.builder.build_unconditional_branch(block));
-    }
-    pub fn branch(&self, condition: Reg<'c>, then: BasicBlock<'c>, otherwise: BasicBlock<'c>) {
-        built(self.builder.build_conditional_branch(condition.into_int_value(), then, otherwise));
-    }
-    pub fn phi(&self, ty: BasicTypeEnum<'c>, incoming: &[(Reg<'c>, BasicBlock<'c>)]) -> Reg<'c> {
-        let phi = built(self.builder.build_phi(ty, ""));
-        for (x, block) in incoming {
-            phi.add_incoming(&[(x, *block)]);
-        }
-        phi.as_basic_value()
-    }
-    pub fn ret(&self, x: Option<Reg<'c>>) {
-        built(self.builder.build_return(x.as_ref().map(|x| x as &dyn BasicValue<'c>)));
-    }
-    pub fn unreachable(&self) {
-        built(self.builder.build_unreachable());
-    }
-    pub fn field(&self, aggregate: Reg<'c>, i: u32) -> Reg<'c> {
-        built(self.builder.build_extract_value(aggregate.into_struct_value(), i, ""))
-    }
-    pub fn aggregate(&self, fields: &[Reg<'c>]) -> Reg<'c> {
-        let types: Vec<BasicTypeEnum<'c>> = fields.iter().map(|x| x.get_type()).collect();
-        let mut out = self.context.struct_type(&types, false).get_poison();
-        for (i, &x) in fields.iter().enumerate() {
-            out = built(self.builder.build_insert_value(out, x, i as u32, "")).into_struct_value();
-        }
-        out.into()
-    }
-
-    /// Begins a loop over `start, start + step, ..` below `end`, of which there must be one.
-    pub fn begin_loop(&self, start: u64, end: u64, step: u64, carried: &[Reg<'c>]) -> Loop<'c> {
-        let counter = self.int(start as i64);
-        let head = self.here();
-        if start + step >= end {
-            let carried = carried.to_vec();
-            return Loop { counter, carried, phis: vec![], counter_phi: None, head, end, step };
-        }
-        let body = self.block("loop");
-        self.jump(body);
-        self.go_to(body);
-        let counter_phi = built(self.builder.build_phi(self.context.i64_type(), ""));
-        counter_phi.add_incoming(&[(&counter, head)]);
-        let phis: Vec<PhiValue<'c>> = carried
-            .iter()
-            .map(|x| {
-                let phi = built(self.builder.build_phi(x.get_type(), ""));
-                phi.add_incoming(&[(x, head)]);
-                phi
-            })
-            .collect();
-        Loop {
-            counter: counter_phi.as_basic_value().into_int_value(),
-            carried: phis.iter().map(|phi| phi.as_basic_value()).collect(),
-            phis,
-            counter_phi: Some(counter_phi),
-            head: body,
-            end,
-            step,
-        }
-    }
-    /// Ends a loop: what is carried on, and out of its last round.
-    pub fn end_loop(&self, of: Loop<'c>, carried: Vec<Reg<'c>>) -> Vec<Reg<'c>> {
-        let Some(counter_phi) = of.counter_phi else { return carried };
-        let next = self.index_add(of.counter, self.int(of.step as i64));
-        let last = self.here();
-        counter_phi.add_incoming(&[(&next, last)]);
-        for (phi, x) in of.phis.iter().zip(&carried) {
-            phi.add_incoming(&[(x, last)]);
-        }
-        let more = self.icmp(IntPredicate::ULT, next.into(), self.int(of.end as i64).into());
-        let exit = self.block("done");
-        self.branch(more, of.head, exit);
-        self.go_to(exit);
-        carried
-    }
-
-    /// Sets the attributes without which code is generated for no particular processor.
-    pub fn attributes(&self, function: FunctionValue<'c>) {
-        let set = |key: &str, value: &str| {
-            function.add_attribute(AttributeLoc::Function, self.context.create_string_attribute(key, value));
-        };
-        set("target-cpu", &self.target.cpu);
-        set("target-features", &self.target.features);
-        set("prefer-vector-width", &self.target.vector_bits.to_string());
-        let kind = Attribute::get_named_enum_kind_id("nounwind");
-        function.add_attribute(AttributeLoc::Function, self.context.create_enum_attribute(kind, 0));
     }
 }
 

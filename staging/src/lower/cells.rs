@@ -10,7 +10,8 @@ use crate::ir::Update;
 use crate::lower::asm::Reg;
 use crate::lower::body::{Body, CellPlace};
 use crate::lower::nest::{Affine, Nest, NodeId, Op, Root, identity};
-use crate::lower::values::{Known, Place, computes};
+use crate::lower::nodes::Known;
+use crate::lower::values::{Place, computes};
 use crate::lower::{bytes, emit, is_scalar};
 use crate::types::{Scalar, Type};
 

@@ -294,7 +294,7 @@ impl<'c> Emitter<'_, 'c> {
             let align = asm.int32(element_bytes(dtype)).into();
             let types = [ty, asm.ptr_ty().into()];
             let x = asm.intrinsic("llvm.masked.load", &types, &[address.into(), align, mask, zeros]);
-            return asm.from_memory(dtype, x);
+            return asm.in_register(dtype, x);
         }
         if step == -1 && mask.is_none() && self.active.is_none() {
             let first = asm.index_add(start, asm.int(1 - i64::from(self.lanes)));
@@ -328,7 +328,7 @@ impl<'c> Emitter<'_, 'c> {
             let Some(mask) = self.mask(mask) else { return asm.store(dtype, x, address) };
             let align = asm.int32(element_bytes(dtype)).into();
             let types = [asm.memory_ty(dtype, self.lanes), asm.ptr_ty().into()];
-            let x = asm.to_memory(dtype, x);
+            let x = asm.in_memory(dtype, x);
             return asm.effect("llvm.masked.store", &types, &[x, address.into(), align, mask]);
         }
         for i in 0..self.active.unwrap_or(self.lanes) {

@@ -14,10 +14,14 @@ use crate::lower::asm::{Reg, element_bytes};
 use crate::lower::body::Body;
 use crate::lower::contract::{Matrix, Product, product};
 use crate::lower::nest::{Affine, Finish, LoadOrRegister, Nest, Op, Root, identity};
+use crate::lower::nodes::broadcast_index;
 use crate::lower::values::{Place, computes, moves};
 use crate::lower::{bytes, emit, is_scalar};
 use crate::tensor::{Data, Tensor};
 use crate::types::{Dtype, Scalar, Type};
+
+/// Rows of a product up to which a transposed second factor is better not turned.
+const FEW_ROWS: usize = 2;
 
 impl<'c> Body<'_, '_, 'c> {
     /// Binds a value to an expression.
@@ -238,6 +242,9 @@ impl<'c> Body<'_, '_, 'c> {
         if ty.size() == 0 {
             return;
         }
+        if n == 1 || (m <= FEW_ROWS && self.has_distant_columns(b)) {
+            return self.dot_products(a, b, to, ty, add);
+        }
         let batch = &ty.shape[..rank - 2];
         let loops = rank - 2;
         let [(start_a, at_a), (start_b, at_b)] =
@@ -288,6 +295,60 @@ impl<'c> Body<'_, '_, 'c> {
         for l in open.into_iter().rev() {
             self.asm.end_loop(l, vec![]);
         }
+    }
+
+    /// Whether a matrix is read where the elements of its rows are not neighbours, but those of its columns are.
+    fn has_distant_columns(&mut self, x: Value) -> bool {
+        let Some(Place::Deferred(expr)) = self.places.get(&x) else { return false };
+        if !moves(expr) {
+            return false;
+        }
+        let shape = self.ty(x).shape.clone();
+        let mut nest = Nest::new(&shape);
+        let node = self.node(&mut nest, x, &identity(shape.len()), &mut HashMap::new());
+        let row = shape.len() - 2;
+        matches!(&nest.nodes[node].op, Op::Load { at, mask: None, .. } if at.factors[row] == 1)
+    }
+
+    /// A product as sums along rows of `a` and columns of `b`, where few rows or columns would not fill a block.
+    fn dot_products(&mut self, a: Value, b: Value, to: PointerValue<'c>, ty: &Type, add: Option<Reg<'c>>) {
+        let rank = ty.shape.len();
+        for x in [a, b] {
+            if matches!(self.places.get(&x), Some(Place::Deferred(expr)) if computes(expr)) {
+                self.address(x);
+            }
+        }
+        let shape: Vec<usize> = ty.shape.iter().copied().chain(self.ty(a).shape.last().copied()).collect();
+        let mut nest = Nest::new(&shape);
+        nest.reduced = 1 << rank;
+        let at = identity(rank + 1);
+        let batch = &at[..rank - 2];
+        let index = |i: usize, j: usize| [batch, &[at[i].clone(), at[j].clone()]].concat();
+        let [of_a, of_b] = [(a, index(rank - 2, rank)), (b, index(rank, rank - 1))].map(|(x, index)| {
+            let own = broadcast_index(&index, &self.ty(x).shape.clone(), rank + 1);
+            self.node(&mut nest, x, &own, &mut HashMap::new())
+        });
+        let node = nest.binary(Binary::Mul, of_a, of_b);
+        let place = Affine::position(&at[..rank], &ty.shape, rank + 1);
+        let Some(add) = add else {
+            let to = Some((to, place));
+            nest.roots.push(Root::Reduce { op: Reduction::Sum, node, to, finish: Finish::Nothing });
+            emit::emit(self.asm, self.lower.math, nest);
+            return;
+        };
+        let (buffer, room) = self.temporary(bytes(ty));
+        let into = Some((room, place));
+        nest.roots.push(Root::Reduce { op: Reduction::Sum, node, to: into, finish: Finish::Nothing });
+        emit::emit(self.asm, self.lower.math, nest);
+        let mut sum = Nest::new(&[ty.size()]);
+        let at = Affine::counter(1, 0);
+        let [old, new] = [to, room].map(|from| sum.load(from, at.clone(), ty.dtype));
+        let both = sum.binary(Binary::Add, old, new);
+        let mask = sum.node(Op::Register(add), Dtype::Bool);
+        let node = sum.node(Op::Select(mask, both, new), ty.dtype);
+        sum.roots.push(Root::Store { to, at, node, mask: None });
+        emit::emit(self.asm, self.lower.math, sum);
+        self.plan.free(buffer);
     }
 
     /// The first element of a factor and its strides: read where it is, if that is possible.

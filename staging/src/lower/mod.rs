@@ -11,16 +11,18 @@
 //! |---|---|
 //! | [`analysis`] | who owns and captures what; recursion |
 //! | [`body`], [`control`] | functions, branches, calls |
-//! | [`values`] | where values are; which are computed only where they are needed |
+//! | [`values`], [`nodes`] | where values are; which are computed only where they are needed |
 //! | [`expression`], [`index`], [`conv`] | what each operator becomes |
 //! | [`cells`] | accumulators |
 //! | [`nest`], [`emit`] | loop nests of fused elementwise operators and reductions |
 //! | [`elementwise`], [`math`] | operators on vectors of elements |
-//! | [`contract`] | matrix products |
+//! | [`contract`], [`transpose`] | matrix products and transposition |
+//! | [`asm`], [`blocks`], [`abi`] | a layer over inkwell's builder; what compiled code and its caller agree on |
 
 pub(crate) mod abi;
 mod analysis;
 mod asm;
+mod blocks;
 mod body;
 mod cells;
 mod contract;
@@ -33,6 +35,8 @@ mod index;
 mod math;
 mod memory;
 mod nest;
+mod nodes;
+mod transpose;
 mod values;
 
 use std::cell::Cell as Counter;
