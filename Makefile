@@ -28,16 +28,22 @@ demo: .tools
 	@echo "  checkpoint.safetensors   go on with: cargo run --release --example char_rnn -- \\"
 	@echo "                             --resume out/demo/checkpoint.safetensors --out out/demo --steps 12000"
 
+# First everything without LLVM, then what is compiled with it.
 test: .tools $(VENV)/.installed
-	$(CARGO) test --workspace
+	$(CARGO) test --workspace --no-fail-fast
+	@$(MAKE) --no-print-directory .llvm
+	$(CARGO) test --no-fail-fast --package antiphon-staging --features llvm
+	$(CARGO) test --no-fail-fast --features staging --test 'staged*'
 
 bench: .tools
 	$(CARGO) bench --workspace
 
-lint: .tools
+lint: .tools .llvm
+	@$(CARGO) fmt --version > /dev/null 2>&1 && $(CARGO) clippy --version > /dev/null 2>&1 || rustup component add rustfmt clippy
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --workspace
+	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --workspace --all-features
 
 peers: .tools $(VENV)/.installed
 	$(CARGO) build --release --example char_rnn
@@ -52,6 +58,11 @@ clean:
 .tools:
 	@command -v $(CARGO) > /dev/null || { echo "cargo is missing: install the Rust toolchain first"; exit 1; }
 	@command -v cc > /dev/null || $(call apt,gcc libc6-dev)
+
+# LLVM 19 and a C++ linker, for the feature `staging`.
+.PHONY: .llvm
+.llvm:
+	@{ command -v llvm-config-19 && command -v c++; } > /dev/null || $(call apt,g++ llvm-19-dev)
 
 $(VENV)/.installed: tests/reference/requirements.txt
 	@command -v $(PYTHON) > /dev/null || $(call apt,python3 python3-venv)

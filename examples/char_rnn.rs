@@ -320,17 +320,19 @@ fn run(flags: Flags) -> Result<()> {
         None => (Settings::of(&flags, fingerprint), None),
     };
     fs::create_dir_all(&flags.out).map_err(|source| Error::Io { path: flags.out.clone(), source })?;
-    let run: fn(&Flags, &Settings, &Text, Option<(&Path, usize)>) -> Result<()> =
-        match (settings.precision, settings.cell) {
-            (Precision::F32, Cell::Rnn) => run_with::<NdArray<f32>, CharRnn<_>>,
-            (Precision::F32, Cell::Gru) => run_with::<NdArray<f32>, CharGru<_>>,
-            (Precision::F32, Cell::Lstm) => run_with::<NdArray<f32>, CharLstm<_>>,
-            (Precision::F64, Cell::Rnn) => run_with::<NdArray<f64>, CharRnn<_>>,
-            (Precision::F64, Cell::Gru) => run_with::<NdArray<f64>, CharGru<_>>,
-            (Precision::F64, Cell::Lstm) => run_with::<NdArray<f64>, CharLstm<_>>,
-        };
+    let run: RunWith = match (settings.precision, settings.cell) {
+        (Precision::F32, Cell::Rnn) => run_with::<NdArray<f32>, CharRnn<_>>,
+        (Precision::F32, Cell::Gru) => run_with::<NdArray<f32>, CharGru<_>>,
+        (Precision::F32, Cell::Lstm) => run_with::<NdArray<f32>, CharLstm<_>>,
+        (Precision::F64, Cell::Rnn) => run_with::<NdArray<f64>, CharRnn<_>>,
+        (Precision::F64, Cell::Gru) => run_with::<NdArray<f64>, CharGru<_>>,
+        (Precision::F64, Cell::Lstm) => run_with::<NdArray<f64>, CharLstm<_>>,
+    };
     run(&flags, &settings, &text, resumed)
 }
+
+/// [`run_with`] for a precision and a cell: flags, settings, text, and the checkpoint to go on from with its steps.
+type RunWith = fn(&Flags, &Settings, &Text, Option<(&Path, usize)>) -> Result<()>;
 
 fn run_with<T, M>(
     flags: &Flags,

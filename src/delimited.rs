@@ -11,6 +11,7 @@
 use std::any::type_name;
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::num::NonZeroU64;
 use std::ptr;
 
 use corosensei::{Coroutine, CoroutineResult, Yielder};
@@ -49,14 +50,18 @@ impl Link {
 
 /// Names a `reset`, so that an operator finds its own among nested ones.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Level(u64);
+pub(crate) struct Level(NonZeroU64);
 
 impl Level {
+    /// That of constants, which belong to no `reset`.
+    pub(crate) const CONSTANT: Level = Level(NonZeroU64::MAX);
+
     /// One that no other `reset` of this thread has.
     #[inline]
     pub(crate) fn fresh() -> Level {
-        LEVELS.set(LEVELS.get() + 1);
-        Level(LEVELS.get())
+        let level = LEVELS.get();
+        LEVELS.set(level.checked_add(1).expect("2⁶⁴ derivatives take longer than any program runs"));
+        Level(level)
     }
 }
 
@@ -65,7 +70,7 @@ thread_local! {
     static CURRENT: Cell<*const Link> = const { Cell::new(ptr::null()) };
     /// The answer of every derivative's prompt.
     static NOTHING: Cell<Option<()>> = const { Cell::new(None) };
-    static LEVELS: Cell<u64> = const { Cell::new(0) };
+    static LEVELS: Cell<NonZeroU64> = const { Cell::new(NonZeroU64::MIN) };
 }
 
 /// The delimiter of a [`reset`] whose answer is an `A`. `'p` is the time during which it runs, `'env` what
@@ -76,7 +81,8 @@ pub struct Prompt<'p, 'env: 'p, A> {
     brand: PhantomData<(&'p mut &'p (), &'env mut &'env ())>,
 }
 
-/// The rest of a body after a [`shift`], up to its `reset`. Dropping it unwinds the body.
+/// The rest of a body after a [`shift`], up to its `reset`. If its handler returns without having resumed it, the
+/// body is unwound then: its values are dropped.
 pub struct Continuation<'k, V, A> {
     value: *mut Option<V>,
     answer: *const Cell<Option<A>>,
@@ -110,7 +116,10 @@ impl<V, A> Continuation<'_, V, A> {
 /// let answer = 1 + reset(|p| Ok(10 + shift(p, |k| Ok(2 * k.resume(100)?))))?;
 /// assert_eq!(answer, 221);
 /// // A handler that never calls its continuation abandons the rest of the body.
-/// let answer = reset(|p| Ok(10 + shift(p, |_| Ok(7))))?;
+/// let answer = reset(|p| {
+///     let x: i32 = shift(p, |_| Ok(7));
+///     Ok(10 + x)
+/// })?;
 /// assert_eq!(answer, 7);
 /// # Ok::<(), antiphon::Error>(())
 /// ```

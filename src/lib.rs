@@ -22,6 +22,8 @@ mod scalar;
 pub mod shape;
 pub mod stack;
 #[cfg(feature = "staging")]
+mod stage;
+#[cfg(feature = "staging")]
 pub mod staged;
 pub mod state;
 pub mod tensor;
@@ -38,6 +40,8 @@ pub use params::Params;
 pub use real::{Int, Mask, Real};
 pub use reverse::{Var, cps};
 pub use shape::{Axes, Padding, Shape, Window2d};
+#[cfg(feature = "staging")]
+pub use stage::{Staged, stage};
 pub use state::{Flag, Index, State};
 pub use tensor::{IntTensor, MaskTensor, Tensor};
 pub use transform::{Function, Gradient, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp};

@@ -166,7 +166,7 @@ impl Drop for Recording {
 }
 
 #[track_caller]
-fn recording_error(error: staging::Error) -> Error {
+pub(crate) fn recording_error(error: staging::Error) -> Error {
     Error::Recording { reason: error.to_string(), at: At::caller() }
 }
 
@@ -191,7 +191,7 @@ fn dtype<E: Float>() -> Dtype {
     if size_of::<E>() == 4 { Dtype::F32 } else { Dtype::F64 }
 }
 
-fn to_tensor<E: Float>(x: &NdArray<E>) -> staging::Tensor {
+pub(crate) fn to_tensor<E: Float>(x: &NdArray<E>) -> staging::Tensor {
     let elements = x.view();
     let elements = elements.iter().map(|x| x.to_f64());
     let data: Data = match dtype::<E>() {
@@ -201,7 +201,7 @@ fn to_tensor<E: Float>(x: &NdArray<E>) -> staging::Tensor {
     staging::Tensor::new(&x.shape(), data).expect("as many elements as the shape has")
 }
 
-fn from_tensor<E: Float>(x: &staging::Tensor) -> Result<NdArray<E>> {
+pub(crate) fn from_tensor<E: Float>(x: &staging::Tensor) -> Result<NdArray<E>> {
     let elements: Vec<f64> = match x.data() {
         Data::F32(x) => x.iter().map(|&x| x.into()).collect(),
         Data::F64(x) => x.clone(),

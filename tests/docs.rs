@@ -33,16 +33,18 @@ fn the_patch_of_adding_an_operator_adds_it() {
     let page = fs::read_to_string(root.join("docs/adding-an-operator.md")).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let at = |path: &str| directory.path().join(path);
-    for part in ["src", "derive", "docs"] {
+    for part in ["src", "derive", "staging", "docs", "tests", "benches"] {
         copy(&root.join(part), &at(part));
     }
     for part in ["Cargo.toml", "Cargo.lock", "README.md"] {
         fs::copy(root.join(part), at(part)).unwrap();
     }
-    // The benchmarks are declared by name.
-    copy(&root.join("benches"), &at("benches"));
-    fs::create_dir(at("tests")).unwrap();
-    fs::write(at("tests/softsign.rs"), block(&page, "rust,ignore")).unwrap();
+    // Another version: else cargo would take the copy for this crate, and put its build in this one's place.
+    let manifest = fs::read_to_string(at("Cargo.toml")).unwrap();
+    let version = concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"");
+    assert!(manifest.contains(version), "the workspace's version");
+    fs::write(at("Cargo.toml"), manifest.replacen(version, "version = \"0.1.999\"", 1)).unwrap();
+    fs::write(at("tests/softsign.rs"), block(&page, "rs")).unwrap();
     fs::write(at("softsign.diff"), block(&page, "diff")).unwrap();
     succeed(Command::new("git").current_dir(directory.path()).args(["apply", "softsign.diff"]));
     // The dependencies are those of this build, which are there already.

@@ -1,7 +1,7 @@
 //! Every array operator's derivatives, up to the second order, in both modes, against differences.
 
 use antiphon::{
-    Axes, Int, IntTensor, NdArray, NdInt, OrRaise, Padding, Program, Real, Tensor, Window2d, check_gradients,
+    Axes, Int, IntTensor, NdArray, NdInt, OrRaise, Padding, Program, Tensor, Window2d, check_gradients,
     program,
 };
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use support::{example, fail, losses, succeed, write_text};
 
-const STEPS: usize = 600;
+const STEPS: usize = 300;
 
 fn training(directory: &Path, out: &str, flags: &[&str]) -> Command {
     let mut command = example("char_rnn");
@@ -18,7 +18,7 @@ fn training(directory: &Path, out: &str, flags: &[&str]) -> Command {
     command.arg("--out").arg(directory.join(out));
     command.arg("--report").arg(directory.join(out).join("report.json"));
     command.arg("--save").arg(directory.join(out).join("weights.npz"));
-    command.args(["--checkpoint-every", "3", "--steps", &STEPS.to_string()]).args(flags);
+    command.args(["--checkpoint-every", "5", "--steps", &STEPS.to_string()]).args(flags);
     command
 }
 
@@ -30,7 +30,7 @@ fn killed_and_resumed(directory: &Path, flags: &[&str]) -> (Vec<f64>, usize) {
     // Milliseconds, in the order of a full-period generator: a test that fails does so again.
     let mut moment = 7u64;
     loop {
-        moment = (moment * 13 + 11) % 64;
+        moment = (moment * 13 + 11) % 32;
         let mut command = training(directory, "killed", flags);
         if checkpoint.exists() {
             command.arg("--resume").arg(&checkpoint);

@@ -2,7 +2,7 @@
 
 use antiphon::nn::{LstmState, Recurrent, Rng};
 use antiphon::staged::{Expr, Options, interpret, optimise, record};
-use antiphon::{Dual, Error, NdArray, Params, Real, Tensor, Var, grad, hvp, nn, value_and_grad};
+use antiphon::{Dual, Error, NdArray, Params, Real, Tensor, Var, grad, hvp, nn, stage, value_and_grad};
 
 type Array = NdArray<f64>;
 
@@ -54,10 +54,15 @@ fn a_training_step_of_an_lstm() {
     assert!(program.len() < before / 2, "{} of {before} statements are left", program.len());
     let optimised = interpret(&program, &model).unwrap();
     assert_eq!(recorded, optimised);
+    let mut compiled = stage("step", step, &model).unwrap();
+    let compiled = compiled.call(&model).unwrap();
     let expected: Vec<Array> = std::iter::once(value).chain(gradient.leaves()).collect();
     assert_eq!(recorded.len(), expected.len());
     for (recorded, expected) in recorded.iter().zip(&expected) {
         assert!(close(recorded, expected), "{recorded:?} {expected:?}");
+    }
+    for (compiled, expected) in compiled.iter().zip(&expected) {
+        assert!(close(compiled, expected), "{compiled:?} {expected:?}");
     }
 }
 

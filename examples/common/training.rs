@@ -47,10 +47,10 @@ pub fn train(training: &mut impl Training, plan: &Plan) -> Result<Vec<Duration>>
         let done = training.losses().len();
         let rate = training.examples_per_step() as f64 / mean_seconds(&times);
         progress.show(done, training.losses()[done - 1], rate);
-        if done % plan.sample_every == 0 {
+        if done.is_multiple_of(plan.sample_every) {
             progress.say(&format!("── after {done} steps ──\n{}\n", training.sample()?));
         }
-        if done % plan.checkpoint_every == 0 || done == plan.steps {
+        if done.is_multiple_of(plan.checkpoint_every) || done == plan.steps {
             training.save_checkpoint(&plan.checkpoint)?;
         }
     }
@@ -94,7 +94,7 @@ impl Progress {
         if self.on_terminal {
             self.bar.set_message(message());
             self.bar.set_position(done as u64);
-        } else if done % self.steps.div_ceil(20) == 0 || done == self.steps {
+        } else if done.is_multiple_of(self.steps.div_ceil(20)) || done == self.steps {
             println!("step {done}/{} · {}", self.steps, message());
         }
     }

@@ -46,7 +46,7 @@ fn with_variables<'r, T: Control>(
     let mut nodes = Vec::with_capacity(leaves.len());
     for leaf in &leaves {
         if let Leaf::Real(x) = leaf {
-            nodes.push(Node::new(x.clone(), level));
+            nodes.push(Node::new(x.clone()));
         }
     }
     let mut next = nodes.iter();
@@ -54,7 +54,7 @@ fn with_variables<'r, T: Control>(
         // The node stays in this frame until `k` has returned: longer than any variable of the body that it runs.
         Leaf::Real(_) => {
             let node: *const Node<T> = next.next().expect("a node for each real leaf");
-            Leaf::Real(Var(Kind::Active(node), std::marker::PhantomData))
+            Leaf::Real(Var(Kind::Active(node, level), std::marker::PhantomData))
         }
         Leaf::Int(i) => Leaf::Int(i),
         Leaf::Bool(b) => Leaf::Bool(b),

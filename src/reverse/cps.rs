@@ -45,9 +45,9 @@ pub fn grad<T: Real>(
     let at = At::caller();
     catch(|| {
         stack::on_reserved(|| {
-            let node = Node::new(x.clone(), Level::fresh());
+            let node = Node::new(x.clone());
             // SAFETY: the node outlives the call, and the brand of the variable is confined to it.
-            let x = unsafe { Var::active(&raw const node) };
+            let x = unsafe { Var::active(&raw const node, Level::fresh()) };
             f(&x, &mut |y| {
                 y.value().check_scalar("grad").map_err(|error| error.relocate(at))?;
                 y.accumulate(y.value().ones_like());
@@ -67,13 +67,15 @@ pub(super) fn operator<T: Real, R>(
     pull: impl FnOnce(&T, T),
 ) -> Result<R> {
     stack::check()?;
-    let Some(level) = level else {
-        return k(&Var::from_value(y));
-    };
-    let node = Node::new(y, level);
+    // Constants get a node too: with one call of the continuation, which is often the whole rest of the program, there
+    // is one copy of that in the compiled program, and with one kind of result it keeps most nodes in registers.
+    let node = Node::new(y);
     // SAFETY: the node outlives the call of `k`, to which the brand of the variable is confined.
-    let result = k(&unsafe { Var::active(&raw const node) }).map_err(Error::deeper)?;
-    node.with_adjoint(|y_bar| pull(node.value(), y_bar));
+    let variable = unsafe { Var::active(&raw const node, level.unwrap_or(Level::CONSTANT)) };
+    let result = k(&variable).map_err(Error::deeper)?;
+    if level.is_some() {
+        node.with_adjoint(|y_bar| pull(node.value(), y_bar));
+    }
     Ok(result)
 }
 

@@ -10,16 +10,13 @@ use crate::real::Real;
 use crate::scalar::Slot;
 use crate::tensor::Tensor;
 
-/// The continuation that a rule calls when it is written in direct style.
-pub(super) type Resume<'k, T> = &'k mut dyn FnMut(&Var<'_, T>) -> CpsResult<()>;
-
 /// Suspends the body, runs `rule` on the driver's stack, and returns what the rule gave to its continuation.
 /// Operators on constants do not suspend.
 #[inline]
 pub(super) fn direct<'r, T: Real>(
     level: Option<Level>,
     at: At,
-    rule: impl FnOnce(Resume<'_, T>) -> CpsResult<()>,
+    rule: impl FnOnce(cps::Return<'_, T>) -> CpsResult<()>,
 ) -> Var<'r, T> {
     let at = blame(at);
     let Some(level) = level else {
@@ -35,7 +32,7 @@ pub(super) fn direct<'r, T: Real>(
             Err(error) => raise(error.relocate(at)),
         };
     };
-    // SAFETY: all rules of this crate own what they capture; `Var::shift` demands the same of users' rules.
+    // SAFETY: all rules of this crate own what they capture, and those of `Var::shift` are `'static`.
     let y = unsafe {
         shift_at::<Var<'r, T>>(level, move |k| {
             let mut k = Some(k);
@@ -58,36 +55,43 @@ pub(super) fn direct<'r, T: Real>(
 }
 
 impl<'r, T: Real> Var<'r, T> {
-    /// An operator of your own in direct style: from its rule in continuation-passing style.
+    /// An operator of your own in direct style, from its rule in continuation-passing style.
     ///
-    /// The rule runs on the stack of the derivative's driver and outlives the caller's frame, so it owns its
-    /// operands (clone them: that copies a pointer).
+    /// The rule gets the operands and the continuation. It runs on the stack of the derivative's driver and outlives
+    /// the caller's frame, so it borrows nothing else.
     /// ```
     /// use antiphon::{Real, Var, cps, grad};
-    /// fn cube<'r, T: Real + 'r>(x: &Var<'r, T>) -> Var<'r, T> {
-    ///     let operand = x.clone();
-    ///     x.shift(move |k| {
-    ///         let v = operand.value().clone();
-    ///         let y = v.clone() * &v * &v;
-    ///         cps::custom([&operand], y, |_, y_bar| [(y_bar * v.square()).scale(3.0)], k)
+    /// fn cube<'r, T: Real>(x: &Var<'r, T>) -> Var<'r, T> {
+    ///     Var::shift([x], |[x], k| {
+    ///         let v = x.value().clone();
+    ///         cps::custom([x], v.powi(3), |_, y_bar| [(y_bar * v.square()).scale(3.0)], k)
     ///     })
     /// }
     /// assert_eq!(grad(|x| cube(&x) + &x, &2.0)?, 13.0);
+    /// assert_eq!(grad(|x| grad(|y| cube(&y), &x).unwrap(), &2.0)?, 12.0);
     /// # Ok::<(), antiphon::Error>(())
     /// ```
     ///
     /// # Errors
     /// Raises what the rule returns before it calls its continuation, and
-    /// [`Error::OutsideReset`](crate::Error::OutsideReset) if this variable's derivative is not running here.
+    /// [`Error::OutsideReset`](crate::Error::OutsideReset) if the operands' derivative is not running here.
+    ///
+    /// # Panics
+    /// If the rule returns without having called its continuation.
     #[track_caller]
-    pub fn shift(
-        &self,
-        rule: impl FnOnce(&mut dyn FnMut(&Var<'_, T>) -> CpsResult<()>) -> CpsResult<()> + 'r,
-    ) -> Var<'r, T>
-    where
-        T: 'r,
-    {
-        direct(self.level(), At::caller(), rule)
+    pub fn shift<const N: usize>(
+        operands: [&Var<'r, T>; N],
+        rule: impl for<'k> FnOnce([&'k Var<'k, T>; N], cps::Return<'k, T>) -> CpsResult<()> + 'static,
+    ) -> Var<'r, T> {
+        let mut level = None;
+        for operand in operands {
+            level = common_level(level, operand.level()).or_raise();
+        }
+        let operands = operands.map(Clone::clone);
+        direct(level, At::caller(), move |k| {
+            let operands = operands.each_ref().map(Var::shorten);
+            rule(operands.each_ref(), k)
+        })
     }
 }
 

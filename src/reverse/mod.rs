@@ -9,7 +9,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use crate::delimited::Level;
-use crate::error::{At, Error, Result};
+use crate::error::{At, CpsResult, Error};
 use crate::real::Real;
 
 /// A variable of a reverse-mode derivative over the interpretation `T`.
@@ -32,8 +32,9 @@ pub struct Var<'r, T: Real>(Kind<T>, PhantomData<fn(&'r ()) -> &'r ()>);
 #[derive(Clone)]
 enum Kind<T: Real> {
     Constant(T),
-    /// The node is alive as long as the brand of the variable.
-    Active(*const Node<T>),
+    /// The node is alive as long as the brand of the variable. The level is never zero, which leaves a bit pattern for
+    /// the constants: a variable of numbers is two words.
+    Active(*const Node<T>, Level),
 }
 
 impl<T: Real> Clone for Var<'_, T> {
@@ -47,13 +48,12 @@ impl<T: Real> Clone for Var<'_, T> {
 pub(crate) struct Node<T: Real> {
     value: T,
     adjoint: T::Adjoint,
-    level: Level,
 }
 
 impl<T: Real> Node<T> {
     #[inline]
-    pub(crate) fn new(value: T, level: Level) -> Node<T> {
-        Node { adjoint: value.adjoint(), value, level }
+    pub(crate) fn new(value: T) -> Node<T> {
+        Node { adjoint: value.adjoint(), value }
     }
 
     /// What has been collected.
@@ -90,8 +90,8 @@ impl<'r, T: Real> Var<'r, T> {
     /// # Safety
     /// The node outlives `'r`.
     #[inline]
-    pub(crate) unsafe fn active(node: *const Node<T>) -> Self {
-        Var(Kind::Active(node), PhantomData)
+    pub(crate) unsafe fn active(node: *const Node<T>, level: Level) -> Self {
+        Var(Kind::Active(node, level), PhantomData)
     }
 
     /// The value, without its derivative.
@@ -100,7 +100,7 @@ impl<'r, T: Real> Var<'r, T> {
         match &self.0 {
             Kind::Constant(value) => value,
             // SAFETY: the node outlives the brand, and so this variable.
-            Kind::Active(node) => unsafe { &(**node).value },
+            Kind::Active(node, _) => unsafe { &(**node).value },
         }
     }
 
@@ -113,20 +113,23 @@ impl<'r, T: Real> Var<'r, T> {
     #[inline]
     fn node(&self) -> Option<&Node<T>> {
         match &self.0 {
-            Kind::Constant(_) => None,
             // SAFETY: the node outlives the brand, and so this variable.
-            Kind::Active(node) => Some(unsafe { &**node }),
+            Kind::Active(node, level) if *level != Level::CONSTANT => Some(unsafe { &**node }),
+            _ => None,
         }
     }
 
     #[inline]
     pub(crate) fn level(&self) -> Option<Level> {
-        self.node().map(|node| node.level)
+        match self.0 {
+            Kind::Active(_, level) if level != Level::CONSTANT => Some(level),
+            _ => None,
+        }
     }
 
     #[inline]
     fn is_active(&self) -> bool {
-        matches!(self.0, Kind::Active(_))
+        self.level().is_some()
     }
 
     /// Adds `g`, of the value's shape, to the adjoint of this variable; nothing on a constant.
@@ -149,15 +152,19 @@ impl<'r, T: Real> Var<'r, T> {
 /// [`Error::OutsideReset`] if they belong to different ones.
 #[inline]
 #[track_caller]
-fn common_level(a: Option<Level>, b: Option<Level>) -> Result<Option<Level>> {
+fn common_level(a: Option<Level>, b: Option<Level>) -> CpsResult<Option<Level>> {
     match (a, b) {
-        (Some(a), Some(b)) if a != b => {
-            let reason = "variables of two different derivatives met in one operator: \
-                          let the outer one into the inner derivative with Var::lift";
-            Err(Error::OutsideReset { reason, at: At::caller() })
-        }
+        (Some(a), Some(b)) if a != b => Err(different_derivatives(At::caller())),
         (a, b) => Ok(a.or(b)),
     }
+}
+
+#[cold]
+#[inline(never)] // so that the operators' frames have no room for it
+fn different_derivatives(at: At) -> Box<Error> {
+    let reason = "variables of two different derivatives met in one operator: \
+                  let the outer one into the inner derivative with Var::lift";
+    Box::new(Error::OutsideReset { reason, at })
 }
 
 impl<T: Real + fmt::Debug> fmt::Debug for Var<'_, T> {

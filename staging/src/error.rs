@@ -94,6 +94,23 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// LLVM refused.
+    #[error("LLVM: {0}")]
+    Llvm(String),
+    /// The system granted no address space.
+    #[error("cannot reserve {bytes} bytes of address space")]
+    Reserve {
+        /// How much was asked for.
+        bytes: usize,
+    },
+    /// A compiled recursion went deeper than its memory reaches.
+    #[error("recursion used up the {what} of {bytes} bytes; `CompileOptions::{what}_bytes` sets its size")]
+    StackExhausted {
+        /// "stack" or "arena".
+        what: &'static str,
+        /// Its size.
+        bytes: usize,
+    },
 }
 
 impl Error {

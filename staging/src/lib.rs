@@ -13,6 +13,7 @@
 //! | [`print`](mod@print) | as text (`Display`) and as a picture (Graphviz) |
 //! | [`mod@interpret`] | the reference semantics: slow and obvious |
 //! | [`mod@optimise`] | passes, each checked against the interpreter |
+//! | `jit` | native code by LLVM, with the feature `llvm` |
 //! | [`fuzz`] | random well-typed programs, for tests |
 
 pub mod build;
@@ -23,6 +24,10 @@ pub mod ids;
 pub mod infer;
 pub mod interpret;
 pub mod ir;
+#[cfg(feature = "llvm")]
+pub mod jit;
+#[cfg(feature = "llvm")]
+mod lower;
 pub mod optimise;
 pub mod print;
 pub mod tensor;
@@ -35,6 +40,8 @@ pub use expr::{Binary, Comparison, Expr, Padding, Reduction, Unary, Window2d};
 pub use ids::{Block, Cell, Cont, Func, Value};
 pub use interpret::interpret;
 pub use ir::{Program, Stmt, Target, Update};
+#[cfg(feature = "llvm")]
+pub use jit::{CompileOptions, Compiled, compile};
 pub use optimise::{Options, optimise};
 pub use tensor::{Data, Tensor};
 pub use types::{Dtype, Scalar, Shape, Type};

@@ -3,7 +3,7 @@
 
 mod contraction;
 mod elementwise;
-mod index;
+pub(crate) mod index;
 mod reduction;
 mod structural;
 

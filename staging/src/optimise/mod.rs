@@ -18,7 +18,7 @@ pub mod algebra;
 pub mod branch;
 pub mod cse;
 pub mod dead;
-mod effects;
+pub(crate) mod effects;
 pub mod fold;
 pub mod forward;
 pub mod inline;

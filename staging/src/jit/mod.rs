@@ -1,0 +1,118 @@
+//! Compiled programs.
+//!
+//! [`compile`] lowers a program, has LLVM generate code for this machine, and links it into the process; [`Compiled`]
+//! runs it. The interpreter is the reference: with [`CompileOptions::strict`] results are its results bit for bit, without
+//! sums and products may be computed in another order and elementary functions by other approximations.
+
+pub mod cache;
+mod denormals;
+mod enter;
+mod options;
+mod orc;
+mod reserve;
+mod run;
+pub mod symbols;
+pub mod target;
+
+use inkwell::context::Context;
+use inkwell::module::Module;
+use inkwell::passes::PassBuilderOptions;
+use inkwell::targets::FileType;
+
+use crate::error::{Error, Result};
+use crate::ir::Program;
+use crate::lower::{self, Math, abi};
+use crate::types::Type;
+use crate::verify::verify;
+use cache::Object;
+
+pub use options::CompileOptions;
+pub use run::{Compiled, Elements, ElementsMut};
+
+/// Passes that clean up after the lowering, which emits vectors itself.
+const PASSES: &str =
+    "function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),early-cse)";
+
+/// Compiles a program, or takes its code from the cache.
+///
+/// # Errors
+/// Those of [`verify`]; [`Error::Llvm`] if LLVM refuses; [`Error::Reserve`] if there is no room for the arena.
+pub fn compile(program: &Program, options: &CompileOptions) -> Result<Compiled> {
+    verify(program)?;
+    let key = options.cache.as_ref().map(|_| cache::key(program, &options.target, options.math()));
+    let cached = options.cache.as_deref().zip(key.as_deref());
+    let (object, hit) = match cached.and_then(|(directory, key)| cache::read(directory, key)) {
+        Some(object) => (object, true),
+        None => (generate(program, options)?, false),
+    };
+    if let (false, Some((directory, key))) = (hit, cached) {
+        // A cache that cannot be written only costs time.
+        let _ = cache::write(directory, key, &object);
+    }
+    Compiled::new(program, options, object, hit)
+}
+
+/// Lowers a program and cleans it up.
+fn with_module<R>(
+    program: &Program,
+    options: &CompileOptions,
+    f: impl FnOnce(&Module<'_>, &inkwell::targets::TargetMachine, u64) -> Result<R>,
+) -> Result<R> {
+    let llvm = |e: inkwell::support::LLVMString| Error::Llvm(e.to_string());
+    let context = Context::create();
+    let machine = options.target.machine()?;
+    let lower::Lowered { module, arena } =
+        lower::lower(&context, program, options.target.clone(), options.math())?;
+    module.set_triple(&machine.get_triple());
+    module.set_data_layout(&machine.get_target_data().get_data_layout());
+    module.verify().map_err(llvm)?;
+    module.run_passes(PASSES, &machine, PassBuilderOptions::create()).map_err(llvm)?;
+    f(&module, &machine, arena)
+}
+
+fn generate(program: &Program, options: &CompileOptions) -> Result<Object> {
+    with_module(program, options, |module, machine, arena| {
+        let object = machine
+            .write_to_memory_buffer(module, FileType::Object)
+            .map_err(|e| Error::Llvm(e.to_string()))?;
+        Ok(Object { code: object.as_slice().to_vec(), arena })
+    })
+}
+
+/// The LLVM IR of a program, as the code is generated from it.
+///
+/// # Errors
+/// As [`compile`].
+pub fn llvm_ir(program: &Program, options: &CompileOptions) -> Result<String> {
+    verify(program)?;
+    with_module(program, options, |module, _, _| Ok(module.print_to_string().to_string()))
+}
+
+/// The assembly of a program.
+///
+/// # Errors
+/// As [`compile`].
+pub fn assembly(program: &Program, options: &CompileOptions) -> Result<String> {
+    verify(program)?;
+    with_module(program, options, |module, machine, _| {
+        let text = machine
+            .write_to_memory_buffer(module, FileType::Assembly)
+            .map_err(|e| Error::Llvm(e.to_string()))?;
+        Ok(String::from_utf8_lossy(text.as_slice()).trim_end_matches('\0').to_owned())
+    })
+}
+
+/// Types of a program's inputs and outputs.
+fn signature(program: &Program) -> (Vec<Type>, Vec<Type>) {
+    let entry = &program.funcs[program.entry];
+    (program.types(&entry.params), entry.results.clone())
+}
+
+/// Name of the function that is run.
+const ENTRY: &str = abi::ENTRY;
+
+impl CompileOptions {
+    fn math(&self) -> Math {
+        Math { strict: self.strict }
+    }
+}

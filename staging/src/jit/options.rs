@@ -1,0 +1,41 @@
+//! What compiled code may assume and take.
+
+use std::path::PathBuf;
+
+use crate::jit::target::Target;
+
+/// How a program is compiled and run.
+#[derive(Clone, Debug)]
+pub struct CompileOptions {
+    /// The processor that code is generated for; this machine's own by default.
+    pub target: Target,
+    /// Whether every result must be the interpreter's bit for bit. Otherwise sums and products may be computed in
+    /// another order and rounded less often, and elementary functions differ from the C library's in the last bits.
+    pub strict: bool,
+    /// Whether denormal numbers count as zeros while the program runs: operations on them are many times slower. Off
+    /// by default, since it changes results near zero, and with them derivatives that are checked by differences.
+    pub flush_denormals: bool,
+    /// Bytes of stack that recursive functions may use. Address space only, until it is used.
+    pub stack_bytes: usize,
+    /// Bytes that the arrays of recursive functions may take. Address space only, until it is used.
+    pub arena_bytes: usize,
+    /// Directory of the cache of object code, if one is wanted.
+    pub cache: Option<PathBuf>,
+    /// Outputs that are written over inputs, as `(output, input)`; see
+    /// [`run_into`](crate::jit::Compiled::run_into).
+    pub updates: Vec<(usize, usize)>,
+}
+
+impl Default for CompileOptions {
+    fn default() -> CompileOptions {
+        CompileOptions {
+            target: Target::host(),
+            strict: false,
+            flush_denormals: false,
+            stack_bytes: 16 << 30,
+            arena_bytes: 64 << 30,
+            cache: None,
+            updates: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Running compiled programs.
+
+use std::ptr;
+
+use crate::build::expect;
+use crate::error::{Error, Result};
+use crate::ir::Program;
+use crate::jit::cache::Object;
+use crate::jit::denormals::Flushed;
+use crate::jit::enter::{self, Entry};
+use crate::jit::options::CompileOptions;
+use crate::jit::orc::Linked;
+use crate::jit::reserve::Reserved;
+use crate::jit::{ENTRY, assembly, llvm_ir, signature};
+use crate::lower::abi::Context;
+use crate::tensor::{Tensor, with_elements};
+use crate::types::{Dtype, Type};
+
+/// Elements in row-major order that a program reads.
+#[derive(Clone, Copy, Debug)]
+pub enum Elements<'a> {
+    /// Single-precision reals.
+    F32(&'a [f32]),
+    /// Double-precision reals.
+    F64(&'a [f64]),
+    /// Integers.
+    I64(&'a [i64]),
+    /// Truth values.
+    Bool(&'a [bool]),
+}
+
+/// Elements in row-major order that a program writes.
+#[derive(Debug)]
+pub enum ElementsMut<'a> {
+    /// Single-precision reals.
+    F32(&'a mut [f32]),
+    /// Double-precision reals.
+    F64(&'a mut [f64]),
+    /// Integers.
+    I64(&'a mut [i64]),
+    /// Truth values.
+    Bool(&'a mut [bool]),
+}
+
+macro_rules! parts {
+    ($View:ident, $xs:expr, $pointer:ident) => {
+        match $xs {
+            $View::F32(xs) => (Dtype::F32, xs.len(), xs.$pointer().cast()),
+            $View::F64(xs) => (Dtype::F64, xs.len(), xs.$pointer().cast()),
+            $View::I64(xs) => (Dtype::I64, xs.len(), xs.$pointer().cast()),
+            $View::Bool(xs) => (Dtype::Bool, xs.len(), xs.$pointer().cast()),
+        }
+    };
+}
+
+/// A program as native code, with the memory that it runs in. One thread at a time can run it; it may be any.
+pub struct Compiled {
+    program: Program,
+    options: CompileOptions,
+    inputs: Vec<Type>,
+    outputs: Vec<Type>,
+    entry: Entry,
+    arena: Reserved,
+    fixed: u64,
+    from: Vec<*const u8>,
+    to: Vec<*mut u8>,
+    hit: bool,
+    /// Keeps the code in memory.
+    _linked: Linked,
+}
+
+// SAFETY: the addresses in `from` and `to` are used only during a run, which borrows what they point to.
+unsafe impl Send for Compiled {}
+
+impl Compiled {
+    pub(super) fn new(
+        program: &Program,
+        options: &CompileOptions,
+        object: Object,
+        hit: bool,
+    ) -> Result<Compiled> {
+        let linked = Linked::new(&object.code)?;
+        // SAFETY: the entry of what `lower` makes has this type.
+        let entry = unsafe { enter::entry(linked.address(ENTRY)?) };
+        let (inputs, outputs) = signature(program);
+        let wrong = |&(output, input): &(usize, usize)| {
+            outputs.get(output).is_none() || outputs.get(output) != inputs.get(input)
+        };
+        if let Some(&(output, input)) = options.updates.iter().find(|pair| wrong(pair)) {
+            let found = outputs.get(output).into_iter().cloned().collect();
+            let expected = inputs.get(input).into_iter().cloned().collect();
+            return Err(Error::Types {
+                what: format!("output {output} over input {input}"),
+                expected,
+                found,
+            });
+        }
+        Ok(Compiled {
+            arena: Reserved::new(object.arena as usize + options.arena_bytes)?,
+            fixed: object.arena,
+            from: vec![ptr::null(); inputs.len()],
+            to: vec![ptr::null_mut(); outputs.len()],
+            program: program.clone(),
+            options: options.clone(),
+            inputs,
+            outputs,
+            entry,
+            hit,
+            _linked: linked,
+        })
+    }
+
+    /// Results for inputs.
+    ///
+    /// # Errors
+    /// [`Error::Types`] if the inputs do not fit; [`Error::Index`] from gathers and scatters;
+    /// [`Error::StackExhausted`] from recursive functions.
+    pub fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+        let types: Vec<Type> = inputs.iter().map(Tensor::ty).collect();
+        expect("inputs", &self.inputs, &types)?;
+        let mut outputs: Vec<Tensor> = self.outputs.iter().map(Tensor::zeros).collect();
+        for (from, input) in self.from.iter_mut().zip(inputs) {
+            *from = with_elements!(input.data(), xs => xs.as_ptr().cast());
+        }
+        for (to, output) in self.to.iter_mut().zip(&mut outputs) {
+            *to = with_elements!(output.data_mut(), xs => xs.as_mut_ptr().cast());
+        }
+        // SAFETY: all addresses are of arrays of the types that the program takes and returns, borrowed meanwhile.
+        unsafe { self.enter() }?;
+        Ok(outputs)
+    }
+
+    /// Writes results where the caller wants them, without allocating anything. An input that an output
+    /// [updates](CompileOptions::updates) is `None`: it is read from the output's elements before they are written. Nothing
+    /// is written if there is an error.
+    ///
+    /// # Errors
+    /// As [`run`](Compiled::run).
+    pub fn run_into(
+        &mut self,
+        inputs: &[Option<Elements<'_>>],
+        outputs: &mut [ElementsMut<'_>],
+    ) -> Result<()> {
+        let unfit = |what: &str, types: &[Type]| Error::Types {
+            what: format!("elements of {what}"),
+            expected: types.to_vec(),
+            found: vec![],
+        };
+        if inputs.len() != self.inputs.len() || outputs.len() != self.outputs.len() {
+            return Err(unfit("inputs and outputs", &self.inputs));
+        }
+        for ((to, output), ty) in self.to.iter_mut().zip(outputs).zip(&self.outputs) {
+            let (dtype, len, address) = parts!(ElementsMut, output, as_mut_ptr);
+            if (dtype, len) != (ty.dtype, ty.size()) {
+                return Err(unfit("an output", std::slice::from_ref(ty)));
+            }
+            *to = address;
+        }
+        for (i, (input, ty)) in inputs.iter().zip(&self.inputs).enumerate() {
+            let updated = self.options.updates.iter().find(|(_, input)| *input == i);
+            self.from[i] = match (input, updated) {
+                (Some(input), None) => {
+                    let (dtype, len, address) = parts!(Elements, input, as_ptr);
+                    if (dtype, len) != (ty.dtype, ty.size()) {
+                        return Err(unfit("an input", std::slice::from_ref(ty)));
+                    }
+                    address
+                }
+                (None, Some(&(output, _))) => self.to[output].cast_const(),
+                _ => return Err(unfit("an input that is updated", std::slice::from_ref(ty))),
+            };
+        }
+        // SAFETY: all addresses are of so many elements as the program takes and returns, borrowed meanwhile; outputs
+        // do not overlap, and are written only when nothing is read any more.
+        unsafe { self.enter() }
+    }
+
+    /// # Safety
+    /// `from` and `to` must hold addresses of arrays of the program's types.
+    unsafe fn enter(&mut self) -> Result<()> {
+        let mut context = Context {
+            arena: self.arena.start(),
+            top: self.arena.start().wrapping_add(self.fixed as usize),
+            limit: self.arena.end(),
+            stack: ptr::null_mut(),
+            inputs: self.from.as_ptr(),
+            outputs: self.to.as_ptr(),
+            fail: enter::fail,
+            failure: [0; 4],
+            own: ptr::null(),
+        };
+        let _flushed = self.options.flush_denormals.then(Flushed::new);
+        // SAFETY: the entry was made by `lower` for these inputs and outputs, and the arena has room for it.
+        unsafe { enter::run(self.entry, &mut context, self.options.stack_bytes) }
+    }
+
+    /// Types of the inputs.
+    pub fn inputs(&self) -> &[Type] {
+        &self.inputs
+    }
+    /// Types of the outputs.
+    pub fn outputs(&self) -> &[Type] {
+        &self.outputs
+    }
+    /// Whether the code came from the cache.
+    pub fn was_cached(&self) -> bool {
+        self.hit
+    }
+    /// Bytes of arena that functions which are active at most once take.
+    pub fn arena_bytes(&self) -> u64 {
+        self.fixed
+    }
+    /// The LLVM IR that the code is generated from.
+    ///
+    /// # Errors
+    /// As [`compile`](super::compile).
+    pub fn llvm_ir(&self) -> Result<String> {
+        llvm_ir(&self.program, &self.options)
+    }
+    /// The code, as assembly.
+    ///
+    /// # Errors
+    /// As [`compile`](super::compile).
+    pub fn assembly(&self) -> Result<String> {
+        assembly(&self.program, &self.options)
+    }
+}

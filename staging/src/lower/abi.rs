@@ -1,0 +1,82 @@
+//! What compiled code and its caller agree on.
+
+/// State of one run, passed to every function. All fields are 64 bits wide.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Context {
+    /// Frames of functions that are active at most once.
+    pub arena: *mut u8,
+    /// Where the next frame of a recursive function begins.
+    pub top: *mut u8,
+    /// Where no frame may reach.
+    pub limit: *mut u8,
+    /// Address below which the stack may not grow.
+    pub stack: *mut u8,
+    /// Addresses of the inputs.
+    pub inputs: *const *const u8,
+    /// Addresses of the outputs.
+    pub outputs: *const *mut u8,
+    /// Ends the run with a [`Failure`]: its number, the operator's, the index, and the dimension's length.
+    pub fail: unsafe extern "C" fn(*mut Context, i64, i64, i64, i64) -> !,
+    /// What `fail` leaves behind: its arguments.
+    pub failure: [i64; 4],
+    /// For the caller's own use.
+    pub own: *const u8,
+}
+
+/// Byte offsets of the fields of [`Context`].
+pub mod offset {
+    pub const ARENA: i64 = 0;
+    pub const TOP: i64 = 8;
+    pub const LIMIT: i64 = 16;
+    pub const STACK: i64 = 24;
+    pub const INPUTS: i64 = 32;
+    pub const OUTPUTS: i64 = 40;
+    pub const FAIL: i64 = 48;
+}
+
+/// Why a run ends early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// An index is out of range.
+    Index = 1,
+    /// The stack is used up.
+    Stack = 2,
+    /// The arena of recursive functions is used up.
+    Arena = 3,
+}
+
+/// The operators that check indices, by their numbers.
+pub const INDEXED: [&str; 3] = ["rows", "gather_last", "scatter_last"];
+
+/// Name of the entry in the object.
+pub const ENTRY: &str = "antiphon_entry";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::mem::offset_of;
+
+    #[test]
+    fn offsets_are_those_of_the_fields() {
+        let found = [
+            offset_of!(Context, arena),
+            offset_of!(Context, top),
+            offset_of!(Context, limit),
+            offset_of!(Context, stack),
+            offset_of!(Context, inputs),
+            offset_of!(Context, outputs),
+            offset_of!(Context, fail),
+        ];
+        let named = [
+            offset::ARENA,
+            offset::TOP,
+            offset::LIMIT,
+            offset::STACK,
+            offset::INPUTS,
+            offset::OUTPUTS,
+            offset::FAIL,
+        ];
+        assert_eq!(found.map(|offset| offset as i64), named);
+    }
+}

@@ -1,0 +1,162 @@
+//! What has to be known of a program before code is emitted: who owns and who captures what, and which functions may
+//! be active more than once at a time.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use crate::ids::{Block, Cell, Cont, Func, Value};
+use crate::ir::{Program, Stmt, Target};
+
+/// Something that a function may capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Entity {
+    Value(Value),
+    Cell(Cell),
+    Cont(Cont),
+}
+
+/// Facts about one function.
+#[derive(Default)]
+pub struct FuncFacts {
+    /// The function in which it is defined.
+    pub parent: Option<Func>,
+    /// What functions nested in it use of its own, in the order of its frame's fields.
+    pub captured: BTreeSet<Entity>,
+    /// Whether any function is nested in it.
+    pub has_nested: bool,
+    /// Whether it may be called while it is active.
+    pub recursive: bool,
+    /// Statements of its own blocks in the order of the text.
+    pub order: Vec<(Block, usize)>,
+}
+
+/// Facts about a program.
+pub struct Analysis {
+    pub funcs: HashMap<Func, FuncFacts>,
+    /// The function that defines an entity.
+    pub owner: HashMap<Entity, Func>,
+    /// How often its owner's own statements read a value.
+    pub uses: HashMap<Value, usize>,
+    /// All functions, each after the one in which it is defined.
+    pub all: Vec<Func>,
+}
+
+impl Analysis {
+    pub fn of(program: &Program) -> Analysis {
+        let mut analysis =
+            Analysis { funcs: HashMap::new(), owner: HashMap::new(), uses: HashMap::new(), all: Vec::new() };
+        analysis.function(program, program.entry, None);
+        let mut used = Vec::new();
+        for &func in &analysis.all {
+            analysis.uses_of(program, func, program.funcs[func].body, &mut used);
+        }
+        for (func, entity) in used {
+            let owner = analysis.owner[&entity];
+            if owner != func {
+                analysis.facts(owner).captured.insert(entity);
+            } else if let Entity::Value(v) = entity {
+                *analysis.uses.entry(v).or_default() += 1;
+            }
+        }
+        analysis.find_recursion(program);
+        analysis
+    }
+
+    fn facts(&mut self, func: Func) -> &mut FuncFacts {
+        self.funcs.get_mut(&func).expect("every function has facts")
+    }
+
+    pub fn is_captured(&self, entity: Entity) -> bool {
+        self.owner.get(&entity).is_some_and(|owner| self.funcs[owner].captured.contains(&entity))
+    }
+
+    fn function(&mut self, program: &Program, func: Func, parent: Option<Func>) {
+        self.all.push(func);
+        self.funcs.insert(func, FuncFacts { parent, ..FuncFacts::default() });
+        let data = &program.funcs[func];
+        self.owner.extend(data.params.iter().map(|&v| (Entity::Value(v), func)));
+        self.owner.extend(data.continuations.iter().map(|&k| (Entity::Cont(k), func)));
+        self.block(program, func, data.body);
+    }
+
+    fn block(&mut self, program: &Program, func: Func, block: Block) {
+        for (i, stmt) in program.blocks[block].stmts.iter().enumerate() {
+            self.facts(func).order.push((block, i));
+            self.owner.extend(stmt.results().iter().map(|&v| (Entity::Value(v), func)));
+            match stmt {
+                Stmt::Cell(cell) => drop(self.owner.insert(Entity::Cell(*cell), func)),
+                Stmt::Define(inner) => {
+                    self.facts(func).has_nested = true;
+                    self.function(program, *inner, Some(func));
+                }
+                Stmt::If { then, otherwise, .. } => {
+                    self.block(program, func, *then);
+                    self.block(program, func, *otherwise);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn uses_of(&self, program: &Program, func: Func, block: Block, used: &mut Vec<(Func, Entity)>) {
+        let data = &program.blocks[block];
+        for stmt in &data.stmts {
+            stmt.for_each_use(|v| used.push((func, Entity::Value(v))));
+            match stmt {
+                Stmt::Accumulate(cell, _) | Stmt::Take(_, cell) | Stmt::Present(_, cell) => {
+                    used.push((func, Entity::Cell(*cell)));
+                }
+                Stmt::If { then, otherwise, .. } => {
+                    self.uses_of(program, func, *then, used);
+                    self.uses_of(program, func, *otherwise, used);
+                }
+                Stmt::Call { target, continuations, .. } => {
+                    let conts = std::iter::once(target).chain(continuations).filter_map(|t| match t {
+                        Target::Cont(k) => Some((func, Entity::Cont(*k))),
+                        Target::Func(_) => None,
+                    });
+                    used.extend(conts);
+                }
+                _ => {}
+            }
+        }
+        used.extend(data.results.iter().map(|&v| (func, Entity::Value(v))));
+    }
+
+    /// A continuation may be any function that is passed anywhere.
+    fn find_recursion(&mut self, program: &Program) {
+        let mut edges: HashMap<Func, HashSet<Func>> = HashMap::new();
+        let mut calls_unknown = HashSet::new();
+        let mut passed = HashSet::new();
+        for &func in &self.all {
+            let called = edges.entry(func).or_default();
+            for &(block, i) in &self.funcs[&func].order {
+                let Stmt::Call { target, continuations, .. } = &program.blocks[block].stmts[i] else {
+                    continue;
+                };
+                match target {
+                    Target::Func(f) => drop(called.insert(*f)),
+                    Target::Cont(_) => drop(calls_unknown.insert(func)),
+                }
+                for k in continuations {
+                    if let Target::Func(f) = k {
+                        passed.insert(*f);
+                    }
+                }
+            }
+        }
+        for func in calls_unknown {
+            edges.entry(func).or_default().extend(&passed);
+        }
+        for &func in &self.all {
+            let mut seen = HashSet::new();
+            let mut pending: Vec<Func> = edges[&func].iter().copied().collect();
+            while let Some(next) = pending.pop() {
+                if seen.insert(next) {
+                    pending.extend(&edges[&next]);
+                }
+            }
+            let recursive = seen.contains(&func);
+            self.funcs.get_mut(&func).expect("every function has facts").recursive = recursive;
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! The code of one function.
+
+use std::collections::HashMap;
+
+use inkwell::IntPredicate;
+use inkwell::values::{FunctionValue, GlobalValue, InstructionOpcode, PointerValue};
+
+use crate::error::Result;
+use crate::ids::{Block, Cell, Cont, Func, Value};
+use crate::ir::Stmt;
+use crate::lower::abi::{Failure, offset};
+use crate::lower::analysis::Entity;
+use crate::lower::asm::{Asm, Reg};
+use crate::lower::memory::{Buffer, Frame};
+use crate::lower::values::Place;
+use crate::lower::{Lowerer, bytes, is_scalar};
+use crate::types::Dtype;
+
+/// Where a cell is.
+#[derive(Clone, Copy)]
+pub struct CellPlace<'c> {
+    /// Address of what is accumulated.
+    pub data: PointerValue<'c>,
+    /// Address of the byte that says whether anything is.
+    pub present: PointerValue<'c>,
+}
+
+/// A function that is being emitted.
+pub struct Body<'l, 'p, 'c> {
+    pub lower: &'l Lowerer<'p, 'c>,
+    pub asm: &'l Asm<'c>,
+    pub func: Func,
+    pub function: FunctionValue<'c>,
+    pub context: PointerValue<'c>,
+    /// Its own frame and those around it.
+    pub frames: HashMap<Func, PointerValue<'c>>,
+    /// The start of its buffers.
+    pub base: PointerValue<'c>,
+    pub plan: Frame,
+    pub places: HashMap<Value, Place<'c>>,
+    /// How often a value is yet to be read by code that is not emitted yet.
+    pub uses: HashMap<Value, usize>,
+    /// Values that are not computed yet, in the order of their definitions.
+    pub pending: Vec<Value>,
+    /// The buffer that a value is in, and how many values that are alive are in a buffer.
+    pub buffers: HashMap<Value, Buffer>,
+    pub tenants: HashMap<Buffer, usize>,
+    /// Where a value is to be written when it is computed.
+    pub wanted: HashMap<Value, PointerValue<'c>>,
+    pub cells: HashMap<Cell, CellPlace<'c>>,
+    /// Whether a cell holds anything, where that is known.
+    pub known: HashMap<Cell, bool>,
+    pub conts: HashMap<Cont, (PointerValue<'c>, PointerValue<'c>)>,
+    /// Position of the statement being emitted in the function's order.
+    pub position: usize,
+}
+
+impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
+    /// Emits a function.
+    pub fn emit(lower: &'l Lowerer<'p, 'c>, func: Func) -> Result<()> {
+        let (asm, function) = (&lower.asm, lower.functions[&func]);
+        let facts = &lower.analysis.funcs[&func];
+        asm.go_to(asm.context.append_basic_block(function, "entry"));
+        let context = function.get_first_param().expect("the context comes first").into_pointer_value();
+        let size = lower.late_constant("frame");
+        let i64_ty = asm.scalar_ty(Dtype::I64);
+        let amount = asm.load_raw(i64_ty, size.as_pointer_value()).into_int_value();
+        let byte = asm.context.i8_type().into();
+        let base = if facts.recursive {
+            asm.load_ptr(asm.bytes(context, offset::TOP))
+        } else {
+            asm.at(byte, asm.load_ptr(asm.bytes(context, offset::ARENA)), amount)
+        };
+        let mut body = Body {
+            lower,
+            asm,
+            func,
+            function,
+            context,
+            frames: HashMap::new(),
+            base,
+            plan: Frame::default(),
+            places: HashMap::new(),
+            uses: lower.analysis.uses.clone(),
+            pending: Vec::new(),
+            buffers: HashMap::new(),
+            tenants: HashMap::new(),
+            wanted: HashMap::new(),
+            cells: HashMap::new(),
+            known: HashMap::new(),
+            conts: HashMap::new(),
+            position: 0,
+        };
+        body.link();
+        if facts.recursive {
+            let end = asm.at(byte, base, amount);
+            body.check_room(end);
+            asm.store_raw(end.into(), asm.bytes(context, offset::TOP));
+        }
+        body.own_cells();
+        if func == lower.program.entry {
+            body.entry()?
+        } else {
+            body.local()?
+        }
+        body.place_frame(size);
+        Ok(())
+    }
+
+    /// Fixes the size of a recursive function's frame, or the place of another's.
+    fn place_frame(&self, size: GlobalValue<'c>) {
+        let planned = self.plan.size();
+        if self.lower.analysis.funcs[&self.func].recursive {
+            size.set_initializer(&self.asm.int(planned as i64));
+        } else {
+            size.set_initializer(&self.asm.int(self.lower.arena.get() as i64));
+            self.lower.arena.set(self.lower.arena.get() + planned);
+        }
+    }
+
+    /// Finds the frames around this function, and makes its own.
+    fn link(&mut self) {
+        let (asm, lower) = (self.asm, self.lower);
+        let i64_ty = asm.context.i64_type();
+        let around = self.function.get_nth_param(1).map(|link| link.into_pointer_value());
+        if lower.analysis.funcs[&self.func].has_nested {
+            let count = lower.slot_count(self.func);
+            let frame = asm.alloca(i64_ty.array_type(count as u32).into());
+            if let Some(link) = around {
+                asm.store_raw(link.into(), frame);
+            }
+            self.frames.insert(self.func, frame);
+        }
+        let mut next = around;
+        let mut ancestor = lower.analysis.funcs[&self.func].parent;
+        while let (Some(frame), Some(of)) = (next, ancestor) {
+            self.frames.insert(of, frame);
+            ancestor = lower.analysis.funcs[&of].parent;
+            next = ancestor.map(|_| asm.load_ptr(frame));
+        }
+    }
+
+    /// Address of a field of a frame.
+    pub fn field(&self, entity: Entity) -> PointerValue<'c> {
+        let frame = self.frames[&self.lower.analysis.owner[&entity]];
+        self.asm.bytes(frame, 8 * self.lower.slot(entity))
+    }
+
+    /// Ends the run if the stack or the arena has no room for this function.
+    fn check_room(&self, end: PointerValue<'c>) {
+        let asm = self.asm;
+        let address = |p: PointerValue<'c>| asm.cast(InstructionOpcode::PtrToInt, p.into(), self.integer());
+        let of = |field: i64| address(asm.load_ptr(asm.bytes(self.context, field)));
+        let low = asm.icmp(IntPredicate::ULT, address(asm.stack_pointer()), of(offset::STACK));
+        self.fail_if(low, Failure::Stack, 0, asm.int(0).into(), 0);
+        let high = asm.icmp(IntPredicate::UGT, address(end), of(offset::LIMIT));
+        self.fail_if(high, Failure::Arena, 0, asm.int(0).into(), 0);
+    }
+    fn integer(&self) -> inkwell::types::BasicTypeEnum<'c> {
+        self.asm.scalar_ty(Dtype::I64)
+    }
+
+    /// Ends the run if a condition holds.
+    pub fn fail_if(&self, condition: Reg<'c>, why: Failure, op: i64, index: Reg<'c>, length: usize) {
+        let asm = self.asm;
+        let (failing, fine) = (asm.block("fail"), asm.block("fine"));
+        asm.branch(condition, failing, fine);
+        asm.go_to(failing);
+        let i64_ty = asm.context.i64_type().into();
+        let params = [asm.ptr_ty().into(), i64_ty, i64_ty, i64_ty, i64_ty];
+        let ty = asm.context.void_type().fn_type(&params, false);
+        let code = asm.load_ptr(asm.bytes(self.context, offset::FAIL));
+        let numbers = [why as i64, op].map(|n| asm.int(n).into());
+        let args = [self.context.into(), numbers[0], numbers[1], index, asm.int(length as i64).into()];
+        asm.call_pointer(ty, code, &args, 0);
+        asm.unreachable();
+        asm.go_to(fine);
+    }
+
+    /// Room for the cells that this function defines.
+    fn own_cells(&mut self) {
+        let (asm, lower) = (self.asm, self.lower);
+        for &(block, i) in &lower.analysis.funcs[&self.func].order {
+            let Stmt::Cell(cell) = lower.program.blocks[block].stmts[i] else { continue };
+            let ty = &lower.program.cells[cell].ty;
+            let captured = lower.analysis.is_captured(Entity::Cell(cell));
+            let field = captured.then(|| self.field(Entity::Cell(cell)));
+            let data = if is_scalar(ty) {
+                field.unwrap_or_else(|| asm.alloca(asm.memory_ty(ty.dtype, 1)))
+            } else {
+                let (_, at) = self.plan.place(bytes(ty));
+                let data = asm.bytes(self.base, at as i64);
+                if let Some(field) = field {
+                    asm.store_raw(data.into(), field);
+                }
+                data
+            };
+            let present = match field {
+                Some(field) => asm.bytes(field, 8),
+                None => asm.alloca(asm.context.i8_type().into()),
+            };
+            self.cells.insert(cell, CellPlace { data, present });
+        }
+    }
+
+    /// The cell, perhaps in a frame around this one.
+    pub fn cell(&mut self, cell: Cell) -> CellPlace<'c> {
+        if let Some(&place) = self.cells.get(&cell) {
+            return place;
+        }
+        let field = self.field(Entity::Cell(cell));
+        let data =
+            if is_scalar(&self.lower.program.cells[cell].ty) { field } else { self.asm.load_ptr(field) };
+        // Not kept: this may be one arm of a branch only.
+        CellPlace { data, present: self.asm.bytes(field, 8) }
+    }
+
+    /// The entry loads its scalars, and writes its results only when nothing can go wrong any more.
+    fn entry(&mut self) -> Result<()> {
+        let (asm, program) = (self.asm, self.lower.program);
+        let data = &program.funcs[self.func];
+        let inputs = asm.load_ptr(asm.bytes(self.context, offset::INPUTS));
+        for (i, &param) in data.params.iter().enumerate() {
+            let address = asm.load_ptr(asm.bytes(inputs, 8 * i as i64));
+            let ty = program.ty(param);
+            let param_value = if is_scalar(ty) { asm.load(ty.dtype, 1, address) } else { Reg::from(address) };
+            self.bind_param(param, param_value);
+        }
+        self.stmts(data.body)?;
+        let results = &program.blocks[data.body].results;
+        let outputs = asm.load_ptr(asm.bytes(self.context, offset::OUTPUTS));
+        let mut writes = Vec::new();
+        for &result in results {
+            let ty = program.ty(result);
+            if is_scalar(ty) {
+                writes.push((self.register(result), ty));
+                continue;
+            }
+            let mut address = self.address(result);
+            // An output may be where an input is: whatever is not in a buffer of our own is saved first.
+            if !self.buffers.contains_key(&result) {
+                let (_, at) = self.plan.place(bytes(ty));
+                let saved = asm.bytes(self.base, at as i64);
+                asm.copy(saved, address, bytes(ty));
+                address = saved;
+            }
+            writes.push((address.into(), ty));
+        }
+        for (i, (x, ty)) in writes.into_iter().enumerate() {
+            let to = asm.load_ptr(asm.bytes(outputs, 8 * i as i64));
+            match x {
+                Reg::PointerValue(from) => asm.copy(to, from, bytes(ty)),
+                x => asm.store(ty.dtype, x, to),
+            }
+        }
+        asm.ret(None);
+        Ok(())
+    }
+
+    fn local(&mut self) -> Result<()> {
+        let (asm, program) = (self.asm, self.lower.program);
+        let data = &program.funcs[self.func];
+        let mut given = self.function.get_params().into_iter().skip(2);
+        let mut next = || given.next().expect("as many parameters as the type has");
+        for &param in &data.params {
+            let x = next();
+            self.bind_param(param, x);
+        }
+        for &cont in &data.continuations {
+            let [code, frame] = [next(), next()].map(Reg::into_pointer_value);
+            self.conts.insert(cont, (code, frame));
+            if self.lower.analysis.is_captured(Entity::Cont(cont)) {
+                let field = self.field(Entity::Cont(cont));
+                asm.store_raw(code.into(), field);
+                asm.store_raw(frame.into(), asm.bytes(field, 8));
+            }
+        }
+        let to: Vec<Option<PointerValue<'c>>> =
+            data.results.iter().map(|ty| (!is_scalar(ty)).then(|| next().into_pointer_value())).collect();
+        let scalars = self.block(data.body, &to)?;
+        if self.lower.analysis.funcs[&self.func].recursive {
+            asm.store_raw(self.base.into(), asm.bytes(self.context, offset::TOP));
+        }
+        match scalars[..] {
+            [] => asm.ret(None),
+            [x] => asm.ret(Some(x)),
+            _ => asm.ret(Some(asm.aggregate(&scalars))),
+        }
+        Ok(())
+    }
+
+    fn bind_param(&mut self, param: Value, x: Reg<'c>) {
+        match x {
+            Reg::PointerValue(address) => {
+                self.places.insert(param, Place::Memory(address));
+            }
+            x => {
+                self.places.insert(param, Place::Register(x));
+            }
+        }
+        self.publish(param);
+    }
+
+    /// Emits a block; its scalar results, and its arrays at the given addresses.
+    pub fn block(&mut self, block: Block, to: &[Option<PointerValue<'c>>]) -> Result<Vec<Reg<'c>>> {
+        let program = self.lower.program;
+        let data = &program.blocks[block];
+        let own = |v: &Value| data.stmts.iter().any(|stmt| stmt.results().contains(v));
+        for (result, to) in data.results.iter().zip(to) {
+            let captured = self.lower.analysis.is_captured(Entity::Value(*result));
+            if let Some(to) = to
+                && own(result)
+                && !captured
+            {
+                self.wanted.entry(*result).or_insert(*to);
+            }
+        }
+        self.stmts(block)?;
+        let mut scalars = Vec::new();
+        for (&result, to) in data.results.iter().zip(to) {
+            let Some(to) = *to else {
+                scalars.push(self.register(result));
+                self.release(result);
+                continue;
+            };
+            let from = self.address(result);
+            if from != to {
+                self.asm.copy(to, from, bytes(program.ty(result)));
+            }
+            self.release(result);
+        }
+        Ok(scalars)
+    }
+}

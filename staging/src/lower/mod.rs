@@ -1,0 +1,173 @@
+//! From programs to LLVM modules.
+//!
+//! Every function of a program becomes one of the module. Scalars are values in registers; arrays are row-major
+//! buffers. A local function reaches what it captures through the *frame* of the function that defines it, a struct on
+//! the stack that holds just what is captured and a link to the frame around it (Dijkstra's static chain), so that a
+//! continuation is a pair `{code, frame}` and costs nothing to make. Results that are arrays are written where the
+//! caller says. Buffers are planned into one region per function ([`memory`]): at a fixed place for functions that are
+//! never active twice, else on a second stack.
+//!
+//! | module | |
+//! |---|---|
+//! | [`analysis`] | who owns and captures what; recursion |
+//! | [`body`], [`control`] | functions, branches, calls |
+//! | [`values`] | where values are; which are computed only where they are needed |
+//! | [`expression`], [`index`], [`conv`] | what each operator becomes |
+//! | [`cells`] | accumulators |
+//! | [`nest`], [`emit`] | loop nests of fused elementwise operators and reductions |
+//! | [`elementwise`], [`math`] | operators on vectors of elements |
+//! | [`contract`] | matrix products |
+
+pub(crate) mod abi;
+mod analysis;
+mod asm;
+mod body;
+mod cells;
+mod contract;
+mod control;
+mod conv;
+mod elementwise;
+mod emit;
+mod expression;
+mod index;
+mod math;
+mod memory;
+mod nest;
+mod values;
+
+use std::cell::Cell as Counter;
+use std::collections::HashMap;
+
+use inkwell::context::Context;
+use inkwell::module::{Linkage, Module};
+use inkwell::types::{BasicMetadataTypeEnum, BasicType, BasicTypeEnum, FunctionType};
+use inkwell::values::{FunctionValue, GlobalValue};
+
+use crate::error::Result;
+use crate::ids::{Cont, Func};
+use crate::ir::Program;
+use crate::jit::target::Target;
+use crate::lower::analysis::{Analysis, Entity};
+use crate::lower::asm::Asm;
+use crate::lower::body::Body;
+pub use crate::lower::math::Math;
+use crate::optimise::effects::Effects;
+use crate::types::Type;
+
+/// LLVM's number of the calling convention of functions that nobody else calls.
+const FAST: u32 = 8;
+
+/// What was made of a program.
+pub struct Lowered<'c> {
+    /// The module; its entry is [`abi::ENTRY`].
+    pub module: Module<'c>,
+    /// Bytes of arena that functions which are active at most once take together.
+    pub arena: u64,
+}
+
+/// Lowers a verified program.
+pub fn lower<'c>(context: &'c Context, program: &Program, target: Target, math: Math) -> Result<Lowered<'c>> {
+    let lowerer = Lowerer {
+        asm: Asm::new(context, &program.funcs[program.entry].name, target),
+        program,
+        analysis: Analysis::of(program),
+        effects: Effects::of(program),
+        math,
+        functions: HashMap::new(),
+        arena: Counter::new(0),
+    };
+    lowerer.run()
+}
+
+/// A program that is being lowered.
+pub(crate) struct Lowerer<'p, 'c> {
+    asm: Asm<'c>,
+    program: &'p Program,
+    analysis: Analysis,
+    math: Math,
+    functions: HashMap<Func, FunctionValue<'c>>,
+    effects: Effects,
+    /// Bytes of arena that are planned.
+    arena: Counter<u64>,
+}
+
+impl<'p, 'c> Lowerer<'p, 'c> {
+    fn run(mut self) -> Result<Lowered<'c>> {
+        let context = self.asm.context;
+        for func in self.analysis.all.clone() {
+            let function = if func == self.program.entry {
+                let ty = context.void_type().fn_type(&[self.asm.ptr_ty().into()], false);
+                self.asm.module.add_function(abi::ENTRY, ty, None)
+            } else {
+                let data = &self.program.funcs[func];
+                let params = self.program.types(&data.params);
+                let ty = self.function_ty(&params, data.continuations.len(), &data.results);
+                let name = format!("{}.{func:?}", data.name);
+                let function = self.asm.module.add_function(&name, ty, Some(Linkage::Private));
+                function.set_call_conventions(FAST);
+                function
+            };
+            self.asm.attributes(function);
+            self.functions.insert(func, function);
+        }
+        for &func in &self.analysis.all {
+            Body::emit(&self, func)?;
+        }
+        Ok(Lowered { module: self.asm.module, arena: self.arena.get() })
+    }
+
+    /// Context, frame around it, parameters, continuations as pairs, and the addresses of results that are arrays.
+    fn function_ty(&self, params: &[Type], continuations: usize, results: &[Type]) -> FunctionType<'c> {
+        let ptr: BasicMetadataTypeEnum<'c> = self.asm.ptr_ty().into();
+        let mut types = vec![ptr, ptr];
+        types.extend(params.iter().map(|ty| BasicMetadataTypeEnum::from(self.register_ty(ty))));
+        types.extend(std::iter::repeat_n(ptr, 2 * continuations));
+        let scalars: Vec<BasicTypeEnum<'c>> =
+            results.iter().filter(|ty| is_scalar(ty)).map(|ty| self.register_ty(ty)).collect();
+        types.extend(std::iter::repeat_n(ptr, results.len() - scalars.len()));
+        match scalars[..] {
+            [] => self.asm.context.void_type().fn_type(&types, false),
+            [one] => one.fn_type(&types, false),
+            _ => self.asm.context.struct_type(&scalars, false).fn_type(&types, false),
+        }
+    }
+    fn cont_ty(&self, cont: Cont) -> FunctionType<'c> {
+        let data = &self.program.conts[cont];
+        self.function_ty(&data.params, 0, &data.results)
+    }
+    fn register_ty(&self, ty: &Type) -> BasicTypeEnum<'c> {
+        if is_scalar(ty) { self.asm.scalar_ty(ty.dtype) } else { self.asm.ptr_ty().into() }
+    }
+
+    /// A constant whose value is known only later.
+    fn late_constant(&self, name: &str) -> GlobalValue<'c> {
+        let global = self.asm.module.add_global(self.asm.context.i64_type(), None, name);
+        global.set_constant(true);
+        global.set_linkage(Linkage::Private);
+        global
+    }
+
+    /// The field of its owner's frame in which something captured is kept.
+    fn slot(&self, entity: Entity) -> i64 {
+        let captured = &self.analysis.funcs[&self.analysis.owner[&entity]].captured;
+        let before = captured.iter().take_while(|&&other| other != entity);
+        1 + before.map(|&other| slots(other)).sum::<i64>()
+    }
+    fn slot_count(&self, func: Func) -> i64 {
+        1 + self.analysis.funcs[&func].captured.iter().map(|&entity| slots(entity)).sum::<i64>()
+    }
+}
+
+fn slots(entity: Entity) -> i64 {
+    if let Entity::Value(_) = entity { 1 } else { 2 }
+}
+
+/// Whether values of a type are kept in registers.
+fn is_scalar(ty: &Type) -> bool {
+    ty.shape.is_empty()
+}
+
+/// Bytes of a value in memory.
+pub(crate) fn bytes(ty: &Type) -> u64 {
+    ty.size() as u64 * u64::from(asm::element_bytes(ty.dtype))
+}

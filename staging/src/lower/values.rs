@@ -1,0 +1,410 @@
+//! Where values are. An elementwise operator or a movement of elements is not computed where it is defined, but where
+//! it is first needed: in the loop of the operator that reads it, or in one loop with all others of its shape.
+
+use std::collections::HashMap;
+
+use inkwell::values::PointerValue;
+
+use crate::expr::{Expr, Padding};
+use crate::ids::Value;
+use crate::lower::analysis::Entity;
+use crate::lower::asm::Reg;
+use crate::lower::body::Body;
+use crate::lower::emit;
+use crate::lower::nest::{Affine, Nest, NodeId, Op, Root, identity};
+use crate::lower::{bytes, is_scalar};
+use crate::types::{Dtype, Type};
+
+/// Where a value is.
+#[derive(Clone)]
+pub enum Place<'c> {
+    /// A scalar, in a register.
+    Register(Reg<'c>),
+    /// An array, in row-major order.
+    Memory(PointerValue<'c>),
+    /// Not computed yet.
+    Deferred(Expr),
+}
+
+/// Whether an operator only says where elements come from.
+pub fn moves(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::Permute(..)
+            | Expr::Broadcast(..)
+            | Expr::Slice { .. }
+            | Expr::Flip(..)
+            | Expr::Pad { padding: Padding { interior: 0, .. }, .. }
+    )
+}
+
+/// Whether an operator computes every element from elements.
+pub fn computes(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::Fill { .. }
+            | Expr::Unary(..)
+            | Expr::Powi(..)
+            | Expr::Clamp { .. }
+            | Expr::Binary(..)
+            | Expr::Compare(..)
+            | Expr::Select { .. }
+            | Expr::Convert(..)
+            | Expr::Uniform { .. }
+    )
+}
+
+impl<'c> Body<'_, '_, 'c> {
+    pub fn ty(&self, v: Value) -> &Type {
+        self.lower.program.ty(v)
+    }
+
+    fn place(&mut self, v: Value) -> Place<'c> {
+        if let Some(place) = self.places.get(&v) {
+            return place.clone();
+        }
+        // Captured. Not kept: this may be one arm of a branch only.
+        let field = self.field(Entity::Value(v));
+        let ty = self.ty(v);
+        if is_scalar(ty) {
+            Place::Register(self.asm.load(ty.dtype, 1, field))
+        } else {
+            Place::Memory(self.asm.load_ptr(field))
+        }
+    }
+
+    /// A scalar.
+    pub fn register(&mut self, v: Value) -> Reg<'c> {
+        match self.place(v) {
+            Place::Register(x) => x,
+            _ => unreachable!("scalars are in registers"),
+        }
+    }
+
+    /// The address of an array, which is computed now if it was not yet.
+    pub fn address(&mut self, v: Value) -> PointerValue<'c> {
+        match self.place(v) {
+            Place::Memory(address) => address,
+            Place::Register(_) => unreachable!("scalars are in registers"),
+            Place::Deferred(expr) => {
+                self.force(v, &expr);
+                self.address(v)
+            }
+        }
+    }
+
+    pub fn uses(&self, v: Value) -> usize {
+        self.uses.get(&v).copied().unwrap_or(0)
+    }
+    fn is_captured(&self, v: Value) -> bool {
+        self.lower.analysis.is_captured(Entity::Value(v))
+    }
+    fn is_own(&self, v: Value) -> bool {
+        self.lower.analysis.owner[&Entity::Value(v)] == self.func
+    }
+
+    /// A reader of the value has been emitted.
+    pub fn release(&mut self, v: Value) {
+        if !self.is_own(v) {
+            return;
+        }
+        let uses = self.uses.get_mut(&v).expect("what is read was counted");
+        *uses -= 1;
+        if *uses > 0 || self.is_captured(v) {
+            return;
+        }
+        if let Some(Place::Deferred(expr)) = self.places.get(&v).cloned() {
+            self.places.remove(&v);
+            self.pending.retain(|&w| w != v);
+            expr.operands().into_iter().for_each(|x| self.release(x));
+        }
+        self.leave(v);
+    }
+    fn leave(&mut self, v: Value) {
+        let Some(buffer) = self.buffers.get(&v) else { return };
+        let tenants = self.tenants.get_mut(buffer).expect("it is in it");
+        *tenants -= 1;
+        if *tenants == 0 {
+            self.plan.free(*buffer);
+        }
+    }
+
+    /// Memory for an array that is about to be computed.
+    pub fn new_buffer(&mut self, v: Value) -> PointerValue<'c> {
+        let address = match self.wanted.get(&v) {
+            Some(&address) => address,
+            None => {
+                let (buffer, at) = self.plan.place(bytes(self.ty(v)));
+                self.buffers.insert(v, buffer);
+                self.tenants.insert(buffer, 1);
+                self.asm.bytes(self.base, at as i64)
+            }
+        };
+        self.bind(v, Place::Memory(address));
+        address
+    }
+    /// Memory that is free again as soon as the statement has been emitted, if it is [freed](Self::drop_temporary).
+    pub fn temporary(&mut self, bytes: u64) -> (crate::lower::memory::Buffer, PointerValue<'c>) {
+        let (buffer, at) = self.plan.place(bytes);
+        (buffer, self.asm.bytes(self.base, at as i64))
+    }
+
+    pub fn bind(&mut self, v: Value, place: Place<'c>) {
+        self.places.insert(v, place);
+        self.publish(v);
+    }
+    /// Binds a value to the memory of another, if that is known to be the same elements.
+    pub fn share(&mut self, v: Value, with: Value) {
+        let address = self.address(with);
+        if let Some(&buffer) = self.buffers.get(&with)
+            && self.uses(v) > 0
+        {
+            self.buffers.insert(v, buffer);
+            *self.tenants.get_mut(&buffer).expect("it is in it") += 1;
+        }
+        self.places.insert(v, Place::Memory(address));
+        self.publish(v);
+    }
+    /// Makes a value visible to nested functions that capture it.
+    pub fn publish(&mut self, v: Value) {
+        if !self.is_captured(v) {
+            return;
+        }
+        let field = self.field(Entity::Value(v));
+        match self.places[&v].clone() {
+            Place::Register(x) => self.asm.store(self.ty(v).dtype, x, field),
+            Place::Memory(address) => drop(self.asm.store_raw(address.into(), field)),
+            Place::Deferred(expr) => self.force(v, &expr),
+        }
+    }
+
+    /// Binds an array to an operator that is computed when it is needed.
+    pub fn defer(&mut self, v: Value, expr: &Expr) {
+        let compute = computes(expr);
+        for x in expr.operands() {
+            // An operand that is smaller, or moved, would be computed once for each element that reads it.
+            let Some(Place::Deferred(inner)) = self.places.get(&x).cloned() else { continue };
+            let fuses = compute && self.ty(x).shape == self.ty(v).shape;
+            if matches!(expr, Expr::Pad { .. }) || (computes(&inner) && !fuses) {
+                self.force(x, &inner);
+            }
+        }
+        if self.uses(v) == 0 && !self.is_captured(v) {
+            expr.operands().into_iter().for_each(|x| self.release(x));
+            return;
+        }
+        self.pending.push(v);
+        self.bind(v, Place::Deferred(expr.clone()));
+    }
+
+    /// Computes all that is deferred.
+    pub fn force_all(&mut self) {
+        while let Some(&v) = self.pending.first() {
+            self.address(v);
+        }
+    }
+
+    /// Computes a deferred array: a movement by itself, what is elementwise together with all of its shape.
+    pub fn force(&mut self, v: Value, expr: &Expr) {
+        if computes(expr) {
+            let shape = self.ty(v).shape.clone();
+            self.together(&shape, Some(v), |_, _, _| ());
+            return;
+        }
+        let shape = self.ty(v).shape.clone();
+        let mut nest = Nest::new(&shape);
+        let index = identity(shape.len());
+        let node = self.node(&mut nest, v, &index, &mut HashMap::new());
+        self.pending.retain(|&w| w != v);
+        let to = self.new_buffer(v);
+        nest.roots.push(Root::Store {
+            to,
+            at: Affine::position(&index, &shape, shape.len()),
+            node,
+            mask: None,
+        });
+        emit::emit(self.asm, self.lower.math, nest);
+        expr.operands().into_iter().for_each(|x| self.release(x));
+    }
+
+    /// One loop for all deferred elementwise operators of a shape, of which one has to be stored, and for whatever
+    /// `more` adds to it.
+    pub fn together(
+        &mut self,
+        shape: &[usize],
+        needed: Option<Value>,
+        more: impl FnOnce(&mut Self, &mut Nest<'c>, &mut Known),
+    ) {
+        self.fuse(shape, needed, None, more);
+    }
+    /// The same, where `more` is the last reader of a value, which therefore need not be stored.
+    pub fn together_consuming(
+        &mut self,
+        shape: &[usize],
+        consumed: Value,
+        more: impl FnOnce(&mut Self, &mut Nest<'c>, &mut Known),
+    ) {
+        self.fuse(shape, None, Some(consumed), more);
+    }
+
+    fn fuse(
+        &mut self,
+        shape: &[usize],
+        needed: Option<Value>,
+        consumed: Option<Value>,
+        more: impl FnOnce(&mut Self, &mut Nest<'c>, &mut Known),
+    ) {
+        let mut members = Vec::new();
+        for &v in &self.pending {
+            if let Some(Place::Deferred(expr)) = self.places.get(&v)
+                && computes(expr)
+                && self.ty(v).shape[..] == *shape
+            {
+                members.push((v, expr.clone()));
+            }
+        }
+        let mut inside: HashMap<Value, usize> = HashMap::new();
+        for x in members.iter().flat_map(|(_, expr)| expr.operands()).chain(consumed) {
+            *inside.entry(x).or_default() += 1;
+        }
+        let index = identity(shape.len());
+        let mut nest = Nest::new(shape);
+        let mut known = Known::new();
+        let mut stored = Vec::new();
+        for (v, _) in &members {
+            if self.uses(*v) > inside.get(v).copied().unwrap_or(0)
+                || self.is_captured(*v)
+                || needed == Some(*v)
+            {
+                let node = self.node(&mut nest, *v, &index, &mut known);
+                stored.push((*v, node));
+            }
+        }
+        more(self, &mut nest, &mut known);
+        self.pending.retain(|v| !members.iter().any(|(member, _)| member == v));
+        for (v, _) in &members {
+            self.places.remove(v);
+        }
+        let at = Affine::position(&index, shape, shape.len());
+        for &(v, node) in &stored {
+            let to = self.new_buffer(v);
+            nest.roots.push(Root::Store { to, at: at.clone(), node, mask: None });
+        }
+        if !nest.roots.is_empty() {
+            emit::emit(self.asm, self.lower.math, nest);
+        }
+        for (_, expr) in &members {
+            expr.operands().into_iter().for_each(|x| self.release(x));
+        }
+    }
+
+    /// Adds the element of a value at an index to a nest.
+    pub fn node(&mut self, nest: &mut Nest<'c>, v: Value, index: &[Affine], known: &mut Known) -> NodeId {
+        let key = (v, index.to_vec());
+        if let Some(&node) = known.get(&key) {
+            return node;
+        }
+        let ty = self.ty(v).clone();
+        let node = match self.place(v) {
+            Place::Register(x) => nest.node(Op::Register(x), ty.dtype),
+            Place::Memory(from) => {
+                let at = Affine::position(index, &ty.shape, nest.loops());
+                nest.load(from, at, ty.dtype)
+            }
+            Place::Deferred(expr) => self.expression(nest, &expr, &ty, index, known),
+        };
+        known.insert(key, node);
+        node
+    }
+
+    /// Whether computing a value in the loop of its only reader computes nothing twice.
+    pub fn is_private(&self, v: Value) -> bool {
+        self.uses(v) == 1
+            && !self.is_captured(v)
+            && match self.places.get(&v) {
+                Some(Place::Deferred(expr)) => expr.operands().into_iter().all(|x| {
+                    let deferred = matches!(self.places.get(&x), Some(Place::Deferred(e)) if computes(e));
+                    !deferred || self.is_private(x)
+                }),
+                _ => true,
+            }
+    }
+
+    /// The element of an elementwise operator or a movement.
+    pub fn expression(
+        &mut self,
+        nest: &mut Nest<'c>,
+        expr: &Expr,
+        ty: &Type,
+        index: &[Affine],
+        known: &mut Known,
+    ) -> NodeId {
+        if moves(expr) {
+            return self.movement(nest, expr, index, known);
+        }
+        let mut args = Vec::new();
+        for x in expr.operands() {
+            let own = broadcast_index(index, &self.ty(x).shape, nest.loops());
+            args.push(self.node(nest, x, &own, known));
+        }
+        let op = match expr {
+            Expr::Fill { value, .. } => Op::Constant(*value),
+            Expr::Unary(op, _) => Op::Unary(*op, args[0]),
+            Expr::Powi(_, n) => Op::Powi(args[0], *n),
+            Expr::Clamp { low, high, .. } => Op::Clamp(args[0], *low, *high),
+            Expr::Binary(op, ..) => Op::Binary(*op, args[0], args[1]),
+            Expr::Compare(op, ..) => Op::Compare(*op, args[0], args[1]),
+            Expr::Select { .. } => Op::Select(args[0], args[1], args[2]),
+            Expr::Convert(..) => Op::Convert(args[0]),
+            Expr::Uniform { .. } => {
+                let at = Affine::position(index, &ty.shape, nest.loops());
+                let position = nest.node(Op::Position(at), Dtype::I64);
+                Op::Uniform(args[0], position)
+            }
+            _ => unreachable!("{} is not elementwise", expr.name()),
+        };
+        nest.node(op, ty.dtype)
+    }
+
+    /// An element that a movement takes from its operand.
+    fn movement(&mut self, nest: &mut Nest<'c>, expr: &Expr, index: &[Affine], known: &mut Known) -> NodeId {
+        let x = expr.operands()[0];
+        let shape = self.ty(x).shape.clone();
+        let mut own = index.to_vec();
+        let mut mask = None;
+        match expr {
+            Expr::Permute(_, order) => {
+                order.iter().zip(index).for_each(|(&axis, i)| own[axis] = i.clone());
+            }
+            Expr::Broadcast(..) => own = broadcast_index(index, &shape, nest.loops()),
+            Expr::Slice { axis, start, step, .. } => {
+                own[*axis] = index[*axis].clone().times(*step as i64, *start as i64);
+            }
+            Expr::Flip(_, axis) => own[*axis] = index[*axis].clone().times(-1, shape[*axis] as i64 - 1),
+            Expr::Pad { axis, padding, .. } => {
+                own[*axis].offset -= padding.before as i64;
+                mask = nest.within(&own[*axis], shape[*axis]);
+            }
+            _ => unreachable!("{} does not move elements", expr.name()),
+        }
+        match (mask, self.place(x)) {
+            (None, _) => self.node(nest, x, &own, known),
+            (Some(mask), Place::Memory(from)) => {
+                let at = Affine::position(&own, &shape, nest.loops());
+                let dtype = self.ty(x).dtype;
+                nest.node(Op::Load { from, at, mask: Some(mask), fresh: false }, dtype)
+            }
+            _ => unreachable!("what is padded is in memory"),
+        }
+    }
+}
+
+/// Nodes that a nest has already.
+pub type Known = HashMap<(Value, Vec<Affine>), NodeId>;
+
+/// The index of an operand that broadcasts.
+pub fn broadcast_index(index: &[Affine], shape: &[usize], loops: usize) -> Vec<Affine> {
+    let lead = index.len() - shape.len();
+    let own = index[lead..].iter().zip(shape);
+    own.map(|(i, &n)| if n == 1 { Affine::constant(loops, 0) } else { i.clone() }).collect()
+}
