@@ -38,13 +38,23 @@ struct Link {
     yielder: Cell<*const Yielder<(), Request>>,
     /// How far down the body's stack may be used.
     floor: Cell<usize>,
-    outer: *const Link,
+    /// The prompt around it: the one that was innermost when its body was last resumed.
+    outer: Cell<*const Link>,
+    /// Whether the body was given up: what it leaves as its answer does not count.
+    abandoned: Cell<bool>,
 }
 
 impl Link {
     /// One inside of the prompts that are running.
     fn new(level: Level, variables: &'static str) -> Link {
-        Link { level, variables, yielder: Cell::new(ptr::null()), floor: Cell::new(0), outer: CURRENT.get() }
+        Link {
+            level,
+            variables,
+            yielder: Cell::new(ptr::null()),
+            floor: Cell::new(0),
+            outer: Cell::new(CURRENT.get()),
+            abandoned: Cell::new(false),
+        }
     }
 }
 
@@ -133,7 +143,10 @@ pub fn reset<'env, A>(body: impl for<'p> FnOnce(&'p Prompt<'p, 'env, A>) -> Resu
             let prompt =
                 Prompt { link: Link::new(Level::fresh(), ""), answer: Cell::new(None), brand: PhantomData };
             run(&prompt.link, || {
-                prompt.answer.set(Some(body(&prompt)?));
+                let answer = body(&prompt)?;
+                if !prompt.link.abandoned.get() {
+                    prompt.answer.set(Some(answer));
+                }
                 Ok(())
             })?;
             Ok(prompt.answer.take().expect("a body that ended well has left its answer"))
@@ -198,7 +211,7 @@ pub(crate) fn level_of<V>() -> Option<Level> {
         if prompt.variables == type_name::<V>() {
             return Some(prompt.level);
         }
-        link = prompt.outer;
+        link = prompt.outer.get();
     }
 }
 
@@ -212,7 +225,7 @@ fn find(level: Level) -> Option<*const Link> {
         if prompt.level == level {
             return Some(link);
         }
-        link = prompt.outer;
+        link = prompt.outer.get();
     }
 }
 
@@ -304,11 +317,11 @@ fn run(link: &Link, body: impl FnOnce() -> CpsResult<()>) -> CpsResult<()> {
 unsafe fn drive(body: *mut Body, link: *const Link) -> CpsResult<()> {
     stack::check()?;
     // SAFETY: by the contract; while the body runs nobody else holds a reference to it.
-    let (outer, coroutine) = unsafe { ((*link).outer, &mut *body) };
+    let (prompt, coroutine) = unsafe { (&*link, &mut *body) };
     let request = {
-        // SAFETY: by the contract.
-        let floor = unsafe { (*link).floor.get() };
-        let _running = Running::enter(link, outer, floor);
+        // A continuation may be resumed under another prompt than it was captured under.
+        prompt.outer.set(CURRENT.get());
+        let _running = Running::enter(link, prompt.floor.get());
         match coroutine.resume(()) {
             CoroutineResult::Return(result) => return result,
             CoroutineResult::Yield(request) => request,
@@ -316,7 +329,7 @@ unsafe fn drive(body: *mut Body, link: *const Link) -> CpsResult<()> {
     };
     // If the handler never resumes the body, the body is unwound here, where everything its values may refer to
     // still exists.
-    let _abandon = Abandon(body);
+    let _abandon = Abandon { body, prompt };
     if ptr::eq(request.prompt, link) {
         // SAFETY: the body is suspended in the `shift` that made the request.
         unsafe { (request.run)(request.shift, Resume { body, link }) }
@@ -346,9 +359,8 @@ struct Running {
 
 impl Running {
     #[inline]
-    fn enter(link: *const Link, outer: *const Link, floor: usize) -> Running {
-        CURRENT.set(link);
-        Running { outer, _floor: Floor::set(floor) }
+    fn enter(link: *const Link, floor: usize) -> Running {
+        Running { outer: CURRENT.replace(link), _floor: Floor::set(floor) }
     }
 }
 
@@ -360,14 +372,20 @@ impl Drop for Running {
 }
 
 /// Unwinds a body that nobody resumed.
-struct Abandon(*mut Body);
+struct Abandon<'a> {
+    body: *mut Body,
+    prompt: &'a Link,
+}
 
-impl Drop for Abandon {
+impl Drop for Abandon<'_> {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: `drive` holds no reference to the body at this point, and the body outlives the driver's frames.
-        let body = unsafe { &mut *self.0 };
+        let body = unsafe { &mut *self.body };
         if !body.done() {
+            // What is dropped now has no continuation that it could hand over: no prompt is running for it.
+            self.prompt.abandoned.set(true);
+            let _unwinding = Running::enter(ptr::null(), self.prompt.floor.get());
             body.force_unwind();
         }
     }

@@ -93,6 +93,7 @@ pub(crate) fn powi<T: Real>(x: &T, n: i32, dy: T) -> T {
     match n {
         0 => dy.zeros_like(),
         1 => dy,
+        i32::MIN => dy * (x.powi(n) / x).scale(f64::from(n)),
         _ => dy * x.powi(n - 1).scale(f64::from(n)),
     }
 }

@@ -268,7 +268,7 @@ pub(crate) fn mismatch_matmul<T>(lhs: &[usize], rhs: &[usize]) -> Result<T> {
 /// [`Error::Operand`] if they do not add up to its length.
 #[track_caller]
 pub fn split(shape: &[usize], along: usize, lengths: &[usize]) -> Result<()> {
-    if lengths.iter().sum::<usize>() == shape[along] {
+    if lengths.iter().try_fold(0usize, |sum, &length| sum.checked_add(length)) == Some(shape[along]) {
         return Ok(());
     }
     Err(operand("split", shape, format!("{lengths:?} do not add up to axis {along}"), At::caller()))

@@ -22,8 +22,6 @@ pub const MIN_SIZE: usize = 1 << 20;
 const MARGIN: usize = 256 << 10;
 /// Inaccessible bytes below the stack: the second line of defence.
 const GUARD: usize = 64 << 10;
-/// The part of a stack that is backed by small pages, so that a small program takes little memory.
-const SHALLOW: usize = 1 << 20;
 /// Stacks kept per thread for reuse.
 const POOLED: usize = 16;
 
@@ -196,19 +194,6 @@ impl Reserved {
         }
     }
 
-    /// Asks for large pages, except where shallow programs are: a deep one goes down and up through more memory than
-    /// the processor has translations of small pages for.
-    fn prefer_large_pages(low: usize, high: usize) {
-        #[cfg(target_os = "linux")]
-        // SAFETY: changes how memory that nothing uses yet is backed, not what it holds. A refusal changes nothing.
-        unsafe {
-            let len = (high - low).saturating_sub(SHALLOW);
-            libc::madvise(std::ptr::with_exposed_provenance_mut(low), len, libc::MADV_HUGEPAGE);
-        }
-        #[cfg(not(target_os = "linux"))]
-        let _ = (low, high);
-    }
-
     fn map(len: usize) -> std::io::Result<usize> {
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
@@ -224,9 +209,7 @@ impl Reserved {
             unsafe { libc::munmap(low, len) };
             return Err(error);
         }
-        let low = low.expose_provenance();
-        Reserved::prefer_large_pages(low + GUARD, low + len);
-        Ok(low)
+        Ok(low.expose_provenance())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::{Add, Div, Mul, Range, Sub};
 
 use crate::control::Control;
-use crate::error::{OrRaise, Result};
+use crate::error::{At, Error, OrRaise, Result, raise};
 use crate::real::{Int, Mask, Real};
 use crate::shape::{self, Axes, Padding, Shape, Window2d};
 
@@ -310,6 +310,10 @@ pub trait Tensor:
     fn index(&self, axis: isize, i: usize) -> Self {
         let shape = self.shape();
         let position = shape::axis("index", &shape, axis).or_raise();
+        if i >= shape[position] {
+            let index = i64::try_from(i).unwrap_or(i64::MAX);
+            raise(Error::Index { op: "index", index, len: shape[position], at: At::caller() });
+        }
         let rest = shape::reduce(&shape, &[position]);
         self.slice(axis, i..i + 1).reshape(&rest)
     }
@@ -328,10 +332,16 @@ pub trait Tensor:
     fn avg_pool2d(&self, kernel: [usize; 2], window: Window2d) -> Self {
         self.unfold2d(kernel, window).mean(2)
     }
-    /// Zeroes each element with probability `rate` and scales the others by `1/(1 − rate)`; which ones is a
-    /// function of `seed`.
+    /// Zeroes each element with probability `rate`, from 0 to 1, and scales the others by `1/(1 − rate)`; which ones
+    /// is a function of `seed`.
     #[track_caller]
     fn dropout(&self, rate: f64, seed: &Self::Int) -> Self {
+        if !(0.0..=1.0).contains(&rate) {
+            raise(Error::Config { name: "dropout rate", reason: format!("{rate} is not between 0 and 1") });
+        }
+        if rate == 1.0 {
+            return self.zeros_like();
+        }
         let kept = Self::uniform(&self.shape(), seed).greater_equal(&Self::constant(rate));
         self.clone() * Self::from_mask(&kept) * (1.0 / (1.0 - rate))
     }

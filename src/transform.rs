@@ -3,7 +3,7 @@
 use crate::delimited::{Level, reset_at};
 #[allow(unused_imports)] // named in the documentation
 use crate::error::Error;
-use crate::error::{At, Result, catch};
+use crate::error::{At, Result, catch, operator};
 use crate::forward::Dual;
 use crate::params::Params;
 use crate::real::Real;
@@ -93,12 +93,14 @@ pub fn value_and_grad<P: Params>(
 ///
 /// # Errors
 /// As [`grad`], and [`Error::Shape`] if `y_bar` does not broadcast to the shape of `y`.
+#[track_caller]
 pub fn vjp<P: Params>(
     f: impl for<'r> Function<'r, P, P::Leaf>,
     x: &P,
     y_bar: &P::Leaf,
 ) -> Result<(P::Leaf, Gradient<P>)> {
-    let (y, adjoints) = pull(x, x.leaves(), f, |y| Ok(y_bar.broadcast_like(y)))?;
+    let at = At::caller();
+    let (y, adjoints) = pull(x, x.leaves(), f, |y| Ok(operator(at, || y_bar.broadcast_like(y))))?;
     Ok((y, x.with_leaves(adjoints)?))
 }
 
@@ -113,14 +115,16 @@ pub fn vjp<P: Params>(
 ///
 /// # Errors
 /// What the function raises; [`Error::Structure`] and [`Error::Shape`] if `v` is not like `x`.
+#[track_caller]
 pub fn jvp<P: Params, V: Params<Leaf = P::Leaf>>(
     f: impl FnOnce(P::With<Dual<P::Leaf>>) -> Dual<P::Leaf>,
     x: &P,
     v: &V,
 ) -> Result<(P::Leaf, P::Leaf)> {
+    let at = At::caller();
     catch(|| {
         stack::on_reserved(|| {
-            let y = f(x.zip_leaves(v, |x, v| Dual::new(x.clone(), v.clone()))?);
+            let y = f(operator(at, || x.zip_leaves(v, |x, v| Dual::new(x.clone(), v.clone())))?);
             Ok((y.primal().clone(), y.tangent()))
         })
     })
@@ -145,7 +149,7 @@ pub fn hvp<P: Params, V: Params<Leaf = P::Leaf>>(
     v: &V,
 ) -> Result<(Gradient<P>, Gradient<P>)> {
     let at = At::caller();
-    let inputs = catch(|| x.zip_leaves(v, |x, v| Dual::new(x.clone(), v.clone())))?;
+    let inputs = catch(|| operator(at, || x.zip_leaves(v, |x, v| Dual::new(x.clone(), v.clone()))))?;
     let (_, adjoints) = pull(x, inputs.leaves(), f, |y| {
         y.check_scalar("hvp").map_err(|error| error.relocate(at))?;
         Ok(y.ones_like())

@@ -122,12 +122,30 @@ fn a_loss_has_to_be_a_scalar() {
 
 #[test]
 fn directions_have_to_be_like_the_point() {
+    refuses!("broadcast_to: cannot combine [2] by [3] (", jvp(|x| x, &zeros(&[3]), &zeros(&[2])));
+    refuses!("broadcast_to: cannot combine [2] by [3] (", hvp(|x| x.sum(..), &zeros(&[3]), &zeros(&[2])));
+    refuses!("broadcast_to: cannot combine [2] by [3] (", vjp(|x| x, &zeros(&[3]), &zeros(&[2])));
     let error = jvp(|x| x, &zeros(&[3]), &zeros(&[2])).unwrap_err();
     assert!(matches!(error, Error::Shape { .. }), "{error}");
     let error = jvp(|(x, y)| x + &y, &(zeros(&[3]), zeros(&[3])), &(zeros(&[3]),)).unwrap_err();
     assert!(matches!(error, Error::Structure(_)), "{error}");
     let error = vjp(|x| x, &zeros(&[3]), &zeros(&[2])).unwrap_err();
     assert!(matches!(error, Error::Shape { .. }), "{error}");
+}
+
+#[test]
+fn settings_out_of_range() {
+    let x = zeros(&[3]);
+    let seed = NdInt::from_elements(&[], &[1]).unwrap();
+    for rate in [-0.1, 1.5, f64::NAN] {
+        let error = grad(|x| x.dropout(rate, &seed).sum(..), &x).unwrap_err();
+        assert!(matches!(error, Error::Config { .. }), "{error}");
+    }
+    assert_eq!(grad(|x| x.dropout(1.0, &seed).sum(..), &x).unwrap(), x);
+    refuses!("index: index 9 is out of range for a dimension of length 3 (", grad(|x| x.index(0, 9), &x));
+    refuses!("index: index", grad(|x| x.index(0, usize::MAX), &x));
+    refuses!("split: [3]:", grad(|x| x.split(&[usize::MAX, 4], 0)[0].sum(..), &x));
+    assert_eq!(grad(|x| x.powi(i32::MIN), &1.0f64).unwrap(), f64::from(i32::MIN));
 }
 
 #[test]

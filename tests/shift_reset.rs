@@ -120,6 +120,49 @@ fn abandoning_an_outer_body_unwinds_the_inner_ones_first() {
 }
 
 #[test]
+fn a_continuation_can_be_resumed_under_another_prompt() {
+    // Under a prompt that its handler made, whose handlers and the outer ones still work.
+    let answer = reset(|p1| {
+        let x: i32 = shift(p1, |k| {
+            let inner = reset(|p2| {
+                let rest = k.resume(1)?;
+                let y: i32 = shift(p2, |k| k.resume(5));
+                Ok(rest + y)
+            });
+            Ok(inner?)
+        });
+        Ok(x + 10)
+    });
+    assert_eq!(answer.unwrap(), 16);
+    let answer = reset(|p0| {
+        reset(|p1| {
+            let x: i32 = shift(p1, |k| Ok(reset::<i32>(|_| Ok(k.resume(1)? + 100))?));
+            let y: i32 = shift(p0, |k| Ok(k.resume(5)? * 2));
+            Ok(x + y)
+        })
+    });
+    assert_eq!(answer.unwrap(), 212);
+}
+
+#[test]
+fn an_abandoned_body_has_no_say() {
+    // Even one that swallows the unwinding and goes on.
+    let answer = reset(|p| {
+        let _ = catch_unwind(AssertUnwindSafe(|| shift::<i32, i32>(p, |_| Ok(7))));
+        Ok(99)
+    });
+    assert_eq!(answer.unwrap(), 7);
+    let answer = reset(|outer| {
+        let inner: i32 = reset(|p| {
+            let _ = catch_unwind(AssertUnwindSafe(|| shift::<i32, i32>(p, |_| Ok(7))));
+            Ok(shift(outer, |k| k.resume(1000)))
+        })?;
+        Ok(inner + 1000)
+    });
+    assert_eq!(answer.unwrap(), 1007);
+}
+
+#[test]
 fn errors_leave_through_every_handler() {
     let cleaned = Cell::new(0);
     for depth in [0, 1, 10] {
