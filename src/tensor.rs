@@ -20,7 +20,7 @@ pub trait IntTensor: Int {
     /// An array from its elements in row-major order.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape) if their number is not the shape's.
+    /// [`Error::Shape`] if their number is not the shape's.
     #[track_caller]
     fn from_elements(shape: &[usize], elements: &[i64]) -> Result<Self>;
     /// The elements in row-major order, where they are known while the model runs; see [`Mask::known`].
@@ -43,7 +43,7 @@ pub trait IntTensor: Int {
 ///
 /// # Errors
 /// An operator whose operands do not fit *raises* (see [`error`](crate::error)): the enclosing entry point
-/// returns [`Error::Shape`](crate::Error::Shape) with both shapes and the line of the call.
+/// returns [`Error::Shape`] with both shapes and the line of the call.
 ///
 /// # Conventions
 /// The adjoint of `max` is shared equally by all elements that attain it. The sum over nothing is 0; the maximum
@@ -65,7 +65,7 @@ pub trait Tensor:
     /// A constant array from its elements in row-major order.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape) if their number is not the shape's.
+    /// [`Error::Shape`] if their number is not the shape's.
     #[track_caller]
     fn from_elements(shape: &[usize], elements: &[f64]) -> Result<Self>;
     /// One where the mask holds, zero elsewhere; constant.
