@@ -305,7 +305,21 @@ fn elements<T: Stored>(x: &T) -> Vec<f64> {
     x.to_values().into_f64().into_iter().collect()
 }
 
+/// Files that are written when the training is over have to have a place: better to know before.
+fn check_places(flags: &Flags) -> Result<()> {
+    for path in [&flags.save, &flags.report, &flags.grads].into_iter().flatten() {
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if let Some(directory) = directory.filter(|directory| !directory.is_dir() && *directory != flags.out)
+        {
+            let reason = format!("there is no directory {}", directory.display());
+            return Err(Error::Format { path: path.clone(), reason });
+        }
+    }
+    Ok(())
+}
+
 fn run(flags: Flags) -> Result<()> {
+    check_places(&flags)?;
     let (source, bytes) = match &flags.text {
         Some(path) => (path.clone(), corpus::read(path)?),
         None => ("the project's own source".into(), corpus::own_source()?),

@@ -310,11 +310,23 @@ pub fn slice(shape: &[usize], along: usize, range: &Range<usize>, step: usize) -
 }
 
 /// Shape after adding zeros along a resolved axis. An empty axis has no interior.
-pub fn pad(shape: &[usize], along: usize, padding: Padding) -> Shape {
-    let mut padded: Shape = shape.into();
+///
+/// # Errors
+/// [`Error::Operand`] if the padded axis would be longer than an array can be.
+#[track_caller]
+pub fn pad(shape: &[usize], along: usize, padding: Padding) -> Result<Shape> {
     let n = shape[along];
-    padded[along] = padding.before + n + n.saturating_sub(1) * padding.interior + padding.after;
-    padded
+    let interior = n.saturating_sub(1).checked_mul(padding.interior);
+    let length = [Some(padding.before), interior, Some(padding.after)]
+        .into_iter()
+        .try_fold(n, |sum, part| sum.checked_add(part?))
+        .filter(|&length| length <= isize::MAX as usize / size_of::<f64>());
+    let Some(length) = length else {
+        return Err(operand("pad", shape, format!("{padding:?} is too much"), At::caller()));
+    };
+    let mut padded: Shape = shape.into();
+    padded[along] = length;
+    Ok(padded)
 }
 
 /// Shape of `x.gather_rows(indices)`: `[rows, rest..]` by indices of any shape gives `[indices.., rest..]`.

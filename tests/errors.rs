@@ -1,8 +1,8 @@
 //! What is wrong in a model comes out of the entry point as an error that names the user's line.
 
 use antiphon::{
-    Control, Dual, Error, IntTensor, NdArray, NdInt, OrRaise, Real, Tensor, Var, cps, grad, hessian, hvp,
-    jacobian, jvp, raise, value_and_grad, vjp,
+    Control, Dual, Error, IntTensor, NdArray, NdInt, OrRaise, Padding, Real, Tensor, Var, cps, grad, hessian,
+    hvp, jacobian, jvp, raise, value_and_grad, vjp,
 };
 
 type Array = NdArray<f64>;
@@ -144,6 +144,8 @@ fn settings_out_of_range() {
     assert_eq!(grad(|x| x.dropout(1.0, &seed).sum(..), &x).unwrap(), x);
     refuses!("index: index 9 is out of range for a dimension of length 3 (", grad(|x| x.index(0, 9), &x));
     refuses!("index: index", grad(|x| x.index(0, usize::MAX), &x));
+    let padding = Padding { before: usize::MAX, after: 3, interior: 0 };
+    refuses!("pad: [3]: Padding", grad(|x| x.pad(0, padding).sum(..), &x));
     refuses!("split: [3]:", grad(|x| x.split(&[usize::MAX, 4], 0)[0].sum(..), &x));
     assert_eq!(grad(|x| x.powi(i32::MIN), &1.0f64).unwrap(), f64::from(i32::MIN));
 }

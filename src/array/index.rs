@@ -59,7 +59,7 @@ pub(super) fn concat<E: Float>(parts: &[NdArray<E>], axis: isize) -> NdArray<E> 
 #[track_caller]
 pub(super) fn pad<E: Float>(x: &NdArray<E>, axis: isize, padding: Padding) -> NdArray<E> {
     let along = shape::axis("pad", x.0.shape(), axis).or_raise();
-    let padded = shape::pad(x.0.shape(), along, padding);
+    let padded = shape::pad(x.0.shape(), along, padding).or_raise();
     let mut elements = vec![E::ZERO; shape::size(&padded)];
     add_slice(&mut elements, &padded, along, padding.before, padding.interior + 1, x);
     NdArray::from_vec(&padded, elements)

@@ -215,6 +215,7 @@ pub mod rules {
     ) -> Result<R> {
         let shape = x.value().shape();
         let along = shape::axis("pad", &shape, axis)?;
+        shape::pad(&shape, along, padding)?;
         operator(x.level(), x.value().pad(axis, padding), k, |y, y_bar| {
             let inner = padding.before..y.shape()[along] - padding.after;
             x.accumulate(y_bar.slice_step(axis, inner, padding.interior + 1))
