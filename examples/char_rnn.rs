@@ -309,10 +309,8 @@ fn elements<T: Stored>(x: &T) -> Vec<f64> {
 fn check_places(flags: &Flags) -> Result<()> {
     for path in [&flags.save, &flags.report, &flags.grads].into_iter().flatten() {
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        if let Some(directory) = directory.filter(|directory| !directory.is_dir() && *directory != flags.out)
-        {
-            let reason = format!("there is no directory {}", directory.display());
-            return Err(Error::Format { path: path.clone(), reason });
+        if let Some(directory) = directory.filter(|directory| *directory != flags.out) {
+            fs::metadata(directory).map_err(|source| Error::Io { path: path.clone(), source })?;
         }
     }
     Ok(())
