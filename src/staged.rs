@@ -5,6 +5,7 @@
 
 mod adjoint;
 mod control;
+mod plain;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -18,13 +19,17 @@ use antiphon_staging::{
 };
 
 pub use adjoint::ExprAdjoint;
+pub use plain::Plain;
+pub(crate) use plain::{from_tensor, to_tensor, zeros};
 
-use crate::array::{Float, NdArray};
 use crate::error::{At, Error, OrRaise, Result, catch, raise};
-use crate::params::Params;
+use crate::params::Path;
 use crate::real::{Int, Mask, Real};
+use crate::recorded::leaves;
 use crate::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::stack;
+use crate::state::{Leaf, State};
+use crate::structure::Structure;
 use crate::tensor::{IntTensor, MaskTensor, Tensor};
 
 /// A real number or array of a program that is being recorded.
@@ -102,7 +107,7 @@ impl Recorder {
     }
 }
 
-/// Records `f` as a program of the leaves of `example`, whose values are of no account.
+/// Records `f` as a program of the components of `example`, whose values are of no account.
 ///
 /// ```
 /// use antiphon::{NdArray, Real, grad, staged};
@@ -116,37 +121,56 @@ impl Recorder {
 /// # Errors
 /// What `f` raises: shapes that do not fit are found while recording, with the user's line.
 #[track_caller]
-pub fn record<P, E, Q>(name: &str, f: impl FnOnce(P::With<Expr>) -> Q, example: &P) -> Result<Program>
+pub fn record<T, P, Q>(name: &str, f: impl FnOnce(P::With<Expr>) -> Q, example: &P) -> Result<Program>
 where
-    E: Float,
-    P: Params<Leaf = NdArray<E>>,
-    Q: Params<Leaf = Expr>,
+    T: Plain,
+    P: Structure<T>,
+    Q: State<Expr>,
+{
+    trace(name, f, example).map(|(program, _)| program)
+}
+
+/// [`record`]; also the result, for its structure.
+#[track_caller]
+pub(crate) fn trace<T, P, Q>(
+    name: &str,
+    f: impl FnOnce(P::With<Expr>) -> Q,
+    example: &P,
+) -> Result<(Program, Q)>
+where
+    T: Plain,
+    P: Structure<T>,
+    Q: State<Expr>,
 {
     let at = At::caller();
     RECORDINGS.set(RECORDINGS.get() + 1);
-    let id = RECORDINGS.get();
     let recorder = Rc::new(Recorder {
-        id,
-        dtype: dtype::<E>(),
+        id: RECORDINGS.get(),
+        dtype: T::DTYPE,
         builder: Builder::new(name),
         conditional: RefCell::default(),
     });
-    let outputs: Vec<Value> = catch(|| -> Result<_> {
+    let (result, outputs) = catch(|| -> Result<_> {
         let _recording = Recording::begin(Rc::clone(&recorder));
         stack::on_reserved(|| {
-            let mut inputs = Vec::new();
-            example.visit(&mut |path, leaf| {
-                let ty = staging::Type::new(recorder.dtype, &leaf.shape());
+            let mut input = |path: &Path, leaf: Leaf<T>| {
                 let path = path.to_string();
                 let name = if path.is_empty() { "x" } else { &path };
-                inputs.push(Expr(recorder.wrap(recorder.builder.input(name, ty))));
-            });
-            let outputs = f(example.with_leaves(inputs)?);
-            Ok(outputs.leaves().into_iter().map(|y| recorder.own(y.0)).collect())
+                let input = recorder.wrap(recorder.builder.input(name, T::ty(&leaf)));
+                match leaf {
+                    Leaf::Real(_) => Leaf::Real(Expr(input)),
+                    Leaf::Int(_) => Leaf::Int(IntExpr(input)),
+                    Leaf::Bool(_) => Leaf::Bool(BoolExpr(input)),
+                }
+            };
+            let result = f(example.map_components(&mut Path::default(), &mut input));
+            let outputs = recorder.values(&leaves(&result));
+            Ok((result, outputs))
         })
     })?;
     let recorder = Rc::into_inner(recorder).expect("no recorded value holds on to its recorder");
-    recorder.builder.finish(&outputs).map_err(|error| Error::Recording { reason: error.to_string(), at })
+    let program = recorder.builder.finish(&outputs);
+    Ok((program.map_err(|error| Error::Recording { reason: error.to_string(), at })?, result))
 }
 
 /// Makes a recorder the innermost one, until dropped.
@@ -175,40 +199,63 @@ pub use antiphon_staging::{Options, optimise};
 /// Runs a recorded program in the reference interpreter: slow and obvious. Returns its results in order.
 ///
 /// # Errors
+/// [`Error::Recording`] if `inputs` do not have the shapes that the program was recorded for, an index is out of
+/// range, or a result is not real: [`interpret_components`] gives those of other kinds.
+#[track_caller]
+pub fn interpret<T: Plain>(program: &Program, inputs: &impl Structure<T>) -> Result<Vec<T>> {
+    let at = At::caller();
+    let real = |leaf| match leaf {
+        Leaf::Real(x) => Ok(x),
+        Leaf::Int(_) | Leaf::Bool(_) => {
+            Err(Error::Recording { reason: "a result of the program is not real".into(), at })
+        }
+    };
+    interpret_components(program, inputs)?.into_iter().map(real).collect()
+}
+
+/// [`interpret`] for results of any kind.
+///
+/// # Errors
 /// [`Error::Recording`] if `inputs` do not have the shapes that the program was recorded for, or an index is out of
 /// range.
-pub fn interpret<P, E>(program: &Program, inputs: &P) -> Result<Vec<NdArray<E>>>
-where
-    E: Float,
-    P: Params<Leaf = NdArray<E>>,
-{
-    let inputs: Vec<staging::Tensor> = inputs.leaves().iter().map(to_tensor).collect();
+#[track_caller]
+pub fn interpret_components<T: Plain>(program: &Program, inputs: &impl Structure<T>) -> Result<Vec<Leaf<T>>> {
+    let inputs: Vec<staging::Tensor> = leaves(inputs).into_iter().map(to_tensor).collect();
     let outputs = staging::interpret(program, &inputs).map_err(recording_error)?;
     outputs.iter().map(from_tensor).collect()
 }
 
-fn dtype<E: Float>() -> Dtype {
-    if size_of::<E>() == 4 { Dtype::F32 } else { Dtype::F64 }
+/// Names of the components of a structure; a single one is `x`.
+pub(crate) fn leaf_names<T: Plain>(structure: &impl Structure<T>) -> Vec<String> {
+    let mut names = Vec::new();
+    structure.map_components::<T>(&mut Path::default(), &mut |path, leaf| {
+        names.push(path.to_string());
+        leaf
+    });
+    names
 }
 
-pub(crate) fn to_tensor<E: Float>(x: &NdArray<E>) -> staging::Tensor {
-    let elements = x.view();
-    let elements = elements.iter().map(|x| x.to_f64());
-    let data: Data = match dtype::<E>() {
-        Dtype::F32 => elements.map(|x| x as f32).collect::<Vec<_>>().into(),
-        _ => elements.collect::<Vec<_>>().into(),
-    };
-    staging::Tensor::new(&x.shape(), data).expect("as many elements as the shape has")
-}
-
-pub(crate) fn from_tensor<E: Float>(x: &staging::Tensor) -> Result<NdArray<E>> {
-    let elements: Vec<f64> = match x.data() {
-        Data::F32(x) => x.iter().map(|&x| x.into()).collect(),
-        Data::F64(x) => x.clone(),
-        Data::I64(x) => x.iter().map(|&x| x as f64).collect(),
-        Data::Bool(x) => x.iter().map(|&x| x.into()).collect(),
-    };
-    NdArray::from_elements(x.shape(), &elements)
+/// That components have the types of a program's inputs.
+#[track_caller]
+pub(crate) fn same_types<T: Plain>(
+    names: &[String],
+    expected: &[staging::Type],
+    found: &[Leaf<T>],
+) -> Result<()> {
+    let at = At::caller();
+    if found.len() != expected.len() {
+        let reason = format!("{} components, but the example has {}", found.len(), expected.len());
+        return Err(Error::Recording { reason, at });
+    }
+    for ((name, expected), found) in names.iter().zip(expected).zip(found) {
+        let found = T::ty(found);
+        if found != *expected {
+            let name = if name.is_empty() { "the input" } else { name };
+            let reason = format!("{name} is {found}, but it was {expected} in the example");
+            return Err(Error::Recording { reason, at });
+        }
+    }
+    Ok(())
 }
 
 /// Appends an operator to the recording under way.
@@ -365,6 +412,8 @@ fn array_constant(shape: &[usize], len: usize, elements: impl Into<Data>) -> Res
         }
     }
 }
+
+crate::state::index_state! { IntExpr, BoolExpr; }
 
 impl Expr {
     #[track_caller]

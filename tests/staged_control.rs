@@ -9,7 +9,7 @@ mod control;
 
 use antiphon::staged::{Expr, Options, interpret, optimise, record};
 use antiphon::{
-    Control, Dual, Error, Index, Int, IntTensor, NdArray, OrRaise, Params, Real, Tensor, Var, grad, hvp, jvp,
+    Control, Dual, Error, Index, Int, IntTensor, NdArray, OrRaise, Real, State, Tensor, Var, grad, hvp, jvp,
     value_and_grad,
 };
 use case::{ScalarCase, ScalarVisitor};
@@ -21,7 +21,7 @@ fn arrays(x: &[f64]) -> Vec<Array> {
 }
 
 /// Runs a recorded function of scalars at each point, as recorded and optimised, and compares.
-fn check<Q: Params<Leaf = Expr>>(
+fn check<Q: State<Expr>>(
     what: &str,
     f: impl FnOnce(Vec<Expr>) -> Q,
     points: &[&[f64]],

@@ -28,7 +28,7 @@ impl Drop for Balance<'_> {
 }
 
 impl Recorder {
-    fn values(&self, leaves: &[Leaf<Expr>]) -> Vec<Value> {
+    pub(super) fn values(&self, leaves: &[Leaf<Expr>]) -> Vec<Value> {
         let value = |leaf: &Leaf<Expr>| match leaf {
             Leaf::Real(x) => self.own(x.0),
             Leaf::Int(i) => self.own(i.0),

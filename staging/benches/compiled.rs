@@ -54,7 +54,7 @@ fn matmul(c: &mut Criterion) {
             group.bench_function(BenchmarkId::new(format!("compiled {layout}"), &name), |bench| {
                 bench.iter(|| {
                     let inputs = [Some(Elements::F32(black_box(&x))), Some(Elements::F32(&w))];
-                    compiled.run_into(&inputs, &mut [ElementsMut::F32(&mut y)]).expect("it runs");
+                    compiled.run_into(inputs, [ElementsMut::F32(&mut y)]).expect("it runs");
                 });
             });
             let strides = |rows: usize, columns: usize, turn: bool| {
@@ -113,7 +113,7 @@ fn elementwise(c: &mut Criterion) {
             group.bench_function(BenchmarkId::new(name, op.name()), |bench| {
                 bench.iter(|| {
                     let inputs = [Some(Elements::F32(black_box(x)))];
-                    compiled.run_into(&inputs, &mut [ElementsMut::F32(&mut y)]).expect("it runs");
+                    compiled.run_into(inputs, [ElementsMut::F32(&mut y)]).expect("it runs");
                 });
             });
         }

@@ -136,42 +136,43 @@ impl Compiled {
     ///
     /// # Errors
     /// As [`run`](Compiled::run).
-    pub fn run_into(
+    pub fn run_into<'a>(
         &mut self,
-        inputs: &[Option<Elements<'_>>],
-        outputs: &mut [ElementsMut<'_>],
+        inputs: impl IntoIterator<Item = Option<Elements<'a>>>,
+        outputs: impl IntoIterator<Item = ElementsMut<'a>>,
     ) -> Result<()> {
         let unfit = |what: &str, types: &[Type]| Error::Types {
             what: format!("elements of {what}"),
             expected: types.to_vec(),
             found: vec![],
         };
-        if inputs.len() != self.inputs.len() || outputs.len() != self.outputs.len() {
-            return Err(unfit("inputs and outputs", &self.inputs));
+        let mut outputs = outputs.into_iter();
+        for (to, ty) in self.to.iter_mut().zip(&self.outputs) {
+            *to = match outputs.next().map(|output| parts!(ElementsMut, output, as_mut_ptr)) {
+                Some((dtype, len, address)) if (dtype, len) == (ty.dtype, ty.size()) => address,
+                _ => return Err(unfit("an output", std::slice::from_ref(ty))),
+            };
         }
-        for ((to, output), ty) in self.to.iter_mut().zip(outputs).zip(&self.outputs) {
-            let (dtype, len, address) = parts!(ElementsMut, output, as_mut_ptr);
-            if (dtype, len) != (ty.dtype, ty.size()) {
-                return Err(unfit("an output", std::slice::from_ref(ty)));
-            }
-            *to = address;
-        }
-        for (i, (input, ty)) in inputs.iter().zip(&self.inputs).enumerate() {
+        let mut inputs = inputs.into_iter();
+        for (i, ty) in self.inputs.iter().enumerate() {
             let updated = self.options.updates.iter().find(|(_, input)| *input == i);
-            self.from[i] = match (input, updated) {
-                (Some(input), None) => {
+            self.from[i] = match (inputs.next(), updated) {
+                (Some(Some(input)), None) => {
                     let (dtype, len, address) = parts!(Elements, input, as_ptr);
                     if (dtype, len) != (ty.dtype, ty.size()) {
                         return Err(unfit("an input", std::slice::from_ref(ty)));
                     }
                     address
                 }
-                (None, Some(&(output, _))) => self.to[output].cast_const(),
+                (Some(None), Some(&(output, _))) => self.to[output].cast_const(),
                 _ => return Err(unfit("an input that is updated", std::slice::from_ref(ty))),
             };
         }
-        // SAFETY: all addresses are of so many elements as the program takes and returns, borrowed meanwhile; outputs
-        // do not overlap, and are written only when nothing is read any more.
+        if inputs.next().is_some() || outputs.next().is_some() {
+            return Err(unfit("inputs and outputs", &self.inputs));
+        }
+        // SAFETY: all addresses are of so many elements as the program takes and returns, borrowed for `'a`, which
+        // lasts longer than this call; outputs do not overlap, and are written only when nothing is read any more.
         unsafe { self.enter() }
     }
 
