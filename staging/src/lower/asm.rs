@@ -345,18 +345,29 @@ impl<'c> Asm<'c> {
         instruction.set_alignment(element_bytes(dtype)).expect("a power of two");
     }
     /// The first elements of a vector, or all of them; the others are zeros.
-    pub fn load_first(&self, dtype: Dtype, lanes: u32, active: Option<u32>, ptr: PointerValue<'c>) -> Reg<'c> {
+    pub fn load_first(
+        &self,
+        dtype: Dtype,
+        lanes: u32,
+        active: Option<u32>,
+        ptr: PointerValue<'c>,
+    ) -> Reg<'c> {
         let Some(active) = active else { return self.load(dtype, lanes, ptr) };
         let ty = self.memory_ty(dtype, lanes);
         let (align, mask) = (self.int32(element_bytes(dtype)).into(), self.first_lanes(active, lanes).into());
         let zeros = ty.into_vector_type().const_zero().into();
-        let x = self.intrinsic("llvm.masked.load", &[ty, self.ptr_ty().into()], &[ptr.into(), align, mask, zeros]);
+        let x = self.intrinsic(
+            "llvm.masked.load",
+            &[ty, self.ptr_ty().into()],
+            &[ptr.into(), align, mask, zeros],
+        );
         self.in_register(dtype, x)
     }
     /// Stores the first elements of a vector, or all of them.
     pub fn store_first(&self, dtype: Dtype, x: Reg<'c>, active: Option<u32>, ptr: PointerValue<'c>) {
         let Some(active) = active else { return self.store(dtype, x, ptr) };
-        let (align, mask) = (self.int32(element_bytes(dtype)).into(), self.first_lanes(active, lanes(x)).into());
+        let (align, mask) =
+            (self.int32(element_bytes(dtype)).into(), self.first_lanes(active, lanes(x)).into());
         let types = [self.memory_ty(dtype, lanes(x)), self.ptr_ty().into()];
         self.effect("llvm.masked.store", &types, &[self.in_memory(dtype, x), ptr.into(), align, mask]);
     }

@@ -73,7 +73,16 @@ impl<'c> Asm<'c> {
         if start + step >= end {
             let (carried, end) = (carried.to_vec(), self.int(end as i64));
             let head = self.here();
-            return Loop { counter, carried, phis: vec![], counter_phi: None, head, end, step, skipped: None };
+            return Loop {
+                counter,
+                carried,
+                phis: vec![],
+                counter_phi: None,
+                head,
+                end,
+                step,
+                skipped: None,
+            };
         }
         let head = self.here();
         let body = self.block("loop");
@@ -81,7 +90,13 @@ impl<'c> Asm<'c> {
         self.repeat_from(body, head, counter, self.int(end as i64), step, carried)
     }
     /// Begins a loop over `start, start + step, ..` below an `end` that is known at run time; there may be no round.
-    pub fn begin_loop_to(&self, start: IntValue<'c>, end: IntValue<'c>, step: u64, carried: &[Reg<'c>]) -> Loop<'c> {
+    pub fn begin_loop_to(
+        &self,
+        start: IntValue<'c>,
+        end: IntValue<'c>,
+        step: u64,
+        carried: &[Reg<'c>],
+    ) -> Loop<'c> {
         let (head, body, exit) = (self.here(), self.block("loop"), self.block("done"));
         let any = self.icmp(IntPredicate::SLT, start.into(), end.into());
         self.branch(any, body, exit);

@@ -191,9 +191,12 @@ impl Plan {
             Right::Panels => false,
             // Turned once instead of gathered for each block of rows.
             Right::Matrix(_) if turned => true,
-            Right::Matrix(at) => blocks >= 4 && at_most * panels.width() * bytes > 16 << 10 && at.row * bytes as i64 >= 512,
+            Right::Matrix(at) => {
+                blocks >= 4 && at_most * panels.width() * bytes > 16 << 10 && at.row * bytes as i64 >= 512
+            }
         };
-        let pack_a = kernel.a.row == 1 && kernel.a.column != 1 && at_most >= 64 && kernel.n >= 64 && kernel.m > 2;
+        let pack_a =
+            kernel.a.row == 1 && kernel.a.column != 1 && at_most >= 64 && kernel.n >= 64 && kernel.m > 2;
         let cut = k > DEPTH + DEPTH / 2 && !whole && !turned;
         let depth = cut.then(|| match kernel.k {
             Length::Fixed(k) => k.div_ceil(k.div_ceil(DEPTH)),
@@ -206,7 +209,8 @@ impl Plan {
     /// Bytes that the packed first factor takes, if it is packed.
     pub fn packed_a(&self, kernel: &Kernel) -> u64 {
         let Some(depth) = self.deepest(kernel).filter(|_| self.pack_a) else { return 0 };
-        (kernel.m.next_multiple_of(self.rows) * depth * u64::from(element_bytes(kernel.dtype))).next_multiple_of(64)
+        (kernel.m.next_multiple_of(self.rows) * depth * u64::from(element_bytes(kernel.dtype)))
+            .next_multiple_of(64)
     }
     /// Bytes that a packed panel of the second factor takes, if it is packed.
     pub fn packed_b(&self, kernel: &Kernel) -> u64 {

@@ -7,7 +7,9 @@ use inkwell::targets::FileType;
 use crate::build::Builder;
 use crate::jit::orc::Linked;
 use crate::jit::target::Target;
-use crate::lower::contract::{Kernel, Length, Operands, Right, Strides, Sum, panel_bytes, product, scratch_bytes};
+use crate::lower::contract::{
+    Kernel, Length, Operands, Right, Strides, Sum, panel_bytes, product, scratch_bytes,
+};
 use crate::lower::{Lowerer, Math, pack};
 use crate::types::Dtype;
 
@@ -109,8 +111,14 @@ fn check(case: Case, target: &Target, lengths: &[u64]) {
             entry(a.as_ptr(), b.as_ptr(), found.as_mut_ptr(), k as i64, add, scratch, packed);
         }
         assert!(found == bytes_of(&expected, kernel.dtype), "{case:?}, k = {k}, add: {add}, {target:?}");
-        assert!(scratch[at + sizes[0] as usize..].iter().all(|&x| x == 0xff), "{case:?} writes beyond its scratch memory");
-        assert!(packed[from + sizes[1] as usize..].iter().all(|&x| x == 0xff), "{case:?} writes beyond its panels");
+        assert!(
+            scratch[at + sizes[0] as usize..].iter().all(|&x| x == 0xff),
+            "{case:?} writes beyond its scratch memory"
+        );
+        assert!(
+            packed[from + sizes[1] as usize..].iter().all(|&x| x == 0xff),
+            "{case:?} writes beyond its panels"
+        );
     }
 }
 
@@ -118,14 +126,29 @@ fn check(case: Case, target: &Target, lengths: &[u64]) {
 fn targets() -> Vec<Target> {
     let mut targets = vec![Target::host(), Target::portable()];
     if cfg!(target_arch = "x86_64") && Target::host().vector_bits >= 256 {
-        let haswell = Target { cpu: "haswell".into(), features: String::new(), vector_bits: 256, vector_registers: 16, ..Target::host() };
+        let haswell = Target {
+            cpu: "haswell".into(),
+            features: String::new(),
+            vector_bits: 256,
+            vector_registers: 16,
+            ..Target::host()
+        };
         targets.push(haswell);
     }
     targets
 }
 
-const SHAPES: [(u64, u64, u64); 9] =
-    [(1, 1, 1), (1, 150, 37), (2, 300, 5), (5, 7, 3), (6, 64, 16), (13, 50, 70), (20, 33, 50), (31, 129, 65), (26, 70, 600)];
+const SHAPES: [(u64, u64, u64); 9] = [
+    (1, 1, 1),
+    (1, 150, 37),
+    (2, 300, 5),
+    (5, 7, 3),
+    (6, 64, 16),
+    (13, 50, 70),
+    (20, 33, 50),
+    (31, 129, 65),
+    (26, 70, 600),
+];
 
 #[test]
 fn products_are_right_in_every_orientation_size_and_precision_on_every_kind_of_processor() {
@@ -152,7 +175,9 @@ fn products_are_right_in_every_orientation_size_and_precision_on_every_kind_of_p
 fn a_contraction_whose_length_is_known_at_run_time_may_be_of_nothing_or_longer_than_what_is_packed_at_once() {
     for target in targets() {
         for (m, n) in [(1, 40), (50, 70), (13, 200)] {
-            for (sum, strict) in [(Sum::Stored, false), (Sum::Added, false), (Sum::Asked, false), (Sum::Asked, true)] {
+            for (sum, strict) in
+                [(Sum::Stored, false), (Sum::Added, false), (Sum::Asked, false), (Sum::Asked, true)]
+            {
                 let a = Strides { row: 1, column: m };
                 let stored = Strides { row: n, column: 1 };
                 let (m, n, b) = (m as u64, n as u64, Right::Matrix(stored));

@@ -26,7 +26,8 @@ pub struct Rows {
 pub fn rows<'c>(asm: &Asm<'c>, p: &Rows, from: PointerValue<'c>, to: PointerValue<'c>, count: Count<'c>) {
     let element = asm.memory_ty(p.dtype, 1);
     let block = |row: IntValue<'c>, rows: u64| {
-        let (from, to) = (asm.at(element, from, row), asm.at(element, to, asm.index_mul(row, p.depth as i64)));
+        let (from, to) =
+            (asm.at(element, from, row), asm.at(element, to, asm.index_mul(row, p.depth as i64)));
         let lanes = (rows as u32).next_power_of_two();
         let active = (u64::from(lanes) > rows).then_some(rows as u32);
         let of = count.begin(asm, &[]);

@@ -8,7 +8,9 @@ use crate::expr::{Binary, Reduction};
 use crate::ids::Value;
 use crate::lower::asm::{Asm, Reg, element_bytes};
 use crate::lower::body::Body;
-use crate::lower::contract::{FEW_ROWS, Kernel, Length, Operands, Right, Strides, Sum, product, scratch_bytes};
+use crate::lower::contract::{
+    FEW_ROWS, Kernel, Length, Operands, Right, Strides, Sum, product, scratch_bytes,
+};
 use crate::lower::nest::{Affine, Finish, Nest, Op, Root, identity};
 use crate::lower::nodes::broadcast_index;
 use crate::lower::values::{Place, computes, moves};
@@ -59,7 +61,11 @@ impl<'c> Body<'_, '_, 'c> {
         let counters: Vec<_> = open.iter().map(|l| l.counter).collect();
         let [a, b] = factors.map(|x| x.at(self.asm, ty.dtype, batch.len(), &counters));
         let strides = crate::interpret::index::strides(&ty.shape);
-        let whole = Factor { start: to, shape: ty.shape.clone(), strides: strides.iter().map(|&s| s as i64).collect() };
+        let whole = Factor {
+            start: to,
+            shape: ty.shape.clone(),
+            strides: strides.iter().map(|&s| s as i64).collect(),
+        };
         let c = whole.at(self.asm, ty.dtype, batch.len(), &counters);
         let add = add.filter(|_| sum == Sum::Asked);
         product(self.lower, kernel, Operands { a, b, c, scratch: room.map(|(_, at)| at), k: None, add });
@@ -91,8 +97,7 @@ impl<'c> Body<'_, '_, 'c> {
         let kernel = Kernel { dtype, m, n, k: Length::Given, a, b, c: n as i64, sum };
         let scratch = scratch_bytes(self.lower, &kernel);
         let room = (scratch > 0).then(|| self.temporary(scratch));
-        let operands =
-            Operands { a: x, b: y, c: to, scratch: room.map(|(_, at)| at), k: Some(k), add };
+        let operands = Operands { a: x, b: y, c: to, scratch: room.map(|(_, at)| at), k: Some(k), add };
         product(self.lower, kernel, operands);
         if let Some((buffer, _)) = room {
             self.plan.free(buffer);
