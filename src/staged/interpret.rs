@@ -1,0 +1,39 @@
+//! Running recorded programs in the reference interpreter.
+
+use antiphon_staging::{self as staging, Program};
+
+use super::plain::{Plain, from_tensor, to_tensor};
+use super::recording_error;
+use crate::error::{At, Error, Result};
+use crate::recorded::leaves;
+use crate::state::Leaf;
+use crate::structure::Structure;
+
+/// Runs a recorded program in the reference interpreter: slow and obvious. Returns its results in order.
+///
+/// # Errors
+/// [`Error::Recording`] if `inputs` do not have the shapes that the program was recorded for, an index is out of
+/// range, or a result is not real: [`interpret_components`] gives those of other kinds.
+#[track_caller]
+pub fn interpret<T: Plain>(program: &Program, inputs: &impl Structure<T>) -> Result<Vec<T>> {
+    let at = At::caller();
+    let real = |leaf| match leaf {
+        Leaf::Real(x) => Ok(x),
+        Leaf::Int(_) | Leaf::Bool(_) => {
+            Err(Error::Recording { reason: "a result of the program is not real".into(), at })
+        }
+    };
+    interpret_components(program, inputs)?.into_iter().map(real).collect()
+}
+
+/// [`interpret`] for results of any kind.
+///
+/// # Errors
+/// [`Error::Recording`] if `inputs` do not have the shapes that the program was recorded for, or an index is out of
+/// range.
+#[track_caller]
+pub fn interpret_components<T: Plain>(program: &Program, inputs: &impl Structure<T>) -> Result<Vec<Leaf<T>>> {
+    let inputs: Vec<staging::Tensor> = leaves(inputs).into_iter().map(to_tensor).collect();
+    let outputs = staging::interpret(program, &inputs).map_err(recording_error)?;
+    outputs.iter().map(from_tensor).collect()
+}
