@@ -8,7 +8,7 @@ pub mod cache;
 mod denormals;
 mod enter;
 mod options;
-mod orc;
+pub(crate) mod orc;
 mod reserve;
 mod run;
 pub mod symbols;
@@ -30,7 +30,7 @@ pub use options::CompileOptions;
 pub use run::{Compiled, Elements, ElementsMut};
 
 /// Passes that clean up after the lowering, which emits vectors itself.
-const PASSES: &str =
+pub(crate) const PASSES: &str =
     "function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),early-cse)";
 
 /// Compiles a program, or takes its code from the cache.

@@ -8,32 +8,36 @@ use crate::lower::math::Math;
 use crate::lower::nest::{Affine, Nest, Op, Root};
 use crate::types::Dtype;
 
-/// `to[i, j] = from[j·pitch + i]`, for dense rows of `to`.
-struct Transposition<'c> {
-    from: PointerValue<'c>,
-    to: PointerValue<'c>,
-    rows: usize,
-    columns: usize,
-    pitch: i64,
-    dtype: Dtype,
+/// `to[i·to_pitch + j] = from[j·from_pitch + i]`, for `rows` values of `i` and `columns` of `j`.
+pub struct Transposition<'c> {
+    pub from: PointerValue<'c>,
+    pub to: PointerValue<'c>,
+    pub rows: usize,
+    pub columns: usize,
+    pub from_pitch: i64,
+    pub to_pitch: i64,
+    pub dtype: Dtype,
 }
 
 /// Emits a nest, which just stores what it loads, as a transposition if it is one.
 pub fn emit_movement<'c>(asm: &Asm<'c>, math: Math, mut nest: Nest<'c>) {
     nest.collapse();
-    let Some(t) = recognise(asm, &nest) else {
-        emit::emit(asm, math, nest);
-        return;
-    };
+    match recognise(asm, &nest) {
+        Some(t) => emit(asm, math, &t),
+        None => drop(emit::emit(asm, math, nest)),
+    }
+}
+
+/// Emits a transposition.
+pub fn emit<'c>(asm: &Asm<'c>, math: Math, t: &Transposition<'c>) {
     let block = (asm.target.vector_bits.min(256) / 8 / element_bytes(t.dtype)) as usize;
     let whole = [t.rows / block * block, t.columns / block * block];
     if whole.contains(&0) {
-        emit::emit(asm, math, nest);
-        return;
+        return rest(asm, math, t, [0, 0], [t.rows, t.columns]);
     }
-    blocks(asm, &t, block, whole);
-    rest(asm, math, &t, [whole[0], 0], [t.rows - whole[0], t.columns]);
-    rest(asm, math, &t, [0, whole[1]], [whole[0], t.columns - whole[1]]);
+    blocks(asm, t, block, whole);
+    rest(asm, math, t, [whole[0], 0], [t.rows - whole[0], t.columns]);
+    rest(asm, math, t, [0, whole[1]], [whole[0], t.columns - whole[1]]);
 }
 
 fn recognise<'c>(asm: &Asm<'c>, nest: &Nest<'c>) -> Option<Transposition<'c>> {
@@ -49,7 +53,8 @@ fn recognise<'c>(asm: &Asm<'c>, nest: &Nest<'c>) -> Option<Transposition<'c>> {
         to: *to,
         rows: *rows,
         columns: *columns,
-        pitch: source.factors[1],
+        from_pitch: source.factors[1],
+        to_pitch: wide,
         dtype: node.dtype,
     })
 }
@@ -59,9 +64,9 @@ fn blocks<'c>(asm: &Asm<'c>, t: &Transposition<'c>, block: usize, whole: [usize;
     let rows = asm.begin_loop(0, whole[0] as u64, block as u64, &[]);
     let columns = asm.begin_loop(0, whole[1] as u64, block as u64, &[]);
     let (i, j) = (rows.counter, columns.counter);
-    let source = asm.at(memory, t.from, asm.index_add(asm.index_mul(j, t.pitch), i));
+    let source = asm.at(memory, t.from, asm.index_add(asm.index_mul(j, t.from_pitch), i));
     let mut turned: Vec<Reg<'c>> = (0..block as i64)
-        .map(|q| asm.load(t.dtype, lanes, asm.at(memory, source, asm.int(q * t.pitch))))
+        .map(|q| asm.load(t.dtype, lanes, asm.at(memory, source, asm.int(q * t.from_pitch))))
         .collect();
     let mut half = 1;
     while half < block {
@@ -76,9 +81,9 @@ fn blocks<'c>(asm: &Asm<'c>, t: &Transposition<'c>, block: usize, whole: [usize;
         }
         half *= 2;
     }
-    let target = asm.at(memory, t.to, asm.index_add(asm.index_mul(i, t.columns as i64), j));
+    let target = asm.at(memory, t.to, asm.index_add(asm.index_mul(i, t.to_pitch), j));
     for (p, x) in turned.into_iter().enumerate() {
-        asm.store(t.dtype, x, asm.at(memory, target, asm.int((p * t.columns) as i64)));
+        asm.store(t.dtype, x, asm.at(memory, target, asm.int(p as i64 * t.to_pitch)));
     }
     asm.end_loop(columns, vec![]);
     asm.end_loop(rows, vec![]);
@@ -88,9 +93,9 @@ fn blocks<'c>(asm: &Asm<'c>, t: &Transposition<'c>, block: usize, whole: [usize;
 fn rest<'c>(asm: &Asm<'c>, math: Math, t: &Transposition<'c>, start: [usize; 2], shape: [usize; 2]) {
     let mut nest = Nest::new(&shape);
     let index = [0, 1].map(|i| Affine::counter(2, i).times(1, start[i] as i64));
-    let source = index[1].clone().times(t.pitch, 0).plus(&index[0], 1);
+    let source = index[1].clone().times(t.from_pitch, 0).plus(&index[0], 1);
     let node = nest.load(t.from, source, t.dtype);
-    let at = Affine::position(&index, &[t.rows, t.columns], 2);
+    let at = index[0].clone().times(t.to_pitch, 0).plus(&index[1], 1);
     nest.roots.push(Root::Store { to: t.to, at, node, mask: None });
     emit::emit(asm, math, nest);
 }

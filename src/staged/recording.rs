@@ -1,0 +1,139 @@
+//! A recording under way, and [`record`], which begins and ends one.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use antiphon_staging::{self as staging, Block, Builder, Dtype, Program, Value};
+
+use super::interpret::dtype;
+use super::{Expr, Recorded};
+use crate::array::{Float, NdArray};
+use crate::error::{At, Error, Result, catch, raise};
+use crate::params::Params;
+use crate::stack;
+use crate::tensor::Tensor;
+
+pub(super) struct Recorder {
+    pub(super) id: u64,
+    pub(super) dtype: Dtype,
+    pub(super) builder: Builder,
+    /// The blocks that may or may not run when what encloses them does.
+    pub(super) conditional: RefCell<HashSet<Block>>,
+}
+
+thread_local! {
+    /// The recordings under way, the innermost last.
+    static RECORDERS: RefCell<Vec<Rc<Recorder>>> = const { RefCell::new(Vec::new()) };
+    static RECORDINGS: Cell<u64> = const { Cell::new(0) };
+}
+
+pub(super) fn recorder() -> Rc<Recorder> {
+    RECORDERS.with_borrow(|stack| stack.last().cloned()).unwrap_or_else(|| misplaced())
+}
+
+#[track_caller]
+fn misplaced() -> ! {
+    let reason = "a recorded value was used outside of the recording that it belongs to";
+    raise(Error::OutsideReset { reason, at: At::caller() })
+}
+
+impl Recorder {
+    /// The value, if it is of this recording.
+    #[track_caller]
+    pub(super) fn own(&self, x: Recorded) -> Value {
+        if x.recording == self.id { x.value } else { misplaced() }
+    }
+
+    /// Begins a block that may or may not run.
+    pub(super) fn begin_arm(&self) {
+        self.builder.begin();
+        self.conditional.borrow_mut().insert(self.here());
+    }
+
+    /// The innermost open block.
+    pub(super) fn here(&self) -> Block {
+        *self.builder.open().last().expect("the program's body is open until it is finished")
+    }
+
+    pub(super) fn wrap(&self, value: Value) -> Recorded {
+        Recorded { value, recording: self.id }
+    }
+
+    #[track_caller]
+    pub(super) fn emit(&self, expr: staging::Expr) -> Recorded {
+        let at = At::caller();
+        match self.builder.emit(expr) {
+            Ok(value) => self.wrap(value),
+            Err(error) => raise(Error::Recording { reason: error.to_string(), at }),
+        }
+    }
+}
+
+/// Records `f` as a program of the leaves of `example`, whose values are of no account.
+///
+/// ```
+/// use antiphon::{NdArray, Real, grad, staged};
+/// let cube = |x: staged::Expr| grad(|y| y.clone() * &y * &y, &x).unwrap();
+/// let mut program = staged::record("slope", cube, &NdArray::scalar(2.0f64))?;
+/// staged::optimise(&mut program, &Default::default());
+/// assert_eq!(staged::interpret(&program, &NdArray::scalar(2.0f64))?, [NdArray::scalar(12.0)]);
+/// # Ok::<(), antiphon::Error>(())
+/// ```
+///
+/// # Errors
+/// What `f` raises: shapes that do not fit are found while recording, with the user's line.
+#[track_caller]
+pub fn record<P, E, Q>(name: &str, f: impl FnOnce(P::With<Expr>) -> Q, example: &P) -> Result<Program>
+where
+    E: Float,
+    P: Params<Leaf = NdArray<E>>,
+    Q: Params<Leaf = Expr>,
+{
+    let at = At::caller();
+    RECORDINGS.set(RECORDINGS.get() + 1);
+    let id = RECORDINGS.get();
+    let recorder = Rc::new(Recorder {
+        id,
+        dtype: dtype::<E>(),
+        builder: Builder::new(name),
+        conditional: RefCell::default(),
+    });
+    let outputs: Vec<Value> = catch(|| -> Result<_> {
+        let _recording = Recording::begin(Rc::clone(&recorder));
+        stack::on_reserved(|| {
+            let mut inputs = Vec::new();
+            example.visit(&mut |path, leaf| {
+                let ty = staging::Type::new(recorder.dtype, &leaf.shape());
+                let path = path.to_string();
+                let name = if path.is_empty() { "x" } else { &path };
+                inputs.push(Expr(recorder.wrap(recorder.builder.input(name, ty))));
+            });
+            let outputs = f(example.with_leaves(inputs)?);
+            Ok(outputs.leaves().into_iter().map(|y| recorder.own(y.0)).collect())
+        })
+    })?;
+    let recorder = Rc::into_inner(recorder).expect("no recorded value holds on to its recorder");
+    recorder.builder.finish(&outputs).map_err(|error| Error::Recording { reason: error.to_string(), at })
+}
+
+/// Makes a recorder the innermost one, until dropped.
+struct Recording;
+
+impl Recording {
+    fn begin(recorder: Rc<Recorder>) -> Recording {
+        RECORDERS.with_borrow_mut(|stack| stack.push(recorder));
+        Recording
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        RECORDERS.with_borrow_mut(|stack| stack.pop());
+    }
+}
+
+#[track_caller]
+pub(crate) fn recording_error(error: staging::Error) -> Error {
+    Error::Recording { reason: error.to_string(), at: At::caller() }
+}

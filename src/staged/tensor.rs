@@ -1,0 +1,207 @@
+//! [`Expr`] as arrays: shapes, reductions, products, indexing, windows.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use antiphon_staging::{self as staging, Data, Dtype, Reduction, Scalar, Update};
+
+use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, Recorded, own, put, recorder, shape_of};
+use crate::error::{At, Error, OrRaise, Result};
+use crate::shape::{self, Axes, Padding, Shape, Window2d};
+use crate::tensor::{IntTensor, Tensor};
+
+#[track_caller]
+pub(super) fn slice(x: Recorded, axis: isize, range: Range<usize>, step: usize) -> Recorded {
+    let shape = shape_of(x);
+    let axis = shape::axis("slice", &shape, axis).or_raise();
+    shape::slice(&shape, axis, &range, step).or_raise();
+    put(staging::Expr::Slice { x: own(x), axis, start: range.start, end: range.end, step })
+}
+
+/// A constant array, of as many elements as its shape has.
+#[track_caller]
+pub(super) fn array_constant(shape: &[usize], len: usize, elements: impl Into<Data>) -> Result<Recorded> {
+    match staging::Tensor::new(shape, elements) {
+        Some(tensor) => Ok(put(staging::Expr::Array(Arc::new(tensor)))),
+        None => {
+            let at = At::caller();
+            Err(Error::Shape { op: "from_elements", lhs: vec![len], rhs: shape.to_vec(), at })
+        }
+    }
+}
+
+impl Expr {
+    #[track_caller]
+    fn reduce(&self, name: &'static str, op: Reduction, axes: Axes) -> Self {
+        let shape = shape_of(self.0);
+        let axes = axes.resolve(name, &shape).or_raise();
+        if op == Reduction::Max {
+            shape::reduce_nonempty(name, &shape, &axes).or_raise();
+        }
+        Expr(put(staging::Expr::Reduce(op, own(self.0), axes)))
+    }
+}
+impl Tensor for Expr {
+    fn shape(&self) -> Shape {
+        shape_of(self.0)
+    }
+    fn full(shape: &[usize], value: f64) -> Self {
+        let value = Scalar::of(recorder().dtype, value);
+        Expr(put(staging::Expr::Fill { value, shape: shape.into() }))
+    }
+    #[track_caller]
+    fn from_elements(shape: &[usize], elements: &[f64]) -> Result<Self> {
+        let recorded = match recorder().dtype {
+            Dtype::F32 => {
+                let elements: Vec<f32> = elements.iter().map(|&x| x as f32).collect();
+                array_constant(shape, elements.len(), elements)?
+            }
+            _ => array_constant(shape, elements.len(), elements.to_vec())?,
+        };
+        Ok(Expr(recorded))
+    }
+    fn from_mask(mask: &BoolExpr) -> Self {
+        Expr(put(staging::Expr::Convert(own(mask.0), recorder().dtype)))
+    }
+    fn uniform(shape: &[usize], seed: &IntExpr) -> Self {
+        let (seed, dtype) = (own(seed.0), recorder().dtype);
+        Expr(put(staging::Expr::Uniform { seed, dtype, shape: shape.into() }))
+    }
+    #[track_caller]
+    fn reshape(&self, shape: &[usize]) -> Self {
+        shape::reshape(&self.shape(), shape).or_raise();
+        Expr(put(staging::Expr::Reshape(own(self.0), shape.into())))
+    }
+    #[track_caller]
+    fn permute(&self, order: &[usize]) -> Self {
+        shape::permute(&self.shape(), order).or_raise();
+        Expr(put(staging::Expr::Permute(own(self.0), order.into())))
+    }
+    #[track_caller]
+    fn broadcast_to(&self, shape: &[usize]) -> Self {
+        shape::broadcast_to(&self.shape(), shape).or_raise();
+        Expr(put(staging::Expr::Broadcast(own(self.0), shape.into())))
+    }
+    #[track_caller]
+    fn sum(&self, axes: impl Into<Axes>) -> Self {
+        self.reduce("sum", Reduction::Sum, axes.into())
+    }
+    #[track_caller]
+    fn max(&self, axes: impl Into<Axes>) -> Self {
+        self.reduce("max", Reduction::Max, axes.into())
+    }
+    #[track_caller]
+    fn logsumexp(&self, axes: impl Into<Axes>) -> Self {
+        self.reduce("logsumexp", Reduction::LogSumExp, axes.into())
+    }
+    #[track_caller]
+    fn argmax(&self, axis: isize) -> IntExpr {
+        let shape = self.shape();
+        let axis = shape::axis("argmax", &shape, axis).or_raise();
+        shape::reduce_nonempty("argmax", &shape, &[axis]).or_raise();
+        IntExpr(put(staging::Expr::Argmax(own(self.0), axis)))
+    }
+    #[track_caller]
+    fn batch_matmul(&self, rhs: &Self) -> Self {
+        shape::matmul(&self.shape(), &rhs.shape()).or_raise();
+        Expr(put(staging::Expr::Matmul(own(self.0), own(rhs.0))))
+    }
+    #[track_caller]
+    fn concat(parts: &[Self], axis: isize) -> Self {
+        let shapes: Vec<Shape> = parts.iter().map(Tensor::shape).collect();
+        let along = shapes.first().map_or(0, |first| shape::axis("concat", first, axis).or_raise());
+        shape::concat(shapes.iter().map(|shape| shape.as_slice()), along).or_raise();
+        let parts = parts.iter().map(|part| own(part.0)).collect();
+        Expr(put(staging::Expr::Concat(parts, along)))
+    }
+    #[track_caller]
+    fn slice_step(&self, axis: isize, range: Range<usize>, step: usize) -> Self {
+        Expr(slice(self.0, axis, range, step))
+    }
+    #[track_caller]
+    fn pad(&self, axis: isize, padding: Padding) -> Self {
+        let axis = shape::axis("pad", &self.shape(), axis).or_raise();
+        let Padding { before, after, interior } = padding;
+        let padding = staging::Padding { before, after, interior };
+        Expr(put(staging::Expr::Pad { x: own(self.0), axis, padding }))
+    }
+    #[track_caller]
+    fn flip(&self, axis: isize) -> Self {
+        let axis = shape::axis("flip", &self.shape(), axis).or_raise();
+        Expr(put(staging::Expr::Flip(own(self.0), axis)))
+    }
+    #[track_caller]
+    fn gather_rows(&self, indices: &IntExpr) -> Self {
+        shape::gather_rows(&self.shape(), &indices.shape()).or_raise();
+        Expr(put(staging::Expr::GatherRows { x: own(self.0), indices: own(indices.0) }))
+    }
+    #[track_caller]
+    fn scatter_rows(&self, indices: &IntExpr, rows: usize) -> Self {
+        shape::scatter_rows(&self.shape(), &indices.shape(), rows).or_raise();
+        Expr(put(staging::Expr::ScatterRows { x: own(self.0), indices: own(indices.0), rows }))
+    }
+    #[track_caller]
+    fn gather_last(&self, indices: &IntExpr) -> Self {
+        shape::gather_last(&self.shape(), &indices.shape()).or_raise();
+        Expr(put(staging::Expr::GatherLast { x: own(self.0), indices: own(indices.0) }))
+    }
+    #[track_caller]
+    fn scatter_last(&self, indices: &IntExpr, n: usize) -> Self {
+        shape::scatter_last(&self.shape(), &indices.shape(), n).or_raise();
+        Expr(put(staging::Expr::ScatterLast { x: own(self.0), indices: own(indices.0), length: n }))
+    }
+    #[track_caller]
+    fn conv2d(&self, kernel: &Self, window: Window2d) -> Self {
+        shape::conv2d(&self.shape(), &kernel.shape(), window).or_raise();
+        let (image, kernel, window) = (own(self.0), own(kernel.0), to_window(window));
+        Expr(put(staging::Expr::Conv2d { image, kernel, window }))
+    }
+    #[track_caller]
+    fn conv2d_image(&self, kernel: &Self, size: [usize; 2], window: Window2d) -> Self {
+        let (y_bar, kernel, window) = (own(self.0), own(kernel.0), to_window(window));
+        Expr(put(staging::Expr::Conv2dImage { y_bar, kernel, size, window }))
+    }
+    #[track_caller]
+    fn conv2d_kernel(&self, y_bar: &Self, size: [usize; 2], window: Window2d) -> Self {
+        let (image, y_bar, window) = (own(self.0), own(y_bar.0), to_window(window));
+        Expr(put(staging::Expr::Conv2dKernel { image, y_bar, size, window }))
+    }
+    #[track_caller]
+    fn unfold2d(&self, kernel: [usize; 2], window: Window2d) -> Self {
+        shape::unfold2d(&self.shape(), kernel, window).or_raise();
+        Expr(put(staging::Expr::Unfold2d { image: own(self.0), kernel, window: to_window(window) }))
+    }
+    #[track_caller]
+    fn fold2d(&self, size: [usize; 2], kernel: [usize; 2], window: Window2d) -> Self {
+        Expr(put(staging::Expr::Fold2d { x: own(self.0), size, kernel, window: to_window(window) }))
+    }
+
+    fn accumulate_matmul(adjoint: &ExprAdjoint, a: &Self, b: &Self) {
+        adjoint.update(|recorder| Update::Matmul(recorder.own(a.0), recorder.own(b.0)));
+    }
+    fn accumulate_slice(
+        adjoint: &ExprAdjoint,
+        _operand: &Self,
+        axis: usize,
+        range: Range<usize>,
+        step: usize,
+        g: Self,
+    ) {
+        let count = g.shape()[axis];
+        let g = g.0;
+        adjoint.update(|recorder| Update::Slice {
+            axis,
+            start: range.start,
+            step,
+            count,
+            g: recorder.own(g),
+        });
+    }
+    fn accumulate_rows(adjoint: &ExprAdjoint, _operand: &Self, indices: &IntExpr, g: Self) {
+        adjoint.update(|recorder| Update::Rows { indices: recorder.own(indices.0), g: recorder.own(g.0) });
+    }
+}
+
+fn to_window(window: Window2d) -> staging::Window2d {
+    staging::Window2d { stride: window.stride, padding: window.padding }
+}
