@@ -197,7 +197,7 @@ fn bad_files_and_flags_are_one_line_each() {
     failing("transformer", &["--heads", "5"], &["heads", "64"]);
     failing("transformer", &["--batch", "1000"], &["text.txt", "one step"]);
     failing("transformer", &["--mode", "lazy"], &["lazy", "eager"]);
-    failing("mlp", &["--init", &at("none.npz")], &["none.npz", "No such file"]);
+    failing("mlp", &["--batch", "5", "--init", &at("none.npz")], &["none.npz", "No such file"]);
     failing("mlp", &["--report", &at("none/report.json")], &["none/report.json", "No such file"]);
 }
 
