@@ -185,6 +185,10 @@ impl<'c> Asm<'c> {
     pub fn index_mul(&self, a: IntValue<'c>, by: i64) -> IntValue<'c> {
         if by == 1 { a } else { built(self.builder.build_int_nsw_mul(a, self.int(by), "")) }
     }
+    /// An intrinsic function of two integers.
+    pub fn int_intrinsic(&self, name: &str, a: IntValue<'c>, b: IntValue<'c>) -> IntValue<'c> {
+        self.intrinsic(name, &[a.get_type().into()], &[a.into(), b.into()]).into_int_value()
+    }
     pub fn fcmp(&self, predicate: FloatPredicate, a: Reg<'c>, b: Reg<'c>) -> Reg<'c> {
         match (a, b) {
             (Reg::FloatValue(a), Reg::FloatValue(b)) => {

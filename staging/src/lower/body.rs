@@ -47,6 +47,8 @@ pub struct Body<'l, 'p, 'c> {
     pub tenants: HashMap<Buffer, usize>,
     /// Where a value is to be written when it is computed.
     pub wanted: HashMap<Value, PointerValue<'c>>,
+    /// Copies of images with the batch as the innermost axis.
+    pub batch_innermost: HashMap<Value, PointerValue<'c>>,
     pub cells: HashMap<Cell, CellPlace<'c>>,
     /// Whether a cell holds anything, where that is known.
     pub known: HashMap<Cell, bool>,
@@ -86,6 +88,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             buffers: HashMap::new(),
             tenants: HashMap::new(),
             wanted: HashMap::new(),
+            batch_innermost: HashMap::new(),
             cells: HashMap::new(),
             known: HashMap::new(),
             conts: HashMap::new(),

@@ -71,7 +71,9 @@ impl<'c> Body<'_, '_, 'c> {
         for (arm, block) in arms.into_iter().zip(blocks) {
             asm.go_to(block);
             self.known = before.clone();
+            let copies = self.batch_innermost.clone();
             let scalars = self.block(arm, &to)?;
+            self.batch_innermost = copies;
             ends.push((scalars, asm.here(), std::mem::take(&mut self.known)));
             asm.jump(after);
         }

@@ -154,7 +154,7 @@ impl<'c> Emitter<'_, '_, 'c> {
                 return self.column(part, column, columns, &self.vectors(from, columns), at.row, false);
             };
             let packing = pack::Panel { dtype: kernel.dtype, lanes: plan.panels.lanes, columns, from: at };
-            pack::panel(asm, self.lower.math, &packing, from, to, part.count);
+            pack::panel(asm, &packing, from, to, part.count);
             let width = columns.vectors * u64::from(plan.panels.lanes);
             self.column(part, column, columns, &self.vectors(to, columns), width as i64, true);
         });

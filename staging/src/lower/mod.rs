@@ -13,6 +13,7 @@
 //! | [`body`], [`control`] | functions, branches, calls |
 //! | [`values`], [`nodes`] | where values are; which are computed only where they are needed |
 //! | [`expression`], [`index`], [`conv`] | what each operator becomes |
+//! | [`direct`] | convolution with the batch innermost |
 //! | [`cells`] | accumulators |
 //! | [`nest`], [`emit`] | loop nests of fused elementwise operators and reductions |
 //! | [`elementwise`], [`math`] | operators on vectors of elements |
@@ -29,6 +30,7 @@ mod cells;
 mod contract;
 mod control;
 mod conv;
+mod direct;
 mod elementwise;
 mod emit;
 mod expression;

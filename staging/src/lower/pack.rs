@@ -6,7 +6,6 @@ use crate::lower::Lowerer;
 use crate::lower::asm::{Asm, element_bytes};
 use crate::lower::contract::{Columns, Panels, Strides};
 use crate::lower::kernel::Count;
-use crate::lower::math::Math;
 use crate::lower::transpose::{self, Transposition};
 use crate::types::Dtype;
 
@@ -54,14 +53,7 @@ pub struct Panel {
 }
 
 /// Packs a panel of the second factor of a product.
-pub fn panel<'c>(
-    asm: &Asm<'c>,
-    math: Math,
-    p: &Panel,
-    from: PointerValue<'c>,
-    to: PointerValue<'c>,
-    count: Count<'c>,
-) {
+pub fn panel<'c>(asm: &Asm<'c>, p: &Panel, from: PointerValue<'c>, to: PointerValue<'c>, count: Count<'c>) {
     let element = asm.memory_ty(p.dtype, 1);
     let width = p.columns.vectors * u64::from(p.lanes);
     if p.from.column == 1 {
@@ -78,7 +70,9 @@ pub fn panel<'c>(
     }
     let Count::Fixed(k) = count else { unreachable!("a factor of unknown length is not turned") };
     let used = width - u64::from(p.lanes - p.columns.active);
-    if used < width {
+    // More may be missing than a block has.
+    let padded = width.min(used.next_multiple_of(transpose::block_size(asm, p.dtype) as u64));
+    if padded < width {
         asm.zero(to, width * k * u64::from(element_bytes(p.dtype)));
     }
     let turned = Transposition {
@@ -86,11 +80,12 @@ pub fn panel<'c>(
         to,
         rows: k as usize,
         columns: used as usize,
+        padded: padded as usize,
         from_pitch: p.from.column,
         to_pitch: width as i64,
         dtype: p.dtype,
     };
-    transpose::emit(asm, math, &turned);
+    transpose::emit(asm, &turned);
 }
 
 /// Packs all panels of a second factor of `k` rows.
@@ -110,6 +105,6 @@ pub fn panels<'c>(
         let from = asm.at(element, from, asm.index_mul(column, at.column));
         let to = asm.at(element, to, asm.index_mul(column, k as i64));
         let packing = Panel { dtype, lanes: panels.lanes, columns, from: at };
-        panel(asm, lower.math, &packing, from, to, Count::Fixed(k));
+        panel(asm, &packing, from, to, Count::Fixed(k));
     });
 }
