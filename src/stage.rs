@@ -30,11 +30,12 @@ pub struct Staged<T: Plain, P, R> {
 ///
 /// ```
 /// use antiphon::{NdArray, NdInt, Real, Tensor, stage, value_and_grad};
-/// let rows = |(table, indices): (_, _)| {
-///     value_and_grad(|table| table.gather_rows(&indices).powi(3).sum(..), &table).unwrap()
-/// };
+/// fn rows<T: Tensor>(table: &T, indices: &T::Int) -> (T, T) {
+///     value_and_grad(|table| table.gather_rows(indices).powi(3).sum(..), table).unwrap()
+/// }
 /// let table = NdArray::from(vec![1.0f64, 2.0, 3.0]);
-/// let mut rows = stage("rows", rows, &(table.clone(), NdInt::from(vec![0, 0])))?;
+/// let example = (table.clone(), NdInt::from(vec![0, 0]));
+/// let mut rows = stage("rows", |(table, indices)| rows(&table, &indices), &example)?;
 /// let (sum, gradient) = rows.call(&(table, NdInt::from(vec![2, 1])))?;
 /// assert_eq!(sum.item(), 35.0);
 /// assert_eq!(gradient, NdArray::from(vec![0.0, 12.0, 27.0]));

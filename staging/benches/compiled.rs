@@ -133,7 +133,7 @@ fn convolution(c: &mut Criterion) {
             group.bench_function(BenchmarkId::new(part, name), |bench| {
                 bench.iter(|| {
                     let inputs: [_; 3] = std::array::from_fn(|i| Some(Elements::F32(black_box(&data[i]))));
-                    compiled.run_into(&inputs, &mut [ElementsMut::F32(&mut y)]).expect("it runs");
+                    compiled.run_into(inputs, [ElementsMut::F32(&mut y)]).expect("it runs");
                 });
             });
         }
