@@ -9,6 +9,7 @@ mod denormals;
 mod enter;
 mod options;
 pub(crate) mod orc;
+mod phases;
 mod reserve;
 mod run;
 pub mod symbols;
@@ -25,8 +26,10 @@ use crate::lower::{self, Math, abi};
 use crate::types::Type;
 use crate::verify::verify;
 use cache::Object;
+use phases::timed;
 
 pub use options::CompileOptions;
+pub use phases::Phases;
 pub use run::{Compiled, Elements, ElementsMut};
 
 /// Passes that clean up after the lowering, which emits vectors itself.
@@ -41,37 +44,41 @@ pub fn compile(program: &Program, options: &CompileOptions) -> Result<Compiled> 
     verify(program)?;
     let key = options.cache.as_ref().map(|_| cache::key(program, &options.target, options.math()));
     let cached = options.cache.as_deref().zip(key.as_deref());
+    let mut phases = Phases::default();
     let (object, hit) = match cached.and_then(|(directory, key)| cache::read(directory, key)) {
         Some(object) => (object, true),
-        None => (generate(program, options)?, false),
+        None => (generate(program, options, &mut phases)?, false),
     };
     if let (false, Some((directory, key))) = (hit, cached) {
         // A cache that cannot be written only costs time.
         let _ = cache::write(directory, key, &object);
     }
-    Compiled::new(program, options, object, hit)
+    Compiled::new(program, options, object, hit, phases)
 }
 
 /// Lowers a program and cleans it up.
 fn with_module<R>(
     program: &Program,
     options: &CompileOptions,
+    phases: &mut Phases,
     f: impl FnOnce(&Module<'_>, &inkwell::targets::TargetMachine, u64) -> Result<R>,
 ) -> Result<R> {
     let llvm = |e: inkwell::support::LLVMString| Error::Llvm(e.to_string());
     let context = Context::create();
     let machine = options.target.machine()?;
-    let lower::Lowered { module, arena } =
-        lower::lower(&context, program, options.target.clone(), options.math())?;
+    let lower::Lowered { module, arena } = timed(&mut phases.lowering, || {
+        lower::lower(&context, program, options.target.clone(), options.math())
+    })?;
     module.set_triple(&machine.get_triple());
     module.set_data_layout(&machine.get_target_data().get_data_layout());
     module.verify().map_err(llvm)?;
-    module.run_passes(PASSES, &machine, PassBuilderOptions::create()).map_err(llvm)?;
-    f(&module, &machine, arena)
+    timed(&mut phases.passes, || module.run_passes(PASSES, &machine, PassBuilderOptions::create()))
+        .map_err(llvm)?;
+    timed(&mut phases.generation, || f(&module, &machine, arena))
 }
 
-fn generate(program: &Program, options: &CompileOptions) -> Result<Object> {
-    with_module(program, options, |module, machine, arena| {
+fn generate(program: &Program, options: &CompileOptions, phases: &mut Phases) -> Result<Object> {
+    with_module(program, options, phases, |module, machine, arena| {
         let object = machine
             .write_to_memory_buffer(module, FileType::Object)
             .map_err(|e| Error::Llvm(e.to_string()))?;
@@ -85,7 +92,9 @@ fn generate(program: &Program, options: &CompileOptions) -> Result<Object> {
 /// As [`compile`].
 pub fn llvm_ir(program: &Program, options: &CompileOptions) -> Result<String> {
     verify(program)?;
-    with_module(program, options, |module, _, _| Ok(module.print_to_string().to_string()))
+    with_module(program, options, &mut Phases::default(), |module, _, _| {
+        Ok(module.print_to_string().to_string())
+    })
 }
 
 /// The assembly of a program.
@@ -94,7 +103,7 @@ pub fn llvm_ir(program: &Program, options: &CompileOptions) -> Result<String> {
 /// As [`compile`].
 pub fn assembly(program: &Program, options: &CompileOptions) -> Result<String> {
     verify(program)?;
-    with_module(program, options, |module, machine, _| {
+    with_module(program, options, &mut Phases::default(), |module, machine, _| {
         let text = machine
             .write_to_memory_buffer(module, FileType::Assembly)
             .map_err(|e| Error::Llvm(e.to_string()))?;

@@ -11,7 +11,7 @@ use crate::jit::enter::{self, Entry};
 use crate::jit::options::CompileOptions;
 use crate::jit::orc::Linked;
 use crate::jit::reserve::Reserved;
-use crate::jit::{ENTRY, assembly, llvm_ir, signature};
+use crate::jit::{ENTRY, Phases, assembly, llvm_ir, signature};
 use crate::lower::abi::Context;
 use crate::tensor::{Tensor, with_elements};
 use crate::types::{Dtype, Type};
@@ -65,6 +65,7 @@ pub struct Compiled {
     from: Vec<*const u8>,
     to: Vec<*mut u8>,
     hit: bool,
+    phases: Phases,
     /// Keeps the code in memory.
     _linked: Linked,
 }
@@ -78,6 +79,7 @@ impl Compiled {
         options: &CompileOptions,
         object: Object,
         hit: bool,
+        phases: Phases,
     ) -> Result<Compiled> {
         let linked = Linked::new(&object.code)?;
         // SAFETY: the entry of what `lower` makes has this type.
@@ -106,6 +108,7 @@ impl Compiled {
             outputs,
             entry,
             hit,
+            phases,
             _linked: linked,
         })
     }
@@ -206,6 +209,10 @@ impl Compiled {
     /// Whether the code came from the cache.
     pub fn was_cached(&self) -> bool {
         self.hit
+    }
+    /// How long compiling took.
+    pub fn phases(&self) -> Phases {
+        self.phases
     }
     /// Bytes of arena that functions which are active at most once take.
     pub fn arena_bytes(&self) -> u64 {
