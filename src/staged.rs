@@ -20,8 +20,8 @@ pub use interpret::{interpret, interpret_components};
 pub use plain::Plain;
 pub(crate) use plain::{leaf_names, same_types, zeros};
 pub use recording::record;
+pub(crate) use recording::{Located, trace};
 use recording::{Recorder, recorder};
-pub(crate) use recording::{recording_error, trace};
 
 use crate::shape::Shape;
 

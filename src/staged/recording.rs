@@ -152,7 +152,25 @@ impl Drop for Recording {
     }
 }
 
-#[track_caller]
-pub(crate) fn recording_error(error: staging::Error) -> Error {
-    Error::Recording { reason: error.to_string(), at: At::caller() }
+/// Results of making and running programs.
+pub(crate) trait Located<T> {
+    /// The same, with this crate's error and the caller's line. A method and not a function for `map_err`, which
+    /// would not know its caller.
+    fn located(self) -> Result<T>;
+}
+
+impl<T> Located<T> for staging::Result<T> {
+    #[track_caller]
+    fn located(self) -> Result<T> {
+        let at = At::caller();
+        self.map_err(|error| from_staging(error, at))
+    }
+}
+
+fn from_staging(error: staging::Error, at: At) -> Error {
+    match error {
+        staging::Error::Index { op, index, length } => Error::Index { op, index, len: length, at },
+        staging::Error::StackExhausted { bytes, .. } => Error::StackExhausted { limit: bytes, depth: 0 },
+        _ => Error::Recording { reason: error.to_string(), at },
+    }
 }

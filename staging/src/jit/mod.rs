@@ -28,6 +28,7 @@ use crate::verify::verify;
 use cache::Object;
 use phases::timed;
 
+pub use enter::release;
 pub use options::CompileOptions;
 pub use phases::Phases;
 pub use run::{Compiled, Elements, ElementsMut};

@@ -62,6 +62,8 @@ pub struct Compiled {
     entry: Entry,
     arena: Reserved,
     fixed: u64,
+    /// Bytes that recursive functions may use of the stack, and of the arena.
+    limit: usize,
     from: Vec<*const u8>,
     to: Vec<*mut u8>,
     hit: bool,
@@ -100,6 +102,7 @@ impl Compiled {
         Ok(Compiled {
             arena: Reserved::new(object.arena as usize + options.arena_bytes)?,
             fixed: object.arena,
+            limit: usize::MAX,
             from: vec![ptr::null(); inputs.len()],
             to: vec![ptr::null_mut(); outputs.len()],
             program: program.clone(),
@@ -185,7 +188,10 @@ impl Compiled {
         let mut context = Context {
             arena: self.arena.start(),
             top: self.arena.start().wrapping_add(self.fixed as usize),
-            limit: self.arena.end(),
+            limit: self
+                .arena
+                .start()
+                .wrapping_add(self.fixed as usize + self.limit.min(self.options.arena_bytes)),
             stack: ptr::null_mut(),
             inputs: self.from.as_ptr(),
             outputs: self.to.as_ptr(),
@@ -195,9 +201,14 @@ impl Compiled {
         };
         let _flushed = self.options.flush_denormals.then(Flushed::new);
         // SAFETY: the entry was made by `lower` for these inputs and outputs, and the arena has room for it.
-        unsafe { enter::run(self.entry, &mut context, self.options.stack_bytes) }
+        unsafe { enter::run(self.entry, &mut context, self.limit.min(self.options.stack_bytes)) }
     }
 
+    /// Sets how many bytes of stack, and as many of arena, recursive functions may use in the next runs: no more
+    /// than what the [options](CompileOptions) say.
+    pub fn limit(&mut self, bytes: usize) {
+        self.limit = bytes;
+    }
     /// Types of the inputs.
     pub fn inputs(&self) -> &[Type] {
         &self.inputs
