@@ -13,6 +13,7 @@ mod recording;
 mod tensor;
 
 use antiphon_staging::{self as staging, Value};
+pub use antiphon_staging::jit::{CompileOptions, Compiled};
 pub use antiphon_staging::{Options, Program, optimise};
 
 pub use adjoint::ExprAdjoint;
