@@ -12,8 +12,8 @@ mod real;
 mod recording;
 mod tensor;
 
-use antiphon_staging::{self as staging, Value};
 pub use antiphon_staging::jit::{CompileOptions, Compiled};
+use antiphon_staging::{self as staging, Value};
 pub use antiphon_staging::{Options, Program, optimise};
 
 pub use adjoint::ExprAdjoint;

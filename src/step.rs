@@ -70,7 +70,10 @@ where
     S: Clone + Send + 'f,
 {
     /// A step that is run as it is, from `state` on.
-    pub fn eager(state: S, step: impl FnMut(&mut S, &D) -> Result<R> + Send + 'f) -> TrainingStep<'f, S, D, R> {
+    pub fn eager(
+        state: S,
+        step: impl FnMut(&mut S, &D) -> Result<R> + Send + 'f,
+    ) -> TrainingStep<'f, S, D, R> {
         TrainingStep { mode: Box::new(Eager { state, step }) }
     }
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 
 /// FNV-1a of the files below a directory, and of their names, in order.
 fn add(directory: &Path, hash: &mut u64) -> std::io::Result<()> {
-    let mut entries: Vec<_> = fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    let mut entries: Vec<_> =
+        fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
     entries.sort();
     for path in entries {
         if path.is_dir() {

@@ -67,7 +67,8 @@ macro_rules! loss_difference {
         let mut worst = 0f64;
         for step in 0..$steps {
             let batch = batch::<$E>(step, 6, $lr);
-            let (expected, found) = (eager.call(&batch).unwrap().0.item(), staged.call(&batch).unwrap().0.item());
+            let (expected, found) =
+                (eager.call(&batch).unwrap().0.item(), staged.call(&batch).unwrap().0.item());
             worst = worst.max(f64::from(((found - expected) / expected).abs()));
         }
         assert_eq!((eager.compilations(), staged.compilations()), (0, 1));
@@ -164,7 +165,8 @@ fn steps_ask_for_no_memory_after_the_first() {
     let batches: Vec<_> = (0..4).map(|step| batch::<f32>(step, 6, 0.1)).collect();
     staged.call(&batches[0]).unwrap();
     let mut sum = 0.0;
-    let asked = allocations(|| batches.iter().cycle().take(20).for_each(|b| sum += staged.call(b).unwrap().item()));
+    let asked =
+        allocations(|| batches.iter().cycle().take(20).for_each(|b| sum += staged.call(b).unwrap().item()));
     assert_eq!(asked, 0);
     assert!(sum > 0.0);
     // The counter counts.
@@ -206,7 +208,10 @@ fn a_step_that_fails_leaves_the_state_as_it_was() {
     });
     let mut wrong = wrong.configure(|options| options.cache = None);
     let error = wrong.call(&NdArray::zeros(&[2, 3])).unwrap_err().to_string();
-    assert!(error.starts_with("matmul: cannot multiply [2, 3] by [2, 3] (tests/staged_training.rs:"), "{error}");
+    assert!(
+        error.starts_with("matmul: cannot multiply [2, 3] by [2, 3] (tests/staged_training.rs:"),
+        "{error}"
+    );
     let error = wrong.call(&NdArray::zeros(&[3, 3])).map(|x| assert_eq!(x, NdArray::zeros(&[2, 3])));
     assert!(error.is_ok() && wrong.compilations() == 1);
     let error = wrong.call(&NdArray::zeros(&[3, 4])).unwrap_err().to_string();

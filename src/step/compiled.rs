@@ -71,7 +71,7 @@ impl<'f, S, D, R> TrainingStep<'f, S, D, R> {
         let mut staged = Staged {
             step,
             options: CompileOptions {
-                optimise: Some(Options::default()),
+                optimise: Some(Options { reassociate: true }),
                 flush_denormals: true,
                 cache: cache::directory(),
                 updates: (0..components.len()).map(|i| (i, i)).collect(),
@@ -160,13 +160,16 @@ where
 
     /// That the state's components have the types that they are kept with.
     fn same_state(&self, found: &[Type], at: At) -> Result<()> {
-        let reason = match self.names.iter().zip(self.state.types()).zip(found).find(|((_, is), new)| is != new) {
-            _ if found.len() != self.names.len() => {
-                format!("the step's state has {} components, and not {}", self.names.len(), found.len())
-            }
-            Some(((name, is), new)) => format!("{name}, of the step's state, is {is} and cannot become {new}"),
-            None => return Ok(()),
-        };
+        let reason =
+            match self.names.iter().zip(self.state.types()).zip(found).find(|((_, is), new)| is != new) {
+                _ if found.len() != self.names.len() => {
+                    format!("the step's state has {} components, and not {}", self.names.len(), found.len())
+                }
+                Some(((name, is), new)) => {
+                    format!("{name}, of the step's state, is {is} and cannot become {new}")
+                }
+                None => return Ok(()),
+            };
         Err(Error::Recording { reason, at })
     }
 

@@ -66,7 +66,10 @@ pub fn key(program: &Program, options: &CompileOptions) -> String {
     let llvm = inkwell::support::get_llvm_version();
     fmt::write(
         &mut hash,
-        format_args!("{} {llvm:?} {target:?} {optimise:?} {math:?} {program:?}", env!("ANTIPHON_STAGING_SOURCE")),
+        format_args!(
+            "{} {llvm:?} {target:?} {optimise:?} {math:?} {program:?}",
+            env!("ANTIPHON_STAGING_SOURCE")
+        ),
     )
     .expect("hashing does not fail");
     format!("{:032x}", hash.0)

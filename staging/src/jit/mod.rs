@@ -10,6 +10,7 @@ mod denormals;
 mod enter;
 mod options;
 pub(crate) mod orc;
+mod phases;
 mod reserve;
 mod run;
 pub mod symbols;
@@ -29,9 +30,11 @@ use crate::optimise::optimise;
 use crate::types::Type;
 use crate::verify::verify;
 use cache::Object;
+use phases::timed;
 
 pub use buffers::Buffers;
 pub use options::CompileOptions;
+pub use phases::Phases;
 pub use run::{Compiled, Elements, ElementsMut};
 
 /// Passes that clean up after the lowering, which emits vectors itself.
@@ -45,17 +48,18 @@ pub(crate) const PASSES: &str =
 pub fn compile(program: &Program, options: &CompileOptions) -> Result<Compiled> {
     let key = options.cache.as_ref().map(|_| cache::key(program, options));
     let cached = options.cache.as_deref().zip(key.as_deref());
+    let mut phases = Phases::default();
     if let Some(object) = cached.and_then(|(directory, key)| cache::read(directory, key)) {
         // What is there was once verified, optimised and compiled.
-        return Compiled::new(program, options, object, None);
+        return Compiled::new(program, options, object, None, phases);
     }
-    let optimised = prepare(program, options)?;
-    let object = generate(&optimised, options)?;
+    let optimised = timed(&mut phases.optimising, || prepare(program, options))?;
+    let object = generate(&optimised, options, &mut phases)?;
     if let Some((directory, key)) = cached {
         // A cache that cannot be written only costs time.
         let _ = cache::write(directory, key, &object);
     }
-    Compiled::new(program, options, object, Some(optimised.into_owned()))
+    Compiled::new(program, options, object, Some(optimised.into_owned()), phases)
 }
 
 /// The program that code is generated from.
@@ -71,22 +75,25 @@ fn prepare<'p>(program: &'p Program, options: &CompileOptions) -> Result<Cow<'p,
 fn with_module<R>(
     program: &Program,
     options: &CompileOptions,
+    phases: &mut Phases,
     f: impl FnOnce(&Module<'_>, &inkwell::targets::TargetMachine, u64) -> Result<R>,
 ) -> Result<R> {
     let llvm = |e: inkwell::support::LLVMString| Error::Llvm(e.to_string());
     let context = Context::create();
     let machine = options.target.machine()?;
-    let lower::Lowered { module, arena } =
-        lower::lower(&context, program, options.target.clone(), options.math())?;
+    let lower::Lowered { module, arena } = timed(&mut phases.lowering, || {
+        lower::lower(&context, program, options.target.clone(), options.math())
+    })?;
     module.set_triple(&machine.get_triple());
     module.set_data_layout(&machine.get_target_data().get_data_layout());
     module.verify().map_err(llvm)?;
-    module.run_passes(PASSES, &machine, PassBuilderOptions::create()).map_err(llvm)?;
-    f(&module, &machine, arena)
+    timed(&mut phases.passes, || module.run_passes(PASSES, &machine, PassBuilderOptions::create()))
+        .map_err(llvm)?;
+    timed(&mut phases.generation, || f(&module, &machine, arena))
 }
 
-fn generate(program: &Program, options: &CompileOptions) -> Result<Object> {
-    with_module(program, options, |module, machine, arena| {
+fn generate(program: &Program, options: &CompileOptions, phases: &mut Phases) -> Result<Object> {
+    with_module(program, options, phases, |module, machine, arena| {
         let object = machine
             .write_to_memory_buffer(module, FileType::Object)
             .map_err(|e| Error::Llvm(e.to_string()))?;
@@ -99,7 +106,9 @@ fn generate(program: &Program, options: &CompileOptions) -> Result<Object> {
 /// # Errors
 /// As [`compile`].
 pub fn llvm_ir(program: &Program, options: &CompileOptions) -> Result<String> {
-    with_module(prepare(program, options)?.as_ref(), options, |module, _, _| Ok(module.print_to_string().to_string()))
+    with_module(prepare(program, options)?.as_ref(), options, &mut Phases::default(), |module, _, _| {
+        Ok(module.print_to_string().to_string())
+    })
 }
 
 /// The assembly of a program.
@@ -107,7 +116,7 @@ pub fn llvm_ir(program: &Program, options: &CompileOptions) -> Result<String> {
 /// # Errors
 /// As [`compile`].
 pub fn assembly(program: &Program, options: &CompileOptions) -> Result<String> {
-    with_module(prepare(program, options)?.as_ref(), options, |module, machine, _| {
+    with_module(prepare(program, options)?.as_ref(), options, &mut Phases::default(), |module, machine, _| {
         let text = machine
             .write_to_memory_buffer(module, FileType::Assembly)
             .map_err(|e| Error::Llvm(e.to_string()))?;

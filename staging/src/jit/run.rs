@@ -12,7 +12,7 @@ use crate::jit::enter::{self, Entry};
 use crate::jit::options::CompileOptions;
 use crate::jit::orc::Linked;
 use crate::jit::reserve::Reserved;
-use crate::jit::{ENTRY, assembly, llvm_ir, signature};
+use crate::jit::{ENTRY, Phases, assembly, llvm_ir, signature};
 use crate::lower::abi::Context;
 use crate::optimise::optimise;
 use crate::tensor::{Tensor, with_elements};
@@ -65,7 +65,9 @@ impl ElementsMut<'_> {
             (ElementsMut::F32(to), Elements::F32(from)) if to.len() == from.len() => to.copy_from_slice(from),
             (ElementsMut::F64(to), Elements::F64(from)) if to.len() == from.len() => to.copy_from_slice(from),
             (ElementsMut::I64(to), Elements::I64(from)) if to.len() == from.len() => to.copy_from_slice(from),
-            (ElementsMut::Bool(to), Elements::Bool(from)) if to.len() == from.len() => to.copy_from_slice(from),
+            (ElementsMut::Bool(to), Elements::Bool(from)) if to.len() == from.len() => {
+                to.copy_from_slice(from)
+            }
             (to, from) => {
                 let ty = |(dtype, len, _): (Dtype, usize, *const u8)| vec![Type::new(dtype, &[len])];
                 let expected = ty(parts!(ElementsMut, to, as_ptr));
@@ -94,6 +96,7 @@ pub struct Compiled {
     from: Vec<*const u8>,
     to: Vec<*mut u8>,
     hit: bool,
+    phases: Phases,
     /// Keeps the code in memory.
     _linked: Linked,
 }
@@ -107,6 +110,7 @@ impl Compiled {
         options: &CompileOptions,
         object: Object,
         optimised: Option<Program>,
+        phases: Phases,
     ) -> Result<Compiled> {
         let linked = Linked::new(&object.code)?;
         // SAFETY: the entry of what `lower` makes has this type.
@@ -140,6 +144,7 @@ impl Compiled {
             outputs,
             entry,
             hit,
+            phases,
             _linked: linked,
         })
     }
@@ -249,6 +254,10 @@ impl Compiled {
     /// Whether the code came from the cache.
     pub fn was_cached(&self) -> bool {
         self.hit
+    }
+    /// How long compiling took.
+    pub fn phases(&self) -> Phases {
+        self.phases
     }
     /// Bytes of arena that functions which are active at most once take.
     pub fn arena_bytes(&self) -> u64 {
