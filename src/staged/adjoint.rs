@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use antiphon_staging::{self as staging, Block, Scalar, Type, Update, Value};
 
-use super::{Expr, Recorder, recorder, recording_error};
+use super::{Expr, IntExpr, Recorder, recorder, recording_error};
 use crate::error::OrRaise;
 
 /// An accumulator of adjoints that is being recorded.
@@ -141,6 +141,31 @@ impl ExprAdjoint {
                 from.pull(|g| self.update(|recorder| Update::Add(recorder.own(g.0))));
             }
         }
+    }
+
+    /// One that code may read which is recorded before what adds to it: nothing is known of it.
+    pub(super) fn open(recorder: &Recorder, ty: Type) -> ExprAdjoint {
+        let home = recorder.here();
+        let cell = recorder.builder.cell_in(home, ty.clone());
+        ExprAdjoint { ty, home, sum: RefCell::new(Sum::Cell { cell, certain: false }) }
+    }
+
+    /// A row of what was accumulated, zeros if nothing was. It keeps it.
+    pub(super) fn row(&self, index: IntExpr) -> Expr {
+        let recorder = recorder();
+        let (cell, certain) = self.cell(&recorder);
+        self.sum.replace(Sum::Cell { cell, certain });
+        let row = recorder.builder.row(cell, recorder.own(index.0)).map_err(recording_error).or_raise();
+        Expr(recorder.wrap(row))
+    }
+
+    /// Records `pull` of a row of what was accumulated, to run if anything was. It keeps it.
+    pub(super) fn pull_row(&self, index: IntExpr, pull: impl FnOnce(Expr)) {
+        let recorder = recorder();
+        let (cell, certain) = self.cell(&recorder);
+        self.sum.replace(Sum::Cell { cell, certain });
+        let present = recorder.builder.present(cell);
+        recorder.when(present, || pull(self.row(index)));
     }
 
     /// As a value, and whether it is present; `None` if it surely is not. It is empty afterwards.

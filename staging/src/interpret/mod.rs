@@ -211,6 +211,19 @@ impl Machine<'_> {
                 let present = with_cell(scope, *cell, |slot| slot.is_some());
                 scope.bind(*v, Rc::new(Tensor::from(present)));
             }
+            Stmt::Row(v, cell, index) => {
+                let ty = &program.cells[*cell].ty;
+                let index = value(scope, *index);
+                let row = with_cell(scope, *cell, |slot| {
+                    let zeros = slot.is_none().then(|| Tensor::zeros(ty));
+                    structural::row(
+                        slot.as_ref().or(zeros.as_ref()).expect("one of the two"),
+                        &index,
+                        program.ty(*v),
+                    )
+                })?;
+                scope.bind(*v, Rc::new(row));
+            }
             Stmt::If { condition, then, otherwise, results } => {
                 let holds = value(scope, *condition).at(0) == crate::types::Scalar::Bool(true);
                 let arm = if holds { *then } else { *otherwise };

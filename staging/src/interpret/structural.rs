@@ -42,10 +42,7 @@ pub fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Result<Tensor> {
             }))
         }
         Expr::Concat(_, axis) => Ok(concat(operands, *axis, ty)),
-        Expr::GatherRows { .. } => {
-            let places = row_places(operands[1], x.shape())?;
-            Ok(pick(x, ty, places.into_iter().map(Some)))
-        }
+        Expr::GatherRows { .. } => row(x, operands[1], ty),
         Expr::ScatterRows { .. } => {
             let places = row_places(operands[1], &ty.shape)?;
             let mut sum = Tensor::zeros(ty);
@@ -88,6 +85,12 @@ fn rearrange(x: &Tensor, ty: &Type, place: impl Fn(&[usize]) -> Option<usize>) -
     let mut places = Vec::with_capacity(size(&ty.shape));
     each_index(&ty.shape, |index| places.push(place(index)));
     pick(x, ty, places.into_iter())
+}
+
+/// The rows that indices name.
+pub fn row(x: &Tensor, indices: &Tensor, ty: &Type) -> Result<Tensor> {
+    let places = row_places(indices, x.shape())?;
+    Ok(pick(x, ty, places.into_iter().map(Some)))
 }
 
 /// The array whose elements are those at the given positions; zero or false where there is none.

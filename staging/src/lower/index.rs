@@ -55,8 +55,13 @@ impl<'c> Body<'_, '_, 'c> {
 
     pub fn gather_rows(&mut self, v: Value, x: Value, indices: Value) {
         let ty = self.ty(x).clone();
-        let width = size(&ty.shape[1..]);
         let from = self.address(x);
+        self.rows(v, from, &ty, indices);
+    }
+
+    /// Rows of an array in memory.
+    pub fn rows(&mut self, v: Value, from: PointerValue<'c>, ty: &Type, indices: Value) {
+        let width = size(&ty.shape[1..]);
         self.through_memory(v, |body, to| {
             body.each_index("rows", indices, ty.shape[0], |body, i, index| {
                 let mut nest = Nest::new(&[width]);
