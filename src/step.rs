@@ -86,8 +86,8 @@ impl<S, D, R> TrainingStep<'_, S, D, R> {
     ///
     /// # Errors
     /// What the step returns or raises. A compiled one: while it is recorded; when it runs,
-    /// [`Error::Recording`](crate::Error::Recording) for an index out of range or an exhausted stack. The state is then
-    /// what it was before.
+    /// [`Error::Index`](crate::Error::Index) and [`Error::StackExhausted`](crate::Error::StackExhausted). The state is
+    /// then what it was before.
     #[track_caller]
     pub fn call(&mut self, data: &D) -> Result<R> {
         self.mode.call(data, At::caller())

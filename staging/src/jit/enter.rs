@@ -70,7 +70,7 @@ pub unsafe fn run(entry: Entry, context: &mut Context, bytes: usize) -> Result<(
         }
     };
     STACKS.with_borrow_mut(|stacks| {
-        // Nested runs have one each; those of a size that is no longer asked for are of no use.
+        // Those of a size that is no longer asked for would keep what they touched.
         stacks.retain(|(size, _)| *size == bytes);
         stacks.push((bytes, coroutine.into_stack()));
     });
