@@ -5,6 +5,7 @@ use std::ops::{Add, Div, Mul, Range, Sub};
 use crate::control::{Control, TreeArrays, fold_arrays};
 use crate::error::{At, Error, OrRaise, Result, raise};
 use crate::real::{Int, Mask, Real};
+use crate::recorded::{self, PutRow};
 use crate::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::state::State;
 
@@ -167,6 +168,30 @@ pub trait Tensor:
     /// `adjoint[indices[i]] += g[i]`, where `operand` is the value that the adjoint belongs to.
     fn accumulate_rows(adjoint: &Self::Adjoint, operand: &Self, indices: &Self::Int, g: Self) {
         Self::accumulate(adjoint, g.scatter_rows(indices, operand.shape()[0]));
+    }
+
+    // ---- loops that are recorded; see `control::scan`
+
+    /// An array of which `fill` records the writing of each row, once, in loops that it records.
+    #[doc(hidden)]
+    #[track_caller]
+    fn record_rows(_shape: &[usize], _fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
+        raise(recorded::unsupported("scan", At::caller()))
+    }
+    /// An accumulator that a loop may read which is recorded before what adds to it.
+    #[doc(hidden)]
+    fn open_adjoint(_shape: &[usize]) -> Self::Adjoint {
+        raise(recorded::unsupported("scan", At::caller()))
+    }
+    /// Calls `pull` with a row of what was accumulated, if anything was; the accumulator keeps it.
+    #[doc(hidden)]
+    fn with_adjoint_row(adjoint: &Self::Adjoint, index: &Self::Int, pull: impl FnOnce(Self)) {
+        pull(Self::adjoint_row(adjoint, index));
+    }
+    /// A row of what was accumulated, zeros if nothing was.
+    #[doc(hidden)]
+    fn adjoint_row(_adjoint: &Self::Adjoint, _index: &Self::Int) -> Self {
+        raise(recorded::unsupported("scan", At::caller()))
     }
 
     // ---- compositions

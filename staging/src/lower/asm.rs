@@ -1,5 +1,8 @@
 //! A thin layer over inkwell's builder in which scalars and vectors are one kind of value, and loops are bracketed.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use inkwell::builder::{Builder, BuilderError};
 use inkwell::context::Context;
 use inkwell::intrinsics::Intrinsic;
@@ -23,6 +26,8 @@ pub struct Asm<'c> {
     pub module: Module<'c>,
     pub builder: Builder<'c>,
     pub target: Target,
+    /// Functions of loop nests, by what they do.
+    pub nests: RefCell<HashMap<String, FunctionValue<'c>>>,
 }
 
 /// The builder refuses only what has no position, no matching type or no such operand: defects of this crate.
@@ -37,7 +42,8 @@ pub fn lanes(x: Reg<'_>) -> u32 {
 
 impl<'c> Asm<'c> {
     pub fn new(context: &'c Context, name: &str, target: Target) -> Asm<'c> {
-        Asm { context, module: context.create_module(name), builder: context.create_builder(), target }
+        let (module, builder) = (context.create_module(name), context.create_builder());
+        Asm { context, module, builder, target, nests: RefCell::default() }
     }
 
     // Types.

@@ -28,6 +28,7 @@ impl<'c> Body<'_, '_, 'c> {
             Stmt::Accumulate(cell, update) => self.accumulate(*cell, update),
             Stmt::Take(v, cell) => self.take(*v, *cell),
             Stmt::Present(v, cell) => self.present(*v, *cell),
+            Stmt::Row(v, cell, index) => self.row_of_cell(*v, *cell, *index),
             Stmt::Define(_) => {}
             Stmt::If { condition, then, otherwise, results } => {
                 // The nested statements come next in the function's order.

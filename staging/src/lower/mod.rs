@@ -16,6 +16,7 @@
 //! | [`direct`] | convolution with the batch innermost |
 //! | [`cells`] | accumulators |
 //! | [`nest`], [`emit`] | loop nests of fused elementwise operators and reductions |
+//! | [`outline`] | nests that occur again and again as functions |
 //! | [`elementwise`], [`math`] | operators on vectors of elements |
 //! | [`product`] | which kernel a product calls |
 //! | [`contract`], [`kernel`], [`pack`], [`transpose`] | kernels, and factors in the order in which they read them |
@@ -42,6 +43,7 @@ mod math;
 mod memory;
 mod nest;
 mod nodes;
+mod outline;
 mod pack;
 mod product;
 mod transpose;

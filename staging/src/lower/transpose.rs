@@ -6,6 +6,7 @@ use crate::lower::asm::{Asm, Reg, element_bytes};
 use crate::lower::emit;
 use crate::lower::math::Math;
 use crate::lower::nest::{Nest, Op, Root};
+use crate::lower::outline::outline;
 use crate::types::{Dtype, Scalar};
 
 /// `to[i·to_pitch + j] = from[j·from_pitch + i]`, for `rows` values of `i` and `columns` of `j`.
@@ -24,10 +25,13 @@ pub struct Transposition<'c> {
 /// Emits a nest, which just stores what it loads, as a transposition if it is one.
 pub fn emit_movement<'c>(asm: &Asm<'c>, math: Math, mut nest: Nest<'c>) {
     nest.collapse();
-    match recognise(asm, &nest) {
-        Some(t) => emit(asm, &t),
-        None => drop(emit::emit(asm, math, nest)),
-    }
+    outline(asm, nest, |asm, nest| {
+        match recognise(asm, &nest) {
+            Some(t) => emit(asm, &t),
+            None => drop(emit::emit_here(asm, math, nest)),
+        }
+        Vec::new()
+    });
 }
 
 /// Rows and columns of a block.
