@@ -233,7 +233,7 @@ impl<'a> Session<'a> {
             report.save(path)?;
         }
         if let Some(path) = &self.flags.save {
-            save_npz(path, run.parameters())?;
+            save_npz(path, &run.parameters())?;
         }
         let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
         println!(
@@ -261,7 +261,7 @@ impl<'a> Session<'a> {
 /// What a training has come to.
 pub trait Learnt<P> {
     /// The parameters.
-    fn parameters(&self) -> &P;
+    fn parameters(&self) -> P;
     /// Shares of the held-out part that are right, each with its name.
     fn accuracy(&self) -> Result<BTreeMap<String, f64>>;
 }
