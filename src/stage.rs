@@ -1,11 +1,13 @@
 //! [`stage`]: a model as compiled code.
 
 use antiphon_staging::jit::{CompileOptions, Compiled, compile};
-use antiphon_staging::{Options, Program, Type, optimise};
+use antiphon_staging::{Options, Program, Type};
 
 use crate::error::Result;
 use crate::params::Path;
-use crate::staged::{Expr, Plain, leaf_names, recording_error, same_types, trace, zeros};
+use crate::real::Real;
+use crate::stack;
+use crate::staged::{Expr, Located, Plain, leaf_names, same_types, trace, zeros};
 use crate::state::{Leaf, State};
 use crate::structure::Structure;
 
@@ -13,7 +15,6 @@ use crate::structure::Structure;
 ///
 /// It can be moved to another thread; each thread that runs it has an instance of its own.
 pub struct Staged<T: Plain, P, R> {
-    program: Program,
     compiled: Compiled,
     names: Vec<String>,
     inputs: Vec<Leaf<T>>,
@@ -57,17 +58,17 @@ where
     Q: Structure<Expr>,
     Q::With<T>: State<T>,
 {
-    let (mut program, result) = trace(name, f, example)?;
-    optimise(&mut program, &Options::default());
-    let compiled = compile(&program, &CompileOptions::default()).map_err(recording_error)?;
+    let (program, result) = trace(name, |input| Ok(f(example.map_components(&mut Path::default(), input))))?;
+    let options = CompileOptions { optimise: Some(Options::default()), ..CompileOptions::default() };
+    let compiled = compile(&program, &options).located()?;
     let outputs: Vec<Leaf<T>> = compiled.outputs().iter().map(zeros).collect::<Result<_>>()?;
     let result = result.map_components(&mut Path::default(), &mut |_, leaf| placeholder(&leaf));
     let (names, inputs) = (leaf_names(example), Vec::new());
-    Ok(Staged { program, compiled, names, inputs, outputs, result, example: std::marker::PhantomData })
+    Ok(Staged { compiled, names, inputs, outputs, result, example: std::marker::PhantomData })
 }
 
 /// Something of a component's kind.
-fn placeholder<T: Plain>(leaf: &Leaf<Expr>) -> Leaf<T> {
+pub(crate) fn placeholder<T: Plain, U: Real>(leaf: &Leaf<U>) -> Leaf<T> {
     use antiphon_staging::Dtype;
     let dtype = match leaf {
         Leaf::Real(_) => T::DTYPE,
@@ -81,20 +82,22 @@ impl<T: Plain, P: Structure<T>, R: State<T>> Staged<T, P, R> {
     /// Runs the model.
     ///
     /// # Errors
-    /// [`Error::Recording`](crate::Error::Recording) if the inputs' shapes are not the example's, an index is out of
-    /// range or the stack is exhausted. The next call works.
+    /// [`Error::Recording`](crate::Error::Recording) if the inputs' shapes are not the example's;
+    /// [`Error::Index`](crate::Error::Index) if one is out of range; [`Error::StackExhausted`](crate::Error::StackExhausted)
+    /// if recursion went deeper than [`stack::configure`] allows. The next call works.
     #[track_caller]
     pub fn call(&mut self, inputs: &P) -> Result<R> {
         self.inputs.clear();
         inputs.flatten(&mut self.inputs);
         self.inputs.iter_mut().for_each(row_major);
         same_types(&self.names, self.compiled.inputs(), &self.inputs)?;
+        self.compiled.limit(stack::size());
         let run = self.compiled.run_into(
             self.inputs.iter().map(|leaf| Some(T::elements(leaf))),
             self.outputs.iter_mut().map(T::elements_mut),
         );
         self.inputs.clear();
-        run.map_err(recording_error)?;
+        run.located()?;
         Ok(self.result.rebuild(&mut self.outputs.iter().cloned()))
     }
 }
@@ -107,7 +110,7 @@ fn row_major<T: Plain>(leaf: &mut Leaf<T>) {
 impl<T: Plain, P, R> Staged<T, P, R> {
     /// The optimised program, which a person can read.
     pub fn program(&self) -> &Program {
-        &self.program
+        self.compiled.program()
     }
 
     /// The program as LLVM's intermediate language.
@@ -116,7 +119,7 @@ impl<T: Plain, P, R> Staged<T, P, R> {
     /// [`Error::Recording`](crate::Error::Recording) if LLVM refuses.
     #[track_caller]
     pub fn llvm_ir(&self) -> Result<String> {
-        self.compiled.llvm_ir().map_err(recording_error)
+        self.compiled.llvm_ir().located()
     }
 
     /// The program as this machine's assembly.
@@ -125,6 +128,6 @@ impl<T: Plain, P, R> Staged<T, P, R> {
     /// [`Error::Recording`](crate::Error::Recording) if LLVM refuses.
     #[track_caller]
     pub fn assembly(&self) -> Result<String> {
-        self.compiled.assembly().map_err(recording_error)
+        self.compiled.assembly().located()
     }
 }

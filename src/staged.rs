@@ -12,6 +12,7 @@ mod real;
 mod recording;
 mod tensor;
 
+pub use antiphon_staging::jit::{CompileOptions, Compiled};
 use antiphon_staging::{self as staging, Value};
 pub use antiphon_staging::{Options, Program, optimise};
 
@@ -20,8 +21,8 @@ pub use interpret::{interpret, interpret_components};
 pub use plain::Plain;
 pub(crate) use plain::{leaf_names, same_types, zeros};
 pub use recording::record;
+pub(crate) use recording::{Located, from_staging, trace};
 use recording::{Recorder, recorder};
-pub(crate) use recording::{recording_error, trace};
 
 use crate::shape::Shape;
 

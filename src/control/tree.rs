@@ -1,9 +1,11 @@
 //! Folds over trees: of the user's own, and in arrays, where their shape is data.
 
 use crate::error::{At, Error, Result};
+use crate::params::Path;
 use crate::real::{Int, Real};
 use crate::stack;
 use crate::state::{Index, Leaf, State};
+use crate::structure::{MapComponent, Structure};
 use crate::tensor::{IntTensor, Tensor};
 
 /// A tree of the user's own: what [`fold`] goes down into.
@@ -68,6 +70,15 @@ impl<T: Real> State<T> for TreeArrays<T::Int> {
     fn rebuild(&self, leaves: &mut dyn Iterator<Item = Leaf<T>>) -> Self {
         let mut next = || Index::<T>(self.root.clone()).rebuild(leaves).0;
         TreeArrays { left: next(), right: next(), root: next() }
+    }
+}
+
+impl<T: Real> Structure<T> for TreeArrays<T::Int> {
+    type With<U: Real> = TreeArrays<U::Int>;
+    fn map_components<U: Real>(&self, path: &mut Path, f: MapComponent<'_, T, U>) -> TreeArrays<U::Int> {
+        let mut map = |name, int: &T::Int| path.descend(name, |path| f(path, Leaf::Int(int.clone())).int());
+        let (left, right) = (map("left", &self.left), map("right", &self.right));
+        TreeArrays { left, right, root: map("root", &self.root) }
     }
 }
 

@@ -3,7 +3,7 @@
 use antiphon_staging::{self as staging, Program};
 
 use super::plain::{Plain, from_tensor, to_tensor};
-use super::recording_error;
+use super::recording::Located;
 use crate::error::{At, Error, Result};
 use crate::recorded::leaves;
 use crate::state::Leaf;
@@ -34,6 +34,6 @@ pub fn interpret<T: Plain>(program: &Program, inputs: &impl Structure<T>) -> Res
 #[track_caller]
 pub fn interpret_components<T: Plain>(program: &Program, inputs: &impl Structure<T>) -> Result<Vec<Leaf<T>>> {
     let inputs: Vec<staging::Tensor> = leaves(inputs).into_iter().map(to_tensor).collect();
-    let outputs = staging::interpret(program, &inputs).map_err(recording_error)?;
+    let outputs = staging::interpret(program, &inputs).located()?;
     outputs.iter().map(from_tensor).collect()
 }

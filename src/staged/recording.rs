@@ -12,7 +12,7 @@ use crate::params::Path;
 use crate::recorded::leaves;
 use crate::stack;
 use crate::state::{Leaf, State};
-use crate::structure::Structure;
+use crate::structure::{MapComponent, Structure};
 
 pub(super) struct Recorder {
     pub(super) id: u64,
@@ -90,19 +90,19 @@ where
     P: Structure<T>,
     Q: State<Expr>,
 {
-    trace(name, f, example).map(|(program, _)| program)
+    let outcome = trace(name, |input| Ok(f(example.map_components(&mut Path::default(), input))));
+    outcome.map(|(program, _)| program)
 }
 
-/// [`record`]; also the result, for its structure.
+/// Records `f`, which makes its inputs from examples with the function that it is given; also the result, for its
+/// structure.
 #[track_caller]
-pub(crate) fn trace<T, P, Q>(
+pub(crate) fn trace<T, Q>(
     name: &str,
-    f: impl FnOnce(P::With<Expr>) -> Q,
-    example: &P,
+    f: impl FnOnce(MapComponent<'_, T, Expr>) -> Result<Q>,
 ) -> Result<(Program, Q)>
 where
     T: Plain,
-    P: Structure<T>,
     Q: State<Expr>,
 {
     let at = At::caller();
@@ -126,7 +126,7 @@ where
                     Leaf::Bool(_) => Leaf::Bool(BoolExpr(input)),
                 }
             };
-            let result = f(example.map_components(&mut Path::default(), &mut input));
+            let result = f(&mut input)?;
             let outputs = recorder.values(&leaves(&result));
             Ok((result, outputs))
         })
@@ -152,7 +152,26 @@ impl Drop for Recording {
     }
 }
 
-#[track_caller]
-pub(crate) fn recording_error(error: staging::Error) -> Error {
-    Error::Recording { reason: error.to_string(), at: At::caller() }
+/// Results of making and running programs.
+pub(crate) trait Located<T> {
+    /// The same, with this crate's error and the caller's line. A method and not a function for `map_err`, which
+    /// would not know its caller.
+    fn located(self) -> Result<T>;
+}
+
+impl<T> Located<T> for staging::Result<T> {
+    #[track_caller]
+    fn located(self) -> Result<T> {
+        let at = At::caller();
+        self.map_err(|error| from_staging(error, at))
+    }
+}
+
+/// What went wrong in a program, as this crate's error.
+pub(crate) fn from_staging(error: staging::Error, at: At) -> Error {
+    match error {
+        staging::Error::Index { op, index, length } => Error::Index { op, index, len: length, at },
+        staging::Error::StackExhausted { bytes, .. } => Error::StackExhausted { limit: bytes, depth: 0 },
+        _ => Error::Recording { reason: error.to_string(), at },
+    }
 }

@@ -89,7 +89,7 @@ fn an_index_out_of_range_is_an_error_and_nothing_is_written() {
         (result, all, some)
     };
     for bad in [3, -1, i64::MIN] {
-        let error = Error::Index { op: "rows", index: bad, length: 3 };
+        let error = Error::Index { op: "gather_rows", index: bad, length: 3 };
         assert_eq!(run(&[0, bad]), (Err(error), [0.0; 6], [0.0; 4]));
     }
     assert_eq!(run(&[2, 0]), (Ok(()), [2.0, 4.0, 6.0, 8.0, 10.0, 12.0], [10.0, 12.0, 2.0, 4.0]));

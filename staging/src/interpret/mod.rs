@@ -274,7 +274,7 @@ fn accumulate(
             elementwise::add_at(&mut sum, &g, |i| places[i]);
         }
         Update::Rows { indices, g } => {
-            let places = structural::row_places(&value(indices), &ty.shape)?;
+            let places = structural::row_places("scatter_rows", &value(indices), &ty.shape)?;
             elementwise::add_at(&mut sum, &value(g), |i| places[i]);
         }
     }

@@ -44,7 +44,7 @@ pub fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Result<Tensor> {
         Expr::Concat(_, axis) => Ok(concat(operands, *axis, ty)),
         Expr::GatherRows { .. } => row(x, operands[1], ty),
         Expr::ScatterRows { .. } => {
-            let places = row_places(operands[1], &ty.shape)?;
+            let places = row_places("scatter_rows", operands[1], &ty.shape)?;
             let mut sum = Tensor::zeros(ty);
             add_at(&mut sum, x, |i| places[i]);
             Ok(sum)
@@ -89,7 +89,7 @@ fn rearrange(x: &Tensor, ty: &Type, place: impl Fn(&[usize]) -> Option<usize>) -
 
 /// The rows that indices name.
 pub fn row(x: &Tensor, indices: &Tensor, ty: &Type) -> Result<Tensor> {
-    let places = row_places(indices, x.shape())?;
+    let places = row_places("gather_rows", indices, x.shape())?;
     Ok(pick(x, ty, places.into_iter().map(Some)))
 }
 
@@ -140,9 +140,9 @@ fn checked(op: &'static str, indices: &Tensor, length: usize) -> Result<Vec<usiz
 }
 
 /// Positions in an array `[rows, rest..]` of all elements of the rows that indices name, in the order of the indices.
-pub fn row_places(indices: &Tensor, shape: &[usize]) -> Result<Vec<usize>> {
+pub fn row_places(op: &'static str, indices: &Tensor, shape: &[usize]) -> Result<Vec<usize>> {
     let width = size(&shape[1..]);
-    let rows = checked("rows", indices, shape[0])?;
+    let rows = checked(op, indices, shape[0])?;
     Ok(rows.into_iter().flat_map(|row| row * width..(row + 1) * width).collect())
 }
 

@@ -75,17 +75,17 @@ fn groups(program: &Program, local: &HashSet<Cell>, stmts: &[Stmt]) -> Vec<Group
             Stmt::Accumulate(cell, Update::Matmul(a, b)) if program.cells[cell].ty.shape.len() == 2 => {
                 open.entry(cell).or_default().push(Product { at, a, b });
             }
-            Stmt::Accumulate(cell, _) | Stmt::Take(_, cell) | Stmt::Present(_, cell) => {
+            _ if let Some(cell) = stmt.touched() => {
                 open.remove(&cell).into_iter().for_each(|products| close(cell, products));
             }
-            Stmt::Let(..) | Stmt::Cell(_) | Stmt::Define(_) => {}
-            _ => {
+            Stmt::If { .. } | Stmt::Call { .. } => {
                 // Who knows what other code does to the cells that it can reach.
                 let reached: Vec<Cell> = open.keys().copied().filter(|cell| !local.contains(cell)).collect();
                 for cell in reached {
                     open.remove(&cell).into_iter().for_each(|products| close(cell, products));
                 }
             }
+            _ => {}
         }
     }
     open.into_iter().for_each(|(cell, products)| close(cell, products));
@@ -110,7 +110,11 @@ fn orders(program: &Program, definitions: &Definitions) -> Orders {
         let parts: Vec<Value> = parts
             .iter()
             .map(|&part| match definitions.get(part) {
-                Some(&Expr::Reshape(x, ref shape)) if shape[0] == 1 && shape[1..] == program.ty(x).shape[..] => x,
+                Some(&Expr::Reshape(x, ref shape))
+                    if shape[0] == 1 && shape[1..] == program.ty(x).shape[..] =>
+                {
+                    x
+                }
                 _ => part,
             })
             .collect();

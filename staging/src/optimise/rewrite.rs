@@ -99,14 +99,10 @@ pub fn local_cells(program: &Program) -> HashSet<Cell> {
     let mut elsewhere = HashSet::new();
     for block in program.reachable() {
         for stmt in &program.blocks[block].stmts {
-            match stmt {
-                Stmt::Cell(cell) => drop(home.insert(*cell, block)),
-                Stmt::Accumulate(cell, _) | Stmt::Take(_, cell) | Stmt::Present(_, cell)
-                    if home.get(cell) != Some(&block) =>
-                {
-                    elsewhere.insert(*cell);
-                }
-                _ => {}
+            if let Stmt::Cell(cell) = stmt {
+                home.insert(*cell, block);
+            } else if let Some(cell) = stmt.touched().filter(|cell| home.get(cell) != Some(&block)) {
+                elsewhere.insert(cell);
             }
         }
     }

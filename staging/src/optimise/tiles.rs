@@ -30,7 +30,7 @@ pub fn run(program: &mut Program, options: &Options) -> bool {
                         updates.push((i, update));
                     }
                 }
-                Stmt::Present(_, cell) => drop(added.remove(&cell)),
+                Stmt::Present(_, cell) | Stmt::Row(_, cell, _) => drop(added.remove(&cell)),
                 Stmt::Take(v, cell) if local.contains(&cell) => {
                     let updates = added.insert(cell, Vec::new()).unwrap_or_default();
                     if let Some((parts, axis)) = tiles(program, cell, &updates) {
