@@ -138,6 +138,10 @@ fn trees_of_a_million_nodes_train() {
     assert!(begin.elapsed().as_secs() < 20, "{:?} for five steps", begin.elapsed());
     assert!(resident_bytes() < before + (8 << 20));
 
+    // Each node takes less than 250 bytes of stack.
+    stack::configure(250_000_000).unwrap();
+    staged.call(&deep).unwrap();
+
     // With little stack both modes give an error, and the next call works.
     stack::configure(1 << 20).unwrap();
     let expected = eagerly(&few, &start).unwrap();
