@@ -174,6 +174,16 @@ impl Stmt {
             Stmt::Cell(_) | Stmt::Take(..) | Stmt::Present(..) | Stmt::Define(_) => {}
         }
     }
+    /// The cell that it reads, empties or adds to itself.
+    pub fn touched(&self) -> Option<Cell> {
+        match self {
+            Stmt::Accumulate(cell, _)
+            | Stmt::Take(_, cell)
+            | Stmt::Present(_, cell)
+            | Stmt::Row(_, cell, _) => Some(*cell),
+            _ => None,
+        }
+    }
     /// The values that it binds.
     pub fn results(&self) -> &[Value] {
         match self {
