@@ -187,7 +187,7 @@ impl<'c> Body<'_, '_, 'c> {
             // The update itself reads the operand, once more than the loop's other operators do.
             let own = self.uses(g) == 1;
             if own {
-                self.together_consuming(&ty.shape, g, sum);
+                self.together_consuming(&ty.shape, &[g], sum);
             } else {
                 self.together(&ty.shape, Some(g), sum);
             }

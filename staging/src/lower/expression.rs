@@ -42,7 +42,7 @@ impl<'c> Body<'_, '_, 'c> {
                 let to = self.new_buffer(v);
                 self.matmul(*a, *b, to, &ty, None);
             }
-            Expr::Concat(parts, axis) => self.concat(v, parts, *axis, &ty),
+            Expr::Concat(parts, axis) => self.concat(v, parts, *axis),
             Expr::Pad { x, axis, padding } => {
                 let to = self.new_buffer(v);
                 self.asm.zero(to, bytes(&ty));
@@ -195,15 +195,6 @@ impl<'c> Body<'_, '_, 'c> {
         let dtype = nest.nodes[x].dtype;
         let difference = nest.binary(Binary::Sub, x, max);
         nest.node(Op::Unary(crate::expr::Unary::Exp, difference), dtype)
-    }
-
-    fn concat(&mut self, v: Value, parts: &[Value], axis: usize, ty: &Type) {
-        let to = self.new_buffer(v);
-        let mut start = 0;
-        for &part in parts {
-            self.move_into(part, to, ty, axis, start, 1);
-            start += self.ty(part).shape[axis];
-        }
     }
 
     /// Writes an array to `start, start + step, ..` along an axis of a larger one.

@@ -15,6 +15,7 @@
 //! | [`expression`], [`index`], [`conv`] | what each operator becomes |
 //! | [`direct`] | convolution with the batch innermost |
 //! | [`cells`] | accumulators |
+//! | [`joined`] | concatenations whose parts are computed in place |
 //! | [`nest`], [`emit`] | loop nests of fused elementwise operators and reductions |
 //! | [`outline`] | nests that occur again and again as functions |
 //! | [`elementwise`], [`math`] | operators on vectors of elements |
@@ -36,6 +37,7 @@ mod elementwise;
 mod emit;
 mod expression;
 mod index;
+mod joined;
 mod kernel;
 #[cfg(test)]
 mod kernel_tests;

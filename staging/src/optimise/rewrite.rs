@@ -1,10 +1,10 @@
 //! What passes are written with.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::expr::Expr;
-use crate::ids::Value;
-use crate::ir::{Program, Stmt, Target};
+use crate::ids::{Block, Cell, Value};
+use crate::ir::{Name, Program, Stmt, Target};
 use crate::types::Scalar;
 
 /// The expression that each value is bound to, if it is bound to one.
@@ -48,8 +48,12 @@ pub struct Substitution(HashMap<Value, Value>);
 impl Substitution {
     /// Replaces one; a name from the source moves to what replaces it if that has none.
     pub fn replace(&mut self, program: &mut Program, old: Value, new: Value) {
-        if let Some(name) = program.values[old].name.take() {
-            program.values[new].name.get_or_insert(name);
+        let name = program.values[old].name.replace(Name::Of(new));
+        let known = &mut program.values[new].name;
+        match name {
+            Some(Name::Given(_)) if !matches!(known, Some(Name::Given(_))) => *known = name,
+            Some(Name::AdjointOf(_)) if known.is_none() => *known = name,
+            _ => {}
         }
         self.0.insert(old, new);
     }
@@ -91,6 +95,22 @@ pub fn use_counts(program: &Program) -> Vec<usize> {
         data.results.iter().for_each(|value| counts[value.index()] += 1);
     }
     counts
+}
+
+/// The cells that only statements of the block that defines them mention: nothing that is called can reach them.
+pub fn local_cells(program: &Program) -> HashSet<Cell> {
+    let mut home: HashMap<Cell, Block> = HashMap::new();
+    let mut elsewhere = HashSet::new();
+    for block in program.reachable() {
+        for stmt in &program.blocks[block].stmts {
+            if let Stmt::Cell(cell) = stmt {
+                home.insert(*cell, block);
+            } else if let Some(cell) = stmt.touched().filter(|cell| home.get(cell) != Some(&block)) {
+                elsewhere.insert(cell);
+            }
+        }
+    }
+    home.into_keys().filter(|cell| !elsewhere.contains(cell)).collect()
 }
 
 /// All targets that a statement mentions.
