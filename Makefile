@@ -33,6 +33,7 @@ test: .tools $(VENV)/.installed
 	$(CARGO) test --workspace --no-fail-fast
 	@$(MAKE) --no-print-directory .llvm
 	$(CARGO) test --no-fail-fast --package antiphon-staging --features llvm
+	$(CARGO) build --features staging --examples
 	$(CARGO) test --no-fail-fast --features staging --test 'staged*' --test reference --test workloads
 
 bench: .tools
