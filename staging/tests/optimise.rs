@@ -375,6 +375,7 @@ fn power(y: f64, i: i64, k: fn(f64) -> f64) -> f64 {
     }
     return v1
 }
+// continuation: what comes after the call that it is passed to
 fn seed(y_1: f64) -> f64 {
     return 1.0
 }
