@@ -10,6 +10,7 @@
 //! | [`forward`] | what is accumulated and taken in straight-line code passes by without a cell |
 //! | [`tiles`] | slices that cover a cell are concatenated, where reassociation is allowed |
 //! | [`defer`] | products that are added to one cell become one product, where reassociation is allowed |
+//! | [`hoist`] | what every activation of a recursive function computes alike is computed before it |
 //! | [`inline`] | functions called once, and small ones, become part of their callers |
 //! | [`dead`] | what nothing depends on disappears: values, cells, functions, branches |
 //!
@@ -24,6 +25,7 @@ pub mod defer;
 pub(crate) mod effects;
 pub mod fold;
 pub mod forward;
+pub mod hoist;
 pub mod inline;
 pub mod like_terms;
 mod rewrite;
@@ -42,7 +44,7 @@ pub struct Options {
 pub type Run = fn(&mut Program, &Options) -> bool;
 
 /// All passes by name, in the order in which a round applies them.
-pub const PASSES: [(&str, Run); 10] = [
+pub const PASSES: [(&str, Run); 11] = [
     ("fold", fold::run),
     ("branch", branch::run),
     ("algebra", algebra::run),
@@ -53,6 +55,7 @@ pub const PASSES: [(&str, Run); 10] = [
     ("tiles", tiles::run),
     ("defer", defer::run),
     ("inline", inline::run),
+    ("hoist", hoist::run),
     ("dead", dead::run),
 ];
 
