@@ -422,7 +422,7 @@ where
     curve::draw(&picture, &format!("char_rnn: {cell}, {} hidden units", settings.hidden), losses)?;
     let report = Report {
         model: "char_rnn",
-        cell: &cell,
+        cell: Some(&cell),
         mode: match flags.mode {
             Mode::Eager => "eager",
         },
@@ -433,6 +433,8 @@ where
         steps: losses.len(),
         compile_ms: 0.0,
         step_ms_median: median_ms(times),
+        step_ms_mean: None,
+        accuracy: None,
         losses,
     };
     if let Some(path) = &flags.report {

@@ -3,12 +3,18 @@
 //! There are two primitives, [`cond`](Control::cond) and [`fix`](Control::fix); loops, scans and folds are defined
 //! from them. In eager interpretations they are Rust's own `if` and recursion, which models may use as well.
 
-use crate::error::{At, CpsResult, Error, Result, raise};
+mod scan;
+mod tree;
+
+pub use scan::scan;
+pub(crate) use tree::fold_arrays;
+pub use tree::{NumberedTree, Tree, TreeArrays, fold};
+
+use crate::error::{At, CpsResult, Error, raise};
 use crate::real::{Mask, Real};
 use crate::recorded::{self, Arm, BodyTo, Function, Leaves, To};
 use crate::stack;
 use crate::state::{Leaf, State};
-use crate::tensor::Tensor;
 
 /// Data-dependent control flow of an interpretation.
 pub trait Control: Real {
@@ -112,79 +118,6 @@ pub trait Control: Real {
     ) -> CpsResult<Vec<Self::Adjoint>> {
         Err(recorded::unsupported("fix", at).into())
     }
-}
-
-/// `(carry, y_i) = step(carry, x_i)` over the first axis of `xs`; returns the last carry and the `y_i`, stacked along
-/// a new first axis.
-///
-/// ```
-/// use antiphon::{NdArray, Tensor, control::scan};
-/// // Running sums.
-/// let xs = NdArray::from(vec![1.0, 2.0, 3.0]);
-/// let (total, sums) = scan(NdArray::scalar(0.0), &xs, |sum: NdArray<f64>, x| {
-///     let sum = sum + x;
-///     (sum.clone(), sum)
-/// })?;
-/// assert_eq!((total.item(), sums), (6.0, NdArray::from(vec![1.0, 3.0, 6.0])));
-/// # Ok::<(), antiphon::Error>(())
-/// ```
-///
-/// # Errors
-/// [`Error::Operand`] if `xs` is a scalar or has no rows (then the shape of the `y_i` is unknown).
-#[track_caller]
-pub fn scan<T: Tensor, S: State<T>>(init: S, xs: &T, step: impl Fn(S, T) -> (S, T)) -> Result<(S, T)> {
-    let shape = xs.shape();
-    let Some(&rows @ 1..) = shape.first() else {
-        let reason = "there is nothing to scan".into();
-        return Err(Error::Operand { op: "scan", shape: shape.to_vec(), reason, at: At::caller() });
-    };
-    let mut carry = init;
-    let mut ys = Vec::with_capacity(rows);
-    for i in 0..rows {
-        let (next, y) = step(carry, xs.index(0, i));
-        carry = next;
-        ys.push(y);
-    }
-    Ok((carry, T::stack(&ys, 0)))
-}
-
-/// A tree of the user's own: what [`fold`] goes down into.
-pub trait Tree {
-    /// The subtrees of this node; none for a leaf.
-    fn children(&self) -> &[Self]
-    where
-        Self: Sized;
-}
-
-/// `f(node, results of its children)`, from the leaves up to the root, by recursion.
-///
-/// ```
-/// use antiphon::{Real, Var, control::{Tree, fold}, grad};
-/// struct Node(f64, Vec<Node>);
-/// impl Tree for Node {
-///     fn children(&self) -> &[Node] {
-///         &self.1
-///     }
-/// }
-/// // The sum over all nodes of x to the power of the node's number.
-/// fn sum<T: Real>(tree: &Node, x: &T) -> T {
-///     fold(tree, &|node, children: Vec<T>| {
-///         children.into_iter().fold(x.pow(&T::constant(node.0)), |sum, child| sum + child)
-///     })
-/// }
-/// let tree = Node(1.0, vec![Node(2.0, vec![]), Node(3.0, vec![])]);
-/// assert_eq!(sum(&tree, &2.0), 2.0 + 4.0 + 8.0);
-/// assert_eq!(grad(|x| sum(&tree, &x), &2.0f64)?, 1.0 + 4.0 + 12.0);
-/// # Ok::<(), antiphon::Error>(())
-/// ```
-///
-/// # Errors
-/// Raises [`Error::StackExhausted`] if the tree is too deep for the stack.
-pub fn fold<N: Tree, S>(tree: &N, f: &impl Fn(&N, Vec<S>) -> S) -> S {
-    fn go<N: Tree, S>(node: &N, f: &impl Fn(&N, Vec<S>) -> S) -> S {
-        stack::guard(|| f(node, node.children().iter().map(|child| go(child, f)).collect()))
-    }
-    stack::on_reserved(|| go(tree, f))
 }
 
 /// The truth of a condition that has to be known now.

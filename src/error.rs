@@ -99,13 +99,14 @@ pub enum Error {
     },
     /// The reserved native stack ran out.
     #[error(
-        "the stack of {limit} bytes is exhausted after {depth} nested operators: \
-         raise it with antiphon::stack::configure, or make the program shorter"
+        "the stack of {limit} bytes is exhausted{after}: \
+         raise it with antiphon::stack::configure, or make the program shorter",
+        after = after(*depth)
     )]
     StackExhausted {
         /// Size of the stack that ran out, in bytes.
         limit: usize,
-        /// How many operators were nested when it ran out.
+        /// How many operators were nested when it ran out; 0 in compiled code, which does not count.
         depth: usize,
     },
     /// The operating system would not reserve a stack.
@@ -181,6 +182,10 @@ fn verb(op: &str) -> &'static str {
         "matmul" => "multiply",
         _ => "combine",
     }
+}
+
+fn after(depth: usize) -> String {
+    if depth == 0 { String::new() } else { format!(" after {depth} nested operators") }
 }
 
 impl Error {

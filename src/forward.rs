@@ -8,6 +8,7 @@ use std::ops::{Add, Div, Mul, Neg, Range, Sub};
 use crate::elementwise::{self, for_each_binary, for_each_unary};
 use crate::error::{At, Result, operator};
 use crate::real::Real;
+use crate::recorded::PutRow;
 use crate::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::tensor::Tensor;
 
@@ -306,6 +307,36 @@ impl<T: Real> Real for Dual<T> {
 }
 
 impl<T: Tensor> Tensor for Dual<T> {
+    fn record_rows(shape: &[usize], fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
+        let mut tangent = None;
+        let primal = T::record_rows(shape, &mut |put_primal| {
+            tangent = Some(T::record_rows(shape, &mut |put_tangent| {
+                fill(&|index, row: Self| {
+                    put_tangent(index, row.tangent());
+                    put_primal(index, row.primal);
+                });
+            }));
+        });
+        Dual { primal, tangent }
+    }
+    fn with_adjoint_row(adjoint: &DualAdjoint<T>, index: &T::Int, pull: impl FnOnce(Self)) {
+        T::with_adjoint_row(&adjoint.primal, index, |primal| {
+            pull(Dual { primal, tangent: Some(T::adjoint_row(&adjoint.tangent, index)) });
+        });
+    }
+    fn adjoint_row(adjoint: &DualAdjoint<T>, index: &T::Int) -> Self {
+        let tangent = Some(T::adjoint_row(&adjoint.tangent, index));
+        Dual { primal: T::adjoint_row(&adjoint.primal, index), tangent }
+    }
+    fn open_adjoint(shape: &[usize]) -> DualAdjoint<T> {
+        DualAdjoint { primal: T::open_adjoint(shape), tangent: T::open_adjoint(shape) }
+    }
+    fn accumulate_rows(adjoint: &DualAdjoint<T>, operand: &Self, indices: &T::Int, g: Self) {
+        T::accumulate_rows(&adjoint.primal, &operand.primal, indices, g.primal);
+        if let Some(tangent) = g.tangent {
+            T::accumulate_rows(&adjoint.tangent, &operand.primal, indices, tangent);
+        }
+    }
     fn shape(&self) -> Shape {
         self.primal.shape()
     }

@@ -26,10 +26,12 @@ mod stage;
 #[cfg(feature = "staging")]
 pub mod staged;
 pub mod state;
+mod step;
+pub mod structure;
 pub mod tensor;
 mod transform;
 
-pub use antiphon_derive::Params;
+pub use antiphon_derive::{Params, Structure};
 pub use array::{Float, NdArray, NdBool, NdInt};
 pub use check::{Forward, Program, Reverse, check_gradients};
 pub use control::Control;
@@ -43,6 +45,8 @@ pub use shape::{Axes, Padding, Shape, Window2d};
 #[cfg(feature = "staging")]
 pub use stage::{Staged, stage};
 pub use state::{Flag, Index, State};
+pub use step::TrainingStep;
+pub use structure::Structure;
 pub use tensor::{IntTensor, MaskTensor, Tensor};
 pub use transform::{Function, Gradient, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp};
 

@@ -1,5 +1,9 @@
 //! [`Params`]: a model's parameters as a plain struct of `T`, and what can be done to all of them at once.
 
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+
 use crate::error::{Error, Result};
 use crate::real::Real;
 
@@ -85,13 +89,40 @@ pub trait Params: Sized {
 }
 
 /// Where in a structure a leaf stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Path(Vec<String>);
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Path(SmallVec<[Field; 8]>);
+
+/// One step of a [`Path`] down: a field's name or an element's number.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// A name.
+    Name(Cow<'static, str>),
+    /// A number.
+    Index(usize),
+}
+
+impl From<&'static str> for Field {
+    fn from(name: &'static str) -> Field {
+        Field::Name(name.into())
+    }
+}
+
+impl From<String> for Field {
+    fn from(name: String) -> Field {
+        Field::Name(name.into())
+    }
+}
+
+impl From<usize> for Field {
+    fn from(index: usize) -> Field {
+        Field::Index(index)
+    }
+}
 
 impl Path {
     /// Runs `f` one field (or element) further down.
-    pub fn descend<R>(&mut self, field: impl ToString, f: impl FnOnce(&mut Path) -> R) -> R {
-        self.0.push(field.to_string());
+    pub fn descend<R>(&mut self, field: impl Into<Field>, f: impl FnOnce(&mut Path) -> R) -> R {
+        self.0.push(field.into());
         let result = f(self);
         self.0.pop();
         result
@@ -100,7 +131,14 @@ impl Path {
 
 impl std::fmt::Display for Path {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0.join("."))
+        for (depth, field) in self.0.iter().enumerate() {
+            let dot = if depth > 0 { "." } else { "" };
+            match field {
+                Field::Name(name) => write!(f, "{dot}{name}")?,
+                Field::Index(index) => write!(f, "{dot}{index}")?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -124,10 +162,10 @@ macro_rules! tuple_params {
             type Leaf = L;
             type With<U: Real> = ($($P::With<U>,)*);
             fn map_named<U: Real>(&self, path: &mut Path, f: &mut dyn FnMut(&Path, &L) -> U) -> Self::With<U> {
-                ($(path.descend($i, |path| self.$i.map_named(path, f)),)*)
+                ($(path.descend(stringify!($i), |path| self.$i.map_named(path, f)),)*)
             }
             fn visit_mut(&mut self, path: &mut Path, f: &mut dyn FnMut(&Path, &mut L)) {
-                $(path.descend($i, |path| self.$i.visit_mut(path, f));)*
+                $(path.descend(stringify!($i), |path| self.$i.visit_mut(path, f));)*
             }
         }
     };

@@ -13,6 +13,8 @@ use crate::control::Control;
 use crate::error::{At, CpsResult, Error, raise};
 use crate::real::Real;
 use crate::state::{Leaf, State};
+#[cfg(doc)]
+use crate::tensor::Tensor;
 
 /// The components of a state.
 pub type Leaves<T> = Vec<Leaf<T>>;
@@ -29,6 +31,9 @@ pub type CallTo<'a, T> = &'a dyn Fn(Leaves<T>, To<'_, T>) -> CpsResult<Vec<<T as
 /// The body of a recorded function in continuation-passing style: its recursive self, the argument, the continuation.
 pub type BodyTo<'a, T> =
     &'a mut dyn FnMut(CallTo<'_, T>, Leaves<T>, To<'_, T>) -> CpsResult<Vec<<T as Real>::Adjoint>>;
+
+/// What writes a row of [`Tensor::record_rows`].
+pub type PutRow<'a, T> = &'a dyn Fn(&<T as Real>::Int, T);
 
 /// Control flow over a derivative of a derivative in reverse.
 pub(crate) fn unsupported(op: &'static str, at: At) -> Error {
@@ -120,6 +125,17 @@ pub(crate) fn fix<T: Control, A: State<T>, B: State<T>>(
         leaves(&body(&again, x.rebuild(&mut argument.into_iter())))
     });
     result.rebuild(&mut results.into_iter())
+}
+
+/// What `body` returns, of which only the structure is of account: nothing of it is recorded in the end.
+#[track_caller]
+pub(crate) fn tried<T: Control, B>(body: impl FnOnce() -> B) -> B {
+    if TRYING.get() { body() } else { attempt::<T, B>(At::caller(), body) }
+}
+
+/// Whether everything that is being recorded is only tried.
+pub(crate) fn is_trial() -> bool {
+    TRYING.get()
 }
 
 /// The structure of what `body` returns; nothing of it is recorded in the end.

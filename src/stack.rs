@@ -34,7 +34,8 @@ thread_local! {
 }
 
 /// Sets the size in bytes of the stacks reserved from now on, in all threads. An operator in direct style takes
-/// about 300 bytes, an explicit one about 100.
+/// about 300 bytes, an explicit one about 100. It holds for code that [`stage`](crate::stage) compiles as well, which
+/// has as much again for the arrays of recursive functions.
 ///
 /// # Errors
 /// [`Error::Config`] below [`MIN_SIZE`].
@@ -61,6 +62,8 @@ pub fn size() -> usize {
 /// Gives the memory of this thread's unused stacks back to the operating system.
 pub fn release() {
     POOL.with_borrow_mut(Vec::clear);
+    #[cfg(feature = "staging")]
+    antiphon_staging::jit::release();
 }
 
 /// Runs `f` after checking that the stack has room for it: to be called at each level of a recursion that may be

@@ -1,31 +1,45 @@
 //! [`stage`]: a model as compiled code.
 
-use std::marker::PhantomData;
-
 use antiphon_staging::jit::{CompileOptions, Compiled, compile};
-use antiphon_staging::{Options, Program, Tensor, optimise};
+use antiphon_staging::{Options, Program, Type};
 
-use crate::array::{Float, NdArray};
 use crate::error::Result;
-use crate::params::Params;
-use crate::staged::{Expr, from_tensor, record, recording_error, to_tensor};
+use crate::params::Path;
+use crate::real::Real;
+use crate::stack;
+use crate::staged::{Expr, Located, Plain, leaf_names, same_types, trace, zeros};
+use crate::state::{Leaf, State};
+use crate::structure::Structure;
 
-/// A model that was recorded, optimised and compiled for the shapes of an example.
+/// A model of inputs `P` and results `R` over `T`, recorded, optimised and compiled for the shapes of an example.
 ///
 /// It can be moved to another thread; each thread that runs it has an instance of its own.
-pub struct Staged<E> {
-    program: Program,
+pub struct Staged<T: Plain, P, R> {
     compiled: Compiled,
-    precision: PhantomData<fn() -> E>,
+    names: Vec<String>,
+    inputs: Vec<Leaf<T>>,
+    /// What results are written to, and handed out; another one takes its place where it is still held by then.
+    outputs: Vec<Leaf<T>>,
+    /// Of what structure the result is.
+    result: R,
+    example: std::marker::PhantomData<fn(P)>,
 }
 
 /// Records `f` for inputs with the shapes of `example`, optimises the program and compiles it with LLVM.
 ///
+/// Inputs and results are any [`Structure`]: models, batches, tuples of arrays and indices.
+///
 /// ```
-/// use antiphon::{NdArray, Real, Tensor, grad, stage};
-/// let x = NdArray::from(vec![1.0f64, 2.0, 3.0]);
-/// let mut slope = stage("slope", |x| grad(|y| y.powi(3).sum(..), &x).unwrap(), &x)?;
-/// assert_eq!(slope.call(&x)?, [NdArray::from(vec![3.0, 12.0, 27.0])]);
+/// use antiphon::{NdArray, NdInt, Real, Tensor, stage, value_and_grad};
+/// fn rows<T: Tensor>(table: &T, indices: &T::Int) -> (T, T) {
+///     value_and_grad(|table| table.gather_rows(indices).powi(3).sum(..), table).unwrap()
+/// }
+/// let table = NdArray::from(vec![1.0f64, 2.0, 3.0]);
+/// let example = (table.clone(), NdInt::from(vec![0, 0]));
+/// let mut rows = stage("rows", |(table, indices)| rows(&table, &indices), &example)?;
+/// let (sum, gradient) = rows.call(&(table, NdInt::from(vec![2, 1])))?;
+/// assert_eq!(sum.item(), 35.0);
+/// assert_eq!(gradient, NdArray::from(vec![0.0, 12.0, 27.0]));
 /// # Ok::<(), antiphon::Error>(())
 /// ```
 ///
@@ -33,34 +47,70 @@ pub struct Staged<E> {
 /// What `f` raises while it is recorded; [`Error::Recording`](crate::Error::Recording) if the program cannot be
 /// compiled.
 #[track_caller]
-pub fn stage<P, E, Q>(name: &str, f: impl FnOnce(P::With<Expr>) -> Q, example: &P) -> Result<Staged<E>>
+pub fn stage<T, P, Q>(
+    name: &str,
+    f: impl FnOnce(P::With<Expr>) -> Q,
+    example: &P,
+) -> Result<Staged<T, P, Q::With<T>>>
 where
-    E: Float,
-    P: Params<Leaf = NdArray<E>>,
-    Q: Params<Leaf = Expr>,
+    T: Plain,
+    P: Structure<T>,
+    Q: Structure<Expr>,
+    Q::With<T>: State<T>,
 {
-    let mut program = record(name, f, example)?;
-    optimise(&mut program, &Options::default());
-    let compiled = compile(&program, &CompileOptions::default()).map_err(recording_error)?;
-    Ok(Staged { program, compiled, precision: PhantomData })
+    let (program, result) = trace(name, |input| Ok(f(example.map_components(&mut Path::default(), input))))?;
+    let options = CompileOptions { optimise: Some(Options::default()), ..CompileOptions::default() };
+    let compiled = compile(&program, &options).located()?;
+    let outputs: Vec<Leaf<T>> = compiled.outputs().iter().map(zeros).collect::<Result<_>>()?;
+    let result = result.map_components(&mut Path::default(), &mut |_, leaf| placeholder(&leaf));
+    let (names, inputs) = (leaf_names(example), Vec::new());
+    Ok(Staged { compiled, names, inputs, outputs, result, example: std::marker::PhantomData })
 }
 
-impl<E: Float> Staged<E> {
-    /// Runs the model; returns the leaves of its result in order.
+/// Something of a component's kind.
+pub(crate) fn placeholder<T: Plain, U: Real>(leaf: &Leaf<U>) -> Leaf<T> {
+    use antiphon_staging::Dtype;
+    let dtype = match leaf {
+        Leaf::Real(_) => T::DTYPE,
+        Leaf::Int(_) => Dtype::I64,
+        Leaf::Bool(_) => Dtype::Bool,
+    };
+    T::zeros(&Type::scalar(dtype)).expect("every interpretation has scalars")
+}
+
+impl<T: Plain, P: Structure<T>, R: State<T>> Staged<T, P, R> {
+    /// Runs the model.
     ///
     /// # Errors
-    /// [`Error::Recording`](crate::Error::Recording) if the inputs' shapes are not the example's, an index is out of
-    /// range or the stack is exhausted. The next call works.
+    /// [`Error::Recording`](crate::Error::Recording) if the inputs' shapes are not the example's;
+    /// [`Error::Index`](crate::Error::Index) if one is out of range; [`Error::StackExhausted`](crate::Error::StackExhausted)
+    /// if recursion went deeper than [`stack::configure`] allows. The next call works.
     #[track_caller]
-    pub fn call(&mut self, inputs: &impl Params<Leaf = NdArray<E>>) -> Result<Vec<NdArray<E>>> {
-        let inputs: Vec<Tensor> = inputs.leaves().iter().map(to_tensor).collect();
-        let outputs = self.compiled.run(&inputs).map_err(recording_error)?;
-        outputs.iter().map(from_tensor).collect()
+    pub fn call(&mut self, inputs: &P) -> Result<R> {
+        self.inputs.clear();
+        inputs.flatten(&mut self.inputs);
+        self.inputs.iter_mut().for_each(row_major);
+        same_types(&self.names, self.compiled.inputs(), &self.inputs)?;
+        self.compiled.limit(stack::size());
+        let run = self.compiled.run_into(
+            self.inputs.iter().map(|leaf| Some(T::elements(leaf))),
+            self.outputs.iter_mut().map(T::elements_mut),
+        );
+        self.inputs.clear();
+        run.located()?;
+        Ok(self.result.rebuild(&mut self.outputs.iter().cloned()))
     }
+}
 
+/// Puts the elements of a component in row-major order.
+fn row_major<T: Plain>(leaf: &mut Leaf<T>) {
+    *leaf = T::row_major(leaf.clone());
+}
+
+impl<T: Plain, P, R> Staged<T, P, R> {
     /// The optimised program, which a person can read.
     pub fn program(&self) -> &Program {
-        &self.program
+        self.compiled.program()
     }
 
     /// The program as LLVM's intermediate language.
@@ -69,7 +119,7 @@ impl<E: Float> Staged<E> {
     /// [`Error::Recording`](crate::Error::Recording) if LLVM refuses.
     #[track_caller]
     pub fn llvm_ir(&self) -> Result<String> {
-        self.compiled.llvm_ir().map_err(recording_error)
+        self.compiled.llvm_ir().located()
     }
 
     /// The program as this machine's assembly.
@@ -78,6 +128,6 @@ impl<E: Float> Staged<E> {
     /// [`Error::Recording`](crate::Error::Recording) if LLVM refuses.
     #[track_caller]
     pub fn assembly(&self) -> Result<String> {
-        self.compiled.assembly().map_err(recording_error)
+        self.compiled.assembly().located()
     }
 }

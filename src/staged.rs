@@ -7,18 +7,21 @@ mod adjoint;
 mod control;
 mod integer;
 mod interpret;
+mod plain;
 mod real;
 mod recording;
 mod tensor;
 
+pub use antiphon_staging::jit::{CompileOptions, Compiled};
 use antiphon_staging::{self as staging, Value};
 pub use antiphon_staging::{Options, Program, optimise};
 
 pub use adjoint::ExprAdjoint;
-pub use interpret::interpret;
-pub(crate) use interpret::{from_tensor, to_tensor};
+pub use interpret::{interpret, interpret_components};
+pub use plain::Plain;
+pub(crate) use plain::{leaf_names, same_types, zeros};
 pub use recording::record;
-pub(crate) use recording::recording_error;
+pub(crate) use recording::{Located, from_staging, trace};
 use recording::{Recorder, recorder};
 
 use crate::shape::Shape;

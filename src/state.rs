@@ -13,6 +13,31 @@ pub enum Leaf<T: Real> {
     Bool(T::Bool),
 }
 
+const ALIKE: &str = "components in the order in which this structure was flattened";
+
+macro_rules! leaf_kinds {
+    ($($name:ident $Kind:ident $Value:ty;)*) => { $(
+        /// The component, which has to be of this kind.
+        #[doc(hidden)]
+        pub fn $name(self) -> $Value {
+            match self {
+                Leaf::$Kind(value) => value,
+                _ => panic!("{ALIKE}"),
+            }
+        }
+    )* };
+}
+
+impl<T: Real> Leaf<T> {
+    leaf_kinds! { real Real T; int Int T::Int; bool Bool T::Bool; }
+
+    /// The next of several components.
+    #[doc(hidden)]
+    pub fn next(leaves: &mut dyn Iterator<Item = Leaf<T>>) -> Leaf<T> {
+        leaves.next().expect(ALIKE)
+    }
+}
+
 /// A value that can enter and leave a branch, a loop or a recursive function of the calculus.
 ///
 /// Implemented for an interpretation `T`, its integers and truth values, tuples, arrays, `Vec` and `Option` of
@@ -27,17 +52,12 @@ pub trait State<T: Real>: Clone {
     fn rebuild(&self, leaves: &mut dyn Iterator<Item = Leaf<T>>) -> Self;
 }
 
-const ALIKE: &str = "components in the order in which this structure was flattened";
-
 impl<T: Real> State<T> for T {
     fn flatten(&self, leaves: &mut Vec<Leaf<T>>) {
         leaves.push(Leaf::Real(self.clone()));
     }
     fn rebuild(&self, leaves: &mut dyn Iterator<Item = Leaf<T>>) -> T {
-        match leaves.next() {
-            Some(Leaf::Real(x)) => x,
-            _ => panic!("{ALIKE}"),
-        }
+        Leaf::next(leaves).real()
     }
 }
 
@@ -48,7 +68,7 @@ pub struct Index<T: Real>(pub T::Int);
 pub struct Flag<T: Real>(pub T::Bool);
 
 macro_rules! wrapper_state {
-    ($($Wrapper:ident $Kind:ident;)*) => { $(
+    ($($Wrapper:ident $Kind:ident $value:ident;)*) => { $(
         impl<T: Real> Clone for $Wrapper<T> {
             fn clone(&self) -> Self {
                 $Wrapper(self.0.clone())
@@ -59,39 +79,36 @@ macro_rules! wrapper_state {
                 leaves.push(Leaf::$Kind(self.0.clone()));
             }
             fn rebuild(&self, leaves: &mut dyn Iterator<Item = Leaf<T>>) -> Self {
-                match leaves.next() {
-                    Some(Leaf::$Kind(value)) => $Wrapper(value),
-                    _ => panic!("{ALIKE}"),
-                }
+                $Wrapper(Leaf::next(leaves).$value())
             }
         }
     )* };
 }
-wrapper_state! { Index Int; Flag Bool; }
+wrapper_state! { Index Int int; Flag Bool bool; }
 
 /// Makes an integer and a truth-value type components of every interpretation that uses them.
 macro_rules! index_state {
     ($($int:ty, $bool:ty;)*) => { $(
-        impl<T: $crate::real::Real<Int = $int>> $crate::state::State<T> for $int {
+        $crate::state::index_state! { $int, Int, int, Int; }
+        $crate::state::index_state! { $bool, Bool, bool, Bool; }
+    )* };
+    ($($value:ty, $Kind:ident, $kind:ident, $Associated:ident;)*) => { $(
+        impl<T: $crate::real::Real<$Associated = $value>> $crate::state::State<T> for $value {
             fn flatten(&self, leaves: &mut Vec<$crate::state::Leaf<T>>) {
-                leaves.push($crate::state::Leaf::Int(self.clone()));
+                leaves.push($crate::state::Leaf::$Kind(self.clone()));
             }
             fn rebuild(&self, leaves: &mut dyn Iterator<Item = $crate::state::Leaf<T>>) -> Self {
-                match leaves.next() {
-                    Some($crate::state::Leaf::Int(i)) => i,
-                    _ => panic!("components in the order in which this structure was flattened"),
-                }
+                $crate::state::Leaf::next(leaves).$kind()
             }
         }
-        impl<T: $crate::real::Real<Bool = $bool>> $crate::state::State<T> for $bool {
-            fn flatten(&self, leaves: &mut Vec<$crate::state::Leaf<T>>) {
-                leaves.push($crate::state::Leaf::Bool(self.clone()));
-            }
-            fn rebuild(&self, leaves: &mut dyn Iterator<Item = $crate::state::Leaf<T>>) -> Self {
-                match leaves.next() {
-                    Some($crate::state::Leaf::Bool(b)) => b,
-                    _ => panic!("components in the order in which this structure was flattened"),
-                }
+        impl<T: $crate::real::Real<$Associated = $value>> $crate::structure::Structure<T> for $value {
+            type With<U: $crate::real::Real> = U::$Associated;
+            fn map_components<U: $crate::real::Real>(
+                &self,
+                path: &mut $crate::params::Path,
+                f: &mut dyn FnMut(&$crate::params::Path, $crate::state::Leaf<T>) -> $crate::state::Leaf<U>,
+            ) -> U::$Associated {
+                f(path, $crate::state::Leaf::$Kind(self.clone())).$kind()
             }
         }
     )* };

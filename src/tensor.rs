@@ -2,10 +2,12 @@
 
 use std::ops::{Add, Div, Mul, Range, Sub};
 
-use crate::control::Control;
+use crate::control::{Control, TreeArrays, fold_arrays};
 use crate::error::{At, Error, OrRaise, Result, raise};
 use crate::real::{Int, Mask, Real};
+use crate::recorded::{self, PutRow};
 use crate::shape::{self, Axes, Padding, Shape, Window2d};
+use crate::state::State;
 
 /// Arrays of truth values.
 pub trait MaskTensor: Mask {
@@ -166,6 +168,30 @@ pub trait Tensor:
     /// `adjoint[indices[i]] += g[i]`, where `operand` is the value that the adjoint belongs to.
     fn accumulate_rows(adjoint: &Self::Adjoint, operand: &Self, indices: &Self::Int, g: Self) {
         Self::accumulate(adjoint, g.scatter_rows(indices, operand.shape()[0]));
+    }
+
+    // ---- loops that are recorded; see `control::scan`
+
+    /// An array of which `fill` records the writing of each row, once, in loops that it records.
+    #[doc(hidden)]
+    #[track_caller]
+    fn record_rows(_shape: &[usize], _fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
+        raise(recorded::unsupported("scan", At::caller()))
+    }
+    /// An accumulator that a loop may read which is recorded before what adds to it.
+    #[doc(hidden)]
+    fn open_adjoint(_shape: &[usize]) -> Self::Adjoint {
+        raise(recorded::unsupported("scan", At::caller()))
+    }
+    /// Calls `pull` with a row of what was accumulated, if anything was; the accumulator keeps it.
+    #[doc(hidden)]
+    fn with_adjoint_row(adjoint: &Self::Adjoint, index: &Self::Int, pull: impl FnOnce(Self)) {
+        pull(Self::adjoint_row(adjoint, index));
+    }
+    /// A row of what was accumulated, zeros if nothing was.
+    #[doc(hidden)]
+    fn adjoint_row(_adjoint: &Self::Adjoint, _index: &Self::Int) -> Self {
+        raise(recorded::unsupported("scan", At::caller()))
     }
 
     // ---- compositions
@@ -344,6 +370,41 @@ pub trait Tensor:
         }
         let kept = Self::uniform(&self.shape(), seed).greater_equal(&Self::constant(rate));
         self.clone() * Self::from_mask(&kept) * (1.0 / (1.0 - rate))
+    }
+    /// `leaf(node)` of the leaves and `inner(node, left, right)`, given the results of its children, of the other nodes,
+    /// from the leaves of a tree up to its root: [`fold`](crate::control::fold) where the shape of the tree is data.
+    ///
+    /// It is [`fix`](Control::fix) of a function of the node's number: recursion in every interpretation, recorded as
+    /// one local function.
+    ///
+    /// ```
+    /// use antiphon::{Int, NdArray, NdInt, Tensor, control::TreeArrays, grad};
+    /// // Leaves are weights; inner nodes multiply.
+    /// fn product<T: Tensor>(tree: &TreeArrays<T::Int>, weights: &T) -> T {
+    ///     T::fold_tree(tree, |node| weights.gather_rows(node), |_, left: T, right| left * right)
+    /// }
+    /// // ((node 2) · (node 3)) · (node 4)
+    /// let ints = |x: [i64; 5]| NdInt::from(x.to_vec());
+    /// let (left, right) = (ints([1, 2, -1, -1, -1]), ints([4, 3, -1, -1, -1]));
+    /// let tree = TreeArrays { left, right, root: NdInt::constant(0) };
+    /// let weights = NdArray::from(vec![0.0, 0.0, 2.0, 3.0, 5.0]);
+    /// assert_eq!(product(&tree, &weights).item(), 30.0);
+    /// let slope = grad(|w| product(&tree, &w), &weights)?;
+    /// assert_eq!(slope, NdArray::from(vec![0.0, 0.0, 15.0, 10.0, 6.0]));
+    /// # Ok::<(), antiphon::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Raises [`Error::Index`] for a child or root that is no node, and [`Error::StackExhausted`] if the tree is too
+    /// deep for the stack, or its arrays go round in circles. Where a model is staged, running the compiled code
+    /// returns them.
+    #[track_caller]
+    fn fold_tree<S: State<Self>>(
+        tree: &TreeArrays<Self::Int>,
+        leaf: impl Fn(&Self::Int) -> S,
+        inner: impl Fn(&Self::Int, S, S) -> S,
+    ) -> S {
+        fold_arrays(tree, leaf, inner)
     }
     /// Gaussian error linear unit, `x·½(1 + erf(x/√2))` (Hendrycks & Gimpel 2016).
     fn gelu(&self) -> Self {

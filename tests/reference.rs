@@ -3,38 +3,16 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ndarray::ArrayD;
-use ndarray_npy::NpzReader;
-use support::{example, losses, succeed, write_text};
+use support::{Arrays, example, losses, python, read_npz, succeed, write_text};
 use tempfile::TempDir;
 
 /// Gradients in f64 agree to this, relative to the largest element of their array.
 const GRADIENTS: f64 = 1e-10;
 /// Losses of 50 steps in f64 agree to this.
 const LOSSES: f64 = 1e-9;
-
-/// A Python that has NumPy.
-fn python() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let candidates = [
-        std::env::var_os("ANTIPHON_PYTHON").map(PathBuf::from),
-        Some(root.join(".venv/bin/python")),
-        Some("python3".into()),
-    ];
-    let has_numpy = |python: &PathBuf| {
-        let run = Command::new(python).args(["-c", "import numpy"]).output();
-        run.is_ok_and(|output| output.status.success())
-    };
-    candidates.into_iter().flatten().find(has_numpy).expect(
-        "no Python with NumPy: run `make test`, which makes a .venv with one, or \
-         `python3 -m venv .venv && .venv/bin/pip install -r tests/reference/requirements.txt`",
-    )
-}
 
 /// Both programs, from the same weights with the same flags.
 struct Runs {
@@ -89,14 +67,6 @@ impl Runs {
             assert!(worst <= GRADIENTS * scale, "{name} differs by {worst:e} at a scale of {scale:e}");
         }
     }
-}
-
-type Arrays = BTreeMap<String, ArrayD<f64>>;
-
-fn read_npz(path: &Path) -> Arrays {
-    let mut npz = NpzReader::new(File::open(path).expect("an .npz file")).expect("an .npz file");
-    let names = npz.names().expect("names");
-    names.into_iter().map(|name| (name.clone(), npz.by_name(&name).expect("an array of f64"))).collect()
 }
 
 #[test]

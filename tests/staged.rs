@@ -3,7 +3,8 @@
 use antiphon::nn::{LstmState, Recurrent, Rng};
 use antiphon::staged::{Expr, Options, interpret, optimise, record};
 use antiphon::{
-    Control, Dual, Error, NdArray, Params, Real, Tensor, Var, grad, hvp, nn, stage, value_and_grad,
+    Control, Dual, Error, Flag, Float, Index, Int, NdArray, NdBool, NdInt, Params, Real, Structure, Tensor,
+    Var, grad, hvp, nn, stage, staged, value_and_grad,
 };
 
 type Array = NdArray<f64>;
@@ -57,7 +58,8 @@ fn a_training_step_of_an_lstm() {
     let optimised = interpret(&program, &model).unwrap();
     assert_eq!(recorded, optimised);
     let mut compiled = stage("step", step, &model).unwrap();
-    let compiled = compiled.call(&model).unwrap();
+    let (compiled_value, compiled_gradient) = compiled.call(&model).unwrap();
+    let compiled: Vec<Array> = std::iter::once(compiled_value).chain(compiled_gradient.leaves()).collect();
     let expected: Vec<Array> = std::iter::once(value).chain(gradient.leaves()).collect();
     assert_eq!(recorded.len(), expected.len());
     for (recorded, expected) in recorded.iter().zip(&expected) {
@@ -134,7 +136,90 @@ fn control_flow_that_depends_on_data_is_compiled_once() {
             (roots.call(&x).unwrap(), value_and_grad(|a| newton(&a), &x).unwrap()),
             (grown.call(&x).unwrap(), value_and_grad(|x| grow(&x), &x).unwrap()),
         ] {
-            assert!(close(&staged[0], &value) && close(&staged[1], &slope), "{staged:?} {value:?} {slope:?}");
+            assert!(close(&staged.0, &value) && close(&staged.1, &slope), "{staged:?} {value:?} {slope:?}");
         }
     }
+}
+
+/// Everything that a model may take.
+#[derive(Clone, Structure)]
+struct Batch<T: Real> {
+    images: T,
+    labels: T::Int,
+    keep: T::Bool,
+    offsets: (Option<Index<T>>, Vec<Flag<T>>),
+    classes: usize,
+}
+
+/// What a model may give: a structure of its own, with what came in passed through.
+#[derive(Clone, Structure)]
+struct Scores<T: Real>(T, T::Int, [Flag<T>; 0], Vec<Index<T>>);
+
+fn score<T: Tensor>(w: &T, batch: &Batch<T>) -> Scores<T> {
+    let chosen = batch.images.gather_last(&batch.labels) * w;
+    let masked = T::select(&batch.keep, &chosen, &chosen.zeros_like());
+    let offsets = batch.offsets.0.iter().map(|i| Index(i.0.clone() + T::Int::constant(batch.classes as i64)));
+    let flag = batch.offsets.1.iter().fold(masked.clone(), |sum, flag| sum + &T::from_mask(&flag.0));
+    Scores(flag, masked.argmax(-1), [], offsets.collect())
+}
+
+fn batch<E: Float>(labels: [i64; 3]) -> Batch<NdArray<E>>
+where
+    NdArray<E>: Tensor<Int = NdInt, Bool = NdBool>,
+{
+    Batch {
+        // Not in row-major order.
+        images: NdArray::from_elements(&[2, 3], &[0.5, 1.5, 2.5, 3.5, 4.5, 5.5]).unwrap().permute(&[1, 0]),
+        labels: NdInt::from(labels.to_vec()),
+        keep: NdBool::from(ndarray::arr1(&[true, false, true])),
+        offsets: (Some(Index(NdInt::scalar(labels[0]))), vec![Flag(NdBool::scalar(true))]),
+        classes: 7,
+    }
+}
+
+fn structures_pass<E: Float>()
+where
+    NdArray<E>: staged::Plain + Tensor<Int = NdInt, Bool = NdBool>,
+{
+    let w: NdArray<E> = NdArray::from_elements(&[3], &[1.0, 2.0, 3.0]).unwrap();
+    let recorded = |(w, batch): (Expr, Batch<Expr>)| score(&w, &batch);
+    let mut compiled = stage("score", recorded, &(w.clone(), batch::<E>([0, 0, 0]))).unwrap();
+    let text = compiled.program().to_string();
+    assert!(text.contains("labels: i64[3]") && text.contains("keep: bool[3]"), "{text}");
+    let mut kept = Vec::new();
+    for labels in [[0, 1, 1], [1, 0, 0]] {
+        let inputs = (w.clone(), batch::<E>(labels));
+        let expected = score(&inputs.0, &inputs.1);
+        let found = compiled.call(&inputs).unwrap();
+        assert_eq!((&found.0, &found.1), (&expected.0, &expected.1));
+        assert_eq!(found.3[0].0, NdInt::scalar(labels[0] + 7));
+        kept.push((found, expected));
+    }
+    // Results are the caller's: a later call does not change them.
+    assert!(kept.iter().all(|(found, expected)| found.0 == expected.0));
+    assert_ne!(kept[0].0.0, kept[1].0.0);
+    let wrong = (w, Batch { labels: NdInt::from(vec![0]), ..batch::<E>([0; 3]) });
+    let error = compiled.call(&wrong).err().unwrap().to_string();
+    assert!(error.contains("1.labels is i64[1], but it was i64[3] in the example"), "{error}");
+}
+
+#[test]
+fn structures_of_reals_integers_and_truth_values_go_in_and_out() {
+    structures_pass::<f32>();
+    structures_pass::<f64>();
+}
+
+#[test]
+fn models_of_plain_numbers_are_compiled_over_plain_numbers() {
+    fn power<T: Control>((x, n): (T, T::Int)) -> T {
+        let init = (x.ones_like(), Index::<T>(T::Int::constant(0)));
+        let more = |(_, i): &(T, Index<T>)| i.0.less(&n);
+        T::while_loop(init, more, |(y, i)| (y * &x, Index(i.0 + T::Int::constant(1)))).0
+    }
+    let slope = |(x, n)| value_and_grad(|x| power((x, n)), &x).unwrap();
+    let mut compiled = stage("power", slope, &(1.0f32, 0)).unwrap();
+    assert_eq!(compiled.call(&(2.0, 10)).unwrap(), (1024.0, 5120.0));
+    assert_eq!(compiled.call(&(3.0, 0)).unwrap(), (1.0, 0.0));
+    let error = stage("array", |_: Expr| Expr::zeros(&[2]), &1.0f64).err().unwrap();
+    assert!(error.to_string().contains("f64[2]"), "{error}");
 }

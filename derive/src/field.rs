@@ -15,12 +15,39 @@ pub struct Field {
 
 /// What a field holds.
 pub enum Role {
-    /// Parameters, under this name.
-    Named(String),
-    /// Parameters, under the names that they have in their own structure.
+    /// Components, under this name.
+    Named(String, Kind),
+    /// Components, under the names that they have in their own structure.
     Flat,
     /// Something that is copied along.
     Configuration,
+}
+
+/// What a field's components are.
+pub enum Kind {
+    /// Those of a structure of its own; an interpretation is one.
+    Nested,
+    /// The interpretation's integer or truth value, `T::Int` or `T::Bool`.
+    Associated {
+        /// The variant of `antiphon::state::Leaf`.
+        leaf: Ident,
+        /// The method that takes the value out of it.
+        get: Ident,
+    },
+}
+
+impl Kind {
+    fn of(ty: &syn::Type, parameter: &Ident) -> Kind {
+        let syn::Type::Path(path) = ty else { return Kind::Nested };
+        let segments: Vec<&Ident> = path.path.segments.iter().map(|segment| &segment.ident).collect();
+        match segments[..] {
+            [of, leaf] if path.qself.is_none() && of == parameter && (leaf == "Int" || leaf == "Bool") => {
+                let get = Ident::new(&leaf.to_string().to_lowercase(), leaf.span());
+                Kind::Associated { leaf: leaf.clone(), get }
+            }
+            _ => Kind::Nested,
+        }
+    }
 }
 
 impl Field {
@@ -28,10 +55,13 @@ impl Field {
     pub fn parse(member: Member, field: &syn::Field, parameter: &Ident) -> Result<Field> {
         let mut role = match mentions(field.ty.to_token_stream(), parameter) {
             false => Role::Configuration,
-            true => Role::Named(match &member {
-                Member::Named(ident) => ident.unraw().to_string(),
-                Member::Unnamed(index) => index.index.to_string(),
-            }),
+            true => {
+                let name = match &member {
+                    Member::Named(ident) => ident.unraw().to_string(),
+                    Member::Unnamed(index) => index.index.to_string(),
+                };
+                Role::Named(name, Kind::of(&field.ty, parameter))
+            }
         };
         for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("params")) {
             attribute.parse_nested_meta(|meta| {
@@ -47,7 +77,7 @@ impl Field {
                     if name.value().is_empty() {
                         return Err(syn::Error::new(name.span(), "a parameter's name cannot be empty"));
                     }
-                    role = Role::Named(name.value());
+                    role = Role::Named(name.value(), Kind::of(&field.ty, parameter));
                 } else {
                     return Err(meta.error("expected `name = \"…\"` or `flatten`"));
                 }

@@ -1,12 +1,12 @@
-//! `#[derive(Params)]`: see the documentation of `antiphon::Params`, which re-exports it.
+//! `#[derive(Params)]` and `#[derive(Structure)]`: see the documentation of `antiphon`, which re-exports them.
 
 mod expand;
 mod field;
 
 use proc_macro::TokenStream;
 
-/// Makes a struct generic in one type parameter a structure of parameters: implements `antiphon::Params` and
-/// `antiphon::State`.
+/// Makes a struct generic in one type parameter a structure of parameters: implements `antiphon::Params`,
+/// `antiphon::State` and `antiphon::Structure`.
 ///
 /// ```
 /// use antiphon::Params;
@@ -39,5 +39,32 @@ use proc_macro::TokenStream;
 #[proc_macro_derive(Params, attributes(params))]
 pub fn derive_params(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);
-    expand::expand(&input).unwrap_or_else(|error| error.to_compile_error()).into()
+    expand::params(&input).unwrap_or_else(|error| error.to_compile_error()).into()
+}
+
+/// Makes a struct generic in an interpretation a structure of reals, integers and truth values: implements
+/// `antiphon::State` and `antiphon::Structure`.
+///
+/// ```
+/// use antiphon::{NdArray, NdInt, Real, Structure};
+///
+/// #[derive(Clone, Structure)]
+/// struct Batch<T: Real> {
+///     images: T,
+///     labels: T::Int,
+///     weights: Option<Vec<T>>, // any structure
+///     classes: usize, // configuration: copied along
+/// }
+///
+/// fn is_one_over<T: Real>(_: &impl Structure<T>) {}
+/// let images = NdArray::from(vec![0.5f32, 1.0]);
+/// is_one_over(&Batch { images, labels: NdInt::from(vec![3, 1]), weights: None, classes: 10 });
+/// ```
+///
+/// It follows the rules of `#[derive(Params)]`, its attributes included, and knows `T::Int` and `T::Bool` as types of
+/// fields. Where they are elements (`Vec<T::Int>`), `antiphon::Index<T>` and `antiphon::Flag<T>` take their places.
+#[proc_macro_derive(Structure, attributes(params))]
+pub fn derive_structure(input: TokenStream) -> TokenStream {
+    let input = syn::parse_macro_input!(input as syn::DeriveInput);
+    expand::structure(&input).unwrap_or_else(|error| error.to_compile_error()).into()
 }

@@ -3,8 +3,15 @@
 
 pub mod char_model;
 pub mod cli;
+pub mod convolutional;
 pub mod corpus;
 pub mod curve;
 pub mod memory;
+pub mod network;
+pub mod perceptron;
+pub mod pictures;
 pub mod report;
+pub mod sentiment;
+pub mod session;
 pub mod training;
+pub mod transformer;

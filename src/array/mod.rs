@@ -17,6 +17,8 @@ mod layout;
 mod mask;
 mod math;
 mod operators;
+#[cfg(feature = "staging")]
+mod plain;
 mod random;
 mod real;
 mod reduce;

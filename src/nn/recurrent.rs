@@ -1,6 +1,8 @@
 //! What recurrent cells have in common, and whole sequences.
 
 use crate::Params;
+use crate::control::scan;
+use crate::error::OrRaise;
 use crate::state::State;
 use crate::tensor::Tensor;
 
@@ -71,5 +73,21 @@ pub trait Recurrent<T: Tensor>: Params<Leaf = T> {
             outputs.push(Self::output(&state).clone());
         }
         (T::stack(&outputs, 0), state)
+    }
+
+    /// The same recurrence as one loop: where a model is recorded, its code does not grow with the length of the
+    /// sequence, which [`unroll`](Recurrent::unroll) does; see [`scan`].
+    ///
+    /// # Errors
+    /// As [`sequence`](Recurrent::sequence).
+    #[track_caller]
+    fn scan(&self, state: Self::State, projected: &T) -> (T, Self::State) {
+        let step = |state, x: T| {
+            let state = self.advance(&state, &x);
+            let output = Self::output(&state).clone();
+            (state, output)
+        };
+        let (state, outputs) = scan(state, projected, step).or_raise();
+        (outputs, state)
     }
 }

@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::params::{Params, Path};
 use crate::real::Real;
 use crate::state::{Leaf, State};
+use crate::structure::{Structure, map_params};
 
 /// What an optimiser remembers of parameters `P`: the count of updates, and some structures like `P`.
 ///
@@ -105,7 +106,7 @@ impl<P: Params> Params for OptState<P> {
             slots: self
                 .slots
                 .iter()
-                .map(|(name, value)| (*name, path.descend(name, |path| value.map_named(path, f))))
+                .map(|(name, value)| (*name, path.descend(*name, |path| value.map_named(path, f))))
                 .collect(),
         }
     }
@@ -113,7 +114,7 @@ impl<P: Params> Params for OptState<P> {
     fn visit_mut(&mut self, path: &mut Path, f: &mut dyn FnMut(&Path, &mut P::Leaf)) {
         path.descend("step", |path| f(path, &mut self.count));
         for (name, value) in &mut self.slots {
-            path.descend(name, |path| value.visit_mut(path, f));
+            path.descend(*name, |path| value.visit_mut(path, f));
         }
     }
 }
@@ -128,5 +129,16 @@ impl<T: Real, P: Params<Leaf = T> + State<T>> State<T> for OptState<P> {
             count: self.count.rebuild(leaves),
             slots: self.slots.iter().map(|(name, value)| (*name, value.rebuild(leaves))).collect(),
         }
+    }
+}
+
+impl<T: Real, P: Params<Leaf = T> + State<T>> Structure<T> for OptState<P> {
+    type With<U: Real> = OptState<P::With<U>>;
+    fn map_components<U: Real>(
+        &self,
+        path: &mut Path,
+        f: &mut dyn FnMut(&Path, Leaf<T>) -> Leaf<U>,
+    ) -> OptState<P::With<U>> {
+        map_params(self, path, f)
     }
 }

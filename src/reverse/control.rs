@@ -1,12 +1,15 @@
 //! Recorded control flow in reverse mode: the rest of the body is captured and written as one function, from primals
 //! to adjoints, which the arms of a branch or the calls of a function have as their continuation.
 
+use std::rc::Rc;
+
 use super::{Kind, Node, Var};
 use crate::control::Control;
 use crate::delimited::{Continuation, Level, level_of, outside_reset, reset_at, shift_at};
 use crate::error::{At, CpsResult, Error, raise};
-use crate::recorded::{Function, Leaves, To};
+use crate::recorded::{Function, Leaves, PutRow, To};
 use crate::state::Leaf;
+use crate::tensor::Tensor;
 
 /// The derivative that control flow over these variables belongs to: the innermost one that is running.
 #[track_caller]
@@ -85,6 +88,52 @@ fn deliver<'r, T: Control>(
         delivered.expect("the prompt of this level is running");
         Ok(())
     })
+}
+
+/// [`Tensor::record_rows`]: `ȳᵢ += ȳs[i]`, which is complete when the rest of the body after the loop has run.
+#[track_caller]
+pub(super) fn record_rows<'r, T: Tensor>(
+    shape: &[usize],
+    fill: &mut dyn FnMut(PutRow<'_, Var<'r, T>>),
+) -> Var<'r, T> {
+    let (level, at) = (running::<T>(), At::caller());
+    let ys_bar = Rc::new(T::open_adjoint(shape));
+    let ys = T::record_rows(shape, &mut |put| {
+        fill(&|index, y: Var<'r, T>| {
+            let row = match values(level, at, &[Leaf::Real(y.clone())]) {
+                Ok(mut row) => row.pop().expect("one leaf"),
+                Err(error) => raise(*error),
+            };
+            if let Leaf::Real(row) = row {
+                put(index, row);
+            }
+            if y.level().is_none() {
+                return;
+            }
+            let (index, ys_bar) = (index.clone(), Rc::clone(&ys_bar));
+            // SAFETY: the handler owns what it uses.
+            let written = unsafe {
+                shift_at(level, move |k: Continuation<'_, (), ()>| {
+                    k.resume(())?;
+                    T::with_adjoint_row(&ys_bar, &index, |y_bar| y.accumulate(y_bar));
+                    Ok(())
+                })
+            };
+            written.expect("the prompt of this level is running");
+        });
+    });
+    // SAFETY: the handler owns what it uses.
+    let ys = unsafe {
+        shift_at(level, move |k: Continuation<'_, Leaves<Var<'r, T>>, ()>| {
+            let adjoints = with_variables(level, vec![Leaf::Real(ys)], |variables| k.resume(variables))?;
+            adjoints.into_iter().for_each(|from| T::accumulate_all(&ys_bar, from));
+            Ok(())
+        })
+    };
+    match ys.expect("the prompt of this level is running").pop() {
+        Some(Leaf::Real(ys)) => ys,
+        _ => unreachable!("one real leaf was passed"),
+    }
 }
 
 impl<'r, T: Control> Control for Var<'r, T> {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::direct::{direct, level2};
 use super::{Var, common_level};
 use crate::error::{At, OrRaise};
+use crate::recorded::PutRow;
 use crate::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::tensor::Tensor;
 
@@ -426,6 +427,10 @@ macro_rules! direct_binary {
 }
 
 impl<T: Tensor> Tensor for Var<'_, T> {
+    #[track_caller]
+    fn record_rows(shape: &[usize], fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
+        super::control::record_rows(shape, fill)
+    }
     fn shape(&self) -> Shape {
         self.value().shape()
     }

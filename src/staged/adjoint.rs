@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use antiphon_staging::{self as staging, Block, Scalar, Type, Update, Value};
 
-use super::{Expr, Recorder, recorder, recording_error};
+use super::{Expr, IntExpr, Located, Recorder, recorder};
 use crate::error::OrRaise;
 
 /// An accumulator of adjoints that is being recorded.
@@ -59,10 +59,10 @@ impl Recorder {
     fn when(&self, present: Value, f: impl FnOnce()) {
         self.begin_arm();
         f();
-        let then = self.builder.end(&[]).map_err(recording_error).or_raise();
+        let then = self.builder.end(&[]).located().or_raise();
         self.builder.begin();
-        let otherwise = self.builder.end(&[]).map_err(recording_error).or_raise();
-        self.builder.branch(present, then, otherwise).map_err(recording_error).or_raise();
+        let otherwise = self.builder.end(&[]).located().or_raise();
+        self.builder.branch(present, then, otherwise).located().or_raise();
     }
 
     pub(super) fn flag(&self, value: bool) -> Value {
@@ -92,7 +92,7 @@ impl ExprAdjoint {
             return held;
         }
         let cell = recorder.builder.cell_in(home, held.ty.clone());
-        recorder.builder.accumulate(cell, value).map_err(recording_error).or_raise();
+        recorder.builder.accumulate(cell, value).located().or_raise();
         ExprAdjoint { ty: held.ty, home, sum: RefCell::new(Sum::Cell { cell, certain: true }) }
     }
 
@@ -106,7 +106,7 @@ impl ExprAdjoint {
             Sum::Passed(Passed { value, present }) => {
                 let cell = new();
                 recorder.in_block(self.home, || {
-                    let add = || recorder.builder.accumulate(cell, value).map_err(recording_error).or_raise();
+                    let add = || recorder.builder.accumulate(cell, value).located().or_raise();
                     match present {
                         None => add(),
                         Some(present) => recorder.when(present, add),
@@ -122,7 +122,7 @@ impl ExprAdjoint {
         let recorder = recorder();
         let update = update(&recorder);
         let (cell, certain) = self.cell(&recorder);
-        recorder.builder.update(cell, update).map_err(recording_error).or_raise();
+        recorder.builder.update(cell, update).located().or_raise();
         let certain = certain || recorder.surely_reached_from(self.home);
         self.sum.replace(Sum::Cell { cell, certain });
     }
@@ -141,6 +141,31 @@ impl ExprAdjoint {
                 from.pull(|g| self.update(|recorder| Update::Add(recorder.own(g.0))));
             }
         }
+    }
+
+    /// One that code may read which is recorded before what adds to it: nothing is known of it.
+    pub(super) fn open(recorder: &Recorder, ty: Type) -> ExprAdjoint {
+        let home = recorder.here();
+        let cell = recorder.builder.cell_in(home, ty.clone());
+        ExprAdjoint { ty, home, sum: RefCell::new(Sum::Cell { cell, certain: false }) }
+    }
+
+    /// A row of what was accumulated, zeros if nothing was. It keeps it.
+    pub(super) fn row(&self, index: IntExpr) -> Expr {
+        let recorder = recorder();
+        let (cell, certain) = self.cell(&recorder);
+        self.sum.replace(Sum::Cell { cell, certain });
+        let row = recorder.builder.row(cell, recorder.own(index.0)).located().or_raise();
+        Expr(recorder.wrap(row))
+    }
+
+    /// Records `pull` of a row of what was accumulated, to run if anything was. It keeps it.
+    pub(super) fn pull_row(&self, index: IntExpr, pull: impl FnOnce(Expr)) {
+        let recorder = recorder();
+        let (cell, certain) = self.cell(&recorder);
+        self.sum.replace(Sum::Cell { cell, certain });
+        let present = recorder.builder.present(cell);
+        recorder.when(present, || pull(self.row(index)));
     }
 
     /// As a value, and whether it is present; `None` if it surely is not. It is empty afterwards.
@@ -162,7 +187,7 @@ impl ExprAdjoint {
             None => {
                 let value = Scalar::of(self.ty.dtype, 0.0);
                 let zeros = staging::Expr::Fill { value, shape: self.ty.shape.clone() };
-                let zeros = recorder.builder.emit(zeros).map_err(recording_error).or_raise();
+                let zeros = recorder.builder.emit(zeros).located().or_raise();
                 [zeros, recorder.flag(false)]
             }
         }

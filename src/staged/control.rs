@@ -3,7 +3,7 @@
 use antiphon_staging::{Block, Func, Signature, Target, Type, Value};
 
 use super::adjoint::Passed;
-use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, Recorder, recorder, recording_error};
+use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, Located, Recorder, recorder};
 use crate::control::Control;
 use crate::error::{At, CpsResult, Error, OrRaise, Result};
 use crate::recorded::{Arm, BodyTo, Function, Leaves, To};
@@ -28,7 +28,7 @@ impl Drop for Balance<'_> {
 }
 
 impl Recorder {
-    fn values(&self, leaves: &[Leaf<Expr>]) -> Vec<Value> {
+    pub(super) fn values(&self, leaves: &[Leaf<Expr>]) -> Vec<Value> {
         let value = |leaf: &Leaf<Expr>| match leaf {
             Leaf::Real(x) => self.own(x.0),
             Leaf::Int(i) => self.own(i.0),
@@ -87,7 +87,7 @@ impl Recorder {
     fn arm(&self, arm: &mut dyn FnMut() -> Leaves<Expr>) -> (Block, Leaves<Expr>) {
         self.begin_arm();
         let results = arm();
-        let block = self.builder.end(&self.values(&results)).map_err(recording_error).or_raise();
+        let block = self.builder.end(&self.values(&results)).located().or_raise();
         (block, results)
     }
 
@@ -98,7 +98,7 @@ impl Recorder {
         let (params, _) = self.builder.define(func);
         let adjoints = k(self.leaves(like, &params))?;
         let results: Vec<Value> = adjoints.iter().flat_map(|adjoint| adjoint.pass_all(self)).collect();
-        self.builder.end(&results).map_err(recording_error)?;
+        self.builder.end(&results).located()?;
         Ok(func)
     }
 }
@@ -130,7 +130,7 @@ impl Control for Expr {
         let (otherwise, others) = recorder.arm(otherwise);
         recorder.same_types(ARMS, At::caller(), &types, &others).or_raise();
         let joined = recorder.builder.branch(recorder.own(condition.0), then, otherwise);
-        recorder.leaves(&results, &joined.map_err(recording_error).or_raise())
+        recorder.leaves(&results, &joined.located().or_raise())
     }
 
     #[track_caller]
@@ -142,12 +142,12 @@ impl Control for Expr {
         let call = |argument: Leaves<Self>| {
             recorder.same_types(CALLS, at, &types, &argument).or_raise();
             let y = recorder.builder.call(Target::Func(func), &recorder.values(&argument), &[]);
-            recorder.leaves(results, &y.map_err(recording_error).or_raise())
+            recorder.leaves(results, &y.located().or_raise())
         };
         let (params, _) = recorder.builder.define(func);
         let y = body(&call, recorder.leaves(&x, &params));
         recorder.same_types(RESULTS, at, &result_types, &y).or_raise();
-        recorder.builder.end(&recorder.values(&y)).map_err(recording_error).or_raise();
+        recorder.builder.end(&recorder.values(&y)).located().or_raise();
         call(x)
     }
 
@@ -180,13 +180,13 @@ impl Control for Expr {
                 point = Some(recorded);
                 Ok(adjoints)
             })?;
-            other = Some(builder.end(&[]).map_err(recording_error)?);
+            other = Some(builder.end(&[]).located()?);
             builder.resume(outer);
             point.as_ref().expect("recorded by the other arm").call(&recorder, &results)
         })?;
-        let then = builder.end(&[]).map_err(recording_error)?;
+        let then = builder.end(&[]).located()?;
         let otherwise = other.expect("recorded inside of the first arm");
-        builder.branch(recorder.own(condition.0), then, otherwise).map_err(recording_error)?;
+        builder.branch(recorder.own(condition.0), then, otherwise).located()?;
         Ok(())
     }
 
@@ -209,17 +209,17 @@ impl Control for Expr {
             let k = recorder.continuation(results, k)?;
             let arguments = recorder.values(&argument);
             let adjoints = builder.call(Target::Func(func), &arguments, &[Target::Func(k)]);
-            Ok(recorder.returned(&argument, &adjoints.map_err(recording_error)?))
+            Ok(recorder.returned(&argument, &adjoints.located()?))
         };
         let (params, continuations) = builder.define(func);
         let adjoints = body(&call, recorder.leaves(&x, &params), &mut |y| {
             recorder.same_types(RESULTS, at, &result_types, &y)?;
             let finish = Target::Cont(continuations[0]);
-            let adjoints = builder.call(finish, &recorder.values(&y), &[]).map_err(recording_error)?;
+            let adjoints = builder.call(finish, &recorder.values(&y), &[]).located()?;
             Ok(recorder.returned(&y, &adjoints))
         })?;
         let adjoints: Vec<Value> = adjoints.iter().flat_map(|adjoint| adjoint.pass_all(&recorder)).collect();
-        builder.end(&adjoints).map_err(recording_error)?;
+        builder.end(&adjoints).located()?;
         call(x, k)
     }
 }
@@ -244,14 +244,14 @@ impl Join {
                 .extend(passed.iter().flat_map(|passed| std::iter::once(passed.value).chain(passed.present)));
             adjoints.push((ty, passed.map(|passed| passed.present.is_some())));
         }
-        builder.end_with(func, &results).map_err(recording_error)?;
+        builder.end_with(func, &results).located()?;
         Ok(Join { func, adjoints })
     }
 
     /// Calls the join point; the adjoints that it returns.
     fn call(&self, recorder: &Recorder, leaves: &[Leaf<Expr>]) -> CpsResult<Vec<ExprAdjoint>> {
         let results = recorder.builder.call(Target::Func(self.func), &recorder.values(leaves), &[]);
-        let mut results = results.map_err(recording_error)?.into_iter();
+        let mut results = results.located()?.into_iter();
         let adjoint = |(ty, known): &(Type, Option<bool>)| {
             let passed = known.and_then(|dynamic| {
                 let value = results.next()?;

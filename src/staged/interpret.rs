@@ -1,48 +1,39 @@
-//! Running recorded programs in the reference interpreter; arrays as its tensors, and back.
+//! Running recorded programs in the reference interpreter.
 
-use antiphon_staging::{self as staging, Data, Dtype, Program};
+use antiphon_staging::{self as staging, Program};
 
-use super::recording_error;
-use crate::array::{Float, NdArray};
-use crate::error::Result;
-use crate::params::Params;
-use crate::tensor::Tensor;
+use super::plain::{Plain, from_tensor, to_tensor};
+use super::recording::Located;
+use crate::error::{At, Error, Result};
+use crate::recorded::leaves;
+use crate::state::Leaf;
+use crate::structure::Structure;
 
 /// Runs a recorded program in the reference interpreter: slow and obvious. Returns its results in order.
 ///
 /// # Errors
+/// [`Error::Recording`] if `inputs` do not have the shapes that the program was recorded for, an index is out of
+/// range, or a result is not real: [`interpret_components`] gives those of other kinds.
+#[track_caller]
+pub fn interpret<T: Plain>(program: &Program, inputs: &impl Structure<T>) -> Result<Vec<T>> {
+    let at = At::caller();
+    let real = |leaf| match leaf {
+        Leaf::Real(x) => Ok(x),
+        Leaf::Int(_) | Leaf::Bool(_) => {
+            Err(Error::Recording { reason: "a result of the program is not real".into(), at })
+        }
+    };
+    interpret_components(program, inputs)?.into_iter().map(real).collect()
+}
+
+/// [`interpret`] for results of any kind.
+///
+/// # Errors
 /// [`Error::Recording`] if `inputs` do not have the shapes that the program was recorded for, or an index is out of
 /// range.
-pub fn interpret<P, E>(program: &Program, inputs: &P) -> Result<Vec<NdArray<E>>>
-where
-    E: Float,
-    P: Params<Leaf = NdArray<E>>,
-{
-    let inputs: Vec<staging::Tensor> = inputs.leaves().iter().map(to_tensor).collect();
-    let outputs = staging::interpret(program, &inputs).map_err(recording_error)?;
+#[track_caller]
+pub fn interpret_components<T: Plain>(program: &Program, inputs: &impl Structure<T>) -> Result<Vec<Leaf<T>>> {
+    let inputs: Vec<staging::Tensor> = leaves(inputs).into_iter().map(to_tensor).collect();
+    let outputs = staging::interpret(program, &inputs).located()?;
     outputs.iter().map(from_tensor).collect()
-}
-
-pub(super) fn dtype<E: Float>() -> Dtype {
-    if size_of::<E>() == 4 { Dtype::F32 } else { Dtype::F64 }
-}
-
-pub(crate) fn to_tensor<E: Float>(x: &NdArray<E>) -> staging::Tensor {
-    let elements = x.view();
-    let elements = elements.iter().map(|x| x.to_f64());
-    let data: Data = match dtype::<E>() {
-        Dtype::F32 => elements.map(|x| x as f32).collect::<Vec<_>>().into(),
-        _ => elements.collect::<Vec<_>>().into(),
-    };
-    staging::Tensor::new(&x.shape(), data).expect("as many elements as the shape has")
-}
-
-pub(crate) fn from_tensor<E: Float>(x: &staging::Tensor) -> Result<NdArray<E>> {
-    let elements: Vec<f64> = match x.data() {
-        Data::F32(x) => x.iter().map(|&x| x.into()).collect(),
-        Data::F64(x) => x.clone(),
-        Data::I64(x) => x.iter().map(|&x| x as f64).collect(),
-        Data::Bool(x) => x.iter().map(|&x| x.into()).collect(),
-    };
-    NdArray::from_elements(x.shape(), &elements)
 }

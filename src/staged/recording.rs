@@ -6,13 +6,13 @@ use std::rc::Rc;
 
 use antiphon_staging::{self as staging, Block, Builder, Dtype, Program, Value};
 
-use super::interpret::dtype;
-use super::{Expr, Recorded};
-use crate::array::{Float, NdArray};
+use super::{BoolExpr, Expr, IntExpr, Plain, Recorded};
 use crate::error::{At, Error, Result, catch, raise};
-use crate::params::Params;
+use crate::params::Path;
+use crate::recorded::leaves;
 use crate::stack;
-use crate::tensor::Tensor;
+use crate::state::{Leaf, State};
+use crate::structure::{MapComponent, Structure};
 
 pub(super) struct Recorder {
     pub(super) id: u64,
@@ -70,7 +70,7 @@ impl Recorder {
     }
 }
 
-/// Records `f` as a program of the leaves of `example`, whose values are of no account.
+/// Records `f` as a program of the components of `example`, whose values are of no account.
 ///
 /// ```
 /// use antiphon::{NdArray, Real, grad, staged};
@@ -84,37 +84,56 @@ impl Recorder {
 /// # Errors
 /// What `f` raises: shapes that do not fit are found while recording, with the user's line.
 #[track_caller]
-pub fn record<P, E, Q>(name: &str, f: impl FnOnce(P::With<Expr>) -> Q, example: &P) -> Result<Program>
+pub fn record<T, P, Q>(name: &str, f: impl FnOnce(P::With<Expr>) -> Q, example: &P) -> Result<Program>
 where
-    E: Float,
-    P: Params<Leaf = NdArray<E>>,
-    Q: Params<Leaf = Expr>,
+    T: Plain,
+    P: Structure<T>,
+    Q: State<Expr>,
+{
+    let outcome = trace(name, |input| Ok(f(example.map_components(&mut Path::default(), input))));
+    outcome.map(|(program, _)| program)
+}
+
+/// Records `f`, which makes its inputs from examples with the function that it is given; also the result, for its
+/// structure.
+#[track_caller]
+pub(crate) fn trace<T, Q>(
+    name: &str,
+    f: impl FnOnce(MapComponent<'_, T, Expr>) -> Result<Q>,
+) -> Result<(Program, Q)>
+where
+    T: Plain,
+    Q: State<Expr>,
 {
     let at = At::caller();
     RECORDINGS.set(RECORDINGS.get() + 1);
-    let id = RECORDINGS.get();
     let recorder = Rc::new(Recorder {
-        id,
-        dtype: dtype::<E>(),
+        id: RECORDINGS.get(),
+        dtype: T::DTYPE,
         builder: Builder::new(name),
         conditional: RefCell::default(),
     });
-    let outputs: Vec<Value> = catch(|| -> Result<_> {
+    let (result, outputs) = catch(|| -> Result<_> {
         let _recording = Recording::begin(Rc::clone(&recorder));
         stack::on_reserved(|| {
-            let mut inputs = Vec::new();
-            example.visit(&mut |path, leaf| {
-                let ty = staging::Type::new(recorder.dtype, &leaf.shape());
+            let mut input = |path: &Path, leaf: Leaf<T>| {
                 let path = path.to_string();
                 let name = if path.is_empty() { "x" } else { &path };
-                inputs.push(Expr(recorder.wrap(recorder.builder.input(name, ty))));
-            });
-            let outputs = f(example.with_leaves(inputs)?);
-            Ok(outputs.leaves().into_iter().map(|y| recorder.own(y.0)).collect())
+                let input = recorder.wrap(recorder.builder.input(name, T::ty(&leaf)));
+                match leaf {
+                    Leaf::Real(_) => Leaf::Real(Expr(input)),
+                    Leaf::Int(_) => Leaf::Int(IntExpr(input)),
+                    Leaf::Bool(_) => Leaf::Bool(BoolExpr(input)),
+                }
+            };
+            let result = f(&mut input)?;
+            let outputs = recorder.values(&leaves(&result));
+            Ok((result, outputs))
         })
     })?;
     let recorder = Rc::into_inner(recorder).expect("no recorded value holds on to its recorder");
-    recorder.builder.finish(&outputs).map_err(|error| Error::Recording { reason: error.to_string(), at })
+    let program = recorder.builder.finish(&outputs);
+    Ok((program.map_err(|error| Error::Recording { reason: error.to_string(), at })?, result))
 }
 
 /// Makes a recorder the innermost one, until dropped.
@@ -133,7 +152,26 @@ impl Drop for Recording {
     }
 }
 
-#[track_caller]
-pub(crate) fn recording_error(error: staging::Error) -> Error {
-    Error::Recording { reason: error.to_string(), at: At::caller() }
+/// Results of making and running programs.
+pub(crate) trait Located<T> {
+    /// The same, with this crate's error and the caller's line. A method and not a function for `map_err`, which
+    /// would not know its caller.
+    fn located(self) -> Result<T>;
+}
+
+impl<T> Located<T> for staging::Result<T> {
+    #[track_caller]
+    fn located(self) -> Result<T> {
+        let at = At::caller();
+        self.map_err(|error| from_staging(error, at))
+    }
+}
+
+/// What went wrong in a program, as this crate's error.
+pub(crate) fn from_staging(error: staging::Error, at: At) -> Error {
+    match error {
+        staging::Error::Index { op, index, length } => Error::Index { op, index, len: length, at },
+        staging::Error::StackExhausted { bytes, .. } => Error::StackExhausted { limit: bytes, depth: 0 },
+        _ => Error::Recording { reason: error.to_string(), at },
+    }
 }

@@ -3,10 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use antiphon_staging::{self as staging, Data, Dtype, Reduction, Scalar, Update};
+use antiphon_staging::{self as staging, Data, Dtype, Reduction, Scalar, Type, Update};
 
 use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, Recorded, own, put, recorder, shape_of};
 use crate::error::{At, Error, OrRaise, Result};
+use crate::real::Real;
+use crate::recorded::PutRow;
 use crate::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::tensor::{IntTensor, Tensor};
 
@@ -196,6 +198,24 @@ impl Tensor for Expr {
             count,
             g: recorder.own(g),
         });
+    }
+    fn record_rows(shape: &[usize], fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
+        // An accumulator that each row is added to once. −0 is what every number can be added to without a change.
+        let zeros = Self::full(shape, -0.0);
+        let rows = zeros.adjoint();
+        Self::accumulate(&rows, zeros);
+        fill(&|index, row| Self::accumulate_rows(&rows, &zeros, index, row));
+        rows.take().expect("it holds zeros at least")
+    }
+    fn with_adjoint_row(adjoint: &ExprAdjoint, index: &IntExpr, pull: impl FnOnce(Self)) {
+        adjoint.pull_row(*index, pull);
+    }
+    fn adjoint_row(adjoint: &ExprAdjoint, index: &IntExpr) -> Self {
+        adjoint.row(*index)
+    }
+    fn open_adjoint(shape: &[usize]) -> ExprAdjoint {
+        let recorder = recorder();
+        ExprAdjoint::open(&recorder, Type::new(recorder.dtype, shape))
     }
     fn accumulate_rows(adjoint: &ExprAdjoint, _operand: &Self, indices: &IntExpr, g: Self) {
         adjoint.update(|recorder| Update::Rows { indices: recorder.own(indices.0), g: recorder.own(g.0) });

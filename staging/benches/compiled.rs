@@ -7,7 +7,7 @@ use antiphon_staging::*;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 /// Rows, columns, inner length.
-const SHAPES: [(usize, usize, usize); 8] = [
+const SHAPES: [(usize, usize, usize); 16] = [
     (20, 50, 50),
     (64, 64, 64),
     (128, 128, 128),
@@ -16,6 +16,14 @@ const SHAPES: [(usize, usize, usize); 8] = [
     (20, 200, 50),
     (1, 600, 150),
     (50, 50, 20),
+    (512, 512, 512),
+    (32, 256, 1024),
+    (256, 1024, 1600),
+    (50, 200, 400),
+    (300, 750, 32),
+    (64, 256, 784),
+    (1, 300, 750),
+    (1, 750, 300),
 ];
 
 fn f32s(shape: &[usize]) -> Type {
@@ -54,7 +62,7 @@ fn matmul(c: &mut Criterion) {
             group.bench_function(BenchmarkId::new(format!("compiled {layout}"), &name), |bench| {
                 bench.iter(|| {
                     let inputs = [Some(Elements::F32(black_box(&x))), Some(Elements::F32(&w))];
-                    compiled.run_into(&inputs, &mut [ElementsMut::F32(&mut y)]).expect("it runs");
+                    compiled.run_into(inputs, [ElementsMut::F32(&mut y)]).expect("it runs");
                 });
             });
             let strides = |rows: usize, columns: usize, turn: bool| {
@@ -93,6 +101,45 @@ fn matmul(c: &mut Criterion) {
     }
 }
 
+/// Channels in and out, rows and columns of the image; windows of 5×5, batches of 100.
+const CONVOLUTIONS: [[usize; 3]; 2] = [[1, 10, 28], [10, 20, 12]];
+
+/// The three products of a convolution, each as the sum of its elements: what is measured is not the copy of its result.
+fn convolution(c: &mut Criterion) {
+    let window = Window2d { stride: [1, 1], padding: [0, 0] };
+    for [channels, out, side] in CONVOLUTIONS {
+        let mut group = c.benchmark_group("convolution");
+        let (pixels, kernel, size) = (side - 4, [5, 5], [side, side]);
+        group.throughput(Throughput::Elements((2 * 100 * out * pixels * pixels * channels * 25) as u64));
+        let shapes = [[100, channels, side, side], [out, channels, 5, 5], [100, out, pixels, pixels]];
+        for part in ["result", "image", "kernel"] {
+            let b = Builder::new(part);
+            let inputs = ["x", "w", "y_bar"].into_iter().zip(&shapes);
+            let inputs: Vec<Value> = inputs.map(|(name, shape)| b.input(name, f32s(shape))).collect();
+            let [image, w, y_bar] = inputs[..] else { unreachable!("three inputs") };
+            let value = b.emit(match part {
+                "result" => Expr::Conv2d { image, kernel: w, window },
+                "image" => Expr::Conv2dImage { y_bar, kernel: w, size, window },
+                _ => Expr::Conv2dKernel { image, y_bar, size: kernel, window },
+            });
+            let axes = [0, 1, 2, 3].as_slice().into();
+            let sum = b.emit(Expr::Reduce(Reduction::Sum, value.expect("operands that fit"), axes));
+            let program = b.finish(&[sum.expect("a sum")]).expect("a well-formed program");
+            let mut compiled = compile(&program, &CompileOptions::default()).expect("it compiles");
+            let data: Vec<Vec<f32>> =
+                shapes.iter().map(|s| (0..s.iter().product()).map(element).collect()).collect();
+            let mut y = [0f32];
+            let name = format!("{channels}to{out} on {side}x{side}");
+            group.bench_function(BenchmarkId::new(part, name), |bench| {
+                bench.iter(|| {
+                    let inputs: [_; 3] = std::array::from_fn(|i| Some(Elements::F32(black_box(&data[i]))));
+                    compiled.run_into(inputs, [ElementsMut::F32(&mut y)]).expect("it runs");
+                });
+            });
+        }
+    }
+}
+
 fn elementwise(c: &mut Criterion) {
     let n = 1024;
     let x: Vec<f32> = (0..n).map(|i| i as f32 * 0.01 - 5.0).collect();
@@ -113,12 +160,12 @@ fn elementwise(c: &mut Criterion) {
             group.bench_function(BenchmarkId::new(name, op.name()), |bench| {
                 bench.iter(|| {
                     let inputs = [Some(Elements::F32(black_box(x)))];
-                    compiled.run_into(&inputs, &mut [ElementsMut::F32(&mut y)]).expect("it runs");
+                    compiled.run_into(inputs, [ElementsMut::F32(&mut y)]).expect("it runs");
                 });
             });
         }
     }
 }
 
-criterion_group!(benches, matmul, elementwise);
+criterion_group!(benches, matmul, convolution, elementwise);
 criterion_main!(benches);

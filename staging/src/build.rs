@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use crate::error::{Error, Result};
 use crate::expr::{Binary, Comparison, Expr, Unary};
 use crate::ids::{Arena, Block, Cell, Cont, Func, Value};
-use crate::infer::{check_update, infer};
+use crate::infer::{check_update, infer, row};
 use crate::ir::{BlockData, CellData, ContData, FuncData, Program, Stmt, Target, Update, ValueData};
 use crate::types::{Dtype, Scalar, Type};
 use crate::verify::verify;
@@ -195,6 +195,18 @@ impl Builder {
         let value = state.program.value(Type::scalar(Dtype::Bool));
         state.push(Stmt::Present(value, cell));
         value
+    }
+
+    /// Row `index` of what was accumulated, or zeros; the cell keeps it.
+    ///
+    /// # Errors
+    /// [`Error::Operands`] if the cell has no rows or the index is no integer.
+    pub fn row(&self, cell: Cell, index: Value) -> Result<Value> {
+        let mut state = self.state.borrow_mut();
+        let ty = row(&state.program.cells[cell].ty, state.program.ty(index))?;
+        let value = state.program.value(ty);
+        state.push(Stmt::Row(value, cell, index));
+        Ok(value)
     }
 
     /// Begins a block that is not yet part of the program; pass what [`end`](Builder::end) returns to

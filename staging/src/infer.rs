@@ -22,6 +22,21 @@ pub fn infer<'a>(expr: &Expr, ty: impl Fn(Value) -> &'a Type) -> Result<Type> {
     })
 }
 
+/// Type of a row of a cell.
+///
+/// # Errors
+/// [`Error::Operands`] if the cell has no rows or the index is no integer.
+pub fn row(cell: &Type, index: &Type) -> Result<Type> {
+    match &cell.shape[..] {
+        [_, row @ ..] if *index == Type::scalar(Dtype::I64) => Ok(Type::new(cell.dtype, row)),
+        _ => Err(Error::Operands {
+            op: "row",
+            operands: vec![cell.clone(), index.clone()],
+            reason: "a row is of a cell of some, at an integer".into(),
+        }),
+    }
+}
+
 /// Whether a cell accepts an update.
 ///
 /// # Errors

@@ -127,6 +127,8 @@ pub enum Stmt {
     /// Binds whether anything was accumulated since the cell was last empty. A backward rule that no adjoint reaches
     /// must be skipped, not run with zeros: `0·∞` is NaN.
     Present(Value, Cell),
+    /// Binds a row of what was accumulated (zeros if nothing was), at an index that is data; the cell keeps it.
+    Row(Value, Cell, Value),
     /// Runs one of two blocks and binds what it yields.
     If { condition: Value, then: Block, otherwise: Block, results: Vec<Value> },
     /// Brings a local function into scope; it captures what is in scope here, and itself.
@@ -142,6 +144,7 @@ impl Stmt {
             Stmt::Let(_, expr) => expr.operands().into_iter().for_each(f),
             Stmt::Accumulate(_, update) => update.operands().for_each(f),
             Stmt::If { condition, .. } => f(*condition),
+            Stmt::Row(_, _, index) => f(*index),
             Stmt::Call { args, .. } => args.iter().copied().for_each(f),
             Stmt::Cell(_) | Stmt::Take(..) | Stmt::Present(..) | Stmt::Define(_) => {}
         }
@@ -155,14 +158,27 @@ impl Stmt {
                 Update::Matmul(a, b) | Update::Rows { indices: a, g: b } => [a, b].into_iter().for_each(f),
             },
             Stmt::If { condition, .. } => f(condition),
+            Stmt::Row(_, _, index) => f(index),
             Stmt::Call { args, .. } => args.iter_mut().for_each(f),
             Stmt::Cell(_) | Stmt::Take(..) | Stmt::Present(..) | Stmt::Define(_) => {}
+        }
+    }
+    /// The cell that it reads, empties or adds to itself.
+    pub fn touched(&self) -> Option<Cell> {
+        match self {
+            Stmt::Accumulate(cell, _)
+            | Stmt::Take(_, cell)
+            | Stmt::Present(_, cell)
+            | Stmt::Row(_, cell, _) => Some(*cell),
+            _ => None,
         }
     }
     /// The values that it binds.
     pub fn results(&self) -> &[Value] {
         match self {
-            Stmt::Let(v, _) | Stmt::Take(v, _) | Stmt::Present(v, _) => std::slice::from_ref(v),
+            Stmt::Let(v, _) | Stmt::Take(v, _) | Stmt::Present(v, _) | Stmt::Row(v, ..) => {
+                std::slice::from_ref(v)
+            }
             Stmt::If { results, .. } | Stmt::Call { results, .. } => results,
             Stmt::Cell(_) | Stmt::Accumulate(..) | Stmt::Define(_) => &[],
         }

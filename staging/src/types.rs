@@ -125,7 +125,8 @@ impl Scalar {
     pub fn is(self, value: f64) -> bool {
         self == Scalar::of(self.dtype(), value) && self.dtype() != Dtype::Bool
     }
-    fn bits(self) -> u64 {
+    /// Its bits.
+    pub(crate) fn bits(self) -> u64 {
         match self {
             Scalar::F32(x) => x.to_bits().into(),
             Scalar::F64(x) => x.to_bits(),

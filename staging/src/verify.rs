@@ -3,7 +3,7 @@
 use crate::build::expect;
 use crate::error::{Error, Place, Result};
 use crate::ids::{Arena, Block, Cell, Cont, Func, Id, Value};
-use crate::infer::{check_update, infer};
+use crate::infer::{check_update, infer, row};
 use crate::ir::{Program, Stmt, Target};
 use crate::print::Names;
 use crate::types::{Dtype, Type};
@@ -150,6 +150,10 @@ impl Verifier<'_> {
             Stmt::Present(_, cell) => {
                 self.cells.check(*cell, || self.names.cell(*cell))?;
                 vec![Type::scalar(Dtype::Bool)]
+            }
+            Stmt::Row(_, cell, index) => {
+                self.cells.check(*cell, || self.names.cell(*cell))?;
+                vec![row(&program.cells[*cell].ty, program.ty(*index))?]
             }
             Stmt::If { condition, then, otherwise, .. } => {
                 let truth = vec![Type::scalar(Dtype::Bool)];

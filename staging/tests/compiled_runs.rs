@@ -85,11 +85,11 @@ fn an_index_out_of_range_is_an_error_and_nothing_is_written() {
     let (mut all, mut some) = ([0.0; 6], [0.0; 4]);
     let mut run = |indices: &[i64; 2]| {
         let inputs = [Some(Elements::F64(&x)), Some(Elements::I64(indices))];
-        let result = gather.run_into(&inputs, &mut [ElementsMut::F64(&mut all), ElementsMut::F64(&mut some)]);
+        let result = gather.run_into(inputs, [ElementsMut::F64(&mut all), ElementsMut::F64(&mut some)]);
         (result, all, some)
     };
     for bad in [3, -1, i64::MIN] {
-        let error = Error::Index { op: "rows", index: bad, length: 3 };
+        let error = Error::Index { op: "gather_rows", index: bad, length: 3 };
         assert_eq!(run(&[0, bad]), (Err(error), [0.0; 6], [0.0; 4]));
     }
     assert_eq!(run(&[2, 0]), (Ok(()), [2.0, 4.0, 6.0, 8.0, 10.0, 12.0], [10.0, 12.0, 2.0, 4.0]));
@@ -105,8 +105,8 @@ fn outputs_may_be_written_over_inputs_even_crosswise() {
     let mut swap = compile(&program, &options).unwrap();
     let (mut x, mut y, mut sum) = ([1.0; 40], [2.0; 40], [0.0; 40]);
     for _ in 0..3 {
-        let outputs = &mut [ElementsMut::F64(&mut x), ElementsMut::F64(&mut y), ElementsMut::F64(&mut sum)];
-        swap.run_into(&[None, None], outputs).unwrap();
+        let outputs = [ElementsMut::F64(&mut x), ElementsMut::F64(&mut y), ElementsMut::F64(&mut sum)];
+        swap.run_into([None, None], outputs).unwrap();
     }
     assert_eq!((x, y, sum), ([2.0; 40], [1.0; 40], [3.0; 40]));
     let wrong = CompileOptions { updates: vec![(0, 7)], ..CompileOptions::default() };
@@ -118,9 +118,10 @@ fn inputs_of_other_types_are_refused() {
     let mut tower = compiled(&tower(2));
     assert!(matches!(tower.run(&[1f32.into()]), Err(Error::Types { .. })));
     let mut y = [0.0];
-    let outputs = &mut [ElementsMut::F64(&mut y)];
-    assert!(tower.run_into(&[Some(Elements::F64(&[1.0, 2.0]))], outputs).is_err());
-    assert!(tower.run_into(&[None], outputs).is_err(), "nothing updates the input");
+    let two = Some(Elements::F64(&[1.0, 2.0]));
+    assert!(tower.run_into([two], [ElementsMut::F64(&mut y)]).is_err());
+    let none: Option<Elements<'_>> = None;
+    assert!(tower.run_into([none], [ElementsMut::F64(&mut y)]).is_err(), "nothing updates the input");
 }
 
 #[test]

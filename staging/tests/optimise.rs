@@ -118,6 +118,21 @@ fn algebra_drops_movements_that_undo_each_other() {
 }
 
 #[test]
+fn algebra_joins_rows_before_they_are_reshaped() {
+    let text = exact("algebra", |b, [_, _, a, _]| {
+        let row = b.emit(Expr::Reshape(a, [1, 2, 3].as_slice().into()))?;
+        let other = b.emit(Expr::Reshape(b.mul(a, a)?, [1, 2, 3].as_slice().into()))?;
+        Ok(vec![b.emit(Expr::Concat(vec![row, other], 0))?])
+    });
+    assert!(
+        text.ends_with(
+            "f64[4, 3] = concat(a, v1, axis 0)\nv4: f64[2, 2, 3] = reshape(v3, [2, 2, 3])\nreturn v4"
+        ),
+        "{text}"
+    );
+}
+
+#[test]
 fn like_terms_are_collected_where_regrouping_is_allowed() {
     let record = |b: &Builder, [x, y, ..]: [Value; 4]| {
         let xx = b.mul(x, x)?;

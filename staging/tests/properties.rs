@@ -92,7 +92,7 @@ fn each_pass_preserves_every_bit() {
             changes.set(changes.get() + u64::from(changed));
         };
         preserves(name, change, 0..*CASES / 4);
-        let idle = name == "like_terms";
+        let idle = ["like_terms", "tiles", "defer"].contains(&name);
         assert!(idle || changes.get() > *CASES / 200, "{name} changed only {} programs", changes.get());
     }
 }

@@ -1,6 +1,6 @@
 //! What an array case of the table is: a function of arrays beside each element of its result in closed form.
 
-use antiphon::{Control, Tensor};
+use antiphon::{Control, NdArray, Tensor};
 
 /// An array as plain data, in row-major order.
 #[derive(Clone, Debug)]
@@ -223,6 +223,30 @@ pub fn irregular(count: usize, seed: usize) -> Vec<f64> {
 /// Their absolute values.
 pub fn positive(count: usize, seed: usize) -> Vec<f64> {
     irregular(count, seed).into_iter().map(f64::abs).collect()
+}
+
+/// The weights of a scalar function `Σ wᵢ·yᵢ` of a result of this size.
+pub fn weights(count: usize) -> Vec<f64> {
+    irregular(count, 5)
+}
+
+/// A direction for inputs like these.
+pub fn direction(x: &[Plain]) -> Vec<Plain> {
+    let like = |(i, x): (usize, &Plain)| Plain {
+        shape: x.shape.clone(),
+        elements: irregular(x.elements.len(), 7 + i),
+    };
+    x.iter().enumerate().map(like).collect()
+}
+
+/// The same numbers as arrays of the library.
+pub fn arrays<T: Tensor>(x: &[Plain]) -> Vec<T> {
+    x.iter().map(|x| T::from_elements(&x.shape, &x.elements).expect("an element for each place")).collect()
+}
+
+/// The elements of an array of the library, in row-major order.
+pub fn elements(x: &NdArray<f64>) -> Vec<f64> {
+    x.view().iter().copied().collect()
 }
 
 /// Declares cases and `for_each`, which shows them to a visitor:

@@ -5,8 +5,7 @@
 use antiphon::{Control, Dual, NdArray, OrRaise, Result, Tensor, Var};
 use antiphon::{grad, hvp, jvp, value_and_grad, vjp};
 
-use crate::array_case::{ArrayCase, ArrayVisitor, Expected, Plain};
-use crate::array_table::{arrays, direction, elements, weights};
+use crate::array_case::{ArrayCase, ArrayVisitor, Expected, Plain, arrays, direction, elements, weights};
 use crate::compare::Report;
 use crate::for_each_array_case;
 

@@ -3,34 +3,10 @@
 
 use antiphon::{NdArray, Tensor};
 
-use crate::array_case::{ArrayCase, ArrayVisitor, Plain, irregular};
+use crate::array_case::{ArrayCase, ArrayVisitor, arrays, direction, elements, weights};
 use crate::compare::Report;
 use crate::differences::derivative;
 use crate::for_each_array_case;
-
-/// The weights of a scalar function `Σ wᵢ·yᵢ` of a result of this size.
-pub fn weights(count: usize) -> Vec<f64> {
-    irregular(count, 5)
-}
-
-/// A direction for inputs like these.
-pub fn direction(x: &[Plain]) -> Vec<Plain> {
-    let like = |(i, x): (usize, &Plain)| Plain {
-        shape: x.shape.clone(),
-        elements: irregular(x.elements.len(), 7 + i),
-    };
-    x.iter().enumerate().map(like).collect()
-}
-
-/// The same numbers as arrays of the library.
-pub fn arrays<T: Tensor>(x: &[Plain]) -> Vec<T> {
-    x.iter().map(|x| T::from_elements(&x.shape, &x.elements).expect("an element for each place")).collect()
-}
-
-/// The elements of an array of the library, in row-major order.
-pub fn elements(x: &NdArray<f64>) -> Vec<f64> {
-    x.view().iter().copied().collect()
-}
 
 struct Values(Report);
 

@@ -1,8 +1,13 @@
 //! Running the examples as the programs that they are.
 #![allow(dead_code)] // every test uses its part
 
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use ndarray::ArrayD;
+use ndarray_npy::NpzReader;
 
 /// A command that runs an example, which `cargo test` has built beside the tests.
 pub fn example(name: &str) -> Command {
@@ -65,4 +70,43 @@ pub fn write_text(directory: &Path) -> PathBuf {
     let path = directory.join("text.txt");
     std::fs::write(&path, text).expect("the temporary directory can be written");
     path
+}
+
+/// A Python that has NumPy.
+pub fn python() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let candidates = [
+        std::env::var_os("ANTIPHON_PYTHON").map(PathBuf::from),
+        Some(root.join(".venv/bin/python")),
+        Some("python3".into()),
+    ];
+    let has_numpy = |python: &PathBuf| {
+        let run = Command::new(python).args(["-c", "import numpy"]).output();
+        run.is_ok_and(|output| output.status.success())
+    };
+    candidates.into_iter().flatten().find(has_numpy).expect(
+        "no Python with NumPy: run `make test`, which makes a .venv with one, or \
+         `python3 -m venv .venv && .venv/bin/pip install -r tests/reference/requirements.txt`",
+    )
+}
+
+/// Arrays by name.
+pub type Arrays = BTreeMap<String, ArrayD<f64>>;
+
+/// The arrays of an `.npz` file of doubles.
+pub fn read_npz(path: &Path) -> Arrays {
+    let mut npz = NpzReader::new(File::open(path).expect("an .npz file")).expect("an .npz file");
+    let names = npz.names().expect("names");
+    names.into_iter().map(|name| (name.clone(), npz.by_name(&name).expect("an array of f64"))).collect()
+}
+
+/// The arrays of an `.npz` file of singles.
+pub fn read_npz_f32(path: &Path) -> Arrays {
+    let mut npz = NpzReader::new(File::open(path).expect("an .npz file")).expect("an .npz file");
+    let names = npz.names().expect("names");
+    let read = |name: String| {
+        let array: ArrayD<f32> = npz.by_name(&name).expect("an array of f32");
+        (name, array.mapv(f64::from))
+    };
+    names.into_iter().map(read).collect()
 }

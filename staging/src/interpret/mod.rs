@@ -211,6 +211,19 @@ impl Machine<'_> {
                 let present = with_cell(scope, *cell, |slot| slot.is_some());
                 scope.bind(*v, Rc::new(Tensor::from(present)));
             }
+            Stmt::Row(v, cell, index) => {
+                let ty = &program.cells[*cell].ty;
+                let index = value(scope, *index);
+                let row = with_cell(scope, *cell, |slot| {
+                    let zeros = slot.is_none().then(|| Tensor::zeros(ty));
+                    structural::row(
+                        slot.as_ref().or(zeros.as_ref()).expect("one of the two"),
+                        &index,
+                        program.ty(*v),
+                    )
+                })?;
+                scope.bind(*v, Rc::new(row));
+            }
             Stmt::If { condition, then, otherwise, results } => {
                 let holds = value(scope, *condition).at(0) == crate::types::Scalar::Bool(true);
                 let arm = if holds { *then } else { *otherwise };
@@ -261,7 +274,7 @@ fn accumulate(
             elementwise::add_at(&mut sum, &g, |i| places[i]);
         }
         Update::Rows { indices, g } => {
-            let places = structural::row_places(&value(indices), &ty.shape)?;
+            let places = structural::row_places("scatter_rows", &value(indices), &ty.shape)?;
             elementwise::add_at(&mut sum, &value(g), |i| places[i]);
         }
     }

@@ -42,12 +42,9 @@ pub fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Result<Tensor> {
             }))
         }
         Expr::Concat(_, axis) => Ok(concat(operands, *axis, ty)),
-        Expr::GatherRows { .. } => {
-            let places = row_places(operands[1], x.shape())?;
-            Ok(pick(x, ty, places.into_iter().map(Some)))
-        }
+        Expr::GatherRows { .. } => row(x, operands[1], ty),
         Expr::ScatterRows { .. } => {
-            let places = row_places(operands[1], &ty.shape)?;
+            let places = row_places("scatter_rows", operands[1], &ty.shape)?;
             let mut sum = Tensor::zeros(ty);
             add_at(&mut sum, x, |i| places[i]);
             Ok(sum)
@@ -88,6 +85,12 @@ fn rearrange(x: &Tensor, ty: &Type, place: impl Fn(&[usize]) -> Option<usize>) -
     let mut places = Vec::with_capacity(size(&ty.shape));
     each_index(&ty.shape, |index| places.push(place(index)));
     pick(x, ty, places.into_iter())
+}
+
+/// The rows that indices name.
+pub fn row(x: &Tensor, indices: &Tensor, ty: &Type) -> Result<Tensor> {
+    let places = row_places("gather_rows", indices, x.shape())?;
+    Ok(pick(x, ty, places.into_iter().map(Some)))
 }
 
 /// The array whose elements are those at the given positions; zero or false where there is none.
@@ -137,9 +140,9 @@ fn checked(op: &'static str, indices: &Tensor, length: usize) -> Result<Vec<usiz
 }
 
 /// Positions in an array `[rows, rest..]` of all elements of the rows that indices name, in the order of the indices.
-pub fn row_places(indices: &Tensor, shape: &[usize]) -> Result<Vec<usize>> {
+pub fn row_places(op: &'static str, indices: &Tensor, shape: &[usize]) -> Result<Vec<usize>> {
     let width = size(&shape[1..]);
-    let rows = checked("rows", indices, shape[0])?;
+    let rows = checked(op, indices, shape[0])?;
     Ok(rows.into_iter().flat_map(|row| row * width..(row + 1) * width).collect())
 }
 

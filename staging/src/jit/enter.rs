@@ -69,8 +69,17 @@ pub unsafe fn run(entry: Entry, context: &mut Context, bytes: usize) -> Result<(
             Err(failure(context, bytes))
         }
     };
-    STACKS.with_borrow_mut(|stacks| stacks.push((bytes, coroutine.into_stack())));
+    STACKS.with_borrow_mut(|stacks| {
+        // Those of a size that is no longer asked for would keep what they touched.
+        stacks.retain(|(size, _)| *size == bytes);
+        stacks.push((bytes, coroutine.into_stack()));
+    });
     result
+}
+
+/// Gives the memory of this thread's unused stacks back to the system.
+pub fn release() {
+    STACKS.with_borrow_mut(Vec::clear);
 }
 
 fn failure(context: &Context, bytes: usize) -> Error {

@@ -4,15 +4,19 @@
 //! runs it. The interpreter is the reference: with [`CompileOptions::strict`] results are its results bit for bit, without
 //! sums and products may be computed in another order and elementary functions by other approximations.
 
+mod buffers;
 pub mod cache;
 mod denormals;
 mod enter;
 mod options;
-mod orc;
+pub(crate) mod orc;
+mod phases;
 mod reserve;
 mod run;
 pub mod symbols;
 pub mod target;
+
+use std::borrow::Cow;
 
 use inkwell::context::Context;
 use inkwell::module::Module;
@@ -22,15 +26,20 @@ use inkwell::targets::FileType;
 use crate::error::{Error, Result};
 use crate::ir::Program;
 use crate::lower::{self, Math, abi};
+use crate::optimise::optimise;
 use crate::types::Type;
 use crate::verify::verify;
 use cache::Object;
+use phases::timed;
 
+pub use buffers::Buffers;
+pub use enter::release;
 pub use options::CompileOptions;
+pub use phases::Phases;
 pub use run::{Compiled, Elements, ElementsMut};
 
 /// Passes that clean up after the lowering, which emits vectors itself.
-const PASSES: &str =
+pub(crate) const PASSES: &str =
     "function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),early-cse)";
 
 /// Compiles a program, or takes its code from the cache.
@@ -38,40 +47,54 @@ const PASSES: &str =
 /// # Errors
 /// Those of [`verify`]; [`Error::Llvm`] if LLVM refuses; [`Error::Reserve`] if there is no room for the arena.
 pub fn compile(program: &Program, options: &CompileOptions) -> Result<Compiled> {
-    verify(program)?;
-    let key = options.cache.as_ref().map(|_| cache::key(program, &options.target, options.math()));
+    let key = options.cache.as_ref().map(|_| cache::key(program, options));
     let cached = options.cache.as_deref().zip(key.as_deref());
-    let (object, hit) = match cached.and_then(|(directory, key)| cache::read(directory, key)) {
-        Some(object) => (object, true),
-        None => (generate(program, options)?, false),
-    };
-    if let (false, Some((directory, key))) = (hit, cached) {
+    let mut phases = Phases::default();
+    if let Some(object) = cached.and_then(|(directory, key)| cache::read(directory, key)) {
+        // What is there was once verified, optimised and compiled.
+        return Compiled::new(program, options, object, None, phases);
+    }
+    let optimised = timed(&mut phases.optimising, || prepare(program, options))?;
+    let object = generate(&optimised, options, &mut phases)?;
+    if let Some((directory, key)) = cached {
         // A cache that cannot be written only costs time.
         let _ = cache::write(directory, key, &object);
     }
-    Compiled::new(program, options, object, hit)
+    Compiled::new(program, options, object, Some(optimised.into_owned()), phases)
+}
+
+/// The program that code is generated from.
+fn prepare<'p>(program: &'p Program, options: &CompileOptions) -> Result<Cow<'p, Program>> {
+    verify(program)?;
+    let Some(passes) = &options.optimise else { return Ok(Cow::Borrowed(program)) };
+    let mut optimised = program.clone();
+    optimise(&mut optimised, passes);
+    Ok(Cow::Owned(optimised))
 }
 
 /// Lowers a program and cleans it up.
 fn with_module<R>(
     program: &Program,
     options: &CompileOptions,
+    phases: &mut Phases,
     f: impl FnOnce(&Module<'_>, &inkwell::targets::TargetMachine, u64) -> Result<R>,
 ) -> Result<R> {
     let llvm = |e: inkwell::support::LLVMString| Error::Llvm(e.to_string());
     let context = Context::create();
     let machine = options.target.machine()?;
-    let lower::Lowered { module, arena } =
-        lower::lower(&context, program, options.target.clone(), options.math())?;
+    let lower::Lowered { module, arena } = timed(&mut phases.lowering, || {
+        lower::lower(&context, program, options.target.clone(), options.math())
+    })?;
     module.set_triple(&machine.get_triple());
     module.set_data_layout(&machine.get_target_data().get_data_layout());
     module.verify().map_err(llvm)?;
-    module.run_passes(PASSES, &machine, PassBuilderOptions::create()).map_err(llvm)?;
-    f(&module, &machine, arena)
+    timed(&mut phases.passes, || module.run_passes(PASSES, &machine, PassBuilderOptions::create()))
+        .map_err(llvm)?;
+    timed(&mut phases.generation, || f(&module, &machine, arena))
 }
 
-fn generate(program: &Program, options: &CompileOptions) -> Result<Object> {
-    with_module(program, options, |module, machine, arena| {
+fn generate(program: &Program, options: &CompileOptions, phases: &mut Phases) -> Result<Object> {
+    with_module(program, options, phases, |module, machine, arena| {
         let object = machine
             .write_to_memory_buffer(module, FileType::Object)
             .map_err(|e| Error::Llvm(e.to_string()))?;
@@ -84,8 +107,9 @@ fn generate(program: &Program, options: &CompileOptions) -> Result<Object> {
 /// # Errors
 /// As [`compile`].
 pub fn llvm_ir(program: &Program, options: &CompileOptions) -> Result<String> {
-    verify(program)?;
-    with_module(program, options, |module, _, _| Ok(module.print_to_string().to_string()))
+    with_module(prepare(program, options)?.as_ref(), options, &mut Phases::default(), |module, _, _| {
+        Ok(module.print_to_string().to_string())
+    })
 }
 
 /// The assembly of a program.
@@ -93,8 +117,7 @@ pub fn llvm_ir(program: &Program, options: &CompileOptions) -> Result<String> {
 /// # Errors
 /// As [`compile`].
 pub fn assembly(program: &Program, options: &CompileOptions) -> Result<String> {
-    verify(program)?;
-    with_module(program, options, |module, machine, _| {
+    with_module(prepare(program, options)?.as_ref(), options, &mut Phases::default(), |module, machine, _| {
         let text = machine
             .write_to_memory_buffer(module, FileType::Assembly)
             .map_err(|e| Error::Llvm(e.to_string()))?;

@@ -1,6 +1,7 @@
 //! Running compiled programs.
 
 use std::ptr;
+use std::sync::OnceLock;
 
 use crate::build::expect;
 use crate::error::{Error, Result};
@@ -11,8 +12,9 @@ use crate::jit::enter::{self, Entry};
 use crate::jit::options::CompileOptions;
 use crate::jit::orc::Linked;
 use crate::jit::reserve::Reserved;
-use crate::jit::{ENTRY, assembly, llvm_ir, signature};
+use crate::jit::{ENTRY, Phases, assembly, llvm_ir, signature};
 use crate::lower::abi::Context;
+use crate::optimise::optimise;
 use crate::tensor::{Tensor, with_elements};
 use crate::types::{Dtype, Type};
 
@@ -53,18 +55,50 @@ macro_rules! parts {
     };
 }
 
+impl ElementsMut<'_> {
+    /// Takes over as many elements of the same kind.
+    ///
+    /// # Errors
+    /// [`Error::Types`] if they are of another kind, or more or fewer.
+    pub fn copy_from(&mut self, from: Elements<'_>) -> Result<()> {
+        match (&mut *self, from) {
+            (ElementsMut::F32(to), Elements::F32(from)) if to.len() == from.len() => to.copy_from_slice(from),
+            (ElementsMut::F64(to), Elements::F64(from)) if to.len() == from.len() => to.copy_from_slice(from),
+            (ElementsMut::I64(to), Elements::I64(from)) if to.len() == from.len() => to.copy_from_slice(from),
+            (ElementsMut::Bool(to), Elements::Bool(from)) if to.len() == from.len() => {
+                to.copy_from_slice(from)
+            }
+            (to, from) => {
+                let ty = |(dtype, len, _): (Dtype, usize, *const u8)| vec![Type::new(dtype, &[len])];
+                let expected = ty(parts!(ElementsMut, to, as_ptr));
+                let found = ty(parts!(Elements, from, as_ptr));
+                return Err(Error::Types { what: "elements".into(), expected, found });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A program as native code, with the memory that it runs in. One thread at a time can run it; it may be any.
 pub struct Compiled {
-    program: Program,
+    /// As it was recorded.
+    recorded: Program,
+    /// What the code was generated from, once it is known: code from the cache needs none.
+    program: OnceLock<Program>,
     options: CompileOptions,
+    /// For each input, the output that is written over it.
+    updated: Vec<Option<usize>>,
     inputs: Vec<Type>,
     outputs: Vec<Type>,
     entry: Entry,
     arena: Reserved,
     fixed: u64,
+    /// Bytes that recursive functions may use of the stack, and of the arena.
+    limit: usize,
     from: Vec<*const u8>,
     to: Vec<*mut u8>,
     hit: bool,
+    phases: Phases,
     /// Keeps the code in memory.
     _linked: Linked,
 }
@@ -77,7 +111,8 @@ impl Compiled {
         program: &Program,
         options: &CompileOptions,
         object: Object,
-        hit: bool,
+        optimised: Option<Program>,
+        phases: Phases,
     ) -> Result<Compiled> {
         let linked = Linked::new(&object.code)?;
         // SAFETY: the entry of what `lower` makes has this type.
@@ -95,17 +130,24 @@ impl Compiled {
                 found,
             });
         }
+        let hit = optimised.is_none();
+        let of = |input| options.updates.iter().find(|(_, updated)| *updated == input);
+        let updated = (0..inputs.len()).map(|input| of(input).map(|&(output, _)| output)).collect();
         Ok(Compiled {
             arena: Reserved::new(object.arena as usize + options.arena_bytes)?,
             fixed: object.arena,
+            limit: usize::MAX,
             from: vec![ptr::null(); inputs.len()],
             to: vec![ptr::null_mut(); outputs.len()],
-            program: program.clone(),
+            recorded: program.clone(),
+            program: optimised.map(OnceLock::from).unwrap_or_default(),
+            updated,
             options: options.clone(),
             inputs,
             outputs,
             entry,
             hit,
+            phases,
             _linked: linked,
         })
     }
@@ -136,42 +178,42 @@ impl Compiled {
     ///
     /// # Errors
     /// As [`run`](Compiled::run).
-    pub fn run_into(
+    pub fn run_into<'a>(
         &mut self,
-        inputs: &[Option<Elements<'_>>],
-        outputs: &mut [ElementsMut<'_>],
+        inputs: impl IntoIterator<Item = Option<Elements<'a>>>,
+        outputs: impl IntoIterator<Item = ElementsMut<'a>>,
     ) -> Result<()> {
         let unfit = |what: &str, types: &[Type]| Error::Types {
             what: format!("elements of {what}"),
             expected: types.to_vec(),
             found: vec![],
         };
-        if inputs.len() != self.inputs.len() || outputs.len() != self.outputs.len() {
-            return Err(unfit("inputs and outputs", &self.inputs));
+        let mut outputs = outputs.into_iter();
+        for (to, ty) in self.to.iter_mut().zip(&self.outputs) {
+            *to = match outputs.next().map(|output| parts!(ElementsMut, output, as_mut_ptr)) {
+                Some((dtype, len, address)) if (dtype, len) == (ty.dtype, ty.size()) => address,
+                _ => return Err(unfit("an output", std::slice::from_ref(ty))),
+            };
         }
-        for ((to, output), ty) in self.to.iter_mut().zip(outputs).zip(&self.outputs) {
-            let (dtype, len, address) = parts!(ElementsMut, output, as_mut_ptr);
-            if (dtype, len) != (ty.dtype, ty.size()) {
-                return Err(unfit("an output", std::slice::from_ref(ty)));
-            }
-            *to = address;
-        }
-        for (i, (input, ty)) in inputs.iter().zip(&self.inputs).enumerate() {
-            let updated = self.options.updates.iter().find(|(_, input)| *input == i);
-            self.from[i] = match (input, updated) {
-                (Some(input), None) => {
+        let mut inputs = inputs.into_iter();
+        for (i, ty) in self.inputs.iter().enumerate() {
+            self.from[i] = match (inputs.next(), self.updated[i]) {
+                (Some(Some(input)), None) => {
                     let (dtype, len, address) = parts!(Elements, input, as_ptr);
                     if (dtype, len) != (ty.dtype, ty.size()) {
                         return Err(unfit("an input", std::slice::from_ref(ty)));
                     }
                     address
                 }
-                (None, Some(&(output, _))) => self.to[output].cast_const(),
+                (Some(None), Some(output)) => self.to[output].cast_const(),
                 _ => return Err(unfit("an input that is updated", std::slice::from_ref(ty))),
             };
         }
-        // SAFETY: all addresses are of so many elements as the program takes and returns, borrowed meanwhile; outputs
-        // do not overlap, and are written only when nothing is read any more.
+        if inputs.next().is_some() || outputs.next().is_some() {
+            return Err(unfit("inputs and outputs", &self.inputs));
+        }
+        // SAFETY: all addresses are of so many elements as the program takes and returns, borrowed for `'a`, which
+        // lasts longer than this call; outputs do not overlap, and are written only when nothing is read any more.
         unsafe { self.enter() }
     }
 
@@ -181,7 +223,10 @@ impl Compiled {
         let mut context = Context {
             arena: self.arena.start(),
             top: self.arena.start().wrapping_add(self.fixed as usize),
-            limit: self.arena.end(),
+            limit: self
+                .arena
+                .start()
+                .wrapping_add(self.fixed as usize + self.limit.min(self.options.arena_bytes)),
             stack: ptr::null_mut(),
             inputs: self.from.as_ptr(),
             outputs: self.to.as_ptr(),
@@ -191,9 +236,14 @@ impl Compiled {
         };
         let _flushed = self.options.flush_denormals.then(Flushed::new);
         // SAFETY: the entry was made by `lower` for these inputs and outputs, and the arena has room for it.
-        unsafe { enter::run(self.entry, &mut context, self.options.stack_bytes) }
+        unsafe { enter::run(self.entry, &mut context, self.limit.min(self.options.stack_bytes)) }
     }
 
+    /// Sets how many bytes of stack, and as many of arena, recursive functions may use in the next runs: no more
+    /// than what the [options](CompileOptions) say.
+    pub fn limit(&mut self, bytes: usize) {
+        self.limit = bytes;
+    }
     /// Types of the inputs.
     pub fn inputs(&self) -> &[Type] {
         &self.inputs
@@ -202,9 +252,23 @@ impl Compiled {
     pub fn outputs(&self) -> &[Type] {
         &self.outputs
     }
+    /// The program that the code is generated from, with the passes of the [options](CompileOptions::optimise) applied.
+    pub fn program(&self) -> &Program {
+        self.program.get_or_init(|| {
+            let mut program = self.recorded.clone();
+            if let Some(passes) = &self.options.optimise {
+                optimise(&mut program, passes);
+            }
+            program
+        })
+    }
     /// Whether the code came from the cache.
     pub fn was_cached(&self) -> bool {
         self.hit
+    }
+    /// How long compiling took.
+    pub fn phases(&self) -> Phases {
+        self.phases
     }
     /// Bytes of arena that functions which are active at most once take.
     pub fn arena_bytes(&self) -> u64 {
@@ -215,13 +279,13 @@ impl Compiled {
     /// # Errors
     /// As [`compile`](super::compile).
     pub fn llvm_ir(&self) -> Result<String> {
-        llvm_ir(&self.program, &self.options)
+        llvm_ir(&self.recorded, &self.options)
     }
     /// The code, as assembly.
     ///
     /// # Errors
     /// As [`compile`](super::compile).
     pub fn assembly(&self) -> Result<String> {
-        assembly(&self.program, &self.options)
+        assembly(&self.recorded, &self.options)
     }
 }

@@ -47,7 +47,7 @@ pub enum Failure {
 }
 
 /// The operators that check indices, by their numbers.
-pub const INDEXED: [&str; 3] = ["rows", "gather_last", "scatter_last"];
+pub const INDEXED: [&str; 4] = ["gather_rows", "scatter_rows", "gather_last", "scatter_last"];
 
 /// Name of the entry in the object.
 pub const ENTRY: &str = "antiphon_entry";

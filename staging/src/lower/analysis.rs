@@ -102,7 +102,10 @@ impl Analysis {
         for stmt in &data.stmts {
             stmt.for_each_use(|v| used.push((func, Entity::Value(v))));
             match stmt {
-                Stmt::Accumulate(cell, _) | Stmt::Take(_, cell) | Stmt::Present(_, cell) => {
+                Stmt::Accumulate(cell, _)
+                | Stmt::Take(_, cell)
+                | Stmt::Present(_, cell)
+                | Stmt::Row(_, cell, _) => {
                     used.push((func, Entity::Cell(*cell)));
                 }
                 Stmt::If { then, otherwise, .. } => {

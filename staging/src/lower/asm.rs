@@ -1,5 +1,8 @@
 //! A thin layer over inkwell's builder in which scalars and vectors are one kind of value, and loops are bracketed.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use inkwell::builder::{Builder, BuilderError};
 use inkwell::context::Context;
 use inkwell::intrinsics::Intrinsic;
@@ -23,6 +26,8 @@ pub struct Asm<'c> {
     pub module: Module<'c>,
     pub builder: Builder<'c>,
     pub target: Target,
+    /// Functions of loop nests, by what they do.
+    pub nests: RefCell<HashMap<String, FunctionValue<'c>>>,
 }
 
 /// The builder refuses only what has no position, no matching type or no such operand: defects of this crate.
@@ -37,7 +42,8 @@ pub fn lanes(x: Reg<'_>) -> u32 {
 
 impl<'c> Asm<'c> {
     pub fn new(context: &'c Context, name: &str, target: Target) -> Asm<'c> {
-        Asm { context, module: context.create_module(name), builder: context.create_builder(), target }
+        let (module, builder) = (context.create_module(name), context.create_builder());
+        Asm { context, module, builder, target, nests: RefCell::default() }
     }
 
     // Types.
@@ -179,8 +185,15 @@ impl<'c> Asm<'c> {
     pub fn index_add(&self, a: IntValue<'c>, b: IntValue<'c>) -> IntValue<'c> {
         built(self.builder.build_int_nsw_add(a, b, ""))
     }
+    pub fn index_sub(&self, a: IntValue<'c>, b: IntValue<'c>) -> IntValue<'c> {
+        built(self.builder.build_int_nsw_sub(a, b, ""))
+    }
     pub fn index_mul(&self, a: IntValue<'c>, by: i64) -> IntValue<'c> {
         if by == 1 { a } else { built(self.builder.build_int_nsw_mul(a, self.int(by), "")) }
+    }
+    /// An intrinsic function of two integers.
+    pub fn int_intrinsic(&self, name: &str, a: IntValue<'c>, b: IntValue<'c>) -> IntValue<'c> {
+        self.intrinsic(name, &[a.get_type().into()], &[a.into(), b.into()]).into_int_value()
     }
     pub fn fcmp(&self, predicate: FloatPredicate, a: Reg<'c>, b: Reg<'c>) -> Reg<'c> {
         match (a, b) {
@@ -340,6 +353,33 @@ impl<'c> Asm<'c> {
     pub fn store(&self, dtype: Dtype, x: Reg<'c>, ptr: PointerValue<'c>) {
         let instruction = self.store_raw(self.in_memory(dtype, x), ptr);
         instruction.set_alignment(element_bytes(dtype)).expect("a power of two");
+    }
+    /// The first elements of a vector, or all of them; the others are zeros.
+    pub fn load_first(
+        &self,
+        dtype: Dtype,
+        lanes: u32,
+        active: Option<u32>,
+        ptr: PointerValue<'c>,
+    ) -> Reg<'c> {
+        let Some(active) = active else { return self.load(dtype, lanes, ptr) };
+        let ty = self.memory_ty(dtype, lanes);
+        let (align, mask) = (self.int32(element_bytes(dtype)).into(), self.first_lanes(active, lanes).into());
+        let zeros = ty.into_vector_type().const_zero().into();
+        let x = self.intrinsic(
+            "llvm.masked.load",
+            &[ty, self.ptr_ty().into()],
+            &[ptr.into(), align, mask, zeros],
+        );
+        self.in_register(dtype, x)
+    }
+    /// Stores the first elements of a vector, or all of them.
+    pub fn store_first(&self, dtype: Dtype, x: Reg<'c>, active: Option<u32>, ptr: PointerValue<'c>) {
+        let Some(active) = active else { return self.store(dtype, x, ptr) };
+        let (align, mask) =
+            (self.int32(element_bytes(dtype)).into(), self.first_lanes(active, lanes(x)).into());
+        let types = [self.memory_ty(dtype, lanes(x)), self.ptr_ty().into()];
+        self.effect("llvm.masked.store", &types, &[self.in_memory(dtype, x), ptr.into(), align, mask]);
     }
     pub fn copy(&self, to: PointerValue<'c>, from: PointerValue<'c>, bytes: u64) {
         if bytes > 0 {

@@ -8,7 +8,7 @@ use inkwell::values::{BasicValue, FunctionValue, IntValue, PhiValue};
 
 use crate::lower::asm::{Asm, Reg, built};
 
-/// A counted loop whose body is being emitted. It runs at least once.
+/// A counted loop whose body is being emitted.
 pub struct Loop<'c> {
     /// The counter.
     pub counter: IntValue<'c>,
@@ -17,8 +17,10 @@ pub struct Loop<'c> {
     phis: Vec<PhiValue<'c>>,
     counter_phi: Option<PhiValue<'c>>,
     head: BasicBlock<'c>,
-    end: u64,
+    end: IntValue<'c>,
     step: u64,
+    /// What goes on without a round, and from where, if there may be none.
+    skipped: Option<(BasicBlock<'c>, BasicBlock<'c>, Vec<Reg<'c>>)>,
 }
 
 impl<'c> Asm<'c> {
@@ -68,16 +70,51 @@ impl<'c> Asm<'c> {
     /// Begins a loop over `start, start + step, ..` below `end`, of which there must be one.
     pub fn begin_loop(&self, start: u64, end: u64, step: u64, carried: &[Reg<'c>]) -> Loop<'c> {
         let counter = self.int(start as i64);
-        let head = self.here();
         if start + step >= end {
-            let carried = carried.to_vec();
-            return Loop { counter, carried, phis: vec![], counter_phi: None, head, end, step };
+            let (carried, end) = (carried.to_vec(), self.int(end as i64));
+            let head = self.here();
+            return Loop {
+                counter,
+                carried,
+                phis: vec![],
+                counter_phi: None,
+                head,
+                end,
+                step,
+                skipped: None,
+            };
         }
+        let head = self.here();
         let body = self.block("loop");
         self.jump(body);
+        self.repeat_from(body, head, counter, self.int(end as i64), step, carried)
+    }
+    /// Begins a loop over `start, start + step, ..` below an `end` that is known at run time; there may be no round.
+    pub fn begin_loop_to(
+        &self,
+        start: IntValue<'c>,
+        end: IntValue<'c>,
+        step: u64,
+        carried: &[Reg<'c>],
+    ) -> Loop<'c> {
+        let (head, body, exit) = (self.here(), self.block("loop"), self.block("done"));
+        let any = self.icmp(IntPredicate::SLT, start.into(), end.into());
+        self.branch(any, body, exit);
+        let of = self.repeat_from(body, head, start, end, step, carried);
+        Loop { skipped: Some((head, exit, carried.to_vec())), ..of }
+    }
+    fn repeat_from(
+        &self,
+        body: BasicBlock<'c>,
+        head: BasicBlock<'c>,
+        start: IntValue<'c>,
+        end: IntValue<'c>,
+        step: u64,
+        carried: &[Reg<'c>],
+    ) -> Loop<'c> {
         self.go_to(body);
         let counter_phi = built(self.builder.build_phi(self.context.i64_type(), ""));
-        counter_phi.add_incoming(&[(&counter, head)]);
+        counter_phi.add_incoming(&[(&start, head)]);
         let phis: Vec<PhiValue<'c>> = carried
             .iter()
             .map(|x| {
@@ -94,6 +131,7 @@ impl<'c> Asm<'c> {
             head: body,
             end,
             step,
+            skipped: None,
         }
     }
     /// Ends a loop: what is carried on, and out of its last round.
@@ -105,11 +143,17 @@ impl<'c> Asm<'c> {
         for (phi, x) in of.phis.iter().zip(&carried) {
             phi.add_incoming(&[(x, last)]);
         }
-        let more = self.icmp(IntPredicate::ULT, next.into(), self.int(of.end as i64).into());
-        let exit = self.block("done");
+        let more = self.icmp(IntPredicate::SLT, next.into(), of.end.into());
+        let Some((before, exit, initial)) = of.skipped else {
+            let exit = self.block("done");
+            self.branch(more, of.head, exit);
+            self.go_to(exit);
+            return carried;
+        };
         self.branch(more, of.head, exit);
         self.go_to(exit);
-        carried
+        let joined = initial.into_iter().zip(carried);
+        joined.map(|(a, b)| self.phi(b.get_type(), &[(a, before), (b, last)])).collect()
     }
 
     /// Sets the attributes without which code is generated for no particular processor.

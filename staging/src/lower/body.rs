@@ -11,6 +11,7 @@ use crate::ir::Stmt;
 use crate::lower::abi::{Failure, offset};
 use crate::lower::analysis::Entity;
 use crate::lower::asm::{Asm, Reg};
+use crate::lower::joined::Joined;
 use crate::lower::memory::{Buffer, Frame};
 use crate::lower::values::Place;
 use crate::lower::{Lowerer, bytes, is_scalar};
@@ -47,6 +48,10 @@ pub struct Body<'l, 'p, 'c> {
     pub tenants: HashMap<Buffer, usize>,
     /// Where a value is to be written when it is computed.
     pub wanted: HashMap<Value, PointerValue<'c>>,
+    /// Parts of concatenations that are computed where they end up.
+    pub joined: Joined,
+    /// Copies of images with the batch as the innermost axis.
+    pub batch_innermost: HashMap<Value, PointerValue<'c>>,
     pub cells: HashMap<Cell, CellPlace<'c>>,
     /// Whether a cell holds anything, where that is known.
     pub known: HashMap<Cell, bool>,
@@ -86,6 +91,8 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             buffers: HashMap::new(),
             tenants: HashMap::new(),
             wanted: HashMap::new(),
+            joined: Joined::of(lower, func),
+            batch_innermost: HashMap::new(),
             cells: HashMap::new(),
             known: HashMap::new(),
             conts: HashMap::new(),

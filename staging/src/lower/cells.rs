@@ -73,6 +73,16 @@ impl<'c> Body<'_, '_, 'c> {
         self.set_present(cell, place, false);
     }
 
+    pub fn row_of_cell(&mut self, v: Value, cell: Cell, index: Value) {
+        let ty = self.lower.program.cells[cell].ty.clone();
+        let place = self.cell(cell);
+        let present = self.presence(cell, place);
+        // An empty cell stays empty; its memory then holds zeros.
+        self.prepare(self.known.get(&cell).copied(), present, place.data, &ty);
+        self.rows(v, place.data, &ty, index);
+        self.release(index);
+    }
+
     /// Whether a later statement of this function may read or write a cell.
     fn is_touched_later(&self, cell: Cell) -> bool {
         let program = self.lower.program;
@@ -177,7 +187,7 @@ impl<'c> Body<'_, '_, 'c> {
             // The update itself reads the operand, once more than the loop's other operators do.
             let own = self.uses(g) == 1;
             if own {
-                self.together_consuming(&ty.shape, g, sum);
+                self.together_consuming(&ty.shape, &[g], sum);
             } else {
                 self.together(&ty.shape, Some(g), sum);
             }

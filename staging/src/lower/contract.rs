@@ -1,146 +1,287 @@
-//! Matrix products: register-blocked kernels specialised to static shapes.
+//! Matrix products. Each distinct [`Kernel`] is emitted once, as a private function of the module that is specialised to
+//! its static shapes, and called wherever it is needed.
+//!
+//! A block of sums stays in registers while the contraction runs. Long contractions are cut into parts, and factors
+//! that would be read again and again in an order in which the cache does not hold them are copied into *panels* first
+//! ([`pack`](crate::lower::pack)), as in Goto & van de Geijn, *Anatomy of High-Performance Matrix Multiplication* (2008).
+//! [`Plan`] decides; [`kernel`](crate::lower::kernel) emits.
+//!
+//! The length of a contraction may be known only at run time ([`Length::Given`]): `c += xᵀ·y` for the rows of `x` and
+//! `y` that have been written so far, say.
 
-use inkwell::values::{IntValue, PointerValue};
+use inkwell::module::Linkage;
+use inkwell::types::BasicMetadataTypeEnum;
+use inkwell::values::{FunctionValue, IntValue, PointerValue};
 
 use crate::lower::asm::{Asm, Reg, element_bytes};
-use crate::lower::math::Math;
-use crate::types::{Dtype, Scalar};
+use crate::lower::{FAST, Lowerer, kernel};
+use crate::types::Dtype;
 
-/// A matrix in memory: its first element, and the distances between rows and columns.
-#[derive(Clone, Copy)]
-pub struct Matrix<'c> {
-    pub start: PointerValue<'c>,
+/// Distances between the rows and between the columns of a matrix, in elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Strides {
     pub row: i64,
     pub column: i64,
 }
 
-/// `c = a·b`, or `c += a·b`, for `a` of `[m, k]` and `b` of `[k, n]`, whose columns are neighbours.
-pub struct Product<'c> {
+/// How long a contraction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Length {
+    Fixed(u64),
+    /// An argument, zero or more.
+    #[allow(dead_code)]
+    Given,
+}
+
+/// How the second factor is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Right {
+    /// Row by row, or column by column: one of the strides is one.
+    Matrix(Strides),
+    /// In the panels of [`Panels::of`].
+    #[allow(dead_code)]
+    Panels,
+}
+
+/// Whether a product is added to what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sum {
+    Stored,
+    Added,
+    /// An argument says.
+    Asked,
+}
+
+/// `c = a·b`, or `c += a·b`, for `a` of `[m, k]` and `b` of `[k, n]`; the columns of `c` are neighbours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Kernel {
     pub dtype: Dtype,
     pub m: u64,
     pub n: u64,
-    pub k: u64,
-    pub a: Matrix<'c>,
-    pub b: Matrix<'c>,
-    pub c: Matrix<'c>,
-    /// Whether the product is added to what `c` holds; nothing if it never is.
+    pub k: Length,
+    pub a: Strides,
+    pub b: Right,
+    /// Distance between the rows of `c`.
+    pub c: i64,
+    pub sum: Sum,
+}
+
+/// What a kernel is applied to.
+#[derive(Clone, Copy)]
+pub struct Operands<'c> {
+    pub a: PointerValue<'c>,
+    pub b: PointerValue<'c>,
+    pub c: PointerValue<'c>,
+    /// [`scratch_bytes`] bytes that the kernel may overwrite, if it wants any.
+    pub scratch: Option<PointerValue<'c>>,
+    /// For [`Length::Given`].
+    pub k: Option<IntValue<'c>>,
+    /// For [`Sum::Asked`].
     pub add: Option<Reg<'c>>,
 }
 
-/// Rows and vectors of columns of the block that is kept in registers.
-#[derive(Clone, Copy)]
-struct Block {
-    rows: u64,
-    vectors: u64,
+/// How the columns of a second factor are grouped: `[k, width]` for each panel, one after another; the columns that
+/// the last one lacks are zeros.
+#[derive(Clone, Copy, Debug)]
+pub struct Panels {
+    /// Lanes of a vector.
+    pub lanes: u32,
+    /// Vectors of all panels but the last.
+    pub vectors: u64,
+    /// Vectors that a panel may have.
+    most: u64,
+    /// Columns in all.
+    pub n: u64,
+}
+
+impl Panels {
+    /// The grouping of `n` columns.
+    pub fn of(asm: &Asm<'_>, dtype: Dtype, n: u64) -> Panels {
+        let most = asm.target.vector_bits / 8 / element_bytes(dtype);
+        let lanes = most.min((n as u32).next_power_of_two().max(1));
+        let most = if asm.target.vector_registers >= 32 { 4 } else { 2 };
+        let vectors = n.div_ceil(u64::from(lanes));
+        Panels { lanes, most, vectors: vectors.div_ceil(vectors.div_ceil(most)), n }
+    }
+    /// Columns of a panel but the last.
+    pub fn width(&self) -> u64 {
+        self.vectors * u64::from(self.lanes)
+    }
+    /// Panels of full width.
+    pub fn whole(&self) -> u64 {
+        self.n / self.width()
+    }
+    /// The block of columns that is left.
+    fn rest(&self) -> Option<Columns> {
+        let (rest, wide) = (self.n % self.width(), u64::from(self.lanes));
+        let vectors = rest.div_ceil(wide);
+        (rest > 0).then(|| Columns { vectors, active: (rest - (vectors - 1) * wide) as u32 })
+    }
+    /// Calls `f` with the first column of each panel, and its columns.
+    pub fn for_each<'c>(&self, asm: &Asm<'c>, f: impl FnMut(IntValue<'c>, Columns)) {
+        self.for_each_from(asm, 0, f);
+    }
+    /// The same, from a panel on.
+    pub fn for_each_from<'c>(&self, asm: &Asm<'c>, first: u64, mut f: impl FnMut(IntValue<'c>, Columns)) {
+        let (first, whole) = (first * self.width(), self.whole() * self.width());
+        if first < whole {
+            let of = asm.begin_loop(first, whole, self.width(), &[]);
+            f(of.counter, Columns { vectors: self.vectors, active: self.lanes });
+            asm.end_loop(of, vec![]);
+        }
+        if let Some(rest) = self.rest() {
+            f(asm.int(whole as i64), rest);
+        }
+    }
+}
+
+/// Some neighbouring columns, as vectors.
+#[derive(Clone, Copy, Debug)]
+pub struct Columns {
+    pub vectors: u64,
     /// Lanes of the last vector that are in use.
-    active: u32,
+    pub active: u32,
 }
 
-/// Emits a product here.
-pub fn product<'c>(asm: &Asm<'c>, math: Math, p: &Product<'c>) {
-    let most = asm.target.vector_bits / 8 / element_bytes(p.dtype);
-    let lanes = most.min((p.n as u32).next_power_of_two().max(1));
-    let wide = u64::from(lanes);
-    let vectors = p.n.div_ceil(wide);
-    // One register for an element of `a`, the others for `b` and the sums.
-    let (most_rows, most_vectors) = if asm.target.vector_registers >= 32 { (6, 4) } else { (4, 2) };
-    let most_vectors = if p.m <= 2 { 2 * most_vectors } else { most_vectors };
-    let rows = p.m.div_ceil(p.m.div_ceil(most_rows));
-    let across = vectors.div_ceil(vectors.div_ceil(most_vectors));
-    let kernel = Kernel { asm, math, p, lanes };
-    let step = across * wide;
-    let whole = p.n / step * step;
-    if whole > 0 {
-        let of = asm.begin_loop(0, whole, step, &[]);
-        kernel.rows(rows, of.counter, Block { rows: 0, vectors: across, active: lanes });
-        asm.end_loop(of, vec![]);
-    }
-    if whole < p.n {
-        let rest = p.n - whole;
-        let active = (rest - (rest.div_ceil(wide) - 1) * wide) as u32;
-        kernel.rows(rows, asm.int(whole as i64), Block { rows: 0, vectors: rest.div_ceil(wide), active });
+impl Columns {
+    /// The number of lanes in use of a vector, if it is not all of them.
+    pub fn partial(&self, vector: u64, lanes: u32) -> Option<u32> {
+        (vector + 1 == self.vectors && self.active < lanes).then_some(self.active)
     }
 }
 
-struct Kernel<'a, 'c> {
-    asm: &'a Asm<'c>,
-    math: Math,
-    p: &'a Product<'c>,
-    lanes: u32,
+/// Decisions about a kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub panels: Panels,
+    /// Rows of a block.
+    pub rows: u64,
+    /// Length of the parts that the contraction is cut into, if it is.
+    pub depth: Option<u64>,
+    pack_a: bool,
+    pack_b: bool,
 }
 
-impl<'c> Kernel<'_, 'c> {
-    fn rows(&self, rows: u64, column: IntValue<'c>, block: Block) {
-        let whole = self.p.m / rows * rows;
-        let of = self.asm.begin_loop(0, whole, rows, &[]);
-        self.block(of.counter, column, Block { rows, ..block });
-        self.asm.end_loop(of, vec![]);
-        if whole < self.p.m {
-            let row = self.asm.int(whole as i64);
-            self.block(row, column, Block { rows: self.p.m - whole, ..block });
+/// Rows up to which a product is bound by reading the second factor.
+pub const FEW_ROWS: u64 = 2;
+
+/// Length of the blocks of a contraction: their rows of a panel of the second factor stay in the second-level cache
+/// beside what streams by, and the block's sums are loaded and stored only so often.
+const DEPTH: u64 = 256;
+
+impl Plan {
+    pub fn of(lower: &Lowerer<'_, '_>, kernel: &Kernel) -> Plan {
+        let mut panels = Panels::of(&lower.asm, kernel.dtype, kernel.n);
+        if kernel.m <= FEW_ROWS && matches!(kernel.b, Right::Matrix(_)) {
+            let vectors = kernel.n.div_ceil(u64::from(panels.lanes));
+            panels.vectors = vectors.div_ceil(vectors.div_ceil(2 * panels.most));
         }
-    }
-
-    fn block(&self, row: IntValue<'c>, column: IntValue<'c>, block: Block) {
-        let (asm, p) = (self.asm, self.p);
-        let zero = asm.constant(Scalar::of(p.dtype, 0.0), self.lanes);
-        let sums = vec![zero; (block.rows * block.vectors) as usize];
-        let a = self.address(p.a, asm.index_mul(row, p.a.row));
-        let b = self.address(p.b, asm.index_mul(column, p.b.column));
-        let of = asm.begin_loop(0, p.k, 1, &sums);
-        let mut sums = of.carried.clone();
-        let b = self.address(Matrix { start: b, ..p.b }, asm.index_mul(of.counter, p.b.row));
-        let a = self.address(Matrix { start: a, ..p.a }, asm.index_mul(of.counter, p.a.column));
-        let of_b: Vec<Reg<'c>> = (0..block.vectors).map(|j| self.load(b, j, block)).collect();
-        for i in 0..block.rows {
-            let address = self.address(Matrix { start: a, ..p.a }, asm.int(i as i64 * p.a.row));
-            let x = asm.splat(asm.load(p.dtype, 1, address), self.lanes);
-            for (j, &y) in of_b.iter().enumerate() {
-                let sum = &mut sums[i as usize * of_b.len() + j];
-                *sum = if self.math.strict { asm.add(*sum, asm.mul(x, y)) } else { asm.fma(x, y, *sum) };
+        let most_rows = 6;
+        let rows = kernel.m.div_ceil(kernel.m.div_ceil(most_rows));
+        let blocks = kernel.m.div_ceil(rows);
+        let (k, at_most) = match kernel.k {
+            Length::Fixed(k) => (k, k),
+            Length::Given => (u64::MAX, DEPTH),
+        };
+        // A strict sum starts from zero and is added at its end.
+        let whole = lower.math.strict && kernel.sum != Sum::Stored;
+        let bytes = u64::from(element_bytes(kernel.dtype));
+        let turned = matches!(kernel.b, Right::Matrix(at) if at.column != 1);
+        let pack_b = match kernel.b {
+            Right::Panels => false,
+            // Turned once instead of gathered for each block of rows.
+            Right::Matrix(_) if turned => true,
+            Right::Matrix(at) => {
+                blocks >= 4 && at_most * panels.width() * bytes > 16 << 10 && at.row * bytes as i64 >= 512
             }
+        };
+        let pack_a =
+            kernel.a.row == 1 && kernel.a.column != 1 && at_most >= 64 && kernel.n >= 64 && kernel.m > 2;
+        let cut = k > DEPTH + DEPTH / 2 && !whole && !turned;
+        let depth = cut.then(|| match kernel.k {
+            Length::Fixed(k) => k.div_ceil(k.div_ceil(DEPTH)),
+            Length::Given => DEPTH,
+        });
+        // What is packed must fit into scratch memory of a fixed size.
+        let packs = depth.is_some() || kernel.k != Length::Given;
+        Plan { panels, rows, depth, pack_a: pack_a && packs, pack_b: pack_b && packs }
+    }
+    /// Bytes that the packed first factor takes, if it is packed.
+    pub fn packed_a(&self, kernel: &Kernel) -> u64 {
+        let Some(depth) = self.deepest(kernel).filter(|_| self.pack_a) else { return 0 };
+        (kernel.m.next_multiple_of(self.rows) * depth * u64::from(element_bytes(kernel.dtype)))
+            .next_multiple_of(64)
+    }
+    /// Bytes that a packed panel of the second factor takes, if it is packed.
+    pub fn packed_b(&self, kernel: &Kernel) -> u64 {
+        let Some(depth) = self.deepest(kernel).filter(|_| self.pack_b) else { return 0 };
+        self.panels.width() * depth * u64::from(element_bytes(kernel.dtype))
+    }
+    /// Terms that a part has at most, if that is known.
+    pub fn deepest(&self, kernel: &Kernel) -> Option<u64> {
+        match kernel.k {
+            Length::Fixed(k) => Some(self.depth.unwrap_or(k)),
+            Length::Given => self.depth,
         }
-        let sums = asm.end_loop(of, sums);
-        let c = asm.index_add(asm.index_mul(row, p.c.row), column);
-        let c = self.address(p.c, c);
-        for i in 0..block.rows {
-            let c = self.address(Matrix { start: c, ..p.c }, asm.int(i as i64 * p.c.row));
-            for j in 0..block.vectors {
-                let mut sum = sums[(i * block.vectors + j) as usize];
-                if let Some(add) = p.add {
-                    sum = asm.select(add, asm.add(self.load(c, j, block), sum), sum);
-                }
-                self.store(sum, c, j, block);
-            }
-        }
     }
+}
 
-    fn address(&self, of: Matrix<'c>, offset: IntValue<'c>) -> PointerValue<'c> {
-        self.asm.at(self.asm.memory_ty(self.p.dtype, 1), of.start, offset)
-    }
+/// Bytes of scratch memory, aligned to a cache line, that a kernel wants.
+pub fn scratch_bytes(lower: &Lowerer<'_, '_>, kernel: &Kernel) -> u64 {
+    let plan = Plan::of(lower, kernel);
+    plan.packed_a(kernel) + plan.packed_b(kernel)
+}
 
-    /// The mask of a vector of which not all lanes are in use.
-    fn mask(&self, j: u64, block: Block) -> Option<Reg<'c>> {
-        let partial = j + 1 == block.vectors && block.active < self.lanes;
-        partial.then(|| self.asm.first_lanes(block.active, self.lanes).into())
-    }
+/// Bytes of all panels of a second factor of `[k, n]`.
+#[allow(dead_code)]
+pub fn panel_bytes(asm: &Asm<'_>, dtype: Dtype, [k, n]: [u64; 2]) -> u64 {
+    let lanes = Panels::of(asm, dtype, n).lanes;
+    n.next_multiple_of(u64::from(lanes)) * k * u64::from(element_bytes(dtype))
+}
 
-    fn load(&self, row: PointerValue<'c>, j: u64, block: Block) -> Reg<'c> {
-        let (asm, dtype) = (self.asm, self.p.dtype);
-        let address = asm.bytes(row, (j * u64::from(self.lanes * element_bytes(dtype))) as i64);
-        let Some(mask) = self.mask(j, block) else { return asm.load(dtype, self.lanes, address) };
-        let ty = asm.ty(dtype, self.lanes);
-        let align = asm.int32(element_bytes(dtype)).into();
-        let zeros = ty.into_vector_type().const_zero().into();
-        asm.intrinsic("llvm.masked.load", &[ty, asm.ptr_ty().into()], &[address.into(), align, mask, zeros])
+/// Calls a kernel, which is emitted if it was not yet.
+pub fn product<'c>(lower: &Lowerer<'_, 'c>, kernel: Kernel, x: Operands<'c>) {
+    let known = lower.kernels.borrow().get(&kernel).copied();
+    let function = known.unwrap_or_else(|| {
+        let function = declare(lower, &kernel);
+        let here = lower.asm.here();
+        kernel::emit(lower, &kernel, function);
+        lower.asm.go_to(here);
+        lower.kernels.borrow_mut().insert(kernel, function);
+        function
+    });
+    let mut args: Vec<Reg<'c>> = vec![x.a.into(), x.b.into(), x.c.into()];
+    args.extend(x.scratch.map(Reg::from));
+    if kernel.k == Length::Given {
+        args.push(x.k.expect("the length of the contraction").into());
     }
+    if kernel.sum == Sum::Asked {
+        args.push(x.add.expect("whether to add"));
+    }
+    lower.asm.call(function, &args);
+}
 
-    fn store(&self, x: Reg<'c>, row: PointerValue<'c>, j: u64, block: Block) {
-        let (asm, dtype) = (self.asm, self.p.dtype);
-        let address = asm.bytes(row, (j * u64::from(self.lanes * element_bytes(dtype))) as i64);
-        let Some(mask) = self.mask(j, block) else { return asm.store(dtype, x, address) };
-        let types = [asm.ty(dtype, self.lanes), asm.ptr_ty().into()];
-        let align = asm.int32(element_bytes(dtype)).into();
-        asm.effect("llvm.masked.store", &types, &[x, address.into(), align, mask]);
+fn declare<'c>(lower: &Lowerer<'_, 'c>, kernel: &Kernel) -> FunctionValue<'c> {
+    let asm = &lower.asm;
+    let ptr: BasicMetadataTypeEnum<'c> = asm.ptr_ty().into();
+    let mut types = vec![ptr; 3];
+    if scratch_bytes(lower, kernel) > 0 {
+        types.push(ptr);
     }
+    if kernel.k == Length::Given {
+        types.push(asm.context.i64_type().into());
+    }
+    if kernel.sum == Sum::Asked {
+        types.push(asm.context.bool_type().into());
+    }
+    let ty = asm.context.void_type().fn_type(&types, false);
+    let k = match kernel.k {
+        Length::Fixed(k) => k.to_string(),
+        Length::Given => "k".into(),
+    };
+    let name = format!("product.{}x{}x{k}", kernel.m, kernel.n);
+    let function = asm.module.add_function(&name, ty, Some(Linkage::Private));
+    function.set_call_conventions(FAST);
+    asm.attributes(function);
+    function
 }

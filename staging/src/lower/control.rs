@@ -28,6 +28,7 @@ impl<'c> Body<'_, '_, 'c> {
             Stmt::Accumulate(cell, update) => self.accumulate(*cell, update),
             Stmt::Take(v, cell) => self.take(*v, *cell),
             Stmt::Present(v, cell) => self.present(*v, *cell),
+            Stmt::Row(v, cell, index) => self.row_of_cell(*v, *cell, *index),
             Stmt::Define(_) => {}
             Stmt::If { condition, then, otherwise, results } => {
                 // The nested statements come next in the function's order.
@@ -71,7 +72,9 @@ impl<'c> Body<'_, '_, 'c> {
         for (arm, block) in arms.into_iter().zip(blocks) {
             asm.go_to(block);
             self.known = before.clone();
+            let copies = self.batch_innermost.clone();
             let scalars = self.block(arm, &to)?;
+            self.batch_innermost = copies;
             ends.push((scalars, asm.here(), std::mem::take(&mut self.known)));
             asm.jump(after);
         }

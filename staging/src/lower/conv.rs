@@ -1,12 +1,15 @@
-//! Convolutions and windows, as loop nests over images, channels and taps. Taps outside of the image are skipped, not
-//! multiplied by zero: `0·∞` is NaN.
+//! Convolutions and windows. Where the batch fills vectors, convolutions are computed [directly](crate::lower::direct);
+//! else, and where every bit counts, as loop nests over images, channels and taps. Taps outside of the image are skipped,
+//! not multiplied by zero: `0·∞` is NaN.
 
 use inkwell::values::PointerValue;
 
 use crate::expr::{Binary, Expr, Reduction, Window2d};
 use crate::ids::Value;
 use crate::lower::body::Body;
+use crate::lower::direct::{Batch, Images, KernelGradient, Sum};
 use crate::lower::nest::{Affine, Finish, Nest, NodeId, Op, Root};
+use crate::lower::transpose::{self, Transposition};
 use crate::lower::{bytes, emit};
 use crate::types::{Dtype, Scalar, Type};
 
@@ -33,6 +36,9 @@ fn inside(nest: &mut Nest<'_>, at: &[Affine; 2], size: [usize; 2]) -> Option<Nod
 impl<'c> Body<'_, '_, 'c> {
     /// Binds a value to a convolution, a part of its derivative, or the windows of an image.
     pub fn convolution(&mut self, v: Value, expr: &Expr, ty: &Type) {
+        if self.direct_convolution(v, expr, ty) {
+            return;
+        }
         let operands = expr.operands();
         let from: Vec<PointerValue<'c>> = operands.iter().map(|&x| self.address(x)).collect();
         let shapes: Vec<_> = operands.iter().map(|&x| self.ty(x).shape.clone()).collect();
@@ -111,6 +117,105 @@ impl<'c> Body<'_, '_, 'c> {
             }
             _ => unreachable!("{} is lowered elsewhere", expr.name()),
         }
+    }
+
+    /// Convolves with the batch innermost, if that fills vectors. The order in which the kernel's gradient is summed up
+    /// is then another.
+    fn direct_convolution(&mut self, v: Value, expr: &Expr, ty: &Type) -> bool {
+        let (Expr::Conv2d { window, .. }
+        | Expr::Conv2dImage { window, .. }
+        | Expr::Conv2dKernel { window, .. }) = expr
+        else {
+            return false;
+        };
+        let window = *window;
+        let [first, second] = expr.operands()[..] else { unreachable!("convolutions have two operands") };
+        let [count, ..] = self.ty(first).shape[..] else { unreachable!("images have four axes") };
+        let batch = Batch { dtype: ty.dtype, count: count as u64 };
+        if self.lower.math.strict
+            || 2 * count < batch.lanes(self.asm) as usize
+            || self.any_empty(&[first, second], ty)
+        {
+            return false;
+        }
+        let images = |ty: &Type| Images {
+            channels: ty.shape[1] as i64,
+            rows: ty.shape[2] as i64,
+            columns: ty.shape[3] as i64,
+        };
+        let of_kernel = |ty: &Type| [ty.shape[2] as i64, ty.shape[3] as i64];
+        let (x, kernel) = (images(self.ty(first)), of_kernel(self.ty(second)));
+        let sum = match expr {
+            Expr::Conv2d { .. } => Sum::convolution(batch, x, images(ty), kernel, window),
+            Expr::Conv2dImage { .. } if window.stride == [1, 1] => {
+                Sum::image(batch, x, images(ty), kernel, window)
+            }
+            Expr::Conv2dKernel { .. } if window.padding == [0, 0] => {
+                let stride = window.stride.map(|s| s as i64);
+                let gradient =
+                    KernelGradient { batch, x, y: images(self.ty(second)), kernel: of_kernel(ty), stride };
+                let [x, y] = [first, second].map(|v| self.batch_innermost(v, batch));
+                let to = self.new_buffer(v);
+                let function = gradient.emit(self.asm);
+                self.asm.call(function, &[x.into(), y.into(), to.into()]);
+                return true;
+            }
+            _ => return false,
+        };
+        let x = self.batch_innermost(first, batch);
+        let w = self.address(second);
+        let to = self.new_buffer(v);
+        let pixels = ty.size() / count;
+        let (buffer, y) = self.temporary(batch.bytes(self.asm, pixels));
+        let function = sum.emit(self.asm);
+        self.asm.call(function, &[x.into(), w.into(), y.into()]);
+        let back = Transposition {
+            from: y,
+            to,
+            rows: count,
+            columns: pixels,
+            padded: pixels,
+            from_pitch: batch.padded(self.asm) as i64,
+            to_pitch: pixels as i64,
+            dtype: ty.dtype,
+        };
+        transpose::emit(self.asm, &back);
+        self.plan.free(buffer);
+        true
+    }
+
+    fn any_empty(&self, operands: &[Value], ty: &Type) -> bool {
+        ty.size() == 0 || operands.iter().any(|&x| self.ty(x).size() == 0)
+    }
+
+    /// A copy of images with the batch innermost, which is kept: the next product of a convolution's derivative reads
+    /// it as well.
+    fn batch_innermost(&mut self, v: Value, batch: Batch) -> PointerValue<'c> {
+        if let Some(&copy) = self.batch_innermost.get(&v) {
+            return copy;
+        }
+        let from = self.address(v);
+        let pixels = self.ty(v).size() / batch.count as usize;
+        let (_, to) = self.temporary(batch.bytes(self.asm, pixels));
+        let padded = batch.padded(self.asm) as usize;
+        let block = transpose::block_size(self.asm, batch.dtype);
+        let columns = batch.count as usize;
+        if columns.next_multiple_of(block) < padded {
+            self.asm.zero(to, batch.bytes(self.asm, pixels));
+        }
+        let turned = Transposition {
+            from,
+            to,
+            rows: pixels,
+            columns,
+            padded: padded.min(columns.next_multiple_of(block)),
+            from_pitch: pixels as i64,
+            to_pitch: padded as i64,
+            dtype: batch.dtype,
+        };
+        transpose::emit(self.asm, &turned);
+        self.batch_innermost.insert(v, to);
+        to
     }
 
     fn element(

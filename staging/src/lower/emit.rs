@@ -9,11 +9,17 @@ use crate::lower::asm::{Asm, Reg, element_bytes, lanes};
 use crate::lower::elementwise;
 use crate::lower::math::Math;
 use crate::lower::nest::{Affine, Finish, LoadOrRegister, Nest, NodeId, Op, Root, operands};
+use crate::lower::outline::outline;
 use crate::types::{Dtype, Scalar};
 
-/// Emits a nest here; what its roots keep in registers, in their order.
+/// Emits a nest; what its roots keep in registers, in their order.
 pub fn emit<'c>(asm: &Asm<'c>, math: Math, mut nest: Nest<'c>) -> Vec<Reg<'c>> {
     nest.collapse();
+    outline(asm, nest, |asm, nest| emit_here(asm, math, nest))
+}
+
+/// Emits a collapsed nest where the builder is.
+pub fn emit_here<'c>(asm: &Asm<'c>, math: Math, mut nest: Nest<'c>) -> Vec<Reg<'c>> {
     let is_reduced = |i: &usize| nest.reduced >> i & 1 == 1;
     let empty = |reduced: bool| (0..nest.loops()).any(|i| nest.shape[i] == 0 && is_reduced(&i) == reduced);
     if empty(false) {

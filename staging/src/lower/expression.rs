@@ -10,18 +10,13 @@ use inkwell::values::{BasicValueEnum, PointerValue};
 use crate::error::Result;
 use crate::expr::{Binary, Expr, Reduction};
 use crate::ids::Value;
-use crate::lower::asm::{Reg, element_bytes};
+use crate::lower::asm::Reg;
 use crate::lower::body::Body;
-use crate::lower::contract::{Matrix, Product, product};
 use crate::lower::nest::{Affine, Finish, LoadOrRegister, Nest, Op, Root, identity};
-use crate::lower::nodes::broadcast_index;
 use crate::lower::values::{Place, computes, moves};
 use crate::lower::{bytes, emit, is_scalar};
 use crate::tensor::{Data, Tensor};
 use crate::types::{Dtype, Scalar, Type};
-
-/// Rows of a product up to which a transposed second factor is better not turned.
-const FEW_ROWS: usize = 2;
 
 impl<'c> Body<'_, '_, 'c> {
     /// Binds a value to an expression.
@@ -47,7 +42,7 @@ impl<'c> Body<'_, '_, 'c> {
                 let to = self.new_buffer(v);
                 self.matmul(*a, *b, to, &ty, None);
             }
-            Expr::Concat(parts, axis) => self.concat(v, parts, *axis, &ty),
+            Expr::Concat(parts, axis) => self.concat(v, parts, *axis),
             Expr::Pad { x, axis, padding } => {
                 let to = self.new_buffer(v);
                 self.asm.zero(to, bytes(&ty));
@@ -202,15 +197,6 @@ impl<'c> Body<'_, '_, 'c> {
         nest.node(Op::Unary(crate::expr::Unary::Exp, difference), dtype)
     }
 
-    fn concat(&mut self, v: Value, parts: &[Value], axis: usize, ty: &Type) {
-        let to = self.new_buffer(v);
-        let mut start = 0;
-        for &part in parts {
-            self.move_into(part, to, ty, axis, start, 1);
-            start += self.ty(part).shape[axis];
-        }
-    }
-
     /// Writes an array to `start, start + step, ..` along an axis of a larger one.
     pub fn move_into(
         &mut self,
@@ -232,143 +218,6 @@ impl<'c> Body<'_, '_, 'c> {
         let at = Affine::position(&index, &ty.shape, shape.len());
         nest.roots.push(Root::Store { to, at, node, mask: None });
         emit::emit(self.asm, self.lower.math, nest);
-    }
-
-    /// Writes `a·b` (added to what is there, where `add` says so) for matrices with leading axes that broadcast.
-    pub fn matmul(&mut self, a: Value, b: Value, to: PointerValue<'c>, ty: &Type, add: Option<Reg<'c>>) {
-        let rank = ty.shape.len();
-        let (m, n) = (ty.shape[rank - 2], ty.shape[rank - 1]);
-        let k = *self.ty(a).shape.last().expect("a matrix");
-        if ty.size() == 0 {
-            return;
-        }
-        if n == 1 || (m <= FEW_ROWS && self.has_distant_columns(b)) {
-            return self.dot_products(a, b, to, ty, add);
-        }
-        let batch = &ty.shape[..rank - 2];
-        let loops = rank - 2;
-        let [(start_a, at_a), (start_b, at_b)] =
-            [(a, false), (b, true)].map(|(x, unit)| self.matrix(x, unit, n));
-        if k == 0 {
-            // A sum of nothing; added to what is there, it changes −0 to 0 at most.
-            if add.is_none() {
-                self.asm.zero(to, bytes(ty));
-            }
-            return;
-        }
-        let of = |at: &[i64], rank_x: usize, shape: &[usize], counters: &[_]| {
-            let lead = loops - (rank_x - 2);
-            let mut position = self.asm.int(0);
-            for (i, &counter) in counters.iter().enumerate().skip(lead) {
-                if shape[i - lead] != 1 {
-                    position = self.asm.index_add(position, self.asm.index_mul(counter, at[i - lead]));
-                }
-            }
-            position
-        };
-        let mut open = Vec::new();
-        for &rounds in batch {
-            open.push(self.asm.begin_loop(0, rounds as u64, 1, &[]));
-        }
-        let counters: Vec<_> = open.iter().map(|l| l.counter).collect();
-        let memory = self.asm.memory_ty(ty.dtype, 1);
-        let (shape_a, shape_b) = (self.ty(a).shape.clone(), self.ty(b).shape.clone());
-        let (ra, rb) = (shape_a.len(), shape_b.len());
-        let a = Matrix {
-            start: self.asm.at(memory, start_a, of(&at_a, ra, &shape_a, &counters)),
-            row: at_a[ra - 2],
-            column: at_a[ra - 1],
-        };
-        let b = Matrix {
-            start: self.asm.at(memory, start_b, of(&at_b, rb, &shape_b, &counters)),
-            row: at_b[rb - 2],
-            column: at_b[rb - 1],
-        };
-        let strides = crate::interpret::index::strides(&ty.shape);
-        let mut position = self.asm.int(0);
-        for (i, &counter) in counters.iter().enumerate() {
-            position = self.asm.index_add(position, self.asm.index_mul(counter, strides[i] as i64));
-        }
-        let c = Matrix { start: self.asm.at(memory, to, position), row: n as i64, column: 1 };
-        let (m, n, k) = (m as u64, n as u64, k as u64);
-        product(self.asm, self.lower.math, &Product { dtype: ty.dtype, m, n, k, a, b, c, add });
-        for l in open.into_iter().rev() {
-            self.asm.end_loop(l, vec![]);
-        }
-    }
-
-    /// Whether a matrix is read where the elements of its rows are not neighbours, but those of its columns are.
-    fn has_distant_columns(&mut self, x: Value) -> bool {
-        let Some(Place::Deferred(expr)) = self.places.get(&x) else { return false };
-        if !moves(expr) {
-            return false;
-        }
-        let shape = self.ty(x).shape.clone();
-        let mut nest = Nest::new(&shape);
-        let node = self.node(&mut nest, x, &identity(shape.len()), &mut HashMap::new());
-        let row = shape.len() - 2;
-        matches!(&nest.nodes[node].op, Op::Load { at, mask: None, .. } if at.factors[row] == 1)
-    }
-
-    /// A product as sums along rows of `a` and columns of `b`, where few rows or columns would not fill a block.
-    fn dot_products(&mut self, a: Value, b: Value, to: PointerValue<'c>, ty: &Type, add: Option<Reg<'c>>) {
-        let rank = ty.shape.len();
-        for x in [a, b] {
-            if matches!(self.places.get(&x), Some(Place::Deferred(expr)) if computes(expr)) {
-                self.address(x);
-            }
-        }
-        let shape: Vec<usize> = ty.shape.iter().copied().chain(self.ty(a).shape.last().copied()).collect();
-        let mut nest = Nest::new(&shape);
-        nest.reduced = 1 << rank;
-        let at = identity(rank + 1);
-        let batch = &at[..rank - 2];
-        let index = |i: usize, j: usize| [batch, &[at[i].clone(), at[j].clone()]].concat();
-        let [of_a, of_b] = [(a, index(rank - 2, rank)), (b, index(rank, rank - 1))].map(|(x, index)| {
-            let own = broadcast_index(&index, &self.ty(x).shape.clone(), rank + 1);
-            self.node(&mut nest, x, &own, &mut HashMap::new())
-        });
-        let node = nest.binary(Binary::Mul, of_a, of_b);
-        let place = Affine::position(&at[..rank], &ty.shape, rank + 1);
-        let Some(add) = add else {
-            let to = Some((to, place));
-            nest.roots.push(Root::Reduce { op: Reduction::Sum, node, to, finish: Finish::Nothing });
-            emit::emit(self.asm, self.lower.math, nest);
-            return;
-        };
-        let (buffer, room) = self.temporary(bytes(ty));
-        let into = Some((room, place));
-        nest.roots.push(Root::Reduce { op: Reduction::Sum, node, to: into, finish: Finish::Nothing });
-        emit::emit(self.asm, self.lower.math, nest);
-        let mut sum = Nest::new(&[ty.size()]);
-        let at = Affine::counter(1, 0);
-        let [old, new] = [to, room].map(|from| sum.load(from, at.clone(), ty.dtype));
-        let both = sum.binary(Binary::Add, old, new);
-        let mask = sum.node(Op::Register(add), Dtype::Bool);
-        let node = sum.node(Op::Select(mask, both, new), ty.dtype);
-        sum.roots.push(Root::Store { to, at, node, mask: None });
-        emit::emit(self.asm, self.lower.math, sum);
-        self.plan.free(buffer);
-    }
-
-    /// The first element of a factor and its strides: read where it is, if that is possible.
-    fn matrix(&mut self, x: Value, unit: bool, n: usize) -> (PointerValue<'c>, Vec<i64>) {
-        let shape = self.ty(x).shape.clone();
-        if let Some(Place::Deferred(expr)) = self.places.get(&x)
-            && moves(expr)
-        {
-            let index = identity(shape.len());
-            let mut nest = Nest::new(&shape);
-            let node = self.node(&mut nest, x, &index, &mut HashMap::new());
-            if let Op::Load { from, at, mask: None, .. } = nest.nodes[node].op.clone()
-                && (!unit || n == 1 || at.factors.last() == Some(&1))
-            {
-                let start = self.asm.bytes(from, at.offset * i64::from(element_bytes(self.ty(x).dtype)));
-                return (start, at.factors.to_vec());
-            }
-        }
-        let strides = crate::interpret::index::strides(&shape);
-        (self.address(x), strides.iter().map(|&s| s as i64).collect())
     }
 
     /// Fills an array with one element.

@@ -55,10 +55,15 @@ impl<'c> Body<'_, '_, 'c> {
 
     pub fn gather_rows(&mut self, v: Value, x: Value, indices: Value) {
         let ty = self.ty(x).clone();
-        let width = size(&ty.shape[1..]);
         let from = self.address(x);
+        self.rows(v, from, &ty, indices);
+    }
+
+    /// Rows of an array in memory.
+    pub fn rows(&mut self, v: Value, from: PointerValue<'c>, ty: &Type, indices: Value) {
+        let width = size(&ty.shape[1..]);
         self.through_memory(v, |body, to| {
-            body.each_index("rows", indices, ty.shape[0], |body, i, index| {
+            body.each_index("gather_rows", indices, ty.shape[0], |body, i, index| {
                 let mut nest = Nest::new(&[width]);
                 let source = body.row(from, index, width, ty.dtype);
                 let node = nest.load(source, Affine::counter(1, 0), ty.dtype);
@@ -75,7 +80,7 @@ impl<'c> Body<'_, '_, 'c> {
         let given = self.ty(x).clone();
         let only = is_scalar(&given).then(|| self.register(x));
         let from = if only.is_none() { Some(self.address(x)) } else { None };
-        self.each_index("rows", indices, rows, |body, i, index| {
+        self.each_index("scatter_rows", indices, rows, |body, i, index| {
             let mut nest = Nest::new(&[width]);
             let at = Affine::counter(1, 0);
             let to = body.row(to, index, width, ty.dtype);

@@ -13,10 +13,14 @@
 //! | [`body`], [`control`] | functions, branches, calls |
 //! | [`values`], [`nodes`] | where values are; which are computed only where they are needed |
 //! | [`expression`], [`index`], [`conv`] | what each operator becomes |
+//! | [`direct`] | convolution with the batch innermost |
 //! | [`cells`] | accumulators |
+//! | [`joined`] | concatenations whose parts are computed in place |
 //! | [`nest`], [`emit`] | loop nests of fused elementwise operators and reductions |
+//! | [`outline`] | nests that occur again and again as functions |
 //! | [`elementwise`], [`math`] | operators on vectors of elements |
-//! | [`contract`], [`transpose`] | matrix products and transposition |
+//! | [`product`] | which kernel a product calls |
+//! | [`contract`], [`kernel`], [`pack`], [`transpose`] | kernels, and factors in the order in which they read them |
 //! | [`asm`], [`blocks`], [`abi`] | a layer over inkwell's builder; what compiled code and its caller agree on |
 
 pub(crate) mod abi;
@@ -28,18 +32,26 @@ mod cells;
 mod contract;
 mod control;
 mod conv;
+mod direct;
 mod elementwise;
 mod emit;
 mod expression;
 mod index;
+mod joined;
+mod kernel;
+#[cfg(test)]
+mod kernel_tests;
 mod math;
 mod memory;
 mod nest;
 mod nodes;
+mod outline;
+mod pack;
+mod product;
 mod transpose;
 mod values;
 
-use std::cell::Cell as Counter;
+use std::cell::{Cell as Counter, RefCell};
 use std::collections::HashMap;
 
 use inkwell::context::Context;
@@ -54,6 +66,7 @@ use crate::jit::target::Target;
 use crate::lower::analysis::{Analysis, Entity};
 use crate::lower::asm::Asm;
 use crate::lower::body::Body;
+use crate::lower::contract::Kernel;
 pub use crate::lower::math::Math;
 use crate::optimise::effects::Effects;
 use crate::types::Type;
@@ -71,16 +84,7 @@ pub struct Lowered<'c> {
 
 /// Lowers a verified program.
 pub fn lower<'c>(context: &'c Context, program: &Program, target: Target, math: Math) -> Result<Lowered<'c>> {
-    let lowerer = Lowerer {
-        asm: Asm::new(context, &program.funcs[program.entry].name, target),
-        program,
-        analysis: Analysis::of(program),
-        effects: Effects::of(program),
-        math,
-        functions: HashMap::new(),
-        arena: Counter::new(0),
-    };
-    lowerer.run()
+    Lowerer::new(context, program, target, math).run()
 }
 
 /// A program that is being lowered.
@@ -90,12 +94,26 @@ pub(crate) struct Lowerer<'p, 'c> {
     analysis: Analysis,
     math: Math,
     functions: HashMap<Func, FunctionValue<'c>>,
+    /// Kernels that the module has.
+    kernels: RefCell<HashMap<Kernel, FunctionValue<'c>>>,
     effects: Effects,
     /// Bytes of arena that are planned.
     arena: Counter<u64>,
 }
 
 impl<'p, 'c> Lowerer<'p, 'c> {
+    fn new(context: &'c Context, program: &'p Program, target: Target, math: Math) -> Lowerer<'p, 'c> {
+        Lowerer {
+            asm: Asm::new(context, &program.funcs[program.entry].name, target),
+            program,
+            analysis: Analysis::of(program),
+            effects: Effects::of(program),
+            math,
+            functions: HashMap::new(),
+            kernels: RefCell::default(),
+            arena: Counter::new(0),
+        }
+    }
     fn run(mut self) -> Result<Lowered<'c>> {
         let context = self.asm.context;
         for func in self.analysis.all.clone() {

@@ -226,6 +226,32 @@ impl<'c> Nest<'c> {
         }
         self.refresh();
     }
+    /// Replaces arrays and registers by others.
+    pub fn replace(&mut self, old: &[Reg<'c>], new: &[Reg<'c>]) {
+        let of = |x: Reg<'c>| old.iter().position(|other| *other == x).map_or(x, |i| new[i]);
+        let array = |p: &mut PointerValue<'c>| *p = of((*p).into()).into_pointer_value();
+        for node in &mut self.nodes {
+            match &mut node.op {
+                Op::Load { from, .. } => array(from),
+                Op::Register(x) => *x = of(*x),
+                _ => {}
+            }
+        }
+        for root in &mut self.roots {
+            match root {
+                Root::Keep(_) => {}
+                Root::Store { to, .. } => array(to),
+                Root::Reduce { to, finish, .. } => {
+                    to.iter_mut().for_each(|(to, _)| array(to));
+                    match finish {
+                        Finish::Nothing => {}
+                        Finish::LogSumExp(LoadOrRegister::Load(from, _)) => array(from),
+                        Finish::LogSumExp(LoadOrRegister::Register(x)) => *x = of(*x),
+                    }
+                }
+            }
+        }
+    }
     fn refresh(&mut self) {
         for i in 0..self.nodes.len() {
             self.nodes[i].varies = self.varies(&self.nodes[i].op);

@@ -1,39 +1,64 @@
 //! Transposition of matrices in square blocks that are turned in registers, by exchanging ever larger halves.
 
-use inkwell::values::PointerValue;
+use inkwell::values::{IntValue, PointerValue};
 
 use crate::lower::asm::{Asm, Reg, element_bytes};
 use crate::lower::emit;
 use crate::lower::math::Math;
-use crate::lower::nest::{Affine, Nest, Op, Root};
-use crate::types::Dtype;
+use crate::lower::nest::{Nest, Op, Root};
+use crate::lower::outline::outline;
+use crate::types::{Dtype, Scalar};
 
-/// `to[i, j] = from[j·pitch + i]`, for dense rows of `to`.
-struct Transposition<'c> {
-    from: PointerValue<'c>,
-    to: PointerValue<'c>,
-    rows: usize,
-    columns: usize,
-    pitch: i64,
-    dtype: Dtype,
+/// `to[i·to_pitch + j] = from[j·from_pitch + i]`, for `rows` values of `i` and `columns` of `j`.
+pub struct Transposition<'c> {
+    pub from: PointerValue<'c>,
+    pub to: PointerValue<'c>,
+    pub rows: usize,
+    pub columns: usize,
+    /// Columns that are written: those that `from` does not have are zeros. Not more than fill the last block.
+    pub padded: usize,
+    pub from_pitch: i64,
+    pub to_pitch: i64,
+    pub dtype: Dtype,
 }
 
 /// Emits a nest, which just stores what it loads, as a transposition if it is one.
 pub fn emit_movement<'c>(asm: &Asm<'c>, math: Math, mut nest: Nest<'c>) {
     nest.collapse();
-    let Some(t) = recognise(asm, &nest) else {
-        emit::emit(asm, math, nest);
-        return;
-    };
-    let block = (asm.target.vector_bits.min(256) / 8 / element_bytes(t.dtype)) as usize;
-    let whole = [t.rows / block * block, t.columns / block * block];
-    if whole.contains(&0) {
-        emit::emit(asm, math, nest);
-        return;
+    outline(asm, nest, |asm, nest| {
+        match recognise(asm, &nest) {
+            Some(t) => emit(asm, &t),
+            None => drop(emit::emit_here(asm, math, nest)),
+        }
+        Vec::new()
+    });
+}
+
+/// Rows and columns of a block.
+pub fn block_size(asm: &Asm<'_>, dtype: Dtype) -> usize {
+    (asm.target.vector_bits.min(256) / 8 / element_bytes(dtype)) as usize
+}
+
+/// Emits a transposition.
+pub fn emit<'c>(asm: &Asm<'c>, t: &Transposition<'c>) {
+    let block = block_size(asm, t.dtype);
+    steps(asm, t.columns, block, |j, columns| {
+        let written = if columns < block { columns + t.padded - t.columns } else { block };
+        steps(asm, t.rows, block, |i, rows| turn(asm, t, [i, j], [rows, columns, written]));
+    });
+}
+
+/// Calls `f` for each step of a range, and for what is left.
+fn steps<'c>(asm: &Asm<'c>, n: usize, step: usize, mut f: impl FnMut(IntValue<'c>, usize)) {
+    let whole = n / step * step;
+    if whole > 0 {
+        let of = asm.begin_loop(0, whole as u64, step as u64, &[]);
+        f(of.counter, step);
+        asm.end_loop(of, vec![]);
     }
-    blocks(asm, &t, block, whole);
-    rest(asm, math, &t, [whole[0], 0], [t.rows - whole[0], t.columns]);
-    rest(asm, math, &t, [0, whole[1]], [whole[0], t.columns - whole[1]]);
+    if whole < n {
+        f(asm.int(whole as i64), n - whole);
+    }
 }
 
 fn recognise<'c>(asm: &Asm<'c>, nest: &Nest<'c>) -> Option<Transposition<'c>> {
@@ -49,19 +74,32 @@ fn recognise<'c>(asm: &Asm<'c>, nest: &Nest<'c>) -> Option<Transposition<'c>> {
         to: *to,
         rows: *rows,
         columns: *columns,
-        pitch: source.factors[1],
+        padded: *columns,
+        from_pitch: source.factors[1],
+        to_pitch: wide,
         dtype: node.dtype,
     })
 }
 
-fn blocks<'c>(asm: &Asm<'c>, t: &Transposition<'c>, block: usize, whole: [usize; 2]) {
-    let (lanes, memory) = (block as u32, asm.memory_ty(t.dtype, 1));
-    let rows = asm.begin_loop(0, whole[0] as u64, block as u64, &[]);
-    let columns = asm.begin_loop(0, whole[1] as u64, block as u64, &[]);
-    let (i, j) = (rows.counter, columns.counter);
-    let source = asm.at(memory, t.from, asm.index_add(asm.index_mul(j, t.pitch), i));
-    let mut turned: Vec<Reg<'c>> = (0..block as i64)
-        .map(|q| asm.load(t.dtype, lanes, asm.at(memory, source, asm.int(q * t.pitch))))
+/// One block: so many rows and columns of it that there are, and columns that are written.
+fn turn<'c>(
+    asm: &Asm<'c>,
+    t: &Transposition<'c>,
+    [i, j]: [IntValue<'c>; 2],
+    [rows, columns, written]: [usize; 3],
+) {
+    let (block, memory) = (block_size(asm, t.dtype), asm.memory_ty(t.dtype, 1));
+    let lanes = block as u32;
+    let partial = |n: usize| (n < block).then_some(n as u32);
+    let source = asm.at(memory, t.from, asm.index_add(asm.index_mul(j, t.from_pitch), i));
+    let mut turned: Vec<Reg<'c>> = (0..block)
+        .map(|q| {
+            let row = asm.at(memory, source, asm.int(q as i64 * t.from_pitch));
+            match q < columns {
+                true => asm.load_first(t.dtype, lanes, partial(rows), row),
+                false => asm.constant(Scalar::of(t.dtype, 0.0), lanes),
+            }
+        })
         .collect();
     let mut half = 1;
     while half < block {
@@ -76,21 +114,8 @@ fn blocks<'c>(asm: &Asm<'c>, t: &Transposition<'c>, block: usize, whole: [usize;
         }
         half *= 2;
     }
-    let target = asm.at(memory, t.to, asm.index_add(asm.index_mul(i, t.columns as i64), j));
-    for (p, x) in turned.into_iter().enumerate() {
-        asm.store(t.dtype, x, asm.at(memory, target, asm.int((p * t.columns) as i64)));
+    let target = asm.at(memory, t.to, asm.index_add(asm.index_mul(i, t.to_pitch), j));
+    for (p, x) in turned.into_iter().enumerate().take(rows) {
+        asm.store_first(t.dtype, x, partial(written), asm.at(memory, target, asm.int(p as i64 * t.to_pitch)));
     }
-    asm.end_loop(columns, vec![]);
-    asm.end_loop(rows, vec![]);
-}
-
-/// The part that starts at an index and has a shape, element by element.
-fn rest<'c>(asm: &Asm<'c>, math: Math, t: &Transposition<'c>, start: [usize; 2], shape: [usize; 2]) {
-    let mut nest = Nest::new(&shape);
-    let index = [0, 1].map(|i| Affine::counter(2, i).times(1, start[i] as i64));
-    let source = index[1].clone().times(t.pitch, 0).plus(&index[0], 1);
-    let node = nest.load(t.from, source, t.dtype);
-    let at = Affine::position(&index, &[t.rows, t.columns], 2);
-    nest.roots.push(Root::Store { to: t.to, at, node, mask: None });
-    emit::emit(asm, math, nest);
 }

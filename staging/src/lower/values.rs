@@ -136,14 +136,19 @@ impl<'c> Body<'_, '_, 'c> {
         let address = match self.wanted.get(&v) {
             Some(&address) => address,
             None => {
-                let (buffer, at) = self.plan.place(bytes(self.ty(v)));
-                self.buffers.insert(v, buffer);
-                self.tenants.insert(buffer, 1);
+                let at = self.part_place(v).unwrap_or_else(|| self.own_place(v));
                 self.asm.bytes(self.base, at as i64)
             }
         };
         self.bind(v, Place::Memory(address));
         address
+    }
+    /// The place of a new buffer for an array.
+    pub fn own_place(&mut self, v: Value) -> u64 {
+        let (buffer, at) = self.plan.place(bytes(self.ty(v)));
+        self.buffers.insert(v, buffer);
+        self.tenants.insert(buffer, 1);
+        at
     }
     /// Memory that is free again as soon as the statement has been emitted, if it is [freed](Self::drop_temporary).
     pub fn temporary(&mut self, bytes: u64) -> (crate::lower::memory::Buffer, PointerValue<'c>) {
@@ -237,23 +242,23 @@ impl<'c> Body<'_, '_, 'c> {
         needed: Option<Value>,
         more: impl FnOnce(&mut Self, &mut Nest<'c>, &mut Known),
     ) {
-        self.fuse(shape, needed, None, more);
+        self.fuse(shape, needed, &[], more);
     }
-    /// The same, where `more` is the last reader of a value, which therefore need not be stored.
+    /// The same, where `more` is a reader of some values, which need not be stored if it is the last one.
     pub fn together_consuming(
         &mut self,
         shape: &[usize],
-        consumed: Value,
+        consumed: &[Value],
         more: impl FnOnce(&mut Self, &mut Nest<'c>, &mut Known),
     ) {
-        self.fuse(shape, None, Some(consumed), more);
+        self.fuse(shape, None, consumed, more);
     }
 
     fn fuse(
         &mut self,
         shape: &[usize],
         needed: Option<Value>,
-        consumed: Option<Value>,
+        consumed: &[Value],
         more: impl FnOnce(&mut Self, &mut Nest<'c>, &mut Known),
     ) {
         let mut members = Vec::new();
@@ -266,7 +271,7 @@ impl<'c> Body<'_, '_, 'c> {
             }
         }
         let mut inside: HashMap<Value, usize> = HashMap::new();
-        for x in members.iter().flat_map(|(_, expr)| expr.operands()).chain(consumed) {
+        for x in members.iter().flat_map(|(_, expr)| expr.operands()).chain(consumed.iter().copied()) {
             *inside.entry(x).or_default() += 1;
         }
         let index = identity(shape.len());

@@ -131,7 +131,8 @@ impl<'p> Marking<'p> {
                     Stmt::Cell(cell)
                     | Stmt::Accumulate(cell, _)
                     | Stmt::Take(_, cell)
-                    | Stmt::Present(_, cell) => {
+                    | Stmt::Present(_, cell)
+                    | Stmt::Row(_, cell, _) => {
                         marking.of_cell.entry(*cell).or_default().push(site);
                     }
                     Stmt::Define(func) => drop(marking.definition.insert(*func, site)),
@@ -204,7 +205,7 @@ impl<'p> Marking<'p> {
             let stmt = self.stmt((block, i));
             stmt.for_each_use(|value| self.value(value));
             match stmt {
-                Stmt::Take(_, cell) | Stmt::Present(_, cell) => self.cell(*cell),
+                Stmt::Take(_, cell) | Stmt::Present(_, cell) | Stmt::Row(_, cell, _) => self.cell(*cell),
                 Stmt::Call { target, continuations, .. } => {
                     for target in std::iter::once(target).chain(continuations) {
                         if let Target::Func(func) = target {

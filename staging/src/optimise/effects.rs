@@ -142,7 +142,7 @@ impl Effects {
 /// Adds what a statement itself mentions.
 fn mention(stmt: &Stmt, effect: &mut Effect, called: &mut BTreeSet<Func>) {
     match stmt {
-        Stmt::Accumulate(cell, _) | Stmt::Take(_, cell) | Stmt::Present(_, cell) => {
+        Stmt::Accumulate(cell, _) | Stmt::Take(_, cell) | Stmt::Present(_, cell) | Stmt::Row(_, cell, _) => {
             effect.cells.insert(*cell);
         }
         Stmt::Call { target, continuations, .. } => {

@@ -192,7 +192,7 @@ fn copied(
             Stmt::Accumulate(cell, _) => {
                 *cell = cells.get(cell).copied().unwrap_or(*cell);
             }
-            Stmt::Take(value, cell) | Stmt::Present(value, cell) => {
+            Stmt::Take(value, cell) | Stmt::Present(value, cell) | Stmt::Row(value, cell, _) => {
                 fresh(value);
                 *cell = cells.get(cell).copied().unwrap_or(*cell);
             }

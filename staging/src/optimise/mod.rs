@@ -8,6 +8,8 @@
 //! | [`cse`] | what is computed already is not computed again |
 //! | [`like_terms`] | `a·x + b·x = (a+b)·x`, where reassociation is allowed |
 //! | [`forward`] | what is accumulated and taken in straight-line code passes by without a cell |
+//! | [`tiles`] | slices that cover a cell are concatenated, where reassociation is allowed |
+//! | [`defer`] | products that are added to one cell become one product, where reassociation is allowed |
 //! | [`inline`] | functions called once, and small ones, become part of their callers |
 //! | [`dead`] | what nothing depends on disappears: values, cells, functions, branches |
 //!
@@ -18,12 +20,14 @@ pub mod algebra;
 pub mod branch;
 pub mod cse;
 pub mod dead;
+pub mod defer;
 pub(crate) mod effects;
 pub mod fold;
 pub mod forward;
 pub mod inline;
 pub mod like_terms;
 mod rewrite;
+pub mod tiles;
 
 use crate::ir::Program;
 
@@ -38,7 +42,7 @@ pub struct Options {
 pub type Run = fn(&mut Program, &Options) -> bool;
 
 /// All passes by name, in the order in which a round applies them.
-pub const PASSES: [(&str, Run); 8] = [
+pub const PASSES: [(&str, Run); 10] = [
     ("fold", fold::run),
     ("branch", branch::run),
     ("algebra", algebra::run),
@@ -46,6 +50,8 @@ pub const PASSES: [(&str, Run); 8] = [
     // After `cse`: what is shared must be known to be, or it would be computed twice.
     ("like_terms", like_terms::run),
     ("forward", forward::run),
+    ("tiles", tiles::run),
+    ("defer", defer::run),
     ("inline", inline::run),
     ("dead", dead::run),
 ];

@@ -1,9 +1,9 @@
 //! What passes are written with.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::expr::Expr;
-use crate::ids::Value;
+use crate::ids::{Block, Cell, Value};
 use crate::ir::{Program, Stmt, Target};
 use crate::types::Scalar;
 
@@ -91,6 +91,22 @@ pub fn use_counts(program: &Program) -> Vec<usize> {
         data.results.iter().for_each(|value| counts[value.index()] += 1);
     }
     counts
+}
+
+/// The cells that only statements of the block that defines them mention: nothing that is called can reach them.
+pub fn local_cells(program: &Program) -> HashSet<Cell> {
+    let mut home: HashMap<Cell, Block> = HashMap::new();
+    let mut elsewhere = HashSet::new();
+    for block in program.reachable() {
+        for stmt in &program.blocks[block].stmts {
+            if let Stmt::Cell(cell) = stmt {
+                home.insert(*cell, block);
+            } else if let Some(cell) = stmt.touched().filter(|cell| home.get(cell) != Some(&block)) {
+                elsewhere.insert(cell);
+            }
+        }
+    }
+    home.into_keys().filter(|cell| !elsewhere.contains(cell)).collect()
 }
 
 /// All targets that a statement mentions.

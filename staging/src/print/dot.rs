@@ -112,7 +112,9 @@ impl Picture<'_> {
             self.makers.extend(stmt.results().iter().map(|&value| (value, node)));
             match stmt {
                 Stmt::Accumulate(cell, _) => self.cell(*cell, node, false),
-                Stmt::Take(_, cell) | Stmt::Present(_, cell) => self.cell(*cell, node, true),
+                Stmt::Take(_, cell) | Stmt::Present(_, cell) | Stmt::Row(_, cell, _) => {
+                    self.cell(*cell, node, true);
+                }
                 Stmt::If { then, otherwise, .. } => {
                     for (arm, label) in [(*then, "then"), (*otherwise, "else")] {
                         self.open(label);

@@ -100,6 +100,7 @@ impl Names {
             Stmt::Accumulate(cell, update) => self.update(&self.cell(*cell), update),
             Stmt::Take(_, cell) => format!("{bind}take {}", self.cell(*cell)),
             Stmt::Present(_, cell) => format!("{bind}present {}", self.cell(*cell)),
+            Stmt::Row(_, cell, index) => format!("{bind}{}[{}]", self.cell(*cell), self.value(*index)),
             Stmt::If { condition, .. } => format!("{bind}if {}", self.value(*condition)),
             Stmt::Define(func) => format!("fn {}", self.func(*func)),
             Stmt::Call { target, args, continuations, .. } => {

@@ -24,6 +24,8 @@ enum Rewrite {
     Expr(Expr),
     /// A literal times a value of the same type.
     Scaled(Scalar, Value),
+    /// An expression of another shape, reshaped.
+    Reshaped(Expr, Shape),
 }
 
 /// Runs the pass.
@@ -55,6 +57,12 @@ pub fn run(program: &mut Program, _: &Options) -> bool {
                         definitions.set(literal, Expr::literal(c));
                         out.push(Stmt::Let(literal, Expr::literal(c)));
                         expr = Expr::Binary(crate::expr::Binary::Mul, literal, x);
+                    }
+                    Rewrite::Reshaped(inner, shape) => {
+                        let x = program.value(Type { dtype: program.ty(v).dtype, shape });
+                        definitions.set(x, inner.clone());
+                        out.push(Stmt::Let(x, inner));
+                        expr = Expr::Reshape(x, program.ty(v).shape.clone());
                     }
                 }
             }

@@ -2,6 +2,7 @@
 
 use super::{Rewrite, Simplify};
 use crate::expr::{Expr, Padding};
+use crate::ids::Value;
 use crate::infer::infer;
 use crate::types::{Axes, Type};
 
@@ -30,8 +31,25 @@ impl Simplify<'_> {
                 Some(Rewrite::Expr(Expr::Permute(*x, both)))
             }
             (Expr::Flip(_, axis), Some(Expr::Flip(x, before))) if axis == before => Some(Rewrite::Value(*x)),
+            (Expr::Concat(parts, 0), Some(Expr::Reshape(..))) => self.of_reshaped(parts),
             _ => None,
         }
+    }
+
+    /// Rows are joined whether each is an array or a row of one.
+    fn of_reshaped(&self, parts: &[Value]) -> Option<Rewrite> {
+        let mut rows = 0;
+        let mut inner = Vec::new();
+        for &part in parts {
+            let Expr::Reshape(x, _) = self.definitions.get(part)? else { return None };
+            rows += self.program.ty(*x).shape.first()?;
+            inner.push(*x);
+        }
+        let tail = |x: &Value| &self.program.ty(*x).shape[1..];
+        let first = tail(&inner[0]);
+        let alike = inner.iter().all(|x| tail(x) == first);
+        let shape = std::iter::once(rows).chain(first.iter().copied()).collect();
+        alike.then(|| Rewrite::Reshaped(Expr::Concat(inner, 0), shape))
     }
 
     /// Moving equal elements about changes nothing but the shape.

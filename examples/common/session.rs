@@ -1,0 +1,309 @@
+//! What the examples share around their training: flags, settings, checkpoints, and what is written at the end.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use antiphon::error::Error;
+use antiphon::io::{Metadata, Stored, load_checkpoint, load_npz, read_metadata, save_checkpoint, save_npz};
+use antiphon::{Params, Result, Tensor};
+use clap::{Args, ValueEnum};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::cli::{bad, count};
+use super::curve;
+use super::report::{Report, mean_ms, median_ms};
+use super::training::{Plan, Training, train};
+
+/// Flags of a run, which a resumed one may choose anew.
+#[derive(Args)]
+pub struct RunFlags {
+    /// How many steps to train, those before a resumption included
+    #[arg(long, value_parser = count)]
+    pub steps: Option<usize>,
+    /// Initial weights: an .npz file
+    #[arg(long, conflicts_with = "resume")]
+    pub init: Option<PathBuf>,
+    /// Write the weights to this .npz file at the end
+    #[arg(long)]
+    pub save: Option<PathBuf>,
+    /// Go on from this checkpoint, with its settings
+    #[arg(long)]
+    pub resume: Option<PathBuf>,
+    /// Write a report to this file
+    #[arg(long)]
+    pub report: Option<PathBuf>,
+    /// How steps are run
+    #[arg(long, default_value = "eager")]
+    pub mode: Mode,
+    /// Directory for the checkpoint and the loss curve [default: out/ and the example's name]
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Write the first step's gradients to this .npz file
+    #[arg(long, conflicts_with = "resume")]
+    pub grads: Option<PathBuf>,
+    /// Steps from one checkpoint to the next
+    #[arg(long, value_parser = count, default_value = "1000")]
+    pub checkpoint_every: usize,
+    /// Steps from one look at the held-out part to the next [default: a fifth of the steps]
+    #[arg(long, value_parser = count)]
+    pub sample_every: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    F32,
+    F64,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub enum Mode {
+    /// Each operator runs as the model calls it.
+    Eager,
+}
+
+impl Mode {
+    fn name(self) -> &'static str {
+        match self {
+            Mode::Eager => "eager",
+        }
+    }
+}
+
+/// A run of an example.
+pub struct Session<'a> {
+    example: &'static str,
+    pub flags: &'a RunFlags,
+    pub out: PathBuf,
+    precision: Precision,
+    settings: Value,
+    resumed: Option<Resumed>,
+}
+
+/// What is known of the run that this one goes on from.
+struct Resumed {
+    checkpoint: PathBuf,
+    data: Option<String>,
+    steps: usize,
+}
+
+impl<'a> Session<'a> {
+    /// A run with its settings: those of the checkpoint to resume, which flags may repeat but not contradict; or
+    /// `defaults`, with what was `given` in their place. Both serialise to objects; null and false are not given.
+    pub fn new<S: Serialize + DeserializeOwned>(
+        example: &'static str,
+        flags: &'a RunFlags,
+        defaults: &S,
+        given: &impl Serialize,
+    ) -> Result<(Session<'a>, S)> {
+        let out = flags.out.clone().unwrap_or(Path::new("out").join(example));
+        check_places(flags, &out)?;
+        let mut given = object(given);
+        given.retain(|_, value| !matches!(value, Value::Null | Value::Bool(false)));
+        let mut settings = object(defaults);
+        let mut resumed = None;
+        match &flags.resume {
+            None => settings.extend(given),
+            Some(checkpoint) => {
+                let metadata = read_metadata(checkpoint)?;
+                let foreign = || Error::Format {
+                    path: checkpoint.clone(),
+                    reason: format!("not a checkpoint of {example}"),
+                };
+                metadata.get("example").filter(|name| *name == example).ok_or_else(foreign)?;
+                let stored = metadata.get("settings").and_then(|text| serde_json::from_str(text).ok());
+                settings = stored.ok_or_else(foreign)?;
+                if let Some((name, _)) = given.iter().find(|(name, value)| settings.get(*name) != Some(value))
+                {
+                    return Err(bad("resume", format!("the checkpoint has another value of {name}")));
+                }
+                let steps = metadata.get("steps").and_then(|steps| steps.parse().ok()).ok_or_else(foreign)?;
+                resumed = Some(Resumed {
+                    checkpoint: checkpoint.clone(),
+                    data: metadata.get("data").cloned(),
+                    steps,
+                });
+            }
+        }
+        let settings = Value::Object(settings);
+        let foreign = |error: serde_json::Error| bad("settings", error.to_string());
+        let read = S::deserialize(&settings).map_err(foreign)?;
+        let precision = Precision::deserialize(&settings["precision"]).map_err(foreign)?;
+        fs::create_dir_all(&out).map_err(|source| Error::Io { path: out.clone(), source })?;
+        Ok((Session { example, flags, out, precision, settings, resumed }, read))
+    }
+
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Takes initial weights from `--init`, or everything from `--resume`; the losses so far.
+    pub fn start<T, P, S>(&self, data: &str, params: &mut P, state: &mut S) -> Result<Vec<f64>>
+    where
+        T: Tensor + Stored,
+        P: Params<Leaf = T>,
+        S: Params<Leaf = T> + Clone,
+    {
+        if let Some(path) = &self.flags.init {
+            load_npz(path, params)?;
+        }
+        let Some(resumed) = &self.resumed else { return Ok(Vec::new()) };
+        if resumed.data.as_deref() != Some(data) {
+            return Err(bad("resume", "the checkpoint is of other data"));
+        }
+        let mut all = (state.clone(), T::zeros(&[resumed.steps]));
+        load_checkpoint(&resumed.checkpoint, params, &mut all)?;
+        *state = all.0;
+        println!("going on after {} steps", resumed.steps);
+        Ok(elements(&all.1))
+    }
+
+    /// Replaces the checkpoint. Parameters that are not finite are refused, so that the last good one stays.
+    pub fn save_checkpoint<T, P, S>(
+        &self,
+        path: &Path,
+        data: &str,
+        params: &P,
+        state: S,
+        losses: &[f64],
+    ) -> Result<()>
+    where
+        T: Tensor + Stored,
+        P: Params<Leaf = T>,
+        S: Params<Leaf = T>,
+    {
+        let steps = losses.len();
+        let mut finite = Ok(());
+        params.visit(&mut |name, leaf| {
+            // The sum is finite unless an element is not, or it overflows: only then it is worth to look closer.
+            if !elements(&leaf.sum(..))[0].is_finite()
+                && let Some(&value) = elements(leaf).iter().find(|x| !x.is_finite())
+            {
+                finite = Err(Error::NotFinite { what: format!("{name} after {steps} steps"), value });
+            }
+        });
+        finite?;
+        let metadata = Metadata::from([
+            ("example".into(), self.example.into()),
+            ("settings".into(), self.settings.to_string()),
+            ("data".into(), data.into()),
+            ("steps".into(), steps.to_string()),
+        ]);
+        save_checkpoint(path, params, &(state, T::from_elements(&[steps], losses)?), &metadata)
+    }
+
+    /// Trains to the end, writes the loss curve and what was asked for, and says where it lies.
+    pub fn train<T, P, R>(&self, run: &mut R, unit: &'static str, steps: usize) -> Result<()>
+    where
+        T: Tensor + Stored,
+        P: Params<Leaf = T>,
+        R: Training + Learnt<P>,
+    {
+        let steps = self.flags.steps.unwrap_or(steps);
+        let plan = Plan {
+            steps,
+            checkpoint: self.out.join("checkpoint.safetensors"),
+            checkpoint_every: self.flags.checkpoint_every,
+            sample_every: self.flags.sample_every.unwrap_or(steps.div_ceil(5)),
+            unit,
+        };
+        let mut parameters = 0;
+        run.parameters().visit(&mut |_, leaf| parameters += leaf.size());
+        println!("{parameters} parameters; {} {unit} a step", run.examples_per_step());
+        let times = train(run, &plan)?;
+        self.finish(run, &plan, &times)
+    }
+
+    fn finish<T, P, R>(&self, run: &R, plan: &Plan, times: &[Duration]) -> Result<()>
+    where
+        T: Tensor + Stored,
+        P: Params<Leaf = T>,
+        R: Training + Learnt<P>,
+    {
+        let (losses, picture) = (run.losses(), self.out.join("loss.svg"));
+        curve::draw(&picture, self.example, losses)?;
+        let accuracy = run.accuracy()?;
+        let report = Report {
+            model: self.example,
+            cell: None,
+            mode: self.flags.mode.name(),
+            precision: match self.precision {
+                Precision::F32 => "f32",
+                Precision::F64 => "f64",
+            },
+            steps: losses.len(),
+            compile_ms: 0.0,
+            step_ms_median: median_ms(times),
+            step_ms_mean: mean_ms(times),
+            accuracy: Some(&accuracy).filter(|all| !all.is_empty()),
+            losses,
+        };
+        if let Some(path) = &self.flags.report {
+            report.save(path)?;
+        }
+        if let Some(path) = &self.flags.save {
+            save_npz(path, run.parameters())?;
+        }
+        let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+        println!(
+            "Trained {} steps. The loss fell from {:.3} to {:.3} (means of the first and last tenth).",
+            losses.len(),
+            mean(&losses[..losses.len().div_ceil(10)]),
+            mean(&losses[losses.len() - losses.len().div_ceil(10)..]),
+        );
+        if let (Some(median), Some(mean)) = (report.step_ms_median, report.step_ms_mean) {
+            println!("A step took {median:.2} ms (median; mean {mean:.2} ms).");
+        }
+        for (what, share) in &accuracy {
+            println!("Accuracy, {what}: {:.1} %", 100.0 * share);
+        }
+        println!("Loss curve: {}\nCheckpoint: {}", picture.display(), plan.checkpoint.display());
+        for (what, path) in [("Report", &self.flags.report), ("Weights", &self.flags.save)] {
+            if let Some(path) = path {
+                println!("{what}: {}", path.display());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a training has come to.
+pub trait Learnt<P> {
+    /// The parameters.
+    fn parameters(&self) -> &P;
+    /// Shares of the held-out part that are right, each with its name.
+    fn accuracy(&self) -> Result<BTreeMap<String, f64>>;
+}
+
+/// The elements of an array in row-major order.
+pub fn elements<T: Stored>(x: &T) -> Vec<f64> {
+    x.to_values().into_f64().into_iter().collect()
+}
+
+/// A checksum (FNV-1a) by which other data is noticed.
+pub fn fingerprint(bytes: impl IntoIterator<Item = u8>) -> String {
+    let step = |h: u64, byte: u8| (h ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    format!("{:016x}", bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, step))
+}
+
+fn object(value: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(fields)) => fields,
+        _ => panic!("settings are structs"),
+    }
+}
+
+/// Files that are written when the training is over have to have a place: better to know before.
+fn check_places(flags: &RunFlags, out: &Path) -> Result<()> {
+    for path in [&flags.save, &flags.report, &flags.grads].into_iter().flatten() {
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if let Some(directory) = directory.filter(|directory| *directory != out) {
+            fs::metadata(directory).map_err(|source| Error::Io { path: path.clone(), source })?;
+        }
+    }
+    Ok(())
+}

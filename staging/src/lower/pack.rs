@@ -1,0 +1,110 @@
+//! Copies of the factors of a product in the order in which its kernel reads them.
+
+use inkwell::values::{IntValue, PointerValue};
+
+use crate::lower::Lowerer;
+use crate::lower::asm::{Asm, element_bytes};
+use crate::lower::contract::{Columns, Panels, Strides};
+use crate::lower::kernel::Count;
+use crate::lower::transpose::{self, Transposition};
+use crate::types::Dtype;
+
+/// The first factor, of which every row of memory is a column: `to[block, l, i] = from[l·pitch + block·rows + i]`.
+pub struct Rows {
+    pub dtype: Dtype,
+    /// Rows of the factor.
+    pub m: u64,
+    /// Rows of a block.
+    pub rows: u64,
+    /// Columns that a block has room for.
+    pub depth: u64,
+    pub pitch: i64,
+}
+
+/// Packs the first factor of a product.
+pub fn rows<'c>(asm: &Asm<'c>, p: &Rows, from: PointerValue<'c>, to: PointerValue<'c>, count: Count<'c>) {
+    let element = asm.memory_ty(p.dtype, 1);
+    let block = |row: IntValue<'c>, rows: u64| {
+        let (from, to) =
+            (asm.at(element, from, row), asm.at(element, to, asm.index_mul(row, p.depth as i64)));
+        let lanes = (rows as u32).next_power_of_two();
+        let active = (u64::from(lanes) > rows).then_some(rows as u32);
+        let of = count.begin(asm, &[]);
+        let source = asm.at(element, from, asm.index_mul(of.counter, p.pitch));
+        let target = asm.at(element, to, asm.index_mul(of.counter, p.rows as i64));
+        asm.store_first(p.dtype, asm.load_first(p.dtype, lanes, active, source), active, target);
+        asm.end_loop(of, vec![]);
+    };
+    let whole = p.m / p.rows * p.rows;
+    let of = asm.begin_loop(0, whole, p.rows, &[]);
+    block(of.counter, p.rows);
+    asm.end_loop(of, vec![]);
+    if whole < p.m {
+        block(asm.int(whole as i64), p.m - whole);
+    }
+}
+
+/// One panel of the second factor.
+pub struct Panel {
+    pub dtype: Dtype,
+    pub lanes: u32,
+    pub columns: Columns,
+    pub from: Strides,
+}
+
+/// Packs a panel of the second factor of a product.
+pub fn panel<'c>(asm: &Asm<'c>, p: &Panel, from: PointerValue<'c>, to: PointerValue<'c>, count: Count<'c>) {
+    let element = asm.memory_ty(p.dtype, 1);
+    let width = p.columns.vectors * u64::from(p.lanes);
+    if p.from.column == 1 {
+        let of = count.begin(asm, &[]);
+        let source = asm.at(element, from, asm.index_mul(of.counter, p.from.row));
+        let target = asm.at(element, to, asm.index_mul(of.counter, width as i64));
+        for j in 0..p.columns.vectors {
+            let at = (j * u64::from(p.lanes * element_bytes(p.dtype))) as i64;
+            let x = asm.load_first(p.dtype, p.lanes, p.columns.partial(j, p.lanes), asm.bytes(source, at));
+            asm.store(p.dtype, x, asm.bytes(target, at));
+        }
+        asm.end_loop(of, vec![]);
+        return;
+    }
+    let Count::Fixed(k) = count else { unreachable!("a factor of unknown length is not turned") };
+    let used = width - u64::from(p.lanes - p.columns.active);
+    // More may be missing than a block has.
+    let padded = width.min(used.next_multiple_of(transpose::block_size(asm, p.dtype) as u64));
+    if padded < width {
+        asm.zero(to, width * k * u64::from(element_bytes(p.dtype)));
+    }
+    let turned = Transposition {
+        from,
+        to,
+        rows: k as usize,
+        columns: used as usize,
+        padded: padded as usize,
+        from_pitch: p.from.column,
+        to_pitch: width as i64,
+        dtype: p.dtype,
+    };
+    transpose::emit(asm, &turned);
+}
+
+/// Packs all panels of a second factor of `k` rows.
+#[allow(dead_code)]
+pub fn panels<'c>(
+    lower: &Lowerer<'_, 'c>,
+    dtype: Dtype,
+    [k, n]: [u64; 2],
+    at: Strides,
+    from: PointerValue<'c>,
+    to: PointerValue<'c>,
+) {
+    let asm = &lower.asm;
+    let panels = Panels::of(asm, dtype, n);
+    let element = asm.memory_ty(dtype, 1);
+    panels.for_each(asm, |column, columns| {
+        let from = asm.at(element, from, asm.index_mul(column, at.column));
+        let to = asm.at(element, to, asm.index_mul(column, k as i64));
+        let packing = Panel { dtype, lanes: panels.lanes, columns, from: at };
+        panel(asm, &packing, from, to, Count::Fixed(k));
+    });
+}

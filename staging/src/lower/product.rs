@@ -1,0 +1,215 @@
+//! Which kernel a product calls, and with what.
+
+use std::collections::HashMap;
+
+use inkwell::values::{IntValue, PointerValue};
+
+use crate::expr::{Binary, Reduction};
+use crate::ids::Value;
+use crate::lower::asm::{Asm, Reg, element_bytes};
+use crate::lower::body::Body;
+use crate::lower::contract::{
+    FEW_ROWS, Kernel, Length, Operands, Right, Strides, Sum, product, scratch_bytes,
+};
+use crate::lower::nest::{Affine, Finish, Nest, Op, Root, identity};
+use crate::lower::nodes::broadcast_index;
+use crate::lower::values::{Place, computes, moves};
+use crate::lower::{bytes, emit};
+use crate::types::{Dtype, Shape, Type};
+
+impl<'c> Body<'_, '_, 'c> {
+    /// Writes `a·b` (added to what is there, where `add` says so) for matrices with leading axes that broadcast.
+    pub fn matmul(&mut self, a: Value, b: Value, to: PointerValue<'c>, ty: &Type, add: Option<Reg<'c>>) {
+        let rank = ty.shape.len();
+        let (m, n) = (ty.shape[rank - 2], ty.shape[rank - 1]);
+        let k = *self.ty(a).shape.last().expect("a matrix");
+        if ty.size() == 0 {
+            return;
+        }
+        if n == 1 || (m as u64 <= FEW_ROWS && self.has_distant_columns(b)) {
+            return self.dot_products(a, b, to, ty, add);
+        }
+        let factors = [(a, Side::First), (b, Side::Second)].map(|(x, side)| self.factor(x, side, n));
+        if k == 0 {
+            // A sum of nothing; added to what is there, it changes −0 to 0 at most.
+            if add.is_none() {
+                self.asm.zero(to, bytes(ty));
+            }
+            return;
+        }
+        let [at_a, at_b] = [0, 1].map(|i| factors[i].matrix());
+        let sum = match add {
+            None => Sum::Stored,
+            Some(Reg::IntValue(add)) if add.get_zero_extended_constant() == Some(1) => Sum::Added,
+            Some(_) => Sum::Asked,
+        };
+        let [m, k] = [m as u64, k as u64];
+        let kernel = Kernel {
+            dtype: ty.dtype,
+            m,
+            n: n as u64,
+            k: Length::Fixed(k),
+            a: at_a,
+            b: Right::Matrix(at_b),
+            c: n as i64,
+            sum,
+        };
+        let scratch = scratch_bytes(self.lower, &kernel);
+        let room = (scratch > 0).then(|| self.temporary(scratch));
+        let batch = &ty.shape[..rank - 2];
+        let open: Vec<_> = batch.iter().map(|&n| self.asm.begin_loop(0, n as u64, 1, &[])).collect();
+        let counters: Vec<_> = open.iter().map(|l| l.counter).collect();
+        let [a, b] = factors.map(|x| x.at(self.asm, ty.dtype, batch.len(), &counters));
+        let strides = crate::interpret::index::strides(&ty.shape);
+        let whole = Factor {
+            start: to,
+            shape: ty.shape.clone(),
+            strides: strides.iter().map(|&s| s as i64).collect(),
+        };
+        let c = whole.at(self.asm, ty.dtype, batch.len(), &counters);
+        let add = add.filter(|_| sum == Sum::Asked);
+        product(self.lower, kernel, Operands { a, b, c, scratch: room.map(|(_, at)| at), k: None, add });
+        for l in open.into_iter().rev() {
+            self.asm.end_loop(l, vec![]);
+        }
+        if let Some((buffer, _)) = room {
+            self.plan.free(buffer);
+        }
+    }
+
+    /// Writes `xᵀ·y` (added to what is there, where `add` says so) for the first `k` rows of `x`, of `m` elements each,
+    /// and of `y`, of `n` each; `k` is known at run time.
+    #[allow(dead_code)] // what collects rows at run time calls it
+    #[allow(clippy::too_many_arguments)] // the parts of one formula
+    pub fn product_of_rows(
+        &mut self,
+        dtype: Dtype,
+        [m, n]: [u64; 2],
+        k: IntValue<'c>,
+        x: PointerValue<'c>,
+        y: PointerValue<'c>,
+        to: PointerValue<'c>,
+        add: Option<Reg<'c>>,
+    ) {
+        let a = Strides { row: 1, column: m as i64 };
+        let b = Right::Matrix(Strides { row: n as i64, column: 1 });
+        let sum = if add.is_some() { Sum::Asked } else { Sum::Stored };
+        let kernel = Kernel { dtype, m, n, k: Length::Given, a, b, c: n as i64, sum };
+        let scratch = scratch_bytes(self.lower, &kernel);
+        let room = (scratch > 0).then(|| self.temporary(scratch));
+        let operands = Operands { a: x, b: y, c: to, scratch: room.map(|(_, at)| at), k: Some(k), add };
+        product(self.lower, kernel, operands);
+        if let Some((buffer, _)) = room {
+            self.plan.free(buffer);
+        }
+    }
+
+    /// Whether a matrix is read where the elements of its rows are not neighbours, but those of its columns are.
+    fn has_distant_columns(&mut self, x: Value) -> bool {
+        let Some(Place::Deferred(expr)) = self.places.get(&x) else { return false };
+        if !moves(expr) {
+            return false;
+        }
+        let shape = self.ty(x).shape.clone();
+        let mut nest = Nest::new(&shape);
+        let node = self.node(&mut nest, x, &identity(shape.len()), &mut HashMap::new());
+        let row = shape.len() - 2;
+        matches!(&nest.nodes[node].op, Op::Load { at, mask: None, .. } if at.factors[row] == 1)
+    }
+
+    /// A product as sums along rows of `a` and columns of `b`, where few rows or columns would not fill a block.
+    fn dot_products(&mut self, a: Value, b: Value, to: PointerValue<'c>, ty: &Type, add: Option<Reg<'c>>) {
+        let rank = ty.shape.len();
+        for x in [a, b] {
+            if matches!(self.places.get(&x), Some(Place::Deferred(expr)) if computes(expr)) {
+                self.address(x);
+            }
+        }
+        let shape: Vec<usize> = ty.shape.iter().copied().chain(self.ty(a).shape.last().copied()).collect();
+        let mut nest = Nest::new(&shape);
+        nest.reduced = 1 << rank;
+        let at = identity(rank + 1);
+        let batch = &at[..rank - 2];
+        let index = |i: usize, j: usize| [batch, &[at[i].clone(), at[j].clone()]].concat();
+        let [of_a, of_b] = [(a, index(rank - 2, rank)), (b, index(rank, rank - 1))].map(|(x, index)| {
+            let own = broadcast_index(&index, &self.ty(x).shape.clone(), rank + 1);
+            self.node(&mut nest, x, &own, &mut HashMap::new())
+        });
+        let node = nest.binary(Binary::Mul, of_a, of_b);
+        let place = Affine::position(&at[..rank], &ty.shape, rank + 1);
+        let Some(add) = add else {
+            let to = Some((to, place));
+            nest.roots.push(Root::Reduce { op: Reduction::Sum, node, to, finish: Finish::Nothing });
+            emit::emit(self.asm, self.lower.math, nest);
+            return;
+        };
+        let (buffer, room) = self.temporary(bytes(ty));
+        let into = Some((room, place));
+        nest.roots.push(Root::Reduce { op: Reduction::Sum, node, to: into, finish: Finish::Nothing });
+        emit::emit(self.asm, self.lower.math, nest);
+        let mut sum = Nest::new(&[ty.size()]);
+        let at = Affine::counter(1, 0);
+        let [old, new] = [to, room].map(|from| sum.load(from, at.clone(), ty.dtype));
+        let both = sum.binary(Binary::Add, old, new);
+        let mask = sum.node(Op::Register(add), Dtype::Bool);
+        let node = sum.node(Op::Select(mask, both, new), ty.dtype);
+        sum.roots.push(Root::Store { to, at, node, mask: None });
+        emit::emit(self.asm, self.lower.math, sum);
+        self.plan.free(buffer);
+    }
+
+    /// A factor, read where it is if that is possible.
+    fn factor(&mut self, x: Value, side: Side, n: usize) -> Factor<'c> {
+        let shape = self.ty(x).shape.clone();
+        if let Some(Place::Deferred(expr)) = self.places.get(&x)
+            && moves(expr)
+        {
+            let index = identity(shape.len());
+            let mut nest = Nest::new(&shape);
+            let node = self.node(&mut nest, x, &index, &mut HashMap::new());
+            if let Op::Load { from, at, mask: None, .. } = nest.nodes[node].op.clone() {
+                let [row, column] = [shape.len() - 2, shape.len() - 1].map(|i| at.factors[i]);
+                let once = self.uses(x) == 1;
+                // The kernel turns a second factor for itself, which is a waste if others do, too.
+                if side == Side::First || n == 1 || column == 1 || (row == 1 && column > 1 && once) {
+                    let start = self.asm.bytes(from, at.offset * i64::from(element_bytes(self.ty(x).dtype)));
+                    return Factor { start, shape, strides: at.factors.to_vec() };
+                }
+            }
+        }
+        let strides = crate::interpret::index::strides(&shape).iter().map(|&s| s as i64).collect();
+        Factor { start: self.address(x), shape, strides }
+    }
+}
+
+/// Which factor of a product.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    First,
+    Second,
+}
+
+/// A factor where it is read: matrices along leading axes.
+struct Factor<'c> {
+    start: PointerValue<'c>,
+    shape: Shape,
+    strides: Vec<i64>,
+}
+
+impl<'c> Factor<'c> {
+    fn matrix(&self) -> Strides {
+        let [.., row, column] = self.strides[..] else { unreachable!("matrices have two axes") };
+        Strides { row, column }
+    }
+    /// The first element of one of the matrices, by the counters of `loops` axes to which the leading ones broadcast.
+    fn at(&self, asm: &Asm<'c>, dtype: Dtype, loops: usize, counters: &[IntValue<'c>]) -> PointerValue<'c> {
+        let lead = self.shape.len() - 2;
+        let mut position = asm.int(0);
+        for (axis, &counter) in counters[loops - lead..].iter().enumerate() {
+            if self.shape[axis] != 1 {
+                position = asm.index_add(position, asm.index_mul(counter, self.strides[axis]));
+            }
+        }
+        asm.at(asm.memory_ty(dtype, 1), self.start, position)
+    }
+}

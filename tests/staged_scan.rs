@@ -1,0 +1,257 @@
+//! `scan` recorded: a loop whose code does not grow with the length, and the values and derivatives that it has eagerly.
+
+use antiphon::control::scan;
+use antiphon::nn::{Gru, Lstm, Recurrent, Rnn};
+use antiphon::staged::{Expr, Options, interpret, optimise, record};
+use antiphon::{Dual, NdArray, OrRaise, Real, Structure, Tensor, Var, hvp, jvp, stage, value_and_grad};
+use antiphon_staging::jit::{CompileOptions, compile};
+use antiphon_staging::{Data, Program, Tensor as Plain};
+
+type Array = NdArray<f64>;
+
+fn array(shape: &[usize], seed: usize) -> Array {
+    let n: usize = shape.iter().product();
+    let elements: Vec<f64> = (0..n).map(|i| (((i * 7 + seed * 13) % 19) as f64 - 9.0) / 11.0).collect();
+    Array::from_elements(shape, &elements).unwrap()
+}
+
+/// A function in every interpretation that the checks below need.
+trait Model {
+    fn call<T: Tensor>(x: &[T]) -> T;
+}
+
+/// Runs a program in every way there is and compares with what its model gives eagerly.
+fn compare(what: &str, program: &Program, x: &[Array], expected: &[Array]) {
+    let mut optimised = program.clone();
+    optimise(&mut optimised, &Options::default());
+    let near = |way: &str, found: &[Array]| {
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert_eq!(found.shape(), expected.shape(), "{what}, {way}");
+            let error = (found.clone() - expected).abs().sum(..).item();
+            assert!(
+                error <= 1e-11 * (1.0 + expected.abs().sum(..).item()),
+                "{what}, {way}: {found} {expected}"
+            );
+        }
+    };
+    for (way, program) in [("recorded", program), ("optimised", &optimised)] {
+        near(way, &interpret(program, &x.to_vec()).unwrap());
+        let inputs: Vec<Plain> = x
+            .iter()
+            .map(|x| Plain::new(&x.shape(), x.view().iter().copied().collect::<Vec<f64>>()).unwrap())
+            .collect();
+        let found = compile(program, &CompileOptions::default()).unwrap().run(&inputs).unwrap();
+        let found: Vec<Array> = found
+            .iter()
+            .map(|y| match y.data() {
+                Data::F64(data) => Array::from_elements(y.shape(), data).unwrap(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        near(&format!("{way} and compiled"), &found);
+    }
+}
+
+/// Holds value, gradient, tangent and Hessian-vector product of `Σ y²` to the eager ones.
+fn agree<M: Model>(x: &[Array]) {
+    fn loss<M: Model, T: Tensor>(x: &[T]) -> T {
+        M::call(x).square().sum(..)
+    }
+    let x = x.to_vec();
+    let v: Vec<Array> = x.iter().enumerate().map(|(i, x)| array(&x.shape(), 20 + i)).collect();
+    let along = |v: &[Array]| -> Vec<Expr> {
+        v.iter()
+            .map(|v| Expr::from_elements(&v.shape(), &v.view().iter().copied().collect::<Vec<_>>()).unwrap())
+            .collect()
+    };
+    let program = record("value", |x: Vec<Expr>| M::call(&x), &x).unwrap();
+    compare("value", &program, &x, &[M::call(&x)]);
+    let (y, gradient) = value_and_grad(|x: Vec<Var<'_, Array>>| loss::<M, _>(&x), &x).unwrap();
+    let recorded = |x: Vec<Expr>| value_and_grad(|x: Vec<Var<'_, Expr>>| loss::<M, _>(&x), &x).or_raise();
+    let program = record("gradient", recorded, &x).unwrap();
+    let expected: Vec<Array> = std::iter::once(y).chain(gradient).collect();
+    compare("gradient", &program, &x, &expected);
+    let slope = jvp(|x: Vec<Dual<Array>>| loss::<M, _>(&x), &x, &v).unwrap().1;
+    let recorded = |x: Vec<Expr>| jvp(|x: Vec<Dual<Expr>>| loss::<M, _>(&x), &x, &along(&v)).or_raise().1;
+    compare("tangent", &record("tangent", recorded, &x).unwrap(), &x, &[slope]);
+    let product = hvp(|x: Vec<Var<'_, Dual<Array>>>| loss::<M, _>(&x), &x, &v).unwrap().1;
+    let recorded =
+        |x: Vec<Expr>| hvp(|x: Vec<Var<'_, Dual<Expr>>>| loss::<M, _>(&x), &x, &along(&v)).or_raise().1;
+    compare("hvp", &record("hvp", recorded, &x).unwrap(), &x, &product);
+}
+
+#[test]
+fn a_recurrent_network() {
+    struct Network;
+    impl Model for Network {
+        fn call<T: Tensor>(x: &[T]) -> T {
+            let [wx, wh, h, xs] = x else { panic!() };
+            let step = |h: T, x: T| {
+                let h = (x.matmul(wx) + h.matmul(wh)).tanh();
+                (h.clone(), h)
+            };
+            let (last, hs) = scan(h.clone(), xs, step).or_raise();
+            T::concat(&[hs.reshape(&[15, 2]), last], 0)
+        }
+    }
+    agree::<Network>(&[array(&[4, 2], 1), array(&[2, 2], 2), array(&[3, 2], 3), array(&[5, 3, 4], 4)]);
+}
+
+#[test]
+fn scalars_unused_results_and_constants() {
+    // Rows that are scalars; only the last row of the results is read; the carry is a tuple.
+    struct Sums;
+    impl Model for Sums {
+        fn call<T: Tensor>(x: &[T]) -> T {
+            let init = (x[1].clone(), T::constant(1.0));
+            let step = |(sum, product): (T, T), x: T| {
+                let (sum, product) = (sum + &x, product * &x);
+                ((sum.clone(), product.clone()), sum * &product)
+            };
+            let ((_, product), ys) = scan(init, &x[0], step).or_raise();
+            ys.index(0, 3) * product
+        }
+    }
+    agree::<Sums>(&[array(&[4], 1), array(&[], 2)]);
+    // The results are not read at all, then only they are; and rows that do not depend on anything.
+    struct Carry;
+    impl Model for Carry {
+        fn call<T: Tensor>(x: &[T]) -> T {
+            scan(x[1].clone(), &x[0], |sum: T, x| (sum.clone() * &x, sum)).or_raise().0
+        }
+    }
+    agree::<Carry>(&[array(&[3, 2], 1), array(&[2], 2)]);
+    struct Rows;
+    impl Model for Rows {
+        fn call<T: Tensor>(x: &[T]) -> T {
+            let (_, ys) =
+                scan(T::constant(0.0), &x[0], |c: T, x| (c.clone() + T::constant(1.0), x * &c)).or_raise();
+            let (_, constants) =
+                scan(T::constant(0.0), &x[0], |c: T, _| (c.clone() + T::constant(1.0), c)).or_raise();
+            ys * constants.unsqueeze(1)
+        }
+    }
+    agree::<Rows>(&[array(&[3, 2], 1)]);
+}
+
+#[test]
+fn scans_inside_of_scans_branches_and_recursion() {
+    struct Nested;
+    impl Model for Nested {
+        fn call<T: Tensor>(x: &[T]) -> T {
+            let inner = |start: &T, row: &T| {
+                let (end, ys) = scan(start.clone(), row, |a: T, x| {
+                    let a = T::cond(&a.less(&T::constant(0.3)), || a.clone() + &x, || a.clone() * &x);
+                    (a.clone(), a.sin())
+                })
+                .or_raise();
+                (end, ys)
+            };
+            let (end, ys) = scan(x[1].clone(), &x[0], |c: T, row: T| inner(&c, &row)).or_raise();
+            let many = T::while_loop(
+                ys,
+                |ys| ys.square().sum(..).less(&T::constant(4.0)),
+                |ys| {
+                    scan(end.clone(), &ys, |a: T, row: T| (a.clone() + row.sum(..), row * 1.5 + &a))
+                        .or_raise()
+                        .1
+                },
+            );
+            let f = T::fix(many, |f: &dyn Fn(T) -> T, y: T| {
+                T::cond(
+                    &y.sum(..).less(&T::constant(1.0)),
+                    || scan(x[1].clone(), &y, |a: T, row: T| (a.clone() * 0.5, row * &a)).or_raise().1,
+                    || f(y.clone() * 0.5) + &y,
+                )
+            });
+            f * &end
+        }
+    }
+    agree::<Nested>(&[array(&[3, 2], 1), array(&[], 5)]);
+}
+
+#[test]
+fn cells_of_the_library_as_loops() {
+    fn check<C, M>(cell: C, xs: &Array)
+    where
+        C: Recurrent<Array> + Structure<Array, With<Expr> = M>,
+        M: Recurrent<Expr>,
+    {
+        let projected = xs.matmul(cell.input_weights()) + cell.bias();
+        let (expected, _) = cell.unroll(cell.initial(3), &projected);
+        let recorded = |(cell, xs): (M, Expr)| {
+            let projected = xs.matmul(cell.input_weights()) + cell.bias();
+            cell.scan(cell.initial(3), &projected).0
+        };
+        let program = record("cell", recorded, &(cell.clone(), xs.clone())).unwrap();
+        let found = interpret(&program, &(cell, xs.clone())).unwrap().remove(0);
+        assert!((found.clone() - &expected).abs().max(..).item() < 1e-14, "{found} {expected}");
+    }
+    let mut rng = antiphon::nn::Rng::new(1);
+    let xs = array(&[5, 3, 4], 1);
+    check(Rnn::<Array>::new(&mut rng, 4, 2), &xs);
+    check(Gru::<Array>::new(&mut rng, 4, 2), &xs);
+    check(Lstm::<Array>::new(&mut rng, 4, 2), &xs);
+}
+
+/// The gradient of a recurrent network over so many steps.
+fn network(steps: usize) -> Program {
+    fn loss<T: Tensor>(x: &[T]) -> T {
+        let [wh, h, xs] = x else { panic!() };
+        let step = |h: T, x: T| {
+            let h = (h.matmul(wh) + &x).tanh();
+            (h.clone(), h)
+        };
+        scan(h.clone(), xs, step).or_raise().1.square().sum(..)
+    }
+    let model = |x: Vec<Expr>| value_and_grad(|x| loss(&x), &x).or_raise();
+    record("network", model, &vec![array(&[2, 2], 1), array(&[3, 2], 2), array(&[steps, 3, 2], 3)]).unwrap()
+}
+
+#[test]
+fn code_does_not_grow_with_the_length() {
+    let [short, long] = [4, 400].map(network);
+    assert_eq!(short.len(), long.len());
+    let [short, long] = [short, long].map(|mut program| {
+        optimise(&mut program, &Options::default());
+        let ir = compile(&program, &CompileOptions::default()).unwrap().llvm_ir().unwrap();
+        (program.len(), ir.lines().count())
+    });
+    assert_eq!(short.0, long.0);
+    // Loops over arrays of other lengths are not the same code, but nearly.
+    assert!(long.1 < short.1 + short.1 / 2, "{} lines of LLVM's language, then {}", short.1, long.1);
+}
+
+#[test]
+fn what_does_not_fit_is_found() {
+    let x = array(&[3, 2], 1);
+    let none = |x: Expr| scan(x, &x.slice(0, 0..0), |c: Expr, x| (c, x)).or_raise().1;
+    assert!(record("f", none, &x).unwrap_err().to_string().contains("nothing to scan"));
+    // A carry of another shape.
+    let wrong = |x: Expr| scan(x.index(0, 0), &x, |c: Expr, x| (c.sum(..), x)).or_raise().1;
+    let error = record("f", wrong, &x).unwrap_err().to_string();
+    assert!(error.contains("different types"), "{error}");
+}
+
+/// Rows are written and read where they are: copying the results, or the adjoint of `xs`, at each of these steps would be
+/// to move 2·10⁸ rows.
+#[test]
+fn a_long_sequence_takes_time_in_proportion() {
+    fn loss<T: Tensor>(xs: &T) -> T {
+        let step = |c: T, x: T| {
+            let c = (c * 0.5 + &x).sin();
+            (c.clone(), c)
+        };
+        scan(T::zeros(&[64]), xs, step).or_raise().1.square().sum(..)
+    }
+    let xs = array(&[10_000, 64], 1);
+    let eager = value_and_grad(|xs| loss(&xs), &xs).unwrap();
+    let model = |xs: Expr| value_and_grad(|xs| loss(&xs), &xs).or_raise();
+    let mut staged = stage("long", model, &xs).unwrap();
+    let start = std::time::Instant::now();
+    let (y, gradient) = staged.call(&xs).unwrap();
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+    assert!((y - &eager.0).abs().item() < 1e-9 * eager.0.item());
+    assert!((gradient - &eager.1).abs().max(..).item() < 1e-12);
+}
