@@ -26,6 +26,7 @@ mod stage;
 #[cfg(feature = "staging")]
 pub mod staged;
 pub mod state;
+mod step;
 pub mod structure;
 pub mod tensor;
 mod transform;
@@ -44,6 +45,7 @@ pub use shape::{Axes, Padding, Shape, Window2d};
 #[cfg(feature = "staging")]
 pub use stage::{Staged, stage};
 pub use state::{Flag, Index, State};
+pub use step::TrainingStep;
 pub use structure::Structure;
 pub use tensor::{IntTensor, MaskTensor, Tensor};
 pub use transform::{Function, Gradient, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp};

@@ -89,11 +89,11 @@ pub trait Params: Sized {
 }
 
 /// Where in a structure a leaf stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Path(SmallVec<[Field; 8]>);
 
 /// One step of a [`Path`] down: a field's name or an element's number.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Field {
     /// A name.
     Name(Cow<'static, str>),

@@ -1,10 +1,11 @@
 //! [`stage`]: a model as compiled code.
 
 use antiphon_staging::jit::{CompileOptions, Compiled, compile};
-use antiphon_staging::{Options, Program, Type, optimise};
+use antiphon_staging::{Options, Program, Type};
 
 use crate::error::Result;
 use crate::params::Path;
+use crate::real::Real;
 use crate::staged::{Expr, Plain, leaf_names, recording_error, same_types, trace, zeros};
 use crate::state::{Leaf, State};
 use crate::structure::Structure;
@@ -13,7 +14,6 @@ use crate::structure::Structure;
 ///
 /// It can be moved to another thread; each thread that runs it has an instance of its own.
 pub struct Staged<T: Plain, P, R> {
-    program: Program,
     compiled: Compiled,
     names: Vec<String>,
     inputs: Vec<Leaf<T>>,
@@ -57,17 +57,17 @@ where
     Q: Structure<Expr>,
     Q::With<T>: State<T>,
 {
-    let (mut program, result) = trace(name, f, example)?;
-    optimise(&mut program, &Options::default());
-    let compiled = compile(&program, &CompileOptions::default()).map_err(recording_error)?;
+    let (program, result) = trace(name, |input| Ok(f(example.map_components(&mut Path::default(), input))))?;
+    let options = CompileOptions { optimise: Some(Options::default()), ..CompileOptions::default() };
+    let compiled = compile(&program, &options).map_err(recording_error)?;
     let outputs: Vec<Leaf<T>> = compiled.outputs().iter().map(zeros).collect::<Result<_>>()?;
     let result = result.map_components(&mut Path::default(), &mut |_, leaf| placeholder(&leaf));
     let (names, inputs) = (leaf_names(example), Vec::new());
-    Ok(Staged { program, compiled, names, inputs, outputs, result, example: std::marker::PhantomData })
+    Ok(Staged { compiled, names, inputs, outputs, result, example: std::marker::PhantomData })
 }
 
 /// Something of a component's kind.
-fn placeholder<T: Plain>(leaf: &Leaf<Expr>) -> Leaf<T> {
+pub(crate) fn placeholder<T: Plain, U: Real>(leaf: &Leaf<U>) -> Leaf<T> {
     use antiphon_staging::Dtype;
     let dtype = match leaf {
         Leaf::Real(_) => T::DTYPE,
@@ -107,7 +107,7 @@ fn row_major<T: Plain>(leaf: &mut Leaf<T>) {
 impl<T: Plain, P, R> Staged<T, P, R> {
     /// The optimised program, which a person can read.
     pub fn program(&self) -> &Program {
-        &self.program
+        self.compiled.program()
     }
 
     /// The program as LLVM's intermediate language.

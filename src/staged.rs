@@ -12,6 +12,7 @@ mod real;
 mod recording;
 mod tensor;
 
+pub use antiphon_staging::jit::{CompileOptions, Compiled};
 use antiphon_staging::{self as staging, Value};
 pub use antiphon_staging::{Options, Program, optimise};
 

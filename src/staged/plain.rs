@@ -12,7 +12,7 @@ use crate::structure::Structure;
 /// An interpretation that holds plain numbers: `f32`, `f64`, and [`NdArray`](crate::NdArray) of one of them.
 ///
 /// What a recorded model takes and gives are structures over one of these; its precision is that of the program.
-pub trait Plain: Real + Sized {
+pub trait Plain: Real<Int: Send, Bool: Send> + Send {
     /// What the reals of a program over it are.
     #[doc(hidden)]
     const DTYPE: Dtype;

@@ -12,7 +12,7 @@ use crate::params::Path;
 use crate::recorded::leaves;
 use crate::stack;
 use crate::state::{Leaf, State};
-use crate::structure::Structure;
+use crate::structure::{MapComponent, Structure};
 
 pub(super) struct Recorder {
     pub(super) id: u64,
@@ -90,19 +90,19 @@ where
     P: Structure<T>,
     Q: State<Expr>,
 {
-    trace(name, f, example).map(|(program, _)| program)
+    let outcome = trace(name, |input| Ok(f(example.map_components(&mut Path::default(), input))));
+    outcome.map(|(program, _)| program)
 }
 
-/// [`record`]; also the result, for its structure.
+/// Records `f`, which makes its inputs from examples with the function that it is given; also the result, for its
+/// structure.
 #[track_caller]
-pub(crate) fn trace<T, P, Q>(
+pub(crate) fn trace<T, Q>(
     name: &str,
-    f: impl FnOnce(P::With<Expr>) -> Q,
-    example: &P,
+    f: impl FnOnce(MapComponent<'_, T, Expr>) -> Result<Q>,
 ) -> Result<(Program, Q)>
 where
     T: Plain,
-    P: Structure<T>,
     Q: State<Expr>,
 {
     let at = At::caller();
@@ -126,7 +126,7 @@ where
                     Leaf::Bool(_) => Leaf::Bool(BoolExpr(input)),
                 }
             };
-            let result = f(example.map_components(&mut Path::default(), &mut input));
+            let result = f(&mut input)?;
             let outputs = recorder.values(&leaves(&result));
             Ok((result, outputs))
         })

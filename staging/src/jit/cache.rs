@@ -1,6 +1,7 @@
 //! Object code on disk. A file is either whole and right or not used: it is written under another name and renamed, and
 //! its contents carry a checksum.
 
+use std::env;
 use std::fmt;
 use std::fs;
 use std::io::Write;
@@ -8,11 +9,23 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::ir::Program;
-use crate::jit::target::Target;
-use crate::lower::Math;
+use crate::jit::CompileOptions;
 
 /// First bytes of every file.
 const MAGIC: &[u8; 8] = b"ANTIPHO1";
+
+/// The directory for compiled code of this user, if there is one: what the environment variable `ANTIPHON_CACHE` names,
+/// none if it is `off`; else `antiphon` in the directory for caches, `$XDG_CACHE_HOME` or `~/.cache`.
+pub fn directory() -> Option<PathBuf> {
+    if let Some(named) = env::var_os("ANTIPHON_CACHE") {
+        return (named != "off" && !named.is_empty()).then(|| named.into());
+    }
+    let absolute = |name, below: &str| {
+        let directory = PathBuf::from(env::var_os(name)?);
+        directory.is_absolute().then(|| directory.join(below))
+    };
+    absolute("XDG_CACHE_HOME", "antiphon").or_else(|| absolute("HOME", ".cache/antiphon"))
+}
 
 /// Object code and the arena that it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,12 +57,21 @@ impl fmt::Write for Hash {
     }
 }
 
-/// A key for everything that decides what the code is.
-pub fn key(program: &Program, target: &Target, math: Math) -> String {
+/// A key for everything that decides what the code is: the program as it was recorded, so that who finds its code here
+/// need not even optimise it, what is done to it, the processor, LLVM, and this crate's own source.
+pub fn key(program: &Program, options: &CompileOptions) -> String {
+    let CompileOptions { target, optimise, .. } = options;
+    let math = options.math();
     let mut hash = Hash::new();
-    let version = env!("CARGO_PKG_VERSION");
-    fmt::write(&mut hash, format_args!("{version} 1 {target:?} {math:?} {program:?}"))
-        .expect("hashing does not fail");
+    let llvm = inkwell::support::get_llvm_version();
+    fmt::write(
+        &mut hash,
+        format_args!(
+            "{} {llvm:?} {target:?} {optimise:?} {math:?} {program:?}",
+            env!("ANTIPHON_STAGING_SOURCE")
+        ),
+    )
+    .expect("hashing does not fail");
     format!("{:032x}", hash.0)
 }
 

@@ -4,6 +4,7 @@
 //! runs it. The interpreter is the reference: with [`CompileOptions::strict`] results are its results bit for bit, without
 //! sums and products may be computed in another order and elementary functions by other approximations.
 
+mod buffers;
 pub mod cache;
 mod denormals;
 mod enter;
@@ -15,6 +16,8 @@ mod run;
 pub mod symbols;
 pub mod target;
 
+use std::borrow::Cow;
+
 use inkwell::context::Context;
 use inkwell::module::Module;
 use inkwell::passes::PassBuilderOptions;
@@ -23,11 +26,13 @@ use inkwell::targets::FileType;
 use crate::error::{Error, Result};
 use crate::ir::Program;
 use crate::lower::{self, Math, abi};
+use crate::optimise::optimise;
 use crate::types::Type;
 use crate::verify::verify;
 use cache::Object;
 use phases::timed;
 
+pub use buffers::Buffers;
 pub use options::CompileOptions;
 pub use phases::Phases;
 pub use run::{Compiled, Elements, ElementsMut};
@@ -41,19 +46,29 @@ pub(crate) const PASSES: &str =
 /// # Errors
 /// Those of [`verify`]; [`Error::Llvm`] if LLVM refuses; [`Error::Reserve`] if there is no room for the arena.
 pub fn compile(program: &Program, options: &CompileOptions) -> Result<Compiled> {
-    verify(program)?;
-    let key = options.cache.as_ref().map(|_| cache::key(program, &options.target, options.math()));
+    let key = options.cache.as_ref().map(|_| cache::key(program, options));
     let cached = options.cache.as_deref().zip(key.as_deref());
     let mut phases = Phases::default();
-    let (object, hit) = match cached.and_then(|(directory, key)| cache::read(directory, key)) {
-        Some(object) => (object, true),
-        None => (generate(program, options, &mut phases)?, false),
-    };
-    if let (false, Some((directory, key))) = (hit, cached) {
+    if let Some(object) = cached.and_then(|(directory, key)| cache::read(directory, key)) {
+        // What is there was once verified, optimised and compiled.
+        return Compiled::new(program, options, object, None, phases);
+    }
+    let optimised = timed(&mut phases.optimising, || prepare(program, options))?;
+    let object = generate(&optimised, options, &mut phases)?;
+    if let Some((directory, key)) = cached {
         // A cache that cannot be written only costs time.
         let _ = cache::write(directory, key, &object);
     }
-    Compiled::new(program, options, object, hit, phases)
+    Compiled::new(program, options, object, Some(optimised.into_owned()), phases)
+}
+
+/// The program that code is generated from.
+fn prepare<'p>(program: &'p Program, options: &CompileOptions) -> Result<Cow<'p, Program>> {
+    verify(program)?;
+    let Some(passes) = &options.optimise else { return Ok(Cow::Borrowed(program)) };
+    let mut optimised = program.clone();
+    optimise(&mut optimised, passes);
+    Ok(Cow::Owned(optimised))
 }
 
 /// Lowers a program and cleans it up.
@@ -91,8 +106,7 @@ fn generate(program: &Program, options: &CompileOptions, phases: &mut Phases) ->
 /// # Errors
 /// As [`compile`].
 pub fn llvm_ir(program: &Program, options: &CompileOptions) -> Result<String> {
-    verify(program)?;
-    with_module(program, options, &mut Phases::default(), |module, _, _| {
+    with_module(prepare(program, options)?.as_ref(), options, &mut Phases::default(), |module, _, _| {
         Ok(module.print_to_string().to_string())
     })
 }
@@ -102,8 +116,7 @@ pub fn llvm_ir(program: &Program, options: &CompileOptions) -> Result<String> {
 /// # Errors
 /// As [`compile`].
 pub fn assembly(program: &Program, options: &CompileOptions) -> Result<String> {
-    verify(program)?;
-    with_module(program, options, &mut Phases::default(), |module, machine, _| {
+    with_module(prepare(program, options)?.as_ref(), options, &mut Phases::default(), |module, machine, _| {
         let text = machine
             .write_to_memory_buffer(module, FileType::Assembly)
             .map_err(|e| Error::Llvm(e.to_string()))?;

@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 
 use crate::jit::target::Target;
+use crate::optimise::Options;
 
 /// How a program is compiled and run.
 #[derive(Clone, Debug)]
 pub struct CompileOptions {
     /// The processor that code is generated for; this machine's own by default.
     pub target: Target,
+    /// Passes to run on the program first, if any.
+    pub optimise: Option<Options>,
     /// Whether every result must be the interpreter's bit for bit. Otherwise sums and products may be computed in
     /// another order and rounded less often, and elementary functions differ from the C library's in the last bits.
     pub strict: bool,
@@ -30,6 +33,7 @@ impl Default for CompileOptions {
     fn default() -> CompileOptions {
         CompileOptions {
             target: Target::host(),
+            optimise: None,
             strict: false,
             flush_denormals: false,
             stack_bytes: 16 << 30,

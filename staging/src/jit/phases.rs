@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 /// Time that each phase of a compilation took; all zero for code from the cache.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Phases {
+    /// Verifying the program, and [passes](crate::jit::CompileOptions::optimise) over it.
+    pub optimising: Duration,
     /// From the program to LLVM's intermediate language.
     pub lowering: Duration,
     /// LLVM's passes over it.
@@ -16,8 +18,12 @@ pub struct Phases {
 
 impl fmt::Display for Phases {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c] = [self.lowering, self.passes, self.generation].map(|time| time.as_secs_f64() * 1e3);
-        write!(f, "{a:.1} ms lowering, {b:.1} ms LLVM's passes, {c:.1} ms code generation")
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        let [a, b, c, d] = [self.optimising, self.lowering, self.passes, self.generation].map(ms);
+        write!(
+            f,
+            "{a:.1} ms optimising, {b:.1} ms lowering, {c:.1} ms LLVM's passes, {d:.1} ms code generation"
+        )
     }
 }
 

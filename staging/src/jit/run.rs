@@ -1,6 +1,7 @@
 //! Running compiled programs.
 
 use std::ptr;
+use std::sync::OnceLock;
 
 use crate::build::expect;
 use crate::error::{Error, Result};
@@ -13,6 +14,7 @@ use crate::jit::orc::Linked;
 use crate::jit::reserve::Reserved;
 use crate::jit::{ENTRY, Phases, assembly, llvm_ir, signature};
 use crate::lower::abi::Context;
+use crate::optimise::optimise;
 use crate::tensor::{Tensor, with_elements};
 use crate::types::{Dtype, Type};
 
@@ -53,10 +55,39 @@ macro_rules! parts {
     };
 }
 
+impl ElementsMut<'_> {
+    /// Takes over as many elements of the same kind.
+    ///
+    /// # Errors
+    /// [`Error::Types`] if they are of another kind, or more or fewer.
+    pub fn copy_from(&mut self, from: Elements<'_>) -> Result<()> {
+        match (&mut *self, from) {
+            (ElementsMut::F32(to), Elements::F32(from)) if to.len() == from.len() => to.copy_from_slice(from),
+            (ElementsMut::F64(to), Elements::F64(from)) if to.len() == from.len() => to.copy_from_slice(from),
+            (ElementsMut::I64(to), Elements::I64(from)) if to.len() == from.len() => to.copy_from_slice(from),
+            (ElementsMut::Bool(to), Elements::Bool(from)) if to.len() == from.len() => {
+                to.copy_from_slice(from)
+            }
+            (to, from) => {
+                let ty = |(dtype, len, _): (Dtype, usize, *const u8)| vec![Type::new(dtype, &[len])];
+                let expected = ty(parts!(ElementsMut, to, as_ptr));
+                let found = ty(parts!(Elements, from, as_ptr));
+                return Err(Error::Types { what: "elements".into(), expected, found });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A program as native code, with the memory that it runs in. One thread at a time can run it; it may be any.
 pub struct Compiled {
-    program: Program,
+    /// As it was recorded.
+    recorded: Program,
+    /// What the code was generated from, once it is known: code from the cache needs none.
+    program: OnceLock<Program>,
     options: CompileOptions,
+    /// For each input, the output that is written over it.
+    updated: Vec<Option<usize>>,
     inputs: Vec<Type>,
     outputs: Vec<Type>,
     entry: Entry,
@@ -78,7 +109,7 @@ impl Compiled {
         program: &Program,
         options: &CompileOptions,
         object: Object,
-        hit: bool,
+        optimised: Option<Program>,
         phases: Phases,
     ) -> Result<Compiled> {
         let linked = Linked::new(&object.code)?;
@@ -97,12 +128,17 @@ impl Compiled {
                 found,
             });
         }
+        let hit = optimised.is_none();
+        let of = |input| options.updates.iter().find(|(_, updated)| *updated == input);
+        let updated = (0..inputs.len()).map(|input| of(input).map(|&(output, _)| output)).collect();
         Ok(Compiled {
             arena: Reserved::new(object.arena as usize + options.arena_bytes)?,
             fixed: object.arena,
             from: vec![ptr::null(); inputs.len()],
             to: vec![ptr::null_mut(); outputs.len()],
-            program: program.clone(),
+            recorded: program.clone(),
+            program: optimised.map(OnceLock::from).unwrap_or_default(),
+            updated,
             options: options.clone(),
             inputs,
             outputs,
@@ -158,8 +194,7 @@ impl Compiled {
         }
         let mut inputs = inputs.into_iter();
         for (i, ty) in self.inputs.iter().enumerate() {
-            let updated = self.options.updates.iter().find(|(_, input)| *input == i);
-            self.from[i] = match (inputs.next(), updated) {
+            self.from[i] = match (inputs.next(), self.updated[i]) {
                 (Some(Some(input)), None) => {
                     let (dtype, len, address) = parts!(Elements, input, as_ptr);
                     if (dtype, len) != (ty.dtype, ty.size()) {
@@ -167,7 +202,7 @@ impl Compiled {
                     }
                     address
                 }
-                (Some(None), Some(&(output, _))) => self.to[output].cast_const(),
+                (Some(None), Some(output)) => self.to[output].cast_const(),
                 _ => return Err(unfit("an input that is updated", std::slice::from_ref(ty))),
             };
         }
@@ -206,6 +241,16 @@ impl Compiled {
     pub fn outputs(&self) -> &[Type] {
         &self.outputs
     }
+    /// The program that the code is generated from, with the passes of the [options](CompileOptions::optimise) applied.
+    pub fn program(&self) -> &Program {
+        self.program.get_or_init(|| {
+            let mut program = self.recorded.clone();
+            if let Some(passes) = &self.options.optimise {
+                optimise(&mut program, passes);
+            }
+            program
+        })
+    }
     /// Whether the code came from the cache.
     pub fn was_cached(&self) -> bool {
         self.hit
@@ -223,13 +268,13 @@ impl Compiled {
     /// # Errors
     /// As [`compile`](super::compile).
     pub fn llvm_ir(&self) -> Result<String> {
-        llvm_ir(&self.program, &self.options)
+        llvm_ir(&self.recorded, &self.options)
     }
     /// The code, as assembly.
     ///
     /// # Errors
     /// As [`compile`](super::compile).
     pub fn assembly(&self) -> Result<String> {
-        assembly(&self.program, &self.options)
+        assembly(&self.recorded, &self.options)
     }
 }

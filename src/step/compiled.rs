@@ -1,0 +1,246 @@
+//! Steps that are recorded and compiled, and own the state that they change.
+
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::time::{Duration, Instant};
+
+use antiphon_staging::jit::{Buffers, CompileOptions, Compiled, cache, compile};
+use antiphon_staging::{Options, Type};
+
+use super::{Mode, TrainingStep};
+use crate::error::{At, Error, Result};
+use crate::params::Path;
+use crate::recorded::leaves;
+use crate::stage::placeholder;
+use crate::staged::{Expr, Plain, leaf_names, trace, zeros};
+use crate::state::{Leaf, State};
+use crate::structure::Structure;
+
+/// What decides whether code fits some data: names and types of its components.
+type Signature = Vec<(Path, Type)>;
+
+/// A step that is compiled for each signature of data.
+struct Staged<T: Plain, S, D, Q, R, F> {
+    step: F,
+    options: CompileOptions,
+    /// Of what structure the state is.
+    structure: S,
+    names: Vec<String>,
+    /// The components of the state.
+    state: Buffers,
+    variants: HashMap<Signature, Variant<T, R>>,
+    /// Signature and components of the data of the last call.
+    signature: Signature,
+    inputs: Vec<Leaf<T>>,
+    compile_time: Duration,
+    recorded: PhantomData<fn(D) -> Q>,
+}
+
+/// Code for one signature of data.
+struct Variant<T: Plain, R> {
+    compiled: Compiled,
+    /// What results are written to, and handed out; another one takes its place where it is still held by then.
+    outputs: Vec<Leaf<T>>,
+    /// Of what structure the result is.
+    result: R,
+}
+
+impl<'f, S, D, R> TrainingStep<'f, S, D, R> {
+    /// A step that is compiled when it is first called, and again when data comes in other shapes; from `state` on.
+    ///
+    /// The step owns its state and changes it in place, in memory that is aligned to 64 bytes. Fields of the data that
+    /// are no components, such as a number of classes, are what they were when data of these shapes first came.
+    ///
+    /// Denormal numbers count as zeros while the step runs, and code is kept in the user's cache directory, see
+    /// [`cache::directory`](antiphon_staging::jit::cache::directory). [`configure`](TrainingStep::configure) changes
+    /// both.
+    #[track_caller]
+    pub fn staged<T, Q>(
+        state: S,
+        step: impl FnMut(&mut S::With<Expr>, &D::With<Expr>) -> Result<Q> + Send + 'f,
+    ) -> TrainingStep<'f, S, D, R>
+    where
+        T: Plain + 'f,
+        S: Structure<T> + Send + 'f,
+        S::With<Expr>: State<Expr>,
+        D: Structure<T> + 'f,
+        Q: Structure<Expr, With<T> = R> + 'f,
+        R: State<T> + Send + 'f,
+    {
+        let components = leaves(&state);
+        let mut staged = Staged {
+            step,
+            options: CompileOptions {
+                optimise: Some(Options { reassociate: true }),
+                flush_denormals: true,
+                cache: cache::directory(),
+                updates: (0..components.len()).map(|i| (i, i)).collect(),
+                ..CompileOptions::default()
+            },
+            structure: state.rebuild(&mut components.iter().map(placeholder)),
+            names: leaf_names(&state),
+            state: Buffers::zeros(components.iter().map(T::ty)),
+            variants: HashMap::new(),
+            signature: Vec::new(),
+            inputs: Vec::new(),
+            compile_time: Duration::ZERO,
+            recorded: PhantomData::<fn(D) -> Q>,
+        };
+        staged.write(components);
+        TrainingStep { mode: Box::new(staged) }
+    }
+
+    /// Changes how the step is compiled, and drops what is compiled already; does nothing to an eager one.
+    ///
+    /// ```
+    /// # use antiphon::{Real, Result, TrainingStep};
+    /// let halve = TrainingStep::staged(1.0f64, |x, half: &antiphon::staged::Expr| {
+    ///     *x = *x * half;
+    ///     Ok(*x)
+    /// });
+    /// let mut halve = halve.configure(|options| options.cache = None);
+    /// assert_eq!(halve.call(&0.5)?, 0.5);
+    /// assert_eq!(halve.call(&0.5)?, 0.25);
+    /// assert_eq!(halve.state(), 0.25);
+    /// # Ok::<(), antiphon::Error>(())
+    /// ```
+    pub fn configure(mut self, change: impl FnOnce(&mut CompileOptions)) -> Self {
+        if let Some(options) = self.mode.options() {
+            change(options);
+        }
+        self
+    }
+
+    /// The code that the last call ran, if it was compiled: its program, LLVM's IR, and assembly.
+    pub fn compiled(&self) -> Option<&Compiled> {
+        self.mode.compiled()
+    }
+}
+
+impl<T, S, D, Q, R, F> Staged<T, S, D, Q, R, F>
+where
+    T: Plain,
+    S: Structure<T>,
+    S::With<Expr>: State<Expr>,
+    D: Structure<T>,
+    Q: Structure<Expr, With<T> = R>,
+    F: FnMut(&mut S::With<Expr>, &D::With<Expr>) -> Result<Q>,
+{
+    /// The state as the user's structure.
+    fn read(&self) -> S {
+        let component = |(elements, ty)| {
+            let mut leaf = zeros(ty).expect("components like the example's");
+            T::elements_mut(&mut leaf).copy_from(elements).expect("components of the same types");
+            leaf
+        };
+        self.structure.rebuild(&mut self.state.elements().zip(self.state.types()).map(component))
+    }
+
+    /// Takes over components of the state's types.
+    fn write(&mut self, components: Vec<Leaf<T>>) {
+        for (mut to, from) in self.state.elements_mut().zip(components) {
+            to.copy_from(T::elements(&T::row_major(from))).expect("components of the same types");
+        }
+    }
+
+    /// Takes the data's components and their signature.
+    fn look_at(&mut self, data: &D) {
+        let (signature, inputs) = (&mut self.signature, &mut self.inputs);
+        signature.clear();
+        inputs.clear();
+        // Built over `f64`, which costs nothing, and dropped.
+        data.map_components::<f64>(&mut Path::default(), &mut |path, leaf| {
+            let leaf = T::row_major(leaf);
+            signature.push((path.clone(), T::ty(&leaf)));
+            let zero = placeholder(&leaf);
+            inputs.push(leaf);
+            zero
+        });
+    }
+
+    /// That the state's components have the types that they are kept with.
+    fn same_state(&self, found: &[Type], at: At) -> Result<()> {
+        let reason =
+            match self.names.iter().zip(self.state.types()).zip(found).find(|((_, is), new)| is != new) {
+                _ if found.len() != self.names.len() => {
+                    format!("the step's state has {} components, and not {}", self.names.len(), found.len())
+                }
+                Some(((name, is), new)) => {
+                    format!("{name}, of the step's state, is {is} and cannot become {new}")
+                }
+                None => return Ok(()),
+            };
+        Err(Error::Recording { reason, at })
+    }
+
+    /// Code for data of the present signature.
+    fn compile(&mut self, data: &D, at: At) -> Result<Variant<T, R>> {
+        let start = Instant::now();
+        let example = self.read();
+        let (program, (changed, result)) = trace("step", |input| {
+            let mut state = example.map_components(&mut Path::default(), input);
+            let result = (self.step)(&mut state, &data.map_components(&mut Path::default(), input))?;
+            Ok((state, result))
+        })?;
+        self.same_state(&program.funcs[program.entry].results[..leaves(&changed).len()], at)?;
+        let failed = |error: antiphon_staging::Error| Error::Recording { reason: error.to_string(), at };
+        let compiled = compile(&program, &self.options).map_err(failed)?;
+        let outputs = compiled.outputs()[self.state.len()..].iter().map(zeros).collect::<Result<_>>()?;
+        let result = result.map_components::<T>(&mut Path::default(), &mut |_, leaf| placeholder(&leaf));
+        self.compile_time += start.elapsed();
+        Ok(Variant { compiled, outputs, result })
+    }
+}
+
+impl<T, S, D, Q, R, F> Mode<S, D, R> for Staged<T, S, D, Q, R, F>
+where
+    T: Plain,
+    S: Structure<T>,
+    S::With<Expr>: State<Expr>,
+    D: Structure<T>,
+    Q: Structure<Expr, With<T> = R>,
+    R: State<T>,
+    F: FnMut(&mut S::With<Expr>, &D::With<Expr>) -> Result<Q>,
+{
+    fn call(&mut self, data: &D, at: At) -> Result<R> {
+        self.look_at(data);
+        if !self.variants.contains_key(&self.signature[..]) {
+            let variant = self.compile(data, at)?;
+            self.variants.insert(self.signature.clone(), variant);
+        }
+        let variant = self.variants.get_mut(&self.signature[..]).expect("it is there now");
+        let kept = std::iter::repeat_n(None, self.state.len());
+        let run = variant.compiled.run_into(
+            kept.chain(self.inputs.iter().map(|leaf| Some(T::elements(leaf)))),
+            self.state.elements_mut().chain(variant.outputs.iter_mut().map(T::elements_mut)),
+        );
+        self.inputs.clear();
+        run.map_err(|error| Error::Recording { reason: error.to_string(), at })?;
+        Ok(variant.result.rebuild(&mut variant.outputs.iter().cloned()))
+    }
+
+    fn state(&self) -> S {
+        self.read()
+    }
+
+    fn set_state(&mut self, state: &S, at: At) -> Result<()> {
+        let components = leaves(state);
+        self.same_state(&components.iter().map(T::ty).collect::<Vec<_>>(), at)?;
+        self.write(components);
+        Ok(())
+    }
+
+    fn compilations(&self) -> usize {
+        self.variants.len()
+    }
+    fn compile_time(&self) -> Duration {
+        self.compile_time
+    }
+    fn options(&mut self) -> Option<&mut CompileOptions> {
+        self.variants.clear();
+        Some(&mut self.options)
+    }
+    fn compiled(&self) -> Option<&Compiled> {
+        Some(&self.variants.get(&self.signature[..])?.compiled)
+    }
+}
