@@ -33,7 +33,7 @@ test: .tools $(VENV)/.installed
 	$(CARGO) test --workspace --no-fail-fast
 	@$(MAKE) --no-print-directory .llvm
 	$(CARGO) test --no-fail-fast --package antiphon-staging --features llvm
-	$(CARGO) test --no-fail-fast --features staging --test 'staged*'
+	$(CARGO) test --no-fail-fast --features staging --test 'staged*' --test random_models
 
 bench: .tools
 	$(CARGO) bench --workspace

@@ -4,8 +4,8 @@
 //! is in scope, conditions and trip counts that are data, shared and dead values. One function, generic over the
 //! interpretation, runs it. Models grow from streams of choices, and a failing one is made as small as possible.
 //!
-//! `MODELS=100000 cargo test --features staging --test random_models` makes a long run of it, `SEED=7` begins at another
-//! place: with `MODELS=1`, a seed that a failure has named.
+//! `MODELS=100000 cargo test --features staging --test random_models` makes a long run of it; `SEED=7` begins at another
+//! place, with `MODELS=1` at one that a failure has named. `TRACE=1`, with `--nocapture`, says each seed before it is run.
 
 mod arrays;
 mod evaluate;
@@ -38,10 +38,14 @@ fn outcome<E: Precision>(stream: &[u32], kind: Kind) -> Result<Agreement, String
     })
 }
 
-fn agree<E: Precision>(kind: Kind, models: u64) {
-    let (first, models) = (variable("SEED", 0), variable("MODELS", models));
+fn agree<E: Precision>(kind: Kind, first: u64, models: u64) {
+    let (first, models) = (variable("SEED", first), variable("MODELS", models));
+    let trace = std::env::var_os("TRACE").is_some();
     let (mut magnify, mut finite, mut runs) = (0, 0, 0);
     for seed in first..first + models {
+        if trace {
+            eprintln!("SEED={seed}");
+        }
         let stream = choices(seed, CHOICES);
         match outcome::<E>(&stream, kind) {
             Ok(agreement) => {
@@ -66,17 +70,17 @@ fn agree<E: Precision>(kind: Kind, models: u64) {
 
 #[test]
 fn models_of_scalars_agree() {
-    agree::<f64>(Kind::Scalars, 100);
+    agree::<f64>(Kind::Scalars, 0, 3500);
 }
 
 #[test]
 fn models_of_arrays_agree() {
-    agree::<f64>(Kind::Arrays, 100);
+    agree::<f64>(Kind::Arrays, 1_000_000, 4500);
 }
 
 #[test]
 fn models_of_arrays_in_single_precision_agree() {
-    agree::<f32>(Kind::Arrays, 100);
+    agree::<f32>(Kind::Arrays, 2_000_000, 2000);
 }
 
 #[test]

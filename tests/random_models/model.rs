@@ -176,6 +176,15 @@ pub const TRIPS: i64 = 5;
 /// The deepest recursion.
 pub const DEPTH: i64 = 3;
 
+impl Model {
+    pub fn has_control_flow(&self) -> bool {
+        self.body
+            .steps
+            .iter()
+            .any(|step| matches!(step, Step::Cond { .. } | Step::Loop { .. } | Step::Fix { .. }))
+    }
+}
+
 impl Block {
     /// Calls `f` with each statement, outer ones first.
     pub fn each(&self, f: &mut dyn FnMut(&Step)) {
