@@ -109,8 +109,12 @@ macro_rules! measure {
             let state = Adagrad::default().init(&model);
             let example = ((model, state), symbols(1, size), symbols(2, size));
             let recording = best(3, || {
-                record("step", |(trained, inputs, targets)| step::<$Time, _, _>(trained, &inputs, &targets), &example)
-                    .expect("a program")
+                record(
+                    "step",
+                    |(trained, inputs, targets)| step::<$Time, _, _>(trained, &inputs, &targets),
+                    &example,
+                )
+                .expect("a program")
             });
             report(&name, recording, &example.0, [&example.1, &example.2]);
         }

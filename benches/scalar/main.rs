@@ -66,7 +66,9 @@ macro_rules! program {
 fn programs(operators: usize) -> Vec<Program> {
     let depth = (operators / 2 + 1).ilog2() as usize;
     vec![
-        program!(chain, 0.999, operators / 2, |n, x, k| explicit(n, x, x, k), |n, x, sum| nested(n, x, x, sum)),
+        program!(chain, 0.999, operators / 2, |n, x, k| explicit(n, x, x, k), |n, x, sum| nested(
+            n, x, x, sum
+        )),
         program!(recurrence, 0.5, operators / 4, |n, x, k| explicit(n, x, x, k), |n, x, sum| nested(
             n, x, x, sum
         )),

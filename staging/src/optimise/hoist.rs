@@ -95,7 +95,10 @@ fn bound(program: &Program, func: Func, blocks: &[Block]) -> HashSet<Value> {
 fn may_fail(expr: &Expr) -> bool {
     matches!(
         expr,
-        Expr::GatherRows { .. } | Expr::ScatterRows { .. } | Expr::GatherLast { .. } | Expr::ScatterLast { .. }
+        Expr::GatherRows { .. }
+            | Expr::ScatterRows { .. }
+            | Expr::GatherLast { .. }
+            | Expr::ScatterLast { .. }
     )
 }
 
