@@ -216,7 +216,7 @@ fn bad_files_and_flags_are_one_line_each() {
     failing("transformer", &["--batch", "1000"], &["text.txt", "one step"]);
     failing("transformer", &["--mode", "lazy"], &["lazy", "eager"]);
     if !MODES.contains(&"staged") {
-        failing("mlp", &["--mode", "staged"], &["mode", "LLVM 19", "--features staging"]);
+        failing("mlp", &["--batch", "5", "--mode", "staged"], &["mode", "LLVM 19", "--features staging"]);
     }
     failing("mlp", &["--batch", "5", "--init", &at("none.npz")], &["none.npz", "No such file"]);
     failing("mlp", &["--report", &at("none/report.json")], &["none/report.json", "No such file"]);
