@@ -1,9 +1,10 @@
-# make demo    trains a character model on this project's own source and shows what it learnt
+# make demo    trains a character model on this project's own source, eagerly and then compiled; shows what it learnt,
+#              that the losses agree, and how much faster compiled code was
 # make test    all tests, doc tests and examples included
 # make bench   benchmarks
 # make lint    formatting, clippy, documentation; warnings are errors
 # make peers   the same trainings by this crate, NumPy, PyTorch and JAX, side by side
-# Each installs what it lacks: on Debian and Ubuntu a C linker, Python and its venv module; NumPy goes to .venv.
+# Each installs what it lacks: on Debian and Ubuntu a C linker, LLVM 19, Python and its venv module; NumPy goes to .venv.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -14,19 +15,30 @@ export ANTIPHON_PYTHON ?= $(abspath $(VENV))/bin/python
 
 .PHONY: demo test bench lint peers clean
 
-demo: .tools
-	@$(CARGO) build --release --example char_rnn
-	@$(CARGO) run --release --quiet --example char_rnn -- \
-	    --cell lstm --hidden 128 --seq 32 --batch 16 --optimizer adam --lr 0.004 --steps 6000 \
-	    --sample-every 1000 --out out/demo --save out/demo/weights.npz --report out/demo/report.json
+RUN := $(CARGO) run --release --quiet --features staging --example char_rnn --
+DEMO := --cell lstm --hidden 128 --seq 32 --batch 16 --optimizer adam --lr 0.004 --steps 5000 --seed 0
+
+demo: .tools .llvm
+	@$(CARGO) build --release --features staging --example char_rnn
 	@echo
-	@echo "This was a character-level LSTM that read the project's own source and documentation, and learnt to"
-	@echo "write something that looks like it. Everything it left lies in out/demo:"
-	@echo "  loss.svg                 how the loss fell; open it in a browser"
-	@echo "  weights.npz              the weights, for NumPy: numpy.load('out/demo/weights.npz')"
-	@echo "  report.json              losses and step time"
-	@echo "  checkpoint.safetensors   go on with: cargo run --release --example char_rnn -- \\"
-	@echo "                             --resume out/demo/checkpoint.safetensors --out out/demo --steps 12000"
+	@echo "First, each operator runs as the model calls it:"
+	@$(RUN) $(DEMO) --mode eager --sample-every 5000 \
+	    --out out/demo/eager --report out/demo/eager/report.json
+	@echo
+	@echo "Now the same training, from the same weights on the same text, with the whole step compiled:"
+	@$(RUN) $(DEMO) --mode staged --sample-every 1000 \
+	    --out out/demo --save out/demo/weights.npz --report out/demo/report.json \
+	    --compare out/demo/eager/report.json
+	@echo
+	@echo "This was a character-level LSTM that read the project's own source and documentation, and learnt to write"
+	@echo "something that looks like it: once eagerly and once compiled, which is one changed line in a program (how the"
+	@echo "losses and the times compare stands just above). What was left lies in out/demo:"
+	@echo "  comparison.svg           how both losses fell, over steps and over time; open it in a browser"
+	@echo "  loss.svg                 the compiled training's loss alone"
+	@echo "  weights.npz              its weights, for NumPy: numpy.load('out/demo/weights.npz')"
+	@echo "  report.json              its losses and step time; the eager training's are in eager/"
+	@echo "  checkpoint.safetensors   go on with: cargo run --release --features staging --example char_rnn -- \\"
+	@echo "                             --mode staged --resume out/demo/checkpoint.safetensors --out out/demo --steps 10000"
 
 # First everything without LLVM, then what is compiled with it.
 test: .tools $(VENV)/.installed

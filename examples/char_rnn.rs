@@ -9,10 +9,13 @@
 //! `--carry`. The loss is the sum over time of the batch mean of the cross-entropy. Outputs go to `--out`: a
 //! checkpoint to `--resume` from, the loss curve, and the weights.
 //!
-//! `--mode staged` compiles the whole step, optimiser included (with the feature `staging`).
+//! `--mode staged` compiles the whole step, optimiser included (with the feature `staging`); `--print program` shows the
+//! program that it is, `--print graph`, `llvm` and `assembly` the same in other forms. `--compare` says how a training
+//! went beside an earlier one.
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -29,7 +32,8 @@ use antiphon::{
 use clap::{Parser, ValueEnum};
 use common::char_model::{self, CharGru, CharLstm, CharModel, CharRnn};
 use common::cli::{bad, count, positive};
-use common::mode::{Array, Mode, training_step};
+use common::comparison::Earlier;
+use common::mode::{Array, Form, Mode, Precision, code, training_step};
 use common::report::{Report, median_ms};
 use common::training::{Plan, Training, check_loss, train};
 use common::{cli, corpus, curve, memory};
@@ -87,9 +91,15 @@ struct Flags {
     /// Write a report to this file
     #[arg(long)]
     report: Option<PathBuf>,
+    /// Say how this training compares with another one, whose report this is
+    #[arg(long, value_name = "REPORT")]
+    compare: Option<PathBuf>,
     /// How steps are run
     #[arg(long, default_value = "eager")]
     mode: Mode,
+    /// Instead of training, make one step and print what it was compiled to
+    #[arg(long, value_name = "FORM")]
+    print: Option<Form>,
     /// Directory for the checkpoint and the loss curve
     #[arg(long, default_value = "out/char_rnn")]
     out: PathBuf,
@@ -110,13 +120,6 @@ enum Cell {
     Rnn,
     Gru,
     Lstm,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Precision {
-    F32,
-    F64,
 }
 
 fn clip(text: &str) -> Result<f64, String> {
@@ -184,6 +187,16 @@ impl Settings {
         same("carry", &flags.carry.then_some(true), &settings.carry)?;
         same("text", &Some(text), &settings.text)?;
         Ok((settings, steps))
+    }
+}
+
+impl Cell {
+    fn name(self) -> &'static str {
+        match self {
+            Cell::Rnn => "rnn",
+            Cell::Gru => "gru",
+            Cell::Lstm => "lstm",
+        }
     }
 }
 
@@ -396,6 +409,11 @@ fn run_with<'a, T: Array, M: CharModel<T>>(
     step: impl FnOnce(Trained<T, M>) -> Result<StepOf<'a, T, M, T>>,
     gradients: impl FnOnce(Trained<T, M>) -> Result<StepOf<'a, T, M, Vec<T>>>,
 ) -> Result<()> {
+    let earlier = flags
+        .compare
+        .as_deref()
+        .map(|path| Earlier::read(path, "char_rnn", Some(settings.cell.name()), settings.precision));
+    let earlier = earlier.transpose()?;
     let optimizer: AnyOptimizer = settings.optimizer.parse()?;
     let mut model = M::new(&mut Rng::new(settings.seed), text.vocabulary().len(), settings.hidden);
     if let Some(path) = &flags.init {
@@ -413,6 +431,11 @@ fn run_with<'a, T: Array, M: CharModel<T>>(
     if let Some(path) = &flags.grads {
         save_npz(path, &model.with_leaves(gradients(trained)?.call(&run.batch()?)?)?)?;
     }
+    if let Some(form) = flags.print {
+        Training::step(&mut run)?;
+        print!("{}", code(&run.step, form)?);
+        return Ok(());
+    }
     let plan = Plan {
         steps: flags.steps,
         checkpoint: flags.out.join("checkpoint.safetensors"),
@@ -422,7 +445,7 @@ fn run_with<'a, T: Array, M: CharModel<T>>(
     };
     introduce(settings, text, &run);
     let times = train(&mut run, &plan)?;
-    finish(flags, settings, &run, &plan, &times)
+    finish(flags, settings, &run, &plan, &times, earlier)
 }
 
 fn introduce<T: Tensor, M: CharModel<T>>(settings: &Settings, text: &Text, run: &Run<'_, T, M>) {
@@ -449,28 +472,26 @@ fn finish<T, M>(
     run: &Run<'_, T, M>,
     plan: &Plan,
     times: &[Duration],
+    earlier: Option<Earlier>,
 ) -> Result<()>
 where
     T: Array,
     M: CharModel<T>,
 {
     let picture = flags.out.join("loss.svg");
-    let (cell, losses) = (format!("{:?}", settings.cell).to_lowercase(), &run.losses);
+    let (cell, losses) = (settings.cell.name(), &run.losses);
     curve::draw(&picture, &format!("char_rnn: {cell}, {} hidden units", settings.hidden), losses)?;
     let report = Report {
-        model: "char_rnn",
-        cell: Some(&cell),
-        mode: flags.mode.name(),
-        precision: match settings.precision {
-            Precision::F32 => "f32",
-            Precision::F64 => "f64",
-        },
+        model: "char_rnn".into(),
+        cell: Some(cell.into()),
+        mode: flags.mode,
+        precision: settings.precision,
         steps: losses.len(),
         compile_ms: run.compile_time().as_secs_f64() * 1e3,
         step_ms_median: median_ms(times),
         step_ms_mean: None,
-        accuracy: None,
-        losses,
+        accuracy: BTreeMap::new(),
+        losses: losses.clone(),
     };
     if let Some(path) = &flags.report {
         report.save(path)?;
@@ -499,6 +520,9 @@ where
         if let Some(path) = path {
             println!("{what}: {}", path.display());
         }
+    }
+    if let Some(earlier) = earlier {
+        earlier.tell(&report, &flags.out)?;
     }
     Ok(())
 }

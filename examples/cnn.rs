@@ -15,10 +15,10 @@ use antiphon::nn::{Dropout, Rng};
 use antiphon::{NdArray, Result};
 use clap::Parser;
 use common::convolutional::Convolutional;
-use common::mode::Array;
+use common::mode::{Array, Precision};
 use common::network::{Learning, LearningFlags, NetworkRun, StepOf, Trained, network_steps};
 use common::pictures::{ImageFlags, PartFlags, Parts, Pictures};
-use common::session::{Precision, RunFlags, Session};
+use common::session::{RunFlags, Session};
 use common::{cli, memory};
 use serde::{Deserialize, Serialize};
 

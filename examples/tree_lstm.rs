@@ -30,9 +30,9 @@ use antiphon::{
 };
 use clap::Parser;
 use common::cli::{bad, count, positive};
-use common::mode::{Array, Mode, training_step};
+use common::mode::{Array, Mode, Precision, training_step};
 use common::sentiment::{Reader, TreeLstm};
-use common::session::{Learnt, Precision, RunFlags, Session, elements, fingerprint};
+use common::session::{Learnt, RunFlags, Session, elements, fingerprint};
 use common::training::{Training, check_loss};
 use common::{cli, memory};
 use ndarray::Axis;

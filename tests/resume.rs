@@ -82,11 +82,31 @@ fn killing_and_resuming_changes_no_loss() {
 
 #[test]
 fn a_loss_that_is_not_finite_stops_the_training_and_keeps_the_checkpoint() {
+    let modes = if cfg!(feature = "staging") { &["eager", "staged"][..] } else { &["eager"] };
+    modes.iter().for_each(|mode| stops_and_keeps_the_checkpoint(mode));
+}
+
+fn stops_and_keeps_the_checkpoint(mode: &str) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     write_text(directory.path());
     // Without a limit on the gradients such a learning rate overflows within a few steps.
     let flags =
-        ["--cell", "rnn", "--optimizer", "sgd", "--lr", "1e38", "--clip", "0", "--checkpoint-every", "1"];
+        [
+            &[
+                "--cell",
+                "rnn",
+                "--optimizer",
+                "sgd",
+                "--lr",
+                "1e38",
+                "--clip",
+                "0",
+                "--checkpoint-every",
+                "1",
+            ][..],
+            &["--mode", mode],
+        ]
+        .concat();
     let message = fail(&mut training_once(directory.path(), &flags));
     let step = message
         .strip_prefix("error: the loss at step ")
@@ -155,6 +175,10 @@ fn bad_flags_and_files_are_one_line_each() {
     failing(&["--resume", &checkpoint, "--hidden", "9"], &["hidden", "another value"]);
     failing(&["--resume", &checkpoint, "--text", "README.md"], &["text", "another value"]);
     failing(&["--report", &at("none/report.json")], &["none/report.json", "No such file"]);
+    let no_code = if cfg!(feature = "staging") { "only a step with --mode staged" } else { "LLVM 19" };
+    failing(&["--print", "program"], &[no_code]);
+    failing(&["--compare", &at("none.json")], &["none.json", "No such file"]);
+    failing(&["--compare", &at("text.txt")], &["text.txt", "not the report of a training"]);
     failing(&["--out", &at("text.txt")], &["text.txt"]);
 }
 
@@ -183,6 +207,26 @@ fn the_report_has_the_documented_shape() {
     assert!(picture.starts_with("<svg") && picture.contains("polyline"), "the loss curve");
 }
 
+#[test]
+fn trainings_are_compared() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    write_text(directory.path());
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    let run = |flags: &[&str]| succeed(training_once(directory.path(), &["--hidden", "8"]).args(flags));
+    run(&["--steps", "120", "--report", &at("first.json")]);
+    let said = run(&["--steps", "110", "--compare", &at("first.json")]);
+    let same =
+        "training agree: in the first 100 steps they differ by at most 0 %, in all 110 steps by at most 0 %.";
+    assert!(said.contains(same) && said.contains(" times as fast."), "{said}");
+    let picture = fs::read_to_string(at("out/comparison.svg")).unwrap();
+    assert!(picture.matches("polyline").count() >= 4 && picture.contains("The same over time"), "{picture}");
+    let said = run(&["--steps", "20", "--seed", "1", "--compare", &at("first.json")]);
+    assert!(said.contains("training do NOT agree: in all 20 steps by at most"), "{said}");
+    let other = ["--cell", "lstm", "--compare", &at("first.json")];
+    let message = fail(&mut training_once(directory.path(), &other));
+    assert!(message.contains("first.json is of another model"), "{message}");
+}
+
 /// A checkpoint does not know in which mode it came about.
 #[cfg(feature = "staging")]
 #[test]
@@ -201,7 +245,8 @@ fn a_training_goes_on_in_the_other_mode() {
     };
     let flags = ["--cell", "lstm", "--precision", "f64", "--optimizer", "adam", "--lr", "0.01", "--carry"];
     let whole = run("whole", "eager", "30", &flags);
-    let compiled = run("compiled", "staged", "30", &flags);
+    let compiled = run("compiled", "staged", "30", &[&flags[..], &["--compare", &at("whole.json")]].concat());
+    assert!(fs::exists(at("compiled/comparison.svg")).unwrap());
     let alternating = {
         run("mixed", "staged", "10", &flags);
         let checkpoint = at("mixed/checkpoint.safetensors");
@@ -225,4 +270,49 @@ fn a_training_goes_on_in_the_other_mode() {
     assert_eq!(report["mode"], "staged");
     assert!(report["compile_ms"].as_f64().unwrap() > 0.0);
     assert!(fs::read_dir(at("cache")).unwrap().count() == 1, "all runs share the code of one step");
+}
+
+#[cfg(feature = "staging")]
+#[test]
+fn the_compiled_step_is_printed_in_every_form() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    write_text(directory.path());
+    for (form, begin, inside) in [
+        ("program", "fn step(", "Wh_bar"),
+        ("graph", "digraph program {", "Wh_bar"),
+        ("llvm", "; ModuleID", "define void @antiphon_entry"),
+        ("assembly", "", "antiphon_entry:"),
+    ] {
+        let mut command =
+            training_once(directory.path(), &["--hidden", "8", "--mode", "staged", "--print", form]);
+        let said = succeed(command.env("ANTIPHON_CACHE", directory.path().join("cache")));
+        assert!(said.starts_with(begin) && said.contains(inside), "{form}: {said}");
+    }
+}
+
+/// Several processes that find a cold cache compile the same step at once, and none is in the way of another.
+#[cfg(feature = "staging")]
+#[test]
+fn processes_that_race_for_a_cold_cache_all_train() {
+    const PROCESSES: usize = 4;
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    write_text(directory.path());
+    let at = |name: String| directory.path().join(name);
+    let start = |i: usize| {
+        let flags = ["--hidden", "8", "--steps", "5", "--mode", "staged"];
+        let mut command = training_once(directory.path(), &flags);
+        command.env("ANTIPHON_CACHE", at("cache".into())).stdout(Stdio::null());
+        command.arg("--out").arg(at(format!("{i}"))).arg("--report").arg(at(format!("{i}.json")));
+        command.spawn().expect("the example starts")
+    };
+    let racing: Vec<_> = (0..PROCESSES).map(start).collect();
+    racing
+        .into_iter()
+        .for_each(|mut child| assert!(child.wait().expect("a child of this process").success()));
+    // And one that finds the code there.
+    assert!(start(PROCESSES).wait().expect("a child of this process").success());
+    let losses = |i: usize| losses(&at(format!("{i}.json")));
+    (1..=PROCESSES).for_each(|i| assert_eq!(losses(i), losses(0)));
+    let files: Vec<_> = fs::read_dir(at("cache".into())).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(files.len() == 1 && files[0].extension().is_some_and(|end| end == "o"), "{files:?}");
 }

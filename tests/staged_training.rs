@@ -8,8 +8,8 @@ mod counting;
 
 use std::thread;
 
-use antiphon::nn::Rng;
-use antiphon::optim::{AnyOptimizer, OptState, Optimizer, clip_by_value};
+use antiphon::nn::{Linear, Rng};
+use antiphon::optim::{AnyOptimizer, OptState, Optimizer, Sgd, clip_by_value};
 use antiphon::staged::{Expr, IntExpr};
 use antiphon::{
     Error, Float, IntTensor, NdArray, NdBool, NdInt, Real, Result, Tensor, TrainingStep, Var, value_and_grad,
@@ -156,26 +156,61 @@ fn the_state_is_read_and_written_as_the_users_structure() {
     assert_eq!(staged.compilations(), 1);
 }
 
+/// A step of a perceptron for images and labels, with gradient descent; the loss.
+fn perceptron_step<T: Tensor>(layers: &mut [Linear<T>; 2], (images, labels): &(T, T::Int)) -> Result<T> {
+    let images = Var::lift(images);
+    let loss = |layers: [Linear<Var<'_, T>>; 2]| {
+        layers[1].apply(&layers[0].apply(&images).relu()).cross_entropy(labels).mean(..)
+    };
+    let (loss, gradients) = value_and_grad(loss, layers)?;
+    Sgd::default().update(&mut Sgd::default().init(layers), layers, &gradients, &T::constant(0.1))?;
+    Ok(loss)
+}
+
 #[test]
-fn steps_ask_for_no_memory_after_the_first() {
-    let (_, mut both) = twins!(CharLstm<f32>, "adagrad");
-    // A single result: a list of gradients is a list each time.
-    let staged = TrainingStep::staged(both.state(), |training, data| Ok(step("adagrad", training, data)?.0));
-    let mut staged = staged.configure(|options| options.cache = None);
-    let batches: Vec<_> = (0..4).map(|step| batch::<f32>(step, 6, 0.1)).collect();
-    staged.call(&batches[0]).unwrap();
-    let mut sum = 0.0;
-    let asked =
-        allocations(|| batches.iter().cycle().take(20).for_each(|b| sum += staged.call(b).unwrap().item()));
-    assert_eq!(asked, 0);
-    assert!(sum > 0.0);
-    // The counter counts.
-    assert!(allocations(|| drop(both.call(&batches[0]))) > 0);
-    // A result that the caller keeps is the caller's.
-    let kept = staged.call(&batches[0]).unwrap();
-    let value = kept.item();
-    assert_ne!(staged.call(&batches[0]).unwrap().item(), value);
-    assert_eq!(kept.item(), value);
+fn steps_ask_for_no_memory_after_the_first_of_each_shape() {
+    /// Runs a step on data of two shapes, two of each, again and again.
+    fn check<S, D>(mut staged: TrainingStep<'_, S, D, NdArray<f32>>, data: [D; 4]) {
+        staged.call(&data[0]).unwrap();
+        assert_eq!(staged.compilations(), 1);
+        staged.call(&data[2]).unwrap();
+        assert_eq!(staged.compilations(), 2);
+        let mut sum = 0.0;
+        let asked =
+            allocations(|| data.iter().cycle().take(20).for_each(|x| sum += staged.call(x).unwrap().item()));
+        assert_eq!((asked, staged.compilations()), (0, 2));
+        assert!(sum > 0.0);
+        // A result that the caller keeps is the caller's.
+        let kept = staged.call(&data[0]).unwrap();
+        let value = kept.item();
+        assert_ne!(staged.call(&data[0]).unwrap().item(), value);
+        assert_eq!(kept.item(), value);
+    }
+    let batches = || [0, 1, 2, 3].map(|step| batch::<f32>(step, if step < 2 { 6 } else { 4 }, 0.1));
+    macro_rules! recurrent {
+        ($Model:ident) => {{
+            let (_, mut both) = twins!($Model<f32>, "adagrad");
+            // A single result: a list of gradients is a list each time.
+            let staged =
+                TrainingStep::staged(both.state(), |training, data| Ok(step("adagrad", training, data)?.0));
+            check(staged.configure(|options| options.cache = None), batches());
+            // The counter counts.
+            assert!(allocations(|| drop(both.call(&batches()[0]))) > 0);
+        }};
+    }
+    recurrent!(CharRnn);
+    recurrent!(CharLstm);
+    let mut rng = Rng::new(3);
+    let layers = [Linear::new(&mut rng, 12, 20), Linear::new(&mut rng, 20, 5)];
+    let staged = TrainingStep::staged(layers, |layers, data| perceptron_step(layers, data));
+    let images = |step: u64| {
+        let count = if step < 2 { 8 } else { 5 };
+        let mut rng = Rng::new(step);
+        let pixels: Vec<f64> = (0..count * 12).map(|_| rng.uniform()).collect();
+        let labels: Vec<i64> = (0..count as i64).map(|i| (i + step as i64) % 5).collect();
+        (NdArray::from_elements(&[count, 12], &pixels).unwrap(), NdInt::from(labels))
+    };
+    check(staged.configure(|options| options.cache = None), [0, 1, 2, 3].map(images));
 }
 
 #[test]
@@ -217,6 +252,13 @@ fn a_step_that_fails_leaves_the_state_as_it_was() {
     let error = wrong.call(&NdArray::zeros(&[3, 4])).unwrap_err().to_string();
     assert!(error.contains("of the step's state, is f64[2, 3] and cannot become f64[2, 4]"), "{error}");
 }
+
+/// Compiles if steps and models can be moved to other threads.
+const _: () = {
+    const fn sendable<T: Send>() {}
+    sendable::<TrainingStep<'static, NdArray<f32>, NdInt, NdArray<f32>>>();
+    sendable::<antiphon::Staged<NdArray<f64>, NdArray<f64>, NdArray<f64>>>();
+};
 
 #[test]
 fn several_threads_train_at_once_with_a_step_each() {

@@ -4,9 +4,10 @@
 use std::time::Instant;
 
 use antiphon::control::TreeArrays;
+use antiphon::staged::{Expr, IntExpr};
 use antiphon::{
-    Control, Error, Int, NdArray, NdInt, OrRaise, Params, Real, Result, Tensor, Var, reset, stack, stage,
-    value_and_grad,
+    Control, Error, Int, NdArray, NdInt, OrRaise, Params, Real, Result, Tensor, TrainingStep, Var, reset,
+    stack, stage, value_and_grad,
 };
 
 type Array = NdArray<f64>;
@@ -152,6 +153,23 @@ fn trees_of_a_million_nodes_train() {
         assert!((loss.item() - expected.0.item()).abs() < 1e-14);
         assert!((next.w.item() - expected.1.w.item()).abs() < 1e-14);
         assert!((eagerly(&few, &start).unwrap().0.item() - expected.0.item()).abs() == 0.0);
+    }
+    // A training step's state is then what it was.
+    let training = TrainingStep::staged(
+        start.clone(),
+        |model: &mut Model<Expr>, (tree, xs): &(TreeArrays<IntExpr>, Expr)| {
+            let (loss, next) = step(model.clone(), tree.clone(), *xs);
+            *model = next;
+            Ok(loss)
+        },
+    );
+    let mut training = training.configure(|options| options.cache = None);
+    for steps in 1..3 {
+        exhausted(training.call(&(deep.1.clone(), xs.clone())));
+        training.call(&(few.clone(), xs.clone())).unwrap();
+        let (_, expected) =
+            (1..steps).fold(eagerly(&few, &start).unwrap(), |(_, model), _| eagerly(&few, &model).unwrap());
+        assert!((training.state().w.item() - expected.w.item()).abs() < 1e-13, "after {steps} steps");
     }
     stack::configure(stack::DEFAULT_SIZE).unwrap();
     staged.call(&deep).unwrap();

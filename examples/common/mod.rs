@@ -3,6 +3,7 @@
 
 pub mod char_model;
 pub mod cli;
+pub mod comparison;
 pub mod convolutional;
 pub mod corpus;
 pub mod curve;

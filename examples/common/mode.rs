@@ -1,4 +1,4 @@
-//! How steps are run: eagerly or compiled.
+//! How steps are run: eagerly or compiled, and in which precision.
 
 use antiphon::Tensor;
 use antiphon::io::Stored;
@@ -22,6 +22,14 @@ impl Mode {
             Mode::Staged => "staged",
         }
     }
+}
+
+/// `--precision`, of all numbers.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    F32,
+    F64,
 }
 
 /// Arrays that the examples train on, in either mode: those of which compiled code is known to work.
@@ -52,6 +60,37 @@ macro_rules! training_step {
 }
 #[allow(unused_imports)]
 pub(crate) use training_step;
+
+/// `--print`: what a compiled step consists of.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Form {
+    /// Its program, optimised.
+    Program,
+    /// The same as a picture, for Graphviz.
+    Graph,
+    /// LLVM's intermediate language.
+    Llvm,
+    /// Assembly.
+    Assembly,
+}
+
+/// The code that the last call of a step ran.
+#[cfg(feature = "staging")]
+pub fn code<S, D, R>(step: &antiphon::TrainingStep<'_, S, D, R>, form: Form) -> antiphon::Result<String> {
+    let compiled =
+        step.compiled().ok_or_else(|| super::cli::bad("print", "only a step with --mode staged has code"))?;
+    let printed = match form {
+        Form::Program => Ok(compiled.program().to_string()),
+        Form::Graph => Ok(antiphon::staged::graphviz(compiled.program())),
+        Form::Llvm => compiled.llvm_ir(),
+        Form::Assembly => compiled.assembly(),
+    };
+    printed.map_err(|error| antiphon::Error::User(error.into()))
+}
+#[cfg(not(feature = "staging"))]
+pub fn code<S, D, R>(_: &antiphon::TrainingStep<'_, S, D, R>, _: Form) -> antiphon::Result<String> {
+    Err(not_built())
+}
 
 /// What to do where compiled training was asked for and is not there.
 #[cfg(not(feature = "staging"))]

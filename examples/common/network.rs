@@ -11,8 +11,8 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::cli::{count, positive};
-use super::mode::Array;
-use super::session::{Learnt, Precision, Session, elements};
+use super::mode::{Array, Precision};
+use super::session::{Learnt, Session, elements};
 use super::training::{Training, check_loss};
 
 /// What a step trains on.

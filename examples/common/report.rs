@@ -1,26 +1,27 @@
 //! The report of a training, for programs to read.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use antiphon::Result;
 use antiphon::error::Error;
 use antiphon::io::write_atomically;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use super::mode::{Mode, Precision};
 
 /// What a training did, as JSON.
-#[derive(Serialize)]
-pub struct Report<'a> {
+#[derive(Serialize, Deserialize)]
+pub struct Report {
     /// Name of the example.
-    pub model: &'a str,
+    pub model: String,
     /// Kind of recurrent cell, where there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cell: Option<&'a str>,
-    /// `eager` or `staged`.
-    pub mode: &'a str,
-    /// `f32` or `f64`.
-    pub precision: &'a str,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cell: Option<String>,
+    pub mode: Mode,
+    pub precision: Precision,
     /// How many steps the parameters have seen.
     pub steps: usize,
     /// Time to record, optimise and compile the step; zero if it runs eagerly.
@@ -28,20 +29,29 @@ pub struct Report<'a> {
     /// Median time of the steps of this run, null if it made none.
     pub step_ms_median: Option<f64>,
     /// Their mean: what counts where steps are of different sizes.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step_ms_mean: Option<f64>,
     /// Shares of the held-out part that are right.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub accuracy: Option<&'a BTreeMap<String, f64>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub accuracy: BTreeMap<String, f64>,
     /// The loss of every step from the first on, those before a resumption included.
-    pub losses: &'a [f64],
+    pub losses: Vec<f64>,
 }
 
-impl Report<'_> {
+impl Report {
     /// Writes the report.
     pub fn save(&self, path: &Path) -> Result<()> {
         let json = serde_json::to_string(self).map_err(|error| Error::User(error.into()))?;
         write_atomically(path, json.as_bytes())
+    }
+
+    /// Reads one.
+    pub fn read(path: &Path) -> Result<Report> {
+        let json = fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        serde_json::from_slice(&json).map_err(|error| Error::Format {
+            path: path.into(),
+            reason: format!("not the report of a training: {error}"),
+        })
     }
 }
 

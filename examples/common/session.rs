@@ -8,14 +8,15 @@ use std::time::Duration;
 use antiphon::error::Error;
 use antiphon::io::{Metadata, Stored, load_checkpoint, load_npz, read_metadata, save_checkpoint, save_npz};
 use antiphon::{Params, Result, Tensor};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::cli::{bad, count};
+use super::comparison::Earlier;
 use super::curve;
-use super::mode::Mode;
+use super::mode::{Mode, Precision};
 use super::report::{Report, mean_ms, median_ms};
 use super::training::{Plan, Training, train};
 
@@ -37,6 +38,9 @@ pub struct RunFlags {
     /// Write a report to this file
     #[arg(long)]
     pub report: Option<PathBuf>,
+    /// Say how this training compares with another one, whose report this is
+    #[arg(long, value_name = "REPORT")]
+    pub compare: Option<PathBuf>,
     /// How steps are run
     #[arg(long, default_value = "eager")]
     pub mode: Mode,
@@ -52,13 +56,6 @@ pub struct RunFlags {
     /// Steps from one look at the held-out part to the next [default: a fifth of the steps]
     #[arg(long, value_parser = count)]
     pub sample_every: Option<usize>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    F32,
-    F64,
 }
 
 /// A run of an example.
@@ -201,11 +198,20 @@ impl<'a> Session<'a> {
         let mut parameters = 0;
         run.parameters().visit(&mut |_, leaf| parameters += leaf.size());
         println!("{parameters} parameters; {} {unit} a step", run.examples_per_step());
+        let earlier = self.flags.compare.as_deref();
+        let earlier =
+            earlier.map(|path| Earlier::read(path, self.example, None, self.precision)).transpose()?;
         let times = train(run, &plan)?;
-        self.finish(run, &plan, &times)
+        self.finish(run, &plan, &times, earlier)
     }
 
-    fn finish<T, P, R>(&self, run: &R, plan: &Plan, times: &[Duration]) -> Result<()>
+    fn finish<T, P, R>(
+        &self,
+        run: &R,
+        plan: &Plan,
+        times: &[Duration],
+        earlier: Option<Earlier>,
+    ) -> Result<()>
     where
         T: Tensor + Stored,
         P: Params<Leaf = T>,
@@ -213,21 +219,17 @@ impl<'a> Session<'a> {
     {
         let (losses, picture) = (run.losses(), self.out.join("loss.svg"));
         curve::draw(&picture, self.example, losses)?;
-        let accuracy = run.accuracy()?;
         let report = Report {
-            model: self.example,
+            model: self.example.into(),
             cell: None,
-            mode: self.flags.mode.name(),
-            precision: match self.precision {
-                Precision::F32 => "f32",
-                Precision::F64 => "f64",
-            },
+            mode: self.flags.mode,
+            precision: self.precision,
             steps: losses.len(),
             compile_ms: run.compile_time().as_secs_f64() * 1e3,
             step_ms_median: median_ms(times),
             step_ms_mean: mean_ms(times),
-            accuracy: Some(&accuracy).filter(|all| !all.is_empty()),
-            losses,
+            accuracy: run.accuracy()?,
+            losses: losses.to_vec(),
         };
         if let Some(path) = &self.flags.report {
             report.save(path)?;
@@ -245,7 +247,7 @@ impl<'a> Session<'a> {
         if let (Some(median), Some(mean)) = (report.step_ms_median, report.step_ms_mean) {
             println!("A step took {median:.2} ms (median; mean {mean:.2} ms).");
         }
-        for (what, share) in &accuracy {
+        for (what, share) in &report.accuracy {
             println!("Accuracy, {what}: {:.1} %", 100.0 * share);
         }
         println!("Loss curve: {}\nCheckpoint: {}", picture.display(), plan.checkpoint.display());
@@ -253,6 +255,9 @@ impl<'a> Session<'a> {
             if let Some(path) = path {
                 println!("{what}: {}", path.display());
             }
+        }
+        if let Some(earlier) = earlier {
+            earlier.tell(&report, &self.out)?;
         }
         Ok(())
     }

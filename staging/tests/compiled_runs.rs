@@ -149,21 +149,62 @@ fn code_is_cached_by_what_it_depends_on_and_a_damaged_file_is_not_used() {
     assert_eq!([(); 2].map(|()| cached(&tower(3), &options)), [false, true]);
     assert!(!cached(&tower(4), &options));
     assert!(!cached(&tower(3), &CompileOptions { strict: true, ..options.clone() }));
-    for file in std::fs::read_dir(&directory).unwrap() {
-        let path = file.unwrap().path();
-        let mut bytes = std::fs::read(&path).unwrap();
-        let middle = bytes.len() / 2;
-        bytes[middle] ^= 1;
-        std::fs::write(&path, &bytes[..]).unwrap();
+    // What may lie in place of a file, made of the bytes that belong there.
+    let damages: [(&str, fn(Vec<u8>) -> Vec<u8>); 7] = [
+        ("nothing", |_| vec![]),
+        ("another file", |_| b"#!/bin/sh\n".repeat(1000)),
+        ("a first part", |bytes| bytes[..20].to_vec()),
+        ("half", |bytes| bytes[..bytes.len() / 2].to_vec()),
+        ("all but the end", |bytes| bytes[..bytes.len() - 9].to_vec()),
+        ("more", |bytes| [&bytes[..], &bytes[..]].concat()),
+        ("a flipped bit", |mut bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            bytes
+        }),
+    ];
+    let files =
+        || -> Vec<_> { std::fs::read_dir(&directory).unwrap().map(|file| file.unwrap().path()).collect() };
+    for (what, damage) in damages {
+        for path in files() {
+            std::fs::write(&path, damage(std::fs::read(&path).unwrap())).unwrap();
+        }
+        assert_eq!([(); 2].map(|()| cached(&tower(3), &options)), [false, true], "{what}");
+        assert_eq!([(); 2].map(|()| cached(&tower(4), &options)), [false, true], "{what}");
     }
-    assert!(!cached(&tower(3), &options), "a flipped bit");
-    for file in std::fs::read_dir(&directory).unwrap() {
-        let path = file.unwrap().path();
-        let bytes = std::fs::read(&path).unwrap();
-        std::fs::write(&path, &bytes[..bytes.len() - 9]).unwrap();
-    }
-    assert_eq!([(); 2].map(|()| cached(&tower(3), &options)), [false, true], "a truncated file");
+    // Intact code of another program, in the place of this one's.
+    let key = |n: usize| cache::key(&tower(n), &options);
+    let file = |n: usize| directory.join(format!("{}.o", key(n)));
+    std::fs::copy(file(4), file(3)).unwrap();
+    assert_eq!([(); 2].map(|()| cached(&tower(3), &options)), [false, true]);
+    // What was stored as it should be and is no code.
+    let object = Object { code: b"no object code".repeat(100), arena: 64 };
+    cache::write(&directory, &key(3), &object).unwrap();
+    assert_eq!(cache::read(&directory, &key(3)), Some(object));
+    assert_eq!([(); 2].map(|()| cached(&tower(3), &options)), [false, true]);
     std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn a_cache_that_can_be_neither_read_nor_written_is_as_good_as_none() {
+    let file = std::env::temp_dir().join(format!("antiphon-no-directory-{}", std::process::id()));
+    std::fs::write(&file, "a file, where the directory should be").unwrap();
+    let below = file.join("cache");
+    let at_file = std::env::temp_dir().join(format!("antiphon-directories-{}", std::process::id()));
+    // A directory where the code's file should be.
+    std::fs::create_dir_all(at_file.join(format!("{}.o", cache::key(&tower(3), &CompileOptions::default()))))
+        .unwrap();
+    for directory in [&file, &below, &at_file] {
+        let options = CompileOptions { cache: Some(directory.clone()), ..CompileOptions::default() };
+        for _ in 0..2 {
+            let mut compiled = compile(&tower(3), &options).unwrap();
+            assert!(!compiled.was_cached());
+            assert_eq!(compiled.run(&[0.3.into()]), interpret(&tower(3), &[0.3.into()]));
+        }
+    }
+    assert_eq!(std::fs::read_dir(&at_file).unwrap().count(), 1, "no temporary file is left");
+    std::fs::remove_file(file).unwrap();
+    std::fs::remove_dir_all(at_file).unwrap();
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Object code on disk. A file is either whole and right or not used: it is written under another name and renamed, and
-//! its contents carry a checksum.
+//! its contents carry a checksum, of the key that they belong to as well.
 
 use std::env;
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::ir::Program;
 use crate::jit::CompileOptions;
 
 /// First bytes of every file.
-const MAGIC: &[u8; 8] = b"ANTIPHO1";
+const MAGIC: &[u8; 8] = b"ANTIPHO2";
 
 /// The directory for compiled code of this user, if there is one: what the environment variable `ANTIPHON_CACHE` names,
 /// none if it is `off`; else `antiphon` in the directory for caches, `$XDG_CACHE_HOME` or `~/.cache`.
@@ -60,19 +60,29 @@ impl fmt::Write for Hash {
 /// A key for everything that decides what the code is: the program as it was recorded, so that who finds its code here
 /// need not even optimise it, what is done to it, the processor, LLVM, and this crate's own source.
 pub fn key(program: &Program, options: &CompileOptions) -> String {
+    key_for(&compiler(), program, options)
+}
+
+/// What makes the code: versions of this crate and of LLVM, and a checksum of this crate's source.
+fn compiler() -> String {
+    format!("{} {:?}", env!("ANTIPHON_STAGING_SOURCE"), inkwell::support::get_llvm_version())
+}
+
+fn key_for(compiler: &str, program: &Program, options: &CompileOptions) -> String {
     let CompileOptions { target, optimise, .. } = options;
     let math = options.math();
     let mut hash = Hash::new();
-    let llvm = inkwell::support::get_llvm_version();
-    fmt::write(
-        &mut hash,
-        format_args!(
-            "{} {llvm:?} {target:?} {optimise:?} {math:?} {program:?}",
-            env!("ANTIPHON_STAGING_SOURCE")
-        ),
-    )
-    .expect("hashing does not fail");
+    fmt::write(&mut hash, format_args!("{compiler} {target:?} {optimise:?} {math:?} {program:?}"))
+        .expect("hashing does not fail");
     format!("{:032x}", hash.0)
+}
+
+/// The checksum of a file: of its contents and the key that they were made for.
+fn checksum(key: &str, contents: &[u8]) -> [u8; 16] {
+    let mut hash = Hash::new();
+    hash.add(key.as_bytes());
+    hash.add(contents);
+    hash.0.to_le_bytes()
 }
 
 fn path(directory: &Path, key: &str) -> PathBuf {
@@ -84,9 +94,7 @@ pub fn read(directory: &Path, key: &str) -> Option<Object> {
     let bytes = fs::read(path(directory, key)).ok()?;
     let rest = bytes.strip_prefix(MAGIC)?;
     let (sum, rest) = rest.split_first_chunk::<16>()?;
-    let mut hash = Hash::new();
-    hash.add(rest);
-    if hash.0.to_le_bytes() != *sum {
+    if checksum(key, rest) != *sum {
         return None;
     }
     let (arena, code) = rest.split_first_chunk::<8>()?;
@@ -104,12 +112,10 @@ pub fn write(directory: &Path, key: &str, object: &Object) -> std::io::Result<()
     let temporary = directory.join(format!("{key}.{}.{own}.tmp", std::process::id()));
     let mut contents = object.arena.to_le_bytes().to_vec();
     contents.extend(&object.code);
-    let mut hash = Hash::new();
-    hash.add(&contents);
     let written = (|| {
         let mut file = fs::File::create(&temporary)?;
         file.write_all(MAGIC)?;
-        file.write_all(&hash.0.to_le_bytes())?;
+        file.write_all(&checksum(key, &contents))?;
         file.write_all(&contents)?;
         file.sync_all()?;
         fs::rename(&temporary, path(directory, key))
@@ -118,4 +124,62 @@ pub fn write(directory: &Path, key: &str, object: &Object) -> std::io::Result<()
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::Builder;
+    use crate::jit::target::Target;
+    use crate::optimise::Options;
+    use crate::types::{Dtype, Type};
+
+    fn scaled(factor: f64, dtype: Dtype) -> Program {
+        let b = Builder::new("scaled");
+        let x = b.input("x", Type::new(dtype, &[3]));
+        let y = b.mul(x, b.real(dtype, factor)).unwrap();
+        b.finish(&[y]).unwrap()
+    }
+
+    #[test]
+    fn a_key_depends_on_all_that_decides_what_the_code_is_and_on_nothing_else() {
+        let (program, options) = (scaled(2.0, Dtype::F64), CompileOptions::default());
+        let with = |change: &dyn Fn(&mut CompileOptions)| {
+            let mut changed = options.clone();
+            change(&mut changed);
+            key(&program, &changed)
+        };
+        let target = |change: &dyn Fn(&mut Target)| with(&|options| change(&mut options.target));
+        let keys = [
+            key(&program, &options),
+            key(&scaled(2.0f64.next_up(), Dtype::F64), &options),
+            key(&scaled(0.0, Dtype::F64), &options),
+            key(&scaled(-0.0, Dtype::F64), &options),
+            key(&scaled(2.0, Dtype::F32), &options),
+            with(&|options| options.strict = true),
+            with(&|options| options.optimise = Some(Options { reassociate: false })),
+            with(&|options| options.optimise = Some(Options { reassociate: true })),
+            target(&|target| target.triple += "-other"),
+            target(&|target| target.cpu += "-v9"),
+            target(&|target| target.features += ",-avx512f"),
+            target(&|target| target.vector_bits /= 2),
+            target(&|target| target.vector_registers /= 2),
+            key_for("0.0.9-0000000000000000 (19, 1, 7)", &program, &options),
+            key_for("0.0.9-0000000000000001 (19, 1, 7)", &program, &options),
+            key_for("0.0.9-0000000000000000 (20, 1, 0)", &program, &options),
+        ];
+        for (i, key) in keys.iter().enumerate() {
+            assert!(!keys[..i].contains(key), "key {i}");
+        }
+        // What is read when code runs does not count.
+        let run = with(&|options| {
+            options.cache = Some("elsewhere".into());
+            options.updates = vec![(0, 0)];
+            (options.stack_bytes, options.arena_bytes, options.flush_denormals) = (1 << 20, 1 << 20, true);
+        });
+        assert_eq!(run, keys[0]);
+        let (major, minor, _) = inkwell::support::get_llvm_version();
+        assert!(compiler().starts_with(concat!(env!("CARGO_PKG_VERSION"), "-")), "{}", compiler());
+        assert!(compiler().contains(&format!("({major}, {minor}, ")), "{}", compiler());
+    }
 }

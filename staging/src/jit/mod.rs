@@ -50,9 +50,11 @@ pub fn compile(program: &Program, options: &CompileOptions) -> Result<Compiled> 
     let key = options.cache.as_ref().map(|_| cache::key(program, options));
     let cached = options.cache.as_deref().zip(key.as_deref());
     let mut phases = Phases::default();
-    if let Some(object) = cached.and_then(|(directory, key)| cache::read(directory, key)) {
-        // What is there was once verified, optimised and compiled.
-        return Compiled::new(program, options, object, None, phases);
+    if let Some(object) = cached.and_then(|(directory, key)| cache::read(directory, key))
+        // What is there was once verified, optimised and compiled. If it cannot be linked all the same, it is made anew.
+        && let Ok(compiled) = Compiled::new(program, options, object, None, phases)
+    {
+        return Ok(compiled);
     }
     let optimised = timed(&mut phases.optimising, || prepare(program, options))?;
     let object = generate(&optimised, options, &mut phases)?;
