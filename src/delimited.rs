@@ -199,7 +199,8 @@ pub(crate) fn outside_reset(at: At) -> Error {
 
 #[cold]
 fn given_up() -> Error {
-    let reason = "shift: the body is being given up, and this is one of its destructors: there is no rest to resume";
+    let reason =
+        "shift: the body is being given up, and this is one of its destructors: there is no rest to resume";
     Error::OutsideReset { reason, at: At::caller() }
 }
 

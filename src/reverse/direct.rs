@@ -49,10 +49,7 @@ pub(super) fn direct<'r, T: Real>(
 
 /// What a rule computes, as a constant.
 #[inline]
-fn value_of<'r, T: Real>(
-    at: At,
-    rule: impl FnOnce(cps::Return<'_, T>) -> CpsResult<()>,
-) -> Var<'r, T> {
+fn value_of<'r, T: Real>(at: At, rule: impl FnOnce(cps::Return<'_, T>) -> CpsResult<()>) -> Var<'r, T> {
     let mut y = None;
     in_operator(Some(at));
     let outcome = rule(&mut |value| {
