@@ -45,13 +45,13 @@ steps! {
     ;
     Reshape(usize, Shape),
     Permute(usize, Shape),
-    BroadcastTo(usize, Shape),
+    Broadcast(usize, Shape),
     Sum(usize, Axes),
     Max(usize, Axes),
     Logsumexp(usize, Axes),
     BatchMatmul(usize, usize),
     Concat(Vec<usize>, isize),
-    SliceStep(usize, isize, Range<usize>, usize),
+    Slice(usize, isize, Range<usize>, usize),
     Pad(usize, isize, Padding),
     Flip(usize, isize),
     GatherRows(usize, NdInt),
@@ -199,7 +199,7 @@ fn apply_array<T: Tensor<Bool = NdBool, Int = NdInt>>(
         Step::Select(mask, x, y) => cps::select(mask, at(x), at(y), next),
         Step::Reshape(x, shape) => cps::reshape(at(x), shape, next),
         Step::Permute(x, order) => cps::permute(at(x), order, next),
-        Step::BroadcastTo(x, shape) => cps::broadcast_to(at(x), shape, next),
+        Step::Broadcast(x, shape) => cps::broadcast_to(at(x), shape, next),
         Step::Sum(x, axes) => cps::sum(at(x), axes.clone(), next),
         Step::Max(x, axes) => cps::max(at(x), axes.clone(), next),
         Step::Logsumexp(x, axes) => cps::logsumexp(at(x), axes.clone(), next),
@@ -208,7 +208,7 @@ fn apply_array<T: Tensor<Bool = NdBool, Int = NdInt>>(
             let parts: Vec<Var<'_, T>> = parts.iter().map(|part| at(part).shorten()).collect();
             cps::concat(&parts, *axis, next)
         }
-        Step::SliceStep(x, axis, range, step) => cps::slice_step(at(x), *axis, range.clone(), *step, next),
+        Step::Slice(x, axis, range, step) => cps::slice_step(at(x), *axis, range.clone(), *step, next),
         Step::Pad(x, axis, padding) => cps::pad(at(x), *axis, *padding, next),
         Step::Flip(x, axis) => cps::flip(at(x), *axis, next),
         Step::GatherRows(x, indices) => cps::gather_rows(at(x), indices, next),
@@ -374,7 +374,7 @@ impl Tensor for Recorded {
         Recorded::new(self.value.permute(order), Step::Permute(self.position, order.into()))
     }
     fn broadcast_to(&self, shape: &[usize]) -> Self {
-        Recorded::new(self.value.broadcast_to(shape), Step::BroadcastTo(self.position, shape.into()))
+        Recorded::new(self.value.broadcast_to(shape), Step::Broadcast(self.position, shape.into()))
     }
     fn sum(&self, axes: impl Into<Axes>) -> Self {
         let axes = axes.into();
@@ -401,7 +401,7 @@ impl Tensor for Recorded {
     }
     fn slice_step(&self, axis: isize, range: Range<usize>, step: usize) -> Self {
         let value = self.value.slice_step(axis, range.clone(), step);
-        Recorded::new(value, Step::SliceStep(self.position, axis, range, step))
+        Recorded::new(value, Step::Slice(self.position, axis, range, step))
     }
     fn pad(&self, axis: isize, padding: Padding) -> Self {
         Recorded::new(self.value.pad(axis, padding), Step::Pad(self.position, axis, padding))
