@@ -107,8 +107,7 @@ fn tree_lstm(table: &mut Table, name: &str) {
             .map(|sentence| Data::new(&sentence.expect("a sentence"), &emb, &sums, 0.05))
             .collect();
         let state = Adagrad::default().init(&reader);
-        let step: TreeStep =
-            training_step!(mode, (reader, state), |trained, data| trees::step(trained, data));
+        let step: TreeStep = training_step!(mode, (reader, state), trees::step);
         table.measure(name, mode, step.expect("a mode that is built"), &data);
     }
 }
