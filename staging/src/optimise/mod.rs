@@ -11,12 +11,16 @@
 //! | [`tiles`] | slices that cover a cell are concatenated, where reassociation is allowed |
 //! | [`defer`] | products that are added to one cell become one product, where reassociation is allowed |
 //! | [`inline`] | functions called once, and small ones, become part of their callers |
+//! | [`specialise`] | continuations that are always the same become captures |
+//! | [`always`] | parameters, results and presences that are always the same, across functions |
+//! | [`signature`] | parameters that nothing depends on and results that nobody reads |
 //! | [`dead`] | what nothing depends on disappears: values, cells, functions, branches |
 //!
 //! Without [`Options::reassociate`] results are preserved bit for bit (any NaN counts as any other), as are NaN and
 //! infinities with it. An out-of-range index whose result nothing depends on may go unreported.
 
 pub mod algebra;
+pub mod always;
 pub mod branch;
 pub mod cse;
 pub mod dead;
@@ -27,6 +31,8 @@ pub mod forward;
 pub mod inline;
 pub mod like_terms;
 mod rewrite;
+pub mod signature;
+pub mod specialise;
 pub mod tiles;
 
 use crate::ir::Program;
@@ -42,7 +48,7 @@ pub struct Options {
 pub type Run = fn(&mut Program, &Options) -> bool;
 
 /// All passes by name, in the order in which a round applies them.
-pub const PASSES: [(&str, Run); 10] = [
+pub const PASSES: [(&str, Run); 13] = [
     ("fold", fold::run),
     ("branch", branch::run),
     ("algebra", algebra::run),
@@ -53,6 +59,9 @@ pub const PASSES: [(&str, Run); 10] = [
     ("tiles", tiles::run),
     ("defer", defer::run),
     ("inline", inline::run),
+    ("specialise", specialise::run),
+    ("always", always::run),
+    ("signature", signature::run),
     ("dead", dead::run),
 ];
 
