@@ -2,7 +2,7 @@
 # make test    all tests, doc tests and examples included
 # make bench   benchmarks
 # make lint    formatting, clippy, documentation; warnings are errors
-# make peers   the same training by this crate and by NumPy, side by side
+# make peers   the same trainings by this crate, NumPy, PyTorch and JAX, side by side
 # Each installs what it lacks: on Debian and Ubuntu a C linker, Python and its venv module; NumPy goes to .venv.
 
 SHELL := bash
@@ -33,7 +33,8 @@ test: .tools $(VENV)/.installed
 	$(CARGO) test --workspace --no-fail-fast
 	@$(MAKE) --no-print-directory .llvm
 	$(CARGO) test --no-fail-fast --package antiphon-staging --features llvm
-	$(CARGO) test --no-fail-fast --features staging --test 'staged*'
+	$(CARGO) build --features staging --examples
+	$(CARGO) test --no-fail-fast --features staging --test 'staged*' --test reference --test workloads
 
 bench: .tools
 	$(CARGO) bench --workspace
@@ -45,13 +46,23 @@ lint: .tools .llvm
 	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --workspace --all-features
 
-peers: .tools $(VENV)/.installed
-	$(CARGO) build --release --example char_rnn
-	$(ANTIPHON_PYTHON) benches/peers.py
+# PyTorch and JAX go to .venv-peers. TREES=FILE: trees in brackets, such as the Stanford Sentiment Treebank's.
+TREES ?=
+peers: .tools .llvm .venv-peers/.installed
+	$(CARGO) build --release --features staging --examples
+	.venv-peers/bin/python benches/peers/run.py $(if $(TREES),--trees $(TREES))
+
+.venv-peers/.installed: benches/peers/install.py
+	@command -v $(PYTHON) > /dev/null || $(call apt,python3 python3-venv)
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || $(call apt,python3-venv)
+	@{ command -v readelf && command -v c++; } > /dev/null || $(call apt,binutils g++)
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python benches/peers/install.py
+	@touch $@
 
 clean:
 	$(CARGO) clean
-	rm -rf out $(VENV)
+	rm -rf out $(VENV) .venv-peers
 
 # What cargo needs to link, and what the rest of the rules need.
 .PHONY: .tools

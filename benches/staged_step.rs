@@ -1,5 +1,6 @@
 //! Compiled training steps (forward, backward, clipping, Adagrad) of the character models, and what compiling them
-//! costs: `cargo bench --bench staged_step --features staging`, perhaps with names: `-- "rnn 50/20/20" lstm`.
+//! costs: `cargo bench --bench staged_step --features staging`, perhaps with names: `-- "rnn 50/20/20" lstm`. The loop
+//! over time is unrolled, or recorded as a loop ("scan rnn").
 //!
 //! Of each model: statements before and after optimisation, the time of recording, of optimising, and of each phase of
 //! the compilation (the best of three), the arena's size, and the time of a step (the best of many, and the median).
@@ -10,10 +11,11 @@ mod char_model;
 
 use std::time::{Duration, Instant};
 
-use antiphon::nn::Rng;
+use antiphon::control::scan;
+use antiphon::nn::{Recurrent, Rng};
 use antiphon::optim::{Adagrad, OptState, Optimizer, clip_by_value};
 use antiphon::staged::{Options, optimise, record};
-use antiphon::{NdArray, NdInt, Params, Tensor, Var, value_and_grad};
+use antiphon::{IntTensor, NdArray, NdInt, OrRaise, Params, Tensor, Var, value_and_grad};
 use antiphon_staging::jit::{CompileOptions, Elements, ElementsMut, compile};
 use antiphon_staging::{Program, Type};
 use char_model::{CharGru, CharLstm, CharModel, CharRnn};
@@ -31,19 +33,50 @@ fn symbols(seed: u64, [_, time, batch]: [usize; 3]) -> NdInt {
     NdInt::from(ndarray::Array2::from_shape_simple_fn([time, batch], &mut symbol))
 }
 
+/// How a model goes over time.
+trait Time {
+    /// The loss of [`char_model::loss`].
+    fn loss<T: Tensor, M: CharModel<T>>(model: &M, inputs: &T::Int, targets: &T::Int) -> T;
+}
+
+struct Unrolled;
+
+impl Time for Unrolled {
+    fn loss<T: Tensor, M: CharModel<T>>(model: &M, inputs: &T::Int, targets: &T::Int) -> T {
+        char_model::loss(model, &[], inputs, targets).0
+    }
+}
+
+struct Scanned;
+
+impl Time for Scanned {
+    fn loss<T: Tensor, M: CharModel<T>>(model: &M, inputs: &T::Int, targets: &T::Int) -> T {
+        let (cell, batch) = (model.cell(), inputs.shape()[1]);
+        let projected = cell.input_weights().gather_rows(inputs) + cell.bias();
+        let step = |state, x: T| {
+            let state = cell.advance(&state, &x);
+            let output = M::Cell::output(&state).clone();
+            (state, output)
+        };
+        let (_, outputs) = scan(cell.initial(batch), &projected, step).or_raise();
+        model.logits(&outputs).cross_entropy(targets).sum(..) * (1.0 / batch as f64)
+    }
+}
+
 /// The loss, the parameters after one step of Adagrad, and the optimiser's state.
-fn step<T, M>(
+fn step<L, T, M>(
     (mut model, mut state): (M, OptState<M>),
     inputs: &T::Int,
     targets: &T::Int,
 ) -> (T, (M, OptState<M>))
 where
+    L: Time,
     T: Tensor,
     M: CharModel<T>,
     for<'r> M::With<Var<'r, T>>: CharModel<Var<'r, T>>,
 {
     let (loss, mut gradients) =
-        value_and_grad(|model| char_model::loss(&model, &[], inputs, targets).0, &model).expect("a gradient");
+        value_and_grad(|model| L::loss(&model, inputs, targets), &model).expect("a gradient");
     clip_by_value(&mut gradients, 5.0);
     Adagrad::default().update(&mut state, &mut model, &gradients, &T::constant(0.1)).expect("an update");
     (loss, (model, state))
@@ -66,7 +99,7 @@ fn milliseconds(time: Duration) -> f64 {
 }
 
 macro_rules! measure {
-    ($name:literal, $Model:ident, $wanted:expr) => {
+    ($name:literal, $Model:ident, $Time:ident, $wanted:expr) => {
         for size in SIZES {
             let name = format!("{} {}", $name, size.map(|n| n.to_string()).join("/"));
             if !$wanted.is_empty() && !$wanted.iter().any(|part: &String| name.contains(part.as_str())) {
@@ -76,8 +109,12 @@ macro_rules! measure {
             let state = Adagrad::default().init(&model);
             let example = ((model, state), symbols(1, size), symbols(2, size));
             let recording = best(3, || {
-                record("step", |(trained, inputs, targets)| step(trained, &inputs, &targets), &example)
-                    .expect("a program")
+                record(
+                    "step",
+                    |(trained, inputs, targets)| step::<$Time, _, _>(trained, &inputs, &targets),
+                    &example,
+                )
+                .expect("a program")
             });
             report(&name, recording, &example.0, [&example.1, &example.2]);
         }
@@ -143,7 +180,10 @@ fn time(program: &Program, trained: &impl Params<Leaf = Array>, symbols: [&NdInt
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
-    measure!("rnn", CharRnn, wanted);
-    measure!("gru", CharGru, wanted);
-    measure!("lstm", CharLstm, wanted);
+    measure!("rnn", CharRnn, Unrolled, wanted);
+    measure!("gru", CharGru, Unrolled, wanted);
+    measure!("lstm", CharLstm, Unrolled, wanted);
+    measure!("scan rnn", CharRnn, Scanned, wanted);
+    measure!("scan gru", CharGru, Scanned, wanted);
+    measure!("scan lstm", CharLstm, Scanned, wanted);
 }

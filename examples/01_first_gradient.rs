@@ -3,7 +3,7 @@
 use antiphon::{Real, Result, grad, value_and_grad};
 
 /// How far a ball flies that is thrown with speed `v` at an angle (over level ground, without air).
-fn range<T: Real>(v: &T, angle: &T) -> T {
+pub(crate) fn range<T: Real>(v: &T, angle: &T) -> T {
     v.square() * angle.clone().scale(2.0).sin() / T::constant(9.81)
 }
 

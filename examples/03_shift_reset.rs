@@ -5,7 +5,7 @@
 use antiphon::{Prompt, Real, Result, Var, cps, grad, reset, shift};
 
 /// A differentiable operator: `x³` with its rule, `x̄ += 3x²·ȳ`.
-fn cube<'r, T: Real>(x: &Var<'r, T>) -> Var<'r, T> {
+pub(crate) fn cube<'r, T: Real>(x: &Var<'r, T>) -> Var<'r, T> {
     Var::shift([x], |[x], k| {
         let v = x.value().clone();
         cps::custom([x], v.powi(3), |_, y_bar| [(y_bar * v.square()).scale(3.0)], k)

@@ -3,7 +3,7 @@
 use antiphon::{Control, Result, grad, jvp};
 
 /// The root of `y³ + y = a` by Newton's method: iterates until the step is small.
-fn root<T: Control>(a: &T) -> T {
+pub(crate) fn root<T: Control>(a: &T) -> T {
     let step = |y: &T| (y.powi(3) + y - a) / (y.square().scale(3.0).offset(1.0));
     T::while_loop(
         a.clone(),

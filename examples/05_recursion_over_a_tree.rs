@@ -2,7 +2,7 @@
 
 use antiphon::{Real, Result, grad};
 
-enum Expression {
+pub(crate) enum Expression {
     X,
     Number(f64),
     Sum(Box<Expression>, Box<Expression>),
@@ -12,7 +12,7 @@ enum Expression {
 use Expression::{Number, Product, Sine, Sum, X};
 
 /// An ordinary recursive function. Its derivative recurses too: on the way back.
-fn evaluate<T: Real>(expression: &Expression, x: &T) -> T {
+pub(crate) fn evaluate<T: Real>(expression: &Expression, x: &T) -> T {
     match expression {
         X => x.clone(),
         Number(value) => T::constant(*value),
@@ -22,11 +22,14 @@ fn evaluate<T: Real>(expression: &Expression, x: &T) -> T {
     }
 }
 
-fn main() -> Result<()> {
-    // 3·x·x + sin(x·x)
+/// `3·x·x + sin(x·x)`.
+pub(crate) fn tree() -> Expression {
     let square = || Box::new(Product(Box::new(X), Box::new(X)));
-    let tree = Sum(Box::new(Product(Box::new(Number(3.0)), square())), Box::new(Sine(square())));
+    Sum(Box::new(Product(Box::new(Number(3.0)), square())), Box::new(Sine(square())))
+}
 
+fn main() -> Result<()> {
+    let tree = tree();
     for x in [0.0, 1.0, 2.0] {
         let value = evaluate(&tree, &x);
         let slope = grad(|x| evaluate(&tree, &x), &x)?;

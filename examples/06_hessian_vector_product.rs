@@ -5,7 +5,7 @@ use antiphon::{NdArray, Result, Tensor, grad, hessian, hvp};
 use ndarray::Array1;
 
 /// Rosenbrock's function in n variables, `Σ 100·(xᵢ₊₁ − xᵢ²)² + (1 − xᵢ)²`; its minimum lies at (1, …, 1).
-fn rosenbrock<T: Tensor>(x: &T) -> T {
+pub(crate) fn rosenbrock<T: Tensor>(x: &T) -> T {
     let n = x.size();
     let (head, tail) = (x.slice(0, 0..n - 1), x.slice(0, 1..n));
     (tail - head.square()).square().sum(..) * 100.0 + (head - 1.0).square().sum(..)

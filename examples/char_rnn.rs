@@ -8,6 +8,8 @@
 //! the `T` characters from `p + j·T`, its targets are shifted by one. The hidden state is zero at every step unless
 //! `--carry`. The loss is the sum over time of the batch mean of the cross-entropy. Outputs go to `--out`: a
 //! checkpoint to `--resume` from, the loss curve, and the weights.
+//!
+//! `--mode staged` compiles the whole step, optimiser included (with the feature `staging`).
 
 mod common;
 
@@ -21,10 +23,13 @@ use antiphon::error::Error;
 use antiphon::io::{Metadata, Stored, load_checkpoint, load_npz, read_metadata, save_checkpoint, save_npz};
 use antiphon::nn::{Recurrent, Rng};
 use antiphon::optim::{AnyOptimizer, OptState, Optimizer, clip_by_value};
-use antiphon::{IntTensor, NdArray, Result, Tensor, Var, value_and_grad};
+use antiphon::{
+    Gradient, IntTensor, NdArray, Params, Real, Result, Tensor, TrainingStep, Var, value_and_grad,
+};
 use clap::{Parser, ValueEnum};
 use common::char_model::{self, CharGru, CharLstm, CharModel, CharRnn};
 use common::cli::{bad, count, positive};
+use common::mode::{Array, Mode, training_step};
 use common::report::{Report, median_ms};
 use common::training::{Plan, Training, check_loss, train};
 use common::{cli, corpus, curve, memory};
@@ -114,12 +119,6 @@ enum Precision {
     F64,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Mode {
-    /// Each operator runs as the model calls it.
-    Eager,
-}
-
 fn clip(text: &str) -> Result<f64, String> {
     if text.parse() == Ok(0.0) { Ok(0.0) } else { positive(text) }
 }
@@ -194,59 +193,90 @@ fn fingerprint(text: &[u8]) -> (usize, u64) {
     (text.len(), text.iter().fold(0xcbf2_9ce4_8422_2325, step))
 }
 
+/// What a step changes: the model, what the optimiser remembers of it, and with `--carry` the state after the last step.
+type Trained<T, M> = (M, OptState<M>, Vec<T>);
+
+/// What a step reads: symbols and the symbols after them, both `[time, batch]`, and the learning rate.
+type Batch<T> = (<T as Real>::Int, <T as Real>::Int, T);
+
+/// The loss, its gradients, and the state after the last step.
+fn gradients<T, M>(trained: &Trained<T, M>, batch: &Batch<T>) -> Result<(T, Gradient<M>, Vec<T>)>
+where
+    T: Tensor,
+    M: CharModel<T>,
+    for<'r> M::With<Var<'r, T>>: CharModel<Var<'r, T>>,
+{
+    let ((model, _, carried), (inputs, targets, _)) = (trained, batch);
+    let mut last = Vec::new();
+    let (loss, gradients) = value_and_grad(
+        |model| {
+            let carried: Vec<_> = carried.iter().map(Var::lift).collect();
+            let (loss, state) = char_model::loss(&model, &carried, inputs, targets);
+            last = state.iter().map(|x| x.value().clone()).collect();
+            loss
+        },
+        model,
+    )?;
+    Ok((loss, gradients, last))
+}
+
+/// The gradients of a step, each parameter's.
+fn leaves<T, M>(trained: &Trained<T, M>, batch: &Batch<T>) -> Result<Vec<T>>
+where
+    T: Tensor,
+    M: CharModel<T>,
+    for<'r> M::With<Var<'r, T>>: CharModel<Var<'r, T>>,
+{
+    Ok(gradients(trained, batch)?.1.leaves())
+}
+
+/// A step of training; the loss.
+fn step<T, M>(settings: &Settings, trained: &mut Trained<T, M>, batch: &Batch<T>) -> Result<T>
+where
+    T: Tensor,
+    M: CharModel<T>,
+    for<'r> M::With<Var<'r, T>>: CharModel<Var<'r, T>>,
+{
+    let (loss, mut gradients, last) = gradients(trained, batch)?;
+    if settings.clip > 0.0 {
+        clip_by_value(&mut gradients, settings.clip);
+    }
+    let ((model, state, carried), (_, _, lr)) = (trained, batch);
+    settings.optimizer.parse::<AnyOptimizer>()?.update(state, model, &gradients, lr)?;
+    if settings.carry {
+        *carried = last;
+    }
+    Ok(loss)
+}
+
 /// A model in training.
 struct Run<'a, T: Tensor, M: CharModel<T>> {
     settings: &'a Settings,
     text: &'a Text,
     batches: Batches<'a>,
-    model: M,
-    optimizer: AnyOptimizer,
-    optimizer_state: OptState<M>,
-    /// The state after the last step; empty without `--carry`.
-    carried: Vec<T>,
+    step: TrainingStep<'a, Trained<T, M>, Batch<T>, T>,
     losses: Vec<f64>,
-    grads: Option<&'a Path>,
 }
 
-impl<T, M> Training for Run<'_, T, M>
-where
-    T: Tensor + Stored + 'static,
-    M: CharModel<T>,
-    for<'r> M::With<Var<'r, T>>: CharModel<Var<'r, T>>,
-{
+impl<T: Tensor, M: CharModel<T>> Run<'_, T, M> {
+    /// The batch of the next step.
+    fn batch(&self) -> Result<Batch<T>> {
+        let batch = self.batches.at(self.losses.len() as u64);
+        let symbols = |symbols| T::Int::from_elements(&batch.shape, symbols);
+        Ok((symbols(&batch.inputs)?, symbols(&batch.targets)?, T::constant(self.settings.lr)))
+    }
+}
+
+impl<T: Array, M: CharModel<T>> Training for Run<'_, T, M> {
     fn step(&mut self) -> Result<()> {
-        let step = self.losses.len();
-        let batch = self.batches.at(step as u64);
-        let inputs = T::Int::from_elements(&batch.shape, &batch.inputs)?;
-        let targets = T::Int::from_elements(&batch.shape, &batch.targets)?;
-
-        let carried = &self.carried;
-        let mut last = Vec::new();
-        let (loss, mut gradients) = value_and_grad(
-            |model| {
-                let carried: Vec<_> = carried.iter().map(Var::lift).collect();
-                let (loss, state) = char_model::loss(&model, &carried, &inputs, &targets);
-                last = state.iter().map(|x| x.value().clone()).collect();
-                loss
-            },
-            &self.model,
-        )?;
-
-        let loss = elements(&loss)[0];
-        check_loss(step, loss)?;
-        if let Some(path) = self.grads.filter(|_| step == 0) {
-            save_npz(path, &gradients)?;
-        }
-        if self.settings.clip > 0.0 {
-            clip_by_value(&mut gradients, self.settings.clip);
-        }
-        let lr = T::constant(self.settings.lr);
-        self.optimizer.update(&mut self.optimizer_state, &mut self.model, &gradients, &lr)?;
-        if self.settings.carry {
-            self.carried = last;
-        }
+        let loss = elements(&self.step.call(&self.batch()?)?)[0];
+        check_loss(self.losses.len(), loss)?;
         self.losses.push(loss);
         Ok(())
+    }
+
+    fn compile_time(&self) -> Duration {
+        self.step.compile_time()
     }
 
     fn losses(&self) -> &[f64] {
@@ -261,14 +291,15 @@ where
         // A stream of its own for each sample: samples change nothing about the training.
         let mut rng = Rng::new(self.settings.seed.wrapping_add(self.losses.len() as u64));
         let prompt = &self.batches.at(0).inputs[..1];
-        let symbols = char_model::generate(&self.model, prompt, 200, 0.7, &mut rng, elements)?;
+        let symbols = char_model::generate(&self.step.state().0, prompt, 200, 0.7, &mut rng, elements)?;
         Ok(String::from_utf8_lossy(&self.text.decode(&symbols)?).into_owned())
     }
 
     fn save_checkpoint(&self, path: &Path) -> Result<()> {
         let step = self.losses.len();
+        let (model, state, carried) = self.step.state();
         let mut finite = Ok(());
-        self.model.visit(&mut |name, leaf| {
+        model.visit(&mut |name, leaf| {
             if let Some(&value) = elements(leaf).iter().find(|x| !x.is_finite()) {
                 finite = Err(Error::NotFinite { what: format!("{name} after {step} steps"), value });
             }
@@ -277,27 +308,24 @@ where
         let settings = serde_json::to_string(self.settings).map_err(|error| Error::User(error.into()))?;
         let metadata = Metadata::from([("settings".into(), settings), ("steps".into(), step.to_string())]);
         let losses = T::from_elements(&[step], &self.losses)?;
-        let state = (self.optimizer_state.clone(), self.carried.clone(), losses);
-        save_checkpoint(path, &self.model, &state, &metadata)
+        save_checkpoint(path, &model, &(state, carried, losses), &metadata)
     }
 }
 
-impl<T, M> Run<'_, T, M>
+/// Takes everything over from a checkpoint that has seen so many steps; the losses so far.
+fn resume<T, M>(
+    (model, state, carried): &mut Trained<T, M>,
+    checkpoint: &Path,
+    steps: usize,
+) -> Result<Vec<f64>>
 where
     T: Tensor + Stored,
     M: CharModel<T>,
 {
-    /// Takes everything over from a checkpoint that has seen so many steps.
-    fn resume(&mut self, checkpoint: &Path, steps: usize) -> Result<()> {
-        if self.settings.carry {
-            self.carried = char_model::components(&self.model.cell().initial(self.settings.batch));
-        }
-        let mut state = (self.optimizer_state.clone(), self.carried.clone(), T::zeros(&[steps]));
-        load_checkpoint(checkpoint, &mut self.model, &mut state)?;
-        (self.optimizer_state, self.carried) = (state.0, state.1);
-        self.losses = elements(&state.2);
-        Ok(())
-    }
+    let mut all = (state.clone(), carried.clone(), T::zeros(&[steps]));
+    load_checkpoint(checkpoint, model, &mut all)?;
+    (*state, *carried) = (all.0, all.1);
+    Ok(elements(&all.2))
 }
 
 /// The elements of an array in row-major order.
@@ -332,49 +360,58 @@ fn run(flags: Flags) -> Result<()> {
         None => (Settings::of(&flags, fingerprint), None),
     };
     fs::create_dir_all(&flags.out).map_err(|source| Error::Io { path: flags.out.clone(), source })?;
-    let run: RunWith = match (settings.precision, settings.cell) {
-        (Precision::F32, Cell::Rnn) => run_with::<NdArray<f32>, CharRnn<_>>,
-        (Precision::F32, Cell::Gru) => run_with::<NdArray<f32>, CharGru<_>>,
-        (Precision::F32, Cell::Lstm) => run_with::<NdArray<f32>, CharLstm<_>>,
-        (Precision::F64, Cell::Rnn) => run_with::<NdArray<f64>, CharRnn<_>>,
-        (Precision::F64, Cell::Gru) => run_with::<NdArray<f64>, CharGru<_>>,
-        (Precision::F64, Cell::Lstm) => run_with::<NdArray<f64>, CharLstm<_>>,
-    };
-    run(&flags, &settings, &text, resumed)
+    macro_rules! run_with {
+        ($E:ty, $Model:ident) => {
+            run_with::<NdArray<$E>, $Model<_>>(
+                &flags,
+                &settings,
+                &text,
+                resumed,
+                |trained| {
+                    training_step!(flags.mode, trained, |trained, batch| step(&settings, trained, batch))
+                },
+                |trained| training_step!(flags.mode, trained, |trained, batch| leaves(trained, batch)),
+            )
+        };
+    }
+    match (settings.precision, settings.cell) {
+        (Precision::F32, Cell::Rnn) => run_with!(f32, CharRnn),
+        (Precision::F32, Cell::Gru) => run_with!(f32, CharGru),
+        (Precision::F32, Cell::Lstm) => run_with!(f32, CharLstm),
+        (Precision::F64, Cell::Rnn) => run_with!(f64, CharRnn),
+        (Precision::F64, Cell::Gru) => run_with!(f64, CharGru),
+        (Precision::F64, Cell::Lstm) => run_with!(f64, CharLstm),
+    }
 }
 
-/// [`run_with`] for a precision and a cell: flags, settings, text, and the checkpoint to go on from with its steps.
-type RunWith = fn(&Flags, &Settings, &Text, Option<(&Path, usize)>) -> Result<()>;
+/// A step on a model in training, with some result.
+type StepOf<'a, T, M, R> = TrainingStep<'a, Trained<T, M>, Batch<T>, R>;
 
-fn run_with<T, M>(
+/// [`run`] for a precision and a cell, whose step, and gradients, start from a state.
+fn run_with<'a, T: Array, M: CharModel<T>>(
     flags: &Flags,
-    settings: &Settings,
-    text: &Text,
+    settings: &'a Settings,
+    text: &'a Text,
     resumed: Option<(&Path, usize)>,
-) -> Result<()>
-where
-    T: Tensor + Stored + 'static,
-    M: CharModel<T>,
-    for<'r> M::With<Var<'r, T>>: CharModel<Var<'r, T>>,
-{
+    step: impl FnOnce(Trained<T, M>) -> Result<StepOf<'a, T, M, T>>,
+    gradients: impl FnOnce(Trained<T, M>) -> Result<StepOf<'a, T, M, Vec<T>>>,
+) -> Result<()> {
     let optimizer: AnyOptimizer = settings.optimizer.parse()?;
     let mut model = M::new(&mut Rng::new(settings.seed), text.vocabulary().len(), settings.hidden);
     if let Some(path) = &flags.init {
         load_npz(path, &mut model)?;
     }
-    let mut run = Run {
-        settings,
-        text,
-        batches: text.batches(settings.batch, settings.seq)?,
-        optimizer_state: optimizer.init(&model),
-        optimizer,
-        model,
-        carried: Vec::new(),
-        losses: Vec::new(),
-        grads: flags.grads.as_deref(),
+    let mut carried = char_model::components(&model.cell().initial(settings.batch));
+    carried.retain(|_| settings.carry);
+    let mut trained = (model.clone(), optimizer.init(&model), carried);
+    let losses = match resumed {
+        Some((checkpoint, steps)) => resume(&mut trained, checkpoint, steps)?,
+        None => Vec::new(),
     };
-    if let Some((checkpoint, steps)) = resumed {
-        run.resume(checkpoint, steps)?;
+    let batches = text.batches(settings.batch, settings.seq)?;
+    let mut run = Run { settings, text, batches, step: step(trained.clone())?, losses };
+    if let Some(path) = &flags.grads {
+        save_npz(path, &model.with_leaves(gradients(trained)?.call(&run.batch()?)?)?)?;
     }
     let plan = Plan {
         steps: flags.steps,
@@ -390,7 +427,7 @@ where
 
 fn introduce<T: Tensor, M: CharModel<T>>(settings: &Settings, text: &Text, run: &Run<'_, T, M>) {
     let mut parameters = 0;
-    run.model.visit(&mut |_, leaf| parameters += leaf.size());
+    run.step.state().0.visit(&mut |_, leaf| parameters += leaf.size());
     println!(
         "{} bytes of text, {} different; a {:?} of {} hidden units, {parameters} parameters; {} steps to go through \
          the text once",
@@ -414,7 +451,7 @@ fn finish<T, M>(
     times: &[Duration],
 ) -> Result<()>
 where
-    T: Tensor + Stored,
+    T: Array,
     M: CharModel<T>,
 {
     let picture = flags.out.join("loss.svg");
@@ -423,15 +460,13 @@ where
     let report = Report {
         model: "char_rnn",
         cell: Some(&cell),
-        mode: match flags.mode {
-            Mode::Eager => "eager",
-        },
+        mode: flags.mode.name(),
         precision: match settings.precision {
             Precision::F32 => "f32",
             Precision::F64 => "f64",
         },
         steps: losses.len(),
-        compile_ms: 0.0,
+        compile_ms: run.compile_time().as_secs_f64() * 1e3,
         step_ms_median: median_ms(times),
         step_ms_mean: None,
         accuracy: None,
@@ -441,7 +476,7 @@ where
         report.save(path)?;
     }
     if let Some(path) = &flags.save {
-        save_npz(path, &run.model)?;
+        save_npz(path, &run.step.state().0)?;
     }
     let per_character = |loss: f64| loss / settings.seq as f64;
     let recent = &losses[losses.len().saturating_sub(100)..];

@@ -11,13 +11,13 @@ mod common;
 
 use std::process::ExitCode;
 
-use antiphon::io::Stored;
 use antiphon::nn::{Dropout, Rng};
-use antiphon::{NdArray, Result, Tensor};
+use antiphon::{NdArray, Result};
 use clap::Parser;
 use common::convolutional::Convolutional;
-use common::network::{Learning, LearningFlags, NetworkRun};
-use common::pictures::{ImageFlags, Part, PartFlags, Pictures};
+use common::mode::Array;
+use common::network::{Learning, LearningFlags, NetworkRun, StepOf, Trained, network_steps};
+use common::pictures::{ImageFlags, PartFlags, Parts, Pictures};
 use common::session::{Precision, RunFlags, Session};
 use common::{cli, memory};
 use serde::{Deserialize, Serialize};
@@ -50,7 +50,7 @@ struct Given {
 #[derive(Serialize, Deserialize)]
 struct Settings {
     #[serde(flatten)]
-    part: Part,
+    part: Parts,
     #[serde(flatten)]
     learning: Learning,
     dropout: f64,
@@ -58,22 +58,29 @@ struct Settings {
 
 fn run(flags: Flags) -> Result<()> {
     let defaults =
-        Settings { part: Part::default(), learning: Learning::new(100, "sgd", 0.05), dropout: 0.0 };
+        Settings { part: Parts::default(), learning: Learning::new(100, "sgd", 0.05), dropout: 0.0 };
     let (session, settings) = Session::new("cnn", &flags.run, &defaults, &flags.given)?;
+    let (mode, learning) = (session.flags.mode, &settings.learning);
     match session.precision() {
-        Precision::F32 => train::<NdArray<f32>>(&flags, &session, &settings),
-        Precision::F64 => train::<NdArray<f64>>(&flags, &session, &settings),
+        Precision::F32 => train::<NdArray<f32>>(&flags, &session, &settings, network_steps!(mode, learning)),
+        Precision::F64 => train::<NdArray<f64>>(&flags, &session, &settings, network_steps!(mode, learning)),
     }
 }
 
-fn train<T>(flags: &Flags, session: &Session, settings: &Settings) -> Result<()>
-where
-    T: Tensor + Stored + 'static,
-{
+/// [`run`] for a precision, with [`network_steps`].
+fn train<'a, T: Array>(
+    flags: &Flags,
+    session: &'a Session,
+    settings: &'a Settings,
+    steps: (
+        impl FnOnce(Trained<Convolutional<T>>) -> Result<StepOf<'a, T, Convolutional<T>, T>>,
+        impl FnOnce(Trained<Convolutional<T>>) -> Result<StepOf<'a, T, Convolutional<T>, Vec<T>>>,
+    ),
+) -> Result<()> {
     let learning = &settings.learning;
     let pictures = Pictures::load(&flags.images, &settings.part, learning.batch, learning.seed)?;
     let model = Convolutional::<T>::new(&mut Rng::new(learning.seed), Dropout::new(settings.dropout)?);
-    NetworkRun::train(session, learning, model, pictures, "images", 2000)
+    NetworkRun::train(session, learning, model, pictures, ("images", 2000), steps)
 }
 
 fn main() -> ExitCode {

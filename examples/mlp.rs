@@ -10,13 +10,13 @@ mod common;
 
 use std::process::ExitCode;
 
-use antiphon::io::Stored;
 use antiphon::nn::Rng;
-use antiphon::{NdArray, Result, Tensor};
+use antiphon::{NdArray, Result};
 use clap::Parser;
-use common::network::{Learning, LearningFlags, NetworkRun};
+use common::mode::Array;
+use common::network::{Learning, LearningFlags, NetworkRun, StepOf, Trained, network_steps};
 use common::perceptron::Perceptron;
-use common::pictures::{ImageFlags, Part, PartFlags, Pictures};
+use common::pictures::{ImageFlags, PartFlags, Parts, Pictures};
 use common::session::{Precision, RunFlags, Session};
 use common::{cli, memory};
 use serde::{Deserialize, Serialize};
@@ -46,28 +46,35 @@ struct Given {
 #[derive(Serialize, Deserialize)]
 struct Settings {
     #[serde(flatten)]
-    part: Part,
+    part: Parts,
     #[serde(flatten)]
     learning: Learning,
 }
 
 fn run(flags: Flags) -> Result<()> {
-    let defaults = Settings { part: Part::default(), learning: Learning::new(64, "sgd", 0.1) };
+    let defaults = Settings { part: Parts::default(), learning: Learning::new(64, "sgd", 0.1) };
     let (session, settings) = Session::new("mlp", &flags.run, &defaults, &flags.given)?;
+    let (mode, learning) = (session.flags.mode, &settings.learning);
     match session.precision() {
-        Precision::F32 => train::<NdArray<f32>>(&flags, &session, &settings),
-        Precision::F64 => train::<NdArray<f64>>(&flags, &session, &settings),
+        Precision::F32 => train::<NdArray<f32>>(&flags, &session, &settings, network_steps!(mode, learning)),
+        Precision::F64 => train::<NdArray<f64>>(&flags, &session, &settings, network_steps!(mode, learning)),
     }
 }
 
-fn train<T>(flags: &Flags, session: &Session, settings: &Settings) -> Result<()>
-where
-    T: Tensor + Stored + 'static,
-{
+/// [`run`] for a precision, with [`network_steps`].
+fn train<'a, T: Array>(
+    flags: &Flags,
+    session: &'a Session,
+    settings: &'a Settings,
+    steps: (
+        impl FnOnce(Trained<Perceptron<T>>) -> Result<StepOf<'a, T, Perceptron<T>, T>>,
+        impl FnOnce(Trained<Perceptron<T>>) -> Result<StepOf<'a, T, Perceptron<T>, Vec<T>>>,
+    ),
+) -> Result<()> {
     let learning = &settings.learning;
     let pictures = Pictures::load(&flags.images, &settings.part, learning.batch, learning.seed)?;
     let model = Perceptron::<T>::new(&mut Rng::new(learning.seed));
-    NetworkRun::train(session, learning, model, pictures, "images", 2000)
+    NetworkRun::train(session, learning, model, pictures, ("images", 2000), steps)
 }
 
 fn main() -> ExitCode {

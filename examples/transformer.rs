@@ -20,7 +20,8 @@ use antiphon::nn::Rng;
 use antiphon::{IntTensor, NdArray, Result, Tensor};
 use clap::Parser;
 use common::cli::{bad, count};
-use common::network::{Batch, Learning, LearningFlags, NetworkRun, Source};
+use common::mode::Array;
+use common::network::{Batch, Learning, LearningFlags, NetworkRun, Source, StepOf, Trained, network_steps};
 use common::session::{Precision, RunFlags, Session, elements, fingerprint};
 use common::transformer::{Sizes, Transformer};
 use common::{cli, corpus, memory};
@@ -85,11 +86,8 @@ impl Characters {
         let length = self.batch * self.time;
         let symbols = self.whole.encode(&part[p..=p + length])?;
         let shape = [self.batch, self.time];
-        let ints = vec![
-            T::Int::from_elements(&shape, &symbols[..length])?,
-            T::Int::from_elements(&shape, &symbols[1..])?,
-        ];
-        Ok(Batch { reals: Vec::new(), ints })
+        let integers = T::Int::from_elements(&shape, &symbols[..length])?;
+        Ok(Batch { reals: Vec::new(), integers, labels: T::Int::from_elements(&shape, &symbols[1..])? })
     }
 }
 
@@ -104,8 +102,8 @@ impl<T: Tensor + Stored> Source<T, Transformer<T>> for Characters {
         let (mut right, mut all) = (0, 0);
         for p in (0..self.held_out.len().saturating_sub(length)).step_by(length).take(8) {
             let batch: Batch<T> = self.rows(&self.held_out, p)?;
-            let guesses = model.logits(&batch.ints[0]).argmax(-1).elements();
-            let pairs = guesses.into_iter().flatten().zip(batch.ints[1].elements().into_iter().flatten());
+            let guesses = model.logits(&batch.integers).argmax(-1).elements();
+            let pairs = guesses.into_iter().flatten().zip(batch.labels.elements().into_iter().flatten());
             right += pairs.filter(|(guess, target)| guess == target).count();
             all += length;
         }
@@ -148,16 +146,23 @@ fn run(flags: Flags) -> Result<()> {
     if settings.width % settings.heads != 0 {
         return Err(bad("heads", format!("{} do not divide the width {}", settings.heads, settings.width)));
     }
+    let (mode, learning) = (session.flags.mode, &settings.learning);
     match session.precision() {
-        Precision::F32 => train::<NdArray<f32>>(&flags, &session, &settings),
-        Precision::F64 => train::<NdArray<f64>>(&flags, &session, &settings),
+        Precision::F32 => train::<NdArray<f32>>(&flags, &session, &settings, network_steps!(mode, learning)),
+        Precision::F64 => train::<NdArray<f64>>(&flags, &session, &settings, network_steps!(mode, learning)),
     }
 }
 
-fn train<T>(flags: &Flags, session: &Session, settings: &Settings) -> Result<()>
-where
-    T: Tensor + Stored + 'static,
-{
+/// [`run`] for a precision, with [`network_steps`].
+fn train<'a, T: Array>(
+    flags: &Flags,
+    session: &'a Session,
+    settings: &'a Settings,
+    steps: (
+        impl FnOnce(Trained<Transformer<T>>) -> Result<StepOf<'a, T, Transformer<T>, T>>,
+        impl FnOnce(Trained<Transformer<T>>) -> Result<StepOf<'a, T, Transformer<T>, Vec<T>>>,
+    ),
+) -> Result<()> {
     let (source, mut training) = match &flags.text {
         Some(path) => (path.clone(), corpus::read(path)?),
         None => ("the project's own source".into(), corpus::own_source()?),
@@ -183,7 +188,7 @@ where
         seed: learning.seed,
     };
     let model = Transformer::<T>::new(&mut Rng::new(learning.seed), sizes);
-    NetworkRun::train(session, learning, model, source, "characters", 1000)
+    NetworkRun::train(session, learning, model, source, ("characters", 1000), steps)
 }
 
 fn main() -> ExitCode {

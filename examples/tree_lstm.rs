@@ -17,14 +17,20 @@ mod common;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
+use antiphon::control::{NumberedTree, Tree, TreeArrays};
 use antiphon::data::{SentimentTree, Treebank, read_glove};
-use antiphon::io::{Stored, save_npz};
+use antiphon::io::save_npz;
 use antiphon::nn::{Init, Rng};
 use antiphon::optim::{Adagrad, OptState, Optimizer, Step};
-use antiphon::{IntTensor, NdArray, Result, Tensor, Var, value_and_grad};
+use antiphon::{
+    Int, IntTensor, NdArray, Params, Real, Result, Structure, Tensor, TrainingStep, value_and_grad,
+};
 use clap::Parser;
 use common::cli::{bad, count, positive};
+use common::mode::{Array, Mode, training_step};
 use common::sentiment::{Reader, TreeLstm};
 use common::session::{Learnt, Precision, RunFlags, Session, elements, fingerprint};
 use common::training::{Training, check_loss};
@@ -88,25 +94,129 @@ struct Settings {
     seed: u64,
 }
 
-/// A tree with its words: row `local[i]` of the vectors of the words `distinct` is that of leaf `i`.
+/// A tree and where its words are.
 struct Sentence<T: Tensor> {
-    tree: SentimentTree,
+    tree: Arc<SentimentTree>,
+    /// The different words, in order.
     distinct: Vec<usize>,
+    /// Which of them each leaf is.
     local: T::Int,
+    left: T::Int,
+    right: T::Int,
+    place: T::Int,
+    labels: T::Int,
+}
+
+/// Room for the trees that one compilation serves.
+#[derive(Clone, Copy)]
+struct Room {
+    nodes: usize,
+    leaves: usize,
+}
+
+impl Room {
+    fn of(tree: &SentimentTree) -> Room {
+        let leaves = tree.words().len();
+        Room { nodes: 2 * leaves - 1, leaves }
+    }
+
+    fn for_all<'t>(trees: impl Iterator<Item = &'t SentimentTree>) -> Room {
+        let leaves = trees.map(|tree| Room::of(tree).leaves).max().unwrap_or(1);
+        Room { nodes: 2 * leaves - 1, leaves }
+    }
+}
+
+/// Numbers in an array that has room for more.
+fn padded<T: Tensor>(numbers: impl Iterator<Item = i64>, room: usize) -> Result<T::Int> {
+    let padded: Vec<i64> = numbers.chain(std::iter::repeat(0)).take(room).collect();
+    T::Int::from_elements(&[room], &padded)
 }
 
 impl<T: Tensor> Sentence<T> {
-    fn new(tree: &SentimentTree) -> Result<Sentence<T>> {
+    fn new(tree: &SentimentTree, room: Room) -> Result<Sentence<T>> {
         let words = tree.words();
         let mut distinct = words.clone();
         distinct.sort_unstable();
         distinct.dedup();
-        let place = |word| distinct.binary_search(word).expect("one of them") as i64;
-        let places: Vec<i64> = words.iter().map(place).collect();
-        let local = T::Int::from_elements(&[places.len()], &places)?;
-        Ok(Sentence { tree: tree.clone(), distinct, local })
+        let word = |word| distinct.binary_search(word).expect("one of them") as i64;
+        let numbered = NumberedTree::binary(tree)?;
+        let TreeArrays { left, right, .. } = numbered.arrays(room.nodes)?;
+        let mut leaves = 0;
+        let place = numbered.nodes().iter().map(|node| {
+            let place = leaves;
+            leaves += i64::from(node.children().is_empty());
+            place
+        });
+        Ok(Sentence {
+            local: padded::<T>(words.iter().map(word), room.leaves)?,
+            place: padded::<T>(place, room.nodes)?,
+            labels: padded::<T>(numbered.nodes().iter().map(|node| i64::from(node.label)), room.nodes)?,
+            tree: Arc::new(tree.clone()),
+            distinct,
+            left,
+            right,
+        })
     }
 }
+
+/// What a step reads.
+#[derive(Clone, Structure)]
+struct Data<T: Real> {
+    /// The vectors of the different words, and perhaps more rows.
+    words: T,
+    /// Adagrad's sums of squares for them.
+    sums: T,
+    local: T::Int,
+    left: T::Int,
+    right: T::Int,
+    place: T::Int,
+    labels: T::Int,
+    lr: T,
+    /// The same tree, for steps that are not recorded.
+    tree: Arc<SentimentTree>,
+}
+
+/// What a step changes, but for the words.
+type Trained<T> = (Reader<T>, OptState<Reader<T>>);
+
+/// The loss, its gradients, and that of the vectors of the words.
+fn gradients<T: Tensor>(reader: &Reader<T>, data: &Data<T>) -> Result<(T, Reader<T>, T)> {
+    let at = (reader.clone(), data.words.clone());
+    let (loss, (reader_bar, words_bar)) = value_and_grad(
+        |(reader, words)| {
+            let words = words.gather_rows(&data.local);
+            if !T::RECORDS {
+                return reader.loss(&data.tree, &words);
+            }
+            let (left, right) = (data.left.clone(), data.right.clone());
+            let tree = TreeArrays { left, right, root: T::Int::constant(0) };
+            reader.loss_of_arrays(&tree, &data.place, &data.labels, &words)
+        },
+        &at,
+    )?;
+    Ok((loss, reader_bar, words_bar))
+}
+
+/// The gradients of a step: the words', and each parameter's.
+fn leaves<T: Tensor>((reader, _): &mut Trained<T>, data: &Data<T>) -> Result<Vec<T>> {
+    let (_, reader_bar, words_bar) = gradients(reader, data)?;
+    Ok(std::iter::once(words_bar).chain(reader_bar.leaves()).collect())
+}
+
+/// A step of training; the loss, and what becomes of the words and of their sums.
+fn step<T: Tensor>((reader, state): &mut Trained<T>, data: &Data<T>) -> Result<(T, T, T)> {
+    let (loss, reader_bar, words_bar) = gradients(reader, data)?;
+    let adagrad = Adagrad::default();
+    adagrad.update(state, reader, &reader_bar, &data.lr)?;
+    let mut sums = [data.sums.clone()];
+    let count = state.count().clone();
+    let words = adagrad.rule(data.words.clone(), words_bar, &mut sums, &Step { lr: &data.lr, count: &count });
+    let [sums] = sums;
+    Ok((loss, words, sums))
+}
+
+/// A step on a model in training, with some result.
+type StepOf<T, R> = TrainingStep<'static, Trained<T>, Data<T>, R>;
 
 /// A model in training.
 struct Run<'a, T: Table> {
@@ -115,25 +225,54 @@ struct Run<'a, T: Table> {
     data: String,
     training: Vec<Sentence<T>>,
     held_out: Vec<Sentence<T>>,
-    model: TreeLstm<T>,
-    reader_state: OptState<Reader<T>>,
+    step: StepOf<T, (T, T, T)>,
+    emb: T,
     /// Adagrad's sums of squares for the word vectors.
     emb_sum: T,
     losses: Vec<f64>,
 }
 
+impl<T: Table> Run<'_, T> {
+    /// What the next step reads.
+    fn data(&self) -> Result<Data<T>> {
+        let sentence = &self.training[self.losses.len() % self.training.len()];
+        let rows = sentence.local.shape()[0];
+        Ok(Data {
+            words: self.emb.rows(&sentence.distinct, rows),
+            sums: self.emb_sum.rows(&sentence.distinct, rows),
+            local: sentence.local.clone(),
+            left: sentence.left.clone(),
+            right: sentence.right.clone(),
+            place: sentence.place.clone(),
+            labels: sentence.labels.clone(),
+            lr: T::constant(self.settings.lr),
+            tree: sentence.tree.clone(),
+        })
+    }
+
+    fn model(&self) -> TreeLstm<T> {
+        TreeLstm { emb: self.emb.clone(), reader: self.step.state().0 }
+    }
+}
+
 /// An array of which single rows are read and written.
-trait Table: Tensor + Stored + 'static {
-    fn rows(&self, rows: &[usize]) -> Self;
-    /// In place.
+trait Table: Array {
+    /// Some rows, and zeros up to a number of rows.
+    fn rows(&self, rows: &[usize], room: usize) -> Self;
+    /// Writes the first rows of `new` to these, in place.
     fn put_rows(&mut self, rows: &[usize], new: &Self);
 }
 
 macro_rules! table {
     ($($E:ty)*) => { $(
         impl Table for NdArray<$E> {
-            fn rows(&self, rows: &[usize]) -> Self {
-                self.view().select(Axis(0), rows).into()
+            fn rows(&self, rows: &[usize], room: usize) -> Self {
+                let table = self.view();
+                let mut found = ndarray::Array2::zeros([room, table.len_of(Axis(1))]);
+                for (&row, mut new) in rows.iter().zip(found.outer_iter_mut()) {
+                    new.assign(&table.index_axis(Axis(0), row));
+                }
+                found.into()
             }
             fn put_rows(&mut self, rows: &[usize], new: &Self) {
                 let mut array = std::mem::replace(self, NdArray::scalar(0.0)).into_array();
@@ -150,40 +289,20 @@ table!(f32 f64);
 impl<T: Table> Training for Run<'_, T> {
     fn step(&mut self) -> Result<()> {
         let step = self.losses.len();
-        let Sentence { tree, distinct, local } = &self.training[step % self.training.len()];
-        let words = self.model.emb.rows(distinct);
-        let (loss, (reader_bar, words_bar)) = if self.settings.fixed_embeddings {
-            let (loss, bar) = value_and_grad(
-                |reader| reader.loss(tree, &Var::lift(&words.gather_rows(local))),
-                &self.model.reader,
-            )?;
-            (loss, (bar, None))
-        } else {
-            let at = (self.model.reader.clone(), words.clone());
-            let (loss, (bar, words_bar)) =
-                value_and_grad(|(reader, words)| reader.loss(tree, &words.gather_rows(local)), &at)?;
-            (loss, (bar, Some(words_bar)))
-        };
+        let (loss, words, sums) = self.step.call(&self.data()?)?;
         let loss = elements(&loss)[0];
         check_loss(step, loss)?;
-        if let Some(path) = self.session.flags.grads.as_ref().filter(|_| step == 0) {
-            let mut emb = self.model.emb.zeros_like();
-            if let Some(words_bar) = &words_bar {
-                emb.put_rows(distinct, words_bar);
-            }
-            save_npz(path, &TreeLstm { emb, reader: reader_bar.clone() })?;
-        }
-        let (adagrad, lr) = (Adagrad::default(), T::constant(self.settings.lr));
-        adagrad.update(&mut self.reader_state, &mut self.model.reader, &reader_bar, &lr)?;
-        if let Some(words_bar) = words_bar {
-            let mut sums = [self.emb_sum.rows(distinct)];
-            let count = self.reader_state.count().clone();
-            let words = adagrad.rule(words, words_bar, &mut sums, &Step { lr: &lr, count: &count });
-            self.model.emb.put_rows(distinct, &words);
-            self.emb_sum.put_rows(distinct, &sums[0]);
+        if !self.settings.fixed_embeddings {
+            let distinct = &self.training[step % self.training.len()].distinct;
+            self.emb.put_rows(distinct, &words);
+            self.emb_sum.put_rows(distinct, &sums);
         }
         self.losses.push(loss);
         Ok(())
+    }
+
+    fn compile_time(&self) -> Duration {
+        self.step.compile_time()
     }
 
     fn losses(&self) -> &[f64] {
@@ -201,23 +320,24 @@ impl<T: Table> Training for Run<'_, T> {
     }
 
     fn save_checkpoint(&self, path: &Path) -> Result<()> {
-        let state = (self.reader_state.clone(), self.emb_sum.clone());
-        self.session.save_checkpoint(path, &self.data, &self.model, state, &self.losses)
+        let state = (self.step.state().1, self.emb_sum.clone());
+        self.session.save_checkpoint(path, &self.data, &self.model(), state, &self.losses)
     }
 }
 
 impl<T: Table> Learnt<TreeLstm<T>> for Run<'_, T> {
-    fn parameters(&self) -> &TreeLstm<T> {
-        &self.model
+    fn parameters(&self) -> TreeLstm<T> {
+        self.model()
     }
 
     /// Fine: of five labels. Binary: of nodes that are not neutral, whether the positive labels or the negative ones are
     /// the more likely.
     fn accuracy(&self) -> Result<BTreeMap<String, f64>> {
         let mut shares: BTreeMap<String, (usize, usize)> = BTreeMap::new();
-        for Sentence { tree, distinct, local } in &self.held_out {
-            let words = self.model.emb.rows(distinct).gather_rows(local);
-            let probabilities = elements(&self.model.reader.logits(tree, &words).softmax(-1));
+        let TreeLstm { emb, reader } = self.model();
+        for Sentence { tree, distinct, local, .. } in &self.held_out {
+            let words = emb.rows(distinct, distinct.len()).gather_rows(local);
+            let probabilities = elements(&reader.logits(tree, &words).softmax(-1));
             let labels = tree.labels();
             for (i, (p, &label)) in probabilities.chunks(5).zip(&labels).enumerate() {
                 let best = (0..5).fold(0, |best, k| if p[k] > p[best] { k } else { best });
@@ -252,13 +372,32 @@ fn run(flags: Flags) -> Result<()> {
         seed: 0,
     };
     let (session, settings) = Session::new("tree_lstm", &flags.run, &defaults, &flags.given)?;
+    let mode = session.flags.mode;
+    macro_rules! train {
+        ($E:ty) => {
+            train::<NdArray<$E>>(
+                &flags,
+                &session,
+                &settings,
+                |trained| training_step!(mode, trained, |trained, data| step(trained, data)),
+                |trained| training_step!(mode, trained, |trained, data| leaves(trained, data)),
+            )
+        };
+    }
     match session.precision() {
-        Precision::F32 => train::<NdArray<f32>>(&flags, &session, &settings),
-        Precision::F64 => train::<NdArray<f64>>(&flags, &session, &settings),
+        Precision::F32 => train!(f32),
+        Precision::F64 => train!(f64),
     }
 }
 
-fn train<T: Table>(flags: &Flags, session: &Session, settings: &Settings) -> Result<()> {
+/// [`run`] for a precision, with steps and gradients that start from a state.
+fn train<T: Table>(
+    flags: &Flags,
+    session: &Session,
+    settings: &Settings,
+    step: impl FnOnce(Trained<T>) -> Result<StepOf<T, (T, T, T)>>,
+    gradients: impl FnOnce(Trained<T>) -> Result<StepOf<T, Vec<T>>>,
+) -> Result<()> {
     let bank = match &flags.trees {
         Some(path) => Treebank::open(path)?,
         None => Treebank::generate(settings.generate, settings.seed),
@@ -283,22 +422,27 @@ fn train<T: Table>(flags: &Flags, session: &Session, settings: &Settings) -> Res
         }
     }
     let mut model = TreeLstm { emb: T::from_elements(&shape, &vectors)?, reader };
-    let mut state = (Adagrad::default().init(&model.reader), T::zeros(&shape));
+    let mut state = (Adagrad::default().init(&model.reader), <T as Tensor>::zeros(&shape));
     let data = fingerprint(bank.to_text().into_bytes());
     let losses = session.start(&data, &mut model, &mut state)?;
-    let mut sentences: Vec<Sentence<T>> = bank.trees().iter().map(Sentence::new).collect::<Result<_>>()?;
-    let held_out = sentences.split_off(train);
-    let mut run = Run {
-        session,
-        settings,
-        data,
-        training: sentences,
-        held_out,
-        model,
-        reader_state: state.0,
-        emb_sum: state.1,
-        losses,
-    };
+    let (training, held_out) = bank.trees().split_at(train);
+    // What is compiled is compiled once, for the largest of them.
+    let common = Some(Room::for_all(training.iter())).filter(|_| session.flags.mode == Mode::Staged);
+    let sentence = |tree: &SentimentTree| Sentence::new(tree, common.unwrap_or(Room::of(tree)));
+    let training = training.iter().map(sentence).collect::<Result<_>>()?;
+    let held_out = held_out.iter().map(|tree| Sentence::new(tree, Room::of(tree))).collect::<Result<_>>()?;
+    let TreeLstm { emb, reader } = model;
+    let trained = (reader, state.0);
+    let step = step(trained.clone())?;
+    let mut run = Run { session, settings, data, training, held_out, step, emb, emb_sum: state.1, losses };
+    if let Some(path) = &session.flags.grads {
+        let mut bars = gradients(trained.clone())?.call(&run.data()?)?;
+        let (words_bar, mut emb) = (bars.remove(0), run.emb.zeros_like());
+        if !settings.fixed_embeddings {
+            emb.put_rows(&run.training[0].distinct, &words_bar);
+        }
+        save_npz(path, &TreeLstm { emb, reader: trained.0.with_leaves(bars)? })?;
+    }
     session.train(&mut run, "trees", 3 * train)
 }
 

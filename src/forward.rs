@@ -212,6 +212,13 @@ impl<T: Real> Real for Dual<T> {
     fn detach(&self) -> Self {
         Self::constant_of(self.primal.detach())
     }
+    #[inline]
+    fn name_with(&self, name: &dyn Fn() -> String) {
+        self.primal.name_with(name);
+        if let Some(tangent) = &self.tangent {
+            tangent.name_with(&|| name() + "_dot");
+        }
+    }
     fn adjoint(&self) -> DualAdjoint<T> {
         DualAdjoint { primal: self.primal.adjoint(), tangent: self.primal.adjoint() }
     }

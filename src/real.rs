@@ -38,6 +38,11 @@ pub trait Int:
     fn equal(&self, other: &Self) -> Self::Bool;
     /// The single integer, where it is known while the model runs; see [`Mask::known`].
     fn known(&self) -> Option<i64>;
+    /// The same integer, with a name in the text of a recorded program; see [`Real::named`].
+    #[must_use]
+    fn named(self, _name: &str) -> Self {
+        self
+    }
 }
 
 /// Real numbers of an interpretation, or arrays of them: the language that scalar models are written in.
@@ -232,6 +237,27 @@ pub trait Real:
     fn select(mask: &Self::Bool, then: &Self, otherwise: &Self) -> Self;
     /// Integers as reals.
     fn from_int(value: &Self::Int) -> Self;
+
+    /// The same value, which the text of a recorded program calls by this name, and its adjoint `name_bar`. Where
+    /// nothing is recorded it costs nothing.
+    ///
+    /// ```
+    /// use antiphon::Real;
+    /// fn step<T: Real>(h: &T, w: &T) -> T {
+    ///     (h.clone() * w).tanh().named("h")
+    /// }
+    /// assert_eq!(step(&0.5, &2.0), 1f64.tanh());
+    /// ```
+    #[must_use]
+    #[inline]
+    fn named(self, name: &str) -> Self {
+        self.name_with(&|| name.into());
+        self
+    }
+    /// [`named`](Real::named), by a name that is made only where it is used.
+    #[doc(hidden)]
+    #[inline]
+    fn name_with(&self, _name: &dyn Fn() -> String) {}
 
     /// `x²`.
     fn square(&self) -> Self {

@@ -121,7 +121,10 @@ pub(crate) fn fix<T: Control, A: State<T>, B: State<T>>(
         None => attempt::<T, B>(At::caller(), || body(&|_| resume_unwind(Box::new(Recurses)), x.clone())),
     };
     let results = T::record_fix(leaves(&x), &leaves(&result), &|call, argument| {
-        let again = |x: A| result.rebuild(&mut call(leaves(&x)).into_iter());
+        let again = |x: A| {
+            // In a trial of another function that is defined in this one's body.
+            if TRYING.get() { result.clone() } else { result.rebuild(&mut call(leaves(&x)).into_iter()) }
+        };
         leaves(&body(&again, x.rebuild(&mut argument.into_iter())))
     });
     result.rebuild(&mut results.into_iter())

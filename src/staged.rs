@@ -13,6 +13,7 @@ mod recording;
 mod tensor;
 
 pub use antiphon_staging::jit::{CompileOptions, Compiled};
+pub use antiphon_staging::print::graphviz;
 use antiphon_staging::{self as staging, Value};
 pub use antiphon_staging::{Options, Program, optimise};
 

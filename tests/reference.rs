@@ -21,6 +21,11 @@ struct Runs {
 
 impl Runs {
     fn new(flags: &[&str]) -> Runs {
+        Runs::in_mode("eager", flags)
+    }
+
+    /// With ours in this mode.
+    fn in_mode(mode: &str, flags: &[&str]) -> Runs {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let at = |name: &str| directory.path().join(name);
         let text = write_text(directory.path());
@@ -37,6 +42,7 @@ impl Runs {
         succeed(numpy.arg("--make-init"));
         let mut ours = example("char_rnn");
         flags(&mut ours, "antiphon");
+        ours.args(["--mode", mode]).env("ANTIPHON_CACHE", "off");
         succeed(ours.arg("--out").arg(at("out")));
         Runs { directory }
     }
@@ -123,4 +129,42 @@ fn losses_agree_in_single_precision() {
         assert!(difference <= 1e-5, "{cell}: losses differ by {difference:e}");
         assert!(difference > 0.0, "{cell}: two implementations cannot round alike 50 times over");
     }
+}
+
+/// The whole step compiled, limits and optimiser included.
+#[cfg(feature = "staging")]
+#[test]
+fn compiled_training_agrees_too() {
+    for (cell, parameters) in [
+        ("rnn", &["Wh", "Wx", "Wy", "b", "by"][..]),
+        ("gru", &["Wh", "Wx", "Wy", "b", "bhn", "by"]),
+        ("lstm", &["Wh", "Wx", "Wy", "b", "by"]),
+    ] {
+        for flags in [
+            &["--optimizer", "sgd", "--lr", "0.02", "--clip", "0.5"][..],
+            &[
+                "--optimizer",
+                "adam",
+                "--lr",
+                "0.002",
+                "--carry",
+                "--hidden",
+                "13",
+                "--seq",
+                "7",
+                "--batch",
+                "19",
+            ],
+        ] {
+            let flags = [&["--cell", cell, "--steps", "50", "--precision", "f64"], flags].concat();
+            let runs = Runs::in_mode("staged", &flags);
+            runs.check_gradients(parameters);
+            let difference = runs.loss_difference();
+            assert!(difference <= LOSSES, "{cell} {flags:?}: losses differ by {difference:e}");
+        }
+    }
+    let flags =
+        ["--cell", "lstm", "--steps", "50", "--precision", "f32", "--optimizer", "sgd", "--lr", "0.05"];
+    let difference = Runs::in_mode("staged", &flags).loss_difference();
+    assert!(difference <= 1e-5 && difference > 0.0, "losses differ by {difference:e}");
 }

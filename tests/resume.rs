@@ -137,7 +137,9 @@ fn bad_flags_and_files_are_one_line_each() {
     failing(&["--clip", "-1"], &["--clip"]);
     failing(&["--optimizer", "newton"], &["newton", "adagrad"]);
     failing(&["--precision", "f16"], &["f16", "f32, f64"]);
-    failing(&["--mode", "lazy"], &["lazy", "eager"]);
+    failing(&["--mode", "lazy"], &["lazy", "eager", "staged"]);
+    #[cfg(not(feature = "staging"))]
+    failing(&["--mode", "staged"], &["mode", "LLVM 19", "--features staging"]);
     failing(&["--colour"], &["--colour"]);
     failing(&["--text"], &["--text"]);
     failing(&["--text", &at("none.txt")], &["none.txt", "No such file"]);
@@ -179,4 +181,48 @@ fn the_report_has_the_documented_shape() {
     assert!(losses[59] < 0.9 * losses[0], "60 steps should show: {losses:?}");
     let picture = fs::read_to_string(directory.path().join("out/loss.svg")).unwrap();
     assert!(picture.starts_with("<svg") && picture.contains("polyline"), "the loss curve");
+}
+
+/// A checkpoint does not know in which mode it came about.
+#[cfg(feature = "staging")]
+#[test]
+fn a_training_goes_on_in_the_other_mode() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    write_text(directory.path());
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    let run = |out: &str, mode: &str, steps: &str, more: &[&str]| {
+        let report = at(&format!("{out}.json"));
+        let mut command = example("char_rnn");
+        command.env("ANTIPHON_CACHE", at("cache"));
+        command.args(["--text", &at("text.txt"), "--out", &at(out), "--report", &report]);
+        command.args(["--mode", mode, "--steps", steps]).args(more);
+        succeed(&mut command);
+        losses(report.as_ref())
+    };
+    let flags = ["--cell", "lstm", "--precision", "f64", "--optimizer", "adam", "--lr", "0.01", "--carry"];
+    let whole = run("whole", "eager", "30", &flags);
+    let compiled = run("compiled", "staged", "30", &flags);
+    let alternating = {
+        run("mixed", "staged", "10", &flags);
+        let checkpoint = at("mixed/checkpoint.safetensors");
+        run("mixed", "eager", "20", &["--resume", &checkpoint]);
+        run("mixed", "staged", "30", &["--resume", &checkpoint])
+    };
+    assert_eq!(compiled[..10], alternating[..10]);
+    for (step, losses) in whole.iter().zip(compiled.iter().zip(&alternating)).enumerate() {
+        let (expected, (a, b)) = losses;
+        assert!(
+            (a - expected).abs() < 1e-9 * expected && (b - expected).abs() < 1e-9 * expected,
+            "step {step}: {losses:?}"
+        );
+    }
+    // Within one mode, a training that was interrupted gives the same bits as one that was not.
+    run("parts", "staged", "17", &flags);
+    let parts = run("parts", "staged", "30", &["--resume", &at("parts/checkpoint.safetensors")]);
+    assert_eq!(parts, compiled);
+    let report: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(at("parts.json")).unwrap()).unwrap();
+    assert_eq!(report["mode"], "staged");
+    assert!(report["compile_ms"].as_f64().unwrap() > 0.0);
+    assert!(fs::read_dir(at("cache")).unwrap().count() == 1, "all runs share the code of one step");
 }

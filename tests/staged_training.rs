@@ -127,7 +127,7 @@ fn new_shapes_are_compiled_once_and_share_the_state() {
     staged.call(&batch::<f64>(9, 4, 0.1)).unwrap();
     assert_eq!((staged.compilations(), staged.compile_time()), (3, time));
     let program = staged.compiled().unwrap().program().to_string();
-    assert!(program.contains("0.cell.Wh") || program.contains("0.Wh"), "{program}");
+    assert!(program.contains("Wh: f64[9, 36], ") && program.contains("Wh_bar"), "{program}");
 }
 
 #[test]

@@ -56,9 +56,9 @@ impl Data {
         command
     }
 
-    /// Trains both sides for 50 steps. The differences of the first step's gradients, relative to the largest element of
+    /// Trains both sides for 50 steps, ours in this mode. The differences of the first step's gradients, relative to the largest element of
     /// their array, and of the losses; each the largest.
-    fn compare(&self, model: &str, precision: &str, flags: &[&str], only: &[&str]) -> (f64, f64) {
+    fn compare(&self, model: &str, mode: &str, precision: &str, flags: &[&str], only: &[&str]) -> (f64, f64) {
         let at = |name: &str| self.path(name).display().to_string();
         let (init, side) =
             (at("init.npz"), |side: &str| (at(&format!("{side}.npz")), at(&format!("{side}.json"))));
@@ -66,7 +66,10 @@ impl Data {
         let all = [&["--steps", "50", "--precision", precision, "--init", &init], flags].concat();
         let outputs = ["--grads", &theirs, "--report", &their_report, "--make-init"];
         succeed(&mut self.reference(model, &[&all[..], &outputs, only].concat()));
-        succeed(&mut self.example(model, &[&all[..], &["--grads", &ours, "--report", &our_report]].concat()));
+        succeed(&mut self.example(
+            model,
+            &[&all[..], &["--mode", mode, "--grads", &ours, "--report", &our_report]].concat(),
+        ));
         let (a, b) = (losses(Path::new(&our_report)), losses(Path::new(&their_report)));
         assert_eq!((a.len(), b.len()), (50, 50));
         let apart = a.iter().zip(&b).map(|(a, b)| ((a - b) / b).abs()).fold(0.0, f64::max);
@@ -87,6 +90,9 @@ impl Data {
     }
 }
 
+/// How the examples run their steps, where they are built with the feature `staging` or without it.
+const MODES: &[&str] = if cfg!(feature = "staging") { &["eager", "staged"] } else { &["eager"] };
+
 /// Each model with flags that make it small, and its batch odd.
 const MODELS: [(&str, &[&str]); 4] = [
     ("tree_lstm", &["--hidden", "9", "--embedding", "11"]),
@@ -99,15 +105,19 @@ const MODELS: [(&str, &[&str]); 4] = [
 fn gradients_and_losses_agree_in_double_precision() {
     let data = Data::new(60);
     for (model, flags) in MODELS {
-        let (gradients, losses) = data.compare(model, "f64", flags, &[]);
-        assert!(gradients <= 1e-10 && losses <= 1e-9, "{model}: {gradients:e}, {losses:e}");
+        for mode in MODES {
+            let (gradients, losses) = data.compare(model, mode, "f64", flags, &[]);
+            assert!(gradients <= 1e-10 && losses <= 1e-9, "{model}, {mode}: {gradients:e}, {losses:e}");
+        }
     }
-    let (gradients, losses) = data.compare("tree_lstm", "f64", MODELS[0].1, &["--node-by-node"]);
+    let (gradients, losses) = data.compare("tree_lstm", "eager", "f64", MODELS[0].1, &["--node-by-node"]);
     assert!(gradients <= 1e-10 && losses <= 1e-9, "node by node: {gradients:e}, {losses:e}");
     for optimizer in ["sgd", "adagrad", "adam"] {
         let flags = ["--batch", "13", "--optimizer", optimizer, "--lr", "0.01"];
-        let (gradients, losses) = data.compare("mlp", "f64", &flags, &[]);
-        assert!(gradients <= 1e-10 && losses <= 1e-9, "{optimizer}: {gradients:e}, {losses:e}");
+        for mode in MODES {
+            let (gradients, losses) = data.compare("mlp", mode, "f64", &flags, &[]);
+            assert!(gradients <= 1e-10 && losses <= 1e-9, "{optimizer}, {mode}: {gradients:e}, {losses:e}");
+        }
     }
 }
 
@@ -115,9 +125,11 @@ fn gradients_and_losses_agree_in_double_precision() {
 fn gradients_and_losses_agree_in_single_precision() {
     let data = Data::new(60);
     for (model, flags) in MODELS {
-        let (gradients, losses) = data.compare(model, "f32", flags, &[]);
-        assert!(gradients <= 1e-4 && losses <= 1e-3, "{model}: {gradients:e}, {losses:e}");
-        assert!(losses > 0.0, "{model}: two implementations cannot round alike 50 times over");
+        for mode in MODES {
+            let (gradients, losses) = data.compare(model, mode, "f32", flags, &[]);
+            assert!(gradients <= 1e-4 && losses <= 1e-3, "{model}, {mode}: {gradients:e}, {losses:e}");
+            assert!(losses > 0.0, "{model}, {mode}: two implementations cannot round alike 50 times over");
+        }
     }
 }
 
@@ -162,6 +174,12 @@ fn a_resumed_training_goes_on_as_if_nothing_had_been() {
         let checkpoint = data.path("out/checkpoint.safetensors").display().to_string();
         let resumed = run(&["--steps", "20", "--resume", &checkpoint, "--save", &weights("resumed.npz")]);
         assert_eq!(whole, resumed, "{model}");
+        if MODES.contains(&"staged") {
+            run(&["--steps", "11"]);
+            let compiled = run(&["--steps", "20", "--resume", &checkpoint, "--mode", "staged"]);
+            let apart = whole.iter().zip(&compiled).map(|(a, b)| (a / b - 1.0).abs()).fold(0.0, f64::max);
+            assert!(apart < 1e-3, "{model}, compiled after 11 steps: {apart:e}");
+        }
         let [whole, resumed] = ["whole.npz", "resumed.npz"].map(|name| fs::read(data.path(name)).unwrap());
         assert!(whole == resumed, "{model}: the weights differ");
         let message = fail(&mut data.example(model, &["--resume", &checkpoint, "--seed", "3"]));
@@ -197,6 +215,9 @@ fn bad_files_and_flags_are_one_line_each() {
     failing("transformer", &["--heads", "5"], &["heads", "64"]);
     failing("transformer", &["--batch", "1000"], &["text.txt", "one step"]);
     failing("transformer", &["--mode", "lazy"], &["lazy", "eager"]);
+    if !MODES.contains(&"staged") {
+        failing("mlp", &["--batch", "5", "--mode", "staged"], &["mode", "LLVM 19", "--features staging"]);
+    }
     failing("mlp", &["--batch", "5", "--init", &at("none.npz")], &["none.npz", "No such file"]);
     failing("mlp", &["--report", &at("none/report.json")], &["none/report.json", "No such file"]);
 }

@@ -121,7 +121,7 @@ pub mod recurrence {
 }
 
 pub mod branch {
-    //! A loop with a branch on the value: `y ← y·x + x` where `y < 1`, else `y ← y·x`.
+    //! A loop with a branch on the value: `y ← y·x + x` where `y < 1`, else `y ← y − x`.
     use crate::spellings::*;
 
     pub fn direct<T: Real>(steps: usize, x: &T) -> T {
@@ -130,7 +130,7 @@ pub mod branch {
         for _ in 0..steps {
             y = match y.less(&one).known() {
                 Some(true) => y * x + x,
-                _ => y * x,
+                _ => y - x,
             };
         }
         y
@@ -142,7 +142,7 @@ pub mod branch {
         } else if *y.value() < 1.0 {
             cps::mul(y, x, |y| cps::add(y, x, |y| explicit(steps - 1, y, x, k)))
         } else {
-            cps::mul(y, x, |y| explicit(steps - 1, y, x, k))
+            cps::sub(y, x, |y| explicit(steps - 1, y, x, k))
         }
     }
 
@@ -150,8 +150,12 @@ pub mod branch {
         let x = tape.restart(x);
         let mut y = x;
         for _ in 0..steps {
-            let product = tape.mul(y, x);
-            y = if y.value < 1.0 { tape.add(product, x) } else { product };
+            y = if y.value < 1.0 {
+                let product = tape.mul(y, x);
+                tape.add(product, x)
+            } else {
+                tape.sub(y, x)
+            };
         }
         tape.gradient(y)
     }

@@ -46,6 +46,11 @@ impl Tape {
     }
 
     #[inline]
+    pub fn sub(&mut self, a: Entry, b: Entry) -> Entry {
+        self.push(a.value - b.value, [a.index, b.index], [1.0, -1.0])
+    }
+
+    #[inline]
     pub fn mul(&mut self, a: Entry, b: Entry) -> Entry {
         self.push(a.value * b.value, [a.index, b.index], [b.value, a.value])
     }

@@ -63,7 +63,7 @@ impl<T: Tensor> Classifier<T> for Convolutional<T> {
 
 impl<T: Tensor> Network<T> for Convolutional<T> {
     fn loss(&self, batch: &Batch<T>) -> T {
-        let features = self.dropout.apply(&self.features(&batch.reals[0]), &batch.ints[1]);
-        self.output(&features).cross_entropy(&batch.ints[0]).mean(..)
+        let features = self.dropout.apply(&self.features(&batch.reals[0]), &batch.integers);
+        self.output(&features).cross_entropy(&batch.labels).mean(..)
     }
 }

@@ -7,6 +7,7 @@ pub mod convolutional;
 pub mod corpus;
 pub mod curve;
 pub mod memory;
+pub mod mode;
 pub mod network;
 pub mod perceptron;
 pub mod pictures;

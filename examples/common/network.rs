@@ -2,22 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
-use antiphon::io::{Stored, save_npz};
+use antiphon::io::save_npz;
 use antiphon::optim::{AnyOptimizer, OptState, Optimizer, clip_by_value};
-use antiphon::{Params, Result, Tensor, Var, value_and_grad};
+use antiphon::{Gradient, Params, Real, Result, Structure, Tensor, TrainingStep, Var, value_and_grad};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::cli::{count, positive};
+use super::mode::Array;
 use super::session::{Learnt, Precision, Session, elements};
 use super::training::{Training, check_loss};
 
-/// What a step trains on: arrays, and integers such as symbols, labels and seeds.
-#[derive(Clone)]
-pub struct Batch<T: Tensor> {
+/// What a step trains on.
+#[derive(Clone, Structure)]
+pub struct Batch<T: Real> {
+    /// Images, say.
     pub reals: Vec<T>,
-    pub ints: Vec<T::Int>,
+    /// Symbols, or the seed of what is random in a step.
+    pub integers: T::Int,
+    /// What should come out.
+    pub labels: T::Int,
 }
 
 /// A model with its loss.
@@ -84,72 +90,140 @@ pub trait Source<T: Tensor, M> {
     fn fingerprint(&self) -> String;
 }
 
+/// What a step changes: the model, and what the optimiser remembers of it.
+pub type Trained<M> = (M, OptState<M>);
+
+/// What a step reads: the batch and the learning rate.
+pub type Data<T> = (Batch<T>, T);
+
+/// A step on a model in training, with some result.
+pub type StepOf<'a, T, M, R> = TrainingStep<'a, Trained<M>, Data<T>, R>;
+
+/// A step of training; the loss.
+pub fn step<T, M>(learning: &Learning, (model, state): &mut Trained<M>, (batch, lr): &Data<T>) -> Result<T>
+where
+    T: Tensor,
+    M: Network<T>,
+    for<'r> M::With<Var<'r, T>>: Network<Var<'r, T>>,
+{
+    let (loss, mut gradients) = loss_and_gradients(model, batch)?;
+    if learning.clip > 0.0 {
+        clip_by_value(&mut gradients, learning.clip);
+    }
+    learning.optimizer.parse::<AnyOptimizer>()?.update(state, model, &gradients, lr)?;
+    Ok(loss)
+}
+
+/// The gradients of a step, each parameter's.
+pub fn gradients<T, M>((model, _): &mut Trained<M>, (batch, _): &Data<T>) -> Result<Vec<T>>
+where
+    T: Tensor,
+    M: Network<T>,
+    for<'r> M::With<Var<'r, T>>: Network<Var<'r, T>>,
+{
+    Ok(loss_and_gradients(model, batch)?.1.leaves())
+}
+
+fn loss_and_gradients<T, M>(model: &M, batch: &Batch<T>) -> Result<(T, Gradient<M>)>
+where
+    T: Tensor,
+    M: Network<T>,
+    for<'r> M::With<Var<'r, T>>: Network<Var<'r, T>>,
+{
+    value_and_grad(
+        |model| {
+            let reals = batch.reals.iter().map(Var::lift).collect();
+            let (integers, labels) = (batch.integers.clone(), batch.labels.clone());
+            model.loss(&Batch { reals, integers, labels })
+        },
+        model,
+    )
+}
+
 /// A model in training.
 pub struct NetworkRun<'a, T: Tensor, M: Params<Leaf = T>, S> {
     session: &'a Session<'a>,
     learning: &'a Learning,
     source: S,
     data: String,
-    model: M,
-    optimizer: AnyOptimizer,
-    state: OptState<M>,
+    step: StepOf<'a, T, M, T>,
     losses: Vec<f64>,
 }
 
 impl<'a, T, M, S> NetworkRun<'a, T, M, S>
 where
-    T: Tensor + Stored + 'static,
+    T: Array,
     M: Network<T>,
-    for<'r> M::With<Var<'r, T>>: Network<Var<'r, T>>,
     S: Source<T, M>,
 {
-    /// Trains `model` on the source as the session says.
+    /// Trains `model` on the source as the session says, with steps and gradients that start from a state: see
+    /// [`network_steps`](crate::common::network::network_steps).
     pub fn train(
         session: &'a Session<'a>,
         learning: &'a Learning,
         mut model: M,
         source: S,
-        unit: &'static str,
-        steps: usize,
+        (unit, steps): (&'static str, usize),
+        (step, gradients): (
+            impl FnOnce(Trained<M>) -> Result<StepOf<'a, T, M, T>>,
+            impl FnOnce(Trained<M>) -> Result<StepOf<'a, T, M, Vec<T>>>,
+        ),
     ) -> Result<()> {
-        let optimizer: AnyOptimizer = learning.optimizer.parse()?;
-        let mut state = optimizer.init(&model);
+        let mut state = learning.optimizer.parse::<AnyOptimizer>()?.init(&model);
         let data = source.fingerprint();
         let losses = session.start(&data, &mut model, &mut state)?;
-        let mut run = NetworkRun { session, learning, source, data, model, optimizer, state, losses };
+        let trained = (model, state);
+        let mut run = NetworkRun { session, learning, source, data, step: step(trained.clone())?, losses };
+        if let Some(path) = &session.flags.grads {
+            let leaves = gradients(trained.clone())?.call(&run.batch()?)?;
+            save_npz(path, &trained.0.with_leaves(leaves)?)?;
+        }
         session.train(&mut run, unit, steps)
     }
 }
 
+impl<T: Tensor, M: Params<Leaf = T>, S: Source<T, M>> NetworkRun<'_, T, M, S> {
+    fn batch(&self) -> Result<Data<T>> {
+        Ok((self.source.batch(self.losses.len())?, T::constant(self.learning.lr)))
+    }
+}
+
+/// The step and the gradients of a network in a mode, for [`NetworkRun::train`].
+#[allow(unused_macros)] // every example uses its part
+macro_rules! network_steps {
+    ($mode:expr, $learning:expr) => {
+        (
+            |trained| {
+                $crate::common::mode::training_step!($mode, trained, |trained, data| {
+                    $crate::common::network::step($learning, trained, data)
+                })
+            },
+            |trained| {
+                $crate::common::mode::training_step!($mode, trained, |trained, data| {
+                    $crate::common::network::gradients(trained, data)
+                })
+            },
+        )
+    };
+}
+#[allow(unused_imports)]
+pub(crate) use network_steps;
+
 impl<T, M, S> Training for NetworkRun<'_, T, M, S>
 where
-    T: Tensor + Stored + 'static,
+    T: Array,
     M: Network<T>,
-    for<'r> M::With<Var<'r, T>>: Network<Var<'r, T>>,
     S: Source<T, M>,
 {
     fn step(&mut self) -> Result<()> {
-        let step = self.losses.len();
-        let batch = self.source.batch(step)?;
-        let (loss, mut gradients) = value_and_grad(
-            |model| {
-                let reals = batch.reals.iter().map(Var::lift).collect();
-                model.loss(&Batch { reals, ints: batch.ints.clone() })
-            },
-            &self.model,
-        )?;
-        let loss = elements(&loss)[0];
-        check_loss(step, loss)?;
-        if let Some(path) = self.session.flags.grads.as_ref().filter(|_| step == 0) {
-            save_npz(path, &gradients)?;
-        }
-        if self.learning.clip > 0.0 {
-            clip_by_value(&mut gradients, self.learning.clip);
-        }
-        let lr = T::constant(self.learning.lr);
-        self.optimizer.update(&mut self.state, &mut self.model, &gradients, &lr)?;
+        let loss = elements(&self.step.call(&self.batch()?)?)[0];
+        check_loss(self.losses.len(), loss)?;
         self.losses.push(loss);
         Ok(())
+    }
+
+    fn compile_time(&self) -> Duration {
+        self.step.compile_time()
     }
 
     fn losses(&self) -> &[f64] {
@@ -161,25 +235,26 @@ where
     }
 
     fn sample(&self) -> Result<String> {
-        self.source.sample(&self.model)
+        self.source.sample(&self.step.state().0)
     }
 
     fn save_checkpoint(&self, path: &Path) -> Result<()> {
-        self.session.save_checkpoint(path, &self.data, &self.model, self.state.clone(), &self.losses)
+        let (model, state) = self.step.state();
+        self.session.save_checkpoint(path, &self.data, &model, state, &self.losses)
     }
 }
 
 impl<T, M, S> Learnt<M> for NetworkRun<'_, T, M, S>
 where
-    T: Tensor + Stored,
+    T: Array,
     M: Network<T>,
     S: Source<T, M>,
 {
-    fn parameters(&self) -> &M {
-        &self.model
+    fn parameters(&self) -> M {
+        self.step.state().0
     }
 
     fn accuracy(&self) -> Result<BTreeMap<String, f64>> {
-        self.source.accuracy(&self.model)
+        self.source.accuracy(&self.step.state().0)
     }
 }

@@ -47,6 +47,6 @@ impl<T: Tensor> Classifier<T> for Perceptron<T> {
 
 impl<T: Tensor> Network<T> for Perceptron<T> {
     fn loss(&self, batch: &Batch<T>) -> T {
-        self.logits(&batch.reals[0]).cross_entropy(&batch.ints[0]).mean(..)
+        self.logits(&batch.reals[0]).cross_entropy(&batch.labels).mean(..)
     }
 }

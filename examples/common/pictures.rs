@@ -1,6 +1,7 @@
 //! Digits to train on: MNIST's files, or drawn ones.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use antiphon::data::Images;
@@ -37,14 +38,14 @@ pub struct PartFlags {
 
 /// The settings that these flags change.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Part {
+pub struct Parts {
     draw: usize,
     held_out: Option<usize>,
 }
 
-impl Default for Part {
-    fn default() -> Part {
-        Part { draw: 12_000, held_out: None }
+impl Default for Parts {
+    fn default() -> Parts {
+        Parts { draw: 12_000, held_out: None }
     }
 }
 
@@ -55,18 +56,40 @@ pub trait Classifier<T> {
 
 /// Images in two parts: the first ones to train on, the last ones held out. Step `s` takes images `s·B` to `s·B + B − 1`
 /// of the first part, modulo its whole batches. Pixels are divided by 255.
-pub struct Pictures {
-    training: Images,
-    held_out: Images,
+pub struct Pictures<T> {
+    training: Part<T>,
+    held_out: Part<T>,
     batch: usize,
     seed: u64,
+    fingerprint: String,
 }
 
-impl Pictures {
-    pub fn load(flags: &ImageFlags, part: &Part, batch: usize, seed: u64) -> Result<Pictures> {
+/// Images `[n, pixels]` and their labels.
+struct Part<T> {
+    images: T,
+    labels: Vec<i64>,
+}
+
+impl<T: Tensor> Part<T> {
+    fn new(images: &Images) -> Result<Part<T>> {
+        let n = images.len();
+        let pixels: Vec<f64> = (0..n).flat_map(|i| images.pixels(i)).map(|&x| f64::from(x) / 255.0).collect();
+        let [height, width] = images.size();
+        let labels = images.labels().iter().map(|&label| i64::from(label)).collect();
+        Ok(Part { images: T::from_elements(&[n, height * width], &pixels)?, labels })
+    }
+
+    fn slice(&self, range: Range<usize>) -> Result<(T, T::Int)> {
+        let labels = T::Int::from_elements(&[range.len()], &self.labels[range.clone()])?;
+        Ok((self.images.slice(0, range), labels))
+    }
+}
+
+impl<T: Tensor> Pictures<T> {
+    pub fn load(flags: &ImageFlags, parts: &Parts, batch: usize, seed: u64) -> Result<Pictures<T>> {
         let images = match (&flags.images, &flags.labels) {
             (Some(images), Some(labels)) => Images::open(images, labels)?,
-            _ => Images::draw(part.draw, seed),
+            _ => Images::draw(parts.draw, seed),
         };
         if images.size() != [28, 28] {
             let reason =
@@ -74,42 +97,35 @@ impl Pictures {
             let path = flags.images.clone().unwrap_or_default();
             return Err(Error::Format { path, reason });
         }
-        let held_out = part.held_out.unwrap_or(images.len() / 6);
         let n = images.len();
+        let held_out = parts.held_out.unwrap_or(n / 6);
         if n < held_out + batch {
-            return Err(bad(
-                "batch",
-                format!("{n} images are too few to hold {held_out} out and train on {batch}"),
-            ));
+            let reason = format!("{n} images are too few to hold {held_out} out and train on {batch}");
+            return Err(bad("batch", reason));
         }
         println!("{n} images, the last {held_out} of them held out");
+        let pixels = (0..n).flat_map(|i| images.pixels(i).to_vec());
+        let fingerprint = fingerprint(pixels.chain(images.labels().to_vec()));
         let (training, held_out) = images.split_at(n - held_out);
-        Ok(Pictures { training, held_out, batch, seed })
+        let (training, held_out) = (Part::new(&training)?, Part::new(&held_out)?);
+        Ok(Pictures { training, held_out, batch, seed, fingerprint })
     }
 }
 
-fn arrays<T: Tensor>(images: &Images, range: std::ops::Range<usize>) -> Result<(T, T::Int)> {
-    let n = range.len();
-    let pixels: Vec<f64> =
-        range.clone().flat_map(|i| images.pixels(i)).map(|&x| f64::from(x) / 255.0).collect();
-    let labels: Vec<i64> = images.labels()[range].iter().map(|&label| i64::from(label)).collect();
-    Ok((T::from_elements(&[n, pixels.len() / n], &pixels)?, T::Int::from_elements(&[n], &labels)?))
-}
-
-impl<T: Tensor, M: Classifier<T>> Source<T, M> for Pictures {
-    /// Images `[batch, 784]`; labels `[batch]`, and a seed for dropout.
+impl<T: Tensor, M: Classifier<T>> Source<T, M> for Pictures<T> {
+    /// Images `[batch, 784]`, a seed for dropout, and labels `[batch]`.
     fn batch(&self, step: usize) -> Result<Batch<T>> {
-        let start = step % (self.training.len() / self.batch) * self.batch;
-        let (images, labels) = arrays(&self.training, start..start + self.batch)?;
-        let seed = T::Int::from_elements(&[], &[(self.seed as i64).wrapping_add(step as i64)])?;
-        Ok(Batch { reals: vec![images], ints: vec![labels, seed] })
+        let start = step % (self.training.labels.len() / self.batch) * self.batch;
+        let (images, labels) = self.training.slice(start..start + self.batch)?;
+        let integers = T::Int::from_elements(&[], &[(self.seed as i64).wrapping_add(step as i64)])?;
+        Ok(Batch { reals: vec![images], integers, labels })
     }
 
     fn accuracy(&self, model: &M) -> Result<BTreeMap<String, f64>> {
-        let n = self.held_out.len();
+        let n = self.held_out.labels.len();
         let mut right = 0;
         for start in (0..n).step_by(100) {
-            let (images, labels) = arrays::<T>(&self.held_out, start..n.min(start + 100))?;
+            let (images, labels) = self.held_out.slice(start..n.min(start + 100))?;
             let guesses = model.logits(&images).argmax(-1).elements();
             let pairs = guesses.into_iter().flatten().zip(labels.elements().into_iter().flatten());
             right += pairs.filter(|(guess, label)| guess == label).count();
@@ -123,11 +139,6 @@ impl<T: Tensor, M: Classifier<T>> Source<T, M> for Pictures {
     }
 
     fn fingerprint(&self) -> String {
-        let images = [&self.training, &self.held_out];
-        let bytes = |images: &Images| {
-            let pixels = (0..images.len()).flat_map(|i| images.pixels(i).to_vec());
-            pixels.chain(images.labels().to_vec()).collect::<Vec<_>>()
-        };
-        fingerprint(images.into_iter().flat_map(bytes))
+        self.fingerprint.clone()
     }
 }

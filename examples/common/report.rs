@@ -17,13 +17,13 @@ pub struct Report<'a> {
     /// Kind of recurrent cell, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cell: Option<&'a str>,
-    /// `eager`.
+    /// `eager` or `staged`.
     pub mode: &'a str,
     /// `f32` or `f64`.
     pub precision: &'a str,
     /// How many steps the parameters have seen.
     pub steps: usize,
-    /// Time to compile the step; zero where it is interpreted.
+    /// Time to record, optimise and compile the step; zero if it runs eagerly.
     pub compile_ms: f64,
     /// Median time of the steps of this run, null if it made none.
     pub step_ms_median: Option<f64>,

@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use antiphon::control::fold;
+use antiphon::control::{TreeArrays, fold};
 use antiphon::data::SentimentTree;
 use antiphon::data::treebank::LABELS;
 use antiphon::nn::{Init, Rng};
@@ -100,6 +100,27 @@ impl<T: Tensor> Reader<T> {
             node
         });
         T::concat(&states.into_inner(), 0).matmul(&self.wy) + &self.by
+    }
+
+    /// The same as [`loss`](Reader::loss) where the tree is data: in `tree`, leaf `n` has the row `place[n]` of `words`, and
+    /// any node `n` the label `labels[n]`. Rows and nodes may be more than the tree has.
+    pub fn loss_of_arrays(&self, tree: &TreeArrays<T::Int>, place: &T::Int, labels: &T::Int, words: &T) -> T {
+        let hidden = self.wy.shape()[0];
+        let leaves = self.leaves(words);
+        let with_loss = |number: &T::Int, node: Node<T>, below: Option<T>| {
+            let label = labels.gather_rows(number).reshape(&[1]);
+            let loss = (node.h.matmul(&self.wy) + &self.by).cross_entropy(&label).sum(..);
+            (node.h, node.c, below.map_or(loss.clone(), |below| below + loss))
+        };
+        let leaf = |number: &T::Int| {
+            let row = |of: &T| of.gather_rows(&place.gather_rows(number)).reshape(&[1, hidden]);
+            with_loss(number, Node { h: row(&leaves.h), c: row(&leaves.c) }, None)
+        };
+        let inner = |number: &T::Int, left: (T, T, T), right: (T, T, T)| {
+            let node = self.inner(Node { h: left.0, c: left.1 }, Node { h: right.0, c: right.1 });
+            with_loss(number, node, Some(left.2 + right.2))
+        };
+        T::fold_tree(tree, leaf, inner).2
     }
 
     /// The sum over all nodes of the cross-entropy of their labels.

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use super::cli::{bad, count};
 use super::curve;
+use super::mode::Mode;
 use super::report::{Report, mean_ms, median_ms};
 use super::training::{Plan, Training, train};
 
@@ -58,20 +59,6 @@ pub struct RunFlags {
 pub enum Precision {
     F32,
     F64,
-}
-
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-pub enum Mode {
-    /// Each operator runs as the model calls it.
-    Eager,
-}
-
-impl Mode {
-    fn name(self) -> &'static str {
-        match self {
-            Mode::Eager => "eager",
-        }
-    }
 }
 
 /// A run of an example.
@@ -236,7 +223,7 @@ impl<'a> Session<'a> {
                 Precision::F64 => "f64",
             },
             steps: losses.len(),
-            compile_ms: 0.0,
+            compile_ms: run.compile_time().as_secs_f64() * 1e3,
             step_ms_median: median_ms(times),
             step_ms_mean: mean_ms(times),
             accuracy: Some(&accuracy).filter(|all| !all.is_empty()),
@@ -246,7 +233,7 @@ impl<'a> Session<'a> {
             report.save(path)?;
         }
         if let Some(path) = &self.flags.save {
-            save_npz(path, run.parameters())?;
+            save_npz(path, &run.parameters())?;
         }
         let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
         println!(
@@ -274,7 +261,7 @@ impl<'a> Session<'a> {
 /// What a training has come to.
 pub trait Learnt<P> {
     /// The parameters.
-    fn parameters(&self) -> &P;
+    fn parameters(&self) -> P;
     /// Shares of the held-out part that are right, each with its name.
     fn accuracy(&self) -> Result<BTreeMap<String, f64>>;
 }

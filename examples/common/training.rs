@@ -12,8 +12,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 pub trait Training {
     /// The losses of all steps so far; their number is the number of the next step.
     fn losses(&self) -> &[f64];
-    /// Makes the next step. A loss that is not finite is an error, and changes nothing.
+    /// Makes the next step. A loss that is not finite is an error, which ends the training.
     fn step(&mut self) -> Result<()>;
+    /// How long compiling took so far.
+    fn compile_time(&self) -> Duration {
+        Duration::ZERO
+    }
     /// How many examples (characters, images, …) a step takes.
     fn examples_per_step(&self) -> usize;
     /// Something to show of what has been learnt.
@@ -36,14 +40,14 @@ pub struct Plan {
     pub unit: &'static str,
 }
 
-/// Trains to the end of the plan; returns the time of each step made. The last checkpoint is of the last step.
+/// Trains to the end of the plan; returns the time of each step made, without that of compiling it. The last checkpoint is of the last step.
 pub fn train(training: &mut impl Training, plan: &Plan) -> Result<Vec<Duration>> {
     let progress = Progress::new(plan, training.losses().len());
     let mut times = Vec::new();
     while training.losses().len() < plan.steps {
-        let start = Instant::now();
+        let (start, compiled) = (Instant::now(), training.compile_time());
         training.step()?;
-        times.push(start.elapsed());
+        times.push(start.elapsed().saturating_sub(training.compile_time() - compiled));
         let done = training.losses().len();
         let rate = training.examples_per_step() as f64 / mean_seconds(&times);
         progress.show(done, training.losses()[done - 1], rate);

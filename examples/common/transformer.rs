@@ -118,6 +118,6 @@ impl<T: Tensor> Block<T> {
 impl<T: Tensor> Network<T> for Transformer<T> {
     /// The mean over all characters of the cross-entropy of the next one.
     fn loss(&self, batch: &Batch<T>) -> T {
-        self.logits(&batch.ints[0]).cross_entropy(&batch.ints[1]).mean(..)
+        self.logits(&batch.integers).cross_entropy(&batch.labels).mean(..)
     }
 }

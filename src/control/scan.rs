@@ -65,6 +65,7 @@ fn record<T: Tensor, S: State<T>>(init: S, xs: &T, rows: usize, step: impl Fn(S,
             start,
             |(i, _)| i.0.less(&number(rows)),
             |(Index(i), carry)| {
+                let i = i.named("i");
                 let (carry, y) = step(carry, xs.gather_rows(&i));
                 if y.shape() != row {
                     raise(Error::Shape { op: "scan", lhs: row.to_vec(), rhs: y.shape().to_vec(), at });

@@ -64,11 +64,13 @@ impl<T: Tensor> Recurrent<T> for Gru<T> {
     fn advance(&self, h: &T, x: &T) -> T {
         let hidden = self.wh.shape()[0];
         let h_part = h.matmul(&self.wh);
-        let rz = (x.slice(-1, 0..2 * hidden) + h_part.slice(-1, 0..2 * hidden)).sigmoid();
+        let rz = (x.slice(-1, 0..2 * hidden) + h_part.slice(-1, 0..2 * hidden)).sigmoid().named("rz");
         let (r, z) = (rz.slice(-1, 0..hidden), rz.slice(-1, hidden..2 * hidden));
         let candidate = 2 * hidden..3 * hidden;
-        let n = (x.slice(-1, candidate.clone()) + r * (h_part.slice(-1, candidate) + &self.bhn)).tanh();
+        let n = (x.slice(-1, candidate.clone()) + r * (h_part.slice(-1, candidate) + &self.bhn))
+            .tanh()
+            .named("n");
         // (1 − z)·n + z·h with one product less.
-        n.clone() + z * (h.clone() - &n)
+        (n.clone() + z * (h.clone() - &n)).named("h")
     }
 }

@@ -69,8 +69,9 @@ impl<T: Tensor> Recurrent<T> for Lstm<T> {
         let gates = state.h.matmul(&self.wh) + x;
         let hidden = self.wh.shape()[0];
         let gate = |k: usize| gates.slice(-1, k * hidden..(k + 1) * hidden);
-        let (i, f, g, o) = (gate(0).sigmoid(), gate(1).sigmoid(), gate(2).tanh(), gate(3).sigmoid());
-        let c = f * &state.c + i * g;
-        LstmState { h: o * c.tanh(), c }
+        let (i, f) = (gate(0).sigmoid().named("i"), gate(1).sigmoid().named("f"));
+        let (g, o) = (gate(2).tanh().named("g"), gate(3).sigmoid().named("o"));
+        let c = (f * &state.c + i * g).named("c");
+        LstmState { h: (o * c.tanh()).named("h"), c }
     }
 }

@@ -52,6 +52,6 @@ impl<T: Tensor> Recurrent<T> for Rnn<T> {
         state
     }
     fn advance(&self, h: &T, x: &T) -> T {
-        (h.matmul(&self.wh) + x).tanh()
+        (h.matmul(&self.wh) + x).tanh().named("h")
     }
 }

@@ -154,13 +154,18 @@ fn binary<T: Real, R>(
     T::check_broadcast(op, a.value(), b.value())?;
     operator(level, f(a.value(), b.value()), k, |y, y_bar| {
         let (va, vb) = (a.value(), b.value());
-        match (a.is_active(), b.is_active()) {
-            (true, true) => {
-                a.accumulate(pull_a(va, vb, y, y_bar.clone()).unbroadcast(va));
-                b.accumulate(pull_b(va, vb, y, y_bar).unbroadcast(vb));
-            }
-            (true, false) => a.accumulate(pull_a(va, vb, y, y_bar).unbroadcast(va)),
-            _ => b.accumulate(pull_b(va, vb, y, y_bar).unbroadcast(vb)),
+        // Each operand's half stands here once: with the two in every arm of one `match`, the compiler merges the arms'
+        // common code, and nodes that could have stayed in registers go to memory.
+        let (to_a, to_b) = match (a.is_active(), b.is_active()) {
+            (true, true) => (Some(y_bar.clone()), Some(y_bar)),
+            (true, false) => (Some(y_bar), None),
+            _ => (None, Some(y_bar)),
+        };
+        if let Some(y_bar) = to_a {
+            a.accumulate(pull_a(va, vb, y, y_bar).unbroadcast(va));
+        }
+        if let Some(y_bar) = to_b {
+            b.accumulate(pull_b(va, vb, y, y_bar).unbroadcast(vb));
         }
     })
 }

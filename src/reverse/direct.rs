@@ -196,6 +196,10 @@ impl<T: Real> Real for Var<'_, T> {
         Self::from_value(self.value().detach())
     }
     #[inline]
+    fn name_with(&self, name: &dyn Fn() -> String) {
+        self.value().name_with(name);
+    }
+    #[inline]
     fn adjoint(&self) -> Slot<Self> {
         Slot::new()
     }

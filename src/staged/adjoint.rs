@@ -10,6 +10,8 @@ use crate::error::OrRaise;
 /// An accumulator of adjoints that is being recorded.
 pub struct ExprAdjoint {
     ty: Type,
+    /// Whose adjoint it is, for its name.
+    of: Option<Value>,
     /// The block of the value that it belongs to, where it is read.
     home: Block,
     sum: RefCell<Sum>,
@@ -72,19 +74,20 @@ impl Recorder {
 
 impl ExprAdjoint {
     pub(super) fn empty(recorder: &Recorder, like: Expr) -> ExprAdjoint {
-        let ty = recorder.builder.ty(recorder.own(like.0));
-        ExprAdjoint { ty, home: recorder.here(), sum: RefCell::new(Sum::Absent) }
+        let value = recorder.own(like.0);
+        let (ty, home) = (recorder.builder.ty(value), recorder.here());
+        ExprAdjoint { ty, of: Some(value), home, sum: RefCell::new(Sum::Absent) }
     }
 
     /// What a continuation returned.
     pub(super) fn passed(recorder: &Recorder, ty: Type, passed: Option<Passed>) -> ExprAdjoint {
         let sum = passed.map_or(Sum::Absent, Sum::Passed);
-        ExprAdjoint { ty, home: recorder.here(), sum: RefCell::new(sum) }
+        ExprAdjoint { ty, of: None, home: recorder.here(), sum: RefCell::new(sum) }
     }
 
     /// A value that can be read in the block which was the innermost at that depth.
     pub(super) fn left_for(recorder: &Recorder, value: Expr, depth: usize) -> ExprAdjoint {
-        let held = ExprAdjoint::empty(recorder, value);
+        let held = ExprAdjoint { of: None, ..ExprAdjoint::empty(recorder, value) };
         let value = recorder.own(value.0);
         let home = recorder.builder.open()[depth - 1];
         if home == held.home {
@@ -92,14 +95,23 @@ impl ExprAdjoint {
             return held;
         }
         let cell = recorder.builder.cell_in(home, held.ty.clone());
+        if let Some(name) = recorder.builder.name_of(value) {
+            recorder.builder.name_cell(cell, &(name + "_out"));
+        }
         recorder.builder.accumulate(cell, value).located().or_raise();
-        ExprAdjoint { ty: held.ty, home, sum: RefCell::new(Sum::Cell { cell, certain: true }) }
+        ExprAdjoint { home, sum: RefCell::new(Sum::Cell { cell, certain: true }), ..held }
     }
 
     /// The cell, which from now on holds what was accumulated so far.
     fn cell(&self, recorder: &Recorder) -> (staging::Cell, bool) {
         let sum = *self.sum.borrow();
-        let new = || recorder.builder.cell_in(self.home, self.ty.clone());
+        let new = || {
+            let cell = recorder.builder.cell_in(self.home, self.ty.clone());
+            if let Some(value) = self.of {
+                recorder.builder.name_adjoint_cell(cell, value);
+            }
+            cell
+        };
         match sum {
             Sum::Cell { cell, certain } => (cell, certain),
             Sum::Absent => (new(), false),
@@ -147,7 +159,8 @@ impl ExprAdjoint {
     pub(super) fn open(recorder: &Recorder, ty: Type) -> ExprAdjoint {
         let home = recorder.here();
         let cell = recorder.builder.cell_in(home, ty.clone());
-        ExprAdjoint { ty, home, sum: RefCell::new(Sum::Cell { cell, certain: false }) }
+        recorder.builder.name_cell(cell, "ys_bar_sum");
+        ExprAdjoint { ty, of: None, home, sum: RefCell::new(Sum::Cell { cell, certain: false }) }
     }
 
     /// A row of what was accumulated, zeros if nothing was. It keeps it.
@@ -168,6 +181,14 @@ impl ExprAdjoint {
         recorder.when(present, || pull(self.row(index)));
     }
 
+    /// A value that is this adjoint, with its name.
+    fn bar(&self, recorder: &Recorder, value: Value) -> Value {
+        if let Some(of) = self.of {
+            recorder.builder.name_adjoint(value, of);
+        }
+        value
+    }
+
     /// As a value, and whether it is present; `None` if it surely is not. It is empty afterwards.
     pub(super) fn pass(&self, recorder: &Recorder) -> Option<Passed> {
         match self.sum.replace(Sum::Absent) {
@@ -175,7 +196,7 @@ impl ExprAdjoint {
             Sum::Passed(passed) => Some(passed),
             Sum::Cell { cell, certain } => {
                 let present = (!certain).then(|| recorder.builder.present(cell));
-                Some(Passed { value: recorder.builder.take(cell), present })
+                Some(Passed { value: self.bar(recorder, recorder.builder.take(cell)), present })
             }
         }
     }
@@ -199,7 +220,9 @@ impl ExprAdjoint {
         match self.sum.replace(Sum::Absent) {
             Sum::Absent => None,
             Sum::Passed(Passed { value, .. }) => Some(Expr(recorder.wrap(value))),
-            Sum::Cell { cell, .. } => Some(Expr(recorder.wrap(recorder.builder.take(cell)))),
+            Sum::Cell { cell, .. } => {
+                Some(Expr(recorder.wrap(self.bar(&recorder, recorder.builder.take(cell)))))
+            }
         }
     }
 
@@ -209,14 +232,14 @@ impl ExprAdjoint {
         match self.sum.replace(Sum::Absent) {
             Sum::Absent => {}
             Sum::Passed(Passed { value, present }) => {
-                let value = Expr(recorder.wrap(value));
+                let value = Expr(recorder.wrap(self.bar(&recorder, value)));
                 match present {
                     None => pull(value),
                     Some(present) => recorder.when(present, || pull(value)),
                 }
             }
             Sum::Cell { cell, certain } => {
-                let take = || Expr(recorder.wrap(recorder.builder.take(cell)));
+                let take = || Expr(recorder.wrap(self.bar(&recorder, recorder.builder.take(cell))));
                 if certain {
                     return pull(take());
                 }

@@ -1,5 +1,7 @@
 //! Recorded control flow: branches, local functions and continuations of the program.
 
+use std::cell::RefCell;
+
 use antiphon_staging::{Block, Func, Signature, Target, Type, Value};
 
 use super::adjoint::Passed;
@@ -51,6 +53,15 @@ impl Recorder {
         self.values(leaves).into_iter().map(|value| self.builder.ty(value)).collect()
     }
 
+    /// Gives values without a name those of others.
+    fn name_like(&self, values: &[Value], like: &[Value]) {
+        for (&value, &like) in values.iter().zip(like) {
+            if let (None, Some(name)) = (self.builder.name_of(value), self.builder.name_of(like)) {
+                self.builder.name(value, &name);
+            }
+        }
+    }
+
     /// Types of the real ones.
     fn reals(&self, leaves: &[Leaf<Expr>]) -> Vec<Type> {
         let reals = leaves.iter().filter_map(|leaf| if let Leaf::Real(x) = leaf { Some(x) } else { None });
@@ -91,11 +102,14 @@ impl Recorder {
         (block, results)
     }
 
-    /// A local function from primals to adjoints, defined here, that may be passed as a continuation.
-    fn continuation(&self, like: &[Leaf<Expr>], k: To<'_, Expr>) -> CpsResult<Func> {
+    /// A local function from primals to adjoints, defined here, that may be passed as a continuation. Its parameters
+    /// have the names of those values, if they have any.
+    fn continuation(&self, like: &[Leaf<Expr>], names: &[Value], k: To<'_, Expr>) -> CpsResult<Func> {
         let signature = Signature::new("k", &self.types(like), &self.adjoint_types(like));
         let func = self.builder.declare(signature, &[]);
         let (params, _) = self.builder.define(func);
+        self.name_like(&params, &self.values(like));
+        self.name_like(&params, names);
         let adjoints = k(self.leaves(like, &params))?;
         let results: Vec<Value> = adjoints.iter().flat_map(|adjoint| adjoint.pass_all(self)).collect();
         self.builder.end(&results).located()?;
@@ -129,8 +143,9 @@ impl Control for Expr {
         let types = recorder.types(&results);
         let (otherwise, others) = recorder.arm(otherwise);
         recorder.same_types(ARMS, At::caller(), &types, &others).or_raise();
-        let joined = recorder.builder.branch(recorder.own(condition.0), then, otherwise);
-        recorder.leaves(&results, &joined.located().or_raise())
+        let joined = recorder.builder.branch(recorder.own(condition.0), then, otherwise).located().or_raise();
+        recorder.name_like(&joined, &recorder.values(&results));
+        recorder.leaves(&results, &joined)
     }
 
     #[track_caller]
@@ -145,6 +160,7 @@ impl Control for Expr {
             recorder.leaves(results, &y.located().or_raise())
         };
         let (params, _) = recorder.builder.define(func);
+        recorder.name_like(&params, &recorder.values(&x));
         let y = body(&call, recorder.leaves(&x, &params));
         recorder.same_types(RESULTS, at, &result_types, &y).or_raise();
         recorder.builder.end(&recorder.values(&y)).located().or_raise();
@@ -174,7 +190,7 @@ impl Control for Expr {
             otherwise(&mut |others| {
                 recorder.same_types(ARMS, at, &types, &others)?;
                 let inner = builder.set_aside(depth);
-                let recorded = Join::record(&recorder, &results, join)?;
+                let recorded = Join::record(&recorder, [&results, &others], join)?;
                 builder.resume(inner);
                 let adjoints = recorded.call(&recorder, &others)?;
                 point = Some(recorded);
@@ -204,16 +220,21 @@ impl Control for Expr {
         let k_signature = Signature::new("k", &result_types, &recorder.adjoint_types(results));
         let signature = Signature::new("f", &types, &recorder.adjoint_types(&x));
         let func = builder.declare(signature, &[k_signature]);
+        let (params, continuations) = builder.define(func);
+        let finished = RefCell::new(Vec::new());
+        recorder.name_like(&params, &recorder.values(&x));
         let call = |argument: Leaves<Self>, k: To<'_, Self>| -> CpsResult<Vec<ExprAdjoint>> {
             recorder.same_types(CALLS, at, &types, &argument)?;
-            let k = recorder.continuation(results, k)?;
             let arguments = recorder.values(&argument);
+            recorder.name_like(&params, &arguments);
+            let names: Vec<Value> = finished.borrow().clone();
+            let k = recorder.continuation(results, &names, k)?;
             let adjoints = builder.call(Target::Func(func), &arguments, &[Target::Func(k)]);
             Ok(recorder.returned(&argument, &adjoints.located()?))
         };
-        let (params, continuations) = builder.define(func);
         let adjoints = body(&call, recorder.leaves(&x, &params), &mut |y| {
             recorder.same_types(RESULTS, at, &result_types, &y)?;
+            finished.replace(recorder.values(&y));
             let finish = Target::Cont(continuations[0]);
             let adjoints = builder.call(finish, &recorder.values(&y), &[]).located()?;
             Ok(recorder.returned(&y, &adjoints))
@@ -232,10 +253,13 @@ struct Join {
 }
 
 impl Join {
-    fn record(recorder: &Recorder, like: &[Leaf<Expr>], k: To<'_, Expr>) -> CpsResult<Join> {
+    /// Of arms with these results, which have the same types.
+    fn record(recorder: &Recorder, [like, others]: [&[Leaf<Expr>]; 2], k: To<'_, Expr>) -> CpsResult<Join> {
         let builder = &recorder.builder;
         let func = builder.declare(Signature::new("join", &recorder.types(like), &[]), &[]);
         let (params, _) = builder.define(func);
+        recorder.name_like(&params, &recorder.values(like));
+        recorder.name_like(&params, &recorder.values(others));
         let collected = k(recorder.leaves(like, &params))?;
         let (mut results, mut adjoints) = (Vec::new(), Vec::new());
         for (ty, adjoint) in recorder.reals(like).into_iter().zip(&collected) {

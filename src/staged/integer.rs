@@ -5,7 +5,7 @@ use std::ops::{Add, Mul, Range, Sub};
 use antiphon_staging::{self as staging, Binary, Comparison, Scalar, Unary};
 
 use super::tensor::{array_constant, slice};
-use super::{BoolExpr, IntExpr, own, put, shape_of};
+use super::{BoolExpr, IntExpr, own, put, recorder, shape_of};
 use crate::error::{OrRaise, Result};
 use crate::real::{Int, Mask};
 use crate::shape::{self, Shape};
@@ -47,6 +47,10 @@ impl IntExpr {
 
 impl Int for IntExpr {
     type Bool = BoolExpr;
+    fn named(self, name: &str) -> Self {
+        recorder().builder.name(own(self.0), name);
+        self
+    }
     fn constant(value: i64) -> Self {
         IntExpr(put(staging::Expr::literal(Scalar::I64(value))))
     }

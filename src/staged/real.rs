@@ -71,6 +71,9 @@ impl Real for Expr {
     fn detach(&self) -> Self {
         *self
     }
+    fn name_with(&self, name: &dyn Fn() -> String) {
+        recorder().builder.name(own(self.0), &name());
+    }
     fn adjoint(&self) -> ExprAdjoint {
         ExprAdjoint::empty(&recorder(), *self)
     }

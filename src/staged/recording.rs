@@ -118,8 +118,8 @@ where
         stack::on_reserved(|| {
             let mut input = |path: &Path, leaf: Leaf<T>| {
                 let path = path.to_string();
-                let name = if path.is_empty() { "x" } else { &path };
-                let input = recorder.wrap(recorder.builder.input(name, T::ty(&leaf)));
+                let name = short_name(&path);
+                let input = recorder.wrap(recorder.builder.input(&name, T::ty(&leaf)));
                 match leaf {
                     Leaf::Real(_) => Leaf::Real(Expr(input)),
                     Leaf::Int(_) => Leaf::Int(IntExpr(input)),
@@ -174,4 +174,16 @@ pub(crate) fn from_staging(error: staging::Error, at: At) -> Error {
         staging::Error::StackExhausted { bytes, .. } => Error::StackExhausted { limit: bytes, depth: 0 },
         _ => Error::Recording { reason: error.to_string(), at },
     }
+}
+
+/// A component's name without the places in tuples that it begins with; `x` and the place, if that is all of it.
+fn short_name(path: &str) -> String {
+    let is_place = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut rest = path;
+    while let Some((first, after)) = rest.split_once('.')
+        && is_place(first)
+    {
+        rest = after;
+    }
+    if is_place(rest) { format!("x{rest}") } else { rest.to_owned() }
 }

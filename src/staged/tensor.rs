@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use antiphon_staging::{self as staging, Data, Dtype, Reduction, Scalar, Type, Update};
 
-use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, Recorded, own, put, recorder, shape_of};
+use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, Located, Recorded, own, put, recorder, shape_of};
 use crate::error::{At, Error, OrRaise, Result};
-use crate::real::Real;
 use crate::recorded::PutRow;
 use crate::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::tensor::{IntTensor, Tensor};
@@ -202,10 +201,18 @@ impl Tensor for Expr {
     fn record_rows(shape: &[usize], fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
         // An accumulator that each row is added to once. −0 is what every number can be added to without a change.
         let zeros = Self::full(shape, -0.0);
-        let rows = zeros.adjoint();
-        Self::accumulate(&rows, zeros);
-        fill(&|index, row| Self::accumulate_rows(&rows, &zeros, index, row));
-        rows.take().expect("it holds zeros at least")
+        let recorder = recorder();
+        let builder = &recorder.builder;
+        let rows = builder.cell(Type::new(recorder.dtype, shape));
+        builder.name_cell(rows, "ys_rows");
+        builder.accumulate(rows, own(zeros.0)).located().or_raise();
+        fill(&|index, row| {
+            let update = Update::Rows { indices: recorder.own(index.0), g: recorder.own(row.0) };
+            builder.update(rows, update).located().or_raise();
+        });
+        let ys = builder.take(rows);
+        builder.name(ys, "ys");
+        Expr(recorder.wrap(ys))
     }
     fn with_adjoint_row(adjoint: &ExprAdjoint, index: &IntExpr, pull: impl FnOnce(Self)) {
         adjoint.pull_row(*index, pull);

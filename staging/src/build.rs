@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::expr::{Binary, Comparison, Expr, Unary};
 use crate::ids::{Arena, Block, Cell, Cont, Func, Value};
 use crate::infer::{check_update, infer, row};
-use crate::ir::{BlockData, CellData, ContData, FuncData, Program, Stmt, Target, Update, ValueData};
+use crate::ir::{BlockData, CellData, ContData, FuncData, Name, Program, Stmt, Target, Update, ValueData};
 use crate::types::{Dtype, Scalar, Type};
 use crate::verify::verify;
 
@@ -77,7 +77,7 @@ impl Builder {
     /// A further input of the program.
     pub fn input(&self, name: &str, ty: Type) -> Value {
         let program = &mut self.state.borrow_mut().program;
-        let value = program.values.push(ValueData { ty, name: Some(name.into()) });
+        let value = program.values.push(ValueData { ty, name: Some(Name::Given(name.into())) });
         let entry = program.entry;
         program.funcs[entry].params.push(value);
         value
@@ -109,11 +109,26 @@ impl Builder {
     }
     /// Gives a value the name it has in the source.
     pub fn name(&self, value: Value, name: &str) {
-        self.state.borrow_mut().program.values[value].name = Some(name.into());
+        self.state.borrow_mut().program.values[value].name = Some(Name::Given(name.into()));
+    }
+    /// The name that the source gave a value.
+    pub fn name_of(&self, value: Value) -> Option<String> {
+        match &self.state.borrow().program.values[value].name {
+            Some(Name::Given(name)) => Some(name.clone()),
+            _ => None,
+        }
+    }
+    /// Says that a value is the adjoint of another, if it has no name.
+    pub fn name_adjoint(&self, adjoint: Value, of: Value) {
+        self.state.borrow_mut().program.values[adjoint].name.get_or_insert(Name::AdjointOf(of));
     }
     /// Gives a cell a name.
     pub fn name_cell(&self, cell: Cell, name: &str) {
-        self.state.borrow_mut().program.cells[cell].name = Some(name.into());
+        self.state.borrow_mut().program.cells[cell].name = Some(Name::Given(name.into()));
+    }
+    /// Says that a cell collects the adjoint of a value.
+    pub fn name_adjoint_cell(&self, cell: Cell, of: Value) {
+        self.state.borrow_mut().program.cells[cell].name = Some(Name::AdjointOf(of));
     }
 
     /// Appends a pure operator.

@@ -10,13 +10,24 @@ use crate::expr::{Expr, Padding};
 use crate::ids::{Arena, Block, Cell, Cont, Func, Value};
 use crate::types::Type;
 
+/// What a value or a cell is called in a program's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// What the source calls it.
+    Given(String),
+    /// The adjoint of a value, whose name it has with `_bar`.
+    AdjointOf(Value),
+    /// Another value took its place, and its name.
+    Of(Value),
+}
+
 /// What is known of a value besides its definition.
 #[derive(Clone, Debug)]
 pub struct ValueData {
     /// Its type.
     pub ty: Type,
-    /// The name that the source gave it.
-    pub name: Option<String>,
+    /// What it is called, if it is called anything.
+    pub name: Option<Name>,
 }
 
 /// What is known of a cell: an accumulator of one type, which is empty (zero) when its definition has run.
@@ -24,8 +35,8 @@ pub struct ValueData {
 pub struct CellData {
     /// Type of what is accumulated: reals.
     pub ty: Type,
-    /// The name that the source gave it.
-    pub name: Option<String>,
+    /// What it is called, if it is called anything.
+    pub name: Option<Name>,
 }
 
 /// A continuation parameter: a function from values to values that the caller passes.

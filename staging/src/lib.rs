@@ -39,7 +39,7 @@ pub use error::{Error, Result};
 pub use expr::{Binary, Comparison, Expr, Padding, Reduction, Unary, Window2d};
 pub use ids::{Block, Cell, Cont, Func, Value};
 pub use interpret::interpret;
-pub use ir::{Program, Stmt, Target, Update};
+pub use ir::{Name, Program, Stmt, Target, Update};
 #[cfg(feature = "llvm")]
 pub use jit::{CompileOptions, Compiled, compile};
 pub use optimise::{Options, optimise};

@@ -79,6 +79,7 @@ fn main(x: f64, n: i64) -> f64 {
         v1: f64 = if v0 {
             v2: f64 = y * x
             v3: i64 = i - 1
+            // continuation: what comes after the call that it is passed to
             fn next(v4: f64) -> f64 {
                 v5: f64 = k(v4)
                 return v5
@@ -92,6 +93,7 @@ fn main(x: f64, n: i64) -> f64 {
         }
         return v1
     }
+    // continuation: what comes after the call that it is passed to
     fn seed(y_1: f64) -> f64 {
         return 1.0
     }

@@ -322,7 +322,7 @@ def load(path, cell, vocabulary, hidden):
     return {name: p[name] for name in expected}
 
 
-def main():
+def flags():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--text", type=Path, help="file to train on")
     parser.add_argument("--cell", choices=CELLS, default="rnn")
@@ -341,6 +341,11 @@ def main():
     parser.add_argument("--grads", type=Path, help=".npz for the first step's gradients, before clipping")
     parser.add_argument("--report", type=Path, help="JSON for losses and times")
     parser.add_argument("--self-check", action="store_true", help="check the gradients against differences, and end")
+    return parser
+
+
+def main():
+    parser = flags()
     args = parser.parse_args()
     keep_freed_memory()
 

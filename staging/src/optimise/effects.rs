@@ -109,6 +109,11 @@ impl Effects {
         }
     }
 
+    /// Whether a function may call itself, by way of others perhaps.
+    pub fn is_recursive(&self, func: Func) -> bool {
+        self.funcs.get(&func).is_some_and(|effect| effect.recursive)
+    }
+
     /// Which of some cells a statement, or what it calls, may touch.
     pub fn touched(&self, program: &Program, stmt: &Stmt, cells: impl Iterator<Item = Cell>) -> Vec<Cell> {
         if matches!(stmt, Stmt::Let(..) | Stmt::Define(_)) {

@@ -10,6 +10,7 @@
 //! | [`forward`] | what is accumulated and taken in straight-line code passes by without a cell |
 //! | [`tiles`] | slices that cover a cell are concatenated, where reassociation is allowed |
 //! | [`defer`] | products that are added to one cell become one product, where reassociation is allowed |
+//! | [`hoist`] | what every activation of a recursive function computes alike is computed before it |
 //! | [`inline`] | functions called once, and small ones, become part of their callers |
 //! | [`specialise`] | continuations that are always the same become captures |
 //! | [`always`] | parameters, results and presences that are always the same, across functions |
@@ -28,6 +29,7 @@ pub mod defer;
 pub(crate) mod effects;
 pub mod fold;
 pub mod forward;
+pub mod hoist;
 pub mod inline;
 pub mod like_terms;
 mod rewrite;
@@ -48,7 +50,7 @@ pub struct Options {
 pub type Run = fn(&mut Program, &Options) -> bool;
 
 /// All passes by name, in the order in which a round applies them.
-pub const PASSES: [(&str, Run); 13] = [
+pub const PASSES: [(&str, Run); 14] = [
     ("fold", fold::run),
     ("branch", branch::run),
     ("algebra", algebra::run),
@@ -62,6 +64,7 @@ pub const PASSES: [(&str, Run); 13] = [
     ("specialise", specialise::run),
     ("always", always::run),
     ("signature", signature::run),
+    ("hoist", hoist::run),
     ("dead", dead::run),
 ];
 

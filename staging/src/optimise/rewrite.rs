@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::expr::Expr;
 use crate::ids::{Block, Cell, Value};
-use crate::ir::{Program, Stmt, Target};
+use crate::ir::{Name, Program, Stmt, Target};
 use crate::types::Scalar;
 
 /// The expression that each value is bound to, if it is bound to one.
@@ -48,8 +48,12 @@ pub struct Substitution(HashMap<Value, Value>);
 impl Substitution {
     /// Replaces one; a name from the source moves to what replaces it if that has none.
     pub fn replace(&mut self, program: &mut Program, old: Value, new: Value) {
-        if let Some(name) = program.values[old].name.take() {
-            program.values[new].name.get_or_insert(name);
+        let name = program.values[old].name.replace(Name::Of(new));
+        let known = &mut program.values[new].name;
+        match name {
+            Some(Name::Given(_)) if !matches!(known, Some(Name::Given(_))) => *known = name,
+            Some(Name::AdjointOf(_)) if known.is_none() => *known = name,
+            _ => {}
         }
         self.0.insert(old, new);
     }

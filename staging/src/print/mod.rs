@@ -2,6 +2,7 @@
 
 mod dot;
 mod names;
+mod passes;
 mod text;
 
 pub use dot::graphviz;

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 
 use crate::expr::Expr;
 use crate::ids::{Block, Cell, Cont, Func, Id, Value};
-use crate::ir::{Program, Stmt, Target};
+use crate::ir::{Name, Program, Stmt, Target};
 
 /// A distinct name for everything in a program. Names from the source are kept, a number being appended to repeated
-/// ones; other values are numbered in the order of the text, so that what a pass leaves alone prints the same after it
-/// whatever ids it used up. Unnamed literals have no name: their uses show the number itself.
+/// ones; the adjoint of `h` is `h_bar`, and the cell that it is collected in `h_bar_sum`. Other values are numbered in
+/// the order of the text, so that what a pass leaves alone prints the same after it whatever ids it used up. Unnamed
+/// literals have no name: their uses show the number itself.
 #[derive(Clone, Debug)]
 pub struct Names {
     values: Vec<Option<String>>,
@@ -84,8 +85,11 @@ impl Names {
                 }
                 Stmt::Cell(cell) => {
                     let name = match &program.cells[*cell].name {
-                        Some(name) => taken.unique(name),
-                        None => taken.next('c'),
+                        Some(Name::Given(name)) => taken.unique(name),
+                        Some(Name::AdjointOf(value)) if let Some(primal) = self.primal(program, *value) => {
+                            taken.unique(&format!("{primal}_bar_sum"))
+                        }
+                        _ => taken.next('c'),
                     };
                     self.cells[cell.index()] = Some(name);
                 }
@@ -106,12 +110,28 @@ impl Names {
 
     fn bind(&mut self, program: &Program, value: Value, taken: &mut Taken) {
         let name = match program.values.get(value).and_then(|data| data.name.as_ref()) {
-            Some(name) => taken.unique(name),
-            None => taken.next('v'),
+            Some(Name::Given(name)) => taken.unique(name),
+            Some(Name::AdjointOf(value)) if let Some(primal) = self.primal(program, *value) => {
+                taken.unique(&format!("{primal}_bar"))
+            }
+            _ => taken.next('v'),
         };
         if let Some(slot) = self.values.get_mut(value.index()) {
             *slot = Some(name);
         }
+    }
+
+    /// Name of a value whose adjoint is to be named: its name so far, or the one that it will have.
+    fn primal(&self, program: &Program, mut value: Value) -> Option<String> {
+        while let Some(Name::Of(other)) = program.values[value].name {
+            value = other;
+        }
+        let given = || match &program.values[value].name {
+            Some(Name::Given(name)) => Some(name.clone()),
+            _ => None,
+        };
+        let known = self.values[value.index()].clone().filter(|_| !self.is_literal(value));
+        known.or_else(given)
     }
 
     /// Name of a value, or the number that an unnamed literal is.
@@ -149,5 +169,6 @@ fn name<I: Id + std::fmt::Debug>(names: &[Option<String>], id: I) -> String {
 }
 
 fn is_literal(program: &Program, value: Value, expr: &Expr) -> bool {
-    matches!(expr, Expr::Fill { shape, .. } if shape.is_empty()) && program.values[value].name.is_none()
+    matches!(expr, Expr::Fill { shape, .. } if shape.is_empty())
+        && !matches!(program.values[value].name, Some(Name::Given(_)))
 }

@@ -6,6 +6,7 @@ use crate::expr::{Binary, Comparison, Expr, Unary};
 use crate::ids::{Block, Func, Value};
 use crate::ir::{Program, Stmt, Update};
 use crate::print::Names;
+use crate::print::passes::Passes;
 use crate::tensor::Tensor;
 use crate::types::Type;
 
@@ -14,13 +15,15 @@ const SHOWN: usize = 8;
 
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Printer { program: self, names: Names::of(self), out: f }.function(self.entry, 0)
+        let (names, passes) = (Names::of(self), Passes::of(self));
+        Printer { program: self, names, passes, out: f }.function(self.entry, 0)
     }
 }
 
 struct Printer<'a, 'b> {
     program: &'a Program,
     names: Names,
+    passes: Passes,
     out: &'a mut fmt::Formatter<'b>,
 }
 
@@ -35,6 +38,9 @@ impl Printer<'_, '_> {
         let params: Vec<String> = params.collect();
         let header =
             format!("fn {}({}) -> {} {{", self.names.func(func), params.join(", "), results(&data.results));
+        if self.passes.is_continuation(func) {
+            self.line(depth, "// continuation: what comes after the call that it is passed to")?;
+        }
         self.line(depth, &header)?;
         self.block(data.body, "return", depth + 1)?;
         self.line(depth, "}")
@@ -42,7 +48,11 @@ impl Printer<'_, '_> {
 
     fn block(&mut self, block: Block, leave: &str, depth: usize) -> fmt::Result {
         let program = self.program;
-        for stmt in &program.blocks[block].stmts {
+        let turn = self.passes.turn(program, block, |v| self.names.is_literal(v));
+        for (i, stmt) in program.blocks[block].stmts.iter().enumerate() {
+            if turn == Some(i) {
+                self.line(depth, "// backward")?;
+            }
             match stmt {
                 Stmt::Let(v, _) if self.names.is_literal(*v) => {}
                 Stmt::Define(func) => self.function(*func, depth)?,
@@ -50,8 +60,11 @@ impl Printer<'_, '_> {
                     let head = self.names.line(program, stmt);
                     self.line(depth, &format!("{head} {{"))?;
                     self.block(*then, "yield", depth + 1)?;
-                    self.line(depth, "} else {")?;
-                    self.block(*otherwise, "yield", depth + 1)?;
+                    let other = &program.blocks[*otherwise];
+                    if !(other.stmts.is_empty() && other.results.is_empty()) {
+                        self.line(depth, "} else {")?;
+                        self.block(*otherwise, "yield", depth + 1)?;
+                    }
                     self.line(depth, "}")?;
                 }
                 _ => {

@@ -1,0 +1,221 @@
+"""The same training by Antiphon and by what one would use instead, side by side: `make peers`.
+
+Every opponent is a program of its own that trains from the same weights on the same data on one core; they run in turns,
+several times, and a figure is the smallest median of a step (mean, where steps are of different sizes). Before any time is
+reported, the gradients of the first step and the losses of the first fifty have to agree with NumPy's.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from chart import chart
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+# In f32: gradients relative to the largest entry of their array, and losses.
+GRADIENTS, LOSSES = 1e-4, 1e-3
+
+
+@dataclass
+class Workload:
+    name: str
+    model: str
+    flags: list
+    steps: int
+    # What the time of a step is, of those of a run.
+    figure: str = "median"
+    peers: tuple = ("numpy", "torch eager", "torch library", "torch compile", "jax jit")
+
+
+def workloads(data, trees, count):
+    """All workloads; `count` trees to train on, and fewer steps of what takes long."""
+    text, pictures = ["--text", data / "text.txt"], ["--images", data / "images", "--labels", data / "labels"]
+    small = [*text, "--hidden", 50, "--seq", 20, "--batch", 20, "--optimizer", "adagrad", "--lr", 0.1]
+    large = [*text, "--hidden", 256, "--seq", 50, "--batch", 32, "--optimizer", "adagrad", "--lr", 0.1]
+    return [
+        Workload("char-RNN 50/20/20", "char_rnn", ["--cell", "rnn", *small], 300),
+        Workload("LSTM 50/20/20", "char_rnn", ["--cell", "lstm", *small], 300),
+        Workload("LSTM 256/50/32", "char_rnn", ["--cell", "lstm", *large], 50),
+        Workload(
+            "TreeLSTM", "tree_lstm", ["--trees", trees, "--train", count], count, "mean",
+            ("numpy", "numpy by node", "torch eager", "torch library", "jax jit"),
+        ),
+        Workload("CNN, batch 100", "cnn", [*pictures, "--batch", 100, "--lr", 0.05], 50),
+        Workload("MLP, batch 64", "mlp", [*pictures, "--batch", 64, "--lr", 0.1], 200),
+        Workload("transformer", "transformer", [*text, "--batch", 16, "--seq", 64], 50),
+    ]  # fmt: skip
+
+
+def command(opponent, workload):
+    """Its program with the flags that are its own."""
+    kind, _, how = opponent.partition(" ")
+    if kind == "antiphon":
+        out = ["--checkpoint-every", 1_000_000, "--sample-every", 1_000_000, "--mode", how]
+        return [TARGET / "release/examples" / workload.model, *out]
+    if kind == "numpy":
+        by_node = ["--node-by-node"] if how else []
+        return [sys.executable, ROOT / f"tests/reference/{workload.model}.py", *by_node]
+    return [sys.executable, ROOT / f"benches/peers/{kind}_peer.py", workload.model, how]
+
+
+def run(command, core, directory):
+    """Runs a program on one core, quietly unless it fails; its peak memory in MiB. OpenBLAS chooses its kernels itself."""
+    kept = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
+    kept |= {k: "1" for k in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    # What compilations leave is kept from round to round, but not from run to run.
+    kept |= {"TORCHINDUCTOR_CACHE_DIR": str(directory / "inductor"), "JAX_COMPILATION_CACHE_DIR": str(directory / "jax")}
+    with open(directory / "said", "w+b") as said:
+        start = subprocess.Popen([str(part) for part in command], env=kept, stdout=said, stderr=said, preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+        _, status, usage = os.wait4(start.pid, 0)
+        start.returncode = os.waitstatus_to_exitcode(status)
+        if start.returncode != 0:
+            said.seek(0)
+            sys.exit(f"{' '.join(map(str, command))}:\n{said.read().decode()}")
+    return usage.ru_maxrss / 1024
+
+
+def modes(model):
+    """The modes that an example has."""
+    shown = subprocess.run([TARGET / "release/examples" / model, "--help"], capture_output=True, text=True).stdout
+    return [mode for mode in ("eager", "staged") if re.search(rf"^\s+- {mode}:", shown, re.MULTILINE) or f"possible values: {mode}" in shown]
+
+
+def apart(a, b):
+    """The largest relative difference of the first fifty losses."""
+    a, b = np.array(a[:50]), np.array(b[:50])
+    return float(abs((a - b) / b).max())
+
+
+def gradients_apart(a, b):
+    with np.load(a) as a, np.load(b) as b:
+        assert sorted(a.files) == sorted(b.files), (a.files, b.files)
+        return float(max(abs(a[k] - b[k]).max() / abs(b[k]).max() for k in b.files))
+
+
+def compare(workload, rounds, directory, core):
+    init = directory / "init.npz"
+    flags = ["--precision", "f32", "--init", init, *workload.flags]
+    run([*command("numpy", workload), *flags, "--make-init", "--steps", 0], core, directory)
+    ours = [f"antiphon {mode}" for mode in modes(workload.model)]
+    opponents = [*workload.peers, *ours]
+    flags_of = {o: [*flags, *(["--out", directory / "out"] if o in ours else [])] for o in opponents}
+    times, memory, compiling = {}, {}, {}
+    checked = check_all(workload, opponents, flags_of, directory, core)
+    for _ in range(rounds):
+        for opponent in opponents:
+            report = directory / "report.json"
+            peak = run([*command(opponent, workload), *flags_of[opponent], "--steps", workload.steps, "--report", report], core, directory)
+            said = json.loads(report.read_text())
+            times.setdefault(opponent, []).append(said[f"step_ms_{workload.figure}"])
+            memory[opponent] = peak
+            compiling[opponent] = checked["compile_ms"][opponent]
+    results = {
+        o: {"step_ms": min(times[o]), "all_ms": times[o], "compile_ms": compiling[o], "peak_mib": memory[o], **checked["apart"].get(o, {})}
+        for o in opponents
+    }
+    return {"workload": workload.name, "figure": workload.figure, "steps": workload.steps, "peers_agree": checked["peers_agree"], "results": results}
+
+
+def check_all(workload, opponents, flags_of, directory, core):
+    """Gradients of the first step and losses of fifty against NumPy's; the compile times of this first run."""
+    losses, compiling = {}, {}
+    for opponent in opponents:
+        report, grads = directory / "check.json", directory / f"{opponent}.npz"
+        flags = [*flags_of[opponent], "--steps", min(50, workload.steps), "--report", report, "--grads", grads]
+        run([*command(opponent, workload), *flags], core, directory)
+        said = json.loads(report.read_text())
+        losses[opponent], compiling[opponent] = said["losses"], said["compile_ms"]
+    # Some trainings are chaotic in f32: there the peers do not agree with each other either, and losses show nothing.
+    agree = all(apart(losses[o], losses["numpy"]) <= LOSSES for o in workload.peers)
+    worst = {}
+    for o in opponents[1:]:
+        g = gradients_apart(directory / f"{o}.npz", directory / "numpy.npz")
+        worst[o] = {"gradients_apart": g, "losses_apart": apart(losses[o], losses["numpy"])}
+        if g > GRADIENTS or (agree and worst[o]["losses_apart"] > LOSSES):
+            sys.exit(f"{workload.name}: {o} does not agree with NumPy: {worst[o]}")
+    return {"peers_agree": agree, "apart": worst, "compile_ms": compiling}
+
+
+ORDER = ("numpy", "numpy by node", "torch eager", "torch library", "torch compile", "jax jit", "antiphon eager", "antiphon staged")
+TITLES = {
+    "numpy": "NumPy", "numpy by node": "NumPy, node by node", "torch eager": "PyTorch", "torch library": "PyTorch, library",
+    "torch compile": "torch.compile", "jax jit": "jax.jit", "antiphon eager": "Antiphon eager", "antiphon staged": "Antiphon staged",
+}  # fmt: skip
+
+
+def table(comparisons):
+    """Milliseconds of a step, and how many times as long the best peer takes as each mode; compile times; memory."""
+    shown = [o for o in ORDER if any(o in c["results"] for c in comparisons)]
+    ours = [o for o in shown if o.startswith("antiphon")]
+    parts = []
+
+    def rows(title, cell, more=()):
+        parts.append(f"| {title} | {' | '.join([*(TITLES[o] for o in shown), *(m for m, _ in more)])} |")
+        parts.append("|---" * (1 + len(shown) + len(more)) + "|")
+        for c in comparisons:
+            cells = [cell(c["results"][o]) if o in c["results"] else "–" for o in shown]
+            parts.append(f"| {' | '.join([c['workload'], *cells, *(f(c) for _, f in more)])} |")
+        parts.append("")
+
+    def ratio(mode):
+        def of(c):
+            best = min(r["step_ms"] for o, r in c["results"].items() if not o.startswith("antiphon"))
+            return f"{best / c['results'][mode]['step_ms']:.2f}" if mode in c["results"] else "–"
+
+        return of
+
+    rows("ms a step", lambda r: f"{r['step_ms']:.3g}", [(f"best peer ÷ {TITLES[o].split()[1]}", ratio(o)) for o in ours])
+    rows("compiling, s", lambda r: f"{r['compile_ms'] / 1e3:.2g}" if r["compile_ms"] else "–")
+    rows("peak memory, MiB", lambda r: f"{r['peak_mib']:.0f}")
+    return "\n".join(parts)
+
+
+def letters(path):
+    """The project's own source and documentation, of which only letters are kept: 26 symbols."""
+    files = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("src/**/*.rs")]
+    text = b"".join(file.read_bytes() for file in sorted(files)).lower()
+    path.write_bytes(re.sub(rb"[^a-z]", b"", text))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trees", type=Path, help="trees in brackets, such as the Stanford Sentiment Treebank's; else generated")
+    parser.add_argument("--count", type=int, default=900, help="how many of the trees to train on")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", help="workloads whose names contain this")
+    parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)))
+    parser.add_argument("--out", type=Path, default=ROOT / "out/peers")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    comparisons = []
+    with tempfile.TemporaryDirectory() as directory:
+        directory = Path(directory)
+        letters(directory / "text.txt")
+        make = [TARGET / "release/examples/make_data", "--count", 7200, "--seed", 1]
+        run([*make, "--images", directory / "images", "--labels", directory / "labels"], args.core, directory)
+        if args.trees is None:
+            args.trees = directory / "trees"
+            run([*make, "--trees", args.trees], args.core, directory)
+        for workload in workloads(directory, args.trees, args.count):
+            if args.only and args.only not in workload.name:
+                continue
+            print(workload.name, "…", flush=True)
+            comparisons.append(compare(workload, args.rounds, directory, args.core))
+            for o, r in comparisons[-1]["results"].items():
+                print(f"  {TITLES[o]:22} {r['step_ms']:9.3f} ms", flush=True)
+            (args.out / "peers.json").write_text(json.dumps(comparisons, indent=1) + "\n")
+            (args.out / "peers.md").write_text(table(comparisons))
+            (args.out / "peers.svg").write_text(chart(comparisons, ORDER, TITLES))
+    print(f"\n{table(comparisons)}\nAlso in {args.out}: peers.md, peers.json, peers.svg")
+
+
+if __name__ == "__main__":
+    main()

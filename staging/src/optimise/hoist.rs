@@ -1,0 +1,124 @@
+//! Loop-invariant code motion: what a recursive function computes from what it captures alone is the same in all of its
+//! activations, and is computed once, before the function is defined. A transposed weight is an example.
+//!
+//! Only what is worth being kept is moved, with what it is computed from: scalars that take a cycle, constants and
+//! views are better computed, or looked at, in place. What may be an error (an index out of range) stays where it is.
+//! Moved code runs even if the place it comes from is never reached, so what it computes may be in vain, but not wrong.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::expr::{Binary, Expr, Unary};
+use crate::ids::{Block, Func, Value};
+use crate::ir::{Program, Stmt};
+use crate::optimise::Options;
+use crate::optimise::effects::Effects;
+
+/// Runs the pass.
+pub fn run(program: &mut Program, _: &Options) -> bool {
+    let effects = Effects::of(program);
+    let mut changed = false;
+    // Outer functions first: what leaves one of these has left those inside of it, too.
+    for block in program.reachable() {
+        let mut i = 0;
+        while let Some(stmt) = program.blocks[block].stmts.get(i) {
+            if let Stmt::Define(func) = *stmt
+                && effects.is_recursive(func)
+            {
+                let moved = invariants(program, func);
+                changed |= !moved.is_empty();
+                let count = moved.len();
+                program.blocks[block].stmts.splice(i..i, moved);
+                i += count;
+            }
+            i += 1;
+        }
+    }
+    changed
+}
+
+/// Takes out of a function what is worth it.
+fn invariants(program: &mut Program, func: Func) -> Vec<Stmt> {
+    let blocks = program.within(program.funcs[func].body);
+    let inside = bound(program, func, &blocks);
+    // In the order of the text, so that operands come first.
+    let mut candidates: HashMap<Value, &Expr> = HashMap::new();
+    let mut wanted: Vec<Value> = Vec::new();
+    for &block in &blocks {
+        for stmt in &program.blocks[block].stmts {
+            let Stmt::Let(v, expr) = stmt else { continue };
+            let fixed = |x: &Value| !inside.contains(x) || candidates.contains_key(x);
+            if may_fail(expr) || !expr.operands().iter().all(fixed) {
+                continue;
+            }
+            candidates.insert(*v, expr);
+            if is_worth_it(program, *v, expr) {
+                wanted.push(*v);
+            }
+        }
+    }
+    let mut moved = HashSet::new();
+    while let Some(v) = wanted.pop() {
+        if let Some(expr) = candidates.get(&v)
+            && moved.insert(v)
+        {
+            wanted.extend(expr.operands());
+        }
+    }
+    if moved.is_empty() {
+        return Vec::new();
+    }
+    let mut out = Vec::new();
+    for &block in &blocks {
+        let (taken, kept) = std::mem::take(&mut program.blocks[block].stmts)
+            .into_iter()
+            .partition(|stmt| matches!(stmt, Stmt::Let(v, _) if moved.contains(v)));
+        program.blocks[block].stmts = kept;
+        out.extend::<Vec<Stmt>>(taken);
+    }
+    out
+}
+
+/// All values that are bound inside of a function.
+fn bound(program: &Program, func: Func, blocks: &[Block]) -> HashSet<Value> {
+    let mut inside: HashSet<Value> = program.funcs[func].params.iter().copied().collect();
+    for &block in blocks {
+        for stmt in &program.blocks[block].stmts {
+            inside.extend(stmt.results());
+            if let Stmt::Define(inner) = stmt {
+                inside.extend(&program.funcs[*inner].params);
+            }
+        }
+    }
+    inside
+}
+
+fn may_fail(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::GatherRows { .. }
+            | Expr::ScatterRows { .. }
+            | Expr::GatherLast { .. }
+            | Expr::ScatterLast { .. }
+    )
+}
+
+/// Whether to compute something again and again costs more than to keep it.
+fn is_worth_it(program: &Program, v: Value, expr: &Expr) -> bool {
+    let scalar = program.ty(v).shape.is_empty();
+    match expr {
+        Expr::Fill { .. }
+        | Expr::Array(_)
+        | Expr::Reshape(..)
+        | Expr::Broadcast(..)
+        | Expr::Slice { .. }
+        | Expr::Flip(..) => false,
+        Expr::Unary(op, _) => {
+            !scalar || !matches!(op, Unary::Neg | Unary::Abs | Unary::Sign | Unary::Not | Unary::Relu)
+        }
+        Expr::Binary(op, ..) => !scalar || matches!(op, Binary::Div | Binary::Pow),
+        Expr::Powi(..) | Expr::Clamp { .. } | Expr::Compare(..) | Expr::Select { .. } | Expr::Convert(..) => {
+            !scalar
+        }
+        _ => true,
+    }
+}

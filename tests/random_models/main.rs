@@ -1,0 +1,108 @@
+//! Random models, run eagerly, recorded and interpreted, and compiled: value, gradient and other derivatives agree.
+//!
+//! A model is a small syntax tree of the calculus: operators, `cond`, `while_loop` and `fix` whose bodies close over what
+//! is in scope, conditions and trip counts that are data, shared and dead values. One function, generic over the
+//! interpretation, runs it. Models grow from streams of choices, and a failing one is made as small as possible.
+//!
+//! `MODELS=100000 cargo test --features staging --test random_models` makes a long run of it; `SEED=7` begins at another
+//! place, with `MODELS=1` at one that a failure has named. `TRACE=1`, with `--nocapture`, says each seed before it is run.
+
+mod arrays;
+mod evaluate;
+mod generate;
+mod model;
+mod ways;
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use antiphon_staging::fuzz::{choices, shrink};
+
+use generate::Kind;
+use model::Step;
+use ways::{Agreement, Case, Precision, check};
+
+/// Choices in a stream: as many as the largest models take, nearly.
+const CHOICES: usize = 400;
+
+fn variable(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+/// What [`check`] says of a stream; a panic is a failure as well.
+fn outcome<E: Precision>(stream: &[u32], kind: Kind) -> Result<Agreement, String> {
+    let checked = catch_unwind(AssertUnwindSafe(|| check::<E>(&Case::new(stream, kind))));
+    checked.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        Err(text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default())
+    })
+}
+
+fn agree<E: Precision>(kind: Kind, first: u64, models: u64) {
+    let (first, models) = (variable("SEED", first), variable("MODELS", models));
+    let trace = std::env::var_os("TRACE").is_some();
+    let (mut magnify, mut finite, mut runs) = (0, 0, 0);
+    for seed in first..first + models {
+        if trace {
+            eprintln!("SEED={seed}");
+        }
+        let stream = choices(seed, CHOICES);
+        match outcome::<E>(&stream, kind) {
+            Ok(agreement) => {
+                magnify += u64::from(agreement.magnifies);
+                finite += agreement.finite[0];
+                runs += agreement.finite[1];
+            }
+            Err(_) => {
+                let smallest = shrink(stream, |stream| outcome::<E>(stream, kind).is_err());
+                let error = outcome::<E>(&smallest, kind).err().expect("shrinking keeps the failure");
+                let Case { model, extra, .. } = Case::new(&smallest, kind);
+                panic!("SEED={seed} MODELS=1: {kind:?}, {extra:?}\n{model}\n{error}");
+            }
+        }
+    }
+    println!("{models} models, {magnify} of which magnify rounding; {finite} of {runs} runs are finite");
+    if models >= 100 {
+        assert!(magnify <= models / 20, "{magnify} of {models} models are not compared");
+        assert!(finite > runs / 2, "{finite} of {runs} runs are finite");
+    }
+}
+
+#[test]
+fn models_of_scalars_agree() {
+    agree::<f64>(Kind::Scalars, 0, 3500);
+}
+
+#[test]
+fn models_of_arrays_agree() {
+    agree::<f64>(Kind::Arrays, 1_000_000, 4500);
+}
+
+#[test]
+fn models_of_arrays_in_single_precision_agree() {
+    agree::<f32>(Kind::Arrays, 2_000_000, 2000);
+}
+
+#[test]
+fn models_have_everything() {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    for seed in 0..1000 {
+        let mut here: HashMap<&str, usize> = HashMap::new();
+        Case::new(&choices(seed, CHOICES), Kind::Arrays).model.body.each(&mut |step| {
+            let name = match step {
+                Step::Cond { .. } => "cond",
+                Step::Loop { until: None, .. } => "loop",
+                Step::Loop { .. } => "loop until",
+                Step::Fix { .. } => "fix",
+                Step::Recurse { .. } => "call",
+                _ => "operator",
+            };
+            here.insert(name, 1);
+        });
+        here.into_iter().for_each(|(name, one)| *seen.entry(name).or_default() += one);
+    }
+    println!("{seen:?}");
+    for name in ["cond", "loop", "loop until", "fix", "call", "operator"] {
+        assert!(seen.get(name).is_some_and(|&count| count > 100), "{name} is rare: {seen:?}");
+    }
+}

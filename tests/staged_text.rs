@@ -1,0 +1,133 @@
+//! A recorded program is a document: the derivative of a model, in the names of its source.
+
+use antiphon::control::scan;
+use antiphon::staged::{Expr, graphviz};
+use antiphon::{NdArray, OrRaise, Params, Real, Tensor, Var, hvp, stage, value_and_grad};
+
+type Array = NdArray<f32>;
+
+#[derive(Params, Clone)]
+struct Rnn<T> {
+    wx: T,
+    wh: T,
+    b: T,
+}
+
+impl<T: Tensor> Rnn<T> {
+    fn step(&self, h: &T, x: &T) -> T {
+        (x.matmul(&self.wx) + h.matmul(&self.wh) + &self.b).named("a").tanh().named("h")
+    }
+}
+
+impl<T: Tensor> Rnn<T> {
+    fn sequence(&self, batch: Batch<T>) -> T {
+        let step = |h: T, x: T| {
+            let h = self.step(&h, &x);
+            (h.clone(), h)
+        };
+        scan(batch.h0, &batch.xs, step).or_raise().1
+    }
+}
+
+#[derive(Params, Clone)]
+struct Batch<T> {
+    h0: T,
+    xs: T,
+}
+
+fn example() -> (Rnn<Array>, Batch<Array>) {
+    let zeros = |shape: &[usize]| Array::zeros(shape);
+    let model = Rnn { wx: zeros(&[4, 3]), wh: zeros(&[3, 3]), b: zeros(&[3]) };
+    (model, Batch { h0: zeros(&[2, 3]), xs: zeros(&[5, 2, 4]) })
+}
+
+/// Loss and gradient of what `f` makes of a model and data.
+fn gradient(
+    f: impl for<'r> Fn(&Rnn<Var<'r, Expr>>, Batch<Var<'r, Expr>>) -> Var<'r, Expr>,
+) -> impl Fn((Rnn<Expr>, Batch<Expr>)) -> (Expr, Rnn<Expr>) {
+    move |(model, batch)| {
+        value_and_grad(
+            |model: Rnn<Var<'_, Expr>>| f(&model, batch.map_leaves(Var::lift)).square().sum(..).named("loss"),
+            &model,
+        )
+        .or_raise()
+    }
+}
+
+#[test]
+fn the_derivative_of_a_step() {
+    let step = gradient(|model, batch| model.step(&batch.h0, &batch.xs.index(0, 0)));
+    let staged = stage("step", step, &example()).unwrap();
+    let text = "\
+fn step(wx: f32[4, 3], wh: f32[3, 3], b: f32[3], h0: f32[2, 3], xs: f32[5, 2, 4]) \
+-> (f32, f32[4, 3], f32[3, 3], f32[3]) {
+    v0: f32[1, 2, 4] = slice(xs, axis 0, 0..1)
+    v1: f32[2, 4] = reshape(v0, [2, 4])
+    v2: f32[2, 3] = matmul(v1, wx)
+    v3: f32[2, 3] = matmul(h0, wh)
+    v4: f32[2, 3] = v2 + v3
+    a: f32[2, 3] = v4 + b
+    h: f32[2, 3] = tanh(a)
+    v5: f32[2, 3] = h * h
+    loss: f32 = sum(v5, axes [0, 1])
+    // backward
+    h_bar: f32[2, 3] = h + h
+    v6: f32[2, 3] = 1.0f32 - v5
+    a_bar: f32[2, 3] = h_bar * v6
+    b_bar: f32[3] = sum(a_bar, axes [0])
+    v7: f32[3, 2] = permute(h0, [1, 0])
+    v8: f32[4, 2] = permute(v1, [1, 0])
+    wx_bar: f32[4, 3] = matmul(v8, a_bar)
+    wh_bar: f32[3, 3] = matmul(v7, a_bar)
+    return loss, wx_bar, wh_bar, b_bar
+}
+";
+    assert_eq!(staged.program().to_string(), text);
+}
+
+#[test]
+fn a_loop_shows_its_passes_and_keeps_its_names() {
+    let run = gradient(|model, batch| model.sequence(batch));
+    let staged = stage("run", run, &example()).unwrap();
+    let text = staged.program().to_string();
+    // In the order of the text: the loop, forward and backward, and what comes after it.
+    let mut rest = text.as_str();
+    for line in [
+        "fn run(wx: f32[4, 3], wh: f32[3, 3], b: f32[3], h0: f32[2, 3], xs: f32[5, 2, 4])",
+        "(i: i64, h",
+        "gather_rows(xs, i)",
+        "a: f32[2, 3] = ",
+        "h: f32[2, 3] = tanh(a)",
+        "ys_rows[i] += h",
+        "// backward",
+        "ys_bar_sum[i]",
+        "b_bar_sum += ",
+        "wh_bar_sum += matmul(",
+        "wx_bar_sum += matmul(",
+        "// continuation",
+        "ys: f32[5, 2, 3] = take ys_rows",
+        "loss: f32 = sum(",
+        "// backward",
+        "wx_bar: f32[4, 3] = take wx_bar_sum",
+        ", wx_bar, wh_bar, b_bar",
+    ] {
+        let Some(found) = rest.find(line) else { panic!("no `{line}` where it should be in\n{text}") };
+        rest = &rest[found + line.len()..];
+    }
+    // The same in the other languages.
+    let picture = graphviz(staged.program());
+    assert!(picture.starts_with("digraph") && picture.matches('{').count() == picture.matches('}').count());
+    for line in ["label=\"then\"", "wx_bar_sum += matmul(", "[style=dashed]"] {
+        assert!(picture.contains(line), "no `{line}` in\n{picture}");
+    }
+    assert!(staged.llvm_ir().unwrap().contains("define void @antiphon_entry"));
+    assert!(staged.assembly().unwrap().contains("antiphon_entry:"));
+}
+
+#[test]
+fn tangents_are_dotted() {
+    let second = |x: Expr| hvp(|x| x.exp().named("y").square(), &x, &x).or_raise().1;
+    let staged = stage("second", second, &Array::scalar(0.0)).unwrap();
+    let text = staged.program().to_string();
+    assert!(text.contains("y: f32 = exp(x)") && text.contains("y_dot: f32 = "), "{text}");
+}
