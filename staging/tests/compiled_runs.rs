@@ -114,6 +114,26 @@ fn outputs_may_be_written_over_inputs_even_crosswise() {
 }
 
 #[test]
+fn what_a_nested_function_reads_keeps_its_memory_under_another_shape() {
+    let b = Builder::new("captured");
+    let x = b.input("x", f64s(&[2, 3]));
+    let y = b.emit(Expr::Matmul(x, b.emit(Expr::Permute(x, [1, 0].as_slice().into())).unwrap())).unwrap();
+    // Nothing but the nested function reads it.
+    let flat = b.emit(Expr::Reshape(y, [4].as_slice().into())).unwrap();
+    let signature = Signature::new("read", &[f64s(&[4])], &[f64s(&[4])]);
+    let read = b.function(signature, &[], |_, other, _| Ok(vec![b.mul(flat, other[0])?])).unwrap();
+    let other = b.emit(Expr::Fill { value: Scalar::F64(2.0), shape: [2, 3].as_slice().into() }).unwrap();
+    let sum =
+        b.emit(Expr::Matmul(x, b.emit(Expr::Permute(other, [1, 0].as_slice().into())).unwrap())).unwrap();
+    let sum = b.emit(Expr::Reshape(sum, [4].as_slice().into())).unwrap();
+    let product = b.call(Target::Func(read), &[sum], &[]).unwrap();
+    let program = b.finish(&product).unwrap();
+    let x = Tensor::new(&[2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
+    let reference = interpret(&program, std::slice::from_ref(&x));
+    assert_eq!(compiled(&program).run(&[x]), reference);
+}
+
+#[test]
 fn inputs_of_other_types_are_refused() {
     let mut tower = compiled(&tower(2));
     assert!(matches!(tower.run(&[1f32.into()]), Err(Error::Types { .. })));

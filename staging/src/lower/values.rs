@@ -163,8 +163,9 @@ impl<'c> Body<'_, '_, 'c> {
     /// Binds a value to the memory of another, if that is known to be the same elements.
     pub fn share(&mut self, v: Value, with: Value) {
         let address = self.address(with);
+        // What only nested functions read has no uses of its own, and keeps its buffer as long as the function runs.
         if let Some(&buffer) = self.buffers.get(&with)
-            && self.uses(v) > 0
+            && (self.uses(v) > 0 || self.is_captured(v))
         {
             self.buffers.insert(v, buffer);
             *self.tenants.get_mut(&buffer).expect("it is in it") += 1;
