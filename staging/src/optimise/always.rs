@@ -73,7 +73,9 @@ impl Rewrite {
         use crate::ids::Id;
         let mut literals = Vec::new();
         for &old in values {
-            let Some(&value) = self.constants.get(&old).filter(|_| self.is_read[old.index()]) else { continue };
+            let Some(&value) = self.constants.get(&old).filter(|_| self.is_read[old.index()]) else {
+                continue;
+            };
             let ty = program.ty(old).clone();
             let new = program.value(ty.clone());
             literals.push(Stmt::Let(new, Expr::Fill { value, shape: ty.shape }));

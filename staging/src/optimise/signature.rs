@@ -101,7 +101,9 @@ impl Live {
                 self.mark(*condition);
                 for (i, result) in results.iter().enumerate() {
                     if self.values.contains(result) {
-                        [then, otherwise].into_iter().for_each(|&arm| self.mark(program.blocks[arm].results[i]));
+                        [then, otherwise]
+                            .into_iter()
+                            .for_each(|&arm| self.mark(program.blocks[arm].results[i]));
                     }
                 }
             }
