@@ -42,6 +42,8 @@ struct Link {
     outer: Cell<*const Link>,
     /// Whether the body was given up: what it leaves as its answer does not count.
     abandoned: Cell<bool>,
+    /// Whether a [`shift`] to this prompt came from a body inside of it that had been given up: see [`Found::Cut`].
+    cut: Cell<bool>,
 }
 
 impl Link {
@@ -54,6 +56,7 @@ impl Link {
             floor: Cell::new(0),
             outer: Cell::new(CURRENT.get()),
             abandoned: Cell::new(false),
+            cut: Cell::new(false),
         }
     }
 }
@@ -157,24 +160,48 @@ pub fn reset<'env, A>(body: impl for<'p> FnOnce(&'p Prompt<'p, 'env, A>) -> Resu
 /// Captures the rest of the body up to `prompt`'s [`reset`] as `k` and calls `handler(k)` instead; what the handler
 /// returns is the answer of that rest. The value of `shift` is what the handler gives to `k.resume`.
 ///
+/// In a destructor that runs while its body is being given up there is no rest to capture: `k.resume` gives the value
+/// to the destructor and returns an error at once, and the handler's answer is dropped.
+///
 /// # Errors
-/// Raises [`Error::OutsideReset`] if the prompt's body is not running (in a handler of its own, for instance).
+/// Raises [`Error::OutsideReset`] if the prompt's body is not running (in a handler of its own, for instance), or is
+/// being given up and the handler does not resume.
 #[track_caller]
 pub fn shift<'p, V, A>(
     prompt: &'p Prompt<'p, '_, A>,
     handler: impl for<'k> FnOnce(Continuation<'k, V, A>) -> CpsResult<A> + 'p,
 ) -> V {
-    if find(prompt.link.level).is_none() {
-        raise(outside_reset(At::caller()));
+    match find(prompt.link.level) {
+        // SAFETY: the handler outlives `'p`, the time during which the body runs.
+        Found::Running(_) => unsafe {
+            shift_unchecked(&raw const prompt.link, &raw const prompt.answer, handler)
+        },
+        Found::Cut => {
+            let mut value = None;
+            // What the handler returns would be the answer of a body that has no say.
+            let _ = handler(Continuation {
+                value: &raw mut value,
+                answer: &raw const prompt.answer,
+                resume: Resume::NOTHING,
+                brand: PhantomData,
+            });
+            value.unwrap_or_else(|| raise(outside_reset(At::caller())))
+        }
+        Found::Nowhere => raise(outside_reset(At::caller())),
     }
-    // SAFETY: the handler outlives `'p`, the time during which the body runs.
-    unsafe { shift_unchecked(&raw const prompt.link, &raw const prompt.answer, handler) }
 }
 
 pub(crate) fn outside_reset(at: At) -> Error {
     let reason = "shift: the reset of this prompt or variable is not running here; \
                   handlers and continuation-passing operators take the functions of antiphon::cps instead";
     Error::OutsideReset { reason, at }
+}
+
+#[cold]
+fn given_up() -> Error {
+    let reason =
+        "shift: the body is being given up, and this is one of its destructors: there is no rest to resume";
+    Error::OutsideReset { reason, at: At::caller() }
 }
 
 /// A [`reset`] for the variables of one derivative, of type `V`, whose operators find it by its level.
@@ -186,19 +213,34 @@ pub(crate) fn reset_at<V>(level: Level, body: impl FnOnce() -> CpsResult<()>) ->
     })
 }
 
-/// [`shift`] to the innermost running [`reset_at`] of a level; `None` if there is none.
+/// [`shift`] to a [`reset_at`] that [`find`] has just found running.
 ///
 /// # Safety
 /// The handler must not use anything that ends before the body does, other than what it owns.
+#[inline]
+pub(crate) unsafe fn shift_to<V>(
+    prompt: Here,
+    handler: impl for<'k> FnOnce(Continuation<'k, V, ()>) -> CpsResult<()>,
+) -> V {
+    let answer = NOTHING.with(|cell| &raw const *cell);
+    // SAFETY: the link is running; the caller vouches for the handler.
+    unsafe { shift_unchecked(prompt.0, answer, handler) }
+}
+
+/// [`shift`] to the innermost running [`reset_at`] of a level; `None` if there is none.
+///
+/// # Safety
+/// As for [`shift_to`].
 #[inline]
 pub(crate) unsafe fn shift_at<V>(
     level: Level,
     handler: impl for<'k> FnOnce(Continuation<'k, V, ()>) -> CpsResult<()>,
 ) -> Option<V> {
-    let link = find(level)?;
-    let answer = NOTHING.with(|cell| &raw const *cell);
-    // SAFETY: `find` returns a link that is running; the caller vouches for the handler.
-    Some(unsafe { shift_unchecked(link, answer, handler) })
+    match find(level) {
+        // SAFETY: the caller vouches for the handler.
+        Found::Running(prompt) => Some(unsafe { shift_to(prompt, handler) }),
+        Found::Cut | Found::Nowhere => None,
+    }
 }
 
 /// The level of the innermost running [`reset_at`] for variables of type `V`: that of control operators, none of whose
@@ -215,18 +257,53 @@ pub(crate) fn level_of<V>() -> Option<Level> {
     }
 }
 
-/// The innermost running prompt of a level.
+/// Where a prompt of some level is.
+pub(crate) enum Found {
+    /// Its body is running.
+    Running(Here),
+    /// Its body, or one between it and here, is being given up, and a destructor is asking. The destructor must get
+    /// an answer, for it cannot be unwound, but there is no rest of the body that could be captured. If the prompt
+    /// itself goes on, its `reset` ends with an error, so that nothing is silently left out of a derivative.
+    Cut,
+    /// No such body is running.
+    Nowhere,
+}
+
+/// A prompt whose body is running.
+pub(crate) struct Here(*const Link);
+
+/// The innermost prompt of a level.
 #[inline]
-fn find(level: Level) -> Option<*const Link> {
+pub(crate) fn find(level: Level) -> Found {
     let mut link = CURRENT.get();
     loop {
         // SAFETY: links of the chain live on the stacks of the `run`s that are under way.
-        let prompt = unsafe { link.as_ref() }?;
+        let Some(prompt) = (unsafe { link.as_ref() }) else { return Found::Nowhere };
+        if prompt.abandoned.get() {
+            return find_beyond(link, level);
+        }
         if prompt.level == level {
-            return Some(link);
+            return Found::Running(Here(link));
         }
         link = prompt.outer.get();
     }
+}
+
+/// [`find`], from a body on that is being given up.
+#[cold]
+#[inline(never)]
+fn find_beyond(mut link: *const Link, level: Level) -> Found {
+    // A body may have caught its unwinding and go on, then it can be told with an error.
+    while std::thread::panicking() {
+        // SAFETY: as in `find`.
+        let Some(prompt) = (unsafe { link.as_ref() }) else { break };
+        if prompt.level == level {
+            prompt.cut.set(!prompt.abandoned.get());
+            return Found::Cut;
+        }
+        link = prompt.outer.get();
+    }
+    Found::Nowhere
 }
 
 /// The frame of a suspended `shift`.
@@ -284,8 +361,14 @@ struct Resume {
 }
 
 impl Resume {
+    /// In a destructor of a body that is being given up.
+    const NOTHING: Resume = Resume { body: ptr::null_mut(), link: ptr::null() };
+
     #[inline]
     fn now(self) -> CpsResult<()> {
+        if self.body.is_null() {
+            return Err(Box::new(given_up()));
+        }
         // SAFETY: see `drive`, which made this.
         unsafe { drive(self.body, self.link) }
     }
@@ -306,7 +389,19 @@ fn run(link: &Link, body: impl FnOnce() -> CpsResult<()>) -> CpsResult<()> {
     // `coroutine` is dropped.
     let mut coroutine = unsafe { Body::with_stack_unchecked(stack, start) };
     // SAFETY: `coroutine` and `link` outlive the call, and nothing else uses them.
-    unsafe { drive(&raw mut coroutine, link) }
+    let result = unsafe { drive(&raw mut coroutine, link) };
+    // SAFETY: as above.
+    if unsafe { (*link).cut.get() } {
+        return result.and(Err(Box::new(cut_off())));
+    }
+    result
+}
+
+#[cold]
+fn cut_off() -> Error {
+    let reason = "a destructor of an inner body that was given up used an operator on a variable of this derivative, \
+                  or a shift to this prompt: there was no rest of the program for it to capture";
+    Error::OutsideReset { reason, at: At::caller() }
 }
 
 /// Resumes a body and serves its next request, which in turn may resume it: the nesting of handlers.
@@ -383,9 +478,10 @@ impl Drop for Abandon<'_> {
         // SAFETY: `drive` holds no reference to the body at this point, and the body outlives the driver's frames.
         let body = unsafe { &mut *self.body };
         if !body.done() {
-            // What is dropped now has no continuation that it could hand over: no prompt is running for it.
+            // What is dropped now has no continuation that it could hand over.
             self.prompt.abandoned.set(true);
-            let _unwinding = Running::enter(ptr::null(), self.prompt.floor.get());
+            self.prompt.outer.set(CURRENT.get());
+            let _unwinding = Running::enter(self.prompt, stack::last_floor(self.prompt.floor.get()));
             body.force_unwind();
         }
     }

@@ -108,6 +108,11 @@ fn exhausted() -> Box<Error> {
     Box::new(Error::StackExhausted { limit: size(), depth: 0 })
 }
 
+/// How far down a stack with this floor may be used by destructors that run because it was exhausted.
+pub(crate) fn last_floor(floor: usize) -> usize {
+    floor - MARGIN / 2
+}
+
 /// Declares which stack the thread is on, until dropped.
 pub(crate) struct Floor(usize);
 

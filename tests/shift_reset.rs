@@ -327,3 +327,108 @@ fn direct_style_needs_its_reset() {
     assert!(matches!(error, Error::OutsideReset { .. }), "{error}");
     assert!(error.to_string().contains("shift_reset.rs"), "{error}");
 }
+
+/// Calls a function when it is dropped.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// An operator that fails before it has a result, so that the body which uses it is given up.
+fn failing<'r>(x: &Var<'r, f64>) -> Var<'r, f64> {
+    Var::shift([x], |_, _| Err(user_error("no result").into()))
+}
+
+#[test]
+fn destructors_of_a_body_that_is_given_up_can_use_operators() {
+    let seen = Cell::new(0.0);
+    let error = grad(
+        |x| {
+            let product = x.clone() * &(x.sin() + &x);
+            let _guard = OnDrop(|| seen.set(*(product.exp() + &x.clone().powi(2)).value()));
+            failing(&x)
+        },
+        &0.5f64,
+    );
+    assert_eq!(error.unwrap_err().to_string(), "no result");
+    assert_eq!(seen.get(), (0.5 * (0.5f64.sin() + 0.5)).exp() + 0.25);
+    assert_eq!(grad(|x| x.powi(2), &3.0f64).unwrap(), 6.0);
+}
+
+#[test]
+fn destructors_of_a_body_that_is_given_up_can_differentiate() {
+    let seen = Cell::new(0.0);
+    let error = grad(
+        |x| {
+            let _guard = OnDrop(|| {
+                let slope = grad(|y| y.powi(3) * &Var::lift(&x), &x).or_raise();
+                seen.set(*slope.value());
+            });
+            failing(&x)
+        },
+        &2.0f64,
+    );
+    assert_eq!(error.unwrap_err().to_string(), "no result");
+    assert_eq!(seen.get(), 24.0);
+}
+
+#[test]
+fn destructors_that_run_when_a_body_raises_can_use_operators() {
+    // Such a body is still running: its operators are captured as usual.
+    let seen = Cell::new(0.0);
+    let error = grad(
+        |x| {
+            let _guard = OnDrop(|| seen.set(*(x.sin() * &x).value()));
+            raise(user_error("stop"))
+        },
+        &0.5f64,
+    );
+    assert_eq!(error.unwrap_err().to_string(), "stop");
+    assert_eq!(seen.get(), 0.5 * 0.5f64.sin());
+}
+
+#[test]
+fn a_shift_in_a_destructor_of_a_body_that_is_given_up_has_nothing_to_resume() {
+    let log = RefCell::new(Vec::new());
+    let answer = reset(|p| {
+        let log = &log;
+        let _guard = OnDrop(move || {
+            let five = shift(p, move |k| {
+                let outcome = k.resume(5);
+                log.borrow_mut().push(outcome.unwrap_err().to_string());
+                Ok("an answer without a say")
+            });
+            log.borrow_mut().push(format!("got {five}"));
+        });
+        let () = shift(p, |_| Ok("answer"));
+        unreachable!("nobody resumed");
+    });
+    assert_eq!(answer.unwrap(), "answer");
+    let log = log.into_inner();
+    assert!(log[0].contains("being given up"), "{log:?}");
+    assert_eq!(log[1], "got 5");
+}
+
+#[test]
+fn what_a_destructor_of_an_inner_body_leaves_out_of_a_derivative_is_an_error() {
+    // The derivative goes on after the inner body was given up, but the operator had no rest of it to capture.
+    let error = grad(
+        |x| {
+            let product = RefCell::new(x.clone());
+            reset(|exit| {
+                let (x, product) = (&x, &product);
+                let _guard = OnDrop(|| *product.borrow_mut() = x.clone() * x);
+                shift(exit, |_| Ok(()))
+            })
+            .or_raise();
+            product.into_inner()
+        },
+        &3.0f64,
+    );
+    let error = error.unwrap_err();
+    assert!(matches!(error, Error::OutsideReset { .. }), "{error}");
+    assert!(error.to_string().contains("destructor"), "{error}");
+}

@@ -1,5 +1,7 @@
 //! The native stack: deep programs, its end, and reuse. One test, since the size is the process's.
 
+use std::cell::Cell;
+
 use antiphon::control::{Tree, fold};
 use antiphon::{Control, Error, Real, Result, Var, cps, grad, stack};
 
@@ -24,6 +26,15 @@ fn recursive_power<T: Control>(n: i64, x: &T) -> T {
         let reached = y.less(&T::constant(2f64.powi(n as i32)));
         T::cond(&reached, || go(y.clone() * x), || y.clone())
     })
+}
+
+/// Uses an operator when it is dropped.
+struct SineOnDrop<'a, 'r>(Var<'r, f64>, &'a Cell<f64>);
+
+impl Drop for SineOnDrop<'_, '_> {
+    fn drop(&mut self) {
+        self.1.set(*self.0.sin().value());
+    }
 }
 
 struct Chain(Vec<Chain>);
@@ -110,6 +121,16 @@ fn deep_programs_and_the_end_of_the_stack() {
                     &1.0f64,
                 ))
             });
+            // Destructors of what ran out of stack can still use operators.
+            let seen = Cell::new(0.0);
+            exhausted(grad(
+                |x| {
+                    let _guard = SineOnDrop(x.clone(), &seen);
+                    power(MILLION, &x)
+                },
+                &1.0f64,
+            ));
+            assert_eq!(seen.get(), 1.0f64.sin());
             assert_eq!(grad(|x| power(100, &x), &1.0f64).unwrap(), 100.0);
             assert_eq!(grad(|x| recursive_power(20, &x), &2.0f64).unwrap(), 20.0 * 2f64.powi(19));
         }

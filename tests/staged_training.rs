@@ -158,10 +158,9 @@ fn the_state_is_read_and_written_as_the_users_structure() {
 
 /// A step of a perceptron for images and labels, with gradient descent; the loss.
 fn perceptron_step<T: Tensor>(layers: &mut [Linear<T>; 2], (images, labels): &(T, T::Int)) -> Result<T> {
-    let images = Var::lift(images);
     let (loss, gradients) = value_and_grad(
         |layers: [Linear<Var<'_, T>>; 2]| {
-            layers[1].apply(&layers[0].apply(&images).relu()).cross_entropy(labels).mean(..)
+            layers[1].apply(&layers[0].apply(&Var::lift(images)).relu()).cross_entropy(labels).mean(..)
         },
         layers,
     )?;

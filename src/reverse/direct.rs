@@ -3,7 +3,7 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::{Var, common_level, cps};
-use crate::delimited::{Level, outside_reset, shift_at};
+use crate::delimited::{Found, Level, find, outside_reset, shift_to};
 use crate::elementwise::{for_each_binary, for_each_unary};
 use crate::error::{At, CpsResult, OrRaise, Result, blame, in_operator, raise};
 use crate::real::Real;
@@ -19,22 +19,16 @@ pub(super) fn direct<'r, T: Real>(
     rule: impl FnOnce(cps::Return<'_, T>) -> CpsResult<()>,
 ) -> Var<'r, T> {
     let at = blame(at);
-    let Some(level) = level else {
-        let mut y = None;
-        in_operator(Some(at));
-        let outcome = rule(&mut |value| {
-            in_operator(None);
-            y = Some(value.value().clone());
-            Ok(())
-        });
-        return match outcome {
-            Ok(()) => Var::from_value(y.expect("a rule calls its continuation")),
-            Err(error) => raise(error.relocate(at)),
-        };
+    let prompt = match level.map(find) {
+        Some(Found::Running(prompt)) => prompt,
+        // `Cut`: in a destructor of a body that is given up. The result has its value, and no rest that it could be
+        // differentiated through.
+        None | Some(Found::Cut) => return value_of(at, rule),
+        Some(Found::Nowhere) => raise(outside_reset(at)),
     };
     // SAFETY: all rules of this crate own what they capture, and those of `Var::shift` are `'static`.
-    let y = unsafe {
-        shift_at::<Var<'r, T>>(level, move |k| {
+    unsafe {
+        shift_to::<Var<'r, T>>(prompt, move |k| {
             let mut k = Some(k);
             in_operator(Some(at));
             let outcome = rule(&mut |y| {
@@ -50,8 +44,23 @@ pub(super) fn direct<'r, T: Real>(
                 outcome => outcome,
             }
         })
-    };
-    y.unwrap_or_else(|| raise(outside_reset(at)))
+    }
+}
+
+/// What a rule computes, as a constant.
+#[inline]
+fn value_of<'r, T: Real>(at: At, rule: impl FnOnce(cps::Return<'_, T>) -> CpsResult<()>) -> Var<'r, T> {
+    let mut y = None;
+    in_operator(Some(at));
+    let outcome = rule(&mut |value| {
+        in_operator(None);
+        y = Some(value.value().clone());
+        Ok(())
+    });
+    match outcome {
+        Ok(()) => Var::from_value(y.expect("a rule calls its continuation")),
+        Err(error) => raise(error.relocate(at)),
+    }
 }
 
 impl<'r, T: Real> Var<'r, T> {

@@ -170,7 +170,8 @@ fn code_is_cached_by_what_it_depends_on_and_a_damaged_file_is_not_used() {
     assert!(!cached(&tower(4), &options));
     assert!(!cached(&tower(3), &CompileOptions { strict: true, ..options.clone() }));
     // What may lie in place of a file, made of the bytes that belong there.
-    let damages: [(&str, fn(Vec<u8>) -> Vec<u8>); 7] = [
+    type Damage = fn(Vec<u8>) -> Vec<u8>;
+    let damages: [(&str, Damage); 7] = [
         ("nothing", |_| vec![]),
         ("another file", |_| b"#!/bin/sh\n".repeat(1000)),
         ("a first part", |bytes| bytes[..20].to_vec()),

@@ -1,6 +1,6 @@
 //! What an array case of the table is: a function of arrays beside each element of its result in closed form.
 
-use antiphon::{Control, NdArray, Tensor};
+use antiphon::{Control, NdArray, OrRaise, Tensor};
 
 /// An array as plain data, in row-major order.
 #[derive(Clone, Debug)]
@@ -228,6 +228,12 @@ pub fn positive(count: usize, seed: usize) -> Vec<f64> {
 /// The weights of a scalar function `Σ wᵢ·yᵢ` of a result of this size.
 pub fn weights(count: usize) -> Vec<f64> {
     irregular(count, 5)
+}
+
+/// `Σ wᵢ·yᵢ`.
+pub fn weighted<T: Tensor>(y: T) -> T {
+    let w = T::from_elements(&y.shape(), &weights(y.size())).or_raise();
+    (y * w).sum(..)
 }
 
 /// A direction for inputs like these.

@@ -2,10 +2,12 @@
 //!
 //! A result `y` is made a number by fixed weights, `Σ wᵢ·yᵢ`; second derivatives are taken in a fixed direction.
 
-use antiphon::{Control, Dual, NdArray, OrRaise, Result, Tensor, Var};
+use antiphon::{Dual, NdArray, OrRaise, Result, Tensor, Var};
 use antiphon::{grad, hvp, jvp, value_and_grad, vjp};
 
-use crate::array_case::{ArrayCase, ArrayVisitor, Expected, Plain, arrays, direction, elements, weights};
+use crate::array_case::{
+    ArrayCase, ArrayVisitor, Expected, Plain, arrays, direction, elements, weighted, weights,
+};
 use crate::compare::Report;
 use crate::for_each_array_case;
 
@@ -68,12 +70,6 @@ fn functions() -> Vec<Function> {
     let mut collect = Collect(Vec::new());
     for_each_array_case(&mut collect);
     collect.0
-}
-
-/// `Σ wᵢ·yᵢ`.
-fn weighted<T: Tensor + Control>(y: T) -> T {
-    let w = T::from_elements(&y.shape(), &weights(y.size())).or_raise();
-    (y * w).sum(..)
 }
 
 /// `Σ aₖ·bₖ` over all elements of all arrays.

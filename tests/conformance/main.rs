@@ -5,6 +5,7 @@ mod case;
 mod compare;
 mod differences;
 mod explicit;
+mod list;
 
 mod aliasing;
 mod binary;

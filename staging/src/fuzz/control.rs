@@ -6,7 +6,7 @@ use super::{Generator, Visible};
 use crate::build::Signature;
 use crate::error::Error;
 use crate::expr::Binary;
-use crate::ids::Value;
+use crate::ids::{Cont, Value};
 use crate::ir::Target;
 use crate::types::{Dtype, Scalar, Type};
 
@@ -117,8 +117,8 @@ impl Generator<'_> {
         Ok(())
     }
 
-    /// A recursive function of a counter and a value, with a continuation that grows at each call: the shape of a
-    /// differentiated recursion.
+    /// A recursive function of a counter and a value, with a continuation that grows at each call, or that is handed
+    /// on as it was given: the shapes of a differentiated recursion and of a differentiated loop.
     pub(super) fn recursion(&mut self) -> Result<(), Error> {
         if self.depth > 1 {
             return Ok(());
@@ -138,18 +138,9 @@ impl Generator<'_> {
             builder.begin();
             let result = g.scoped(|g| {
                 let y = g.body(&ty, 3)?;
-                let next = builder.declare(Signature::new("next", &types, &types), &[]);
-                let (primal, _) = builder.define(next);
-                let y_bar = g.scoped(|g| {
-                    g.see(primal);
-                    let z = g.body(&ty, 2)?;
-                    let z_bar = builder.call(Target::Cont(k), &[z], &[])?;
-                    g.see(z_bar);
-                    g.body(&ty, 2)
-                })?;
-                builder.end(&[y_bar])?;
+                let next = if g.below(2) == 0 { Target::Cont(k) } else { g.grown(k, &ty)? };
                 let fewer = builder.binary(Binary::Sub, i, builder.literal(Scalar::I64(1)))?;
-                let x_bar = builder.call(Target::Func(recur), &[fewer, y], &[Target::Func(next)])?;
+                let x_bar = builder.call(Target::Func(recur), &[fewer, y], &[next])?;
                 g.see(x_bar);
                 g.body(&ty, 3)
             })?;
@@ -172,5 +163,21 @@ impl Generator<'_> {
         let results = builder.call(Target::Func(recur), &[counter, start], &[Target::Func(stop)])?;
         self.see(results);
         Ok(())
+    }
+
+    /// A continuation that does something, calls another and does something more.
+    fn grown(&mut self, k: Cont, ty: &Type) -> Result<Target, Error> {
+        let builder = self.builder;
+        let next = builder.declare(Signature::new("next", from_ref(ty), from_ref(ty)), &[]);
+        let (primal, _) = builder.define(next);
+        let y_bar = self.scoped(|g| {
+            g.see(primal);
+            let z = g.body(ty, 2)?;
+            let z_bar = builder.call(Target::Cont(k), &[z], &[])?;
+            g.see(z_bar);
+            g.body(ty, 2)
+        })?;
+        builder.end(&[y_bar])?;
+        Ok(Target::Func(next))
     }
 }

@@ -76,16 +76,22 @@ pub fn shrink(mut choices: Vec<u32>, fails: impl Fn(&[u32]) -> bool) -> Vec<u32>
             }
             width /= 2;
         }
-        for i in 0..choices.len() {
-            for smaller in [0, 1, choices[i] % 64, choices[i] / 2] {
-                let old = choices[i];
-                if smaller < old {
-                    choices[i] = smaller;
-                    if !fails(&choices) {
-                        choices[i] = old;
+        let mut i = 0;
+        while i < choices.len() {
+            let old = choices[i];
+            let alone = [0, 1, old % 64, old / 2].map(|smaller| (smaller, 0));
+            // Fewer statements take fewer choices.
+            let with_others = [1, 2, 4, 8].map(|gone| (old.saturating_sub(1), gone));
+            for (smaller, gone) in alone.into_iter().chain(with_others) {
+                if smaller < choices[i] {
+                    let rest = (i + 1 + gone).min(choices.len());
+                    let other = [&choices[..i], &[smaller], &choices[rest..]].concat();
+                    if fails(&other) {
+                        choices = other;
                     }
                 }
             }
+            i += 1;
         }
         if choices == before {
             return choices;

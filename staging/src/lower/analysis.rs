@@ -69,6 +69,17 @@ impl Analysis {
         self.owner.get(&entity).is_some_and(|owner| self.funcs[owner].captured.contains(&entity))
     }
 
+    /// The function whose frame those defined in `func` are given: its own, or, if it has nothing that anyone captures,
+    /// that of the next function around it which has.
+    pub fn frame_for(&self, func: Func) -> Func {
+        match &self.funcs[&func] {
+            FuncFacts { parent: Some(parent), captured, .. } if captured.is_empty() => {
+                self.frame_for(*parent)
+            }
+            _ => func,
+        }
+    }
+
     fn function(&mut self, program: &Program, func: Func, parent: Option<Func>) {
         self.all.push(func);
         self.funcs.insert(func, FuncFacts { parent, ..FuncFacts::default() });

@@ -130,7 +130,8 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
         let (asm, lower) = (self.asm, self.lower);
         let i64_ty = asm.context.i64_type();
         let around = self.function.get_nth_param(1).map(|link| link.into_pointer_value());
-        if lower.analysis.funcs[&self.func].has_nested {
+        let analysis = &lower.analysis;
+        if analysis.funcs[&self.func].has_nested && analysis.frame_for(self.func) == self.func {
             let count = lower.slot_count(self.func);
             let frame = asm.alloca(i64_ty.array_type(count as u32).into());
             if let Some(link) = around {
@@ -138,11 +139,12 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             }
             self.frames.insert(self.func, frame);
         }
+        let around_of = |func: Func| analysis.funcs[&func].parent.map(|parent| analysis.frame_for(parent));
         let mut next = around;
-        let mut ancestor = lower.analysis.funcs[&self.func].parent;
+        let mut ancestor = around_of(self.func);
         while let (Some(frame), Some(of)) = (next, ancestor) {
             self.frames.insert(of, frame);
-            ancestor = lower.analysis.funcs[&of].parent;
+            ancestor = around_of(of);
             next = ancestor.map(|_| asm.load_ptr(frame));
         }
     }
