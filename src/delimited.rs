@@ -198,10 +198,11 @@ pub(crate) fn outside_reset(at: At) -> Error {
 }
 
 #[cold]
-fn given_up() -> Error {
+#[inline(never)] // so that the operators' frames have no room for it
+fn given_up() -> Box<Error> {
     let reason =
         "shift: the body is being given up, and this is one of its destructors: there is no rest to resume";
-    Error::OutsideReset { reason, at: At::caller() }
+    Box::new(Error::OutsideReset { reason, at: At::caller() })
 }
 
 /// A [`reset`] for the variables of one derivative, of type `V`, whose operators find it by its level.
@@ -367,7 +368,7 @@ impl Resume {
     #[inline]
     fn now(self) -> CpsResult<()> {
         if self.body.is_null() {
-            return Err(Box::new(given_up()));
+            return Err(given_up());
         }
         // SAFETY: see `drive`, which made this.
         unsafe { drive(self.body, self.link) }

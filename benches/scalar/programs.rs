@@ -199,8 +199,9 @@ pub mod tree {
     pub fn explicit(depth: usize, x: &Number, k: Return) -> Result<()> {
         match depth {
             0 => k(x),
-            1 => lowest(x, k),
-            2 => lowest(x, |left| lowest(x, |right| join(left, right, x, k))),
+            1 => one(x, k),
+            2 => two(x, k),
+            3 => two(x, |left| two(x, |right| join(left, right, x, k))),
             _ => explicit(depth - 1, x, &mut |left| {
                 explicit(depth - 1, x, &mut |right| join(left, right, x, &mut *k))
             }),
@@ -217,23 +218,36 @@ pub mod tree {
         cps::mul(left, right, |y| cps::add(y, x, k))
     }
 
-    /// A tree of depth one, whose continuation is compiled into it: one call in two levels is through a pointer.
+    /// Depth one. The continuation is compiled into it: only deeper trees call theirs through a pointer.
     #[inline]
-    fn lowest(x: &Number, k: impl for<'k> FnOnce(&Number<'k>) -> Result<()>) -> Result<()> {
+    fn one(x: &Number, k: impl for<'k> FnOnce(&Number<'k>) -> Result<()>) -> Result<()> {
         join(x, x, x, k)
     }
 
+    /// Depth two.
+    #[inline]
+    fn two(x: &Number, k: impl for<'k> FnOnce(&Number<'k>) -> Result<()>) -> Result<()> {
+        one(x, |left| one(x, |right| join(left, right, x, k)))
+    }
+
+    /// As [`explicit`], with the lowest levels in one function.
     pub fn tape(depth: usize, x: f64, tape: &mut Tape) -> f64 {
-        fn node<'t>(depth: usize, x: Entry<'t>) -> Entry<'t> {
+        fn node(depth: usize, x: Entry) -> Entry {
             match depth {
                 0 => x,
-                1 => x * x + x,
-                2 => {
-                    let (left, right) = (x * x + x, x * x + x);
-                    left * right + x
-                }
+                1 => one(x),
+                2 => two(x),
+                3 => two(x) * two(x) + x,
                 _ => node(depth - 1, x) * node(depth - 1, x) + x,
             }
+        }
+        #[inline]
+        fn one(x: Entry) -> Entry {
+            x * x + x
+        }
+        #[inline]
+        fn two(x: Entry) -> Entry {
+            one(x) * one(x) + x
         }
         node(depth, tape.restart(x)).gradient()
     }
