@@ -60,6 +60,27 @@ fn a_seed_gives_the_same_mask_in_every_mode_and_may_be_data() {
 }
 
 #[test]
+fn a_constant_out_of_a_branch_has_a_zero_tangent_when_recorded_and_no_adjoint_in_any_mode() {
+    fn root<T: Control>(x: &T) -> T {
+        let positive = x.greater(&T::constant(0.0));
+        T::cond(&positive, || x.clone(), || T::constant(0.0)).sqrt()
+    }
+    fn forward<T: Tensor>(x: T) -> T {
+        jvp(|x: Dual<T>| root(&x), &x, &x.ones_like()).or_raise().1
+    }
+    fn reverse<T: Tensor>(x: T) -> T {
+        grad(|x: Var<'_, T>| root(&x), &x).or_raise()
+    }
+    for (x, slope, recorded) in [(4.0, 0.25, 0.25), (-1.0, 0.0, f64::NAN)] {
+        let x = Array::scalar(x);
+        let [eager, others @ ..] = four_ways!(forward, x.clone());
+        assert_eq!(eager.item(), slope);
+        others.iter().for_each(|other| assert!(same(other, &Array::scalar(recorded)), "{other:?}"));
+        four_ways!(reverse, x).iter().for_each(|gradient| assert_eq!(gradient.item(), slope));
+    }
+}
+
+#[test]
 fn kinks_nan_and_infinities_are_where_they_are_eagerly() {
     /// Values and both derivatives of what has kinks and poles.
     fn all<T: Tensor>(x: T) -> T {

@@ -24,6 +24,16 @@ fn after(
     body(&program)
 }
 
+/// The body of a program after some passes, once each.
+fn after_all(passes: &[&str], mut program: Program) -> String {
+    for pass in passes {
+        let (_, run) = PASSES.iter().find(|(name, _)| name == pass).expect("a pass of this name");
+        assert!(run(&mut program, &Options::default()), "{pass} had nothing to do");
+        verify(&program).expect("passes keep programs well-formed");
+    }
+    body(&program)
+}
+
 fn body(program: &Program) -> String {
     let text = program.to_string();
     let lines: Vec<&str> = text.lines().map(|line| line.strip_prefix("    ").unwrap_or(line)).collect();
@@ -358,8 +368,7 @@ fn optimised_nested_branches_cost_linear_code() {
 
 #[test]
 fn a_continuation_that_only_calls_another_is_that_other() {
-    let mut program = power();
-    optimise(&mut program, &Options::default());
+    let text = after_all(&["inline", "dead"], power());
     let expected = "\
 fn power(y: f64, i: i64, k: fn(f64) -> f64) -> f64 {
     v0: bool = 0 < i
@@ -381,7 +390,97 @@ fn seed(y_1: f64) -> f64 {
 }
 v7: f64 = power(1.0, n, seed)
 return v7";
-    assert_eq!(body(&program), expected);
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn specialise_defines_a_function_where_its_continuation_is_always_the_same() {
+    let expected = "\
+fn seed(y: f64) -> f64 {
+    return 1.0
+}
+fn power(y_1: f64, i: i64) -> f64 {
+    v0: bool = 0 < i
+    v1: f64 = if v0 {
+        v2: f64 = y_1 * x
+        v3: i64 = i - 1
+        v4: f64 = power(v2, v3)
+        v5: f64 = v4 * x
+        yield v5
+    } else {
+        v6: f64 = seed(y_1)
+        yield v6
+    }
+    return v1
+}
+v7: f64 = power(1.0, n)
+return v7";
+    assert_eq!(after_all(&["inline", "dead", "specialise"], power()), expected);
+}
+
+#[test]
+fn signature_drops_what_only_goes_round_in_a_recursion() {
+    let expected = "\
+fn power(i: i64) -> f64 {
+    v0: bool = 0 < i
+    v1: f64 = if v0 {
+        v2: i64 = i - 1
+        v3: f64 = power(v2)
+        v4: f64 = v3 * x
+        yield v4
+    } else {
+        yield 1.0
+    }
+    return v1
+}
+v5: f64 = power(n)
+return v5";
+    assert_eq!(after_all(&["inline", "dead", "specialise", "inline", "signature"], power()), expected);
+}
+
+/// `x·yⁿ` by recursion with a flag beside each result that says whether it is there, as adjoints travel.
+fn flagged(b: &Builder, [x, y, ..]: [Value; 4]) -> Result<Vec<Value>> {
+    let (integer, truth) = (Type::scalar(Dtype::I64), Type::scalar(Dtype::Bool));
+    let power = Signature::new("power", &[integer], &[scalar(), truth]);
+    let power = b.function(power, &[], |power, i, _| {
+        let cell = b.cell(scalar());
+        let more = b.less(b.literal(Scalar::I64(0)), i[0])?;
+        let recur = || {
+            let fewer = b.binary(Binary::Sub, i[0], b.literal(Scalar::I64(1)))?;
+            let rest = b.call(Target::Func(power), &[fewer], &[])?;
+            b.if_else(rest[1], || b.accumulate(cell, b.mul(rest[0], y)?).map(|()| vec![]), || Ok(vec![]))
+        };
+        b.if_else(more, recur, || b.accumulate(cell, x).map(|()| vec![]))?;
+        let present = b.present(cell);
+        Ok(vec![b.take(cell), present])
+    })?;
+    b.call(Target::Func(power), &[b.literal(Scalar::I64(3))], &[])
+}
+
+#[test]
+fn always_sees_that_what_a_recursion_adds_is_there() {
+    let expected = "\
+fn power(v0: i64) -> (f64, bool) {
+    c0: cell f64
+    v1: bool = 0 < v0
+    if v1 {
+        v2: i64 = v0 - 1
+        v3: f64, v4: bool = power(v2)
+        if true {
+            v5: f64 = v3 * y
+            c0 += v5
+        }
+    } else {
+        c0 += x
+    }
+    // backward
+    v6: bool = present c0
+    v7: f64 = take c0
+    return v7, true
+}
+v8: f64, v9: bool = power(3)
+return v8, true";
+    assert_eq!(exact("always", flagged), expected);
 }
 
 #[test]

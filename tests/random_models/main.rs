@@ -41,7 +41,7 @@ fn outcome<E: Precision>(stream: &[u32], kind: Kind) -> Result<Agreement, String
 fn agree<E: Precision>(kind: Kind, first: u64, models: u64) {
     let (first, models) = (variable("SEED", first), variable("MODELS", models));
     let trace = std::env::var_os("TRACE").is_some();
-    let (mut magnify, mut finite, mut runs) = (0, 0, 0);
+    let (mut magnify, mut excused, mut finite, mut runs) = (0, 0, 0, 0);
     for seed in first..first + models {
         if trace {
             eprintln!("SEED={seed}");
@@ -50,6 +50,7 @@ fn agree<E: Precision>(kind: Kind, first: u64, models: u64) {
         match outcome::<E>(&stream, kind) {
             Ok(agreement) => {
                 magnify += u64::from(agreement.magnifies);
+                excused += u64::from(agreement.excused);
                 finite += agreement.finite[0];
                 runs += agreement.finite[1];
             }
@@ -61,9 +62,13 @@ fn agree<E: Precision>(kind: Kind, first: u64, models: u64) {
             }
         }
     }
-    println!("{models} models, {magnify} of which magnify rounding; {finite} of {runs} runs are finite");
+    println!(
+        "{models} models, {magnify} of which magnify rounding and {excused} multiply zero tangents by infinity; \
+         {finite} of {runs} runs are finite"
+    );
     if models >= 100 {
         assert!(magnify <= models / 20, "{magnify} of {models} models are not compared");
+        assert!(excused <= models / 50, "{excused} of {models} models are excused");
         assert!(finite > runs / 2, "{finite} of {runs} runs are finite");
     }
 }

@@ -50,7 +50,8 @@ pub fn choices(seed: u64, len: usize) -> Vec<u32> {
 /// None: a generated program that does not verify is a defect of the generator or the verifier.
 pub fn generate(choices: &[u32]) -> Result<Case, Error> {
     let builder = Builder::new("case");
-    let mut generator = Generator { builder: &builder, choices, visible: Visible::default(), depth: 0 };
+    let mut generator =
+        Generator { builder: &builder, choices, visible: Visible::default(), depth: 0, scalars: false };
     let inputs = generator.inputs();
     generator.statements(12)?;
     let results = generator.results();
@@ -76,16 +77,22 @@ pub fn shrink(mut choices: Vec<u32>, fails: impl Fn(&[u32]) -> bool) -> Vec<u32>
             }
             width /= 2;
         }
-        for i in 0..choices.len() {
-            for smaller in [0, 1, choices[i] % 64, choices[i] / 2] {
-                let old = choices[i];
-                if smaller < old {
-                    choices[i] = smaller;
-                    if !fails(&choices) {
-                        choices[i] = old;
+        let mut i = 0;
+        while i < choices.len() {
+            let old = choices[i];
+            let alone = [0, 1, old % 64, old / 2].map(|smaller| (smaller, 0));
+            // Fewer statements take fewer choices.
+            let with_others = [1, 2, 4, 8].map(|gone| (old.saturating_sub(1), gone));
+            for (smaller, gone) in alone.into_iter().chain(with_others) {
+                if smaller < choices[i] {
+                    let rest = (i + 1 + gone).min(choices.len());
+                    let other = [&choices[..i], &[smaller], &choices[rest..]].concat();
+                    if fails(&other) {
+                        choices = other;
                     }
                 }
             }
+            i += 1;
         }
         if choices == before {
             return choices;
@@ -108,6 +115,8 @@ struct Generator<'a> {
     choices: &'a [u32],
     visible: Visible,
     depth: usize,
+    /// Whether only scalars are computed.
+    scalars: bool,
 }
 
 impl Generator<'_> {
@@ -176,13 +185,14 @@ impl Generator<'_> {
     }
 
     fn statement(&mut self) -> Result<(), Error> {
-        match self.below(16) {
+        match self.below(17) {
             0..=6 => self.operator(),
             7..=10 => self.on_cell(),
             11..=12 => self.branch()?,
             13 => self.join()?,
             14 => self.local_function()?,
-            _ => self.recursion()?,
+            15 => self.recursion()?,
+            _ => self.rounds()?,
         }
         Ok(())
     }

@@ -94,7 +94,7 @@ struct Marking<'p> {
     effects: Effects,
     /// The statement that binds each value.
     bound: HashMap<Value, Site>,
-    /// The statements that add to, take from or look at each cell, and that which defines it.
+    /// The statements that add to and take from each cell, and that which defines it.
     of_cell: HashMap<Cell, Vec<Site>>,
     definition: HashMap<Func, Site>,
     /// The branch or definition that each block is part of.
@@ -128,11 +128,7 @@ impl<'p> Marking<'p> {
                 marking.bound.extend(stmt.results().iter().map(|&value| (value, site)));
                 marking.parent.extend(program.children(stmt).map(|child| (child, site)));
                 match stmt {
-                    Stmt::Cell(cell)
-                    | Stmt::Accumulate(cell, _)
-                    | Stmt::Take(_, cell)
-                    | Stmt::Present(_, cell)
-                    | Stmt::Row(_, cell, _) => {
+                    Stmt::Cell(cell) | Stmt::Accumulate(cell, _) | Stmt::Take(_, cell) => {
                         marking.of_cell.entry(*cell).or_default().push(site);
                     }
                     Stmt::Define(func) => drop(marking.definition.insert(*func, site)),

@@ -12,12 +12,16 @@
 //! | [`defer`] | products that are added to one cell become one product, where reassociation is allowed |
 //! | [`hoist`] | what every activation of a recursive function computes alike is computed before it |
 //! | [`inline`] | functions called once, and small ones, become part of their callers |
+//! | [`specialise`] | continuations that are always the same become captures |
+//! | [`always`] | parameters, results and presences that are always the same, across functions |
+//! | [`signature`] | parameters that nothing depends on and results that nobody reads |
 //! | [`dead`] | what nothing depends on disappears: values, cells, functions, branches |
 //!
 //! Without [`Options::reassociate`] results are preserved bit for bit (any NaN counts as any other), as are NaN and
 //! infinities with it. An out-of-range index whose result nothing depends on may go unreported.
 
 pub mod algebra;
+pub mod always;
 pub mod branch;
 pub mod cse;
 pub mod dead;
@@ -29,6 +33,8 @@ pub mod hoist;
 pub mod inline;
 pub mod like_terms;
 mod rewrite;
+pub mod signature;
+pub mod specialise;
 pub mod tiles;
 
 use crate::ir::Program;
@@ -44,7 +50,7 @@ pub struct Options {
 pub type Run = fn(&mut Program, &Options) -> bool;
 
 /// All passes by name, in the order in which a round applies them.
-pub const PASSES: [(&str, Run); 11] = [
+pub const PASSES: [(&str, Run); 14] = [
     ("fold", fold::run),
     ("branch", branch::run),
     ("algebra", algebra::run),
@@ -55,6 +61,9 @@ pub const PASSES: [(&str, Run); 11] = [
     ("tiles", tiles::run),
     ("defer", defer::run),
     ("inline", inline::run),
+    ("specialise", specialise::run),
+    ("always", always::run),
+    ("signature", signature::run),
     ("hoist", hoist::run),
     ("dead", dead::run),
 ];
