@@ -203,7 +203,7 @@ fn steps_ask_for_no_memory_after_the_first_of_each_shape() {
     recurrent!(CharLstm);
     let mut rng = Rng::new(3);
     let layers = [Linear::new(&mut rng, 12, 20), Linear::new(&mut rng, 20, 5)];
-    let staged = TrainingStep::staged(layers, |layers, data| perceptron_step(layers, data));
+    let staged = TrainingStep::staged(layers, perceptron_step);
     let images = |step: u64| {
         let count = if step < 2 { 8 } else { 5 };
         let mut rng = Rng::new(step);
