@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`analysis`] | who owns and captures what; recursion |
 //! | [`body`], [`control`] | functions, branches, calls |
+//! | [`recursion`], [`liveness`] | functions that call themselves, as loops |
 //! | [`values`], [`nodes`] | where values are; which are computed only where they are needed |
 //! | [`expression`], [`index`], [`conv`] | what each operator becomes |
 //! | [`direct`] | convolution with the batch innermost |
@@ -41,6 +42,7 @@ mod joined;
 mod kernel;
 #[cfg(test)]
 mod kernel_tests;
+mod liveness;
 mod math;
 mod memory;
 mod nest;
@@ -48,6 +50,7 @@ mod nodes;
 mod outline;
 mod pack;
 mod product;
+mod recursion;
 mod transpose;
 mod values;
 
