@@ -61,7 +61,7 @@ impl<E: Float> Accumulator<E> {
         // A weight's adjoint has `xᵀ` for its left factor; that of `x`, which is used once, has `Wᵀ` for its right one.
         let (left, right) = (a.transpose(), b);
         let other = terms != inner || !left.0.is_standard_layout() || !right.0.is_standard_layout();
-        if other || terms > FEW || rows * columns < LARGE {
+        if other || terms == 0 || terms > FEW || rows * columns < LARGE {
             return self.add_product_now(a, b);
         }
         let none = || Box::new(Products { terms: 0, left: Vec::new(), right: Vec::new() });
