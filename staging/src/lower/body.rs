@@ -11,6 +11,7 @@ use crate::ir::Stmt;
 use crate::lower::abi::{Failure, offset};
 use crate::lower::analysis::Entity;
 use crate::lower::asm::{Asm, Reg};
+use crate::lower::collect::cell_bytes;
 use crate::lower::joined::Joined;
 use crate::lower::memory::{Buffer, Frame};
 use crate::lower::values::Place;
@@ -197,7 +198,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             let data = if is_scalar(ty) {
                 field.unwrap_or_else(|| asm.alloca(asm.memory_ty(ty.dtype, 1)))
             } else {
-                let (_, at) = self.plan.place(bytes(ty));
+                let (_, at) = self.plan.place(cell_bytes(lower, cell));
                 let data = asm.bytes(self.base, at as i64);
                 if let Some(field) = field {
                     asm.store_raw(data.into(), field);

@@ -15,6 +15,7 @@
 //! | [`expression`], [`index`], [`conv`] | what each operator becomes |
 //! | [`direct`] | convolution with the batch innermost |
 //! | [`cells`] | accumulators |
+//! | [`collect`] | those that collect the rows of products |
 //! | [`joined`] | concatenations whose parts are computed in place |
 //! | [`nest`], [`emit`] | loop nests of fused elementwise operators and reductions |
 //! | [`outline`] | nests that occur again and again as functions |
@@ -29,6 +30,7 @@ mod asm;
 mod blocks;
 mod body;
 mod cells;
+mod collect;
 mod contract;
 mod control;
 mod conv;
@@ -66,6 +68,7 @@ use crate::jit::target::Target;
 use crate::lower::analysis::{Analysis, Entity};
 use crate::lower::asm::Asm;
 use crate::lower::body::Body;
+use crate::lower::collect::Collecting;
 use crate::lower::contract::Kernel;
 pub use crate::lower::math::Math;
 use crate::optimise::effects::Effects;
@@ -97,16 +100,20 @@ pub(crate) struct Lowerer<'p, 'c> {
     /// Kernels that the module has.
     kernels: RefCell<HashMap<Kernel, FunctionValue<'c>>>,
     effects: Effects,
+    collecting: Collecting,
     /// Bytes of arena that are planned.
     arena: Counter<u64>,
 }
 
 impl<'p, 'c> Lowerer<'p, 'c> {
     fn new(context: &'c Context, program: &'p Program, target: Target, math: Math) -> Lowerer<'p, 'c> {
+        let analysis = Analysis::of(program);
+        let collecting = if math.strict { Collecting::default() } else { Collecting::of(program, &analysis) };
         Lowerer {
             asm: Asm::new(context, &program.funcs[program.entry].name, target),
             program,
-            analysis: Analysis::of(program),
+            analysis,
+            collecting,
             effects: Effects::of(program),
             math,
             functions: HashMap::new(),
