@@ -10,7 +10,7 @@
 //! | module | |
 //! |---|---|
 //! | [`analysis`] | who owns and captures what; recursion |
-//! | [`body`], [`control`] | functions, branches, calls |
+//! | [`entry`], [`body`], [`control`] | the program itself, functions, branches, calls |
 //! | [`values`], [`nodes`] | where values are; which are computed only where they are needed |
 //! | [`expression`], [`index`], [`conv`] | what each operator becomes |
 //! | [`direct`] | convolution with the batch innermost |
@@ -37,6 +37,7 @@ mod conv;
 mod direct;
 mod elementwise;
 mod emit;
+mod entry;
 mod expression;
 mod index;
 mod joined;
@@ -85,15 +86,23 @@ pub struct Lowered<'c> {
     pub arena: u64,
 }
 
-/// Lowers a verified program.
-pub fn lower<'c>(context: &'c Context, program: &Program, target: Target, math: Math) -> Result<Lowered<'c>> {
-    Lowerer::new(context, program, target, math).run()
+/// Lowers a verified program, of which some outputs are written over inputs: `(output, input)`.
+pub fn lower<'c>(
+    context: &'c Context,
+    program: &Program,
+    updates: &[(usize, usize)],
+    target: Target,
+    math: Math,
+) -> Result<Lowered<'c>> {
+    Lowerer::new(context, program, updates, target, math).run()
 }
 
 /// A program that is being lowered.
 pub(crate) struct Lowerer<'p, 'c> {
     asm: Asm<'c>,
     program: &'p Program,
+    /// Outputs that are written over inputs.
+    updates: &'p [(usize, usize)],
     analysis: Analysis,
     math: Math,
     functions: HashMap<Func, FunctionValue<'c>>,
@@ -106,12 +115,19 @@ pub(crate) struct Lowerer<'p, 'c> {
 }
 
 impl<'p, 'c> Lowerer<'p, 'c> {
-    fn new(context: &'c Context, program: &'p Program, target: Target, math: Math) -> Lowerer<'p, 'c> {
+    fn new(
+        context: &'c Context,
+        program: &'p Program,
+        updates: &'p [(usize, usize)],
+        target: Target,
+        math: Math,
+    ) -> Lowerer<'p, 'c> {
         let analysis = Analysis::of(program);
         let collecting = if math.strict { Collecting::default() } else { Collecting::of(program, &analysis) };
         Lowerer {
             asm: Asm::new(context, &program.funcs[program.entry].name, target),
             program,
+            updates,
             analysis,
             collecting,
             effects: Effects::of(program),

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::expr::{Binary, Expr, Unary};
 use crate::ids::{Block, Func, Value};
-use crate::ir::{Program, Stmt};
+use crate::ir::{Program, Stmt, Update};
 use crate::optimise::Options;
 use crate::optimise::effects::Effects;
 
@@ -114,7 +114,7 @@ fn is_read_where_it_is(program: &Program, blocks: &[Block], v: Value, expr: &Exp
         count
     };
     let few = |stmt: &Stmt| match stmt {
-        Stmt::Let(_, Expr::Matmul(a, b)) if *b == v => {
+        Stmt::Let(_, Expr::Matmul(a, b)) | Stmt::Accumulate(_, Update::Matmul(a, b)) if *b == v => {
             a != b && program.ty(*a).shape.iter().rev().nth(1).is_some_and(|&rows| rows <= FEW_ROWS)
         }
         _ => false,
