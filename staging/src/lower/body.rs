@@ -14,6 +14,7 @@ use crate::lower::asm::{Asm, Reg};
 use crate::lower::collect::cell_bytes;
 use crate::lower::joined::Joined;
 use crate::lower::memory::{Buffer, Frame};
+use crate::lower::recursion::Rounds;
 use crate::lower::values::Place;
 use crate::lower::{Lowerer, bytes, is_scalar};
 use crate::types::Dtype;
@@ -57,6 +58,9 @@ pub struct Body<'l, 'p, 'c> {
     /// Whether a cell holds anything, where that is known.
     pub known: HashMap<Cell, bool>,
     pub conts: HashMap<Cont, (PointerValue<'c>, PointerValue<'c>)>,
+    /// Where values are kept that outlive a call of the function by itself, if it runs as a loop.
+    pub slots: HashMap<Value, PointerValue<'c>>,
+    pub rounds: Option<Rounds<'c>>,
     /// Position of the statement being emitted in the function's order.
     pub position: usize,
 }
@@ -97,6 +101,8 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             cells: HashMap::new(),
             known: HashMap::new(),
             conts: HashMap::new(),
+            slots: HashMap::new(),
+            rounds: None,
             position: 0,
         };
         body.link();
@@ -106,6 +112,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             asm.store_raw(end.into(), asm.bytes(context, offset::TOP));
         }
         body.own_cells();
+        body.own_slots();
         if func == lower.program.entry {
             body.entry()?
         } else {
@@ -229,6 +236,9 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
         let (asm, program) = (self.asm, self.lower.program);
         let data = &program.funcs[self.func];
         let mut given = self.function.get_params().into_iter().skip(2);
+        if self.is_loop() {
+            return self.rounds(&given.collect::<Vec<_>>());
+        }
         let mut next = || given.next().expect("as many parameters as the type has");
         for &param in &data.params {
             let x = next();
@@ -246,15 +256,21 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
         let to: Vec<Option<PointerValue<'c>>> =
             data.results.iter().map(|ty| (!is_scalar(ty)).then(|| next().into_pointer_value())).collect();
         let scalars = self.block(data.body, &to)?;
+        self.leave_function(&scalars);
+        Ok(())
+    }
+
+    /// Returns scalars; arrays are where they are wanted.
+    pub fn leave_function(&self, scalars: &[Reg<'c>]) {
+        let asm = self.asm;
         if self.lower.analysis.funcs[&self.func].recursive {
             asm.store_raw(self.base.into(), asm.bytes(self.context, offset::TOP));
         }
-        match scalars[..] {
+        match *scalars {
             [] => asm.ret(None),
             [x] => asm.ret(Some(x)),
-            _ => asm.ret(Some(asm.aggregate(&scalars))),
+            _ => asm.ret(Some(asm.aggregate(scalars))),
         }
-        Ok(())
     }
 
     pub fn bind_param(&mut self, param: Value, x: Reg<'c>) {

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`analysis`] | who owns and captures what; recursion |
 //! | [`entry`], [`body`], [`control`] | the program itself, functions, branches, calls |
+//! | [`recursion`], [`liveness`] | functions that call themselves, as loops |
 //! | [`values`], [`nodes`] | where values are; which are computed only where they are needed |
 //! | [`expression`], [`index`], [`conv`] | what each operator becomes |
 //! | [`direct`] | convolution with the batch innermost |
@@ -44,6 +45,7 @@ mod joined;
 mod kernel;
 #[cfg(test)]
 mod kernel_tests;
+mod liveness;
 mod math;
 mod memory;
 mod nest;
@@ -51,6 +53,7 @@ mod nodes;
 mod outline;
 mod pack;
 mod product;
+mod recursion;
 mod transpose;
 mod values;
 
