@@ -27,7 +27,7 @@ use crate::error::{At, Error, catch};
 use crate::real::Real;
 use crate::stack;
 
-pub use super::tensor::rules::*;
+pub use super::rules::*;
 
 /// The continuation of the outermost operator, as [`grad`] passes it in.
 pub type Return<'k, T> = &'k mut dyn FnMut(&Var<'_, T>) -> Result<()>;

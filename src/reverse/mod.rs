@@ -3,6 +3,7 @@
 mod control;
 pub mod cps;
 mod direct;
+mod rules;
 mod tensor;
 
 use std::fmt;

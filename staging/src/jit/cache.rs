@@ -69,11 +69,14 @@ fn compiler() -> String {
 }
 
 fn key_for(compiler: &str, program: &Program, options: &CompileOptions) -> String {
-    let CompileOptions { target, optimise, .. } = options;
+    let CompileOptions { target, optimise, updates, .. } = options;
     let math = options.math();
     let mut hash = Hash::new();
-    fmt::write(&mut hash, format_args!("{compiler} {target:?} {optimise:?} {math:?} {program:?}"))
-        .expect("hashing does not fail");
+    fmt::write(
+        &mut hash,
+        format_args!("{compiler} {target:?} {optimise:?} {math:?} {updates:?} {program:?}"),
+    )
+    .expect("hashing does not fail");
     format!("{:032x}", hash.0)
 }
 
@@ -157,6 +160,7 @@ mod tests {
             key(&scaled(-0.0, Dtype::F64), &options),
             key(&scaled(2.0, Dtype::F32), &options),
             with(&|options| options.strict = true),
+            with(&|options| options.updates = vec![(0, 0)]),
             with(&|options| options.optimise = Some(Options { reassociate: false })),
             with(&|options| options.optimise = Some(Options { reassociate: true })),
             target(&|target| target.triple += "-other"),
@@ -174,7 +178,6 @@ mod tests {
         // What is read when code runs does not count.
         let run = with(&|options| {
             options.cache = Some("elsewhere".into());
-            options.updates = vec![(0, 0)];
             (options.stack_bytes, options.arena_bytes, options.flush_denormals) = (1 << 20, 1 << 20, true);
         });
         assert_eq!(run, keys[0]);

@@ -11,6 +11,7 @@ use crate::ir::Stmt;
 use crate::lower::abi::{Failure, offset};
 use crate::lower::analysis::Entity;
 use crate::lower::asm::{Asm, Reg};
+use crate::lower::collect::cell_bytes;
 use crate::lower::joined::Joined;
 use crate::lower::memory::{Buffer, Frame};
 use crate::lower::recursion::Rounds;
@@ -204,7 +205,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             let data = if is_scalar(ty) {
                 field.unwrap_or_else(|| asm.alloca(asm.memory_ty(ty.dtype, 1)))
             } else {
-                let (_, at) = self.plan.place(bytes(ty));
+                let (_, at) = self.plan.place(cell_bytes(lower, cell));
                 let data = asm.bytes(self.base, at as i64);
                 if let Some(field) = field {
                     asm.store_raw(data.into(), field);
@@ -229,48 +230,6 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             if is_scalar(&self.lower.program.cells[cell].ty) { field } else { self.asm.load_ptr(field) };
         // Not kept: this may be one arm of a branch only.
         CellPlace { data, present: self.asm.bytes(field, 8) }
-    }
-
-    /// The entry loads its scalars, and writes its results only when nothing can go wrong any more.
-    fn entry(&mut self) -> Result<()> {
-        let (asm, program) = (self.asm, self.lower.program);
-        let data = &program.funcs[self.func];
-        let inputs = asm.load_ptr(asm.bytes(self.context, offset::INPUTS));
-        for (i, &param) in data.params.iter().enumerate() {
-            let address = asm.load_ptr(asm.bytes(inputs, 8 * i as i64));
-            let ty = program.ty(param);
-            let param_value = if is_scalar(ty) { asm.load(ty.dtype, 1, address) } else { Reg::from(address) };
-            self.bind_param(param, param_value);
-        }
-        self.stmts(data.body)?;
-        let results = &program.blocks[data.body].results;
-        let outputs = asm.load_ptr(asm.bytes(self.context, offset::OUTPUTS));
-        let mut writes = Vec::new();
-        for &result in results {
-            let ty = program.ty(result);
-            if is_scalar(ty) {
-                writes.push((self.register(result), ty));
-                continue;
-            }
-            let mut address = self.address(result);
-            // An output may be where an input is: whatever is not in a buffer of our own is saved first.
-            if !self.buffers.contains_key(&result) {
-                let (_, at) = self.plan.place(bytes(ty));
-                let saved = asm.bytes(self.base, at as i64);
-                asm.copy(saved, address, bytes(ty));
-                address = saved;
-            }
-            writes.push((address.into(), ty));
-        }
-        for (i, (x, ty)) in writes.into_iter().enumerate() {
-            let to = asm.load_ptr(asm.bytes(outputs, 8 * i as i64));
-            match x {
-                Reg::PointerValue(from) => asm.copy(to, from, bytes(ty)),
-                x => asm.store(ty.dtype, x, to),
-            }
-        }
-        asm.ret(None);
-        Ok(())
     }
 
     fn local(&mut self) -> Result<()> {
@@ -314,7 +273,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
         }
     }
 
-    fn bind_param(&mut self, param: Value, x: Reg<'c>) {
+    pub fn bind_param(&mut self, param: Value, x: Reg<'c>) {
         match x {
             Reg::PointerValue(address) => {
                 self.places.insert(param, Place::Memory(address));
