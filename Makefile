@@ -1,6 +1,6 @@
 # make demo    trains a character model on this project's own source and shows what it learnt
 # make test    all tests, doc tests and examples included
-# make bench   benchmarks
+# make bench   benchmarks; at the end a table of training steps, eager and compiled
 # make lint    formatting, clippy, documentation; warnings are errors
 # make peers   the same trainings by this crate, NumPy, PyTorch and JAX, side by side
 # Each installs what it lacks: on Debian and Ubuntu a C linker, Python and its venv module; NumPy goes to .venv.
@@ -36,8 +36,12 @@ test: .tools $(VENV)/.installed
 	$(CARGO) build --features staging --examples
 	$(CARGO) test --no-fail-fast --features staging --test 'staged*' --test random_models --test reference --test workloads
 
-bench: .tools
-	$(CARGO) bench --workspace
+# Operators, then steps of training in both modes; the table of these comes last.
+bench: .tools .llvm
+	$(CARGO) bench --features staging --bench scalar -- --table
+	$(CARGO) bench --features staging --bench memory
+	$(CARGO) bench --features staging --bench array
+	$(CARGO) bench --features staging --bench workloads
 
 lint: .tools .llvm
 	@$(CARGO) fmt --version > /dev/null 2>&1 && $(CARGO) clippy --version > /dev/null 2>&1 || rustup component add rustfmt clippy
@@ -50,12 +54,14 @@ lint: .tools .llvm
 TREES ?=
 peers: .tools .llvm .venv-peers/.installed
 	$(CARGO) build --release --features staging --examples
-	.venv-peers/bin/python benches/peers/run.py $(if $(TREES),--trees $(TREES))
+	.venv-peers/bin/python -u benches/peers/run.py $(if $(TREES),--trees $(TREES))
 
 .venv-peers/.installed: benches/peers/install.py
 	@command -v $(PYTHON) > /dev/null || $(call apt,python3 python3-venv)
 	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || $(call apt,python3-venv)
 	@{ command -v readelf && command -v c++; } > /dev/null || $(call apt,binutils g++)
+	@# torch.compile compiles C++ that includes Python's header.
+	@test -e "$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" || $(call apt,python3-dev)
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python benches/peers/install.py
 	@touch $@

@@ -52,7 +52,7 @@ struct Scanned;
 impl Time for Scanned {
     fn loss<T: Tensor, M: CharModel<T>>(model: &M, inputs: &T::Int, targets: &T::Int) -> T {
         let (cell, batch) = (model.cell(), inputs.shape()[1]);
-        let projected = cell.input_weights().gather_rows(inputs) + cell.bias();
+        let projected = cell.project_symbols(inputs);
         let step = |state, x: T| {
             let state = cell.advance(&state, &x);
             let output = M::Cell::output(&state).clone();

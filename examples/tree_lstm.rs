@@ -17,25 +17,21 @@ mod common;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
-use antiphon::control::{NumberedTree, Tree, TreeArrays};
 use antiphon::data::{SentimentTree, Treebank, read_glove};
 use antiphon::io::save_npz;
 use antiphon::nn::{Init, Rng};
-use antiphon::optim::{Adagrad, OptState, Optimizer, Step};
-use antiphon::{
-    Int, IntTensor, NdArray, Params, Real, Result, Structure, Tensor, TrainingStep, value_and_grad,
-};
+use antiphon::optim::{Adagrad, Optimizer};
+use antiphon::{NdArray, Params, Result, Tensor, TrainingStep};
 use clap::Parser;
 use common::cli::{bad, count, positive};
-use common::mode::{Array, Mode, training_step};
+use common::mode::{Mode, training_step};
 use common::sentiment::{Reader, TreeLstm};
 use common::session::{Learnt, Precision, RunFlags, Session, elements, fingerprint};
 use common::training::{Training, check_loss};
+use common::trees::{Data, Room, Sentence, Table, Trained, leaves, step};
 use common::{cli, memory};
-use ndarray::Axis;
 use serde::{Deserialize, Serialize};
 
 /// Trains a Tree-LSTM to label every phrase of a sentence with its sentiment.
@@ -94,127 +90,6 @@ struct Settings {
     seed: u64,
 }
 
-/// A tree and where its words are.
-struct Sentence<T: Tensor> {
-    tree: Arc<SentimentTree>,
-    /// The different words, in order.
-    distinct: Vec<usize>,
-    /// Which of them each leaf is.
-    local: T::Int,
-    left: T::Int,
-    right: T::Int,
-    place: T::Int,
-    labels: T::Int,
-}
-
-/// Room for the trees that one compilation serves.
-#[derive(Clone, Copy)]
-struct Room {
-    nodes: usize,
-    leaves: usize,
-}
-
-impl Room {
-    fn of(tree: &SentimentTree) -> Room {
-        let leaves = tree.words().len();
-        Room { nodes: 2 * leaves - 1, leaves }
-    }
-
-    fn for_all<'t>(trees: impl Iterator<Item = &'t SentimentTree>) -> Room {
-        let leaves = trees.map(|tree| Room::of(tree).leaves).max().unwrap_or(1);
-        Room { nodes: 2 * leaves - 1, leaves }
-    }
-}
-
-/// Numbers in an array that has room for more.
-fn padded<T: Tensor>(numbers: impl Iterator<Item = i64>, room: usize) -> Result<T::Int> {
-    let padded: Vec<i64> = numbers.chain(std::iter::repeat(0)).take(room).collect();
-    T::Int::from_elements(&[room], &padded)
-}
-
-impl<T: Tensor> Sentence<T> {
-    fn new(tree: &SentimentTree, room: Room) -> Result<Sentence<T>> {
-        let words = tree.words();
-        let mut distinct = words.clone();
-        distinct.sort_unstable();
-        distinct.dedup();
-        let word = |word| distinct.binary_search(word).expect("one of them") as i64;
-        let numbered = NumberedTree::binary(tree)?;
-        let TreeArrays { left, right, .. } = numbered.arrays(room.nodes)?;
-        let mut leaves = 0;
-        let place = numbered.nodes().iter().map(|node| {
-            let place = leaves;
-            leaves += i64::from(node.children().is_empty());
-            place
-        });
-        Ok(Sentence {
-            local: padded::<T>(words.iter().map(word), room.leaves)?,
-            place: padded::<T>(place, room.nodes)?,
-            labels: padded::<T>(numbered.nodes().iter().map(|node| i64::from(node.label)), room.nodes)?,
-            tree: Arc::new(tree.clone()),
-            distinct,
-            left,
-            right,
-        })
-    }
-}
-
-/// What a step reads.
-#[derive(Clone, Structure)]
-struct Data<T: Real> {
-    /// The vectors of the different words, and perhaps more rows.
-    words: T,
-    /// Adagrad's sums of squares for them.
-    sums: T,
-    local: T::Int,
-    left: T::Int,
-    right: T::Int,
-    place: T::Int,
-    labels: T::Int,
-    lr: T,
-    /// The same tree, for steps that are not recorded.
-    tree: Arc<SentimentTree>,
-}
-
-/// What a step changes, but for the words.
-type Trained<T> = (Reader<T>, OptState<Reader<T>>);
-
-/// The loss, its gradients, and that of the vectors of the words.
-fn gradients<T: Tensor>(reader: &Reader<T>, data: &Data<T>) -> Result<(T, Reader<T>, T)> {
-    let at = (reader.clone(), data.words.clone());
-    let (loss, (reader_bar, words_bar)) = value_and_grad(
-        |(reader, words)| {
-            let words = words.gather_rows(&data.local);
-            if !T::RECORDS {
-                return reader.loss(&data.tree, &words);
-            }
-            let (left, right) = (data.left.clone(), data.right.clone());
-            let tree = TreeArrays { left, right, root: T::Int::constant(0) };
-            reader.loss_of_arrays(&tree, &data.place, &data.labels, &words)
-        },
-        &at,
-    )?;
-    Ok((loss, reader_bar, words_bar))
-}
-
-/// The gradients of a step: the words', and each parameter's.
-fn leaves<T: Tensor>((reader, _): &mut Trained<T>, data: &Data<T>) -> Result<Vec<T>> {
-    let (_, reader_bar, words_bar) = gradients(reader, data)?;
-    Ok(std::iter::once(words_bar).chain(reader_bar.leaves()).collect())
-}
-
-/// A step of training; the loss, and what becomes of the words and of their sums.
-fn step<T: Tensor>((reader, state): &mut Trained<T>, data: &Data<T>) -> Result<(T, T, T)> {
-    let (loss, reader_bar, words_bar) = gradients(reader, data)?;
-    let adagrad = Adagrad::default();
-    adagrad.update(state, reader, &reader_bar, &data.lr)?;
-    let mut sums = [data.sums.clone()];
-    let count = state.count().clone();
-    let words = adagrad.rule(data.words.clone(), words_bar, &mut sums, &Step { lr: &data.lr, count: &count });
-    let [sums] = sums;
-    Ok((loss, words, sums))
-}
-
 /// A step on a model in training, with some result.
 type StepOf<T, R> = TrainingStep<'static, Trained<T>, Data<T>, R>;
 
@@ -234,20 +109,9 @@ struct Run<'a, T: Table> {
 
 impl<T: Table> Run<'_, T> {
     /// What the next step reads.
-    fn data(&self) -> Result<Data<T>> {
+    fn data(&self) -> Data<T> {
         let sentence = &self.training[self.losses.len() % self.training.len()];
-        let rows = sentence.local.shape()[0];
-        Ok(Data {
-            words: self.emb.rows(&sentence.distinct, rows),
-            sums: self.emb_sum.rows(&sentence.distinct, rows),
-            local: sentence.local.clone(),
-            left: sentence.left.clone(),
-            right: sentence.right.clone(),
-            place: sentence.place.clone(),
-            labels: sentence.labels.clone(),
-            lr: T::constant(self.settings.lr),
-            tree: sentence.tree.clone(),
-        })
+        Data::new(sentence, &self.emb, &self.emb_sum, self.settings.lr)
     }
 
     fn model(&self) -> TreeLstm<T> {
@@ -255,41 +119,10 @@ impl<T: Table> Run<'_, T> {
     }
 }
 
-/// An array of which single rows are read and written.
-trait Table: Array {
-    /// Some rows, and zeros up to a number of rows.
-    fn rows(&self, rows: &[usize], room: usize) -> Self;
-    /// Writes the first rows of `new` to these, in place.
-    fn put_rows(&mut self, rows: &[usize], new: &Self);
-}
-
-macro_rules! table {
-    ($($E:ty)*) => { $(
-        impl Table for NdArray<$E> {
-            fn rows(&self, rows: &[usize], room: usize) -> Self {
-                let table = self.view();
-                let mut found = ndarray::Array2::zeros([room, table.len_of(Axis(1))]);
-                for (&row, mut new) in rows.iter().zip(found.outer_iter_mut()) {
-                    new.assign(&table.index_axis(Axis(0), row));
-                }
-                found.into()
-            }
-            fn put_rows(&mut self, rows: &[usize], new: &Self) {
-                let mut array = std::mem::replace(self, NdArray::scalar(0.0)).into_array();
-                for (&row, new) in rows.iter().zip(new.view().outer_iter()) {
-                    array.index_axis_mut(Axis(0), row).assign(&new);
-                }
-                *self = array.into();
-            }
-        }
-    )* };
-}
-table!(f32 f64);
-
 impl<T: Table> Training for Run<'_, T> {
     fn step(&mut self) -> Result<()> {
         let step = self.losses.len();
-        let (loss, words, sums) = self.step.call(&self.data()?)?;
+        let (loss, words, sums) = self.step.call(&self.data())?;
         let loss = elements(&loss)[0];
         check_loss(step, loss)?;
         if !self.settings.fixed_embeddings {
@@ -436,7 +269,7 @@ fn train<T: Table>(
     let step = step(trained.clone())?;
     let mut run = Run { session, settings, data, training, held_out, step, emb, emb_sum: state.1, losses };
     if let Some(path) = &session.flags.grads {
-        let mut bars = gradients(trained.clone())?.call(&run.data()?)?;
+        let mut bars = gradients(trained.clone())?.call(&run.data())?;
         let (words_bar, mut emb) = (bars.remove(0), run.emb.zeros_like());
         if !settings.fixed_embeddings {
             emb.put_rows(&run.training[0].distinct, &words_bar);

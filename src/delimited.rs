@@ -62,12 +62,12 @@ impl Link {
 }
 
 /// Names a `reset`, so that an operator finds its own among nested ones.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Level(NonZeroU64);
 
 impl Level {
-    /// That of constants, which belong to no `reset`.
-    pub(crate) const CONSTANT: Level = Level(NonZeroU64::MAX);
+    /// That of constants, which belong to no `reset`: below all others, so that one comparison tells.
+    pub(crate) const CONSTANT: Level = Level(NonZeroU64::MIN);
 
     /// One that no other `reset` of this thread has.
     #[inline]
@@ -83,7 +83,7 @@ thread_local! {
     static CURRENT: Cell<*const Link> = const { Cell::new(ptr::null()) };
     /// The answer of every derivative's prompt.
     static NOTHING: Cell<Option<()>> = const { Cell::new(None) };
-    static LEVELS: Cell<NonZeroU64> = const { Cell::new(NonZeroU64::MIN) };
+    static LEVELS: Cell<NonZeroU64> = const { Cell::new(NonZeroU64::new(2).unwrap()) };
 }
 
 /// The delimiter of a [`reset`] whose answer is an `A`. `'p` is the time during which it runs, `'env` what
@@ -198,10 +198,11 @@ pub(crate) fn outside_reset(at: At) -> Error {
 }
 
 #[cold]
-fn given_up() -> Error {
+#[inline(never)] // so that the operators' frames have no room for it
+fn given_up() -> Box<Error> {
     let reason =
         "shift: the body is being given up, and this is one of its destructors: there is no rest to resume";
-    Error::OutsideReset { reason, at: At::caller() }
+    Box::new(Error::OutsideReset { reason, at: At::caller() })
 }
 
 /// A [`reset`] for the variables of one derivative, of type `V`, whose operators find it by its level.
@@ -367,7 +368,7 @@ impl Resume {
     #[inline]
     fn now(self) -> CpsResult<()> {
         if self.body.is_null() {
-            return Err(Box::new(given_up()));
+            return Err(given_up());
         }
         // SAFETY: see `drive`, which made this.
         unsafe { drive(self.body, self.link) }

@@ -83,6 +83,10 @@ impl<T: Real> Default for Slot<T> {
     }
 }
 
+/// A [`Slot`] for a plain number, in one word: a NaN that no operator makes stands for what is absent. Adjoints of scalar
+/// programs stay in stack frames, where every word that is written is seen in the time.
+pub struct Sum<E>(Cell<E>);
+
 /// Elementwise functions that the standard library lacks, or whose conventions are the calculus's own; one
 /// definition for scalars and for the elements of arrays.
 pub trait Element: Copy + Send + Sync + PartialOrd + 'static {
@@ -105,7 +109,22 @@ pub trait Element: Copy + Send + Sync + PartialOrd + 'static {
 }
 
 macro_rules! scalar {
-    ($E:ident, $erf:path) => {
+    ($E:ident, $erf:path, $absent:literal) => {
+        impl Sum<$E> {
+            /// A quiet NaN with a payload: processors make NaNs without one, and hand on those of operands.
+            const ABSENT: $E = $E::from_bits($absent);
+
+            #[inline]
+            fn new() -> Sum<$E> {
+                Sum(Cell::new(Self::ABSENT))
+            }
+            #[inline]
+            fn get(&self) -> Option<$E> {
+                let sum = self.0.get();
+                (sum.to_bits() != $absent).then_some(sum)
+            }
+        }
+
         impl Element for $E {
             #[inline]
             fn erf(self) -> $E {
@@ -160,7 +179,7 @@ macro_rules! scalar {
         impl Real for $E {
             type Bool = bool;
             type Int = i64;
-            type Adjoint = Slot<$E>;
+            type Adjoint = Sum<$E>;
 
             #[inline]
             fn constant(value: f64) -> $E {
@@ -171,16 +190,18 @@ macro_rules! scalar {
                 *self
             }
             #[inline]
-            fn adjoint(&self) -> Slot<$E> {
-                Slot::new()
+            fn adjoint(&self) -> Sum<$E> {
+                Sum::<$E>::new()
             }
             #[inline]
-            fn accumulate(adjoint: &Slot<$E>, g: $E) {
-                adjoint.accumulate(g);
+            fn accumulate(adjoint: &Sum<$E>, g: $E) {
+                adjoint.0.set(adjoint.get().map_or(g, |sum| sum + g));
             }
             #[inline]
-            fn take_adjoint(adjoint: &Slot<$E>) -> Option<$E> {
-                adjoint.take()
+            fn take_adjoint(adjoint: &Sum<$E>) -> Option<$E> {
+                let sum = adjoint.get();
+                adjoint.0.set(Sum::<$E>::ABSENT);
+                sum
             }
             #[inline]
             fn recip(&self) -> $E {
@@ -290,5 +311,5 @@ macro_rules! scalar {
     };
 }
 
-scalar!(f32, libm::erff);
-scalar!(f64, libm::erf);
+scalar!(f32, libm::erff, 0x7fd1_5ab5);
+scalar!(f64, libm::erf, 0x7ffd_15ab_5e17_ab5e);

@@ -34,7 +34,7 @@ thread_local! {
 }
 
 /// Sets the size in bytes of the stacks reserved from now on, in all threads. An operator in direct style takes
-/// about 300 bytes, an explicit one about 100. It holds for code that [`stage`](crate::stage) compiles as well, which
+/// about 350 bytes, an explicit one about 100. It holds for code that [`stage`](crate::stage) compiles as well, which
 /// has as much again for the arrays of recursive functions.
 ///
 /// # Errors

@@ -178,10 +178,10 @@ fn cells_of_the_library_as_loops() {
         C: Recurrent<Array> + Structure<Array, With<Expr> = M>,
         M: Recurrent<Expr>,
     {
-        let projected = xs.matmul(cell.input_weights()) + cell.bias();
+        let projected = cell.project(xs);
         let (expected, _) = cell.unroll(cell.initial(3), &projected);
         let recorded = |(cell, xs): (M, Expr)| {
-            let projected = xs.matmul(cell.input_weights()) + cell.bias();
+            let projected = cell.project(&xs);
             cell.scan(cell.initial(3), &projected).0
         };
         let program = record("cell", recorded, &(cell.clone(), xs.clone())).unwrap();

@@ -104,7 +104,6 @@ fn a_loop_shows_its_passes_and_keeps_its_names() {
         "b_bar_sum += ",
         "wh_bar_sum += matmul(",
         "wx_bar_sum += matmul(",
-        "// continuation",
         "ys: f32[5, 2, 3] = take ys_rows",
         "loss: f32 = sum(",
         "// backward",
@@ -117,7 +116,7 @@ fn a_loop_shows_its_passes_and_keeps_its_names() {
     // The same in the other languages.
     let picture = graphviz(staged.program());
     assert!(picture.starts_with("digraph") && picture.matches('{').count() == picture.matches('}').count());
-    for line in ["label=\"then\"", "wx_bar_sum += matmul(", "[style=dashed]"] {
+    for line in ["label=\"then\"", "wx_bar_sum += matmul(", "[style=bold]"] {
         assert!(picture.contains(line), "no `{line}` in\n{picture}");
     }
     assert!(staged.llvm_ir().unwrap().contains("define void @antiphon_entry"));

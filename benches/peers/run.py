@@ -12,16 +12,23 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from chart import chart
+# One thread, and kernels of OpenBLAS's own choice.
+os.environ |= {k: "1" for k in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+    os.environ.pop(name, None)
+
+import numpy as np  # noqa: E402
+import roofline  # noqa: E402
+from chart import chart  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-# In f32: gradients relative to the largest entry of their array, and losses.
-GRADIENTS, LOSSES = 1e-4, 1e-3
+# How far gradients may be apart, relative to the largest entry of their array, and losses.
+GRADIENTS, LOSSES = {"f32": 1e-4, "f64": 1e-10}, {"f32": 1e-3, "f64": 1e-9}
 
 
 @dataclass
@@ -67,13 +74,13 @@ def command(opponent, workload):
 
 
 def run(command, core, directory):
-    """Runs a program on one core, quietly unless it fails; its peak memory in MiB. OpenBLAS chooses its kernels itself."""
-    kept = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
-    kept |= {k: "1" for k in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    """Runs a program on one core, quietly unless it fails; its peak memory in MiB."""
     # What compilations leave is kept from round to round, but not from run to run.
-    kept |= {"TORCHINDUCTOR_CACHE_DIR": str(directory / "inductor"), "JAX_COMPILATION_CACHE_DIR": str(directory / "jax")}
+    kept = {"TORCHINDUCTOR_CACHE_DIR": directory / "inductor", "JAX_COMPILATION_CACHE_DIR": directory / "jax"}
+    kept |= {"ANTIPHON_CACHE": directory / "antiphon"}
+    env = os.environ | {k: str(v) for k, v in kept.items()}
     with open(directory / "said", "w+b") as said:
-        start = subprocess.Popen([str(part) for part in command], env=kept, stdout=said, stderr=said, preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+        start = subprocess.Popen([str(part) for part in command], env=env, stdout=said, stderr=said, preexec_fn=lambda: os.sched_setaffinity(0, {core}))
         _, status, usage = os.wait4(start.pid, 0)
         start.returncode = os.waitstatus_to_exitcode(status)
         if start.returncode != 0:
@@ -102,46 +109,67 @@ def gradients_apart(a, b):
 
 def compare(workload, rounds, directory, core):
     init = directory / "init.npz"
-    flags = ["--precision", "f32", "--init", init, *workload.flags]
+    flags = ["--init", init, *workload.flags]
     run([*command("numpy", workload), *flags, "--make-init", "--steps", 0], core, directory)
     ours = [f"antiphon {mode}" for mode in modes(workload.model)]
     opponents = [*workload.peers, *ours]
     flags_of = {o: [*flags, *(["--out", directory / "out"] if o in ours else [])] for o in opponents}
-    times, memory, compiling = {}, {}, {}
-    checked = check_all(workload, opponents, flags_of, directory, core)
-    for _ in range(rounds):
+    times, memory = {}, {}
+    checked = {"f64": check(workload, ["numpy", "torch eager", *ours], "f64", flags_of, directory, core)}
+    checked["f32"] = check(workload, opponents, "f32", flags_of, directory, core)
+    for number in range(1, rounds + 1):
+        say(f"round {number} of {rounds}")
         for opponent in opponents:
             report = directory / "report.json"
-            peak = run([*command(opponent, workload), *flags_of[opponent], "--steps", workload.steps, "--report", report], core, directory)
+            more = ["--precision", "f32", "--steps", workload.steps, "--report", report]
+            memory[opponent] = run([*command(opponent, workload), *flags_of[opponent], *more], core, directory)
             said = json.loads(report.read_text())
             times.setdefault(opponent, []).append(said[f"step_ms_{workload.figure}"])
-            memory[opponent] = peak
-            compiling[opponent] = checked["compile_ms"][opponent]
     results = {
-        o: {"step_ms": min(times[o]), "all_ms": times[o], "compile_ms": compiling[o], "peak_mib": memory[o], **checked["apart"].get(o, {})}
+        o: {
+            "step_ms": min(times[o]), "all_ms": times[o], "compile_ms": checked["f32"]["compile_ms"][o], "peak_mib": memory[o],
+            "apart": {precision: c["apart"][o] for precision, c in checked.items() if o in c["apart"]},
+        }
         for o in opponents
-    }
-    return {"workload": workload.name, "figure": workload.figure, "steps": workload.steps, "peers_agree": checked["peers_agree"], "results": results}
+    }  # fmt: skip
+    with np.load(init) as weights:
+        # Of word vectors only a few rows change.
+        parameters = sum(weights[k].size for k in weights.files if k != "emb")
+    pairs = dict(zip(workload.flags[::2], workload.flags[1::2]))
+    return {
+        "workload": workload.name, "figure": workload.figure, "steps": workload.steps,
+        "peers_agree": {precision: c["peers_agree"] for precision, c in checked.items()},
+        "multiplications": float(roofline.multiplications(workload, pairs)),
+        "bytes": roofline.moved(workload, pairs, parameters), "results": results,
+    }  # fmt: skip
 
 
-def check_all(workload, opponents, flags_of, directory, core):
+def check(workload, opponents, precision, flags_of, directory, core):
     """Gradients of the first step and losses of fifty against NumPy's; the compile times of this first run."""
     losses, compiling = {}, {}
     for opponent in opponents:
+        say(f"checking {TITLES[opponent]} in {precision}")
         report, grads = directory / "check.json", directory / f"{opponent}.npz"
-        flags = [*flags_of[opponent], "--steps", min(50, workload.steps), "--report", report, "--grads", grads]
-        run([*command(opponent, workload), *flags], core, directory)
+        flags = ["--precision", precision, "--steps", min(50, workload.steps), "--report", report, "--grads", grads]
+        run([*command(opponent, workload), *flags_of[opponent], *flags], core, directory)
         said = json.loads(report.read_text())
         losses[opponent], compiling[opponent] = said["losses"], said["compile_ms"]
-    # Some trainings are chaotic in f32: there the peers do not agree with each other either, and losses show nothing.
-    agree = all(apart(losses[o], losses["numpy"]) <= LOSSES for o in workload.peers)
+    # Some trainings are chaotic: there two peers do not agree with each other either, and losses show nothing.
+    agree = all(apart(losses[o], losses["numpy"]) <= LOSSES[precision] for o in opponents if o in workload.peers)
     worst = {}
     for o in opponents[1:]:
         g = gradients_apart(directory / f"{o}.npz", directory / "numpy.npz")
-        worst[o] = {"gradients_apart": g, "losses_apart": apart(losses[o], losses["numpy"])}
-        if g > GRADIENTS or (agree and worst[o]["losses_apart"] > LOSSES):
-            sys.exit(f"{workload.name}: {o} does not agree with NumPy: {worst[o]}")
+        worst[o] = {"gradients": g, "losses": apart(losses[o], losses["numpy"])}
+        if g > GRADIENTS[precision] or (agree and worst[o]["losses"] > LOSSES[precision]):
+            sys.exit(f"{workload.name}: {o} does not agree with NumPy in {precision}: {worst[o]}")
     return {"peers_agree": agree, "apart": worst, "compile_ms": compiling}
+
+
+START = time.monotonic()
+
+
+def say(what):
+    print(f"  {time.monotonic() - START:5.0f} s  {what}", flush=True)
 
 
 ORDER = ("numpy", "numpy by node", "torch eager", "torch library", "torch compile", "jax jit", "antiphon eager", "antiphon staged")
@@ -173,8 +201,14 @@ def table(comparisons):
         return of
 
     rows("ms a step", lambda r: f"{r['step_ms']:.3g}", [(f"best peer ÷ {TITLES[o].split()[1]}", ratio(o)) for o in ours])
+    worst = lambda precision: lambda r: "{gradients:.0e}, {losses:.0e}".format(**r["apart"][precision]) if precision in r["apart"] else "–"
     rows("compiling, s", lambda r: f"{r['compile_ms'] / 1e3:.2g}" if r["compile_ms"] else "–")
     rows("peak memory, MiB", lambda r: f"{r['peak_mib']:.0f}")
+    rows("apart from NumPy in f32: gradients, losses", worst("f32"))
+    rows("apart from NumPy in f64: gradients, losses", worst("f64"))
+    staged = "antiphon staged"
+    bounds = [(c["workload"], c["multiplications"], c["bytes"], c["results"][staged]["step_ms"]) for c in comparisons if staged in c["results"]]
+    parts.append(roofline.table(bounds))
     return "\n".join(parts)
 
 
@@ -194,6 +228,8 @@ def main():
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)))
     parser.add_argument("--out", type=Path, default=ROOT / "out/peers")
     args = parser.parse_args()
+    # The peaks of the roofline are this process's.
+    os.sched_setaffinity(0, {args.core})
     args.out.mkdir(parents=True, exist_ok=True)
     comparisons = []
     with tempfile.TemporaryDirectory() as directory:
@@ -209,7 +245,7 @@ def main():
                 continue
             print(workload.name, "…", flush=True)
             comparisons.append(compare(workload, args.rounds, directory, args.core))
-            for o, r in comparisons[-1]["results"].items():
+            for o, r in sorted(comparisons[-1]["results"].items(), key=lambda item: item[1]["step_ms"]):
                 print(f"  {TITLES[o]:22} {r['step_ms']:9.3f} ms", flush=True)
             (args.out / "peers.json").write_text(json.dumps(comparisons, indent=1) + "\n")
             (args.out / "peers.md").write_text(table(comparisons))

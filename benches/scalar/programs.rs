@@ -25,10 +25,9 @@ pub mod chain {
         let x = tape.restart(x);
         let mut y = x;
         for _ in 0..steps {
-            let product = tape.mul(y, x);
-            y = tape.add(product, x);
+            y = y * x + x;
         }
-        tape.gradient(y)
+        y.gradient()
     }
 
     pub fn by_hand(steps: usize, x: f64, saved: &mut Vec<f64>) -> f64 {
@@ -84,12 +83,9 @@ pub mod recurrence {
         let x = tape.restart(x);
         let mut y = x;
         for _ in 0..steps {
-            let s = tape.sin(y);
-            let a = tape.mul(s, x);
-            let b = tape.mul(y, x);
-            y = tape.add(a, b);
+            y = y.sin() * x + y * x;
         }
-        tape.gradient(y)
+        y.gradient()
     }
 
     pub fn by_hand(steps: usize, x: f64, saved: &mut Vec<f64>) -> f64 {
@@ -150,14 +146,9 @@ pub mod branch {
         let x = tape.restart(x);
         let mut y = x;
         for _ in 0..steps {
-            y = if y.value < 1.0 {
-                let product = tape.mul(y, x);
-                tape.add(product, x)
-            } else {
-                tape.sub(y, x)
-            };
+            y = if y.value < 1.0 { y * x + x } else { y - x };
         }
-        tape.gradient(y)
+        y.gradient()
     }
 
     pub fn by_hand(steps: usize, x: f64, saved: &mut Vec<f64>) -> f64 {
@@ -165,12 +156,16 @@ pub mod branch {
         let mut y = x;
         for _ in 0..steps {
             saved.push(y);
-            y = if y < 1.0 { y * x + x } else { y * x };
+            y = if y < 1.0 { y * x + x } else { y - x };
         }
         let (mut y_bar, mut x_bar) = (1.0, 0.0);
         for &y in saved.iter().rev() {
-            x_bar += if y < 1.0 { y_bar + y_bar * y } else { y_bar * y };
-            y_bar *= x;
+            if y < 1.0 {
+                x_bar += y_bar + y_bar * y;
+                y_bar *= x;
+            } else {
+                x_bar -= y_bar;
+            }
         }
         x_bar + y_bar
     }
@@ -183,9 +178,9 @@ pub mod branch {
             *x_bar += y_bar + y_bar * y;
             y_bar * x
         } else {
-            let y_bar = nested(steps - 1, y * x, x, x_bar);
-            *x_bar += y_bar * y;
-            y_bar * x
+            let y_bar = nested(steps - 1, y - x, x, x_bar);
+            *x_bar -= y_bar;
+            y_bar
         }
     }
 }
@@ -204,25 +199,57 @@ pub mod tree {
     pub fn explicit(depth: usize, x: &Number, k: Return) -> Result<()> {
         match depth {
             0 => k(x),
+            1 => one(x, k),
+            2 => two(x, k),
+            3 => two(x, |left| two(x, |right| join(left, right, x, k))),
             _ => explicit(depth - 1, x, &mut |left| {
-                explicit(depth - 1, x, &mut |right| cps::mul(left, right, |y| cps::add(y, x, &mut *k)))
+                explicit(depth - 1, x, &mut |right| join(left, right, x, &mut *k))
             }),
         }
     }
 
+    #[inline]
+    fn join(
+        left: &Number,
+        right: &Number,
+        x: &Number,
+        k: impl for<'k> FnOnce(&Number<'k>) -> Result<()>,
+    ) -> Result<()> {
+        cps::mul(left, right, |y| cps::add(y, x, k))
+    }
+
+    /// Depth one. The continuation is compiled into it: only deeper trees call theirs through a pointer.
+    #[inline]
+    fn one(x: &Number, k: impl for<'k> FnOnce(&Number<'k>) -> Result<()>) -> Result<()> {
+        join(x, x, x, k)
+    }
+
+    /// Depth two.
+    #[inline]
+    fn two(x: &Number, k: impl for<'k> FnOnce(&Number<'k>) -> Result<()>) -> Result<()> {
+        one(x, |left| one(x, |right| join(left, right, x, k)))
+    }
+
+    /// As [`explicit`], with the lowest levels in one function.
     pub fn tape(depth: usize, x: f64, tape: &mut Tape) -> f64 {
-        fn node(depth: usize, x: Entry, tape: &mut Tape) -> Entry {
-            if depth == 0 {
-                return x;
+        fn node(depth: usize, x: Entry) -> Entry {
+            match depth {
+                0 => x,
+                1 => one(x),
+                2 => two(x),
+                3 => two(x) * two(x) + x,
+                _ => node(depth - 1, x) * node(depth - 1, x) + x,
             }
-            let left = node(depth - 1, x, tape);
-            let right = node(depth - 1, x, tape);
-            let product = tape.mul(left, right);
-            tape.add(product, x)
         }
-        let x = tape.restart(x);
-        let y = node(depth, x, tape);
-        tape.gradient(y)
+        #[inline]
+        fn one(x: Entry) -> Entry {
+            x * x + x
+        }
+        #[inline]
+        fn two(x: Entry) -> Entry {
+            one(x) * one(x) + x
+        }
+        node(depth, tape.restart(x)).gradient()
     }
 
     pub fn by_hand(depth: usize, x: f64, saved: &mut Vec<f64>) -> f64 {

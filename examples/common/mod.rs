@@ -16,3 +16,4 @@ pub mod sentiment;
 pub mod session;
 pub mod training;
 pub mod transformer;
+pub mod trees;

@@ -1,12 +1,12 @@
 //! Arrays as an instance of [`Real`].
 
+use super::accumulator::Accumulator;
 use super::elementwise::*;
 use super::float::Float;
 use super::kernel::Zip;
 use super::{NdArray, NdBool, NdInt};
 use crate::error::Result;
 use crate::real::Real;
-use crate::scalar::Slot;
 use crate::shape;
 use crate::tensor::Tensor;
 
@@ -22,7 +22,7 @@ macro_rules! map_methods {
 impl<E: Float> Real for NdArray<E> {
     type Bool = NdBool;
     type Int = NdInt;
-    type Adjoint = Slot<NdArray<E>>;
+    type Adjoint = Accumulator<E>;
 
     fn constant(value: f64) -> Self {
         NdArray::scalar(E::from_f64(value))
@@ -33,11 +33,11 @@ impl<E: Float> Real for NdArray<E> {
     }
     #[inline]
     fn adjoint(&self) -> Self::Adjoint {
-        Slot::new()
+        Accumulator::new()
     }
     #[inline]
     fn accumulate(adjoint: &Self::Adjoint, g: Self) {
-        adjoint.accumulate(g);
+        adjoint.add(g);
     }
     #[inline]
     fn take_adjoint(adjoint: &Self::Adjoint) -> Option<Self> {

@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
+use super::accumulator::Accumulator;
 use super::buffer::{self, exclusive};
 use super::elementwise::{FromBool, map};
 use super::float::Float;
 use super::{NdArray, NdBool, NdInt, contract, conv, index, kernel, random, reduce};
 use crate::error::{At, Error, OrRaise, Result, raise};
 use crate::real::Int;
-use crate::scalar::Slot;
 use crate::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::tensor::Tensor;
 
@@ -142,17 +142,11 @@ impl<E: Float> Tensor for NdArray<E> {
         conv::fold2d(self, size, kernel, window)
     }
 
-    fn accumulate_matmul(adjoint: &Slot<Self>, a: &Self, b: &Self) {
-        match adjoint.take() {
-            None => adjoint.set(a.batch_matmul(b)),
-            Some(mut sum) => {
-                contract::add_batch_matmul(sum.elements_mut(), a, b);
-                adjoint.set(sum);
-            }
-        }
+    fn accumulate_matmul(adjoint: &Accumulator<E>, a: &Self, b: &Self) {
+        adjoint.add_product(a, b);
     }
     fn accumulate_slice(
-        adjoint: &Slot<Self>,
+        adjoint: &Accumulator<E>,
         operand: &Self,
         axis: usize,
         range: Range<usize>,
@@ -160,15 +154,12 @@ impl<E: Float> Tensor for NdArray<E> {
         g: Self,
     ) {
         let shape = operand.0.shape();
-        let mut sum = adjoint.take().unwrap_or_else(|| Self::zeros(shape));
-        index::add_slice(sum.elements_mut(), shape, axis, range.start, step, &g);
-        adjoint.set(sum);
+        adjoint
+            .update(|| Self::zeros(shape), |sum| index::add_slice(sum, shape, axis, range.start, step, &g));
     }
-    fn accumulate_rows(adjoint: &Slot<Self>, operand: &Self, indices: &NdInt, g: Self) {
+    fn accumulate_rows(adjoint: &Accumulator<E>, operand: &Self, indices: &NdInt, g: Self) {
         let shape = operand.0.shape();
-        let mut sum = adjoint.take().unwrap_or_else(|| Self::zeros(shape));
-        index::add_rows(sum.elements_mut(), shape, indices, &g);
-        adjoint.set(sum);
+        adjoint.update(|| Self::zeros(shape), |sum| index::add_rows(sum, shape, indices, &g));
     }
 }
 

@@ -2,8 +2,7 @@
 
 use crate::Params;
 use crate::nn::init::Rng;
-use crate::nn::recurrent::Recurrent;
-use crate::nn::rnn::recurrent_init;
+use crate::nn::recurrent::{Recurrent, Weights, initial};
 use crate::tensor::Tensor;
 
 /// The gated recurrent unit (Cho et al., *Learning phrase representations using RNN encoder–decoder*, 2014,
@@ -36,33 +35,25 @@ pub struct Gru<T> {
 impl<T: Tensor> Gru<T> {
     /// Everything uniform on `±1/√hidden`, as PyTorch's `nn.GRU` starts.
     pub fn new(rng: &mut Rng, inputs: usize, hidden: usize) -> Gru<T> {
-        let init = recurrent_init(hidden);
-        Gru {
-            wx: init.sample(&[inputs, 3 * hidden], rng),
-            wh: init.sample(&[hidden, 3 * hidden], rng),
-            b: init.sample(&[3 * hidden], rng),
-            bhn: init.sample(&[hidden], rng),
-        }
+        let Weights { wx, wh, b } = Weights::new(rng, inputs, hidden, 3);
+        Gru { wx, wh, b, bhn: initial(hidden).sample(&[hidden], rng) }
     }
 }
 
 impl<T: Tensor> Recurrent<T> for Gru<T> {
     type State = T;
 
-    fn input_weights(&self) -> &T {
-        &self.wx
-    }
-    fn bias(&self) -> &T {
-        &self.b
+    fn weights(&self) -> Weights<&T> {
+        Weights { wx: &self.wx, wh: &self.wh, b: &self.b }
     }
     fn initial(&self, batch: usize) -> T {
-        T::zeros(&[batch, self.wh.shape()[0]])
+        T::zeros(&[batch, self.hidden()])
     }
     fn output(state: &T) -> &T {
         state
     }
     fn advance(&self, h: &T, x: &T) -> T {
-        let hidden = self.wh.shape()[0];
+        let hidden = self.hidden();
         let h_part = h.matmul(&self.wh);
         let rz = (x.slice(-1, 0..2 * hidden) + h_part.slice(-1, 0..2 * hidden)).sigmoid().named("rz");
         let (r, z) = (rz.slice(-1, 0..hidden), rz.slice(-1, hidden..2 * hidden));

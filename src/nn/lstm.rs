@@ -2,8 +2,7 @@
 
 use crate::Params;
 use crate::nn::init::Rng;
-use crate::nn::recurrent::Recurrent;
-use crate::nn::rnn::recurrent_init;
+use crate::nn::recurrent::{Recurrent, Weights};
 use crate::tensor::Tensor;
 
 /// Long short-term memory (Hochreiter & Schmidhuber 1997; with the forget gate of Gers, Schmidhuber & Cummins,
@@ -40,26 +39,19 @@ pub struct LstmState<T> {
 impl<T: Tensor> Lstm<T> {
     /// Everything uniform on `±1/√hidden`, as PyTorch's `nn.LSTM` starts.
     pub fn new(rng: &mut Rng, inputs: usize, hidden: usize) -> Lstm<T> {
-        let init = recurrent_init(hidden);
-        Lstm {
-            wx: init.sample(&[inputs, 4 * hidden], rng),
-            wh: init.sample(&[hidden, 4 * hidden], rng),
-            b: init.sample(&[4 * hidden], rng),
-        }
+        let Weights { wx, wh, b } = Weights::new(rng, inputs, hidden, 4);
+        Lstm { wx, wh, b }
     }
 }
 
 impl<T: Tensor> Recurrent<T> for Lstm<T> {
     type State = LstmState<T>;
 
-    fn input_weights(&self) -> &T {
-        &self.wx
-    }
-    fn bias(&self) -> &T {
-        &self.b
+    fn weights(&self) -> Weights<&T> {
+        Weights { wx: &self.wx, wh: &self.wh, b: &self.b }
     }
     fn initial(&self, batch: usize) -> LstmState<T> {
-        let zeros = T::zeros(&[batch, self.wh.shape()[0]]);
+        let zeros = T::zeros(&[batch, self.hidden()]);
         LstmState { h: zeros.clone(), c: zeros }
     }
     fn output(state: &LstmState<T>) -> &T {
@@ -67,7 +59,7 @@ impl<T: Tensor> Recurrent<T> for Lstm<T> {
     }
     fn advance(&self, state: &LstmState<T>, x: &T) -> LstmState<T> {
         let gates = state.h.matmul(&self.wh) + x;
-        let hidden = self.wh.shape()[0];
+        let hidden = self.hidden();
         let gate = |k: usize| gates.slice(-1, k * hidden..(k + 1) * hidden);
         let (i, f) = (gate(0).sigmoid().named("i"), gate(1).sigmoid().named("f"));
         let (g, o) = (gate(2).tanh().named("g"), gate(3).sigmoid().named("o"));

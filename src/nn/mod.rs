@@ -26,5 +26,5 @@ pub use init::{Init, Rng};
 pub use linear::Linear;
 pub use lstm::{Lstm, LstmState};
 pub use norm::LayerNorm;
-pub use recurrent::Recurrent;
+pub use recurrent::{Recurrent, Weights};
 pub use rnn::Rnn;

@@ -3,8 +3,38 @@
 use crate::Params;
 use crate::control::scan;
 use crate::error::OrRaise;
+use crate::nn::init::{Init, Rng};
 use crate::state::State;
 use crate::tensor::Tensor;
+
+/// The weights that every cell has: of the input, `[in, gates·hidden]`, of the state, `[hidden, gates·hidden]`, and the
+/// bias, `[gates·hidden]`.
+pub struct Weights<W> {
+    /// Input weights.
+    pub wx: W,
+    /// Recurrent weights.
+    pub wh: W,
+    /// Bias.
+    pub b: W,
+}
+
+impl<T: Tensor> Weights<T> {
+    /// Everything uniform on `±1/√hidden`, as PyTorch's recurrent layers start.
+    pub(super) fn new(rng: &mut Rng, inputs: usize, hidden: usize, gates: usize) -> Weights<T> {
+        let (init, columns) = (initial(hidden), gates * hidden);
+        Weights {
+            wx: init.sample(&[inputs, columns], rng),
+            wh: init.sample(&[hidden, columns], rng),
+            b: init.sample(&[columns], rng),
+        }
+    }
+}
+
+/// Uniform on `±1/√hidden`.
+pub(super) fn initial(hidden: usize) -> Init {
+    let limit = 1.0 / (hidden.max(1) as f64).sqrt();
+    Init::Uniform { low: -limit, high: limit }
+}
 
 /// A recurrent cell: from a state and an input to the next state.
 ///
@@ -15,10 +45,8 @@ pub trait Recurrent<T: Tensor>: Params<Leaf = T> {
     /// What is carried from step to step.
     type State: State<T>;
 
-    /// The input weights, `[in, gates·hidden]`.
-    fn input_weights(&self) -> &T;
-    /// The bias, `[gates·hidden]`.
-    fn bias(&self) -> &T;
+    /// The weights that every cell has.
+    fn weights(&self) -> Weights<&T>;
     /// The state before the first step: zeros, for a batch of this size.
     fn initial(&self, batch: usize) -> Self::State;
     /// What the layer above sees of a state, `[batch, hidden]`.
@@ -27,16 +55,33 @@ pub trait Recurrent<T: Tensor>: Params<Leaf = T> {
     #[track_caller]
     fn advance(&self, state: &Self::State, x: &T) -> Self::State;
 
+    /// The length of a state.
+    fn hidden(&self) -> usize {
+        self.weights().wh.shape()[0]
+    }
+    /// What an input puts into [`advance`](Recurrent::advance): `x·Wx + b` for `x: [.., in]`.
+    #[track_caller]
+    fn project(&self, x: &T) -> T {
+        let Weights { wx, b, .. } = self.weights();
+        x.matmul(wx) + b
+    }
+    /// The same for symbols of `0..in`.
+    #[track_caller]
+    fn project_symbols(&self, symbols: &T::Int) -> T {
+        let Weights { wx, b, .. } = self.weights();
+        wx.gather_rows(symbols) + b
+    }
+
     /// The next state, given the input `x: [batch, in]`.
     #[track_caller]
     fn step(&self, state: &Self::State, x: &T) -> Self::State {
-        self.advance(state, &(x.matmul(self.input_weights()) + self.bias()))
+        self.advance(state, &self.project(x))
     }
 
     /// The next state, given one symbol of `0..in` for each of the batch, `[batch]`.
     #[track_caller]
     fn step_symbols(&self, state: &Self::State, symbols: &T::Int) -> Self::State {
-        self.advance(state, &(self.input_weights().gather_rows(symbols) + self.bias()))
+        self.advance(state, &self.project_symbols(symbols))
     }
 
     /// The outputs of all steps of a sequence `xs: [time, batch, in]`, as `[time, batch, hidden]`, and the last
@@ -47,7 +92,7 @@ pub trait Recurrent<T: Tensor>: Params<Leaf = T> {
     /// [`Error::Operand`](crate::Error::Operand) for a sequence of no steps.
     #[track_caller]
     fn sequence(&self, state: Self::State, xs: &T) -> (T, Self::State) {
-        self.unroll(state, &(xs.matmul(self.input_weights()) + self.bias()))
+        self.unroll(state, &self.project(xs))
     }
 
     /// The same for a sequence of symbols of `0..in`, `[time, batch]`: one gathering of rows for all of it.
@@ -57,7 +102,7 @@ pub trait Recurrent<T: Tensor>: Params<Leaf = T> {
     /// symbol.
     #[track_caller]
     fn sequence_symbols(&self, state: Self::State, symbols: &T::Int) -> (T, Self::State) {
-        self.unroll(state, &(self.input_weights().gather_rows(symbols) + self.bias()))
+        self.unroll(state, &self.project_symbols(symbols))
     }
 
     /// The recurrence over `x·Wx + b` of all steps, `[time, batch, gates·hidden]`.

@@ -1,8 +1,8 @@
 //! The simple recurrent cell.
 
 use crate::Params;
-use crate::nn::init::{Init, Rng};
-use crate::nn::recurrent::Recurrent;
+use crate::nn::init::Rng;
+use crate::nn::recurrent::{Recurrent, Weights};
 use crate::tensor::Tensor;
 
 /// `h′ = tanh(x·Wx + h·Wh + b)` (Elman, *Finding structure in time*, 1990). The state is `h: [batch, hidden]`.
@@ -21,32 +21,19 @@ pub struct Rnn<T> {
 impl<T: Tensor> Rnn<T> {
     /// Everything uniform on `±1/√hidden`, as PyTorch's `nn.RNN` starts.
     pub fn new(rng: &mut Rng, inputs: usize, hidden: usize) -> Rnn<T> {
-        let init = recurrent_init(hidden);
-        Rnn {
-            wx: init.sample(&[inputs, hidden], rng),
-            wh: init.sample(&[hidden, hidden], rng),
-            b: init.sample(&[hidden], rng),
-        }
+        let Weights { wx, wh, b } = Weights::new(rng, inputs, hidden, 1);
+        Rnn { wx, wh, b }
     }
-}
-
-/// Uniform on `±1/√hidden`.
-pub(super) fn recurrent_init(hidden: usize) -> Init {
-    let limit = 1.0 / (hidden.max(1) as f64).sqrt();
-    Init::Uniform { low: -limit, high: limit }
 }
 
 impl<T: Tensor> Recurrent<T> for Rnn<T> {
     type State = T;
 
-    fn input_weights(&self) -> &T {
-        &self.wx
-    }
-    fn bias(&self) -> &T {
-        &self.b
+    fn weights(&self) -> Weights<&T> {
+        Weights { wx: &self.wx, wh: &self.wh, b: &self.b }
     }
     fn initial(&self, batch: usize) -> T {
-        T::zeros(&[batch, self.wh.shape()[0]])
+        T::zeros(&[batch, self.hidden()])
     }
     fn output(state: &T) -> &T {
         state

@@ -27,7 +27,7 @@ use crate::error::{At, Error, catch};
 use crate::real::Real;
 use crate::stack;
 
-pub use super::tensor::rules::*;
+pub use super::rules::*;
 
 /// The continuation of the outermost operator, as [`grad`] passes it in.
 pub type Return<'k, T> = &'k mut dyn FnMut(&Var<'_, T>) -> Result<()>;
@@ -58,7 +58,8 @@ pub fn grad<T: Real>(
     })
 }
 
-/// The frame of an operator: `y` is computed, the continuation runs, the adjoint goes back.
+/// The frame of an operator: `y` is computed, the continuation runs, the adjoint goes back. The level is that of the
+/// operands, or their mark.
 #[inline]
 pub(super) fn operator<T: Real, R>(
     level: Option<Level>,
@@ -73,7 +74,7 @@ pub(super) fn operator<T: Real, R>(
     // SAFETY: the node outlives the call of `k`, to which the brand of the variable is confined.
     let variable = unsafe { Var::active(&raw const node, level.unwrap_or(Level::CONSTANT)) };
     let result = k(&variable).map_err(Error::deeper)?;
-    if level.is_some() {
+    if level > Some(Level::CONSTANT) {
         node.with_adjoint(|y_bar| pull(node.value(), y_bar));
     }
     Ok(result)
@@ -103,7 +104,7 @@ pub fn custom<T: Real, R, const N: usize>(
 ) -> Result<R> {
     let mut level = None;
     for operand in x {
-        level = common_level(level, operand.level())?;
+        level = common_level(level, operand.mark())?;
     }
     operator(level, y, k, |y, y_bar| {
         for (operand, g) in x.iter().zip(pull(y, y_bar)) {
@@ -119,7 +120,7 @@ fn unary<T: Real, R>(
     pull: impl FnOnce(&T, &T, T) -> T,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    operator(x.level(), f(x.value()), k, |y, y_bar| x.accumulate(pull(x.value(), y, y_bar)))
+    operator(x.mark(), f(x.value()), k, |y, y_bar| x.accumulate(pull(x.value(), y, y_bar)))
 }
 
 macro_rules! unary_rules {
@@ -150,7 +151,7 @@ fn binary<T: Real, R>(
     pull_b: impl FnOnce(&T, &T, &T, T) -> T,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    let level = common_level(a.level(), b.level())?;
+    let level = common_level(a.mark(), b.mark())?;
     T::check_broadcast(op, a.value(), b.value())?;
     operator(level, f(a.value(), b.value()), k, |y, y_bar| {
         let (va, vb) = (a.value(), b.value());

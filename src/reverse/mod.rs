@@ -3,6 +3,7 @@
 mod control;
 pub mod cps;
 mod direct;
+mod rules;
 mod tensor;
 
 use std::fmt;
@@ -114,22 +115,28 @@ impl<'r, T: Real> Var<'r, T> {
     fn node(&self) -> Option<&Node<T>> {
         match &self.0 {
             // SAFETY: the node outlives the brand, and so this variable.
-            Kind::Active(node, level) if *level != Level::CONSTANT => Some(unsafe { &**node }),
+            Kind::Active(node, level) if *level > Level::CONSTANT => Some(unsafe { &**node }),
             _ => None,
         }
     }
 
     #[inline]
     pub(crate) fn level(&self) -> Option<Level> {
+        self.mark().filter(|&level| level > Level::CONSTANT)
+    }
+
+    /// [`level`](Var::level), except that constants with a node may be marked as such: what is there, without a decision.
+    #[inline]
+    fn mark(&self) -> Option<Level> {
         match self.0 {
-            Kind::Active(_, level) if level != Level::CONSTANT => Some(level),
-            _ => None,
+            Kind::Active(_, level) => Some(level),
+            Kind::Constant(_) => None,
         }
     }
 
     #[inline]
     fn is_active(&self) -> bool {
-        self.level().is_some()
+        self.mark() > Some(Level::CONSTANT)
     }
 
     /// Adds `g`, of the value's shape, to the adjoint of this variable; nothing on a constant.
@@ -146,17 +153,20 @@ impl<'r, T: Real> Var<'r, T> {
     }
 }
 
-/// The derivative that an operator's operands belong to, if any is not constant.
+/// The derivative that an operator's operands belong to, if any is not constant; from levels or marks.
 ///
 /// # Errors
 /// [`Error::OutsideReset`] if they belong to different ones.
 #[inline]
 #[track_caller]
 fn common_level(a: Option<Level>, b: Option<Level>) -> CpsResult<Option<Level>> {
-    match (a, b) {
-        (Some(a), Some(b)) if a != b => Err(different_derivatives(At::caller())),
-        (a, b) => Ok(a.or(b)),
+    if a == b {
+        return Ok(a);
     }
+    if a.min(b) > Some(Level::CONSTANT) {
+        return Err(different_derivatives(At::caller()));
+    }
+    Ok(a.max(b))
 }
 
 #[cold]

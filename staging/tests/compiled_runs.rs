@@ -114,6 +114,36 @@ fn outputs_may_be_written_over_inputs_even_crosswise() {
 }
 
 #[test]
+fn what_is_written_over_an_input_is_written_after_all_has_been_read() {
+    let b = Builder::new("update");
+    let [x, y, z] = ["x", "y", "z"].map(|name| b.input(name, f64s(&[5, 5])));
+    let turned = b.emit(Expr::Permute(x, [1, 0].as_slice().into())).unwrap();
+    let flat = b.emit(Expr::Reshape(y, [25].as_slice().into())).unwrap();
+    let one = b.real(Dtype::F64, 1.0);
+    let results = [
+        // Others read x turned and y in another shape, and nobody but what goes over it reads z.
+        b.mul(x, x),
+        b.add(b.mul(x, y).unwrap(), turned),
+        b.add(b.mul(z, x).unwrap(), z),
+        b.add(flat, one),
+        b.add(b.mul(z, z).unwrap(), y),
+    ];
+    let program = b.finish(&results.map(|v| v.unwrap())).unwrap();
+    let options = CompileOptions { updates: vec![(0, 0), (1, 1), (2, 2)], ..CompileOptions::default() };
+    for strict in [false, true] {
+        let mut update = compile(&program, &CompileOptions { strict, ..options.clone() }).unwrap();
+        let elements = |seed: usize| (0..25).map(|i| ((i + seed) * 7 % 11) as f64).collect::<Vec<f64>>();
+        let mut found = [elements(1), elements(2), elements(3), vec![0.0; 25], vec![0.0; 25]];
+        let inputs = [0, 1, 2].map(|i| Tensor::new(&[5, 5], found[i].clone()).unwrap());
+        update.run_into([None, None, None], found.iter_mut().map(|x| ElementsMut::F64(x))).unwrap();
+        let expected = interpret(&program, &inputs).unwrap();
+        for (i, (expected, found)) in expected.iter().zip(found).enumerate() {
+            assert_eq!(*expected, Tensor::new(expected.shape(), found).unwrap(), "output {i}");
+        }
+    }
+}
+
+#[test]
 fn what_a_nested_function_reads_keeps_its_memory_under_another_shape() {
     let b = Builder::new("captured");
     let x = b.input("x", f64s(&[2, 3]));

@@ -5,7 +5,7 @@ mod common;
 
 use antiphon_staging::jit::llvm_ir;
 use antiphon_staging::*;
-use common::f64s;
+use common::{f64s, scalar};
 
 /// `n` layers `x ← tanh(x·w + b)`, all with the same weights.
 fn layers(n: usize) -> Program {
@@ -66,4 +66,51 @@ fn parts_of_a_concatenation_are_computed_where_they_end_up() {
     (1..4).for_each(|n| strictly_agrees(&gates(n)));
     // The gates of every step are the same loop.
     assert_eq!(nests(&gates(5)), nests(&gates(4)));
+}
+
+/// `x·yⁿ`, multiplied by `y` before the function calls itself, or after it has returned.
+fn power(after: bool) -> Program {
+    let b = Builder::new("power");
+    let [x, y] = ["x", "y"].map(|name| b.input(name, scalar()));
+    let n = b.input("n", Type::scalar(Dtype::I64));
+    let signature = Signature::new("turn", &[scalar(), Type::scalar(Dtype::I64)], &[scalar()]);
+    let turn = b.function(signature, &[], |turn, given, _| {
+        let more = b.less(b.literal(Scalar::I64(0)), given[1])?;
+        let again = |x| {
+            let fewer = b.binary(Binary::Sub, given[1], b.literal(Scalar::I64(1)))?;
+            Ok(b.call(Target::Func(turn), &[x, fewer], &[])?[0])
+        };
+        let step = || Ok(vec![if after { b.mul(again(given[0])?, y)? } else { again(b.mul(given[0], y)?)? }]);
+        b.if_else(more, step, || Ok(vec![given[0]]))
+    });
+    let z = b.call(Target::Func(turn.unwrap()), &[x, n], &[]).unwrap();
+    b.finish(&z).unwrap()
+}
+
+#[test]
+fn a_function_of_scalars_that_calls_itself_is_a_loop_with_records_of_what_it_needs_later() {
+    let deep = |n: i64| [Tensor::from(3.0), 1.0.into(), n.into()];
+    for after in [false, true] {
+        let program = power(after);
+        let text = llvm_ir(&program, &CompileOptions::default()).unwrap();
+        assert_eq!(text.matches("call fastcc").count(), 1, "{text}");
+        let inputs = [3.0.into(), 2.0.into(), 10i64.into()];
+        assert_eq!(
+            compile(&program, &CompileOptions::default()).unwrap().run(&inputs).unwrap()[0],
+            3072.0.into()
+        );
+        // Nothing is needed after a call that is the last thing that happens; else a record of eight bytes.
+        let options = CompileOptions { arena_bytes: 8 * 1000, ..CompileOptions::default() };
+        let mut small = compile(&program, &options).unwrap();
+        for _ in 0..3 {
+            let result = small.run(&deep(2_000_000));
+            match after {
+                true => {
+                    assert!(matches!(result, Err(Error::StackExhausted { what: "arena", .. })), "{result:?}")
+                }
+                false => assert_eq!(result, Ok(vec![3.0.into()])),
+            }
+            assert_eq!(small.run(&deep(999)), Ok(vec![3.0.into()]));
+        }
+    }
 }

@@ -532,6 +532,35 @@ return v14";
 }
 
 #[test]
+fn hoist_leaves_in_place_a_transposed_matrix_that_single_rows_are_multiplied_by() {
+    for (rows, hoisted) in [(1, false), (2, false), (3, true)] {
+        let b = Builder::new("f");
+        let (x, w) = (b.input("x", f64s(&[rows, 5])), b.input("w", f64s(&[5, 5])));
+        let n = b.input("n", Type::scalar(Dtype::I64));
+        let signature = [f64s(&[rows, 5]), Type::scalar(Dtype::I64)];
+        let f = b.function(Signature::new("f", &signature, &signature[..1]), &[], |f, params, _| {
+            let (x, i) = (params[0], params[1]);
+            b.if_else(
+                b.less(b.literal(Scalar::I64(0)), i)?,
+                || {
+                    let turned = b.emit(Expr::Permute(w, [1, 0].as_slice().into()))?;
+                    let y = b.emit(Expr::Matmul(x, turned))?;
+                    let fewer = b.binary(Binary::Sub, i, b.literal(Scalar::I64(1)))?;
+                    b.call(Target::Func(f), &[y, fewer], &[])
+                },
+                || Ok(vec![x]),
+            )
+        });
+        let y = b.call(Target::Func(f.unwrap()), &[x, n], &[]).unwrap();
+        let mut program = b.finish(&y).unwrap();
+        optimise(&mut program, &Options::default());
+        let text = program.to_string();
+        let permuted_first = text.find("permute").unwrap() < text.find("    fn ").expect(&text);
+        assert_eq!(permuted_first, hoisted, "{text}");
+    }
+}
+
+#[test]
 fn hoist_leaves_in_place_what_may_fail() {
     let b = Builder::new("f");
     let (x, n) = (b.input("x", f64s(&[2])), b.input("n", Type::scalar(Dtype::I64)));

@@ -214,6 +214,34 @@ fn products_of_all_sizes_agree_with_the_definition() {
 }
 
 #[test]
+fn products_of_few_terms_add_up_however_many_they_are() {
+    // So large that they are collected, and so many that they are added before the end; others and sums in between.
+    let (m, n) = (40, 50);
+    for count in [1, 3, 60, 300] {
+        let adjoint = Plain::from_fn(&[m, n], |_| 0.0).nd().adjoint();
+        let mut expected = Plain::from_fn(&[m, n], |_| 0.0);
+        for number in 0..count {
+            let terms = [0, 1, 2, 5, 8, 9][number % 6];
+            let x = Plain::from_fn(&[terms, m], |i| ((i[0] * 7 + i[1] * 3 + number) % 11) as f64 - 5.0);
+            let y = Plain::from_fn(&[terms, n], |i| ((i[0] * 5 + i[1] * 2 + number) % 13) as f64 - 6.0);
+            NdArray::accumulate_matmul(&adjoint, &x.nd().transpose(), &y.nd());
+            let transposed = Plain::from_fn(&[m, terms], |i| x.at(&[i[1], i[0]]));
+            expected = expected.zip(&matmul(&transposed, &y), |x, y| x + y);
+            if number % 7 == 3 {
+                NdArray::accumulate(&adjoint, expected.nd());
+                expected = expected.zip(&expected, |x, y| x + y);
+            }
+        }
+        let (found, scale) = (
+            NdArray::take_adjoint(&adjoint).unwrap(),
+            1.0 / expected.data.iter().fold(1.0, |m: f64, x| m.max(x.abs())),
+        );
+        assert_close(&(found * scale), &expected.zip(&expected, |x, _| x * scale));
+        assert!(NdArray::take_adjoint(&adjoint).is_none());
+    }
+}
+
+#[test]
 fn single_precision_products_agree_with_double() {
     let single = |x: &NdArray<f64>| NdArray::from(x.view().mapv(|x| x as f32));
     for (m, k, n) in [(1, 96, 4), (5, 96, 7), (20, 50, 50), (20, 200, 50), (9, 131, 11)] {

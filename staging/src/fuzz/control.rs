@@ -6,7 +6,7 @@ use super::{Generator, Visible};
 use crate::build::Signature;
 use crate::error::Error;
 use crate::expr::Binary;
-use crate::ids::{Cont, Value};
+use crate::ids::{Cont, Func, Value};
 use crate::ir::Target;
 use crate::types::{Dtype, Scalar, Type};
 
@@ -158,8 +158,7 @@ impl Generator<'_> {
             g.body(&ty, 3)
         })?;
         builder.end(&[seed])?;
-        let n = builder.literal(Scalar::I64(self.below(4) as i64));
-        let counter = [n, self.visible.values[5]][self.below(2)];
+        let counter = self.counter();
         let results = builder.call(Target::Func(recur), &[counter, start], &[Target::Func(stop)])?;
         self.see(results);
         Ok(())
@@ -179,5 +178,72 @@ impl Generator<'_> {
         })?;
         builder.end(&[y_bar])?;
         Ok(Target::Func(next))
+    }
+
+    /// A recursive function of scalars that calls itself, in one or two places and once or twice, and does something
+    /// before and after: what is left of a differentiated loop.
+    pub(super) fn rounds(&mut self) -> Result<(), Error> {
+        let is_scalar = |ty: &Type| ty.shape.is_empty() && ty.dtype.is_float();
+        let Some(start) = self.value(is_scalar).filter(|_| self.depth <= 1) else { return Ok(()) };
+        let builder = self.builder;
+        let (integer, ty) = (Type::scalar(Dtype::I64), builder.ty(start));
+        let func = builder.declare(Signature::new("rounds", &[integer, ty.clone()], from_ref(&ty)), &[]);
+        let (params, _) = builder.define(func);
+        let outer = std::mem::replace(&mut self.scalars, true);
+        let result = self.scoped(|g| {
+            g.visible.values.retain(|&v| builder.ty(v).shape.is_empty());
+            g.visible.cells.retain(|&cell| builder.cell_ty(cell).shape.is_empty());
+            g.see(params.iter().copied());
+            g.statements(3)?;
+            let more = builder.less(builder.literal(Scalar::I64(0)), params[0])?;
+            builder.begin();
+            let y = g.scoped(|g| match g.scalar_bool().filter(|_| g.below(2) == 1) {
+                None => {
+                    g.round(func, params[0], &ty)?;
+                    if g.below(3) == 2 { g.round(func, params[0], &ty) } else { g.body(&ty, 2) }
+                }
+                Some(condition) => {
+                    let mut arms = Vec::new();
+                    for _ in 0..2 {
+                        builder.begin();
+                        let result = g.scoped(|g| g.round(func, params[0], &ty))?;
+                        arms.push(builder.end(&[result])?);
+                    }
+                    let results = builder.branch(condition, arms[0], arms[1])?;
+                    g.see(results);
+                    g.body(&ty, 2)
+                }
+            })?;
+            let again = builder.end(&[y])?;
+            builder.begin();
+            let last = g.scoped(|g| g.body(&ty, 3))?;
+            let last = builder.end(&[last])?;
+            let results = builder.branch(more, again, last)?;
+            g.see(results);
+            g.body(&ty, 3)
+        })?;
+        self.scalars = outer;
+        builder.end(&[result])?;
+        let counter = self.counter();
+        let results = builder.call(Target::Func(func), &[counter, start], &[])?;
+        self.see(results);
+        Ok(())
+    }
+
+    /// How often a recursive function calls itself: a constant, or the input that is small.
+    fn counter(&mut self) -> Value {
+        let n = self.builder.literal(Scalar::I64(self.below(4) as i64));
+        let is_integer = |v: &&Value| self.builder.ty(**v) == Type::scalar(Dtype::I64);
+        let input = *self.visible.values.iter().find(is_integer).expect("inputs come first");
+        [n, input][self.below(2)]
+    }
+
+    /// A call of a function of a counter in its own body, with something before and after.
+    fn round(&mut self, func: Func, i: Value, ty: &Type) -> Result<Value, Error> {
+        let x = self.body(ty, 2)?;
+        let fewer = self.builder.binary(Binary::Sub, i, self.builder.literal(Scalar::I64(1)))?;
+        let y = self.builder.call(Target::Func(func), &[fewer, x], &[])?;
+        self.see(y);
+        self.body(ty, 2)
     }
 }

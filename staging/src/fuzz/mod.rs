@@ -50,7 +50,8 @@ pub fn choices(seed: u64, len: usize) -> Vec<u32> {
 /// None: a generated program that does not verify is a defect of the generator or the verifier.
 pub fn generate(choices: &[u32]) -> Result<Case, Error> {
     let builder = Builder::new("case");
-    let mut generator = Generator { builder: &builder, choices, visible: Visible::default(), depth: 0 };
+    let mut generator =
+        Generator { builder: &builder, choices, visible: Visible::default(), depth: 0, scalars: false };
     let inputs = generator.inputs();
     generator.statements(12)?;
     let results = generator.results();
@@ -114,6 +115,8 @@ struct Generator<'a> {
     choices: &'a [u32],
     visible: Visible,
     depth: usize,
+    /// Whether only scalars are computed.
+    scalars: bool,
 }
 
 impl Generator<'_> {
@@ -182,13 +185,14 @@ impl Generator<'_> {
     }
 
     fn statement(&mut self) -> Result<(), Error> {
-        match self.below(16) {
+        match self.below(17) {
             0..=6 => self.operator(),
             7..=10 => self.on_cell(),
             11..=12 => self.branch()?,
             13 => self.join()?,
             14 => self.local_function()?,
-            _ => self.recursion()?,
+            15 => self.recursion()?,
+            _ => self.rounds()?,
         }
         Ok(())
     }

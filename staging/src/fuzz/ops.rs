@@ -15,7 +15,7 @@ const REALS: [f64; 12] = [1.0, 0.0, 2.0, -1.0, -0.0, 0.5, 3.0, 0.1, f64::INFINIT
 impl Generator<'_> {
     /// Tries a random operator on random operands: if they do not fit, nothing is recorded.
     pub(super) fn operator(&mut self) {
-        let expr = match self.below(4) {
+        let expr = match self.below(if self.scalars { 3 } else { 4 }) {
             0 => Some(self.constant()),
             1 => self.unary(),
             2 => self.binary(),
@@ -34,6 +34,7 @@ impl Generator<'_> {
         let real = REALS[self.below(REALS.len())];
         let value = Scalar::of(dtype, if dtype == Dtype::I64 { self.below(3) as f64 } else { real });
         match self.below(4) {
+            _ if self.scalars => Expr::literal(value),
             0 => Expr::Fill { value, shape: Shape::from_slice(&[2, 3]) },
             1 => {
                 let elements = vec![real, 1.0, -2.0];

@@ -60,14 +60,14 @@ impl fmt::Write for Hash {
 /// A key for everything that decides what the code is: the program as it was recorded, so that who finds its code here
 /// need not even optimise it, what is done to it, the processor, LLVM, and this crate's own source.
 pub fn key(program: &Program, options: &CompileOptions) -> String {
-    let CompileOptions { target, optimise, .. } = options;
+    let CompileOptions { target, optimise, updates, .. } = options;
     let math = options.math();
     let mut hash = Hash::new();
     let llvm = inkwell::support::get_llvm_version();
     fmt::write(
         &mut hash,
         format_args!(
-            "{} {llvm:?} {target:?} {optimise:?} {math:?} {program:?}",
+            "{} {llvm:?} {target:?} {optimise:?} {math:?} {updates:?} {program:?}",
             env!("ANTIPHON_STAGING_SOURCE")
         ),
     )

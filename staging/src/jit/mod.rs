@@ -83,7 +83,7 @@ fn with_module<R>(
     let context = Context::create();
     let machine = options.target.machine()?;
     let lower::Lowered { module, arena } = timed(&mut phases.lowering, || {
-        lower::lower(&context, program, options.target.clone(), options.math())
+        lower::lower(&context, program, &options.updates, options.target.clone(), options.math())
     })?;
     module.set_triple(&machine.get_triple());
     module.set_data_layout(&machine.get_target_data().get_data_layout());

@@ -25,7 +25,7 @@ pub struct CompileOptions {
     pub flush_denormals: bool,
     /// Bytes of stack that recursive functions may use. Address space only, until it is used.
     pub stack_bytes: usize,
-    /// Bytes that the arrays of recursive functions may take. Address space only, until it is used.
+    /// Bytes that the arrays of recursive functions, and what loops keep for the way back, may take. Address space only, until it is used.
     pub arena_bytes: usize,
     /// Directory of the cache of object code, if one is wanted.
     pub cache: Option<PathBuf>,

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::ids::{Block, Cell, Cont, Func, Value};
 use crate::ir::{Program, Stmt, Target};
+use crate::lower::liveness::{Site, sites};
 
 /// Something that a function may capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,8 +24,10 @@ pub struct FuncFacts {
     pub captured: BTreeSet<Entity>,
     /// Whether any function is nested in it.
     pub has_nested: bool,
-    /// Whether it may be called while it is active.
+    /// Whether it may be called while it is active, other than where it calls itself as a [loop](super::recursion).
     pub recursive: bool,
+    /// Where it calls itself, if it runs as a loop.
+    pub sites: HashMap<(Block, usize), Site>,
     /// Statements of its own blocks in the order of the text.
     pub order: Vec<(Block, usize)>,
 }
@@ -56,6 +59,9 @@ impl Analysis {
             } else if let Entity::Value(v) = entity {
                 *analysis.uses.entry(v).or_default() += 1;
             }
+        }
+        for func in analysis.all.clone() {
+            analysis.facts(func).sites = sites(program, &analysis, func);
         }
         analysis.find_recursion(program);
         analysis
@@ -147,6 +153,9 @@ impl Analysis {
                 let Stmt::Call { target, continuations, .. } = &program.blocks[block].stmts[i] else {
                     continue;
                 };
+                if self.funcs[&func].sites.contains_key(&(block, i)) {
+                    continue;
+                }
                 match target {
                     Target::Func(f) => drop(called.insert(*f)),
                     Target::Cont(_) => drop(calls_unknown.insert(func)),

@@ -11,8 +11,10 @@ use crate::ir::Stmt;
 use crate::lower::abi::{Failure, offset};
 use crate::lower::analysis::Entity;
 use crate::lower::asm::{Asm, Reg};
+use crate::lower::collect::cell_bytes;
 use crate::lower::joined::Joined;
 use crate::lower::memory::{Buffer, Frame};
+use crate::lower::recursion::Rounds;
 use crate::lower::values::Place;
 use crate::lower::{Lowerer, bytes, is_scalar};
 use crate::types::Dtype;
@@ -56,6 +58,9 @@ pub struct Body<'l, 'p, 'c> {
     /// Whether a cell holds anything, where that is known.
     pub known: HashMap<Cell, bool>,
     pub conts: HashMap<Cont, (PointerValue<'c>, PointerValue<'c>)>,
+    /// Where values are kept that outlive a call of the function by itself, if it runs as a loop.
+    pub slots: HashMap<Value, PointerValue<'c>>,
+    pub rounds: Option<Rounds<'c>>,
     /// Position of the statement being emitted in the function's order.
     pub position: usize,
 }
@@ -96,6 +101,8 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             cells: HashMap::new(),
             known: HashMap::new(),
             conts: HashMap::new(),
+            slots: HashMap::new(),
+            rounds: None,
             position: 0,
         };
         body.link();
@@ -105,6 +112,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             asm.store_raw(end.into(), asm.bytes(context, offset::TOP));
         }
         body.own_cells();
+        body.own_slots();
         if func == lower.program.entry {
             body.entry()?
         } else {
@@ -197,7 +205,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             let data = if is_scalar(ty) {
                 field.unwrap_or_else(|| asm.alloca(asm.memory_ty(ty.dtype, 1)))
             } else {
-                let (_, at) = self.plan.place(bytes(ty));
+                let (_, at) = self.plan.place(cell_bytes(lower, cell));
                 let data = asm.bytes(self.base, at as i64);
                 if let Some(field) = field {
                     asm.store_raw(data.into(), field);
@@ -224,52 +232,13 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
         CellPlace { data, present: self.asm.bytes(field, 8) }
     }
 
-    /// The entry loads its scalars, and writes its results only when nothing can go wrong any more.
-    fn entry(&mut self) -> Result<()> {
-        let (asm, program) = (self.asm, self.lower.program);
-        let data = &program.funcs[self.func];
-        let inputs = asm.load_ptr(asm.bytes(self.context, offset::INPUTS));
-        for (i, &param) in data.params.iter().enumerate() {
-            let address = asm.load_ptr(asm.bytes(inputs, 8 * i as i64));
-            let ty = program.ty(param);
-            let param_value = if is_scalar(ty) { asm.load(ty.dtype, 1, address) } else { Reg::from(address) };
-            self.bind_param(param, param_value);
-        }
-        self.stmts(data.body)?;
-        let results = &program.blocks[data.body].results;
-        let outputs = asm.load_ptr(asm.bytes(self.context, offset::OUTPUTS));
-        let mut writes = Vec::new();
-        for &result in results {
-            let ty = program.ty(result);
-            if is_scalar(ty) {
-                writes.push((self.register(result), ty));
-                continue;
-            }
-            let mut address = self.address(result);
-            // An output may be where an input is: whatever is not in a buffer of our own is saved first.
-            if !self.buffers.contains_key(&result) {
-                let (_, at) = self.plan.place(bytes(ty));
-                let saved = asm.bytes(self.base, at as i64);
-                asm.copy(saved, address, bytes(ty));
-                address = saved;
-            }
-            writes.push((address.into(), ty));
-        }
-        for (i, (x, ty)) in writes.into_iter().enumerate() {
-            let to = asm.load_ptr(asm.bytes(outputs, 8 * i as i64));
-            match x {
-                Reg::PointerValue(from) => asm.copy(to, from, bytes(ty)),
-                x => asm.store(ty.dtype, x, to),
-            }
-        }
-        asm.ret(None);
-        Ok(())
-    }
-
     fn local(&mut self) -> Result<()> {
         let (asm, program) = (self.asm, self.lower.program);
         let data = &program.funcs[self.func];
         let mut given = self.function.get_params().into_iter().skip(2);
+        if self.is_loop() {
+            return self.rounds(&given.collect::<Vec<_>>());
+        }
         let mut next = || given.next().expect("as many parameters as the type has");
         for &param in &data.params {
             let x = next();
@@ -287,18 +256,24 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
         let to: Vec<Option<PointerValue<'c>>> =
             data.results.iter().map(|ty| (!is_scalar(ty)).then(|| next().into_pointer_value())).collect();
         let scalars = self.block(data.body, &to)?;
-        if self.lower.analysis.funcs[&self.func].recursive {
-            asm.store_raw(self.base.into(), asm.bytes(self.context, offset::TOP));
-        }
-        match scalars[..] {
-            [] => asm.ret(None),
-            [x] => asm.ret(Some(x)),
-            _ => asm.ret(Some(asm.aggregate(&scalars))),
-        }
+        self.leave_function(&scalars);
         Ok(())
     }
 
-    fn bind_param(&mut self, param: Value, x: Reg<'c>) {
+    /// Returns scalars; arrays are where they are wanted.
+    pub fn leave_function(&self, scalars: &[Reg<'c>]) {
+        let asm = self.asm;
+        if self.lower.analysis.funcs[&self.func].recursive {
+            asm.store_raw(self.base.into(), asm.bytes(self.context, offset::TOP));
+        }
+        match *scalars {
+            [] => asm.ret(None),
+            [x] => asm.ret(Some(x)),
+            _ => asm.ret(Some(asm.aggregate(scalars))),
+        }
+    }
+
+    pub fn bind_param(&mut self, param: Value, x: Reg<'c>) {
         match x {
             Reg::PointerValue(address) => {
                 self.places.insert(param, Place::Memory(address));

@@ -20,6 +20,7 @@ impl<'c> Body<'_, '_, 'c> {
     pub fn empty(&mut self, cell: Cell) {
         let place = self.cell(cell);
         self.set_present(cell, place, false);
+        self.collect_none(cell, place.data);
     }
 
     fn set_present(&mut self, cell: Cell, place: CellPlace<'c>, present: bool) {
@@ -38,12 +39,14 @@ impl<'c> Body<'_, '_, 'c> {
     }
 
     pub fn present(&mut self, v: Value, cell: Cell) {
+        self.contract_collected(cell);
         let place = self.cell(cell);
         let present = self.presence(cell, place);
         self.bind(v, Place::Register(present));
     }
 
     pub fn take(&mut self, v: Value, cell: Cell) {
+        self.contract_collected(cell);
         let ty = self.ty(v).clone();
         let place = self.cell(cell);
         let present = self.presence(cell, place);
@@ -74,6 +77,7 @@ impl<'c> Body<'_, '_, 'c> {
     }
 
     pub fn row_of_cell(&mut self, v: Value, cell: Cell, index: Value) {
+        self.contract_collected(cell);
         let ty = self.lower.program.cells[cell].ty.clone();
         let place = self.cell(cell);
         let present = self.presence(cell, place);
@@ -125,6 +129,9 @@ impl<'c> Body<'_, '_, 'c> {
     pub fn accumulate(&mut self, cell: Cell, update: &Update) {
         let ty = self.lower.program.cells[cell].ty.clone();
         let place = self.cell(cell);
+        if self.collect(cell, update, place.data) {
+            return update.operands().for_each(|x| self.release(x));
+        }
         let present = self.presence(cell, place);
         let known = self.known.get(&cell).copied();
         match *update {

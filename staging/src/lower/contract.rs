@@ -29,7 +29,6 @@ pub struct Strides {
 pub enum Length {
     Fixed(u64),
     /// An argument, zero or more.
-    #[allow(dead_code)]
     Given,
 }
 

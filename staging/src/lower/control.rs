@@ -110,6 +110,11 @@ impl<'c> Body<'_, '_, 'c> {
 
     fn call(&mut self, target: Target, args: &[Value], continuations: &[Target], results: &[Value]) {
         let asm = self.asm;
+        if self.rounds.is_some() && target == Target::Func(self.func) {
+            let returned = self.call_itself(args);
+            self.bind_scalars(results, returned);
+            return self.called(args);
+        }
         let (code, frame) = self.closure(target);
         let mut passed: Vec<Reg<'c>> = vec![self.context.into(), frame.into()];
         for &v in args {
@@ -139,6 +144,11 @@ impl<'c> Body<'_, '_, 'c> {
                 self.bind_scalars(results, fields);
             }
         }
+        self.called(args);
+    }
+
+    /// What is known after a call.
+    fn called(&mut self, args: &[Value]) {
         let analysis = &self.lower.analysis;
         self.known.retain(|&cell, _| !analysis.is_captured(Entity::Cell(cell)));
         args.iter().for_each(|&v| self.release(v));

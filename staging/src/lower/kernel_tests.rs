@@ -27,7 +27,7 @@ struct Case {
 fn compiled(case: Case, target: &Target) -> (Linked, Entry, [u64; 2]) {
     let context = Context::create();
     let program = Builder::new("kernel").finish(&[]).unwrap();
-    let lower = Lowerer::new(&context, &program, target.clone(), Math { strict: case.strict });
+    let lower = Lowerer::new(&context, &program, &[], target.clone(), Math { strict: case.strict });
     let (asm, ptr, kernel) = (&lower.asm, lower.asm.ptr_ty().into(), case.kernel);
     let params = [ptr, ptr, ptr, context.i64_type().into(), context.bool_type().into(), ptr, ptr];
     let function = asm.module.add_function("f", context.void_type().fn_type(&params, false), None);

@@ -10,11 +10,13 @@
 //! | module | |
 //! |---|---|
 //! | [`analysis`] | who owns and captures what; recursion |
-//! | [`body`], [`control`] | functions, branches, calls |
+//! | [`entry`], [`body`], [`control`] | the program itself, functions, branches, calls |
+//! | [`recursion`], [`liveness`] | functions that call themselves, as loops |
 //! | [`values`], [`nodes`] | where values are; which are computed only where they are needed |
 //! | [`expression`], [`index`], [`conv`] | what each operator becomes |
 //! | [`direct`] | convolution with the batch innermost |
 //! | [`cells`] | accumulators |
+//! | [`collect`] | those that collect the rows of products |
 //! | [`joined`] | concatenations whose parts are computed in place |
 //! | [`nest`], [`emit`] | loop nests of fused elementwise operators and reductions |
 //! | [`outline`] | nests that occur again and again as functions |
@@ -29,18 +31,21 @@ mod asm;
 mod blocks;
 mod body;
 mod cells;
+mod collect;
 mod contract;
 mod control;
 mod conv;
 mod direct;
 mod elementwise;
 mod emit;
+mod entry;
 mod expression;
 mod index;
 mod joined;
 mod kernel;
 #[cfg(test)]
 mod kernel_tests;
+mod liveness;
 mod math;
 mod memory;
 mod nest;
@@ -48,6 +53,7 @@ mod nodes;
 mod outline;
 mod pack;
 mod product;
+mod recursion;
 mod transpose;
 mod values;
 
@@ -66,6 +72,7 @@ use crate::jit::target::Target;
 use crate::lower::analysis::{Analysis, Entity};
 use crate::lower::asm::Asm;
 use crate::lower::body::Body;
+use crate::lower::collect::Collecting;
 use crate::lower::contract::Kernel;
 pub use crate::lower::math::Math;
 use crate::optimise::effects::Effects;
@@ -82,31 +89,50 @@ pub struct Lowered<'c> {
     pub arena: u64,
 }
 
-/// Lowers a verified program.
-pub fn lower<'c>(context: &'c Context, program: &Program, target: Target, math: Math) -> Result<Lowered<'c>> {
-    Lowerer::new(context, program, target, math).run()
+/// Lowers a verified program, of which some outputs are written over inputs: `(output, input)`.
+pub fn lower<'c>(
+    context: &'c Context,
+    program: &Program,
+    updates: &[(usize, usize)],
+    target: Target,
+    math: Math,
+) -> Result<Lowered<'c>> {
+    Lowerer::new(context, program, updates, target, math).run()
 }
 
 /// A program that is being lowered.
 pub(crate) struct Lowerer<'p, 'c> {
     asm: Asm<'c>,
     program: &'p Program,
+    /// Outputs that are written over inputs.
+    updates: &'p [(usize, usize)],
     analysis: Analysis,
     math: Math,
     functions: HashMap<Func, FunctionValue<'c>>,
     /// Kernels that the module has.
     kernels: RefCell<HashMap<Kernel, FunctionValue<'c>>>,
     effects: Effects,
+    collecting: Collecting,
     /// Bytes of arena that are planned.
     arena: Counter<u64>,
 }
 
 impl<'p, 'c> Lowerer<'p, 'c> {
-    fn new(context: &'c Context, program: &'p Program, target: Target, math: Math) -> Lowerer<'p, 'c> {
+    fn new(
+        context: &'c Context,
+        program: &'p Program,
+        updates: &'p [(usize, usize)],
+        target: Target,
+        math: Math,
+    ) -> Lowerer<'p, 'c> {
+        let analysis = Analysis::of(program);
+        let collecting = if math.strict { Collecting::default() } else { Collecting::of(program, &analysis) };
         Lowerer {
             asm: Asm::new(context, &program.funcs[program.entry].name, target),
             program,
-            analysis: Analysis::of(program),
+            updates,
+            analysis,
+            collecting,
             effects: Effects::of(program),
             math,
             functions: HashMap::new(),

@@ -77,33 +77,6 @@ impl<'c> Body<'_, '_, 'c> {
         }
     }
 
-    /// Writes `xᵀ·y` (added to what is there, where `add` says so) for the first `k` rows of `x`, of `m` elements each,
-    /// and of `y`, of `n` each; `k` is known at run time.
-    #[allow(dead_code)] // what collects rows at run time calls it
-    #[allow(clippy::too_many_arguments)] // the parts of one formula
-    pub fn product_of_rows(
-        &mut self,
-        dtype: Dtype,
-        [m, n]: [u64; 2],
-        k: IntValue<'c>,
-        x: PointerValue<'c>,
-        y: PointerValue<'c>,
-        to: PointerValue<'c>,
-        add: Option<Reg<'c>>,
-    ) {
-        let a = Strides { row: 1, column: m as i64 };
-        let b = Right::Matrix(Strides { row: n as i64, column: 1 });
-        let sum = if add.is_some() { Sum::Asked } else { Sum::Stored };
-        let kernel = Kernel { dtype, m, n, k: Length::Given, a, b, c: n as i64, sum };
-        let scratch = scratch_bytes(self.lower, &kernel);
-        let room = (scratch > 0).then(|| self.temporary(scratch));
-        let operands = Operands { a: x, b: y, c: to, scratch: room.map(|(_, at)| at), k: Some(k), add };
-        product(self.lower, kernel, operands);
-        if let Some((buffer, _)) = room {
-            self.plan.free(buffer);
-        }
-    }
-
     /// Whether a matrix is read where the elements of its rows are not neighbours, but those of its columns are.
     fn has_distant_columns(&mut self, x: Value) -> bool {
         let Some(Place::Deferred(expr)) = self.places.get(&x) else { return false };

@@ -62,6 +62,9 @@ impl<'c> Body<'_, '_, 'c> {
     }
 
     pub fn place(&mut self, v: Value) -> Place<'c> {
+        if let Some(&slot) = self.slots.get(&v) {
+            return Place::Register(self.asm.load(self.ty(v).dtype, 1, slot));
+        }
         if let Some(place) = self.places.get(&v) {
             return place.clone();
         }
@@ -173,8 +176,12 @@ impl<'c> Body<'_, '_, 'c> {
         self.places.insert(v, Place::Memory(address));
         self.publish(v);
     }
-    /// Makes a value visible to nested functions that capture it.
+    /// Makes a value visible to nested functions that capture it, and to what comes after a call of the function by
+    /// itself.
     pub fn publish(&mut self, v: Value) {
+        if let (Some(&slot), Some(Place::Register(x))) = (self.slots.get(&v), self.places.get(&v)) {
+            return self.asm.store(self.ty(v).dtype, *x, slot);
+        }
         if !self.is_captured(v) {
             return;
         }

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::expr::{Binary, Expr, Unary};
 use crate::ids::{Block, Func, Value};
-use crate::ir::{Program, Stmt};
+use crate::ir::{Program, Stmt, Update};
 use crate::optimise::Options;
 use crate::optimise::effects::Effects;
 
@@ -51,7 +51,7 @@ fn invariants(program: &mut Program, func: Func) -> Vec<Stmt> {
                 continue;
             }
             candidates.insert(*v, expr);
-            if is_worth_it(program, *v, expr) {
+            if is_worth_it(program, *v, expr) && !is_read_where_it_is(program, &blocks, *v, expr) {
                 wanted.push(*v);
             }
         }
@@ -100,6 +100,28 @@ fn may_fail(expr: &Expr) -> bool {
             | Expr::GatherLast { .. }
             | Expr::ScatterLast { .. }
     )
+}
+
+/// Rows up to which a product reads its second factor once: then it may as well read it where it is.
+const FEW_ROWS: usize = 2;
+
+/// Whether a transposed matrix is nothing but the second factor of products of few rows.
+fn is_read_where_it_is(program: &Program, blocks: &[Block], v: Value, expr: &Expr) -> bool {
+    let Expr::Permute(_, order) = expr else { return false };
+    let reads = |stmt: &Stmt| {
+        let mut count = 0;
+        stmt.for_each_use(|x| count += usize::from(x == v));
+        count
+    };
+    let few = |stmt: &Stmt| match stmt {
+        Stmt::Let(_, Expr::Matmul(a, b)) | Stmt::Accumulate(_, Update::Matmul(a, b)) if *b == v => {
+            a != b && program.ty(*a).shape.iter().rev().nth(1).is_some_and(|&rows| rows <= FEW_ROWS)
+        }
+        _ => false,
+    };
+    let yielded = |block: &Block| program.blocks[*block].results.contains(&v);
+    let stmts = || blocks.iter().flat_map(|&block| &program.blocks[block].stmts);
+    order[..] == [1, 0] && !blocks.iter().any(yielded) && stmts().all(|stmt| reads(stmt) == 0 || few(stmt))
 }
 
 /// Whether to compute something again and again costs more than to keep it.

@@ -1,0 +1,184 @@
+//! Steps of training on trees: what they read, and what they change.
+//!
+//! The word vectors are parameters, but a step reads and changes only the rows of its words.
+
+use std::sync::Arc;
+
+use antiphon::control::{NumberedTree, Tree, TreeArrays};
+use antiphon::data::SentimentTree;
+use antiphon::optim::{Adagrad, OptState, Optimizer, Step};
+use antiphon::{Int, IntTensor, NdArray, Params, Real, Result, Structure, Tensor, value_and_grad};
+use ndarray::Axis;
+
+use super::mode::Array;
+use super::sentiment::Reader;
+
+/// An array of which single rows are read and written.
+pub trait Table: Array {
+    /// Some rows, and zeros up to a number of rows.
+    fn rows(&self, rows: &[usize], room: usize) -> Self;
+    /// Writes the first rows of `new` to these, in place.
+    fn put_rows(&mut self, rows: &[usize], new: &Self);
+}
+
+macro_rules! table {
+    ($($E:ty)*) => { $(
+        impl Table for NdArray<$E> {
+            fn rows(&self, rows: &[usize], room: usize) -> Self {
+                let table = self.view();
+                let mut found = ndarray::Array2::zeros([room, table.len_of(Axis(1))]);
+                for (&row, mut new) in rows.iter().zip(found.outer_iter_mut()) {
+                    new.assign(&table.index_axis(Axis(0), row));
+                }
+                found.into()
+            }
+            fn put_rows(&mut self, rows: &[usize], new: &Self) {
+                let mut array = std::mem::replace(self, NdArray::scalar(0.0)).into_array();
+                for (&row, new) in rows.iter().zip(new.view().outer_iter()) {
+                    array.index_axis_mut(Axis(0), row).assign(&new);
+                }
+                *self = array.into();
+            }
+        }
+    )* };
+}
+table!(f32 f64);
+
+/// A tree and where its words are.
+pub struct Sentence<T: Tensor> {
+    pub tree: Arc<SentimentTree>,
+    /// The different words, in order.
+    pub distinct: Vec<usize>,
+    /// Which of them each leaf is.
+    pub local: T::Int,
+    left: T::Int,
+    right: T::Int,
+    place: T::Int,
+    labels: T::Int,
+}
+
+/// Room for the trees that one compilation serves.
+#[derive(Clone, Copy)]
+pub struct Room {
+    nodes: usize,
+    leaves: usize,
+}
+
+impl Room {
+    pub fn of(tree: &SentimentTree) -> Room {
+        let leaves = tree.words().len();
+        Room { nodes: 2 * leaves - 1, leaves }
+    }
+
+    pub fn for_all<'t>(trees: impl Iterator<Item = &'t SentimentTree>) -> Room {
+        let leaves = trees.map(|tree| Room::of(tree).leaves).max().unwrap_or(1);
+        Room { nodes: 2 * leaves - 1, leaves }
+    }
+}
+
+/// Numbers in an array that has room for more.
+fn padded<T: Tensor>(numbers: impl Iterator<Item = i64>, room: usize) -> Result<T::Int> {
+    let padded: Vec<i64> = numbers.chain(std::iter::repeat(0)).take(room).collect();
+    T::Int::from_elements(&[room], &padded)
+}
+
+impl<T: Tensor> Sentence<T> {
+    pub fn new(tree: &SentimentTree, room: Room) -> Result<Sentence<T>> {
+        let words = tree.words();
+        let mut distinct = words.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let word = |word| distinct.binary_search(word).expect("one of them") as i64;
+        let numbered = NumberedTree::binary(tree)?;
+        let TreeArrays { left, right, .. } = numbered.arrays(room.nodes)?;
+        let mut leaves = 0;
+        let place = numbered.nodes().iter().map(|node| {
+            let place = leaves;
+            leaves += i64::from(node.children().is_empty());
+            place
+        });
+        Ok(Sentence {
+            local: padded::<T>(words.iter().map(word), room.leaves)?,
+            place: padded::<T>(place, room.nodes)?,
+            labels: padded::<T>(numbered.nodes().iter().map(|node| i64::from(node.label)), room.nodes)?,
+            tree: Arc::new(tree.clone()),
+            distinct,
+            left,
+            right,
+        })
+    }
+}
+
+/// What a step reads.
+#[derive(Clone, Structure)]
+pub struct Data<T: Real> {
+    /// The vectors of the different words, and perhaps more rows.
+    words: T,
+    /// Adagrad's sums of squares for them.
+    sums: T,
+    local: T::Int,
+    left: T::Int,
+    right: T::Int,
+    place: T::Int,
+    labels: T::Int,
+    lr: T,
+    /// The same tree, for steps that are not recorded.
+    tree: Arc<SentimentTree>,
+}
+
+/// What a step changes, but for the words.
+pub type Trained<T> = (Reader<T>, OptState<Reader<T>>);
+
+impl<T: Table> Data<T> {
+    /// A sentence with the rows of its words: of the vectors `emb`, and of Adagrad's sums of squares for them.
+    pub fn new(sentence: &Sentence<T>, emb: &T, sums: &T, lr: f64) -> Data<T> {
+        let room = sentence.local.shape()[0];
+        Data {
+            words: emb.rows(&sentence.distinct, room),
+            sums: sums.rows(&sentence.distinct, room),
+            local: sentence.local.clone(),
+            left: sentence.left.clone(),
+            right: sentence.right.clone(),
+            place: sentence.place.clone(),
+            labels: sentence.labels.clone(),
+            lr: T::constant(lr),
+            tree: sentence.tree.clone(),
+        }
+    }
+}
+
+/// The loss, its gradients, and that of the vectors of the words.
+fn gradients<T: Tensor>(reader: &Reader<T>, data: &Data<T>) -> Result<(T, Reader<T>, T)> {
+    let at = (reader.clone(), data.words.clone());
+    let (loss, (reader_bar, words_bar)) = value_and_grad(
+        |(reader, words)| {
+            let words = words.gather_rows(&data.local);
+            if !T::RECORDS {
+                return reader.loss(&data.tree, &words);
+            }
+            let (left, right) = (data.left.clone(), data.right.clone());
+            let tree = TreeArrays { left, right, root: T::Int::constant(0) };
+            reader.loss_of_arrays(&tree, &data.place, &data.labels, &words)
+        },
+        &at,
+    )?;
+    Ok((loss, reader_bar, words_bar))
+}
+
+/// The gradients of a step: the words', and each parameter's.
+pub fn leaves<T: Tensor>((reader, _): &mut Trained<T>, data: &Data<T>) -> Result<Vec<T>> {
+    let (_, reader_bar, words_bar) = gradients(reader, data)?;
+    Ok(std::iter::once(words_bar).chain(reader_bar.leaves()).collect())
+}
+
+/// A step of training; the loss, and what becomes of the words and of their sums.
+pub fn step<T: Tensor>((reader, state): &mut Trained<T>, data: &Data<T>) -> Result<(T, T, T)> {
+    let (loss, reader_bar, words_bar) = gradients(reader, data)?;
+    let adagrad = Adagrad::default();
+    adagrad.update(state, reader, &reader_bar, &data.lr)?;
+    let mut sums = [data.sums.clone()];
+    let count = state.count().clone();
+    let words = adagrad.rule(data.words.clone(), words_bar, &mut sums, &Step { lr: &data.lr, count: &count });
+    let [sums] = sums;
+    Ok((loss, words, sums))
+}

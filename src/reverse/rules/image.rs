@@ -1,0 +1,114 @@
+//! The rules of convolutions and windows of images.
+
+use crate::error::CpsResult as Result;
+use crate::reverse::cps::operator;
+use crate::reverse::{Var, common_level};
+use crate::shape::{self, Window2d};
+use crate::tensor::Tensor;
+
+/// `y = x ⋆ w` (see [`Tensor::conv2d`]); `x̄ += conv2d_image(ȳ, w)`, `w̄ += conv2d_kernel(x, ȳ)`.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) if the operands do not fit.
+#[track_caller]
+pub fn conv2d<T: Tensor, R>(
+    x: &Var<'_, T>,
+    w: &Var<'_, T>,
+    window: Window2d,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    let level = common_level(x.level(), w.level())?;
+    shape::conv2d(&x.value().shape(), &w.value().shape(), window)?;
+    operator(level, x.value().conv2d(w.value(), window), k, |_, y_bar| {
+        x.accumulate_with(|x_bar, x| {
+            T::accumulate(x_bar, y_bar.conv2d_image(w.value(), image_size(x), window))
+        });
+        w.accumulate_with(|w_bar, w| {
+            T::accumulate(w_bar, x.value().conv2d_kernel(&y_bar, image_size(w), window))
+        });
+    })
+}
+
+/// `y =` the image's adjoint in a convolution, linear in `g` and in `w`:
+/// `ḡ += conv2d(ȳ, w)`, `w̄ += conv2d_kernel(ȳ, g)`.
+///
+/// # Errors
+/// Raises [`Error::Shape`](crate::Error::Shape) if the operands do not fit.
+#[track_caller]
+pub fn conv2d_image<T: Tensor, R>(
+    g: &Var<'_, T>,
+    w: &Var<'_, T>,
+    size: [usize; 2],
+    window: Window2d,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    let level = common_level(g.level(), w.level())?;
+    operator(level, g.value().conv2d_image(w.value(), size, window), k, |_, y_bar| {
+        g.accumulate_with(|g_bar, _| T::accumulate(g_bar, y_bar.conv2d(w.value(), window)));
+        w.accumulate_with(|w_bar, w| {
+            T::accumulate(w_bar, y_bar.conv2d_kernel(g.value(), image_size(w), window))
+        });
+    })
+}
+
+/// `y =` the kernel's adjoint in a convolution, linear in `x` and in `g`:
+/// `x̄ += conv2d_image(g, ȳ)`, `ḡ += conv2d(x, ȳ)`.
+///
+/// # Errors
+/// Raises [`Error::Shape`](crate::Error::Shape) if the operands do not fit.
+#[track_caller]
+pub fn conv2d_kernel<T: Tensor, R>(
+    x: &Var<'_, T>,
+    g: &Var<'_, T>,
+    size: [usize; 2],
+    window: Window2d,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    let level = common_level(x.level(), g.level())?;
+    operator(level, x.value().conv2d_kernel(g.value(), size, window), k, |_, y_bar| {
+        x.accumulate_with(|x_bar, x| {
+            T::accumulate(x_bar, g.value().conv2d_image(&y_bar, image_size(x), window))
+        });
+        g.accumulate_with(|g_bar, _| T::accumulate(g_bar, x.value().conv2d(&y_bar, window)));
+    })
+}
+
+/// `y =` all windows of an image; `x̄ +=` the windows of `ȳ` added up.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) if the window does not fit.
+#[track_caller]
+pub fn unfold2d<T: Tensor, R>(
+    x: &Var<'_, T>,
+    kernel: [usize; 2],
+    window: Window2d,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    shape::unfold2d(&x.value().shape(), kernel, window)?;
+    operator(x.level(), x.value().unfold2d(kernel, window), k, |_, y_bar| {
+        x.accumulate(y_bar.fold2d(image_size(x.value()), kernel, window))
+    })
+}
+
+/// `y =` windows added up to an image; `x̄ +=` the windows of `ȳ`.
+///
+/// # Errors
+/// Raises [`Error::Shape`](crate::Error::Shape) if the windows do not fit.
+#[track_caller]
+pub fn fold2d<T: Tensor, R>(
+    x: &Var<'_, T>,
+    size: [usize; 2],
+    kernel: [usize; 2],
+    window: Window2d,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    operator(x.level(), x.value().fold2d(size, kernel, window), k, |_, y_bar| {
+        x.accumulate(y_bar.unfold2d(kernel, window))
+    })
+}
+
+/// The last two dimensions.
+fn image_size<T: Tensor>(x: &T) -> [usize; 2] {
+    let shape = x.shape();
+    [shape[shape.len() - 2], shape[shape.len() - 1]]
+}

@@ -1,0 +1,73 @@
+//! The rules of rows and elements picked by index.
+
+use crate::error::CpsResult as Result;
+use crate::reverse::Var;
+use crate::reverse::cps::operator;
+use crate::tensor::Tensor;
+
+/// `y[i..] = x[indices[i]..]`; `x̄[indices[i]..] += ȳ[i..]`.
+///
+/// # Errors
+/// [`Error::Operand`](crate::Error::Operand) if `x` is a scalar; raises
+/// [`Error::Index`](crate::Error::Index) if an index is out of range.
+#[track_caller]
+pub fn gather_rows<T: Tensor, R>(
+    x: &Var<'_, T>,
+    indices: &T::Int,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    operator(x.level(), x.value().gather_rows(indices), k, |_, y_bar| {
+        x.accumulate_with(|x_bar, x| T::accumulate_rows(x_bar, x, indices, y_bar))
+    })
+}
+
+/// `y[indices[i]..] += x[i..]` in zeros; `x̄[i..] += ȳ[indices[i]..]`.
+///
+/// # Errors
+/// Raises [`Error::Shape`](crate::Error::Shape) if the shapes do not fit and
+/// [`Error::Index`](crate::Error::Index) if an index is out of range.
+#[track_caller]
+pub fn scatter_rows<T: Tensor, R>(
+    x: &Var<'_, T>,
+    indices: &T::Int,
+    rows: usize,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    operator(x.level(), x.value().scatter_rows(indices, rows), k, |_, y_bar| {
+        x.accumulate(y_bar.gather_rows(indices))
+    })
+}
+
+/// `y[i] = x[i, indices[i]]`; `x̄[i, indices[i]] += ȳ[i]`.
+///
+/// # Errors
+/// Raises [`Error::Shape`](crate::Error::Shape) if the shapes do not fit and
+/// [`Error::Index`](crate::Error::Index) if an index is out of range.
+#[track_caller]
+pub fn gather_last<T: Tensor, R>(
+    x: &Var<'_, T>,
+    indices: &T::Int,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    operator(x.level(), x.value().gather_last(indices), k, |_, y_bar| {
+        let n = *x.value().shape().last().expect("has a last axis, or the gather would have failed");
+        x.accumulate(y_bar.scatter_last(indices, n))
+    })
+}
+
+/// `y[i, indices[i]] = x[i]` in zeros; `x̄[i] += ȳ[i, indices[i]]`.
+///
+/// # Errors
+/// Raises [`Error::Shape`](crate::Error::Shape) if the shapes do not fit and
+/// [`Error::Index`](crate::Error::Index) if an index is out of range.
+#[track_caller]
+pub fn scatter_last<T: Tensor, R>(
+    x: &Var<'_, T>,
+    indices: &T::Int,
+    n: usize,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    operator(x.level(), x.value().scatter_last(indices, n), k, |_, y_bar| {
+        x.accumulate(y_bar.gather_last(indices))
+    })
+}

@@ -1,0 +1,65 @@
+//! The rules of reductions over axes.
+
+use crate::error::CpsResult as Result;
+use crate::reverse::Var;
+use crate::reverse::cps::operator;
+use crate::shape::{self, Axes};
+use crate::tensor::Tensor;
+
+/// `y = Σ x` over axes; `x̄ += ȳ` repeated along them.
+///
+/// # Errors
+/// [`Error::Operand`](crate::Error::Operand) if there is no such axis.
+#[track_caller]
+pub fn sum<T: Tensor, R>(
+    x: &Var<'_, T>,
+    axes: impl Into<Axes>,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    let axes = axes.into();
+    let shape = x.value().shape();
+    let keep = shape::reduce_keep(&shape, &axes.resolve("sum", &shape)?);
+    operator(x.level(), x.value().sum(axes), k, |_, y_bar| {
+        x.accumulate(y_bar.reshape(&keep).broadcast_to(&x.value().shape()))
+    })
+}
+
+/// `y = max x` over axes; `x̄ += ȳ`, shared equally by the elements that attain the maximum.
+///
+/// # Errors
+/// [`Error::Operand`](crate::Error::Operand) if there is no such axis, or nothing on it.
+#[track_caller]
+pub fn max<T: Tensor, R>(
+    x: &Var<'_, T>,
+    axes: impl Into<Axes>,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    let axes = axes.into();
+    let shape = x.value().shape();
+    let resolved = axes.resolve("max", &shape)?;
+    shape::reduce_nonempty("max", &shape, &resolved)?;
+    let keep = shape::reduce_keep(&shape, &resolved);
+    operator(x.level(), x.value().max(axes.clone()), k, |y, y_bar| {
+        let attains = T::from_mask(&x.value().equal(&y.reshape(&keep)));
+        let each = y_bar / attains.sum(axes);
+        x.accumulate(attains * each.reshape(&keep))
+    })
+}
+
+/// `y = ln Σ eˣ` over axes; `x̄ += e^(x−y)·ȳ`.
+///
+/// # Errors
+/// [`Error::Operand`](crate::Error::Operand) if there is no such axis.
+#[track_caller]
+pub fn logsumexp<T: Tensor, R>(
+    x: &Var<'_, T>,
+    axes: impl Into<Axes>,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    let axes = axes.into();
+    let shape = x.value().shape();
+    let keep = shape::reduce_keep(&shape, &axes.resolve("logsumexp", &shape)?);
+    operator(x.level(), x.value().logsumexp(axes), k, |y, y_bar| {
+        x.accumulate((x.value().clone() - y.reshape(&keep)).exp() * y_bar.reshape(&keep))
+    })
+}
