@@ -6,6 +6,7 @@ use std::ffi::c_void;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use crate::error::{Error, Result};
+use crate::jit::options::STACK;
 use crate::jit::reserve::Reserved;
 use crate::lower::abi::{Context, Failure, INDEXED};
 
@@ -46,6 +47,7 @@ pub unsafe fn run(entry: Entry, context: &mut Context, bytes: usize) -> Result<(
     });
     let stack = match pooled {
         Some(stack) => stack,
+        None if bytes == STACK => Reserved::with_room(MARGIN, STACK)?,
         None => Reserved::new(bytes + MARGIN)?,
     };
     context.stack = stack.start().wrapping_add(MARGIN);

@@ -5,6 +5,11 @@ use std::path::PathBuf;
 use crate::jit::target::Target;
 use crate::optimise::Options;
 
+/// Stack and arena unless asked otherwise: generous guesses, of which less is taken where there is less to be had. What is
+/// asked for is a promise.
+pub(crate) const STACK: usize = 16 << 30;
+pub(crate) const ARENA: usize = 64 << 30;
+
 /// How a program is compiled and run.
 #[derive(Clone, Debug)]
 pub struct CompileOptions {
@@ -36,8 +41,8 @@ impl Default for CompileOptions {
             optimise: None,
             strict: false,
             flush_denormals: false,
-            stack_bytes: 16 << 30,
-            arena_bytes: 64 << 30,
+            stack_bytes: STACK,
+            arena_bytes: ARENA,
             cache: None,
             updates: Vec::new(),
         }

@@ -10,6 +10,9 @@ use crate::error::{Error, Result};
 /// Pages of the largest kind that Linux uses for guards.
 const PAGE: usize = 1 << 16;
 
+/// The least room that is worth having.
+const LEAST: usize = 64 << 20;
+
 /// A reserved region, readable and writable but for a guard at its start.
 pub struct Reserved {
     start: *mut u8,
@@ -38,6 +41,18 @@ impl Reserved {
         match unsafe { libc::mprotect(start, PAGE, libc::PROT_NONE) } {
             0 => Ok(region),
             _ => Err(Error::Reserve { bytes }),
+        }
+    }
+    /// A region of `fixed` bytes and as many more, or, where the system has little address space to give, a part of those.
+    ///
+    /// # Errors
+    /// As [`new`](Reserved::new).
+    pub fn with_room(fixed: usize, mut more: usize) -> Result<Reserved> {
+        loop {
+            match Reserved::new(fixed + more) {
+                Err(_) if more / 2 >= LEAST => more /= 2,
+                result => return result,
+            }
         }
     }
     /// The first usable byte.

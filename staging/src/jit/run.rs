@@ -9,7 +9,7 @@ use crate::ir::Program;
 use crate::jit::cache::Object;
 use crate::jit::denormals::Flushed;
 use crate::jit::enter::{self, Entry};
-use crate::jit::options::CompileOptions;
+use crate::jit::options::{ARENA, CompileOptions};
 use crate::jit::orc::Linked;
 use crate::jit::reserve::Reserved;
 use crate::jit::{ENTRY, Phases, assembly, llvm_ir, signature};
@@ -134,7 +134,10 @@ impl Compiled {
         let of = |input| options.updates.iter().find(|(_, updated)| *updated == input);
         let updated = (0..inputs.len()).map(|input| of(input).map(|&(output, _)| output)).collect();
         Ok(Compiled {
-            arena: Reserved::new(object.arena as usize + options.arena_bytes)?,
+            arena: match options.arena_bytes {
+                ARENA => Reserved::with_room(object.arena as usize, ARENA)?,
+                bytes => Reserved::new(object.arena as usize + bytes)?,
+            },
             fixed: object.arena,
             limit: usize::MAX,
             from: vec![ptr::null(); inputs.len()],
@@ -220,13 +223,12 @@ impl Compiled {
     /// # Safety
     /// `from` and `to` must hold addresses of arrays of the program's types.
     unsafe fn enter(&mut self) -> Result<()> {
+        let top = self.arena.start().wrapping_add(self.fixed as usize);
+        let room = (self.arena.end() as usize - top as usize).min(self.options.arena_bytes);
         let mut context = Context {
             arena: self.arena.start(),
-            top: self.arena.start().wrapping_add(self.fixed as usize),
-            limit: self
-                .arena
-                .start()
-                .wrapping_add(self.fixed as usize + self.limit.min(self.options.arena_bytes)),
+            top,
+            limit: top.wrapping_add(self.limit.min(room)),
             stack: ptr::null_mut(),
             inputs: self.from.as_ptr(),
             outputs: self.to.as_ptr(),
