@@ -10,33 +10,78 @@ use crate::shape;
 use crate::tensor::Tensor;
 use crate::transform::grad;
 
-/// A function of some arrays that every interpretation can run. [`program!`](crate::program) writes one from a
-/// closure; implement it for a struct when the function needs data of its own.
-pub trait Program {
+/// A function of some arrays, as the interpretation `T` runs it. [`program!`](crate::program) writes one for every
+/// interpretation from a closure; implement it for a struct when the function needs data of its own.
+pub trait Program<T> {
     /// The function.
-    fn call<T: Tensor>(&self, x: &[T]) -> T;
+    fn call(&self, x: &[T]) -> T;
 }
 
-/// A [`Program`] from a closure over `x: &[T]`, in which `T` names the interpretation.
+/// A [`Program`] from a closure over `x: &[T]`, in which `T` names the interpretation. After the closure comes what
+/// operators of your own ask of `T`, other than [`Tensor`].
 ///
 /// ```
 /// use antiphon::{NdArray, Real, Tensor, check_gradients, program};
 /// let f = program!(|x| x[0].matmul(&x[1]).tanh());
 /// let a = NdArray::from_elements(&[2, 2], &[0.1, 0.2, 0.3, 0.4])?;
-/// check_gradients(&f, &[a.clone(), a], 2)?;
+/// check_gradients(&f, &[a.clone(), a.clone()], 2)?;
+///
+/// trait Swish: Real {
+///     fn swish(&self) -> Self;
+/// }
+/// impl<T: Real> Swish for T {
+///     fn swish(&self) -> Self {
+///         self.sigmoid() * self
+///     }
+/// }
+/// check_gradients(&program!(|x| x[0].swish(), T: Swish), &[a], 3)?;
 /// # Ok::<(), antiphon::Error>(())
 /// ```
 #[macro_export]
 macro_rules! program {
-    (|$x:ident| $body:expr) => {{
+    (|$x:ident| $body:expr $(, T: $bound:path)* $(,)?) => {{
         struct Closure;
-        impl $crate::Program for Closure {
-            fn call<T: $crate::Tensor>(&self, $x: &[T]) -> T {
+        impl<T: $crate::Tensor $(+ $bound)*> $crate::Program<T> for Closure {
+            fn call(&self, $x: &[T]) -> T {
                 $body
             }
         }
         Closure
     }};
+}
+
+type Array = NdArray<f64>;
+
+macro_rules! programs {
+    ($($(#[$doc:meta])* $Name:ident { $($interpretations:tt)* })*) => { $(
+        $(#[$doc])*
+        pub trait $Name: $($interpretations)* {}
+        impl<F: $($interpretations)*> $Name for F {}
+    )* };
+}
+programs! {
+    /// What runs over plain arrays and over a first derivative.
+    Once { Program<Array> + Program<Dual<Array>> + for<'a> Program<Var<'a, Array>> }
+    /// What runs over second derivatives too.
+    Twice {
+        Once
+        + Program<Dual<Dual<Array>>>
+        + for<'a> Program<Dual<Var<'a, Array>>>
+        + for<'a> Program<Var<'a, Dual<Array>>>
+        + for<'a, 'b> Program<Var<'a, Var<'b, Array>>>
+    }
+    /// A [`Program`] that runs over plain arrays, and over derivatives in any mode up to the third order.
+    Differentiable {
+        Twice
+        + Program<Dual<Dual<Dual<Array>>>>
+        + for<'a> Program<Dual<Dual<Var<'a, Array>>>>
+        + for<'a> Program<Dual<Var<'a, Dual<Array>>>>
+        + for<'a, 'b> Program<Dual<Var<'a, Var<'b, Array>>>>
+        + for<'a> Program<Var<'a, Dual<Dual<Array>>>>
+        + for<'a, 'b> Program<Var<'a, Dual<Var<'b, Array>>>>
+        + for<'a, 'b> Program<Var<'a, Var<'b, Dual<Array>>>>
+        + for<'a, 'b, 'c> Program<Var<'a, Var<'b, Var<'c, Array>>>>
+    }
 }
 
 /// Largest relative difference between a derivative and the extrapolated finite difference.
@@ -56,7 +101,7 @@ const MODES: f64 = 1e-9;
 /// # Errors
 /// [`Error::GradientCheck`] names the mode that disagrees; [`Error::Config`] for an order out of range; whatever
 /// `f` raises.
-pub fn check_gradients(f: &impl Program, x: &[NdArray<f64>], order: usize) -> Result<()> {
+pub fn check_gradients(f: &impl Differentiable, x: &[Array], order: usize) -> Result<()> {
     let directions = Directions::random(x);
     catch(|| match order {
         1 => first(f, x, &directions, ""),
@@ -70,14 +115,14 @@ pub fn check_gradients(f: &impl Program, x: &[NdArray<f64>], order: usize) -> Re
     })
 }
 
-fn second(f: &impl Program, x: &[NdArray<f64>], directions: &Directions, of: &str) -> Result<()> {
+fn second(f: &impl Twice, x: &[Array], directions: &Directions, of: &str) -> Result<()> {
     first(f, x, directions, of)?;
     let v = &directions.v;
     first(&Forward { f, v }, x, directions, &format!("{of} of the forward derivative"))?;
     first(&Reverse { f, v }, x, directions, &format!("{of} of the reverse derivative"))
 }
 
-fn first(f: &impl Program, x: &[NdArray<f64>], directions: &Directions, of: &str) -> Result<()> {
+fn first(f: &impl Once, x: &[Array], directions: &Directions, of: &str) -> Result<()> {
     let v = &directions.v;
     let weighted = Weighted(f);
     let forward = Forward { f: &weighted, v }.call(x).item();
@@ -103,32 +148,32 @@ fn compare(what: String, got: f64, expected: f64, scale: f64, tolerance: f64) ->
 }
 
 struct Directions {
-    v: Vec<NdArray<f64>>,
+    v: Vec<Array>,
 }
 
 impl Directions {
-    fn random(x: &[NdArray<f64>]) -> Directions {
+    fn random(x: &[Array]) -> Directions {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let v = x.iter().map(|x| random(&mut rng, &x.shape())).collect();
         Directions { v }
     }
 }
 
-fn random(rng: &mut ChaCha8Rng, shape: &[usize]) -> NdArray<f64> {
+fn random(rng: &mut ChaCha8Rng, shape: &[usize]) -> Array {
     let elements: Vec<f64> = (0..shape::size(shape)).map(|_| rng.random_range(-1.0..1.0)).collect();
     NdArray::from_elements(shape, &elements).or_raise()
 }
 
 /// An array of this interpretation from a plain one.
-fn lift<T: Tensor>(x: &NdArray<f64>) -> T {
+fn lift<T: Tensor>(x: &Array) -> T {
     T::from_elements(&x.shape(), &x.view().iter().copied().collect::<Vec<_>>()).or_raise()
 }
 
 /// `Σ w·f(x)` for weights of no particular pattern: a scalar function that sees every element of the result.
 struct Weighted<'a, F>(&'a F);
 
-impl<F: Program> Program for Weighted<'_, F> {
-    fn call<T: Tensor>(&self, x: &[T]) -> T {
+impl<T: Tensor, F: Program<T>> Program<T> for Weighted<'_, F> {
+    fn call(&self, x: &[T]) -> T {
         let y = self.0.call(x);
         let w = random(&mut ChaCha8Rng::seed_from_u64(2), &y.shape());
         (y * lift::<T>(&w)).sum(..)
@@ -140,11 +185,11 @@ pub struct Forward<'a, F> {
     /// The function.
     pub f: &'a F,
     /// One array for each of the function's arguments, of its shape.
-    pub v: &'a [NdArray<f64>],
+    pub v: &'a [Array],
 }
 
-impl<F: Program> Program for Forward<'_, F> {
-    fn call<T: Tensor>(&self, x: &[T]) -> T {
+impl<T: Tensor, F: Program<Dual<T>>> Program<T> for Forward<'_, F> {
+    fn call(&self, x: &[T]) -> T {
         let x: Vec<Dual<T>> = x.iter().zip(self.v).map(|(x, v)| Dual::new(x.clone(), lift(v))).collect();
         self.f.call(&x).tangent()
     }
@@ -155,11 +200,11 @@ pub struct Reverse<'a, F> {
     /// The function.
     pub f: &'a F,
     /// One array for each of the function's arguments, of its shape.
-    pub v: &'a [NdArray<f64>],
+    pub v: &'a [Array],
 }
 
-impl<F: Program> Program for Reverse<'_, F> {
-    fn call<T: Tensor>(&self, x: &[T]) -> T {
+impl<T: Tensor, F: for<'r> Program<Var<'r, T>>> Program<T> for Reverse<'_, F> {
+    fn call(&self, x: &[T]) -> T {
         let gradient = grad(|x: Vec<Var<'_, T>>| self.f.call(&x).sum(..), &x.to_vec()).or_raise();
         gradient
             .iter()

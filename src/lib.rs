@@ -33,7 +33,7 @@ mod transform;
 
 pub use antiphon_derive::{Params, Structure};
 pub use array::{Float, NdArray, NdBool, NdInt};
-pub use check::{Forward, Program, Reverse, check_gradients};
+pub use check::{Differentiable, Forward, Program, Reverse, check_gradients};
 pub use control::Control;
 pub use delimited::{Continuation, Prompt, reset, shift};
 pub use error::{Error, OrRaise, Result, raise};

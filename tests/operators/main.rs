@@ -68,8 +68,8 @@ fn third_order() {
 #[test]
 fn a_wrong_derivative_is_found() {
     struct Wrong;
-    impl Program for Wrong {
-        fn call<T: Tensor>(&self, x: &[T]) -> T {
+    impl<T: Tensor> Program<T> for Wrong {
+        fn call(&self, x: &[T]) -> T {
             // The second factor is hidden from the derivative.
             x[0].clone() * x[0].detach()
         }

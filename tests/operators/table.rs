@@ -27,8 +27,8 @@ pub type Case = (&'static str, &'static [&'static [&'static [usize]]]);
 
 macro_rules! formulas {
     ($($group:ident { $($shapes:expr => |$x:ident| $body:expr;)* })*) => {
-        impl Program for Formula {
-            fn call<T: Tensor>(&self, x: &[T]) -> T {
+        impl<T: Tensor> Program<T> for Formula {
+            fn call(&self, x: &[T]) -> T {
                 $($(
                     if self.0 == stringify!($body) {
                         let $x = x;
