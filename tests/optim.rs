@@ -232,6 +232,14 @@ fn what_does_not_belong_together_is_refused_and_nothing_changes() {
     let mut small = adam.init(&other);
     assert!(adam.update(&mut small, &mut params, &model(), &0.1).is_err());
     assert_eq!((params, state.leaves()), (model(), before));
+    // The same names, but a parameter of another shape: with one that broadcasts, and with one that does not.
+    for shape in [[1, 3], [4, 3]] {
+        let (mut w, g) = (NdArray::<f64>::ones(&[2, 3]), NdArray::ones(&[2, 3]));
+        let mut state = adam.init(&NdArray::ones(&shape));
+        let refused = adam.update(&mut state, &mut w, &g, &NdArray::scalar(0.1));
+        assert!(matches!(refused, Err(Error::Structure(_))), "{refused:?}");
+        assert_eq!((w, state.count().item()), (NdArray::ones(&[2, 3]), 0.0));
+    }
 }
 
 #[test]

@@ -75,8 +75,8 @@ pub trait Optimizer {
     /// the interpretation: `T::constant(0.1)`, or a run-time input.
     ///
     /// # Errors
-    /// [`Error::Structure`] if the gradients or the state belong to other parameters, or a gradient is not of its
-    /// parameter's shape; [`Error::Operand`] if the learning rate is not a single number. Nothing is changed then.
+    /// [`Error::Structure`] if the gradients or the state belong to other parameters, or are not of their shapes;
+    /// [`Error::Operand`] if the learning rate is not a single number. Nothing is changed then.
     fn update<P: Params + Clone, G: Params<Leaf = P::Leaf>>(
         &self,
         state: &mut OptState<P>,
@@ -91,17 +91,8 @@ pub trait Optimizer {
                 grads.names()
             )));
         }
-        state.check(&self.slots(), &names)?;
-        let gradients = grads.leaves();
-        let mut others = gradients.iter();
-        let mut unlike = None;
-        params.visit(&mut |name, w| {
-            let g = others.next().expect("as many gradients as names");
-            if !P::Leaf::same_shape(w, g) && unlike.is_none() {
-                unlike = Some(name.to_string());
-            }
-        });
-        if let Some(name) = unlike {
+        state.check(&self.slots(), params, &names)?;
+        if let Some(name) = unlike(params, grads) {
             return Err(Error::Structure(format!("the gradient of {name} is not of the parameter's shape")));
         }
         lr.check_scalar("update")?;
@@ -111,7 +102,7 @@ pub trait Optimizer {
             let step = Step { lr, count: &count };
             let mut slots = state.take_leaves();
             let mut rows = slots.chunks_mut(self.slots().len().max(1));
-            let mut gradients = gradients.into_iter();
+            let mut gradients = grads.leaves().into_iter();
             params.visit_mut(&mut Path::default(), &mut |_, w| {
                 let g = gradients.next().expect("as many gradients as names");
                 // Taken out, so that an array that nobody else holds is updated in place.
@@ -123,6 +114,19 @@ pub trait Optimizer {
             Ok(())
         })
     }
+}
+
+/// The first parameter whose counterpart in another structure with the same names has another shape.
+fn unlike<P: Params, Q: Params<Leaf = P::Leaf>>(params: &P, other: &Q) -> Option<String> {
+    let mut others = other.leaves().into_iter();
+    let mut unlike = None;
+    params.visit(&mut |name, w| {
+        let other = others.next().expect("as many leaves as names");
+        if unlike.is_none() && !P::Leaf::same_shape(w, &other) {
+            unlike = Some(name.to_string());
+        }
+    });
+    unlike
 }
 
 /// `x ← f(x)`.

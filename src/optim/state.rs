@@ -1,5 +1,6 @@
 //! What an optimiser remembers.
 
+use super::unlike;
 use crate::error::{Error, Result};
 use crate::params::{Params, Path};
 use crate::real::Real;
@@ -44,21 +45,28 @@ impl<P: Params> OptState<P> {
         self.slots.iter().find(|(slot, _)| *slot == name).map(|(_, value)| value)
     }
 
-    /// Whether this is the state of an optimiser with these slots over parameters with these names.
-    pub(super) fn check(&self, slots: &[&'static str], names: &[String]) -> Result<()> {
+    /// Whether this is the state of an optimiser with these slots over these parameters, which have these names.
+    pub(super) fn check(&self, slots: &[&'static str], params: &P, names: &[String]) -> Result<()> {
         let mine: Vec<&str> = self.slots.iter().map(|(name, _)| *name).collect();
         if mine != slots {
             return Err(Error::Structure(format!(
                 "the optimiser remembers {slots:?}, but its state holds {mine:?}"
             )));
         }
-        match self.slots.iter().find(|(_, value)| value.names() != names) {
-            None => Ok(()),
-            Some((name, value)) => Err(Error::Structure(format!(
-                "the parameters are {names:?}, but the state's {name} belongs to {:?}",
-                value.names()
-            ))),
+        for (slot, value) in &self.slots {
+            if value.names() != names {
+                return Err(Error::Structure(format!(
+                    "the parameters are {names:?}, but the state's {slot} belongs to {:?}",
+                    value.names()
+                )));
+            }
+            if let Some(name) = unlike(params, value) {
+                return Err(Error::Structure(format!(
+                    "the state's {slot} of {name} is not of the parameter's shape"
+                )));
+            }
         }
+        Ok(())
     }
 
     /// Moves all remembered values out, those of one parameter next to each other.
