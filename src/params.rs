@@ -6,6 +6,8 @@ use smallvec::SmallVec;
 
 use crate::error::{Error, Result};
 use crate::real::Real;
+use crate::shape::{self, Shape};
+use crate::tensor::Tensor;
 
 /// A structure whose leaves are real numbers or arrays: a scalar, an array, a tuple, a `Vec`, an `Option`, or a
 /// struct with `#[derive(Params)]`.
@@ -55,6 +57,24 @@ pub trait Params: Sized {
         let mut names = Vec::new();
         self.visit(&mut |path, _| names.push(path.to_string()));
         names
+    }
+
+    /// All leaves' shapes, in order.
+    fn shapes(&self) -> Vec<Shape>
+    where
+        Self::Leaf: Tensor,
+    {
+        let mut shapes = Vec::new();
+        self.visit(&mut |_, leaf| shapes.push(leaf.shape()));
+        shapes
+    }
+
+    /// How many numbers all leaves have together.
+    fn count(&self) -> usize
+    where
+        Self::Leaf: Tensor,
+    {
+        self.shapes().iter().map(|shape| shape::size(shape)).sum()
     }
 
     /// The structure of `f(leaf, other leaf)`, for two structures that are alike.

@@ -2,7 +2,7 @@
 
 use antiphon::params::Path;
 use antiphon::state::Leaf;
-use antiphon::{Error, Params, Real, State};
+use antiphon::{Error, NdArray, Params, Real, Shape, State, Tensor};
 
 #[derive(Clone, Debug, PartialEq, Params)]
 struct Linear<T> {
@@ -72,6 +72,14 @@ const NAMES: [&str; 14] = [
 fn leaves_have_the_names_and_the_order_of_the_declaration() {
     assert_eq!(model().names(), NAMES);
     assert_eq!(model().leaves(), (1..=14).map(f64::from).collect::<Vec<_>>());
+}
+
+#[test]
+fn arrays_are_counted_with_their_shapes() {
+    let (w, b) = (NdArray::<f32>::zeros(&[2, 3]), Some(NdArray::scalar(1.0)));
+    let layers = vec![Linear { w: w.clone(), b }, Linear { w, b: None }];
+    let shapes = [&[2, 3][..], &[], &[2, 3]].map(Shape::from_slice);
+    assert_eq!((layers.shapes(), layers.count()), (shapes.to_vec(), 13));
 }
 
 #[test]
