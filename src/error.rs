@@ -53,7 +53,7 @@ impl fmt::Debug for At {
 #[non_exhaustive]
 pub enum Error {
     /// Two operands whose shapes do not fit each other.
-    #[error("{op}: cannot {verb} {lhs:?} by {rhs:?} ({at})", verb = verb(op))]
+    #[error("{op}: cannot {} {lhs:?} {} {rhs:?} ({at})", wording(op)[0], wording(op)[1])]
     Shape {
         /// The operator.
         op: &'static str,
@@ -177,10 +177,12 @@ pub enum Error {
     User(Box<dyn std::error::Error + Send + Sync>),
 }
 
-fn verb(op: &str) -> &'static str {
+/// What an operator was asked to do with the left operand, and how the right one follows.
+fn wording(op: &str) -> [&'static str; 2] {
     match op {
-        "matmul" => "multiply",
-        _ => "combine",
+        "matmul" => ["multiply", "by"],
+        "reshape" | "broadcast_to" => ["turn", "into"],
+        _ => ["combine", "with"],
     }
 }
 

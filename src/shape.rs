@@ -13,9 +13,9 @@ use crate::error::{At, Error, Result};
 /// The lengths of an array's axes; rank 0 is a scalar. Kept inline up to six axes.
 pub type Shape = SmallVec<[usize; 6]>;
 
-/// Number of elements of an array of this shape.
+/// Number of elements of an array of this shape; `usize::MAX` if that is not enough.
 pub fn size(shape: &[usize]) -> usize {
-    shape.iter().product()
+    shape.iter().fold(1, |size: usize, &length| size.saturating_mul(length))
 }
 
 /// Which axes a reduction runs over: `..` for all, one axis, or an array of axes. Negative axes count from the end.

@@ -32,11 +32,11 @@ fn shapes_that_do_not_fit_in_direct_style() {
         grad(|(a, b)| a.matmul(&b).sum(..), &(a.clone(), b.clone()))
     );
     refuses!(
-        "add: cannot combine [2, 4] by [5, 1] (",
+        "add: cannot combine [2, 4] with [5, 1] (",
         grad(|(a, b)| (a + &b).sum(..), &(a.clone(), b.clone()))
     );
     refuses!(
-        "pow: cannot combine [2, 4] by [5, 1] (",
+        "pow: cannot combine [2, 4] with [5, 1] (",
         grad(|(a, b)| a.pow(&b).sum(..), &(a.clone(), b.clone()))
     );
     refuses!(
@@ -44,11 +44,11 @@ fn shapes_that_do_not_fit_in_direct_style() {
         grad(|x| x.matmul(&Var::lift(&zeros(&[2]))), &zeros(&[3]))
     );
     refuses!("matmul: cannot multiply [] by [3] (", grad(|x| x.sum(..).matmul(&x), &zeros(&[3])));
-    refuses!("reshape: cannot combine [3] by [2, 2] (", grad(|x| x.reshape(&[2, 2]).sum(..), &zeros(&[3])));
+    refuses!("reshape: cannot turn [3] into [2, 2] (", grad(|x| x.reshape(&[2, 2]).sum(..), &zeros(&[3])));
     refuses!("sum: [3]: axis 1 is out of range for rank 1 (", grad(|x| x.sum(1), &zeros(&[3])));
     refuses!("max: [0]: axis 0 is empty and has no max (", grad(|x| x.max(0), &zeros(&[0])));
     refuses!(
-        "concat: cannot combine [2] by [1, 2] (",
+        "concat: cannot combine [2] with [1, 2] (",
         grad(|x| Var::concat(&[x.clone(), x.unsqueeze(0)], 0).sum(..), &zeros(&[2]))
     );
     refuses!("concat: []: nothing to concatenate (", grad(|x| Var::concat(&[], 0) + x, &zeros(&[2])));
@@ -122,9 +122,9 @@ fn a_loss_has_to_be_a_scalar() {
 
 #[test]
 fn directions_have_to_be_like_the_point() {
-    refuses!("broadcast_to: cannot combine [2] by [3] (", jvp(|x| x, &zeros(&[3]), &zeros(&[2])));
-    refuses!("broadcast_to: cannot combine [2] by [3] (", hvp(|x| x.sum(..), &zeros(&[3]), &zeros(&[2])));
-    refuses!("broadcast_to: cannot combine [2] by [3] (", vjp(|x| x, &zeros(&[3]), &zeros(&[2])));
+    refuses!("broadcast_to: cannot turn [2] into [3] (", jvp(|x| x, &zeros(&[3]), &zeros(&[2])));
+    refuses!("broadcast_to: cannot turn [2] into [3] (", hvp(|x| x.sum(..), &zeros(&[3]), &zeros(&[2])));
+    refuses!("broadcast_to: cannot turn [2] into [3] (", vjp(|x| x, &zeros(&[3]), &zeros(&[2])));
     let error = jvp(|x| x, &zeros(&[3]), &zeros(&[2])).unwrap_err();
     assert!(matches!(error, Error::Shape { .. }), "{error}");
     let error = jvp(|(x, y)| x + &y, &(zeros(&[3]), zeros(&[3])), &(zeros(&[3]),)).unwrap_err();

@@ -197,7 +197,7 @@ fn shapes_are_checked_while_recording_at_the_users_line() {
     refuses(stage("f", product, &x).err().unwrap(), line, "matmul: cannot multiply [2, 4] by [2, 4]");
     let line = line!() + 1;
     let sum = |x: Expr| grad(|x| (x.clone() + &x.slice(1, 0..3)).sum(..), &x).or_raise();
-    refuses(stage("f", sum, &x).err().unwrap(), line, "add: cannot combine [2, 4] by [2, 3]");
+    refuses(stage("f", sum, &x).err().unwrap(), line, "add: cannot combine [2, 4] with [2, 3]");
     let line = line!() + 2;
     fn within<T: Tensor>(x: T) -> T {
         T::while_loop(x, |y| y.sum(..).less(&T::constant(0.0)), |y| y.reshape(&[3, 3]).reshape(&[2, 4]))

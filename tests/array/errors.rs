@@ -24,29 +24,29 @@ fn messages_name_the_shapes_and_this_file() {
         };
     }
     let cases: Vec<Case> = vec![
-        case!("add: cannot combine [2, 3] by [4]", x(&[2, 3]) + x(&[4])),
-        case!("sub: cannot combine [2, 3] by [4]", x(&[2, 3]) - &x(&[4])),
-        case!("mul: cannot combine [2, 3] by [4]", &x(&[2, 3]) * &x(&[4])),
-        case!("div: cannot combine [2, 3] by [4]", x(&[2, 3]) / &x(&[4])),
-        case!("pow: cannot combine [2] by [3]", x(&[2]).pow(&x(&[3]))),
-        case!("maximum: cannot combine [2] by [3]", x(&[2]).maximum(&x(&[3]))),
-        case!("minimum: cannot combine [2] by [3]", x(&[2]).minimum(&x(&[3]))),
-        case!("less: cannot combine [2] by [3]", x(&[2]).less(&x(&[3]))),
-        case!("equal: cannot combine [2] by [3]", x(&[2]).equal(&x(&[3]))),
+        case!("add: cannot combine [2, 3] with [4]", x(&[2, 3]) + x(&[4])),
+        case!("sub: cannot combine [2, 3] with [4]", x(&[2, 3]) - &x(&[4])),
+        case!("mul: cannot combine [2, 3] with [4]", &x(&[2, 3]) * &x(&[4])),
+        case!("div: cannot combine [2, 3] with [4]", x(&[2, 3]) / &x(&[4])),
+        case!("pow: cannot combine [2] with [3]", x(&[2]).pow(&x(&[3]))),
+        case!("maximum: cannot combine [2] with [3]", x(&[2]).maximum(&x(&[3]))),
+        case!("minimum: cannot combine [2] with [3]", x(&[2]).minimum(&x(&[3]))),
+        case!("less: cannot combine [2] with [3]", x(&[2]).less(&x(&[3]))),
+        case!("equal: cannot combine [2] with [3]", x(&[2]).equal(&x(&[3]))),
         case!("select: cannot combine", NdArray::select(&NdBool::scalar(true), &x(&[2]), &x(&[3]))),
-        case!("and: cannot combine [2] by [3]", x(&[2]).equal(&x(&[2])).and(&x(&[3]).equal(&x(&[3])))),
+        case!("and: cannot combine [2] with [3]", x(&[2]).equal(&x(&[2])).and(&x(&[3]).equal(&x(&[3])))),
         case!("matmul: cannot multiply [2, 4] by [5, 1]", x(&[2, 4]).matmul(&x(&[5, 1]))),
         case!("matmul: cannot multiply [2, 4] by [5]", x(&[2, 4]).matmul(&x(&[5]))),
         case!("matmul: cannot multiply [3, 2, 4] by [2, 4, 1]", x(&[3, 2, 4]).matmul(&x(&[2, 4, 1]))),
-        case!("reshape: cannot combine [2, 3] by [7]", x(&[2, 3]).reshape(&[7])),
+        case!("reshape: cannot turn [2, 3] into [7]", x(&[2, 3]).reshape(&[7])),
         case!("permute: [2, 3]: [0, 0] is not a permutation", x(&[2, 3]).permute(&[0, 0])),
-        case!("broadcast_to: cannot combine [2] by [3]", x(&[2]).broadcast_to(&[3])),
+        case!("broadcast_to: cannot turn [2] into [3]", x(&[2]).broadcast_to(&[3])),
         case!("sum: [2]: axis 1 is out of range", x(&[2]).sum(1)),
         case!("sum: [2, 2]: an axis is named twice", x(&[2, 2]).sum([0, -2])),
         case!("max: [2, 0]: axis 1 is empty", x(&[2, 0]).max(1)),
         case!("argmax: [0]: axis 0 is empty", x(&[0]).argmax(0)),
         case!("logsumexp: [2]: axis 3 is out of range", x(&[2]).logsumexp(3)),
-        case!("concat: cannot combine [2, 3] by [2, 4]", NdArray::concat(&[x(&[2, 3]), x(&[2, 4])], 0)),
+        case!("concat: cannot combine [2, 3] with [2, 4]", NdArray::concat(&[x(&[2, 3]), x(&[2, 4])], 0)),
         case!("concat: []: nothing to concatenate", NdArray::<f64>::concat(&[], 0)),
         case!("slice: [2]: 1..5 by 1 does not fit axis 0", x(&[2]).slice(0, 1..5)),
         case!("slice: [2]: 0..2 by 0 does not fit axis 0", x(&[2]).slice_step(0, 0..2, 0)),
@@ -68,14 +68,14 @@ fn messages_name_the_shapes_and_this_file() {
             "scatter_last: index 9 is out of range for a dimension of length 3",
             x(&[2]).scatter_last(&ints(2), 3)
         ),
-        case!("gather_last: cannot combine [2, 3] by [5]", x(&[2, 3]).gather_last(&ints(5))),
+        case!("gather_last: cannot combine [2, 3] with [5]", x(&[2, 3]).gather_last(&ints(5))),
         case!("gather_rows: index 9 is out of range", ints(2).gather_rows(&ints(1))),
         case!(
-            "conv2d: cannot combine [1, 1, 2, 2] by [1, 1, 3, 3]",
+            "conv2d: cannot combine [1, 1, 2, 2] with [1, 1, 3, 3]",
             x(&[1, 1, 2, 2]).conv2d(&x(&[1, 1, 3, 3]), window)
         ),
         case!(
-            "conv2d: cannot combine [1, 2, 5, 5] by [1, 1, 3, 3]",
+            "conv2d: cannot combine [1, 2, 5, 5] with [1, 1, 3, 3]",
             x(&[1, 2, 5, 5]).conv2d(&x(&[1, 1, 3, 3]), window)
         ),
         case!(
@@ -93,7 +93,7 @@ fn messages_name_the_shapes_and_this_file() {
             "cond: []: the condition is not a single",
             NdArray::<f64>::cond(&x(&[2]).equal(&x(&[2])), || x(&[]), || x(&[]))
         ),
-        case!("add: cannot combine [2] by [3]", ints(2) + ints(3)),
+        case!("add: cannot combine [2] with [3]", ints(2) + ints(3)),
     ];
     for (expected, f) in cases {
         let message = message(f);
