@@ -31,8 +31,9 @@ use antiphon::{
 };
 use clap::{Parser, ValueEnum};
 use common::char_model::{self, CharGru, CharLstm, CharModel, CharRnn};
-use common::cli::{bad, count, positive};
+use common::cli::{bad, count, positive, size};
 use common::comparison::Earlier;
+use common::files::{check_finite, check_places, checksum, elements};
 use common::mode::{Array, Form, Mode, Precision, code, training_step};
 use common::report::{Report, median_ms};
 use common::training::{Plan, Training, check_loss, train};
@@ -50,13 +51,13 @@ struct Flags {
     #[arg(long)]
     cell: Option<Cell>,
     /// Size of the hidden state [default: 50]
-    #[arg(long, value_parser = count)]
+    #[arg(long, value_parser = size)]
     hidden: Option<usize>,
     /// Characters in a chunk [default: 20]
-    #[arg(long, value_parser = count)]
+    #[arg(long, value_parser = size)]
     seq: Option<usize>,
     /// Chunks in a step [default: 20]
-    #[arg(long, value_parser = count)]
+    #[arg(long, value_parser = size)]
     batch: Option<usize>,
     /// How many steps to train, those before a resumption included
     #[arg(long, value_parser = count, default_value = "1000")]
@@ -65,10 +66,10 @@ struct Flags {
     #[arg(long)]
     optimizer: Option<String>,
     /// Learning rate [default: 0.1]
-    #[arg(long, value_parser = positive, allow_negative_numbers = true)]
+    #[arg(long, value_parser = positive)]
     lr: Option<f64>,
     /// Largest magnitude of an element of a gradient; 0 for no limit [default: 5]
-    #[arg(long, value_parser = clip, allow_negative_numbers = true)]
+    #[arg(long, value_parser = clip)]
     clip: Option<f64>,
     /// Precision of all numbers [default: f32]
     #[arg(long)]
@@ -200,12 +201,6 @@ impl Cell {
     }
 }
 
-/// Length and FNV-1a checksum of a text.
-fn fingerprint(text: &[u8]) -> (usize, u64) {
-    let step = |h: u64, &byte: &u8| (h ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-    (text.len(), text.iter().fold(0xcbf2_9ce4_8422_2325, step))
-}
-
 /// What a step changes: the model, what the optimiser remembers of it, and with `--carry` the state after the last step.
 type Trained<T, M> = (M, OptState<M>, Vec<T>);
 
@@ -311,13 +306,7 @@ impl<T: Array, M: CharModel<T>> Training for Run<'_, T, M> {
     fn save_checkpoint(&self, path: &Path) -> Result<()> {
         let step = self.losses.len();
         let (model, state, carried) = self.step.state();
-        let mut finite = Ok(());
-        model.visit(&mut |name, leaf| {
-            if let Some(&value) = elements(leaf).iter().find(|x| !x.is_finite()) {
-                finite = Err(Error::NotFinite { what: format!("{name} after {step} steps"), value });
-            }
-        });
-        finite?;
+        check_finite(&model, step)?;
         let settings = serde_json::to_string(self.settings).map_err(|error| Error::User(error.into()))?;
         let metadata = Metadata::from([("settings".into(), settings), ("steps".into(), step.to_string())]);
         let losses = T::from_elements(&[step], &self.losses)?;
@@ -341,30 +330,14 @@ where
     Ok(elements(&all.2))
 }
 
-/// The elements of an array in row-major order.
-fn elements<T: Stored>(x: &T) -> Vec<f64> {
-    x.to_values().into_f64().into_iter().collect()
-}
-
-/// Files that are written when the training is over have to have a place: better to know before.
-fn check_places(flags: &Flags) -> Result<()> {
-    for path in [&flags.save, &flags.report, &flags.grads].into_iter().flatten() {
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        if let Some(directory) = directory.filter(|directory| *directory != flags.out) {
-            fs::metadata(directory).map_err(|source| Error::Io { path: path.clone(), source })?;
-        }
-    }
-    Ok(())
-}
-
 fn run(flags: Flags) -> Result<()> {
-    check_places(&flags)?;
+    check_places([&flags.save, &flags.report, &flags.grads], &flags.out)?;
     let (source, bytes) = match &flags.text {
         Some(path) => (path.clone(), corpus::read(path)?),
         None => ("the project's own source".into(), corpus::own_source()?),
     };
     let text = Text::new(source, &bytes)?;
-    let fingerprint = fingerprint(&bytes);
+    let fingerprint = (bytes.len(), checksum(bytes));
     let (settings, resumed) = match &flags.resume {
         Some(checkpoint) => {
             let (settings, steps) = Settings::resumed(&flags, checkpoint, fingerprint)?;
@@ -449,15 +422,14 @@ fn run_with<'a, T: Array, M: CharModel<T>>(
 }
 
 fn introduce<T: Tensor, M: CharModel<T>>(settings: &Settings, text: &Text, run: &Run<'_, T, M>) {
-    let mut parameters = 0;
-    run.step.state().0.visit(&mut |_, leaf| parameters += leaf.size());
     println!(
-        "{} bytes of text, {} different; a {:?} of {} hidden units, {parameters} parameters; {} steps to go through \
-         the text once",
+        "{} bytes of text, {} different; a {:?} of {} hidden units, {} parameters; {} steps to go through the text \
+         once",
         text.len(),
         text.vocabulary().len(),
         settings.cell,
         settings.hidden,
+        run.step.state().0.count(),
         run.batches.steps(),
     );
     if !run.losses.is_empty() {

@@ -19,10 +19,11 @@ use antiphon::io::Stored;
 use antiphon::nn::Rng;
 use antiphon::{IntTensor, NdArray, Result, Tensor};
 use clap::Parser;
-use common::cli::{bad, count};
+use common::cli::{bad, size};
 use common::mode::{Array, Precision};
 use common::network::{Batch, Learning, LearningFlags, NetworkRun, Source, StepOf, Trained, network_steps};
-use common::session::{RunFlags, Session, elements, fingerprint};
+use common::files::{checksum, elements};
+use common::session::{RunFlags, Session};
 use common::transformer::{Sizes, Transformer};
 use common::{cli, corpus, memory};
 use serde::{Deserialize, Serialize};
@@ -43,16 +44,16 @@ struct Flags {
 #[derive(clap::Args, Serialize)]
 struct Given {
     /// Characters in a row of the batch [default: 64]
-    #[arg(long, value_parser = count)]
+    #[arg(long, value_parser = size)]
     seq: Option<usize>,
     /// Features [default: 64]
-    #[arg(long, value_parser = count)]
+    #[arg(long, value_parser = size)]
     width: Option<usize>,
     /// Heads of each attention [default: 4]
-    #[arg(long, value_parser = count)]
+    #[arg(long, value_parser = size)]
     heads: Option<usize>,
     /// Layers [default: 2]
-    #[arg(long, value_parser = count)]
+    #[arg(long, value_parser = size)]
     layers: Option<usize>,
     #[command(flatten)]
     #[serde(flatten)]
@@ -135,7 +136,7 @@ impl<T: Tensor + Stored> Source<T, Transformer<T>> for Characters {
     }
 
     fn fingerprint(&self) -> String {
-        fingerprint(self.training.iter().chain(&self.held_out).copied())
+        format!("{:016x}", checksum(self.training.iter().chain(&self.held_out).copied()))
     }
 }
 

@@ -25,10 +25,11 @@ use antiphon::nn::{Init, Rng};
 use antiphon::optim::{Adagrad, Optimizer};
 use antiphon::{NdArray, Params, Result, Tensor, TrainingStep};
 use clap::Parser;
-use common::cli::{bad, count, positive};
+use common::cli::{bad, count, positive, size};
 use common::mode::{Mode, Precision, training_step};
 use common::sentiment::{Reader, TreeLstm};
-use common::session::{Learnt, RunFlags, Session, elements, fingerprint};
+use common::files::{checksum, elements};
+use common::session::{Learnt, RunFlags, Session};
 use common::training::{Training, check_loss};
 use common::trees::{Data, Room, Sentence, Table, Trained, leaves, step};
 use common::{cli, memory};
@@ -53,10 +54,10 @@ struct Flags {
 #[derive(clap::Args, Serialize)]
 struct Given {
     /// Size of the hidden state [default: 150]
-    #[arg(long, value_parser = count)]
+    #[arg(long, value_parser = size)]
     hidden: Option<usize>,
     /// Size of a word's vector [default: 300]
-    #[arg(long, value_parser = count)]
+    #[arg(long, value_parser = size)]
     embedding: Option<usize>,
     /// How many of the first trees to train on [default: nine of eleven]
     #[arg(long, value_parser = count)]
@@ -68,7 +69,7 @@ struct Given {
     #[arg(long)]
     fixed_embeddings: bool,
     /// Learning rate [default: 0.05]
-    #[arg(long, value_parser = positive, allow_negative_numbers = true)]
+    #[arg(long, value_parser = positive)]
     lr: Option<f64>,
     /// Precision of all numbers [default: f32]
     #[arg(long)]
@@ -256,7 +257,7 @@ fn train<T: Table>(
     }
     let mut model = TreeLstm { emb: T::from_elements(&shape, &vectors)?, reader };
     let mut state = (Adagrad::default().init(&model.reader), <T as Tensor>::zeros(&shape));
-    let data = fingerprint(bank.to_text().into_bytes());
+    let data = format!("{:016x}", checksum(bank.to_text().into_bytes()));
     let losses = session.start(&data, &mut model, &mut state)?;
     let (training, held_out) = bank.trees().split_at(train);
     // What is compiled is compiled once, for the largest of them.

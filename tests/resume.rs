@@ -152,9 +152,19 @@ fn bad_flags_and_files_are_one_line_each() {
         }
     };
     failing(&["--cell", "elman"], &["elman", "--cell", "rnn, gru, lstm"]);
-    failing(&["--hidden", "0"], &["--hidden", "above zero"]);
-    failing(&["--lr", "fast"], &["--lr", "fast"]);
+    for flag in ["--hidden", "--seq", "--batch"] {
+        for value in ["0", "-3", "ten", "65537"] {
+            failing(&[flag, value], &[flag, value, "from 1 to 65536"]);
+        }
+    }
+    for flag in ["--steps", "--checkpoint-every", "--sample-every"] {
+        failing(&[flag, "0"], &[flag, "above zero"]);
+    }
+    for value in ["fast", "0", "-1", "nan", "inf"] {
+        failing(&["--lr", value], &["--lr", value, "above zero"]);
+    }
     failing(&["--clip", "-1"], &["--clip"]);
+    failing(&["--seed", "-1"], &["--seed", "-1"]);
     failing(&["--optimizer", "newton"], &["newton", "adagrad"]);
     failing(&["--precision", "f16"], &["f16", "f32, f64"]);
     failing(&["--mode", "lazy"], &["lazy", "eager", "staged"]);
@@ -174,7 +184,11 @@ fn bad_flags_and_files_are_one_line_each() {
     failing(&["--resume", &at("weights.npz")], &["weights.npz"]);
     failing(&["--resume", &checkpoint, "--hidden", "9"], &["hidden", "another value"]);
     failing(&["--resume", &checkpoint, "--text", "README.md"], &["text", "another value"]);
-    failing(&["--report", &at("none/report.json")], &["none/report.json", "No such file"]);
+    for flag in ["--report", "--save", "--grads"] {
+        failing(&[flag, &at("none/file")], &["none/file", "No such file"]);
+        failing(&[flag, &at("text.txt/file")], &["text.txt/file", "not a directory"]);
+        failing(&[flag, &at("out")], &["out", "is a directory"]);
+    }
     let no_code = if cfg!(feature = "staging") { "only a step with --mode staged" } else { "LLVM 19" };
     failing(&["--print", "program"], &[no_code]);
     failing(&["--compare", &at("none.json")], &["none.json", "No such file"]);

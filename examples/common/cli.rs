@@ -8,7 +8,13 @@ use clap::Parser;
 
 /// Parses the flags, runs `program` with them, and tells the user in one line what went wrong, if something did.
 pub fn main<F: Parser>(program: impl FnOnce(F) -> Result<()>) -> ExitCode {
-    let outcome = match F::try_parse() {
+    // A number below zero is its flag's value, which is told what is wrong with it, and no flag of its own.
+    let command = F::command().mut_args(|arg| {
+        let has_value = arg.get_action().takes_values();
+        arg.allow_negative_numbers(has_value)
+    });
+    let parsed = command.try_get_matches().and_then(|matches| F::from_arg_matches(&matches));
+    let outcome = match parsed {
         Ok(flags) => program(flags).map_err(|error| error.to_string()),
         Err(error) if error.use_stderr() => Err(one_line(&error.to_string())),
         Err(help) => {
@@ -51,5 +57,14 @@ pub fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(n) if n > 0 => Ok(n),
         _ => Err("should be a whole number above zero".into()),
+    }
+}
+
+/// The size of something that a model's arrays grow with, often with its square: more than this is a slip, which would
+/// end in memory that nobody has.
+pub fn size(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n @ 1..=65536) => Ok(n),
+        _ => Err("should be a whole number from 1 to 65536".into()),
     }
 }

@@ -7,6 +7,7 @@ pub mod comparison;
 pub mod convolutional;
 pub mod corpus;
 pub mod curve;
+pub mod files;
 pub mod memory;
 pub mod mode;
 pub mod network;

@@ -10,9 +10,10 @@ use antiphon::{Gradient, Params, Real, Result, Structure, Tensor, TrainingStep, 
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::cli::{count, positive};
+use super::cli::{positive, size};
 use super::mode::{Array, Precision};
-use super::session::{Learnt, Session, elements};
+use super::files::elements;
+use super::session::{Learnt, Session};
 use super::training::{Training, check_loss};
 
 /// What a step trains on.
@@ -42,16 +43,16 @@ pub struct LearningFlags {
     #[arg(long)]
     seed: Option<u64>,
     /// Examples in a step
-    #[arg(long, value_parser = count)]
+    #[arg(long, value_parser = size)]
     batch: Option<usize>,
     /// sgd, momentum, nesterov, adagrad, rmsprop, adam or adamw
     #[arg(long)]
     optimizer: Option<String>,
     /// Learning rate
-    #[arg(long, value_parser = positive, allow_negative_numbers = true)]
+    #[arg(long, value_parser = positive)]
     lr: Option<f64>,
     /// Largest magnitude of an element of a gradient; 0 for no limit [default: 0]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long)]
     clip: Option<f64>,
 }
 

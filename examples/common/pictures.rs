@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cli::{bad, count};
 use super::network::{Batch, Source};
-use super::session::fingerprint;
+use super::files::checksum;
 
 /// Which images.
 #[derive(Args)]
@@ -105,7 +105,7 @@ impl<T: Tensor> Pictures<T> {
         }
         println!("{n} images, the last {held_out} of them held out");
         let pixels = (0..n).flat_map(|i| images.pixels(i).to_vec());
-        let fingerprint = fingerprint(pixels.chain(images.labels().to_vec()));
+        let fingerprint = format!("{:016x}", checksum(pixels.chain(images.labels().to_vec())));
         let (training, held_out) = images.split_at(n - held_out);
         let (training, held_out) = (Part::new(&training)?, Part::new(&held_out)?);
         Ok(Pictures { training, held_out, batch, seed, fingerprint })

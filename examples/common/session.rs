@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use super::cli::{bad, count};
 use super::comparison::Earlier;
 use super::curve;
+use super::files::{check_finite, check_places, elements};
 use super::mode::{Mode, Precision};
 use super::report::{Report, mean_ms, median_ms};
 use super::training::{Plan, Training, train};
@@ -85,7 +86,7 @@ impl<'a> Session<'a> {
         given: &impl Serialize,
     ) -> Result<(Session<'a>, S)> {
         let out = flags.out.clone().unwrap_or(Path::new("out").join(example));
-        check_places(flags, &out)?;
+        check_places([&flags.save, &flags.report, &flags.grads], &out)?;
         let mut given = object(given);
         given.retain(|_, value| !matches!(value, Value::Null | Value::Bool(false)));
         let mut settings = object(defaults);
@@ -161,16 +162,7 @@ impl<'a> Session<'a> {
         S: Params<Leaf = T>,
     {
         let steps = losses.len();
-        let mut finite = Ok(());
-        params.visit(&mut |name, leaf| {
-            // The sum is finite unless an element is not, or it overflows: only then it is worth to look closer.
-            if !elements(&leaf.sum(..))[0].is_finite()
-                && let Some(&value) = elements(leaf).iter().find(|x| !x.is_finite())
-            {
-                finite = Err(Error::NotFinite { what: format!("{name} after {steps} steps"), value });
-            }
-        });
-        finite?;
+        check_finite(params, steps)?;
         let metadata = Metadata::from([
             ("example".into(), self.example.into()),
             ("settings".into(), self.settings.to_string()),
@@ -195,9 +187,7 @@ impl<'a> Session<'a> {
             sample_every: self.flags.sample_every.unwrap_or(steps.div_ceil(5)),
             unit,
         };
-        let mut parameters = 0;
-        run.parameters().visit(&mut |_, leaf| parameters += leaf.size());
-        println!("{parameters} parameters; {} {unit} a step", run.examples_per_step());
+        println!("{} parameters; {} {unit} a step", run.parameters().count(), run.examples_per_step());
         let earlier = self.flags.compare.as_deref();
         let earlier =
             earlier.map(|path| Earlier::read(path, self.example, None, self.precision)).transpose()?;
@@ -271,31 +261,9 @@ pub trait Learnt<P> {
     fn accuracy(&self) -> Result<BTreeMap<String, f64>>;
 }
 
-/// The elements of an array in row-major order.
-pub fn elements<T: Stored>(x: &T) -> Vec<f64> {
-    x.to_values().into_f64().into_iter().collect()
-}
-
-/// A checksum (FNV-1a) by which other data is noticed.
-pub fn fingerprint(bytes: impl IntoIterator<Item = u8>) -> String {
-    let step = |h: u64, byte: u8| (h ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-    format!("{:016x}", bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, step))
-}
-
 fn object(value: &impl Serialize) -> Map<String, Value> {
     match serde_json::to_value(value) {
         Ok(Value::Object(fields)) => fields,
         _ => panic!("settings are structs"),
     }
-}
-
-/// Files that are written when the training is over have to have a place: better to know before.
-fn check_places(flags: &RunFlags, out: &Path) -> Result<()> {
-    for path in [&flags.save, &flags.report, &flags.grads].into_iter().flatten() {
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        if let Some(directory) = directory.filter(|directory| *directory != out) {
-            fs::metadata(directory).map_err(|source| Error::Io { path: path.clone(), source })?;
-        }
-    }
-    Ok(())
 }

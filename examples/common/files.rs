@@ -1,0 +1,51 @@
+//! What trainings write: where it goes, and what it must be.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use antiphon::error::Error;
+use antiphon::io::Stored;
+use antiphon::{Params, Result, Tensor};
+
+/// Files that are written when the training is over have to have a place: better to know before. `out` is made.
+pub fn check_places(files: [&Option<PathBuf>; 3], out: &Path) -> Result<()> {
+    for path in files.into_iter().flatten() {
+        let failed = |source| Error::Io { path: path.clone(), source };
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if let Some(directory) = directory.filter(|directory| *directory != out)
+            && !fs::metadata(directory).map_err(failed)?.is_dir()
+        {
+            return Err(failed(ErrorKind::NotADirectory.into()));
+        }
+        if path.is_dir() {
+            return Err(failed(ErrorKind::IsADirectory.into()));
+        }
+    }
+    Ok(())
+}
+
+/// Fails unless all parameters are finite: a checkpoint of others would take the place of a good one.
+pub fn check_finite<T: Tensor + Stored>(params: &impl Params<Leaf = T>, steps: usize) -> Result<()> {
+    let mut finite = Ok(());
+    params.visit(&mut |name, leaf| {
+        // The sum is finite unless an element is not, or it overflows: only then it is worth to look closer.
+        if !elements(&leaf.sum(..))[0].is_finite()
+            && let Some(&value) = elements(leaf).iter().find(|x| !x.is_finite())
+        {
+            finite = Err(Error::NotFinite { what: format!("{name} after {steps} steps"), value });
+        }
+    });
+    finite
+}
+
+/// The elements of an array in row-major order.
+pub fn elements<T: Stored>(x: &T) -> Vec<f64> {
+    x.to_values().into_f64().into_iter().collect()
+}
+
+/// A checksum (FNV-1a) by which other data is noticed.
+pub fn checksum(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    let step = |h: u64, byte: u8| (h ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, step)
+}
