@@ -80,5 +80,9 @@ fn architecture_names_every_file_and_no_other() {
     let gone = named
         .iter()
         .filter(|name| places.iter().any(|place| name.starts_with(place)) && !root.join(name).exists());
-    assert_eq!(gone.collect::<Vec<_>>(), Vec::<&&str>::new(), "docs/architecture.md mentions what is not there");
+    assert_eq!(
+        gone.collect::<Vec<_>>(),
+        Vec::<&&str>::new(),
+        "docs/architecture.md mentions what is not there"
+    );
 }

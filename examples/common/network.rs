@@ -11,8 +11,8 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::cli::{positive, size};
-use super::mode::{Array, Precision};
 use super::files::elements;
+use super::mode::{Array, Precision};
 use super::session::{Learnt, Session};
 use super::training::{Training, check_loss};
 

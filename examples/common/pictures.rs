@@ -11,8 +11,8 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::cli::{bad, count};
-use super::network::{Batch, Source};
 use super::files::checksum;
+use super::network::{Batch, Source};
 
 /// Which images.
 #[derive(Args)]
