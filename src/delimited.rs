@@ -380,9 +380,14 @@ fn run(link: &Link, body: impl FnOnce() -> CpsResult<()>) -> CpsResult<()> {
     let stack = Pooled::take()?;
     link.floor.set(stack.floor());
     let link: *const Link = link;
+    // The body is handed over in this frame, since a coroutine starts with at most a kilobyte: a structure of many
+    // arrays is more.
+    let mut body = Some(body);
+    let handed = &mut body;
     let start = move |yielder: &Yielder<(), Request>, ()| {
         // SAFETY: `link` outlives the coroutine, which ends before `run` returns.
         unsafe { (*link).yielder.set(yielder) };
+        let body = handed.take().expect("a coroutine starts once");
         // Errors raised inside of the body end it; its frames are unwound and the driver returns the error.
         catch(body)
     };

@@ -25,6 +25,12 @@ fn reset_of_a_value_is_the_value() {
 }
 
 #[test]
+fn a_body_may_own_more_than_a_coroutine_starts_with() {
+    let owned = [1u64; 1000];
+    assert_eq!(reset(move |_| Ok(owned.iter().sum::<u64>())).unwrap(), 1000);
+}
+
+#[test]
 fn resuming_with_a_value_is_the_value() {
     assert_eq!(reset(|p| Ok(2 * shift(p, |k| k.resume(21)))).unwrap(), 42);
 }

@@ -148,3 +148,18 @@ fn a_derivative_inside_of_a_users_reset() {
     let total = reset(|_| grad(|x| x.square(), &3.0f64)).unwrap();
     assert_eq!(total, 6.0);
 }
+
+#[test]
+fn structures_of_many_parameters_are_handed_over_whole() {
+    // The structure itself is larger than what a coroutine starts with.
+    let weights: [f64; 300] = std::array::from_fn(|i| i as f64);
+    assert!(size_of_val(&weights) > 1024);
+    fn cubes<T: Real>(weights: &[T]) -> T {
+        weights.iter().fold(T::constant(0.0), |sum, w| sum + w.powi(3))
+    }
+    let (value, gradient) = value_and_grad(|w: [_; 300]| cubes(&w), &weights).unwrap();
+    assert_eq!(value, weights.iter().map(|w| w.powi(3)).sum::<f64>());
+    assert_eq!(gradient, weights.map(|w| 3.0 * w * w));
+    let (_, product) = hvp(|w: [_; 300]| cubes(&w), &weights, &[1.0; 300]).unwrap();
+    assert_eq!(product, weights.map(|w| 6.0 * w));
+}
