@@ -202,7 +202,7 @@ def table(comparisons):
 
     rows("ms a step", lambda r: f"{r['step_ms']:.3g}", [(f"best peer ÷ {TITLES[o].split()[1]}", ratio(o)) for o in ours])
     worst = lambda precision: lambda r: "{gradients:.0e}, {losses:.0e}".format(**r["apart"][precision]) if precision in r["apart"] else "–"
-    rows("compiling, s", lambda r: f"{r['compile_ms'] / 1e3:.2g}" if r["compile_ms"] else "–")
+    rows("compiling, s", lambda r: f"{r['compile_ms'] / 1e3:.2g}" if r["compile_ms"] > 0.1 else "–")
     rows("peak memory, MiB", lambda r: f"{r['peak_mib']:.0f}")
     rows("apart from NumPy in f32: gradients, losses", worst("f32"))
     rows("apart from NumPy in f64: gradients, losses", worst("f64"))
