@@ -149,12 +149,49 @@ impl Columns {
     }
 }
 
+/// How rows are grouped: in blocks of two sizes that differ by one at most, so that no block is so small that reading
+/// the second factor takes longer than the arithmetic.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows {
+    /// Rows in all.
+    m: u64,
+    /// Blocks.
+    count: u64,
+}
+
+impl Rows {
+    /// The grouping of `m` rows in blocks of so many at most.
+    pub fn of(m: u64, most: u64) -> Rows {
+        Rows { m, count: m.div_ceil(most).max(1) }
+    }
+    /// Calls `f` with the first row of each block, and with their number.
+    pub fn for_each<'c>(&self, asm: &Asm<'c>, mut f: impl FnMut(IntValue<'c>, u64)) {
+        let rows = self.m / self.count;
+        let larger = self.m % self.count * (rows + 1);
+        for (start, end, rows) in [(0, larger, rows + 1), (larger, self.m, rows)] {
+            if start < end {
+                let of = asm.begin_loop(start, end, rows, &[]);
+                f(of.counter, rows);
+                asm.end_loop(of, vec![]);
+            }
+        }
+    }
+}
+
+/// Rows of a block whose sums, with a row of a panel, fill the registers.
+fn most_rows(panels: &Panels) -> u64 {
+    match (panels.most, panels.vectors) {
+        (_, 1) | (4, 2) => 12,
+        (4, 3) => 8,
+        _ => 6,
+    }
+}
+
 /// Decisions about a kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     pub panels: Panels,
-    /// Rows of a block.
-    pub rows: u64,
+    pub rows: Rows,
     /// Length of the parts that the contraction is cut into, if it is.
     pub depth: Option<u64>,
     pack_a: bool,
@@ -175,9 +212,8 @@ impl Plan {
             let vectors = kernel.n.div_ceil(u64::from(panels.lanes));
             panels.vectors = vectors.div_ceil(vectors.div_ceil(2 * panels.most));
         }
-        let most_rows = 6;
-        let rows = kernel.m.div_ceil(kernel.m.div_ceil(most_rows));
-        let blocks = kernel.m.div_ceil(rows);
+        let rows = Rows::of(kernel.m, most_rows(&panels));
+        let blocks = rows.count;
         let (k, at_most) = match kernel.k {
             Length::Fixed(k) => (k, k),
             Length::Given => (u64::MAX, DEPTH),
@@ -208,8 +244,7 @@ impl Plan {
     /// Bytes that the packed first factor takes, if it is packed.
     pub fn packed_a(&self, kernel: &Kernel) -> u64 {
         let Some(depth) = self.deepest(kernel).filter(|_| self.pack_a) else { return 0 };
-        (kernel.m.next_multiple_of(self.rows) * depth * u64::from(element_bytes(kernel.dtype)))
-            .next_multiple_of(64)
+        (kernel.m * depth * u64::from(element_bytes(kernel.dtype))).next_multiple_of(64)
     }
     /// Bytes that a packed panel of the second factor takes, if it is packed.
     pub fn packed_b(&self, kernel: &Kernel) -> u64 {

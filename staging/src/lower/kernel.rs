@@ -143,7 +143,7 @@ impl<'c> Emitter<'_, '_, 'c> {
         if let Some(to) = self.packed_a {
             let from = self.address(self.a, asm.index_mul(part.start, kernel.a.column));
             let (pitch, depth) = (kernel.a.column, plan.deepest(kernel).expect("what is packed has a depth"));
-            let packing = pack::Rows { dtype: kernel.dtype, m: kernel.m, rows: plan.rows, depth, pitch };
+            let packing = pack::Blocks { dtype: kernel.dtype, rows: plan.rows, depth, pitch };
             pack::rows(asm, &packing, from, to, part.count);
         }
         let Right::Matrix(at) = kernel.b else { return self.stored_panels(part) };
@@ -203,15 +203,9 @@ impl<'c> Emitter<'_, '_, 'c> {
         pitch: i64,
         padded: bool,
     ) {
-        let (asm, m, rows) = (self.asm, self.kernel.m, self.plan.rows);
-        let whole = m / rows * rows;
-        let of = asm.begin_loop(0, whole, rows, &[]);
-        let block = Block { row: of.counter, column, rows, columns, b, pitch, padded };
-        self.block(part, block);
-        asm.end_loop(of, vec![]);
-        if whole < m {
-            self.block(part, Block { row: asm.int(whole as i64), rows: m - whole, ..block });
-        }
+        self.plan.rows.for_each(self.asm, |row, rows| {
+            self.block(part, Block { row, column, rows, columns, b, pitch, padded });
+        });
     }
 
     fn block(&self, part: Part<'c>, block: Block<'c, '_>) {
@@ -222,8 +216,8 @@ impl<'c> Emitter<'_, '_, 'c> {
         let (a, at) = match self.packed_a {
             Some(packed) => {
                 let depth = self.plan.deepest(kernel).expect("what is packed has a depth") as i64;
-                let rows = self.plan.rows as i64;
-                (self.address(packed, asm.index_mul(block.row, depth)), Strides { row: 1, column: rows })
+                let column = block.rows as i64;
+                (self.address(packed, asm.index_mul(block.row, depth)), Strides { row: 1, column })
             }
             None => {
                 let start = asm.index_mul(part.start, kernel.a.column);

@@ -4,44 +4,35 @@ use inkwell::values::{IntValue, PointerValue};
 
 use crate::lower::Lowerer;
 use crate::lower::asm::{Asm, element_bytes};
-use crate::lower::contract::{Columns, Panels, Strides};
+use crate::lower::contract::{Columns, Panels, Rows, Strides};
 use crate::lower::kernel::Count;
 use crate::lower::transpose::{self, Transposition};
 use crate::types::Dtype;
 
-/// The first factor, of which every row of memory is a column: `to[block, l, i] = from[l·pitch + block·rows + i]`.
-pub struct Rows {
+/// The first factor, of which every row of memory is a column: for each block of `n` rows from `r` on,
+/// `to[depth·r + n·l + i] = from[l·pitch + r + i]`.
+pub struct Blocks {
     pub dtype: Dtype,
-    /// Rows of the factor.
-    pub m: u64,
-    /// Rows of a block.
-    pub rows: u64,
+    pub rows: Rows,
     /// Columns that a block has room for.
     pub depth: u64,
     pub pitch: i64,
 }
 
 /// Packs the first factor of a product.
-pub fn rows<'c>(asm: &Asm<'c>, p: &Rows, from: PointerValue<'c>, to: PointerValue<'c>, count: Count<'c>) {
+pub fn rows<'c>(asm: &Asm<'c>, p: &Blocks, from: PointerValue<'c>, to: PointerValue<'c>, count: Count<'c>) {
     let element = asm.memory_ty(p.dtype, 1);
-    let block = |row: IntValue<'c>, rows: u64| {
+    p.rows.for_each(asm, |row, rows| {
         let (from, to) =
             (asm.at(element, from, row), asm.at(element, to, asm.index_mul(row, p.depth as i64)));
         let lanes = (rows as u32).next_power_of_two();
         let active = (u64::from(lanes) > rows).then_some(rows as u32);
         let of = count.begin(asm, &[]);
         let source = asm.at(element, from, asm.index_mul(of.counter, p.pitch));
-        let target = asm.at(element, to, asm.index_mul(of.counter, p.rows as i64));
+        let target = asm.at(element, to, asm.index_mul(of.counter, rows as i64));
         asm.store_first(p.dtype, asm.load_first(p.dtype, lanes, active, source), active, target);
         asm.end_loop(of, vec![]);
-    };
-    let whole = p.m / p.rows * p.rows;
-    let of = asm.begin_loop(0, whole, p.rows, &[]);
-    block(of.counter, p.rows);
-    asm.end_loop(of, vec![]);
-    if whole < p.m {
-        block(asm.int(whole as i64), p.m - whole);
-    }
+    });
 }
 
 /// One panel of the second factor.
