@@ -138,6 +138,13 @@ fn accuracy(report: &Path, what: &str) -> f64 {
     json["accuracy"][what].as_f64().unwrap_or_else(|| panic!("no {what} in {}", json["accuracy"]))
 }
 
+/// `make peers` shows no time of an opponent whose gradients or losses are not the others', even if they are no numbers.
+#[test]
+fn the_peers_are_refused_if_they_disagree() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/self_check.py");
+    assert_eq!(succeed(Command::new(python()).arg(script)), "");
+}
+
 #[test]
 fn generated_data_is_learnt() {
     let data = Data(tempfile::tempdir().expect("a temporary directory"));
