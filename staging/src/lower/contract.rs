@@ -172,8 +172,9 @@ impl Plan {
     pub fn of(lower: &Lowerer<'_, '_>, kernel: &Kernel) -> Plan {
         let mut panels = Panels::of(&lower.asm, kernel.dtype, kernel.n);
         if kernel.m <= FEW_ROWS && matches!(kernel.b, Right::Matrix(_)) {
+            // Nearly all registers hold sums, so that long pieces of each row are read at once.
             let vectors = kernel.n.div_ceil(u64::from(panels.lanes));
-            panels.vectors = vectors.div_ceil(vectors.div_ceil(2 * panels.most));
+            panels.vectors = vectors.div_ceil(vectors.div_ceil(6 * panels.most / kernel.m));
         }
         let most_rows = 6;
         let rows = kernel.m.div_ceil(kernel.m.div_ceil(most_rows));
