@@ -246,6 +246,17 @@ fn bad_files_and_flags_are_one_line_each() {
     failing("mlp", &["--report", &at("none/report.json")], &["none/report.json", "No such file"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_reader_that_stops_ends_the_program_quietly() {
+    use std::os::unix::process::ExitStatusExt;
+    let data = Data::new(60);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = data.example("mlp", &["--batch", "5"]).stdout(writer).output().expect("the example starts");
+    assert_eq!((output.status.signal(), output.stderr.len()), (Some(libc::SIGPIPE), 0), "{output:?}");
+}
+
 #[test]
 fn word_vectors_are_tuned_or_left_as_they_are() {
     let data = Data::new(30);

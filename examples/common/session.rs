@@ -187,7 +187,11 @@ impl<'a> Session<'a> {
             sample_every: self.flags.sample_every.unwrap_or(steps.div_ceil(5)),
             unit,
         };
-        println!("{} parameters; {} {unit} a step", run.parameters().count(), run.examples_per_step());
+        let a_step = match run.examples_per_step() {
+            1 => format!("one of the {unit}"),
+            n => format!("{n} {unit}"),
+        };
+        println!("{} parameters; {a_step} a step", run.parameters().count());
         let earlier = self.flags.compare.as_deref();
         let earlier =
             earlier.map(|path| Earlier::read(path, self.example, None, self.precision)).transpose()?;
