@@ -213,6 +213,7 @@ fn bad_files_and_flags_are_one_line_each() {
     };
     failing("tree_lstm", &["--trees", &at("bad_trees")], &["bad_trees", "line 2", "column 10", "\"9\""]);
     failing("tree_lstm", &["--glove", &at("glove"), "--embedding", "3"], &["glove", "line 2", "2 numbers"]);
+    failing("tree_lstm", &["--glove", &at("glove"), "--init", &at("w.npz")], &["--glove", "--init"]);
     failing("tree_lstm", &["--train", "61"], &["train", "60 trees"]);
     failing("cnn", &["--images", &at("half")], &["half", "ends after"]);
     failing("mlp", &["--images", &at("labels")], &["labels", "byte 0"]);

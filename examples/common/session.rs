@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use super::cli::{bad, count};
 use super::comparison::Earlier;
 use super::curve;
-use super::files::{check_finite, check_places, elements};
+use super::files::{check_finite, check_places, elements, steps_seen};
 use super::mode::{Mode, Precision};
 use super::report::{Report, mean_ms, median_ms};
 use super::training::{Plan, Training, train};
@@ -106,7 +106,7 @@ impl<'a> Session<'a> {
                 {
                     return Err(bad("resume", format!("the checkpoint has another value of {name}")));
                 }
-                let steps = metadata.get("steps").and_then(|steps| steps.parse().ok()).ok_or_else(foreign)?;
+                let steps = steps_seen(checkpoint, &metadata).ok_or_else(foreign)?;
                 resumed = Some(Resumed {
                     checkpoint: checkpoint.clone(),
                     data: metadata.get("data").cloned(),
