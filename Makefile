@@ -46,7 +46,9 @@ test: .tools $(VENV)/.installed
 	@$(MAKE) --no-print-directory .llvm
 	$(CARGO) test --no-fail-fast --package antiphon-staging --features llvm
 	$(CARGO) build --features staging --examples
-	$(CARGO) test --no-fail-fast --features staging --test 'staged*' --test random_models --test reference --test workloads
+	$(CARGO) test --no-fail-fast --features staging --test 'staged*' --test random_models --test reference --test workloads \
+	    --test resume
+	$(CARGO) test --features staging --doc
 
 # Operators, then steps of training in both modes; the table of these comes last.
 bench: .tools .llvm

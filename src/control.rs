@@ -62,6 +62,9 @@ pub trait Control: Real {
     }
 
     /// Repeats `body` while `condition` holds of the state.
+    ///
+    /// A condition that stays true is a loop without an end in every interpretation. In reverse mode it keeps something of
+    /// each round for the way back, until that is [`Error::StackExhausted`].
     #[track_caller]
     fn while_loop<S: State<Self>>(init: S, condition: impl Fn(&S) -> Self::Bool, body: impl Fn(S) -> S) -> S {
         if Self::RECORDS {

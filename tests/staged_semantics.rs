@@ -3,8 +3,8 @@
 use antiphon::nn::Dropout;
 use antiphon::staged::{Expr, Options, interpret, optimise, record};
 use antiphon::{
-    Control, Dual, Error, Int, IntTensor, NdArray, NdInt, OrRaise, Real, Structure, Tensor, Var, grad, jvp,
-    stage, value_and_grad,
+    Control, Dual, Error, Int, IntTensor, NdArray, NdInt, OrRaise, Padding, Real, Structure, Tensor, Var,
+    grad, jvp, stage, value_and_grad,
 };
 
 type Array = NdArray<f64>;
@@ -204,4 +204,46 @@ fn shapes_are_checked_while_recording_at_the_users_line() {
     }
     let within = |x: Expr| grad(|x| within(x).sum(..), &x).or_raise();
     refuses(stage("f", within, &x).err().unwrap(), line, "reshape: ");
+}
+
+#[test]
+fn arrays_without_elements_are_arrays_in_every_mode() {
+    /// What becomes of rows that are none, and of some beside them.
+    fn f<T: Tensor>((none, some): &(T, T)) -> T {
+        let indices = T::Int::from_elements(&[0], &[]).or_raise();
+        let parts = [
+            none.matmul(some),
+            none.permute(&[1, 0]).matmul(none),
+            T::concat(&[none.clone(), some.permute(&[1, 0])], 0).square(),
+            some.gather_rows(&indices).exp(),
+            some.slice(1, 1..1).tanh(),
+            none.sum(0).exp() * some.sum(1),
+            none.mean(1),
+            none.max(1),
+            none.softmax(1),
+            none.broadcast_to(&[0, 3]) + none.sum(0),
+            some.pad(0, Padding { before: 2, ..Padding::default() }),
+        ];
+        parts.iter().map(|part| part.sum(..)).reduce(|sum, part| sum + part).expect("parts")
+    }
+    fn gradients<T: Tensor>(x: (T, T)) -> T {
+        let (value, (none, some)) = value_and_grad(|x| f(&x), &x).or_raise();
+        T::concat(&[value.reshape(&[1]), none.reshape(&[0]), some.reshape(&[6])], 0)
+    }
+    let some = Array::from_elements(&[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
+    let [eager, others @ ..] = four_ways!(gradients, (Array::zeros(&[0, 3]), some.clone()));
+    assert_eq!(eager.slice(0, 1..3), Array::from(vec![4.0, 6.0]));
+    others.iter().for_each(|other| assert_eq!(*other, eager));
+    // Nothing but what is empty goes in and comes out.
+    fn nothing<T: Tensor>(x: T) -> T {
+        grad(|x| x.square().sum(..), &x).or_raise()
+    }
+    four_ways!(nothing, Array::zeros(&[0])).iter().for_each(|x| assert_eq!(x.shape()[..], [0]));
+    // A mean of nothing is 0/0, and the largest of nothing an error.
+    fn mean<T: Tensor>(x: T) -> T {
+        x.mean(..)
+    }
+    four_ways!(mean, Array::zeros(&[0])).iter().for_each(|mean| assert!(mean.item().is_nan()));
+    let error = stage("largest", |x: Expr| x.max(..), &Array::zeros(&[0])).err().unwrap().to_string();
+    assert!(error.starts_with("max: ") && error.contains("(tests/staged_semantics.rs:"), "{error}");
 }

@@ -171,6 +171,17 @@ fn trees_of_a_million_nodes_train() {
             (1..steps).fold(eagerly(&few, &start).unwrap(), |(_, model), _| eagerly(&few, &model).unwrap());
         assert!((training.state().w.item() - expected.w.item()).abs() < 1e-13, "after {steps} steps");
     }
+    // So does a loop without an end, of which the gradient keeps something of every round.
+    fn endless<T: Tensor>(x: &T) -> Result<T> {
+        value_and_grad(|x| Var::while_loop(x, |x| x.less(&Var::constant(2.0)), |x| x.sin()), x)
+            .map(|(_, g)| g)
+    }
+    let mut forever = stage("endless", |x: Expr| endless(&x).or_raise(), &Array::scalar(3.0)).unwrap();
+    for _ in 0..2 {
+        exhausted(forever.call(&Array::scalar(1.0)));
+        assert_eq!(forever.call(&Array::scalar(3.0)).unwrap().item(), 1.0);
+    }
+    exhausted(endless(&Array::scalar(1.0)));
     stack::configure(stack::DEFAULT_SIZE).unwrap();
     staged.call(&deep).unwrap();
 

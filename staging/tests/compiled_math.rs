@@ -53,6 +53,7 @@ fn reference(op: Unary, x: f64) -> f64 {
         Unary::Sin => x.sin(),
         Unary::Cos => x.cos(),
         Unary::Tanh => x.tanh(),
+        Unary::Erf => libm::erf(x),
         Unary::Sigmoid if x < 0.0 => x.exp() / (1.0 + x.exp()),
         Unary::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         Unary::Softplus => (if x < 0.0 { 0.0 } else { x }) + (-x.abs()).exp().ln_1p(),
@@ -71,6 +72,7 @@ fn elementary_functions_are_right_to_a_few_units_in_the_last_place() {
         (Unary::Sin, 8e3, 2.0, 2.0),
         (Unary::Cos, 8e3, 2.0, 2.0),
         (Unary::Tanh, 25.0, 3.5, 3.5),
+        (Unary::Erf, 7.0, 1.5, 1.5),
         (Unary::Sigmoid, 760.0, 3.0, 3.0),
         (Unary::Softplus, 100.0, 3.5, 3.5),
     ];

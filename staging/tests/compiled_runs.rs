@@ -245,7 +245,9 @@ fn a_cache_that_can_be_neither_read_nor_written_is_as_good_as_none() {
     // A directory where the code's file should be.
     std::fs::create_dir_all(at_file.join(format!("{}.o", cache::key(&tower(3), &CompileOptions::default()))))
         .unwrap();
-    for directory in [&file, &below, &at_file] {
+    // Where nobody, however privileged, can make a file.
+    let unwritable = std::path::PathBuf::from("/proc/self");
+    for directory in [&file, &below, &at_file, &unwritable] {
         let options = CompileOptions { cache: Some(directory.clone()), ..CompileOptions::default() };
         for _ in 0..2 {
             let mut compiled = compile(&tower(3), &options).unwrap();

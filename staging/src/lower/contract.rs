@@ -14,7 +14,7 @@ use inkwell::types::BasicMetadataTypeEnum;
 use inkwell::values::{FunctionValue, IntValue, PointerValue};
 
 use crate::lower::asm::{Asm, Reg, element_bytes};
-use crate::lower::{FAST, Lowerer, kernel};
+use crate::lower::{FAST, Lowerer, dots, kernel};
 use crate::types::Dtype;
 
 /// Distances between the rows and between the columns of a matrix, in elements.
@@ -227,6 +227,9 @@ impl Plan {
 
 /// Bytes of scratch memory, aligned to a cache line, that a kernel wants.
 pub fn scratch_bytes(lower: &Lowerer<'_, '_>, kernel: &Kernel) -> u64 {
+    if dots::serves(kernel, lower.math.strict) {
+        return 0;
+    }
     let plan = Plan::of(lower, kernel);
     plan.packed_a(kernel) + plan.packed_b(kernel)
 }

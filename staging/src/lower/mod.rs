@@ -36,6 +36,7 @@ mod contract;
 mod control;
 mod conv;
 mod direct;
+mod dots;
 mod elementwise;
 mod emit;
 mod entry;
