@@ -60,6 +60,19 @@ pub fn count(text: &str) -> Result<usize, String> {
     }
 }
 
+/// How many examples to make: more than a million are a slip, which would never end.
+pub fn examples(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n @ 1..=1_000_000) => Ok(n),
+        _ => Err("should be a whole number from 1 to 1000000".into()),
+    }
+}
+
+/// A limit on the elements of a gradient; 0 for none.
+pub fn clip(text: &str) -> Result<f64, String> {
+    if text.parse() == Ok(0.0) { Ok(0.0) } else { positive(text) }
+}
+
 /// The size of something that a model's arrays grow with, often with its square: more than this is a slip, which would
 /// end in memory that nobody has.
 pub fn size(text: &str) -> Result<usize, String> {

@@ -8,8 +8,16 @@ use antiphon::error::Error;
 use antiphon::io::Stored;
 use antiphon::{Params, Result, Tensor};
 
-/// Files that are written when the training is over have to have a place: better to know before. `out` is made.
+use super::cli::bad;
+
+/// Files that are written when the training is over have to have places of their own: better to know before. `out` is
+/// made.
 pub fn check_places(files: [&Option<PathBuf>; 3], out: &Path) -> Result<()> {
+    for (i, path) in files.iter().enumerate() {
+        if let Some(path) = path.as_ref().filter(|_| files[..i].contains(path)) {
+            return Err(bad("files", format!("{} would be written twice", path.display())));
+        }
+    }
     for path in files.into_iter().flatten() {
         let failed = |source| Error::Io { path: path.clone(), source };
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());

@@ -237,6 +237,11 @@ impl<'a> Session<'a> {
         if let (Some(median), Some(mean)) = (report.step_ms_median, report.step_ms_mean) {
             println!("A step took {median:.2} ms (median; mean {mean:.2} ms).");
         }
+        match run.compilations() {
+            0 => {}
+            1 => println!("It was recorded and compiled once, in {:.0} ms.", report.compile_ms),
+            n => println!("It was recorded and compiled {n} times, in {:.0} ms.", report.compile_ms),
+        }
         for (what, share) in &report.accuracy {
             println!("Accuracy, {what}: {:.1} %", 100.0 * share);
         }
