@@ -243,8 +243,10 @@ impl<'a> Session<'a> {
         }
         match run.compilations() {
             0 => {}
-            1 => println!("It was recorded and compiled once, in {:.0} ms.", report.compile_ms),
-            n => println!("It was recorded and compiled {n} times, in {:.0} ms.", report.compile_ms),
+            1 => println!("It was compiled, or found in the cache, once, in {:.0} ms.", report.compile_ms),
+            n => {
+                println!("It was compiled, or found in the cache, {n} times, in {:.0} ms.", report.compile_ms)
+            }
         }
         for (what, share) in &report.accuracy {
             println!("Accuracy, {what}: {:.1} %", 100.0 * share);
