@@ -33,7 +33,7 @@ use clap::{Parser, ValueEnum};
 use common::char_model::{self, CharGru, CharLstm, CharModel, CharRnn};
 use common::cli::{bad, clip, count, positive, size};
 use common::comparison::Earlier;
-use common::files::{check_finite, check_places, checksum, elements};
+use common::files::{check_finite, check_places, checksum, elements, steps_seen};
 use common::mode::{Array, Form, Mode, Precision, code, training_step};
 use common::report::{Report, median_ms};
 use common::training::{Plan, Training, check_loss, train};
@@ -165,7 +165,7 @@ impl Settings {
             || Error::Format { path: checkpoint.into(), reason: "not a checkpoint of char_rnn".into() };
         let settings = metadata.get("settings").ok_or_else(foreign)?;
         let settings: Settings = serde_json::from_str(settings).map_err(|_| foreign())?;
-        let steps = metadata.get("steps").and_then(|steps| steps.parse().ok()).ok_or_else(foreign)?;
+        let steps = steps_seen(checkpoint, &metadata).ok_or_else(foreign)?;
         fn same<T: PartialEq>(name: &'static str, flag: &Option<T>, checkpoint: &T) -> Result<()> {
             match flag {
                 Some(value) if value != checkpoint => Err(bad(name, "the checkpoint has another value")),

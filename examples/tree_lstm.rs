@@ -43,7 +43,7 @@ struct Flags {
     #[arg(long)]
     trees: Option<PathBuf>,
     /// Word vectors in GloVe's format; words that it lacks, and all without it, are drawn from the seed
-    #[arg(long)]
+    #[arg(long, conflicts_with = "init")]
     glove: Option<PathBuf>,
     #[command(flatten)]
     given: Given,

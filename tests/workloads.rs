@@ -213,6 +213,7 @@ fn bad_files_and_flags_are_one_line_each() {
     };
     failing("tree_lstm", &["--trees", &at("bad_trees")], &["bad_trees", "line 2", "column 10", "\"9\""]);
     failing("tree_lstm", &["--glove", &at("glove"), "--embedding", "3"], &["glove", "line 2", "2 numbers"]);
+    failing("tree_lstm", &["--glove", &at("glove"), "--init", &at("w.npz")], &["--glove", "--init"]);
     failing("tree_lstm", &["--train", "61"], &["train", "60 trees"]);
     failing("cnn", &["--images", &at("half")], &["half", "ends after"]);
     failing("mlp", &["--images", &at("labels")], &["labels", "byte 0"]);
@@ -244,6 +245,17 @@ fn bad_files_and_flags_are_one_line_each() {
     }
     failing("mlp", &["--batch", "5", "--init", &at("none.npz")], &["none.npz", "No such file"]);
     failing("mlp", &["--report", &at("none/report.json")], &["none/report.json", "No such file"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_stops_ends_the_program_quietly() {
+    use std::os::unix::process::ExitStatusExt;
+    let data = Data::new(60);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = data.example("mlp", &["--batch", "5"]).stdout(writer).output().expect("the example starts");
+    assert_eq!((output.status.signal(), output.stderr.len()), (Some(libc::SIGPIPE), 0), "{output:?}");
 }
 
 #[test]
@@ -279,5 +291,5 @@ fn one_compilation_serves_every_tree() {
     let flags = ["--mode", "staged", "--hidden", "8", "--embedding", "8", "--steps", "49"];
     let said = succeed(data.example("tree_lstm", &flags).env("ANTIPHON_CACHE", data.path("cache")));
     assert!(said.contains("the first 49 for training"), "{said}");
-    assert!(said.contains("It was recorded and compiled once, in "), "{said}");
+    assert!(said.contains("It was compiled, or found in the cache, once, in "), "{said}");
 }

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use antiphon::error::Error;
-use antiphon::io::Stored;
+use antiphon::io::{Metadata, Stored};
 use antiphon::{Params, Result, Tensor};
 
 use super::cli::bad;
@@ -31,6 +31,13 @@ pub fn check_places(files: [&Option<PathBuf>; 3], out: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// How many steps a checkpoint says it has seen. The loss of each is in the file: more than it has bytes are not true, and
+/// there would be no room for them.
+pub fn steps_seen(checkpoint: &Path, metadata: &Metadata) -> Option<usize> {
+    let bytes = fs::metadata(checkpoint).ok()?.len();
+    metadata.get("steps")?.parse().ok().filter(|&steps: &usize| steps as u64 <= bytes)
 }
 
 /// Fails unless all parameters are finite: a checkpoint of others would take the place of a good one.
