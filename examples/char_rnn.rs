@@ -31,9 +31,9 @@ use antiphon::{
 };
 use clap::{Parser, ValueEnum};
 use common::char_model::{self, CharGru, CharLstm, CharModel, CharRnn};
-use common::cli::{bad, count, positive, size};
+use common::cli::{bad, clip, count, positive, size};
 use common::comparison::Earlier;
-use common::files::{check_finite, check_places, checksum, elements};
+use common::files::{check_finite, check_places, checksum, elements, steps_seen};
 use common::mode::{Array, Form, Mode, Precision, code, training_step};
 use common::report::{Report, median_ms};
 use common::training::{Plan, Training, check_loss, train};
@@ -123,10 +123,6 @@ enum Cell {
     Lstm,
 }
 
-fn clip(text: &str) -> Result<f64, String> {
-    if text.parse() == Ok(0.0) { Ok(0.0) } else { positive(text) }
-}
-
 /// What a checkpoint has to have in common with the run that goes on from it.
 #[derive(Clone, Serialize, Deserialize)]
 struct Settings {
@@ -169,7 +165,7 @@ impl Settings {
             || Error::Format { path: checkpoint.into(), reason: "not a checkpoint of char_rnn".into() };
         let settings = metadata.get("settings").ok_or_else(foreign)?;
         let settings: Settings = serde_json::from_str(settings).map_err(|_| foreign())?;
-        let steps = metadata.get("steps").and_then(|steps| steps.parse().ok()).ok_or_else(foreign)?;
+        let steps = steps_seen(checkpoint, &metadata).ok_or_else(foreign)?;
         fn same<T: PartialEq>(name: &'static str, flag: &Option<T>, checkpoint: &T) -> Result<()> {
             match flag {
                 Some(value) if value != checkpoint => Err(bad(name, "the checkpoint has another value")),
@@ -197,6 +193,15 @@ impl Cell {
             Cell::Rnn => "rnn",
             Cell::Gru => "gru",
             Cell::Lstm => "lstm",
+        }
+    }
+
+    /// How many times as wide as the state its products are.
+    fn gates(self) -> usize {
+        match self {
+            Cell::Rnn => 1,
+            Cell::Gru => 3,
+            Cell::Lstm => 4,
         }
     }
 }
@@ -388,6 +393,11 @@ fn run_with<'a, T: Array, M: CharModel<T>>(
         .map(|path| Earlier::read(path, "char_rnn", Some(settings.cell.name()), settings.precision));
     let earlier = earlier.transpose()?;
     let optimizer: AnyOptimizer = settings.optimizer.parse()?;
+    let batches = text.batches(settings.batch, settings.seq)?;
+    let (hidden, gates) = (settings.hidden as f64, settings.cell.gates() as f64);
+    let vocabulary = text.vocabulary().len() as f64;
+    let outputs = (settings.seq * settings.batch) as f64 * (gates * hidden + vocabulary);
+    memory::check_room(hidden * (gates * (hidden + vocabulary) + vocabulary), outputs)?;
     let mut model = M::new(&mut Rng::new(settings.seed), text.vocabulary().len(), settings.hidden);
     if let Some(path) = &flags.init {
         load_npz(path, &mut model)?;
@@ -399,7 +409,6 @@ fn run_with<'a, T: Array, M: CharModel<T>>(
         Some((checkpoint, steps)) => resume(&mut trained, checkpoint, steps)?,
         None => Vec::new(),
     };
-    let batches = text.batches(settings.batch, settings.seq)?;
     let mut run = Run { settings, text, batches, step: step(trained.clone())?, losses };
     if let Some(path) = &flags.grads {
         save_npz(path, &model.with_leaves(gradients(trained)?.call(&run.batch()?)?)?)?;

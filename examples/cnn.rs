@@ -43,7 +43,7 @@ struct Given {
     #[serde(flatten)]
     learning: LearningFlags,
     /// Probability of dropping a feature before the last layer [default: 0]
-    #[arg(long)]
+    #[arg(long, value_parser = dropout)]
     dropout: Option<f64>,
 }
 
@@ -54,6 +54,11 @@ struct Settings {
     #[serde(flatten)]
     learning: Learning,
     dropout: f64,
+}
+
+fn dropout(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|&rate| Dropout::new(rate).is_ok());
+    rate.ok_or("should be a number from 0 on and below 1".into())
 }
 
 fn run(flags: Flags) -> Result<()> {

@@ -29,7 +29,7 @@ struct Flags {
     #[arg(long)]
     trees: Option<PathBuf>,
     /// How many
-    #[arg(long, value_parser = cli::count, default_value = "1000")]
+    #[arg(long, value_parser = cli::examples, default_value = "1000")]
     count: usize,
     /// Seed
     #[arg(long, default_value = "0")]

@@ -188,6 +188,10 @@ fn train<'a, T: Array>(
         time: settings.seq,
         seed: learning.seed,
     };
+    let (width, time) = (sizes.width as f64, sizes.time as f64);
+    let parameters = width * (12.0 * sizes.layers as f64 * width + 2.0 * sizes.vocabulary as f64 + time);
+    let scores = (sizes.layers * sizes.heads * learning.batch) as f64 * time * time;
+    memory::check_room(parameters, scores)?;
     let model = Transformer::<T>::new(&mut Rng::new(learning.seed), sizes);
     NetworkRun::train(session, learning, model, source, ("characters", 1000), steps)
 }

@@ -25,7 +25,7 @@ use antiphon::nn::{Init, Rng};
 use antiphon::optim::{Adagrad, Optimizer};
 use antiphon::{NdArray, Params, Result, Tensor, TrainingStep};
 use clap::Parser;
-use common::cli::{bad, count, positive, size};
+use common::cli::{bad, count, examples, positive, size};
 use common::files::{checksum, elements};
 use common::mode::{Mode, Precision, training_step};
 use common::sentiment::{Reader, TreeLstm};
@@ -43,7 +43,7 @@ struct Flags {
     #[arg(long)]
     trees: Option<PathBuf>,
     /// Word vectors in GloVe's format; words that it lacks, and all without it, are drawn from the seed
-    #[arg(long)]
+    #[arg(long, conflicts_with = "init")]
     glove: Option<PathBuf>,
     #[command(flatten)]
     given: Given,
@@ -63,7 +63,7 @@ struct Given {
     #[arg(long, value_parser = count)]
     train: Option<usize>,
     /// How many trees to generate [default: 1100]
-    #[arg(long, value_parser = count)]
+    #[arg(long, value_parser = examples)]
     generate: Option<usize>,
     /// Leave the word vectors as they are
     #[arg(long)]
@@ -137,6 +137,10 @@ impl<T: Table> Training for Run<'_, T> {
 
     fn compile_time(&self) -> Duration {
         self.step.compile_time()
+    }
+
+    fn compilations(&self) -> usize {
+        self.step.compilations()
     }
 
     fn losses(&self) -> &[f64] {
@@ -242,6 +246,9 @@ fn train<T: Table>(
         return Err(bad("train", format!("there are only {count} trees")));
     }
     println!("{count} trees over {} words, the first {train} for training", bank.words().len());
+    let (hidden, embedding) = (settings.hidden as f64, settings.embedding as f64);
+    let numbers = 10.0 * hidden * hidden + embedding * (3.0 * hidden + bank.words().len() as f64);
+    memory::check_room(numbers, 0.0)?;
     let mut rng = Rng::new(settings.seed);
     let reader = Reader::new(&mut rng, settings.embedding, settings.hidden);
     let shape = [bank.words().len(), settings.embedding];

@@ -90,7 +90,7 @@ pub struct Sum<E>(Cell<E>);
 /// Elementwise functions that the standard library lacks, or whose conventions are the calculus's own; one
 /// definition for scalars and for the elements of arrays.
 pub trait Element: Copy + Send + Sync + PartialOrd + 'static {
-    /// The error function.
+    /// The error function; arrays have one that compilers vectorise.
     fn erf(self) -> Self;
     /// −1, 0 or 1; NaN for NaN.
     fn sign(self) -> Self;

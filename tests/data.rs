@@ -68,6 +68,12 @@ fn broken_trees_are_refused_with_line_and_column() {
     check("((2 a) (2 b))", &["column 1", "nothing"]);
     check("word", &["column 1", "outside of brackets"]);
     check(&"(2 ".repeat(20_000), &["deeper than 10000"]);
+    // Of something long, such as another kind of file, only the beginning is shown.
+    let long = "word".repeat(1000);
+    for line in [long.clone(), format!("({long} a)"), format!("(2 a {long})"), format!("(2 a) {long}")] {
+        let shown = Treebank::parse("memory", &line).err().unwrap().to_string();
+        assert!(shown.contains("\"wordword") && shown.contains("\"…") && shown.len() < 120, "{shown}");
+    }
     let path = file(&directory, "bank.txt", b"(2 fine)\n(2 \xff)\n");
     refused(Treebank::open(&path), &path, &["line 2", "byte 4", "UTF-8"]);
     for empty in ["", "\n\n"] {

@@ -186,6 +186,15 @@ fn bad_flags_and_files_are_one_line_each() {
     failing(&["--resume", &at("none.safetensors")], &["none.safetensors", "No such file"]);
     failing(&["--resume", &at("half.safetensors")], &["half.safetensors"]);
     failing(&["--resume", &at("weights.npz")], &["weights.npz"]);
+    // It claims as many steps as there is no room for.
+    let lying = fs::read(&checkpoint).unwrap();
+    let says = lying.windows(11).position(|part| part == b"\"steps\":\"2\"").expect("how many steps");
+    let (header, rest) = lying.split_at(says + 9);
+    let nines = b"9999999999999999";
+    let length = u64::from_le_bytes(header[..8].try_into().unwrap()) + nines.len() as u64;
+    let lying = [&length.to_le_bytes()[..], &header[8..], nines, rest].concat();
+    fs::write(at("lying.safetensors"), lying).unwrap();
+    failing(&["--resume", &at("lying.safetensors")], &["lying.safetensors", "not a checkpoint"]);
     failing(&["--resume", &checkpoint, "--hidden", "9"], &["hidden", "another value"]);
     failing(&["--resume", &checkpoint, "--text", "README.md"], &["text", "another value"]);
     for flag in ["--report", "--save", "--grads"] {

@@ -138,6 +138,13 @@ fn accuracy(report: &Path, what: &str) -> f64 {
     json["accuracy"][what].as_f64().unwrap_or_else(|| panic!("no {what} in {}", json["accuracy"]))
 }
 
+/// `make peers` shows no time of an opponent whose gradients or losses are not the others', even if they are no numbers.
+#[test]
+fn the_peers_are_refused_if_they_disagree() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/self_check.py");
+    assert_eq!(succeed(Command::new(python()).arg(script)), "");
+}
+
 #[test]
 fn generated_data_is_learnt() {
     let data = Data(tempfile::tempdir().expect("a temporary directory"));
@@ -206,12 +213,30 @@ fn bad_files_and_flags_are_one_line_each() {
     };
     failing("tree_lstm", &["--trees", &at("bad_trees")], &["bad_trees", "line 2", "column 10", "\"9\""]);
     failing("tree_lstm", &["--glove", &at("glove"), "--embedding", "3"], &["glove", "line 2", "2 numbers"]);
+    failing("tree_lstm", &["--glove", &at("glove"), "--init", &at("w.npz")], &["--glove", "--init"]);
     failing("tree_lstm", &["--train", "61"], &["train", "60 trees"]);
     failing("cnn", &["--images", &at("half")], &["half", "ends after"]);
     failing("mlp", &["--images", &at("labels")], &["labels", "byte 0"]);
     failing("mlp", &["--labels", &at("images")], &["images", "byte 0"]);
     failing("mlp", &["--batch", "51"], &["batch", "60 images"]);
-    failing("cnn", &["--batch", "5", "--dropout", "1.5"], &["dropout", "1.5"]);
+    for value in ["1.5", "1", "-0.1", "nan"] {
+        failing("cnn", &["--batch", "5", "--dropout", value], &["dropout", value]);
+    }
+    for (model, flags) in MODELS.iter().filter(|(model, _)| *model != "tree_lstm") {
+        for value in ["-1", "nan", "inf"] {
+            failing(model, &[flags, &["--clip", value][..]].concat(), &["--clip", value]);
+        }
+    }
+    let most = usize::MAX.to_string();
+    failing("mlp", &["--batch", "5", "--held-out", &most], &["60 images are too few", &most]);
+    for (model, flag) in [("cnn", "--draw"), ("tree_lstm", "--generate"), ("make_data", "--count")] {
+        let message = fail(example(model).args([flag, &most]));
+        assert!(message.contains(flag) && message.contains("from 1 to 1000000"), "{message}");
+    }
+    // More than there are addresses.
+    failing("transformer", &["--width", "65536", "--layers", "65536"], &["memory", "GB"]);
+    let once = at("once");
+    failing("mlp", &["--batch", "5", "--save", &once, "--report", &once], &[&once, "twice"]);
     failing("transformer", &["--heads", "5"], &["heads", "64"]);
     failing("transformer", &["--batch", "1000"], &["text.txt", "one step"]);
     failing("transformer", &["--mode", "lazy"], &["lazy", "eager"]);
@@ -220,6 +245,17 @@ fn bad_files_and_flags_are_one_line_each() {
     }
     failing("mlp", &["--batch", "5", "--init", &at("none.npz")], &["none.npz", "No such file"]);
     failing("mlp", &["--report", &at("none/report.json")], &["none/report.json", "No such file"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_stops_ends_the_program_quietly() {
+    use std::os::unix::process::ExitStatusExt;
+    let data = Data::new(60);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = data.example("mlp", &["--batch", "5"]).stdout(writer).output().expect("the example starts");
+    assert_eq!((output.status.signal(), output.stderr.len()), (Some(libc::SIGPIPE), 0), "{output:?}");
 }
 
 #[test]
@@ -245,4 +281,15 @@ fn word_vectors_are_tuned_or_left_as_they_are() {
     let once = vectors(&["--steps", "1"]);
     let moved = fixed.outer_iter().zip(once.outer_iter()).filter(|(a, b)| a != b).count();
     assert!((3..20).contains(&moved), "{moved} of {} rows moved", once.shape()[0]);
+}
+
+/// Trees of every size run in the code of the first one.
+#[cfg(feature = "staging")]
+#[test]
+fn one_compilation_serves_every_tree() {
+    let data = Data::new(60);
+    let flags = ["--mode", "staged", "--hidden", "8", "--embedding", "8", "--steps", "49"];
+    let said = succeed(data.example("tree_lstm", &flags).env("ANTIPHON_CACHE", data.path("cache")));
+    assert!(said.contains("the first 49 for training"), "{said}");
+    assert!(said.contains("It was compiled, or found in the cache, once, in "), "{said}");
 }

@@ -104,7 +104,7 @@ def apart(a, b):
 def gradients_apart(a, b):
     with np.load(a) as a, np.load(b) as b:
         assert sorted(a.files) == sorted(b.files), (a.files, b.files)
-        return float(max(abs(a[k] - b[k]).max() / abs(b[k]).max() for k in b.files))
+        return float(np.max([abs(a[k] - b[k]).max() / abs(b[k]).max() for k in b.files]))
 
 
 def compare(workload, rounds, directory, core):
@@ -115,7 +115,7 @@ def compare(workload, rounds, directory, core):
     opponents = [*workload.peers, *ours]
     flags_of = {o: [*flags, *(["--out", directory / "out"] if o in ours else [])] for o in opponents}
     times, memory = {}, {}
-    checked = {"f64": check(workload, ["numpy", "torch eager", *ours], "f64", flags_of, directory, core)}
+    checked = {"f64": check(workload, ["numpy", "torch eager", "jax jit", *ours], "f64", flags_of, directory, core)}
     checked["f32"] = check(workload, opponents, "f32", flags_of, directory, core)
     for number in range(1, rounds + 1):
         say(f"round {number} of {rounds}")
@@ -154,15 +154,30 @@ def check(workload, opponents, precision, flags_of, directory, core):
         run([*command(opponent, workload), *flags_of[opponent], *flags], core, directory)
         said = json.loads(report.read_text())
         losses[opponent], compiling[opponent] = said["losses"], said["compile_ms"]
-    # Some trainings are chaotic: there two peers do not agree with each other either, and losses show nothing.
-    agree = all(apart(losses[o], losses["numpy"]) <= LOSSES[precision] for o in opponents if o in workload.peers)
     worst = {}
     for o in opponents[1:]:
-        g = gradients_apart(directory / f"{o}.npz", directory / "numpy.npz")
-        worst[o] = {"gradients": g, "losses": apart(losses[o], losses["numpy"])}
-        if g > GRADIENTS[precision] or (agree and worst[o]["losses"] > LOSSES[precision]):
-            sys.exit(f"{workload.name}: {o} does not agree with NumPy in {precision}: {worst[o]}")
-    return {"peers_agree": agree, "apart": worst, "compile_ms": compiling}
+        gradients = gradients_apart(directory / f"{o}.npz", directory / "numpy.npz")
+        worst[o] = {"gradients": gradients, "losses": apart(losses[o], losses["numpy"])}
+    agreeing, refused = judge(worst, workload.peers, precision)
+    for o in refused:
+        sys.exit(f"{workload.name}: {o} does not agree with NumPy in {precision}: {worst[o]}")
+    return {"peers_agree": agreeing, "apart": worst, "compile_ms": compiling}
+
+
+def judge(worst, peers, precision):
+    """The peers whose losses agree with NumPy's, and the opponents whose times must not be shown."""
+    # Some trainings are chaotic: there two peers do not agree with each other either, and losses show nothing. Where any
+    # two do, this crate has to agree with them; where most do, all have to.
+    agreeing = [o for o in worst if o in peers and worst[o]["losses"] <= LOSSES[precision]]
+    most = 2 * len(agreeing) > sum(o in peers for o in worst)
+    refused = []
+    for o, found in worst.items():
+        held = most if o in peers else agreeing
+        # Written so that what is no number agrees with nothing.
+        agrees = found["losses"] <= LOSSES[precision] if held else found["losses"] < np.inf
+        if not (agrees and found["gradients"] <= GRADIENTS[precision]):
+            refused.append(o)
+    return agreeing, refused
 
 
 START = time.monotonic()

@@ -8,6 +8,7 @@ use clap::Parser;
 
 /// Parses the flags, runs `program` with them, and tells the user in one line what went wrong, if something did.
 pub fn main<F: Parser>(program: impl FnOnce(F) -> Result<()>) -> ExitCode {
+    end_with_the_reader();
     // A number below zero is its flag's value, which is told what is wrong with it, and no flag of its own.
     let command = F::command().mut_args(|arg| {
         let has_value = arg.get_action().takes_values();
@@ -28,6 +29,15 @@ pub fn main<F: Parser>(program: impl FnOnce(F) -> Result<()>) -> ExitCode {
             eprintln!("error: {}", message.replace('\n', " "));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Whoever reads the output may stop, as `head` does: then this program ends too, as others do, and does not panic.
+fn end_with_the_reader() {
+    #[cfg(unix)]
+    // SAFETY: gives a signal the meaning that it has for programs in other languages; no handler is installed.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
     }
 }
 
@@ -58,6 +68,19 @@ pub fn count(text: &str) -> Result<usize, String> {
         Ok(n) if n > 0 => Ok(n),
         _ => Err("should be a whole number above zero".into()),
     }
+}
+
+/// How many examples to make: more than a million are a slip, which would never end.
+pub fn examples(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n @ 1..=1_000_000) => Ok(n),
+        _ => Err("should be a whole number from 1 to 1000000".into()),
+    }
+}
+
+/// A limit on the elements of a gradient; 0 for none.
+pub fn clip(text: &str) -> Result<f64, String> {
+    if text.parse() == Ok(0.0) { Ok(0.0) } else { positive(text) }
 }
 
 /// The size of something that a model's arrays grow with, often with its square: more than this is a slip, which would

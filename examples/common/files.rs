@@ -5,11 +5,19 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use antiphon::error::Error;
-use antiphon::io::Stored;
+use antiphon::io::{Metadata, Stored};
 use antiphon::{Params, Result, Tensor};
 
-/// Files that are written when the training is over have to have a place: better to know before. `out` is made.
+use super::cli::bad;
+
+/// Files that are written when the training is over have to have places of their own: better to know before. `out` is
+/// made.
 pub fn check_places(files: [&Option<PathBuf>; 3], out: &Path) -> Result<()> {
+    for (i, path) in files.iter().enumerate() {
+        if let Some(path) = path.as_ref().filter(|_| files[..i].contains(path)) {
+            return Err(bad("files", format!("{} would be written twice", path.display())));
+        }
+    }
     for path in files.into_iter().flatten() {
         let failed = |source| Error::Io { path: path.clone(), source };
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -23,6 +31,13 @@ pub fn check_places(files: [&Option<PathBuf>; 3], out: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// How many steps a checkpoint says it has seen. The loss of each is in the file: more than it has bytes are not true, and
+/// there would be no room for them.
+pub fn steps_seen(checkpoint: &Path, metadata: &Metadata) -> Option<usize> {
+    let bytes = fs::metadata(checkpoint).ok()?.len();
+    metadata.get("steps")?.parse().ok().filter(|&steps: &usize| steps as u64 <= bytes)
 }
 
 /// Fails unless all parameters are finite: a checkpoint of others would take the place of a good one.

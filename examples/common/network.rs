@@ -10,7 +10,7 @@ use antiphon::{Gradient, Params, Real, Result, Structure, Tensor, TrainingStep, 
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::cli::{positive, size};
+use super::cli::{clip, positive, size};
 use super::files::elements;
 use super::mode::{Array, Precision};
 use super::session::{Learnt, Session};
@@ -52,7 +52,7 @@ pub struct LearningFlags {
     #[arg(long, value_parser = positive)]
     lr: Option<f64>,
     /// Largest magnitude of an element of a gradient; 0 for no limit [default: 0]
-    #[arg(long)]
+    #[arg(long, value_parser = clip)]
     clip: Option<f64>,
 }
 
@@ -225,6 +225,10 @@ where
 
     fn compile_time(&self) -> Duration {
         self.step.compile_time()
+    }
+
+    fn compilations(&self) -> usize {
+        self.step.compilations()
     }
 
     fn losses(&self) -> &[f64] {

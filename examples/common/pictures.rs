@@ -10,7 +10,7 @@ use antiphon::{IntTensor, Result, Tensor};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::cli::{bad, count};
+use super::cli::{bad, count, examples};
 use super::files::checksum;
 use super::network::{Batch, Source};
 
@@ -29,7 +29,7 @@ pub struct ImageFlags {
 #[derive(Args, Serialize)]
 pub struct PartFlags {
     /// How many digits to draw [default: 12000]
-    #[arg(long, value_parser = count)]
+    #[arg(long, value_parser = examples)]
     draw: Option<usize>,
     /// How many of the last images are held out [default: a sixth]
     #[arg(long, value_parser = count)]
@@ -99,7 +99,7 @@ impl<T: Tensor> Pictures<T> {
         }
         let n = images.len();
         let held_out = parts.held_out.unwrap_or(n / 6);
-        if n < held_out + batch {
+        if n.saturating_sub(held_out) < batch {
             let reason = format!("{n} images are too few to hold {held_out} out and train on {batch}");
             return Err(bad("batch", reason));
         }

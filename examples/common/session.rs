@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use super::cli::{bad, count};
 use super::comparison::Earlier;
 use super::curve;
-use super::files::{check_finite, check_places, elements};
+use super::files::{check_finite, check_places, elements, steps_seen};
 use super::mode::{Mode, Precision};
 use super::report::{Report, mean_ms, median_ms};
 use super::training::{Plan, Training, train};
@@ -106,7 +106,7 @@ impl<'a> Session<'a> {
                 {
                     return Err(bad("resume", format!("the checkpoint has another value of {name}")));
                 }
-                let steps = metadata.get("steps").and_then(|steps| steps.parse().ok()).ok_or_else(foreign)?;
+                let steps = steps_seen(checkpoint, &metadata).ok_or_else(foreign)?;
                 resumed = Some(Resumed {
                     checkpoint: checkpoint.clone(),
                     data: metadata.get("data").cloned(),
@@ -187,7 +187,11 @@ impl<'a> Session<'a> {
             sample_every: self.flags.sample_every.unwrap_or(steps.div_ceil(5)),
             unit,
         };
-        println!("{} parameters; {} {unit} a step", run.parameters().count(), run.examples_per_step());
+        let a_step = match run.examples_per_step() {
+            1 => format!("one of the {unit}"),
+            n => format!("{n} {unit}"),
+        };
+        println!("{} parameters; {a_step} a step", run.parameters().count());
         let earlier = self.flags.compare.as_deref();
         let earlier =
             earlier.map(|path| Earlier::read(path, self.example, None, self.precision)).transpose()?;
@@ -236,6 +240,13 @@ impl<'a> Session<'a> {
         );
         if let (Some(median), Some(mean)) = (report.step_ms_median, report.step_ms_mean) {
             println!("A step took {median:.2} ms (median; mean {mean:.2} ms).");
+        }
+        match run.compilations() {
+            0 => {}
+            1 => println!("It was compiled, or found in the cache, once, in {:.0} ms.", report.compile_ms),
+            n => {
+                println!("It was compiled, or found in the cache, {n} times, in {:.0} ms.", report.compile_ms)
+            }
         }
         for (what, share) in &report.accuracy {
             println!("Accuracy, {what}: {:.1} %", 100.0 * share);

@@ -18,6 +18,10 @@ pub trait Training {
     fn compile_time(&self) -> Duration {
         Duration::ZERO
     }
+    /// How many times a step was compiled.
+    fn compilations(&self) -> usize {
+        0
+    }
     /// How many examples (characters, images, …) a step takes.
     fn examples_per_step(&self) -> usize;
     /// Something to show of what has been learnt.

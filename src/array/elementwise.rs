@@ -43,7 +43,7 @@ maps! {
     };
     Softplus: x => x.relu() + (-x.abs()).exp().log1p();
     Relu: x => x.relu();
-    Erf: x => x.erf();
+    Erf: x => Float::erf(x);
 }
 
 /// `xⁿ`.

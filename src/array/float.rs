@@ -59,6 +59,8 @@ pub trait Float:
     fn tan(self) -> Self;
     /// `tanh x`.
     fn tanh(self) -> Self;
+    /// The error function.
+    fn erf(self) -> Self;
     /// `xⁿ`.
     fn powi(self, n: i32) -> Self;
     /// `xʸ`.
@@ -129,6 +131,10 @@ macro_rules! float {
             #[inline(always)]
             fn tanh(self) -> $E {
                 math::$E::tanh(self)
+            }
+            #[inline(always)]
+            fn erf(self) -> $E {
+                math::$E::erf(self)
             }
             #[inline(always)]
             fn powi(self, n: i32) -> $E {

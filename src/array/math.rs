@@ -6,6 +6,8 @@
 //!   remainder there is below 2⁻⁵⁷.
 //! * `log`, `log1p`: Ng's method and coefficients of FreeBSD's msun (`e_log.c`, `e_logf.c`, `s_log1p.c`):
 //!   `ln(1+f) = f − f²/2 + s(f²/2 + R(s²))`, `s = f/(2+f)`, for a mantissa in `[√½, √2)`.
+//! * `erf x = x + x·p(x²)` where `|x| < 1`, else `1 − e^q(|x| − 1)`. The coefficients are weighted least squares at
+//!   Chebyshev's points, reweighted by the errors (Lawson 1961): relative errors 4e-8 and 1e-9, in f64 7e-18 both.
 //! * `tanh x = −t/(2+t)` with `t = expm1(−2|x|)`, and the sign put back: no cancellation near zero, no overflow.
 //!
 //! Every multiplication that feeds an addition is fused explicitly, so results are the same on every machine; on one
@@ -23,6 +25,7 @@ macro_rules! vector_math {
         exp: { min: $exp_min:literal, max: $exp_max:literal, ln2: [$ln2_hi:literal, $ln2_lo:literal], polynomial: [$($p:expr),+] },
         expm1: { min: $expm1_min:literal },
         log: { sqrt_half: $sqrt_half:literal, ln2: [$log_ln2_hi:literal, $log_ln2_lo:literal], polynomial: [$($lg:expr),+] },
+        erf: { near: [$($near:expr),+], far: [$($far:expr),+], most: $most:literal },
     ) => {
         /// Vectorisable elementary functions of this type.
         pub(super) mod $E {
@@ -76,6 +79,15 @@ macro_rules! vector_math {
             pub fn tanh(x: $E) -> $E {
                 let t = expm1(-2.0 * x.abs());
                 (-t / (2.0 + t)).copysign(x)
+            }
+
+            #[inline(always)]
+            pub fn erf(x: $E) -> $E {
+                let (size, square) = (x.abs(), x * x);
+                let low = x.mul_add(horner!($E, square; $($near),+), x);
+                let beyond = limit(size - 1.0, 0.0, $most);
+                let high = (1.0 - exp(horner!($E, beyond; $($far),+))).copysign(x);
+                if size < 1.0 { low } else { high }
             }
 
             /// `k` and `f` where `x = 2ᵏ(1 + f)` and `√½ ≤ 1 + f < √2`, for positive normal `x`.
@@ -147,6 +159,17 @@ vector_math! {
         ln2: [0.693_138_1, 9.058_001e-6],
         polynomial: [0.666_666_6, 0.400_009_72, 0.284_987_87, 0.242_790_79]
     },
+    erf: {
+        near: [
+            1.283_791_2e-1, -3.761_232_5e-1, 1.128_018e-1, -2.671_129_4e-2, 4.917_531_7e-3,
+            -5.631_343e-4
+        ],
+        far: [
+            -1.849_605_6, -2.638_966_8, -8.431_176e-1, -4.150_352e-2, 9.895_539e-3,
+            -1.829_471_9e-3, 1.864_092_2e-4
+        ],
+        most: 3.0
+    },
 }
 
 vector_math! {
@@ -167,5 +190,22 @@ vector_math! {
             6.666_666_666_666_735e-1, 3.999_999_999_940_942e-1, 2.857_142_874_366_239e-1, 2.222_219_843_214_978_4e-1,
             1.818_357_216_161_805e-1, 1.531_383_769_920_937_3e-1, 1.479_819_860_511_658_6e-1
         ]
+    },
+    erf: {
+        near: [
+            1.283_791_670_955_125_6e-1, -3.761_263_890_318_352e-1, 1.128_379_167_094_418_4e-1,
+            -2.686_617_064_311_119_8e-2, 5.223_977_606_116_341e-3, -8.548_325_929_216_072e-4,
+            1.205_529_357_406_484_7e-4, -1.492_471_224_947_433e-5, 1.644_713_094_546_619_1e-6,
+            -1.620_630_912_583_212_5e-7, 1.371_096_100_508_553_3e-8, -7.779_433_412_523_987e-10
+        ],
+        far: [
+            -1.849_605_509_933_248_2, -2.638_967_514_234_777_5, -8.431_072_563_593_315e-1,
+            -4.156_109_802_665_887_4e-2, 1.003_382_519_489_233e-2, -1.977_901_309_198_386_7e-3,
+            2.373_167_914_377_312e-4, 2.629_540_039_781_097_8e-5, -2.719_727_699_417_061e-5,
+            9.669_140_573_946_818e-6, -2.129_786_291_732_778e-6, 2.032_907_457_762_801_7e-7,
+            5.879_670_590_076_016_3e-8, -3.368_312_855_917_724e-8, 8.594_684_058_037_156e-9,
+            -1.332_182_838_556_158_6e-9, 1.206_645_394_030_988_5e-10, -4.926_514_389_125_621e-12
+        ],
+        most: 5.0
     },
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::{read_lines, wrong_line};
+use super::{quoted, read_lines, wrong_line};
 use crate::error::Result;
 
 /// The vectors of some words, `None` for those that the file does not have: one row a word in the order of `words`.
@@ -46,7 +46,7 @@ fn split(line: &str, width: usize) -> Result<(&str, Vec<f64>), String> {
         let Some((before, field)) = rest.rsplit_once(' ') else { return wrong_width() };
         match field.parse::<f64>() {
             Ok(x) if x.is_finite() => row.push(x),
-            Ok(_) => return Err(format!("{field:?} is not a finite number")),
+            Ok(_) => return Err(format!("{} is not a finite number", quoted(field))),
             Err(_) => return wrong_width(),
         }
         rest = before;

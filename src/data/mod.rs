@@ -39,6 +39,15 @@ fn wrong_line(path: &Path, number: usize, reason: String) -> Error {
     wrong_file(path, format!("line {number}: {reason}"))
 }
 
+/// A piece of a file for an error message: of a long one the beginning.
+fn quoted(text: &str) -> String {
+    const SHOWN: usize = 32;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
 fn wrong_file(path: &Path, reason: String) -> Error {
     Error::Format { path: path.into(), reason }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use super::{read_lines, wrong_line};
+use super::{quoted, read_lines, wrong_line};
 use crate::control::Tree;
 use crate::error::Result;
 
@@ -174,7 +174,7 @@ impl Builder {
         let mut tokens = tokens(line).peekable();
         while let Some((column, token)) = tokens.next() {
             if done.is_some() && token != ")" {
-                return Err(format!("column {column}: {token:?} after the end of the tree"));
+                return Err(format!("column {column}: {} after the end of the tree", quoted(token)));
             }
             match token {
                 "(" if open.len() == DEEPEST => {
@@ -182,9 +182,11 @@ impl Builder {
                 }
                 "(" => {
                     let label = tokens.next_if(|(_, token)| !matches!(*token, "(" | ")"));
-                    let label = label.map_or(Err("nothing"), |(_, token)| label_of(token).ok_or(token));
+                    let label = label.map_or(Err("nothing".into()), |(_, token)| {
+                        label_of(token).ok_or_else(|| quoted(token))
+                    });
                     let label = label.map_err(|found| {
-                        format!("column {column}: {found:?} where a label from 0 to 4 should be")
+                        format!("column {column}: {found} where a label from 0 to 4 should be")
                     })?;
                     open.push(Open { label, column, word: None, children: Vec::new() });
                 }
@@ -200,10 +202,11 @@ impl Builder {
                 }
                 word => {
                     let Some(node) = open.last_mut() else {
-                        return Err(format!("column {column}: {word:?} outside of brackets"));
+                        return Err(format!("column {column}: {} outside of brackets", quoted(word)));
                     };
                     if node.word.is_some() || !node.children.is_empty() {
-                        return Err(format!("column {column}: {word:?} is not the only content of its node"));
+                        let word = quoted(word);
+                        return Err(format!("column {column}: {word} is not the only content of its node"));
                     }
                     node.word = Some(self.number(word));
                 }

@@ -93,7 +93,7 @@ fn a_function_of_scalars_that_calls_itself_is_a_loop_with_records_of_what_it_nee
     for after in [false, true] {
         let program = power(after);
         let text = llvm_ir(&program, &CompileOptions::default()).unwrap();
-        assert_eq!(text.matches("call fastcc").count(), 1, "{text}");
+        assert!(!text.contains("call fastcc"), "{text}");
         let inputs = [3.0.into(), 2.0.into(), 10i64.into()];
         assert_eq!(
             compile(&program, &CompileOptions::default()).unwrap().run(&inputs).unwrap()[0],

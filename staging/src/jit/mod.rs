@@ -39,8 +39,8 @@ pub use phases::Phases;
 pub use run::{Compiled, Elements, ElementsMut};
 
 /// Passes that clean up after the lowering, which emits vectors itself.
-pub(crate) const PASSES: &str =
-    "function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),early-cse)";
+pub(crate) const PASSES: &str = "always-inline,\
+    function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),early-cse)";
 
 /// Compiles a program, or takes its code from the cache.
 ///

@@ -28,6 +28,8 @@ pub struct FuncFacts {
     pub recursive: bool,
     /// Where it calls itself, if it runs as a loop.
     pub sites: HashMap<(Block, usize), Site>,
+    /// How often others call it, or pass it on.
+    pub mentions: usize,
     /// Statements of its own blocks in the order of the text.
     pub order: Vec<(Block, usize)>,
 }
@@ -147,6 +149,7 @@ impl Analysis {
         let mut edges: HashMap<Func, HashSet<Func>> = HashMap::new();
         let mut calls_unknown = HashSet::new();
         let mut passed = HashSet::new();
+        let mut mentioned = Vec::new();
         for &func in &self.all {
             let called = edges.entry(func).or_default();
             for &(block, i) in &self.funcs[&func].order {
@@ -165,6 +168,12 @@ impl Analysis {
                         passed.insert(*f);
                     }
                 }
+                mentioned.extend(std::iter::once(target).chain(continuations));
+            }
+        }
+        for target in mentioned {
+            if let Target::Func(func) = target {
+                self.facts(func).mentions += 1;
             }
         }
         for func in calls_unknown {

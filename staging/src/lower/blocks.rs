@@ -164,7 +164,14 @@ impl<'c> Asm<'c> {
         set("target-cpu", &self.target.cpu);
         set("target-features", &self.target.features);
         set("prefer-vector-width", &self.target.vector_bits.to_string());
-        let kind = Attribute::get_named_enum_kind_id("nounwind");
+        self.mark(function, "nounwind");
+    }
+    /// Has a function become part of its callers.
+    pub fn always_inline(&self, function: FunctionValue<'c>) {
+        self.mark(function, "alwaysinline");
+    }
+    fn mark(&self, function: FunctionValue<'c>, attribute: &str) {
+        let kind = Attribute::get_named_enum_kind_id(attribute);
         function.add_attribute(AttributeLoc::Function, self.context.create_enum_attribute(kind, 0));
     }
 }

@@ -25,8 +25,18 @@ impl<'c> Body<'_, '_, 'c> {
 
     fn set_present(&mut self, cell: Cell, place: CellPlace<'c>, present: bool) {
         if self.known.insert(cell, present) != Some(present) {
-            let byte = self.asm.context.i8_type().const_int(present.into(), false);
-            self.asm.store_raw(byte.into(), place.present);
+            self.store_present(cell, place, present);
+        }
+    }
+
+    /// An empty scalar is −0, so that adding to it needs no question: −0 + x is x, whatever x is.
+    pub fn store_present(&self, cell: Cell, place: CellPlace<'c>, present: bool) {
+        let byte = self.asm.context.i8_type().const_int(present.into(), false);
+        self.asm.store_raw(byte.into(), place.present);
+        let ty = &self.lower.program.cells[cell].ty;
+        if is_scalar(ty) && !present {
+            let nothing = self.asm.constant(Scalar::of(ty.dtype, -0.0), 1);
+            self.asm.store(ty.dtype, nothing, place.data);
         }
     }
 
@@ -138,8 +148,7 @@ impl<'c> Body<'_, '_, 'c> {
             Update::Add(g) if is_scalar(&ty) => {
                 let g = self.register(g);
                 let old = self.asm.load(ty.dtype, 1, place.data);
-                let sum = self.asm.select(present, self.asm.add(old, g), g);
-                self.asm.store(ty.dtype, sum, place.data);
+                self.asm.store(ty.dtype, self.asm.add(old, g), place.data);
             }
             Update::Add(g) => self.add(g, place.data, &ty, known, present),
             Update::Matmul(a, b) => {

@@ -14,7 +14,7 @@ use inkwell::types::BasicMetadataTypeEnum;
 use inkwell::values::{FunctionValue, IntValue, PointerValue};
 
 use crate::lower::asm::{Asm, Reg, element_bytes};
-use crate::lower::{FAST, Lowerer, kernel};
+use crate::lower::{FAST, Lowerer, dots, kernel};
 use crate::types::Dtype;
 
 /// Distances between the rows and between the columns of a matrix, in elements.
@@ -209,8 +209,9 @@ impl Plan {
     pub fn of(lower: &Lowerer<'_, '_>, kernel: &Kernel) -> Plan {
         let mut panels = Panels::of(&lower.asm, kernel.dtype, kernel.n);
         if kernel.m <= FEW_ROWS && matches!(kernel.b, Right::Matrix(_)) {
+            // Nearly all registers hold sums, so that long pieces of each row are read at once.
             let vectors = kernel.n.div_ceil(u64::from(panels.lanes));
-            panels.vectors = vectors.div_ceil(vectors.div_ceil(2 * panels.most));
+            panels.vectors = vectors.div_ceil(vectors.div_ceil(6 * panels.most / kernel.m));
         }
         let rows = Rows::of(kernel.m, most_rows(&panels));
         let blocks = rows.count;
@@ -262,6 +263,9 @@ impl Plan {
 
 /// Bytes of scratch memory, aligned to a cache line, that a kernel wants.
 pub fn scratch_bytes(lower: &Lowerer<'_, '_>, kernel: &Kernel) -> u64 {
+    if dots::serves(kernel, lower.math.strict) {
+        return 0;
+    }
     let plan = Plan::of(lower, kernel);
     plan.packed_a(kernel) + plan.packed_b(kernel)
 }

@@ -6,13 +6,17 @@ use inkwell::values::{FunctionValue, InstructionOpcode, IntValue, PointerValue};
 use crate::lower::asm::{Asm, Reg, element_bytes};
 use crate::lower::blocks::Loop;
 use crate::lower::contract::{Columns, FEW_ROWS, Kernel, Length, Plan, Right, Strides, Sum};
-use crate::lower::{Lowerer, pack};
+use crate::lower::{Lowerer, dots, pack};
 use crate::types::Scalar;
 
 /// Emits a kernel as the body of a function.
 pub fn emit<'c>(lower: &Lowerer<'_, 'c>, kernel: &Kernel, function: FunctionValue<'c>) {
     let asm = &lower.asm;
     asm.go_to(asm.context.append_basic_block(function, "entry"));
+    if dots::serves(kernel, lower.math.strict) {
+        dots::emit(lower, kernel, function);
+        return asm.ret(None);
+    }
     let plan = Plan::of(lower, kernel);
     let mut params = function.get_params().into_iter();
     let mut next = || params.next().expect("as many as were declared");

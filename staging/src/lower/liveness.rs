@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use crate::expr::Expr;
 use crate::ids::{Block, Func};
 use crate::ir::{Program, Stmt, Target};
 use crate::lower::analysis::{Analysis, Entity};
 
 /// A place where a function calls itself.
 pub struct Site {
-    /// Its values and cells that what comes after the call may read or change.
+    /// Its values and cells that what comes after the call may read or change, but for constants.
     pub live: Vec<Entity>,
     /// Whether nothing comes after: what the call returns is what the function returns.
     pub last: bool,
@@ -66,7 +67,9 @@ impl Walk<'_> {
             .iter()
             .map(|stmt| {
                 let before = self.visible.clone();
-                self.visible.extend(bound(stmt));
+                if !matches!(stmt, Stmt::Let(_, Expr::Fill { .. })) {
+                    self.visible.extend(bound(stmt));
+                }
                 before
             })
             .collect();

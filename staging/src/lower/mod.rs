@@ -36,6 +36,7 @@ mod contract;
 mod control;
 mod conv;
 mod direct;
+mod dots;
 mod elementwise;
 mod emit;
 mod entry;
@@ -153,6 +154,11 @@ impl<'p, 'c> Lowerer<'p, 'c> {
                 let name = format!("{}.{func:?}", data.name);
                 let function = self.asm.module.add_function(&name, ty, Some(Linkage::Private));
                 function.set_call_conventions(FAST);
+                let facts = &self.analysis.funcs[&func];
+                if !facts.sites.is_empty() && !facts.recursive && facts.mentions == 1 {
+                    // A loop in its place: what it captures and accumulates is in registers then.
+                    self.asm.always_inline(function);
+                }
                 function
             };
             self.asm.attributes(function);

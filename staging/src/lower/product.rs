@@ -14,7 +14,7 @@ use crate::lower::contract::{
 use crate::lower::nest::{Affine, Finish, Nest, Op, Root, identity};
 use crate::lower::nodes::broadcast_index;
 use crate::lower::values::{Place, computes, moves};
-use crate::lower::{bytes, emit};
+use crate::lower::{bytes, dots, emit};
 use crate::types::{Dtype, Shape, Type};
 
 impl<'c> Body<'_, '_, 'c> {
@@ -26,8 +26,33 @@ impl<'c> Body<'_, '_, 'c> {
         if ty.size() == 0 {
             return;
         }
-        if n == 1 || (m as u64 <= FEW_ROWS && self.has_distant_columns(b)) {
-            return self.dot_products(a, b, to, ty, add);
+        let sum = match add {
+            None => Sum::Stored,
+            Some(Reg::IntValue(add)) if add.get_zero_extended_constant() == Some(1) => Sum::Added,
+            Some(_) => Sum::Asked,
+        };
+        let kernel = |factors: &[Factor<'c>; 2], [m, n]: [usize; 2]| {
+            let [a, b] = [0, 1].map(|i| factors[i].matrix());
+            let (k, b) = (Length::Fixed(k as u64), Right::Matrix(b));
+            Kernel { dtype: ty.dtype, m: m as u64, n: n as u64, k, a, b, c: n as i64, sum }
+        };
+        let few = m as u64 <= FEW_ROWS;
+        let distant = if few { self.moved(b).filter(|b| b.matrix().row == 1) } else { None };
+        if n == 1 || distant.is_some() {
+            let (factors, size) = match distant.filter(|_| n > 1) {
+                Some(columns) => ([self.factor(a, Side::First, n), columns], [m, n]),
+                // `(a·b)ᵀ = bᵀ·aᵀ`: one row, and a matrix whose columns are the rows of `a`.
+                None => {
+                    let [a, b] =
+                        [(a, Side::First), (b, Side::Second)].map(|(x, side)| self.factor(x, side, n));
+                    ([b.turned(), a.turned()], [1, m])
+                }
+            };
+            let kernel = kernel(&factors, size);
+            return match dots::serves(&kernel, self.lower.math.strict) {
+                true => self.products(&factors, kernel, to, ty, add),
+                false => self.dot_products(a, b, to, ty, add),
+            };
         }
         let factors = [(a, Side::First), (b, Side::Second)].map(|(x, side)| self.factor(x, side, n));
         if k == 0 {
@@ -37,29 +62,26 @@ impl<'c> Body<'_, '_, 'c> {
             }
             return;
         }
-        let [at_a, at_b] = [0, 1].map(|i| factors[i].matrix());
-        let sum = match add {
-            None => Sum::Stored,
-            Some(Reg::IntValue(add)) if add.get_zero_extended_constant() == Some(1) => Sum::Added,
-            Some(_) => Sum::Asked,
-        };
-        let [m, k] = [m as u64, k as u64];
-        let kernel = Kernel {
-            dtype: ty.dtype,
-            m,
-            n: n as u64,
-            k: Length::Fixed(k),
-            a: at_a,
-            b: Right::Matrix(at_b),
-            c: n as i64,
-            sum,
-        };
+        let kernel = kernel(&factors, [m, n]);
+        self.products(&factors, kernel, to, ty, add);
+    }
+
+    /// The products of matrices along leading axes.
+    fn products(
+        &mut self,
+        factors: &[Factor<'c>; 2],
+        kernel: Kernel,
+        to: PointerValue<'c>,
+        ty: &Type,
+        add: Option<Reg<'c>>,
+    ) {
+        let rank = ty.shape.len();
         let scratch = scratch_bytes(self.lower, &kernel);
         let room = (scratch > 0).then(|| self.temporary(scratch));
         let batch = &ty.shape[..rank - 2];
         let open: Vec<_> = batch.iter().map(|&n| self.asm.begin_loop(0, n as u64, 1, &[])).collect();
         let counters: Vec<_> = open.iter().map(|l| l.counter).collect();
-        let [a, b] = factors.map(|x| x.at(self.asm, ty.dtype, batch.len(), &counters));
+        let [a, b] = [0, 1].map(|i| factors[i].at(self.asm, ty.dtype, batch.len(), &counters));
         let strides = crate::interpret::index::strides(&ty.shape);
         let whole = Factor {
             start: to,
@@ -67,7 +89,7 @@ impl<'c> Body<'_, '_, 'c> {
             strides: strides.iter().map(|&s| s as i64).collect(),
         };
         let c = whole.at(self.asm, ty.dtype, batch.len(), &counters);
-        let add = add.filter(|_| sum == Sum::Asked);
+        let add = add.filter(|_| kernel.sum == Sum::Asked);
         product(self.lower, kernel, Operands { a, b, c, scratch: room.map(|(_, at)| at), k: None, add });
         for l in open.into_iter().rev() {
             self.asm.end_loop(l, vec![]);
@@ -75,19 +97,6 @@ impl<'c> Body<'_, '_, 'c> {
         if let Some((buffer, _)) = room {
             self.plan.free(buffer);
         }
-    }
-
-    /// Whether a matrix is read where the elements of its rows are not neighbours, but those of its columns are.
-    fn has_distant_columns(&mut self, x: Value) -> bool {
-        let Some(Place::Deferred(expr)) = self.places.get(&x) else { return false };
-        if !moves(expr) {
-            return false;
-        }
-        let shape = self.ty(x).shape.clone();
-        let mut nest = Nest::new(&shape);
-        let node = self.node(&mut nest, x, &identity(shape.len()), &mut HashMap::new());
-        let row = shape.len() - 2;
-        matches!(&nest.nodes[node].op, Op::Load { at, mask: None, .. } if at.factors[row] == 1)
     }
 
     /// A product as sums along rows of `a` and columns of `b`, where few rows or columns would not fill a block.
@@ -133,25 +142,31 @@ impl<'c> Body<'_, '_, 'c> {
 
     /// A factor, read where it is if that is possible.
     fn factor(&mut self, x: Value, side: Side, n: usize) -> Factor<'c> {
-        let shape = self.ty(x).shape.clone();
-        if let Some(Place::Deferred(expr)) = self.places.get(&x)
-            && moves(expr)
-        {
-            let index = identity(shape.len());
-            let mut nest = Nest::new(&shape);
-            let node = self.node(&mut nest, x, &index, &mut HashMap::new());
-            if let Op::Load { from, at, mask: None, .. } = nest.nodes[node].op.clone() {
-                let [row, column] = [shape.len() - 2, shape.len() - 1].map(|i| at.factors[i]);
-                let once = self.uses(x) == 1;
-                // The kernel turns a second factor for itself, which is a waste if others do, too.
-                if side == Side::First || n == 1 || column == 1 || (row == 1 && column > 1 && once) {
-                    let start = self.asm.bytes(from, at.offset * i64::from(element_bytes(self.ty(x).dtype)));
-                    return Factor { start, shape, strides: at.factors.to_vec() };
-                }
+        if let Some(moved) = self.moved(x) {
+            let Strides { row, column } = moved.matrix();
+            let once = self.uses(x) == 1;
+            // The kernel turns a second factor for itself, which is a waste if others do, too.
+            if side == Side::First || n == 1 || column == 1 || (row == 1 && column > 1 && once) {
+                return moved;
             }
         }
+        let shape = self.ty(x).shape.clone();
         let strides = crate::interpret::index::strides(&shape).iter().map(|&s| s as i64).collect();
         Factor { start: self.address(x), shape, strides }
+    }
+
+    /// A factor that is another array's elements in another order, where that array is.
+    fn moved(&mut self, x: Value) -> Option<Factor<'c>> {
+        let Some(Place::Deferred(expr)) = self.places.get(&x) else { return None };
+        if !moves(expr) {
+            return None;
+        }
+        let shape = self.ty(x).shape.clone();
+        let mut nest = Nest::new(&shape);
+        let node = self.node(&mut nest, x, &identity(shape.len()), &mut HashMap::new());
+        let Op::Load { from, at, mask: None, .. } = nest.nodes[node].op.clone() else { return None };
+        let start = self.asm.bytes(from, at.offset * i64::from(element_bytes(self.ty(x).dtype)));
+        Some(Factor { start, shape, strides: at.factors.to_vec() })
     }
 }
 
@@ -173,6 +188,13 @@ impl<'c> Factor<'c> {
     fn matrix(&self) -> Strides {
         let [.., row, column] = self.strides[..] else { unreachable!("matrices have two axes") };
         Strides { row, column }
+    }
+    /// The transposed matrices.
+    fn turned(mut self) -> Factor<'c> {
+        let rank = self.shape.len();
+        self.shape.swap(rank - 2, rank - 1);
+        self.strides.swap(rank - 2, rank - 1);
+        self
     }
     /// The first element of one of the matrices, by the counters of `loops` axes to which the leading ones broadcast.
     fn at(&self, asm: &Asm<'c>, dtype: Dtype, loops: usize, counters: &[IntValue<'c>]) -> PointerValue<'c> {

@@ -12,12 +12,12 @@ use inkwell::basic_block::BasicBlock;
 use inkwell::values::{InstructionOpcode, IntValue, PointerValue};
 
 use crate::error::Result;
-use crate::ids::{Block, Value};
+use crate::ids::{Block, Cell, Value};
 use crate::ir::Stmt;
 use crate::lower::abi::{Failure, offset};
 use crate::lower::analysis::Entity;
 use crate::lower::asm::{Asm, Reg, built, element_bytes};
-use crate::lower::body::{Body, CellPlace};
+use crate::lower::body::Body;
 use crate::lower::values::Place;
 use crate::types::Dtype;
 
@@ -164,8 +164,9 @@ impl<'c> Body<'_, '_, 'c> {
         if !site.last {
             self.pop(&state, &kept, size);
         }
-        for place in empty {
-            asm.store_raw(asm.context.i8_type().const_zero().into(), place.present);
+        for cell in empty {
+            let place = self.cell(cell);
+            self.store_present(cell, place, false);
         }
         let types = &lower.program.funcs[self.func].results;
         let results =
@@ -175,17 +176,17 @@ impl<'c> Body<'_, '_, 'c> {
     }
 
     /// What a record holds, and the cells that are empty, of which it holds nothing.
-    fn kept(&mut self, live: &[Entity]) -> (Vec<Kept<'c>>, Vec<CellPlace<'c>>) {
+    fn kept(&mut self, live: &[Entity]) -> (Vec<Kept<'c>>, Vec<Cell>) {
         let mut scalars: Vec<(Dtype, PointerValue<'c>)> = Vec::new();
         let mut empty = Vec::new();
         for &entity in live {
             match entity {
                 Entity::Value(v) => scalars.push((self.ty(v).dtype, self.slots[&v])),
                 Entity::Cell(cell) => {
-                    let place = self.cell(cell);
                     if self.known.get(&cell) == Some(&false) {
-                        empty.push(place);
+                        empty.push(cell);
                     } else {
+                        let place = self.cell(cell);
                         scalars.push((self.lower.program.cells[cell].ty.dtype, place.data));
                         scalars.push((Dtype::Bool, place.present));
                     }
