@@ -1,6 +1,6 @@
 //! Copies of the factors of a product in the order in which its kernel reads them.
 
-use inkwell::values::{IntValue, PointerValue};
+use inkwell::values::PointerValue;
 
 use crate::lower::Lowerer;
 use crate::lower::asm::{Asm, element_bytes};
