@@ -1,6 +1,7 @@
 # make demo    trains a character model on this project's own source, eagerly and then compiled; shows what it learnt,
 #              that the losses agree, and how much faster compiled code was
 # make test    all tests, doc tests and examples included
+# make sanitize  captured continuations, compiled code and what enters it, and steps of training under Valgrind
 # make bench   benchmarks; at the end a table of training steps, eager and compiled
 # make lint    formatting, clippy, documentation; warnings are errors
 # make peers   the same trainings by this crate, NumPy, PyTorch and JAX, side by side
@@ -13,7 +14,7 @@ PYTHON ?= python3
 VENV := .venv
 export ANTIPHON_PYTHON ?= $(abspath $(VENV))/bin/python
 
-.PHONY: demo test bench lint peers clean
+.PHONY: demo test sanitize bench lint peers clean
 
 RUN := $(CARGO) run --release --quiet --features staging --example char_rnn --
 DEMO := --cell lstm --hidden 128 --seq 32 --batch 16 --optimizer adam --lr 0.004 --steps 5000 --seed 0
@@ -49,6 +50,15 @@ test: .tools $(VENV)/.installed
 	$(CARGO) test --no-fail-fast --features staging --test 'staged*' --test random_models --test reference --test workloads \
 	    --test resume
 	$(CARGO) test --features staging --doc
+
+# Left out is what Valgrind does not model: the processor's mode in which denormals are zeros, and AVX's comparison `neq_oq`,
+# which under it is true of what is no number.
+VALGRIND := --config 'target."cfg(all())".runner = ["valgrind", "-q", "--error-exitcode=9"]'
+sanitize: .tools .llvm
+	@command -v valgrind > /dev/null || $(call apt,valgrind)
+	$(CARGO) test $(VALGRIND) --package antiphon-staging --features llvm --test compiled_runs -- --skip denormals_
+	$(CARGO) test $(VALGRIND) --features staging --test shift_reset --test staged_semantics -- --skip kinks_
+	$(CARGO) test $(VALGRIND) --features staging --test staged_training -- the_state_ a_step_that_fails_ data_of_
 
 # Operators, then steps of training in both modes; the table of these comes last.
 bench: .tools .llvm

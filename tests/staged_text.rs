@@ -1,8 +1,8 @@
 //! A recorded program is a document: the derivative of a model, in the names of its source.
 
 use antiphon::control::scan;
-use antiphon::staged::{Expr, graphviz};
-use antiphon::{NdArray, OrRaise, Params, Real, Tensor, Var, hvp, stage, value_and_grad};
+use antiphon::staged::{Expr, Options, graphviz, optimise, record};
+use antiphon::{Control, Int, NdArray, OrRaise, Params, Real, Tensor, Var, grad, hvp, stage, value_and_grad};
 
 type Array = NdArray<f32>;
 
@@ -121,6 +121,23 @@ fn a_loop_shows_its_passes_and_keeps_its_names() {
     }
     assert!(staged.llvm_ir().unwrap().contains("define void @antiphon_entry"));
     assert!(staged.assembly().unwrap().contains("antiphon_entry:"));
+}
+
+/// `x^(2ⁿ)`, by a function that calls itself.
+fn squared<T: Control>(x: &T, n: &T::Int) -> T {
+    T::fix((x.clone(), Index::<T>(n.clone())), |again, (y, n): (T, Index<T>)| {
+        let fewer = Index(n.0.clone() - T::Int::constant(1));
+        T::cond(&T::Int::constant(0).less(&n.0), || again((y.square(), fewer.clone())), || y.clone())
+    })
+}
+
+#[test]
+fn a_recursion_is_recorded_with_its_continuations_and_optimised_without() {
+    let slope = |(x, n): (Expr, IntExpr)| grad(|x| squared(&x, &n), &x).or_raise();
+    let mut program = record("slope", slope, &(Array::scalar(0.0), NdInt::scalar(0))).unwrap();
+    assert_eq!(program.to_string(), "");
+    optimise(&mut program, &Options::default());
+    assert_eq!(program.to_string(), "");
 }
 
 #[test]

@@ -6,18 +6,23 @@ use antiphon_staging::optimise::PASSES;
 use antiphon_staging::*;
 use common::{cube, f64s, power, scalar, tower};
 
-/// The body of a program of inputs `x, y: f64`, `a: f64[2, 3]`, `c: bool` after one run of a pass.
-fn after(
-    pass: &str,
-    options: Options,
-    record: impl FnOnce(&Builder, [Value; 4]) -> Result<Vec<Value>>,
-) -> String {
+/// A program of inputs `x, y: f64`, `a: f64[2, 3]`, `c: bool`.
+fn program(record: impl FnOnce(&Builder, [Value; 4]) -> Result<Vec<Value>>) -> Program {
     let b = Builder::new("f");
     let inputs = [scalar(), scalar(), f64s(&[2, 3]), Type::scalar(Dtype::Bool)];
     let mut names = ["x", "y", "a", "c"].into_iter();
     let inputs = inputs.map(|ty| b.input(names.next().expect("four names"), ty));
     let results = record(&b, inputs).expect("a well-formed program");
-    let mut program = b.finish(&results).expect("a well-formed program");
+    b.finish(&results).expect("a well-formed program")
+}
+
+/// The body of such a [`program`] after one run of a pass.
+fn after(
+    pass: &str,
+    options: Options,
+    record: impl FnOnce(&Builder, [Value; 4]) -> Result<Vec<Value>>,
+) -> String {
+    let mut program = program(record);
     let (_, run) = PASSES.iter().find(|(name, _)| *name == pass).expect("a pass of this name");
     assert!(run(&mut program, &options), "{pass} had nothing to do");
     verify(&program).expect("passes keep programs well-formed");
@@ -315,6 +320,35 @@ fn cse_knows_which_operators_commute() {
 }
 
 #[test]
+fn inline_copies_what_is_small_moves_what_is_called_once_and_sees_through_what_passes_on() {
+    let text = exact("inline", |b, [x, y, _, c]| {
+        let signature = |name| Signature::new(name, &[scalar()], &[scalar()]);
+        let small = b.function(signature("small"), &[], |_, z, _| Ok(vec![b.mul(z[0], y)?]))?;
+        let passes_on =
+            b.function(signature("passes_on"), &[], |_, z, _| b.call(Target::Func(small), z, &[]))?;
+        let once = b.function(signature("once"), &[], |_, z, _| {
+            let [then, otherwise] = [small, passes_on].map(|f| move || b.call(Target::Func(f), z, &[]));
+            b.if_else(c, then, otherwise)
+        })?;
+        b.call(Target::Func(once), &[x], &[])
+    });
+    let expected = "\
+fn small(v0: f64) -> f64 {
+    v1: f64 = v0 * y
+    return v1
+}
+v2: f64 = if c {
+    v3: f64 = x * y
+    yield v3
+} else {
+    v4: f64 = x * y
+    yield v4
+}
+return v2";
+    assert_eq!(text, expected);
+}
+
+#[test]
 fn inline_moves_a_body_called_once_and_copies_a_small_join_point() {
     let mut program = tower(1);
     optimise(&mut program, &Options::default());
@@ -438,6 +472,78 @@ return v5";
     assert_eq!(after_all(&["inline", "dead", "specialise", "inline", "signature"], power()), expected);
 }
 
+#[test]
+fn signature_drops_results_that_are_only_handed_through() {
+    let text = exact("signature", |b, [x, y, ..]| {
+        let types = [Type::scalar(Dtype::I64), scalar(), scalar()];
+        let both = b.function(Signature::new("both", &types, &types[1..]), &[], |both, given, _| {
+            let &[i, p, q] = given else { unreachable!("three parameters") };
+            b.if_else(
+                b.less(b.literal(Scalar::I64(0)), i)?,
+                || {
+                    let fewer = b.binary(Binary::Sub, i, b.literal(Scalar::I64(1)))?;
+                    b.call(Target::Func(both), &[fewer, b.mul(p, y)?, b.add(q, p)?], &[])
+                },
+                || Ok(vec![p, q]),
+            )
+        })?;
+        let found = b.call(Target::Func(both), &[b.literal(Scalar::I64(3)), x, y], &[])?;
+        Ok(found[..1].to_vec())
+    });
+    let expected = "\
+fn both(v0: i64, v1: f64) -> f64 {
+    v2: bool = 0 < v0
+    v3: f64 = if v2 {
+        v4: i64 = v0 - 1
+        v5: f64 = v1 * y
+        v6: f64 = both(v4, v5)
+        yield v6
+    } else {
+        yield v1
+    }
+    return v3
+}
+v7: f64 = both(3, x)
+return v7";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn always_sees_parameters_that_are_one_constant_at_every_call() {
+    let text = exact("always", |b, _| {
+        let types = [Type::scalar(Dtype::I64), scalar()];
+        let power = b.function(Signature::new("power", &types, &types[1..]), &[], |power, given, _| {
+            let &[i, base] = given else { unreachable!("two parameters") };
+            b.if_else(
+                b.less(b.literal(Scalar::I64(0)), i)?,
+                || {
+                    let fewer = b.binary(Binary::Sub, i, b.literal(Scalar::I64(1)))?;
+                    let rest = b.call(Target::Func(power), &[fewer, base], &[])?;
+                    Ok(vec![b.mul(rest[0], base)?])
+                },
+                || Ok(vec![real(b, 1.0)]),
+            )
+        })?;
+        b.call(Target::Func(power), &[b.literal(Scalar::I64(3)), real(b, 2.0)], &[])
+    });
+    let expected = "\
+fn power(v0: i64, v1: f64) -> f64 {
+    v2: bool = 0 < v0
+    v3: f64 = if v2 {
+        v4: i64 = v0 - 1
+        v5: f64 = power(v4, 2.0)
+        v6: f64 = v5 * 2.0
+        yield v6
+    } else {
+        yield 1.0
+    }
+    return v3
+}
+v7: f64 = power(3, 2.0)
+return v7";
+    assert_eq!(text, expected);
+}
+
 /// `x·yⁿ` by recursion with a flag beside each result that says whether it is there, as adjoints travel.
 fn flagged(b: &Builder, [x, y, ..]: [Value; 4]) -> Result<Vec<Value>> {
     let (integer, truth) = (Type::scalar(Dtype::I64), Type::scalar(Dtype::Bool));
@@ -481,6 +587,30 @@ fn power(v0: i64) -> (f64, bool) {
 v8: f64, v9: bool = power(3)
 return v8, true";
     assert_eq!(exact("always", flagged), expected);
+}
+
+#[test]
+fn flags_that_are_always_set_leave_the_signature_with_the_branches_that_ask() {
+    let expected = "\
+fn power(v0: i64) -> f64 {
+    c0: cell f64
+    v1: bool = 0 < v0
+    if v1 {
+        v2: i64 = v0 - 1
+        v3: f64 = power(v2)
+        v4: f64 = v3 * y
+        c0 += v4
+    } else {
+        c0 += x
+    }
+    // backward
+    v5: bool = present c0
+    v6: f64 = take c0
+    return v6
+}
+v7: f64 = power(3)
+return v7, true";
+    assert_eq!(after_all(&["always", "branch", "signature"], program(flagged)), expected);
 }
 
 #[test]
