@@ -63,6 +63,7 @@ sanitize: .tools .llvm
 # Operators, then steps of training in both modes; the table of these comes last.
 bench: .tools .llvm
 	$(CARGO) bench --features staging --bench scalar -- --table
+	$(CARGO) bench --features staging --bench control -- --table
 	$(CARGO) bench --features staging --bench memory
 	$(CARGO) bench --features staging --bench array
 	$(CARGO) bench --features staging --bench workloads
@@ -79,6 +80,7 @@ TREES ?=
 peers: .tools .llvm .venv-peers/.installed
 	$(CARGO) build --release --features staging --examples
 	.venv-peers/bin/python -u benches/peers/run.py $(if $(TREES),--trees $(TREES))
+	$(CARGO) bench --features staging --bench control -- --table
 
 .venv-peers/.installed: benches/peers/install.py
 	@command -v $(PYTHON) > /dev/null || $(call apt,python3 python3-venv)

@@ -56,7 +56,7 @@ macro_rules! for_each_binary {
             /// `y = a·b`, `dy = b·da + a·db`.
             mul(a, b) -> y, dy: dy * b, dy * a;
             /// `y = a/b`, `dy = da/b − y/b·db`.
-            div(a, b) -> y, dy: dy / b, -(dy * y / b);
+            div(a, b) -> y, dy: dy / b, -(dy * (y.clone() / b));
             /// `y = aᵇ`, `dy = b·aᵇ⁻¹·da + y·ln(a)·db`; 0 in the first term for `a = b = 0`, in the second for `a = 0 ≤ b`.
             pow(a, b) -> y, dy:
                 {

@@ -50,8 +50,9 @@ impl Tape {
 }
 
 impl Entry<'_> {
+    /// A value of two operands, and its derivatives by them.
     #[inline]
-    fn with(self, other: Self, value: f64, slopes: [f64; 2]) -> Self {
+    pub fn with(self, other: Self, value: f64, slopes: [f64; 2]) -> Self {
         assert!(ptr::eq(self.tape, other.tape), "numbers on two tapes");
         self.tape.push(value, [self.index, other.index], slopes)
     }
