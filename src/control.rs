@@ -30,7 +30,7 @@ pub trait Control: Real {
         otherwise: impl FnOnce() -> S,
     ) -> S {
         if Self::RECORDS {
-            return recorded::cond(condition, then, otherwise);
+            return recorded::cond(At::caller(), condition, then, otherwise);
         }
         if known(condition) { then() } else { otherwise() }
     }
@@ -56,7 +56,7 @@ pub trait Control: Real {
             stack::guard(|| body(&|x| call(body, x), x))
         }
         if Self::RECORDS {
-            return recorded::fix(x, None, &body);
+            return recorded::fix(At::caller(), x, None, &body);
         }
         stack::on_reserved(|| call(&body, x))
     }
@@ -68,7 +68,7 @@ pub trait Control: Real {
     #[track_caller]
     fn while_loop<S: State<Self>>(init: S, condition: impl Fn(&S) -> Self::Bool, body: impl Fn(S) -> S) -> S {
         if Self::RECORDS {
-            return recorded::while_loop(init, condition, body);
+            return recorded::while_loop(At::caller(), init, condition, body);
         }
         let mut state = init;
         while known(&condition(&state)) {
@@ -89,19 +89,23 @@ pub trait Control: Real {
     }
     /// A recorded `if`.
     #[doc(hidden)]
-    #[track_caller]
     fn record_cond(
+        at: At,
         _condition: &Self::Bool,
         _then: &mut dyn FnMut() -> Leaves<Self>,
         _otherwise: &mut dyn FnMut() -> Leaves<Self>,
     ) -> Leaves<Self> {
-        raise(recorded::unsupported("cond", At::caller()))
+        raise(recorded::unsupported("cond", at))
     }
     /// A recorded recursive function, applied to `x`; `results` are like its results.
     #[doc(hidden)]
-    #[track_caller]
-    fn record_fix(_x: Leaves<Self>, _results: &[Leaf<Self>], _body: Function<'_, Self>) -> Leaves<Self> {
-        raise(recorded::unsupported("fix", At::caller()))
+    fn record_fix(
+        at: At,
+        _x: Leaves<Self>,
+        _results: &[Leaf<Self>],
+        _body: Function<'_, Self>,
+    ) -> Leaves<Self> {
+        raise(recorded::unsupported("fix", at))
     }
     /// A recorded `if` in continuation-passing style, with a join point that both arms call.
     #[doc(hidden)]
@@ -131,13 +135,16 @@ pub trait Control: Real {
 #[track_caller]
 fn known(condition: &impl Mask) -> bool {
     // No closure here: it would not know its caller.
-    let Some(known) = condition.known() else {
-        raise(Error::Operand {
-            op: "cond",
-            shape: Default::default(),
-            reason: "the condition is not a single truth value".into(),
-            at: At::caller(),
-        })
-    };
+    let Some(known) = condition.known() else { raise(not_single(&[], At::caller())) };
     known
+}
+
+/// A condition that is an array.
+pub(crate) fn not_single(shape: &[usize], at: At) -> Error {
+    Error::Operand {
+        op: "cond",
+        shape: shape.into(),
+        reason: "the condition is not a single truth value".into(),
+        at,
+    }
 }

@@ -49,6 +49,20 @@ pub(crate) fn leaves<T: Real, S: State<T>>(state: &S) -> Leaves<T> {
     leaves
 }
 
+/// That values of the same components have them in the same places; other ones differ in their types.
+fn same_outline<T: Real, S: State<T>>(who: &str, at: At, a: &S, b: &S) {
+    let outline = |x: &S| {
+        let mut lengths = Vec::new();
+        x.outline(&mut lengths);
+        lengths
+    };
+    if outline(a) != outline(b) && leaves(a).len() == leaves(b).len() {
+        let reason =
+            format!("{who} lists of different lengths, or an option with something here and nothing there");
+        raise(Error::Recording { reason, at });
+    }
+}
+
 thread_local! {
     /// Whether a function's body is only being tried, for the structure of its result.
     static TRYING: Cell<bool> = const { Cell::new(false) };
@@ -76,9 +90,9 @@ fn is_recursion(payload: &(dyn Any + Send)) -> bool {
     payload.is::<Recurses>()
 }
 
-/// [`Control::cond`].
-#[track_caller]
+/// [`Control::cond`] at a line of the user's.
 pub(crate) fn cond<T: Control, S: State<T>>(
+    at: At,
     condition: &T::Bool,
     then: impl FnOnce() -> S,
     otherwise: impl FnOnce() -> S,
@@ -94,21 +108,26 @@ pub(crate) fn cond<T: Control, S: State<T>>(
     let structure = RefCell::new(None);
     let flat = |result: S| {
         let flat = leaves(&result);
+        if let Some(other) = structure.borrow().as_ref() {
+            same_outline("the arms of a cond give", at, other, &result);
+        }
         structure.replace(Some(result));
         flat
     };
     let (mut then, mut otherwise) = (Some(then), Some(otherwise));
-    let results =
-        T::record_cond(condition, &mut || flat(then.take().expect("an arm is recorded once")()), &mut || {
-            flat(otherwise.take().expect("an arm is recorded once")())
-        });
+    let results = T::record_cond(
+        at,
+        condition,
+        &mut || flat(then.take().expect("an arm is recorded once")()),
+        &mut || flat(otherwise.take().expect("an arm is recorded once")()),
+    );
     let structure = structure.take().expect("both arms were recorded");
     structure.rebuild(&mut results.into_iter())
 }
 
-/// [`Control::fix`]; `result` is like its result, if known.
-#[track_caller]
+/// [`Control::fix`] at a line of the user's; `result` is like its result, if known.
 pub(crate) fn fix<T: Control, A: State<T>, B: State<T>>(
+    at: At,
     x: A,
     result: Option<B>,
     body: &impl Fn(&dyn Fn(A) -> B, A) -> B,
@@ -118,14 +137,21 @@ pub(crate) fn fix<T: Control, A: State<T>, B: State<T>>(
     }
     let result = match result {
         Some(result) => result,
-        None => attempt::<T, B>(At::caller(), || body(&|_| resume_unwind(Box::new(Recurses)), x.clone())),
+        None => attempt::<T, B>(at, || body(&|_| resume_unwind(Box::new(Recurses)), x.clone())),
     };
-    let results = T::record_fix(leaves(&x), &leaves(&result), &|call, argument| {
-        let again = |x: A| {
+    let results = T::record_fix(at, leaves(&x), &leaves(&result), &|call, argument| {
+        let again = |argument: A| {
+            same_outline("a recursive function is called with", at, &x, &argument);
             // In a trial of another function that is defined in this one's body.
-            if TRYING.get() { result.clone() } else { result.rebuild(&mut call(leaves(&x)).into_iter()) }
+            if TRYING.get() {
+                result.clone()
+            } else {
+                result.rebuild(&mut call(leaves(&argument)).into_iter())
+            }
         };
-        leaves(&body(&again, x.rebuild(&mut argument.into_iter())))
+        let found = body(&again, x.rebuild(&mut argument.into_iter()));
+        same_outline("a recursive function gives", at, &result, &found);
+        leaves(&found)
     });
     result.rebuild(&mut results.into_iter())
 }
@@ -160,16 +186,16 @@ fn attempt<T: Control, B>(at: At, body: impl FnOnce() -> B) -> B {
     }
 }
 
-/// [`Control::while_loop`], by recursion.
-#[track_caller]
+/// [`Control::while_loop`] at a line of the user's, by recursion.
 pub(crate) fn while_loop<T: Control, S: State<T>>(
+    at: At,
     init: S,
     condition: impl Fn(&S) -> T::Bool,
     body: impl Fn(S) -> S,
 ) -> S {
     let like = init.clone();
-    fix::<T, S, S>(init, Some(like), &|again, state| {
+    fix::<T, S, S>(at, init, Some(like), &|again, state| {
         let goes_on = condition(&state);
-        cond::<T, S>(&goes_on, || again(body(state.clone())), || state.clone())
+        cond::<T, S>(at, &goes_on, || again(body(state.clone())), || state.clone())
     })
 }

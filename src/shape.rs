@@ -386,7 +386,7 @@ pub fn scatter_last(shape: &[usize], indices: &[usize], n: usize) -> Result<Shap
 pub fn windows(op: &'static str, image: &[usize], kernel: &[usize], window: Window2d) -> Result<[usize; 2]> {
     let mut counts = [0; 2];
     for i in 0..2 {
-        let [n, k] = [image[i] + 2 * window.padding[i], kernel[i]];
+        let [n, k] = [image[i].saturating_add(window.padding[i].saturating_mul(2)), kernel[i]];
         if k == 0 || k > n || window.stride[i] == 0 {
             return Err(mismatch(op, image, kernel, At::caller()));
         }

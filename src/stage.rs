@@ -1,13 +1,12 @@
 //! [`stage`]: a model as compiled code.
 
 use antiphon_staging::jit::{CompileOptions, Compiled, compile};
-use antiphon_staging::{Options, Program, Type};
+use antiphon_staging::{Options, Program};
 
-use crate::error::Result;
+use crate::error::{At, Result};
 use crate::params::Path;
-use crate::real::Real;
 use crate::stack;
-use crate::staged::{Expr, Located, Plain, leaf_names, same_types, trace, zeros};
+use crate::staged::{Expr, Located, Plain, Signature, look_at, placeholder, same, trace, zeros};
 use crate::state::{Leaf, State};
 use crate::structure::Structure;
 
@@ -16,13 +15,16 @@ use crate::structure::Structure;
 /// It can be moved to another thread; each thread that runs it has an instance of its own.
 pub struct Staged<T: Plain, P, R> {
     compiled: Compiled,
-    names: Vec<String>,
+    /// Names and types of the example's components.
+    example: Signature,
+    /// Those of the last call, and the components.
+    signature: Signature,
     inputs: Vec<Leaf<T>>,
     /// What results are written to, and handed out; another one takes its place where it is still held by then.
     outputs: Vec<Leaf<T>>,
     /// Of what structure the result is.
     result: R,
-    example: std::marker::PhantomData<fn(P)>,
+    takes: std::marker::PhantomData<fn(P)>,
 }
 
 /// Records `f` for inputs with the shapes of `example`, optimises the program and compiles it with LLVM.
@@ -63,34 +65,24 @@ where
     let compiled = compile(&program, &options).located()?;
     let outputs: Vec<Leaf<T>> = compiled.outputs().iter().map(zeros).collect::<Result<_>>()?;
     let result = result.map_components(&mut Path::default(), &mut |_, leaf| placeholder(&leaf));
-    let (names, inputs) = (leaf_names(example), Vec::new());
-    Ok(Staged { compiled, names, inputs, outputs, result, example: std::marker::PhantomData })
-}
-
-/// Something of a component's kind.
-pub(crate) fn placeholder<T: Plain, U: Real>(leaf: &Leaf<U>) -> Leaf<T> {
-    use antiphon_staging::Dtype;
-    let dtype = match leaf {
-        Leaf::Real(_) => T::DTYPE,
-        Leaf::Int(_) => Dtype::I64,
-        Leaf::Bool(_) => Dtype::Bool,
-    };
-    T::zeros(&Type::scalar(dtype)).expect("every interpretation has scalars")
+    let (mut signature, mut inputs) = (Vec::new(), Vec::new());
+    look_at(example, &mut signature, &mut inputs);
+    inputs.clear();
+    let example = signature.clone();
+    Ok(Staged { compiled, example, signature, inputs, outputs, result, takes: std::marker::PhantomData })
 }
 
 impl<T: Plain, P: Structure<T>, R: State<T>> Staged<T, P, R> {
     /// Runs the model.
     ///
     /// # Errors
-    /// [`Error::Recording`](crate::Error::Recording) if the inputs' shapes are not the example's;
+    /// [`Error::Recording`](crate::Error::Recording) if the inputs' structure or shapes are not the example's;
     /// [`Error::Index`](crate::Error::Index) if one is out of range; [`Error::StackExhausted`](crate::Error::StackExhausted)
     /// if recursion went deeper than [`stack::configure`] allows. The next call works.
     #[track_caller]
     pub fn call(&mut self, inputs: &P) -> Result<R> {
-        self.inputs.clear();
-        inputs.flatten(&mut self.inputs);
-        self.inputs.iter_mut().for_each(row_major);
-        same_types(&self.names, self.compiled.inputs(), &self.inputs)?;
+        look_at(inputs, &mut self.signature, &mut self.inputs);
+        same("the example", &self.example, &self.signature, At::caller())?;
         self.compiled.limit(stack::size());
         let run = self.compiled.run_into(
             self.inputs.iter().map(|leaf| Some(T::elements(leaf))),
@@ -100,11 +92,6 @@ impl<T: Plain, P: Structure<T>, R: State<T>> Staged<T, P, R> {
         run.located()?;
         Ok(self.result.rebuild(&mut self.outputs.iter().cloned()))
     }
-}
-
-/// Puts the elements of a component in row-major order.
-fn row_major<T: Plain>(leaf: &mut Leaf<T>) {
-    *leaf = T::row_major(leaf.clone());
 }
 
 impl<T: Plain, P, R> Staged<T, P, R> {

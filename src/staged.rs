@@ -10,6 +10,7 @@ mod interpret;
 mod plain;
 mod real;
 mod recording;
+mod signature;
 mod tensor;
 
 pub use antiphon_staging::jit::{CompileOptions, Compiled};
@@ -20,10 +21,11 @@ pub use antiphon_staging::{Options, Program, optimise};
 pub use adjoint::ExprAdjoint;
 pub use interpret::{interpret, interpret_components};
 pub use plain::Plain;
-pub(crate) use plain::{leaf_names, same_types, zeros};
+pub(crate) use plain::zeros;
 pub use recording::record;
 pub(crate) use recording::{Located, from_staging, trace};
 use recording::{Recorder, recorder};
+pub(crate) use signature::{Signature, each_component, look_at, placeholder, same};
 
 use crate::shape::Shape;
 
@@ -58,6 +60,7 @@ fn own(x: Recorded) -> Value {
     recorder().own(x)
 }
 
+#[track_caller]
 fn shape_of(x: Recorded) -> Shape {
     let recorder = recorder();
     recorder.builder.ty(recorder.own(x)).shape

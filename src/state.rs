@@ -50,6 +50,9 @@ pub trait State<T: Real>: Clone {
     /// # Panics
     /// If `leaves` does not yield components of this structure.
     fn rebuild(&self, leaves: &mut dyn Iterator<Item = Leaf<T>>) -> Self;
+    /// Appends what may differ between values of this type, their components aside: the lengths of lists, and whether
+    /// options have something.
+    fn outline(&self, _lengths: &mut Vec<usize>) {}
 }
 
 impl<T: Real> State<T> for T {
@@ -128,6 +131,10 @@ macro_rules! tuple_state {
             fn rebuild(&self, leaves: &mut dyn Iterator<Item = Leaf<T>>) -> Self {
                 ($(self.$i.rebuild(leaves),)*)
             }
+            #[allow(unused_variables)] // the empty tuple
+            fn outline(&self, lengths: &mut Vec<usize>) {
+                $(self.$i.outline(lengths);)*
+            }
         }
     };
 }
@@ -146,6 +153,9 @@ impl<T: Real, S: State<T>, const N: usize> State<T> for [S; N] {
     fn rebuild(&self, leaves: &mut dyn Iterator<Item = Leaf<T>>) -> Self {
         std::array::from_fn(|i| self[i].rebuild(leaves))
     }
+    fn outline(&self, lengths: &mut Vec<usize>) {
+        self.iter().for_each(|s| s.outline(lengths));
+    }
 }
 
 impl<T: Real, S: State<T>> State<T> for Vec<S> {
@@ -155,6 +165,10 @@ impl<T: Real, S: State<T>> State<T> for Vec<S> {
     fn rebuild(&self, leaves: &mut dyn Iterator<Item = Leaf<T>>) -> Self {
         self.iter().map(|s| s.rebuild(leaves)).collect()
     }
+    fn outline(&self, lengths: &mut Vec<usize>) {
+        lengths.push(self.len());
+        self.iter().for_each(|s| s.outline(lengths));
+    }
 }
 
 impl<T: Real, S: State<T>> State<T> for Option<S> {
@@ -163,5 +177,9 @@ impl<T: Real, S: State<T>> State<T> for Option<S> {
     }
     fn rebuild(&self, leaves: &mut dyn Iterator<Item = Leaf<T>>) -> Self {
         self.as_ref().map(|s| s.rebuild(leaves))
+    }
+    fn outline(&self, lengths: &mut Vec<usize>) {
+        lengths.push(self.iter().len());
+        self.iter().for_each(|s| s.outline(lengths));
     }
 }

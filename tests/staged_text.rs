@@ -1,8 +1,10 @@
 //! A recorded program is a document: the derivative of a model, in the names of its source.
 
 use antiphon::control::scan;
-use antiphon::staged::{Expr, Options, graphviz, optimise, record};
-use antiphon::{Control, Int, NdArray, OrRaise, Params, Real, Tensor, Var, grad, hvp, stage, value_and_grad};
+use antiphon::staged::{Expr, IntExpr, Options, graphviz, optimise, record};
+use antiphon::{
+    Control, Index, Int, NdArray, NdInt, OrRaise, Params, Real, Tensor, Var, grad, hvp, stage, value_and_grad,
+};
 
 type Array = NdArray<f32>;
 
@@ -135,10 +137,89 @@ fn squared<T: Control>(x: &T, n: &T::Int) -> T {
 fn a_recursion_is_recorded_with_its_continuations_and_optimised_without() {
     let slope = |(x, n): (Expr, IntExpr)| grad(|x| squared(&x, &n), &x).or_raise();
     let mut program = record("slope", slope, &(Array::scalar(0.0), NdInt::scalar(0))).unwrap();
-    assert_eq!(program.to_string(), "");
+    assert_eq!(program.to_string(), RECORDED);
     optimise(&mut program, &Options::default());
-    assert_eq!(program.to_string(), "");
+    assert_eq!(program.to_string(), OPTIMISED);
 }
+
+/// Both calls pass on what comes after them, and what the function returns is the adjoint of its argument.
+const RECORDED: &str = "\
+fn slope(x0: f32, x1: i64) -> f32 {
+    fn f(x0_1: f32, x1_1: i64, k: fn(f32) -> (f32, bool)) -> (f32, bool) {
+        v0: i64 = x1_1 - 1
+        v1: bool = 0 < x1_1
+        fn join(x0_2: f32) -> (f32, bool) {
+            v2: f32, v3: bool = k(x0_2)
+            return v2, v3
+        }
+        x0_1_bar_sum: cell f32
+        if v1 {
+            v4: f32 = x0_1 * x0_1
+            // continuation: what comes after the call that it is passed to
+            fn k_1(x0_3: f32) -> (f32, bool) {
+                v5: f32, v6: bool = join(x0_3)
+                return v5, v6
+            }
+            v4_bar: f32, v7: bool = f(v4, v0, k_1)
+            if v7 {
+                v8: f32 = v4_bar * x0_1
+                // backward
+                x0_1_bar_sum += v8
+                v9: f32 = v4_bar * x0_1
+                x0_1_bar_sum += v9
+            }
+        } else {
+            v10: f32, v11: bool = join(x0_1)
+            // backward
+            if v11 {
+                x0_1_bar_sum += v10
+            }
+        }
+        // backward
+        v12: bool = present x0_1_bar_sum
+        x0_1_bar: f32 = take x0_1_bar_sum
+        return x0_1_bar, v12
+    }
+    x0_out: cell f32
+    // continuation: what comes after the call that it is passed to
+    fn k_2(x0_4: f32) -> (f32, bool) {
+        x0_4_bar_sum: cell f32
+        x0_4_bar_sum += 1.0f32
+        x0_out += x0_4
+        x0_4_bar: f32 = take x0_4_bar_sum
+        return x0_4_bar, true
+    }
+    v13: f32, v14: bool = f(x0, x1, k_2)
+    v15: f32 = take x0_out
+    return v13
+}
+";
+
+/// What comes after a call is always the same, and so are the truth values.
+const OPTIMISED: &str = "\
+fn slope(x0: f32, x1: i64) -> f32 {
+    fn f(x0_1: f32, x1_1: i64) -> f32 {
+        v0: i64 = x1_1 - 1
+        v1: bool = 0 < x1_1
+        x0_1_bar_sum: cell f32
+        if v1 {
+            v2: f32 = x0_1 * x0_1
+            v2_bar: f32 = f(v2, v0)
+            v3: f32 = v2_bar * x0_1
+            // backward
+            x0_1_bar_sum += v3
+            x0_1_bar_sum += v3
+        } else {
+            x0_1_bar_sum += 1.0f32
+        }
+        // backward
+        x0_1_bar: f32 = take x0_1_bar_sum
+        return x0_1_bar
+    }
+    v4: f32 = f(x0, x1)
+    return v4
+}
+";
 
 #[test]
 fn tangents_are_dotted() {

@@ -46,6 +46,7 @@ impl Input<'_> {
         let (impl_generics, type_generics, where_clause) = self.generics.split_for_impl();
         let flattened = fields.iter().filter_map(|(field, span)| flatten(field, *span, t));
         let rebuilt = fields.iter().map(|(field, span)| rebuild(field, *span, t));
+        let outlined = fields.iter().filter_map(|(field, span)| outline(field, *span, t));
         quote! {
             #[automatically_derived]
             impl #impl_generics ::antiphon::State<#t> for #name #type_generics #where_clause {
@@ -58,6 +59,10 @@ impl Input<'_> {
                     leaves: &mut dyn ::core::iter::Iterator<Item = ::antiphon::state::Leaf<#t>>,
                 ) -> Self {
                     #name { #(#rebuilt,)* }
+                }
+
+                fn outline(&self, lengths: &mut ::std::vec::Vec<usize>) {
+                    #(#outlined;)*
                 }
             }
         }
@@ -269,6 +274,13 @@ fn rebuild(Field { member, role }: &Field, span: Span, t: &Ident) -> TokenStream
             quote_spanned!(span=> #member: ::antiphon::state::Leaf::<#t>::next(leaves).#get())
         }
         _ => quote_spanned!(span=> #member: ::antiphon::State::<#t>::rebuild(&self.#member, leaves)),
+    }
+}
+
+fn outline(Field { member, role }: &Field, span: Span, t: &Ident) -> Option<TokenStream> {
+    match role {
+        Role::Configuration | Role::Named(_, Kind::Associated { .. }) => None,
+        _ => Some(quote_spanned!(span=> ::antiphon::State::<#t>::outline(&self.#member, lengths))),
     }
 }
 

@@ -61,7 +61,8 @@ fn record<T: Tensor, S: State<T>>(init: S, xs: &T, rows: usize, step: impl Fn(S,
     let mut last = None;
     let ys = T::record_rows(&shape, &mut |put| {
         let start = (Index::<T>(number(0)), init.clone());
-        let (_, carry) = T::while_loop(
+        let (_, carry) = recorded::while_loop::<T, _>(
+            at,
             start,
             |(i, _)| i.0.less(&number(rows)),
             |(Index(i), carry)| {

@@ -65,18 +65,17 @@ impl<T: Control> Control for Dual<T> {
     fn scratch(f: &mut dyn FnMut()) {
         T::scratch(f);
     }
-    #[track_caller]
     fn record_cond(
+        at: At,
         condition: &T::Bool,
         then: &mut dyn FnMut() -> Leaves<Self>,
         otherwise: &mut dyn FnMut() -> Leaves<Self>,
     ) -> Leaves<Self> {
-        duals(T::record_cond(condition, &mut || components(then()), &mut || components(otherwise())))
+        duals(T::record_cond(at, condition, &mut || components(then()), &mut || components(otherwise())))
     }
-    #[track_caller]
-    fn record_fix(x: Leaves<Self>, results: &[Leaf<Self>], body: Function<'_, Self>) -> Leaves<Self> {
+    fn record_fix(at: At, x: Leaves<Self>, results: &[Leaf<Self>], body: Function<'_, Self>) -> Leaves<Self> {
         let results = components(results.iter().cloned());
-        duals(T::record_fix(components(x), &results, &|call, x| {
+        duals(T::record_fix(at, components(x), &results, &|call, x| {
             components(body(&|x| duals(call(components(x))), duals(x)))
         }))
     }

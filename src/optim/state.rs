@@ -138,6 +138,10 @@ impl<T: Real, P: Params<Leaf = T> + State<T>> State<T> for OptState<P> {
             slots: self.slots.iter().map(|(name, value)| (*name, value.rebuild(leaves))).collect(),
         }
     }
+    fn outline(&self, lengths: &mut Vec<usize>) {
+        lengths.push(self.slots.len());
+        self.slots.iter().for_each(|(_, value)| value.outline(lengths));
+    }
 }
 
 impl<T: Real, P: Params<Leaf = T> + State<T>> Structure<T> for OptState<P> {

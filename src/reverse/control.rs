@@ -143,13 +143,13 @@ impl<'r, T: Control> Control for Var<'r, T> {
         T::scratch(f);
     }
 
-    #[track_caller]
     fn record_cond(
+        at: At,
         condition: &T::Bool,
         then: &mut dyn FnMut() -> Leaves<Self>,
         otherwise: &mut dyn FnMut() -> Leaves<Self>,
     ) -> Leaves<Self> {
-        let (level, at) = (running::<T>(), At::caller());
+        let level = running::<T>();
         let condition = condition.clone();
         // SAFETY: `branch_to` has run both arms, which borrow from the body, when it calls the join point, which lets
         // the body go on; all else is owned.
@@ -171,9 +171,8 @@ impl<'r, T: Control> Control for Var<'r, T> {
         results.expect("the prompt of this level is running")
     }
 
-    #[track_caller]
-    fn record_fix(x: Leaves<Self>, results: &[Leaf<Self>], body: Function<'_, Self>) -> Leaves<Self> {
-        let (level, at) = (running::<T>(), At::caller());
+    fn record_fix(at: At, x: Leaves<Self>, results: &[Leaf<Self>], body: Function<'_, Self>) -> Leaves<Self> {
+        let level = running::<T>();
         let like = match values(level, at, results) {
             Ok(like) => like,
             Err(error) => raise(*error),

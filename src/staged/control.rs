@@ -2,13 +2,14 @@
 
 use std::cell::RefCell;
 
-use antiphon_staging::{Block, Func, Signature, Target, Type, Value};
+use antiphon_staging::{self as staging, Block, Func, Signature, Target, Type, Value};
 
 use super::adjoint::Passed;
 use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, Located, Recorder, recorder};
-use crate::control::Control;
+use crate::control::{Control, not_single};
 use crate::error::{At, CpsResult, Error, OrRaise, Result};
 use crate::recorded::{Arm, BodyTo, Function, Leaves, To};
+use crate::shape::Shape;
 use crate::state::Leaf;
 
 /// Restores the open blocks when an error leaves some open, so that it can be handled while recording.
@@ -94,6 +95,17 @@ impl Recorder {
         Err(Error::Recording { reason, at })
     }
 
+    /// A condition, which has to be a single truth value, of whatever rank.
+    fn condition(&self, condition: &BoolExpr, at: At) -> Result<Value> {
+        let value = self.own(condition.0);
+        let ty = self.builder.ty(value);
+        match ty.size() {
+            _ if ty.shape.is_empty() => Ok(value),
+            1 => self.builder.emit(staging::Expr::Reshape(value, Shape::default())).located(),
+            _ => Err(not_single(&ty.shape, at)),
+        }
+    }
+
     /// One arm of a branch in direct style.
     fn arm(&self, arm: &mut dyn FnMut() -> Leaves<Expr>) -> (Block, Leaves<Expr>) {
         self.begin_arm();
@@ -131,26 +143,26 @@ impl Control for Expr {
         f();
     }
 
-    #[track_caller]
     fn record_cond(
+        at: At,
         condition: &BoolExpr,
         then: &mut dyn FnMut() -> Leaves<Self>,
         otherwise: &mut dyn FnMut() -> Leaves<Self>,
     ) -> Leaves<Self> {
         let recorder = recorder();
+        let condition = recorder.condition(condition, at).or_raise();
         let _balance = Balance::of(&recorder);
         let (then, results) = recorder.arm(then);
         let types = recorder.types(&results);
         let (otherwise, others) = recorder.arm(otherwise);
-        recorder.same_types(ARMS, At::caller(), &types, &others).or_raise();
-        let joined = recorder.builder.branch(recorder.own(condition.0), then, otherwise).located().or_raise();
+        recorder.same_types(ARMS, at, &types, &others).or_raise();
+        let joined = recorder.builder.branch(condition, then, otherwise).located().or_raise();
         recorder.name_like(&joined, &recorder.values(&results));
         recorder.leaves(&results, &joined)
     }
 
-    #[track_caller]
-    fn record_fix(x: Leaves<Self>, results: &[Leaf<Self>], body: Function<'_, Self>) -> Leaves<Self> {
-        let (recorder, at) = (recorder(), At::caller());
+    fn record_fix(at: At, x: Leaves<Self>, results: &[Leaf<Self>], body: Function<'_, Self>) -> Leaves<Self> {
+        let recorder = recorder();
         let _balance = Balance::of(&recorder);
         let (types, result_types) = (recorder.types(&x), recorder.types(results));
         let func = recorder.builder.declare(Signature::new("f", &types, &result_types), &[]);
@@ -176,6 +188,7 @@ impl Control for Expr {
     ) -> CpsResult<()> {
         let recorder = recorder();
         let builder = &recorder.builder;
+        let condition = recorder.condition(condition, at)?;
         let _balance = Balance::of(&recorder);
         let depth = builder.depth();
         // Both arms compute their results before the join point is recorded, and go backward after it: what they
@@ -202,7 +215,7 @@ impl Control for Expr {
         })?;
         let then = builder.end(&[]).located()?;
         let otherwise = other.expect("recorded inside of the first arm");
-        builder.branch(recorder.own(condition.0), then, otherwise).located()?;
+        builder.branch(condition, then, otherwise).located()?;
         Ok(())
     }
 

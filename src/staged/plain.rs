@@ -4,10 +4,8 @@ use antiphon_staging::jit::{Elements, ElementsMut};
 use antiphon_staging::{Data, Dtype, Tensor, Type};
 
 use crate::error::{At, Error, Result};
-use crate::params::Path;
 use crate::real::Real;
 use crate::state::Leaf;
-use crate::structure::Structure;
 
 /// An interpretation that holds plain numbers: `f32`, `f64`, and [`NdArray`](crate::NdArray) of one of them.
 ///
@@ -111,33 +109,4 @@ pub(crate) fn from_tensor<T: Plain>(tensor: &Tensor) -> Result<Leaf<T>> {
         }
     }
     Ok(leaf)
-}
-
-/// Names of the components of a structure; a single one is `x`.
-pub(crate) fn leaf_names<T: Plain>(structure: &impl Structure<T>) -> Vec<String> {
-    let mut names = Vec::new();
-    structure.map_components::<T>(&mut Path::default(), &mut |path, leaf| {
-        names.push(path.to_string());
-        leaf
-    });
-    names
-}
-
-/// That components have the types of a program's inputs.
-#[track_caller]
-pub(crate) fn same_types<T: Plain>(names: &[String], expected: &[Type], found: &[Leaf<T>]) -> Result<()> {
-    let at = At::caller();
-    if found.len() != expected.len() {
-        let reason = format!("{} components, but the example has {}", found.len(), expected.len());
-        return Err(Error::Recording { reason, at });
-    }
-    for ((name, expected), found) in names.iter().zip(expected).zip(found) {
-        let found = T::ty(found);
-        if found != *expected {
-            let name = if name.is_empty() { "the input" } else { name };
-            let reason = format!("{name} is {found}, but it was {expected} in the example");
-            return Err(Error::Recording { reason, at });
-        }
-    }
-    Ok(())
 }

@@ -28,8 +28,13 @@ thread_local! {
     static RECORDINGS: Cell<u64> = const { Cell::new(0) };
 }
 
+#[track_caller]
 pub(super) fn recorder() -> Rc<Recorder> {
-    RECORDERS.with_borrow(|stack| stack.last().cloned()).unwrap_or_else(|| misplaced())
+    // No closure here: it would not know its caller.
+    match RECORDERS.with_borrow(|stack| stack.last().cloned()) {
+        Some(recorder) => recorder,
+        None => misplaced(),
+    }
 }
 
 #[track_caller]

@@ -121,7 +121,9 @@ impl Tensor for Expr {
     }
     #[track_caller]
     fn pad(&self, axis: isize, padding: Padding) -> Self {
-        let axis = shape::axis("pad", &self.shape(), axis).or_raise();
+        let shape = self.shape();
+        let axis = shape::axis("pad", &shape, axis).or_raise();
+        shape::pad(&shape, axis, padding).or_raise();
         let Padding { before, after, interior } = padding;
         let padding = staging::Padding { before, after, interior };
         Expr(put(staging::Expr::Pad { x: own(self.0), axis, padding }))

@@ -4,21 +4,21 @@ use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
+use antiphon_staging::Options;
 use antiphon_staging::jit::{Buffers, CompileOptions, Compiled, cache, compile};
-use antiphon_staging::{Options, Type};
 
 use super::{Mode, TrainingStep};
-use crate::error::{At, Error, Result};
+use crate::error::{At, Result};
 use crate::params::Path;
-use crate::recorded::leaves;
 use crate::stack;
-use crate::stage::placeholder;
-use crate::staged::{Expr, Plain, from_staging, leaf_names, trace, zeros};
+use crate::staged::{
+    Expr, Plain, Signature, each_component, from_staging, look_at, placeholder, same, trace, zeros,
+};
 use crate::state::{Leaf, State};
 use crate::structure::Structure;
 
-/// What decides whether code fits some data: names and types of its components.
-type Signature = Vec<(Path, Type)>;
+/// What a state is compared with, in words.
+const STATE: &str = "the step's state";
 
 /// A step that is compiled for each signature of data.
 struct Staged<T: Plain, S, D, Q, R, F> {
@@ -26,7 +26,8 @@ struct Staged<T: Plain, S, D, Q, R, F> {
     options: CompileOptions,
     /// Of what structure the state is.
     structure: S,
-    names: Vec<String>,
+    /// Names and types of the state's components.
+    example: Signature,
     /// The components of the state.
     state: Buffers,
     variants: HashMap<Signature, Variant<T, R>>,
@@ -63,12 +64,13 @@ impl<'f, S, D, R> TrainingStep<'f, S, D, R> {
     where
         T: Plain + 'f,
         S: Structure<T> + Send + 'f,
-        S::With<Expr>: State<Expr>,
+        S::With<Expr>: Structure<Expr>,
         D: Structure<T> + 'f,
         Q: Structure<Expr, With<T> = R> + 'f,
         R: State<T> + Send + 'f,
     {
-        let components = leaves(&state);
+        let (mut example, mut components) = (Vec::new(), Vec::new());
+        look_at(&state, &mut example, &mut components);
         let mut staged = Staged {
             step,
             options: CompileOptions {
@@ -79,8 +81,8 @@ impl<'f, S, D, R> TrainingStep<'f, S, D, R> {
                 ..CompileOptions::default()
             },
             structure: state.rebuild(&mut components.iter().map(placeholder)),
-            names: leaf_names(&state),
             state: Buffers::zeros(components.iter().map(T::ty)),
+            example,
             variants: HashMap::new(),
             signature: Vec::new(),
             inputs: Vec::new(),
@@ -122,7 +124,7 @@ impl<T, S, D, Q, R, F> Staged<T, S, D, Q, R, F>
 where
     T: Plain,
     S: Structure<T>,
-    S::With<Expr>: State<Expr>,
+    S::With<Expr>: Structure<Expr>,
     D: Structure<T>,
     Q: Structure<Expr, With<T> = R>,
     F: FnMut(&mut S::With<Expr>, &D::With<Expr>) -> Result<Q>,
@@ -137,41 +139,11 @@ where
         self.structure.rebuild(&mut self.state.elements().zip(self.state.types()).map(component))
     }
 
-    /// Takes over components of the state's types.
+    /// Takes over components of the state's types, in row-major order.
     fn write(&mut self, components: Vec<Leaf<T>>) {
         for (mut to, from) in self.state.elements_mut().zip(components) {
-            to.copy_from(T::elements(&T::row_major(from))).expect("components of the same types");
+            to.copy_from(T::elements(&from)).expect("components of the same types");
         }
-    }
-
-    /// Takes the data's components and their signature.
-    fn look_at(&mut self, data: &D) {
-        let (signature, inputs) = (&mut self.signature, &mut self.inputs);
-        signature.clear();
-        inputs.clear();
-        // Built over `f64`, which costs nothing, and dropped.
-        data.map_components::<f64>(&mut Path::default(), &mut |path, leaf| {
-            let leaf = T::row_major(leaf);
-            signature.push((path.clone(), T::ty(&leaf)));
-            let zero = placeholder(&leaf);
-            inputs.push(leaf);
-            zero
-        });
-    }
-
-    /// That the state's components have the types that they are kept with.
-    fn same_state(&self, found: &[Type], at: At) -> Result<()> {
-        let reason =
-            match self.names.iter().zip(self.state.types()).zip(found).find(|((_, is), new)| is != new) {
-                _ if found.len() != self.names.len() => {
-                    format!("the step's state has {} components, and not {}", self.names.len(), found.len())
-                }
-                Some(((name, is), new)) => {
-                    format!("{name}, of the step's state, is {is} and cannot become {new}")
-                }
-                None => return Ok(()),
-            };
-        Err(Error::Recording { reason, at })
     }
 
     /// Code for data of the present signature.
@@ -183,7 +155,10 @@ where
             let result = (self.step)(&mut state, &data.map_components(&mut Path::default(), input))?;
             Ok((state, result))
         })?;
-        self.same_state(&program.funcs[program.entry].results[..leaves(&changed).len()], at)?;
+        let mut types = program.funcs[program.entry].results.iter().cloned();
+        let mut signature = Vec::new();
+        each_component(&changed, &mut |path, _| signature.extend(types.next().map(|ty| (path.clone(), ty))));
+        same(STATE, &self.example, &signature, at)?;
         let compiled = compile(&program, &self.options).map_err(|error| from_staging(error, at))?;
         let outputs = compiled.outputs()[self.state.len()..].iter().map(zeros).collect::<Result<_>>()?;
         let result = result.map_components::<T>(&mut Path::default(), &mut |_, leaf| placeholder(&leaf));
@@ -196,14 +171,14 @@ impl<T, S, D, Q, R, F> Mode<S, D, R> for Staged<T, S, D, Q, R, F>
 where
     T: Plain,
     S: Structure<T>,
-    S::With<Expr>: State<Expr>,
+    S::With<Expr>: Structure<Expr>,
     D: Structure<T>,
     Q: Structure<Expr, With<T> = R>,
     R: State<T>,
     F: FnMut(&mut S::With<Expr>, &D::With<Expr>) -> Result<Q>,
 {
     fn call(&mut self, data: &D, at: At) -> Result<R> {
-        self.look_at(data);
+        look_at(data, &mut self.signature, &mut self.inputs);
         if !self.variants.contains_key(&self.signature[..]) {
             let variant = self.compile(data, at)?;
             self.variants.insert(self.signature.clone(), variant);
@@ -225,8 +200,9 @@ where
     }
 
     fn set_state(&mut self, state: &S, at: At) -> Result<()> {
-        let components = leaves(state);
-        self.same_state(&components.iter().map(T::ty).collect::<Vec<_>>(), at)?;
+        let (mut signature, mut components) = (Vec::new(), Vec::new());
+        look_at(state, &mut signature, &mut components);
+        same(STATE, &self.example, &signature, at)?;
         self.write(components);
         Ok(())
     }

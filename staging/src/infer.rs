@@ -6,6 +6,9 @@ use crate::ids::Value;
 use crate::ir::Update;
 use crate::types::{Dtype, Shape, Type, size};
 
+/// More elements than this are not computed, so that numbers of elements, bytes and operations do not overflow.
+const LARGEST: usize = 1 << 40;
+
 /// Requirement of an operator: `None` is a violation.
 type Checked<T> = Option<T>;
 
@@ -15,11 +18,15 @@ type Checked<T> = Option<T>;
 /// [`Error::Operands`] if the operator does not accept its operands.
 pub fn infer<'a>(expr: &Expr, ty: impl Fn(Value) -> &'a Type) -> Result<Type> {
     let types: Vec<&Type> = expr.operands().into_iter().map(ty).collect();
-    check(expr, &types).ok_or_else(|| Error::Operands {
-        op: expr.name(),
-        operands: types.into_iter().cloned().collect(),
-        reason: requirement(expr),
-    })
+    let refused = |reason| {
+        let operands = types.iter().copied().cloned().collect();
+        Err(Error::Operands { op: expr.name(), operands, reason })
+    };
+    match check(expr, &types) {
+        Some(ty) if ty.size() <= LARGEST => Ok(ty),
+        Some(ty) => refused(format!("their result, {ty}, is more than any memory holds")),
+        None => refused(requirement(expr)),
+    }
 }
 
 /// Type of a row of a cell.
@@ -87,7 +94,8 @@ pub fn broadcast(lhs: &[usize], rhs: &[usize]) -> Option<Shape> {
 pub(crate) fn windows(image: [usize; 2], kernel: [usize; 2], window: Window2d) -> Option<[usize; 2]> {
     let mut counts = [0; 2];
     for i in 0..2 {
-        let [n, k, stride] = [image[i] + 2 * window.padding[i], kernel[i], window.stride[i]];
+        let padded = image[i].saturating_add(window.padding[i].saturating_mul(2));
+        let [n, k, stride] = [padded, kernel[i], window.stride[i]];
         counts[i] = (k > 0 && k <= n && stride > 0).then(|| (n - k) / stride + 1)?;
     }
     Some(counts)

@@ -11,9 +11,9 @@ pub type Shape = SmallVec<[usize; 6]>;
 /// Positions of axes.
 pub type Axes = SmallVec<[usize; 6]>;
 
-/// Number of elements of a shape.
+/// Number of elements of a shape; the largest number there is, if it is larger still.
 pub fn size(shape: &[usize]) -> usize {
-    shape.iter().product()
+    shape.iter().fold(1, |n: usize, &length| n.saturating_mul(length))
 }
 
 /// What the elements of a value are.

@@ -27,8 +27,11 @@ struct Taken {
 
 impl Taken {
     fn unique(&mut self, name: &str) -> String {
-        let numbered = (1..).map(|i| format!("{name}_{i}"));
-        let unique = std::iter::once(name.to_owned()).chain(numbered).find(|name| !self.names.contains(name));
+        // One word, whatever the source calls it.
+        let word = name.replace(|c: char| c.is_whitespace() || c.is_control(), "_");
+        let word = if word.is_empty() { "_".into() } else { word };
+        let numbered = (1..).map(|i| format!("{word}_{i}"));
+        let unique = std::iter::once(word.clone()).chain(numbered).find(|name| !self.names.contains(name));
         let unique = unique.expect("numbers do not end");
         self.names.insert(unique.clone());
         unique

@@ -1,0 +1,187 @@
+//! What a user can get wrong in a recorded model or in a call of it is an error that says what and where, and never
+//! another result than eagerly.
+
+use std::cell::Cell;
+
+use antiphon::control::scan;
+use antiphon::staged::Expr;
+use antiphon::{
+    Control, NdArray, OrRaise, Padding, Params, Real, Result, State, Structure, Tensor, TrainingStep,
+    Window2d, grad, stage,
+};
+
+type Array = NdArray<f64>;
+
+/// Checks that an error has this text, and a line of this file behind it.
+#[track_caller]
+fn says<R>(found: Result<R>, text: &str) {
+    let error = found.err().unwrap_or_else(|| panic!("no error, but {text:?} was expected")).to_string();
+    assert!(error.starts_with(&format!("{text} (tests/staged_mistakes.rs:")), "{error}");
+}
+
+/// What recording a model of three numbers gives.
+fn record<Q: Structure<Expr>>(model: impl FnOnce(Expr) -> Q) -> Result<()>
+where
+    Q::With<Array>: State<Array>,
+{
+    stage("model", model, &Array::zeros(&[3])).map(drop)
+}
+
+/// Whether the sum is negative, which is not known while recording.
+fn negative<T: Tensor>(x: &T) -> T::Bool {
+    x.sum(..).less(&T::constant(0.0))
+}
+
+#[derive(Clone, Params)]
+struct Model<T> {
+    weights: Vec<T>,
+    bias: Option<T>,
+}
+
+#[test]
+fn inputs_are_of_the_examples_structure() {
+    let model = |lengths: &[usize], bias: Option<usize>| -> Model<Array> {
+        let zeros = |&n: &usize| Array::zeros(&[n]);
+        Model { weights: lengths.iter().map(zeros).collect(), bias: bias.as_ref().map(zeros) }
+    };
+    let sum = |model: Model<Expr>| model.leaves().iter().map(|x| x.sum(..)).reduce(|sum, x| sum + x).unwrap();
+    let mut staged = stage("sum", sum, &model(&[2, 2], None)).unwrap();
+    says(staged.call(&model(&[2, 3], None)), "weights.1 is f64[3], but it was f64[2] in the example");
+    says(staged.call(&model(&[2], None)), "weights.1 is missing, which the example has");
+    says(staged.call(&model(&[2; 3], None)), "there is weights.2, which the example has not");
+    // As many components, of the same types.
+    says(staged.call(&model(&[2], Some(2))), "there is bias where the example has weights.1");
+    staged.call(&model(&[2, 2], None)).unwrap();
+    let mut sine = stage("sine", |x: Expr| x.sin(), &Array::zeros(&[2])).unwrap();
+    says(sine.call(&Array::zeros(&[])), "the value is f64, but it was f64[2] in the example");
+}
+
+#[test]
+fn a_step_keeps_the_structure_of_its_state() {
+    type Places<T> = (Option<T>, Option<T>);
+    /// What a step that changes its state like this says.
+    fn step(change: fn(&mut Places<Expr>, &Expr)) -> Result<Array> {
+        let start: Places<Array> = (Some(Array::zeros(&[2])), None);
+        let training = TrainingStep::staged(start, move |state: &mut Places<Expr>, x: &Expr| {
+            change(state, x);
+            Ok(x.sum(..))
+        });
+        training.configure(|options| options.cache = None).call(&Array::zeros(&[2]))
+    }
+    says(
+        step(|state, _| state.1 = state.0.take()),
+        "there is component 1 where the step's state has component 0",
+    );
+    says(step(|state, x| state.1 = Some(*x)), "there is component 1, which the step's state has not");
+    says(step(|state, _| state.0 = None), "component 0 is missing, which the step's state has");
+    says(
+        step(|state, x| state.0 = Some(x.sum(..))),
+        "component 0 is f64, but it was f64[2] in the step's state",
+    );
+    step(|state, x| state.0 = Some(*x)).unwrap();
+}
+
+#[test]
+fn ways_that_meet_bring_the_same_structure_and_shapes() {
+    /// A value on either way of a branch.
+    fn branch<T: Tensor, S: State<T>>(x: &T, then: S, otherwise: S) -> S {
+        T::cond(&negative(x), || then.clone(), || otherwise.clone())
+    }
+    let types = "the arms of a cond give values of different types: ";
+    says(record(|x| branch(&x, x, x.sum(..))), &format!("{types}(f64[3]) and (f64)"));
+    says(record(|x| branch(&x, vec![x], vec![x, x])), &format!("{types}(f64[3]) and (f64[3], f64[3])"));
+    says(
+        record(|x| grad(|x| branch(&x, x.clone(), x.sum(..)).sum(..), &x).or_raise()),
+        &format!("{types}(f64[3]) and (f64)"),
+    );
+    // As many components, of the same types.
+    let places = "lists of different lengths, or an option with something here and nothing there";
+    says(
+        record(|x| branch(&x, (Some(x), None), (None, Some(x)))),
+        &format!("the arms of a cond give {places}"),
+    );
+    fn first_of_two<T: Tensor>(x: &T) -> T {
+        let [one, two] = branch(x, [vec![x.clone()], vec![]], [vec![], vec![x.clone()]]);
+        one.into_iter().chain(two).map(|x| x.sum(..)).next().unwrap()
+    }
+    says(record(|x| grad(|x| first_of_two(&x), &x).or_raise()), &format!("the arms of a cond give {places}"));
+
+    let calls = "a recursive function is called with";
+    let types = format!("{calls} values of different types: ");
+    fn grown<T: Tensor>(x: T) -> T {
+        T::while_loop(x, negative, |x| T::concat(&[x.clone(), x], 0))
+    }
+    says(record(grown), &format!("{types}(f64[3]) and (f64[6])"));
+    says(record(|x| grad(|x| grown(x).sum(..), &x).or_raise()), &format!("{types}(f64[3]) and (f64[6])"));
+    let moves = |x| {
+        let start: (Option<Expr>, Option<Expr>) = (Some(x), None);
+        Expr::while_loop(start, |(x, _)| negative(&x.unwrap()), |(x, y)| (y, x))
+    };
+    says(record(moves), &format!("{calls} {places}"));
+    let sums = |x: Expr| scan(x.sum(..), &x, |sum, x| (Expr::stack(&[sum, x], 0), x)).or_raise();
+    says(record(sums), &format!("{types}(i64, f64) and (i64, f64[2])"));
+    let rows = |x: Expr| {
+        let length = Cell::new(1);
+        let next = || length.replace(length.get() + 1);
+        scan(x, &x, |carry, x| (carry, x.broadcast_to(&[next()]))).or_raise()
+    };
+    says(record(rows), "scan: cannot combine [1] with [2]");
+}
+
+#[test]
+fn a_condition_is_a_single_truth_value() {
+    let single = "cond: [3]: the condition is not a single truth value";
+    fn three<T: Tensor>(x: T) -> T {
+        T::cond(&x.less(&x), || x.clone(), || x.clone())
+    }
+    says(record(three), single);
+    says(record(|x| grad(|x| three(x).sum(..), &x).or_raise()), single);
+    says(record(|x| Expr::while_loop(x, |x| x.less(x), |x| x)), single);
+    // The only element of an array is one.
+    fn step<T: Tensor>(x: &T) -> T {
+        T::cond(&x.less(&T::constant(1.0)), || x.square(), || x.clone())
+    }
+    let one = Array::from(vec![-3.0]);
+    let mut staged = stage("step", |x: Expr| grad(|x| step(&x).sum(..), &x).or_raise(), &one).unwrap();
+    assert_eq!(staged.call(&one).unwrap(), grad(|x| step(&x).sum(..), &one).unwrap());
+}
+
+#[test]
+fn no_array_is_larger_than_any_memory() {
+    const LONG: usize = 1 << 39;
+    let outer = |x: Expr| {
+        let x = x.sum(..);
+        x.broadcast_to(&[LONG, 1]).matmul(&x.broadcast_to(&[1, LONG])).sum(..)
+    };
+    let result = format!("their result, f64[{LONG}, {LONG}], is more than any memory holds");
+    says(record(outer), &format!("matmul of f64[{LONG}, 1], f64[1, {LONG}]: {result}"));
+    says(
+        record(|x| x.sum(..).reshape(&[LONG, LONG])),
+        &format!("reshape: cannot turn [] into [{LONG}, {LONG}]"),
+    );
+    let most = usize::MAX;
+    let all = Padding { before: most, after: most, interior: most };
+    let error = record(|x| x.pad(0, all)).unwrap_err().to_string();
+    assert!(error.starts_with("pad: [3]: ") && error.contains("is too much"), "{error}");
+    let window = Window2d { padding: [most; 2], ..Window2d::default() };
+    let image = |x: Expr| x.reshape(&[1, 1, 1, 3]);
+    let error = record(|x| image(x).conv2d(&image(x), window)).unwrap_err().to_string();
+    assert!(error.contains("is more than any memory holds (tests/staged_mistakes.rs:"), "{error}");
+}
+
+#[test]
+fn recorded_values_stay_in_their_recording_and_where_they_are_computed() {
+    let mut kept = None;
+    record(|x| *kept.insert(x)).unwrap();
+    says(
+        record(|x| x + kept.unwrap()),
+        "a recorded value was used outside of the recording that it belongs to",
+    );
+    let escapes = |x: Expr| {
+        let inner = Cell::new(x);
+        let y = Expr::cond(&negative(&x), || x, || x * inner.replace(x.sin()));
+        y + inner.get()
+    };
+    let error = record(escapes).unwrap_err().to_string();
+    assert!(error.contains("is not in scope") && error.contains("(tests/staged_mistakes.rs:"), "{error}");
+}
