@@ -22,7 +22,7 @@
 //! | [`outline`] | nests that occur again and again as functions |
 //! | [`elementwise`], [`math`] | operators on vectors of elements |
 //! | [`product`] | which kernel a product calls |
-//! | [`contract`], [`kernel`], [`pack`], [`transpose`] | kernels, and factors in the order in which they read them |
+//! | [`contract`], [`kernel`], [`dots`], [`pack`], [`transpose`] | kernels, and factors in the order in which they read them |
 //! | [`asm`], [`blocks`], [`abi`] | a layer over inkwell's builder; what compiled code and its caller agree on |
 
 pub(crate) mod abi;
