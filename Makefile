@@ -2,6 +2,7 @@
 #              that the losses agree, and how much faster compiled code was
 # make test    all tests, doc tests and examples included
 # make sanitize  captured continuations, compiled code and what enters it, and steps of training under Valgrind
+# make miri    explicit operators and arrays in Miri, which wants a nightly toolchain
 # make bench   benchmarks; at the end a table of training steps, eager and compiled
 # make lint    formatting, clippy, documentation; warnings are errors
 # make peers   the same trainings by this crate, NumPy, PyTorch and JAX, side by side
@@ -14,7 +15,7 @@ PYTHON ?= python3
 VENV := .venv
 export ANTIPHON_PYTHON ?= $(abspath $(VENV))/bin/python
 
-.PHONY: demo test sanitize bench lint peers clean
+.PHONY: demo test sanitize miri bench lint peers clean
 
 RUN := $(CARGO) run --release --quiet --features staging --example char_rnn --
 DEMO := --cell lstm --hidden 128 --seq 32 --batch 16 --optimizer adam --lr 0.004 --steps 5000 --seed 0
@@ -59,6 +60,13 @@ sanitize: .tools .llvm
 	$(CARGO) test $(VALGRIND) --package antiphon-staging --features llvm --test compiled_runs -- --skip denormals_
 	$(CARGO) test $(VALGRIND) --features staging --test shift_reset --test staged_semantics -- --skip kinks_
 	$(CARGO) test $(VALGRIND) --features staging --test staged_training -- the_state_ a_step_that_fails_ data_of_
+
+# Direct style and compiled code change stacks, which Miri does not model; closures run on its own.
+MIRI := MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri
+miri: .tools
+	@$(MIRI) --version > /dev/null 2>&1 || rustup toolchain install nightly --profile minimal --component miri,rust-src
+	$(MIRI) test --test array -- errors:: a_value_ pooling conversions_ an_operator_ an_accumulated_ uniform_
+	$(MIRI) test --test conformance -- explicit::reverse_of_arrays explicit::every_
 
 # Operators, then steps of training in both modes; the table of these comes last.
 bench: .tools .llvm
