@@ -36,7 +36,7 @@ use common::comparison::Earlier;
 use common::files::{check_finite, check_places, checksum, elements, steps_seen};
 use common::mode::{Array, Form, Mode, Precision, code, training_step};
 use common::report::{Report, median_ms};
-use common::training::{Plan, Training, check_loss, train};
+use common::training::{Plan, Training, check_loss, print, train};
 use common::{cli, corpus, curve, memory};
 use serde::{Deserialize, Serialize};
 
@@ -296,6 +296,10 @@ impl<T: Array, M: CharModel<T>> Training for Run<'_, T, M> {
         &self.losses
     }
 
+    fn code(&self, form: Form) -> Result<String> {
+        code(&self.step, form)
+    }
+
     fn examples_per_step(&self) -> usize {
         self.settings.batch * self.settings.seq
     }
@@ -414,9 +418,7 @@ fn run_with<'a, T: Array, M: CharModel<T>>(
         save_npz(path, &model.with_leaves(gradients(trained)?.call(&run.batch()?)?)?)?;
     }
     if let Some(form) = flags.print {
-        Training::step(&mut run)?;
-        print!("{}", code(&run.step, form)?);
-        return Ok(());
+        return print(&mut run, form);
     }
     let plan = Plan {
         steps: flags.steps,

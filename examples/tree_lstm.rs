@@ -27,7 +27,7 @@ use antiphon::{NdArray, Params, Result, Tensor, TrainingStep};
 use clap::Parser;
 use common::cli::{bad, count, examples, positive, size};
 use common::files::{checksum, elements};
-use common::mode::{Mode, Precision, training_step};
+use common::mode::{Form, Mode, Precision, code, training_step};
 use common::sentiment::{Reader, TreeLstm};
 use common::session::{Learnt, RunFlags, Session};
 use common::training::{Training, check_loss};
@@ -145,6 +145,10 @@ impl<T: Table> Training for Run<'_, T> {
 
     fn losses(&self) -> &[f64] {
         &self.losses
+    }
+
+    fn code(&self, form: Form) -> Result<String> {
+        code(&self.step, form)
     }
 
     fn examples_per_step(&self) -> usize {

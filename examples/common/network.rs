@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cli::{clip, positive, size};
 use super::files::elements;
-use super::mode::{Array, Precision};
+use super::mode::{Array, Form, Precision, code};
 use super::session::{Learnt, Session};
 use super::training::{Training, check_loss};
 
@@ -233,6 +233,10 @@ where
 
     fn losses(&self) -> &[f64] {
         &self.losses
+    }
+
+    fn code(&self, form: Form) -> Result<String> {
+        code(&self.step, form)
     }
 
     fn examples_per_step(&self) -> usize {

@@ -17,9 +17,9 @@ use super::cli::{bad, count};
 use super::comparison::Earlier;
 use super::curve;
 use super::files::{check_finite, check_places, elements, steps_seen};
-use super::mode::{Mode, Precision};
+use super::mode::{Form, Mode, Precision};
 use super::report::{Report, mean_ms, median_ms};
-use super::training::{Plan, Training, train};
+use super::training::{Plan, Training, print, train};
 
 /// Flags of a run, which a resumed one may choose anew.
 #[derive(Args)]
@@ -45,6 +45,9 @@ pub struct RunFlags {
     /// How steps are run
     #[arg(long, default_value = "eager")]
     pub mode: Mode,
+    /// Instead of training, make one step and print what it was compiled to
+    #[arg(long, value_name = "FORM")]
+    pub print: Option<Form>,
     /// Directory for the checkpoint and the loss curve [default: out/ and the example's name]
     #[arg(long)]
     pub out: Option<PathBuf>,
@@ -179,6 +182,9 @@ impl<'a> Session<'a> {
         P: Params<Leaf = T>,
         R: Training + Learnt<P>,
     {
+        if let Some(form) = self.flags.print {
+            return print(run, form);
+        }
         let steps = self.flags.steps.unwrap_or(steps);
         let plan = Plan {
             steps,

@@ -8,6 +8,8 @@ use antiphon::Result;
 use antiphon::error::Error;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::mode::Form;
+
 /// Something that can be trained step by step.
 pub trait Training {
     /// The losses of all steps so far; their number is the number of the next step.
@@ -22,6 +24,8 @@ pub trait Training {
     fn compilations(&self) -> usize {
         0
     }
+    /// What the last step was compiled to.
+    fn code(&self, form: Form) -> Result<String>;
     /// How many examples (characters, images, …) a step takes.
     fn examples_per_step(&self) -> usize;
     /// Something to show of what has been learnt.
@@ -42,6 +46,13 @@ pub struct Plan {
     pub sample_every: usize,
     /// What an example is called: "characters".
     pub unit: &'static str,
+}
+
+/// Makes one step, and prints what it was compiled to.
+pub fn print(training: &mut impl Training, form: Form) -> Result<()> {
+    training.step()?;
+    print!("{}", training.code(form)?);
+    Ok(())
 }
 
 /// Trains to the end of the plan; returns the time of each step made, without that of compiling it. The last checkpoint is of the last step.
