@@ -45,6 +45,9 @@ pub struct Body<'l, 'p, 'c> {
     pub uses: HashMap<Value, usize>,
     /// Values that are not computed yet, in the order of their definitions.
     pub pending: Vec<Value>,
+    /// Whether cheap values are computed again where they are read, for which what they are computed from has to stay as
+    /// it is.
+    pub recomputes: bool,
     /// The buffer that a value is in, and how many values that are alive are in a buffer.
     pub buffers: HashMap<Value, Buffer>,
     pub tenants: HashMap<Buffer, usize>,
@@ -93,6 +96,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             places: HashMap::new(),
             uses: lower.analysis.uses.clone(),
             pending: Vec::new(),
+            recomputes: true,
             buffers: HashMap::new(),
             tenants: HashMap::new(),
             wanted: HashMap::new(),

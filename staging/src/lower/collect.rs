@@ -151,7 +151,7 @@ impl<'c> Body<'_, '_, 'c> {
         to: PointerValue<'c>,
         after: IntValue<'c>,
     ) {
-        if !self.is_private(x) {
+        if !self.is_read_in_place(x) {
             self.address(x);
         }
         let dtype = self.ty(x).dtype;

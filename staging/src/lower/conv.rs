@@ -8,7 +8,7 @@ use crate::expr::{Binary, Expr, Reduction, Window2d};
 use crate::ids::Value;
 use crate::lower::body::Body;
 use crate::lower::direct::{Batch, Images, KernelGradient, Sum};
-use crate::lower::nest::{Affine, Finish, Nest, NodeId, Op, Root};
+use crate::lower::nest::{Affine, Nest, NodeId, Op, Root};
 use crate::lower::transpose::{self, Transposition};
 use crate::lower::{bytes, emit};
 use crate::types::{Dtype, Scalar, Type};
@@ -249,7 +249,7 @@ impl<'c> Body<'_, '_, 'c> {
         }
         let at = Affine::position(&index, &ty.shape, nest.loops());
         let to = Some((to, at));
-        nest.roots.push(Root::Reduce { op: Reduction::Sum, node, to, finish: Finish::Nothing });
+        nest.roots.push(Root::Reduce { op: Reduction::Sum, node, to });
         emit::emit(self.asm, self.lower.math, nest);
     }
 

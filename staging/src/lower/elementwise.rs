@@ -126,11 +126,3 @@ pub fn uniform<'c>(asm: &Asm<'c>, seed: Reg<'c>, position: Reg<'c>, dtype: Dtype
     let real = asm.cast(InstructionOpcode::SIToFP, top, asm.ty(dtype, n));
     asm.mul(real, asm.like(real, 1.0 / (1u64 << digits) as f64))
 }
-
-/// `ln sum + max`, or the maximum if it is not finite.
-pub fn log_sum<'c>(asm: &Asm<'c>, math: Math, sum: Reg<'c>, max: Reg<'c>) -> Reg<'c> {
-    let magnitude = asm.intrinsic("llvm.fabs", &[max.get_type()], &[max]);
-    let finite = asm.fcmp(FloatPredicate::OLT, magnitude, asm.like(max, f64::INFINITY));
-    let log = math::function(asm, math, Unary::Log, sum);
-    asm.select(finite, asm.add(log, max), max)
-}

@@ -8,9 +8,12 @@ use crate::expr::{Binary, Reduction};
 use crate::lower::asm::{Asm, Reg, element_bytes, lanes};
 use crate::lower::elementwise;
 use crate::lower::math::Math;
-use crate::lower::nest::{Affine, Finish, LoadOrRegister, Nest, NodeId, Op, Root, operands};
+use crate::lower::nest::{Affine, Nest, NodeId, Op, Root, operands};
 use crate::lower::outline::outline;
 use crate::types::{Dtype, Scalar};
+
+/// Nodes of a nest whose values do not fill the registers where each is several vectors.
+const LIGHT: usize = 3;
 
 /// Emits a nest; what its roots keep in registers, in their order.
 pub fn emit<'c>(asm: &Asm<'c>, math: Math, mut nest: Nest<'c>) -> Vec<Reg<'c>> {
@@ -83,7 +86,12 @@ impl<'c> Emitter<'_, 'c> {
         }
         let bytes = self.nest.nodes.iter().map(|node| element_bytes(node.dtype)).max().unwrap_or(8);
         let most = self.asm.target.vector_bits / 8 / bytes.max(4);
-        most.min(u32::try_from(rounds).map_or(most, u32::next_power_of_two))
+        let lanes = most.min(u32::try_from(rounds).map_or(most, u32::next_power_of_two));
+        // A sum along columns reads as many neighbours as it can before it goes on to the next row.
+        let along_columns = !last_reduced && self.nest.reduced != 0 && self.nest.nodes.len() <= LIGHT;
+        let wide = [8, 4, 2].map(|vectors| vectors * lanes).into_iter();
+        let mut wide = wide.filter(|&wide| along_columns && lanes == most && rounds % wide as usize == 0);
+        wide.next().unwrap_or(lanes)
     }
 
     fn is_vector(&self, id: NodeId) -> bool {
@@ -179,7 +187,7 @@ impl<'c> Emitter<'_, 'c> {
     fn finish(&mut self, carried: &[Reg<'c>]) {
         let mut carried = carried.iter();
         for root in self.nest.roots.clone() {
-            let Root::Reduce { op, node, to, finish } = root else { continue };
+            let Root::Reduce { op, node, to } = root else { continue };
             let mut x = *carried.next().expect("one for each reduction");
             let across = self.vector >= self.kept;
             if across {
@@ -195,16 +203,6 @@ impl<'c> Emitter<'_, 'c> {
             }
             let wide = self.lanes;
             self.lanes = if across { 1 } else { wide };
-            if let Finish::LogSumExp(max) = &finish {
-                let max = match max {
-                    LoadOrRegister::Register(max) => self.asm.splat(*max, self.lanes),
-                    LoadOrRegister::Load(from, at) => {
-                        let max = self.load(self.nest.nodes[node].dtype, *from, at, None);
-                        self.asm.splat(max, self.lanes)
-                    }
-                };
-                x = elementwise::log_sum(self.asm, self.math, x, max);
-            }
             match to {
                 Some((to, at)) => self.store(self.nest.nodes[node].dtype, x, to, &at, None),
                 None => self.results.push(x),

@@ -33,6 +33,8 @@ impl<'c> Body<'_, '_, 'c> {
         let outputs = asm.load_ptr(asm.bytes(self.context, offset::OUTPUTS));
         let to: Vec<PointerValue<'c>> =
             (0..results.len()).map(|i| asm.load_ptr(asm.bytes(outputs, 8 * i as i64))).collect();
+        // From here on inputs may be written over.
+        self.recomputes = false;
         let mut in_place = HashSet::new();
         for (i, &result) in results.iter().enumerate() {
             if self.may_be_written_over(i, result) && !self.wanted.contains_key(&result) {

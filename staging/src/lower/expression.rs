@@ -8,11 +8,12 @@ use inkwell::types::BasicType;
 use inkwell::values::{BasicValueEnum, PointerValue};
 
 use crate::error::Result;
-use crate::expr::{Binary, Expr, Reduction};
+use crate::expr::{Binary, Comparison, Expr, Reduction, Unary};
 use crate::ids::Value;
 use crate::lower::asm::Reg;
 use crate::lower::body::Body;
-use crate::lower::nest::{Affine, Finish, LoadOrRegister, Nest, Op, Root, identity};
+use crate::lower::nest::{Affine, Nest, NodeId, Op, Root, identity};
+use crate::lower::nodes::Known;
 use crate::lower::values::{Place, computes, moves};
 use crate::lower::{bytes, emit, is_scalar};
 use crate::tensor::{Data, Tensor};
@@ -131,70 +132,96 @@ impl<'c> Body<'_, '_, 'c> {
     }
 
     fn reduce(&mut self, v: Value, op: Reduction, x: Value, axes: &[usize], ty: &Type) {
-        let of = self.ty(x).clone();
-        if is_scalar(&of) {
-            // Over no axes at all: ln e^x, and the others, are x itself but for the zero that a sum starts from.
-            let mut nest = Nest::new(&[]);
-            let given = self.register(x);
-            let node = nest.node(Op::Register(given), of.dtype);
-            let finish = match op {
-                Reduction::LogSumExp => Finish::LogSumExp(LoadOrRegister::Register(given)),
-                _ => Finish::Nothing,
-            };
-            let (op, node) = match op {
-                Reduction::LogSumExp => (Reduction::Sum, self.decay(&mut nest, node, node)),
-                _ => (op, node),
-            };
-            nest.roots.push(Root::Reduce { op, node, to: None, finish });
-            let result = emit::emit(self.asm, self.lower.math, nest)[0];
-            return self.bind(v, Place::Register(result));
+        if op == Reduction::LogSumExp {
+            return self.log_sum_exp(v, x, axes, ty);
         }
-        let fused = op != Reduction::LogSumExp && self.is_private(x);
-        if !fused {
-            self.address(x);
+        let to = (!is_scalar(ty)).then(|| self.new_buffer(v));
+        if let Some(result) = self.reduction(x, axes, to, false, |_, node, _| (op, node)) {
+            self.bind(v, Place::Register(result));
         }
-        let loops = of.shape.len();
-        let index = identity(loops);
-        let mut nest = Nest::new(&of.shape);
-        axes.iter().for_each(|axis| nest.reduced |= 1 << axis);
-        let node = self.node(&mut nest, x, &index, &mut HashMap::new());
-        let kept: Vec<Affine> = (0..loops).filter(|i| !axes.contains(i)).map(|i| index[i].clone()).collect();
-        let at = Affine::position(&kept, &ty.shape, loops);
-        if op != Reduction::LogSumExp {
-            let to = (!is_scalar(ty)).then(|| (self.new_buffer(v), at));
-            let in_register = to.is_none();
-            nest.roots.push(Root::Reduce { op, node, to, finish: Finish::Nothing });
-            let result = emit::emit(self.asm, self.lower.math, nest);
-            if in_register {
-                self.bind(v, Place::Register(result[0]));
-            }
-            return;
-        }
+    }
+
+    /// `ln Σ e^(x − max) + max`, or the maximum if it is not finite.
+    fn log_sum_exp(&mut self, v: Value, x: Value, axes: &[usize], ty: &Type) {
         let (buffer, room) = self.temporary(bytes(ty));
-        let mut sum = nest.clone();
-        let to = (!is_scalar(ty)).then_some((room, at.clone()));
-        nest.roots.push(Root::Reduce { op: Reduction::Max, node, to, finish: Finish::Nothing });
-        let maximum = emit::emit(self.asm, self.lower.math, nest);
-        let (max, from) = match maximum[..] {
-            [max] => (sum.node(Op::Register(max), of.dtype), LoadOrRegister::Register(max)),
-            _ => (sum.load(room, at.clone(), of.dtype), LoadOrRegister::Load(room, at.clone())),
+        let in_memory = !is_scalar(ty);
+        let max =
+            self.reduction(x, axes, in_memory.then_some(room), true, |_, node, _| (Reduction::Max, node));
+        let max_at = |nest: &mut Nest<'c>, at: Affine| match max {
+            Some(max) => nest.node(Op::Register(max), ty.dtype),
+            None => nest.load(room, at, ty.dtype),
         };
-        let node = self.decay(&mut sum, node, max);
-        let to = (!is_scalar(ty)).then(|| (self.new_buffer(v), at));
-        let finish = Finish::LogSumExp(from);
-        sum.roots.push(Root::Reduce { op: Reduction::Sum, node, to, finish });
-        let result = emit::emit(self.asm, self.lower.math, sum);
-        if let [x] = result[..] {
-            self.bind(v, Place::Register(x));
+        let to = in_memory.then(|| self.new_buffer(v));
+        let sum = self.reduction(x, axes, to, false, |nest, node, at| {
+            let max = max_at(nest, at);
+            let difference = nest.binary(Binary::Sub, node, max);
+            (Reduction::Sum, nest.unary(Unary::Exp, difference))
+        });
+        let (mut nest, at) = match to {
+            Some(_) => (Nest::new(&[ty.size()]), Affine::counter(1, 0)),
+            None => (Nest::new(&[]), Affine::constant(0, 0)),
+        };
+        let sum = match (sum, to) {
+            (Some(sum), _) => nest.node(Op::Register(sum), ty.dtype),
+            (None, to) => nest.load(to.expect("what is in no register"), at.clone(), ty.dtype),
+        };
+        let max = max_at(&mut nest, at.clone());
+        let log = nest.unary(Unary::Log, sum);
+        let whole = nest.binary(Binary::Add, log, max);
+        let magnitude = nest.unary(Unary::Abs, max);
+        let infinity = nest.node(Op::Constant(Scalar::of(ty.dtype, f64::INFINITY)), ty.dtype);
+        let finite = nest.node(Op::Compare(Comparison::Less, magnitude, infinity), Dtype::Bool);
+        let node = nest.node(Op::Select(finite, whole, max), ty.dtype);
+        nest.roots.push(match to {
+            Some(to) => Root::Store { to, at, node, mask: None },
+            None => Root::Keep(node),
+        });
+        if let [result] = emit::emit(self.asm, self.lower.math, nest)[..] {
+            self.bind(v, Place::Register(result));
         }
         self.plan.free(buffer);
     }
 
-    /// `e^(x − max)`.
-    fn decay(&self, nest: &mut Nest<'c>, x: usize, max: usize) -> usize {
-        let dtype = nest.nodes[x].dtype;
-        let difference = nest.binary(Binary::Sub, x, max);
-        nest.node(Op::Unary(crate::expr::Unary::Exp, difference), dtype)
+    /// A loop that reduces what `of` makes of an array's elements and of the result's position, to memory or into the
+    /// register that it returns. The array is stored only if others read it, or if it is to be reduced `again`.
+    fn reduction(
+        &mut self,
+        x: Value,
+        axes: &[usize],
+        to: Option<PointerValue<'c>>,
+        again: bool,
+        of: impl FnOnce(&mut Nest<'c>, NodeId, Affine) -> (Reduction, NodeId),
+    ) -> Option<Reg<'c>> {
+        let shape = self.ty(x).shape.clone();
+        let loops = shape.len();
+        let reduce = |body: &mut Self, nest: &mut Nest<'c>, known: &mut Known| {
+            let index = identity(loops);
+            axes.iter().for_each(|axis| nest.reduced |= 1 << axis);
+            let node = body.node(nest, x, &index, known);
+            let is_kept = |i: &usize| !axes.contains(i);
+            let kept: Vec<Affine> = (0..loops).filter(is_kept).map(|i| index[i].clone()).collect();
+            let left: Vec<usize> = (0..loops).filter(is_kept).map(|i| shape[i]).collect();
+            let at = Affine::position(&kept, &left, loops);
+            let (op, node) = of(nest, node, at.clone());
+            nest.roots.push(Root::Reduce { op, node, to: to.map(|to| (to, at)) });
+        };
+        let deferred = matches!(self.places.get(&x), Some(Place::Deferred(expr)) if computes(expr));
+        let in_place = if again { self.is_cheap(x, &[]) } else { self.is_read_in_place(x) };
+        if deferred && !in_place {
+            // What is computed row by row can be stored and reduced at once.
+            let rows = axes.iter().copied().eq(loops - axes.len()..loops);
+            if rows && to.is_some() && !self.lower.math.strict {
+                let (needed, consumed) = if again { (Some(x), None) } else { (None, Some(x)) };
+                self.fuse(&shape, needed, consumed.as_slice(), reduce);
+                return None;
+            }
+        }
+        if !in_place {
+            self.address(x);
+        }
+        let mut nest = Nest::new(&shape);
+        reduce(self, &mut nest, &mut HashMap::new());
+        emit::emit(self.asm, self.lower.math, nest).first().copied()
     }
 
     /// Writes an array to `start, start + step, ..` along an axis of a larger one.
@@ -207,7 +234,7 @@ impl<'c> Body<'_, '_, 'c> {
         start: usize,
         step: usize,
     ) {
-        if !self.is_private(x) {
+        if !self.is_read_in_place(x) {
             self.address(x);
         }
         let shape = self.ty(x).shape.clone();

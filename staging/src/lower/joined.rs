@@ -112,7 +112,7 @@ impl<'c> Body<'_, '_, 'c> {
         let moved = |v: Value| matches!(self.places.get(&v), Some(Place::Deferred(e)) if moves(e));
         parts.len() > 1
             && parts.iter().all(|&(part, _)| Some(&self.ty(part).shape) == shape && !moved(part))
-            && parts.iter().any(|&(part, _)| pending(part) && !self.is_private(part))
+            && parts.iter().any(|&(part, _)| pending(part) && !self.is_read_in_place(part))
     }
 
     fn join_together(

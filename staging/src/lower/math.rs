@@ -7,7 +7,7 @@ use inkwell::FloatPredicate;
 use inkwell::values::InstructionOpcode as I;
 
 use crate::expr::{Binary, Unary};
-use crate::lower::asm::{Asm, Reg};
+use crate::lower::asm::{Asm, Reg, lanes};
 use crate::lower::elementwise;
 use crate::types::Dtype;
 
@@ -209,32 +209,45 @@ impl<'c> Emitter<'_, 'c> {
         let shifted = self.int(x, I::Shl, self.int(x, I::Add, n, bias), self.digits(x));
         self.real(shifted, x)
     }
-    /// `n` and `eʳ − 1`, where `x = n·ln 2 + r` and `|r| ≤ ln 2 / 2`.
-    fn reduced_exp(&self, x: Reg<'c>) -> (Reg<'c>, Reg<'c>) {
+    /// `y·2ⁿ` for an integer `n`, given as a real and as bits, to which a normal number's exponent may be too small.
+    fn scale(&self, y: Reg<'c>, n: Reg<'c>, bits: Reg<'c>) -> Reg<'c> {
+        let asm = self.asm;
+        let (name, mask) = match (asm.target.vector_bits, asm.is_f64(y), lanes(y)) {
+            (512, false, 16) => ("llvm.x86.avx512.mask.scalef.ps.512", asm.context.i16_type()),
+            (512, true, 8) => ("llvm.x86.avx512.mask.scalef.pd.512", asm.context.i8_type()),
+            _ => {
+                // In two steps, so that neither overflows where the product does not.
+                let half = self.int(y, I::AShr, bits, 1);
+                let rest = asm.op(I::Sub, bits, half);
+                return asm.mul(asm.mul(y, self.power_of_two(y, half)), self.power_of_two(y, rest));
+            }
+        };
+        const ROUNDING_AS_EVER: u32 = 4;
+        let mask = mask.const_all_ones().into();
+        asm.intrinsic(name, &[], &[y, n, asm.like(y, 0.0), mask, asm.int32(ROUNDING_AS_EVER).into()])
+    }
+    /// `n`, as a real and as bits, and `eʳ − 1`, where `x = n·ln 2 + r` and `|r| ≤ ln 2 / 2`.
+    fn reduced_exp(&self, x: Reg<'c>) -> ([Reg<'c>; 2], Reg<'c>) {
         let asm = self.asm;
         let (n, bits) = self.nearest(x, std::f64::consts::LOG2_E);
         let high = self.pick(x, -0.693_359_375, -6.931_471_803_691_238e-1);
         let low = self.pick(x, 2.121_944_4e-4, -1.908_214_929_270_587_7e-10);
         let r = asm.fma(n, low, asm.fma(n, high, x));
         let p = self.polynomial(r, if asm.is_f64(x) { &EXP_F64 } else { &EXP_F32 });
-        (bits, asm.fma(asm.mul(r, r), p, r))
+        ([n, bits], asm.fma(asm.mul(r, r), p, r))
     }
 
     fn exp(&self, x: Reg<'c>) -> Reg<'c> {
         let asm = self.asm;
         let x = self.limit(x, self.pick(x, -104.0, -746.0), self.pick(x, 89.0, 710.0));
-        let (n, less) = self.reduced_exp(x);
-        // In two steps, so that neither overflows where the product does not.
-        let half = self.int(x, I::AShr, n, 1);
-        let rest = asm.op(I::Sub, n, half);
-        let y = asm.add(less, asm.like(x, 1.0));
-        asm.mul(asm.mul(y, self.power_of_two(x, half)), self.power_of_two(x, rest))
+        let ([n, bits], less) = self.reduced_exp(x);
+        self.scale(asm.add(less, asm.like(x, 1.0)), n, bits)
     }
 
     fn expm1(&self, x: Reg<'c>) -> Reg<'c> {
         let asm = self.asm;
         let limited = self.limit(x, self.pick(x, -20.0, -40.0), self.pick(x, 89.0, 710.0));
-        let (n, less) = self.reduced_exp(limited);
+        let ([_, n], less) = self.reduced_exp(limited);
         let half = self.power_of_two(x, self.int(x, I::Sub, n, 1));
         let y = asm.fma(half, less, asm.sub(half, asm.like(x, 0.5)));
         let tiny = self.below(self.magnitude(x), self.pick(x, 2f64.powi(-25), 2f64.powi(-54)));
@@ -298,7 +311,7 @@ impl<'c> Emitter<'_, 'c> {
         let (one, size) = (asm.like(x, 1.0), self.magnitude(x));
         let low = asm.fma(x, self.polynomial(asm.mul(x, x), near), x);
         let beyond = self.limit(asm.sub(size, one), asm.like(x, 0.0), self.pick(x, 3.0, 5.0));
-        let (n, less) = self.reduced_exp(self.polynomial(beyond, far));
+        let ([_, n], less) = self.reduced_exp(self.polynomial(beyond, far));
         let rest = asm.mul(self.power_of_two(x, n), asm.add(less, one));
         let high = asm.intrinsic("llvm.copysign", &[x.get_type()], &[asm.sub(one, rest), x]);
         asm.select(self.below(size, one), low, high)

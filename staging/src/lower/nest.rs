@@ -99,22 +99,7 @@ pub enum Root<'c> {
     /// Kept in a register; only where there is no loop.
     Keep(NodeId),
     /// Reduced over the reduced loops, and stored or, if nothing is left to loop over, kept in a register.
-    Reduce { op: Reduction, node: NodeId, to: Option<(PointerValue<'c>, Affine)>, finish: Finish<'c> },
-}
-
-/// What becomes of a reduction's result before it is stored.
-#[derive(Clone)]
-pub enum Finish<'c> {
-    Nothing,
-    /// `ln sum + max`, or the maximum if it is not finite.
-    LogSumExp(LoadOrRegister<'c>),
-}
-
-/// A maximum that was computed by an earlier nest.
-#[derive(Clone)]
-pub enum LoadOrRegister<'c> {
-    Load(PointerValue<'c>, Affine),
-    Register(Reg<'c>),
+    Reduce { op: Reduction, node: NodeId, to: Option<(PointerValue<'c>, Affine)> },
 }
 
 /// A nest of loops.
@@ -142,6 +127,10 @@ impl<'c> Nest<'c> {
     }
     pub fn load(&mut self, from: PointerValue<'c>, at: Affine, dtype: Dtype) -> NodeId {
         self.node(Op::Load { from, at, mask: None, fresh: false }, dtype)
+    }
+    pub fn unary(&mut self, op: Unary, x: NodeId) -> NodeId {
+        let dtype = self.nodes[x].dtype;
+        self.node(Op::Unary(op, x), dtype)
     }
     pub fn binary(&mut self, op: Binary, a: NodeId, b: NodeId) -> NodeId {
         let dtype = self.nodes[a].dtype;
@@ -177,13 +166,7 @@ impl<'c> Nest<'c> {
         let roots = self.roots.iter_mut().flat_map(|root| match root {
             Root::Keep(_) => vec![],
             Root::Store { at, .. } => vec![at],
-            Root::Reduce { to, finish, .. } => {
-                let max = match finish {
-                    Finish::LogSumExp(LoadOrRegister::Load(_, at)) => Some(at),
-                    _ => None,
-                };
-                to.iter_mut().map(|(_, at)| at).chain(max).collect()
-            }
+            Root::Reduce { to, .. } => to.iter_mut().map(|(_, at)| at).collect(),
         });
         nodes.chain(roots).collect()
     }
@@ -241,14 +224,7 @@ impl<'c> Nest<'c> {
             match root {
                 Root::Keep(_) => {}
                 Root::Store { to, .. } => array(to),
-                Root::Reduce { to, finish, .. } => {
-                    to.iter_mut().for_each(|(to, _)| array(to));
-                    match finish {
-                        Finish::Nothing => {}
-                        Finish::LogSumExp(LoadOrRegister::Load(from, _)) => array(from),
-                        Finish::LogSumExp(LoadOrRegister::Register(x)) => *x = of(*x),
-                    }
-                }
+                Root::Reduce { to, .. } => to.iter_mut().for_each(|(to, _)| array(to)),
             }
         }
     }

@@ -13,7 +13,7 @@ use inkwell::values::PointerValue;
 
 use crate::lower::FAST;
 use crate::lower::asm::{Asm, Reg, element_bytes};
-use crate::lower::nest::{Affine, Finish, LoadOrRegister, Nest, Op, Root};
+use crate::lower::nest::{Affine, Nest, Op, Root};
 
 /// Elements up to which the code of a nest is better where it is run: a call would cost more than it saves.
 const SMALL: usize = 8;
@@ -108,19 +108,12 @@ impl<'c> Free<'_, 'c> {
                     let _ = write!(self.key, "store{node},{mask:?}");
                     self.array(to, at, element_bytes(nest.nodes[*node].dtype), mask.is_none());
                 }
-                Root::Reduce { op, node, to, finish } => {
+                Root::Reduce { op, node, to } => {
                     let _ = write!(self.key, "reduce{op:?}{node}");
                     let dtype = nest.nodes[*node].dtype;
                     match to {
                         Some((to, at)) => self.array(to, at, element_bytes(dtype), true),
                         None => results.push(self.asm.scalar_ty(dtype)),
-                    }
-                    match finish {
-                        Finish::Nothing => {}
-                        Finish::LogSumExp(LoadOrRegister::Load(from, at)) => {
-                            self.array(from, at, element_bytes(dtype), true);
-                        }
-                        Finish::LogSumExp(LoadOrRegister::Register(x)) => self.register(x),
                     }
                 }
             }

@@ -11,7 +11,7 @@ use crate::lower::body::Body;
 use crate::lower::contract::{
     FEW_ROWS, Kernel, Length, Operands, Right, Strides, Sum, product, scratch_bytes,
 };
-use crate::lower::nest::{Affine, Finish, Nest, Op, Root, identity};
+use crate::lower::nest::{Affine, Nest, Op, Root, identity};
 use crate::lower::nodes::broadcast_index;
 use crate::lower::values::{Place, computes, moves};
 use crate::lower::{bytes, dots, emit};
@@ -121,13 +121,13 @@ impl<'c> Body<'_, '_, 'c> {
         let place = Affine::position(&at[..rank], &ty.shape, rank + 1);
         let Some(add) = add else {
             let to = Some((to, place));
-            nest.roots.push(Root::Reduce { op: Reduction::Sum, node, to, finish: Finish::Nothing });
+            nest.roots.push(Root::Reduce { op: Reduction::Sum, node, to });
             emit::emit(self.asm, self.lower.math, nest);
             return;
         };
         let (buffer, room) = self.temporary(bytes(ty));
         let into = Some((room, place));
-        nest.roots.push(Root::Reduce { op: Reduction::Sum, node, to: into, finish: Finish::Nothing });
+        nest.roots.push(Root::Reduce { op: Reduction::Sum, node, to: into });
         emit::emit(self.asm, self.lower.math, nest);
         let mut sum = Nest::new(&[ty.size()]);
         let at = Affine::counter(1, 0);

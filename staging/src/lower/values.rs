@@ -1,17 +1,17 @@
 //! Where values are. An elementwise operator or a movement of elements is not computed where it is defined, but where
 //! it is first needed: in the loop of the operator that reads it, or in one loop with all others of its shape.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use inkwell::values::PointerValue;
 
-use crate::expr::{Expr, Padding};
+use crate::expr::{Binary, Expr, Padding, Unary};
 use crate::ids::Value;
 use crate::lower::analysis::Entity;
 use crate::lower::asm::Reg;
 use crate::lower::body::Body;
 use crate::lower::emit;
-use crate::lower::nest::{Affine, Nest, Root, identity};
+use crate::lower::nest::{Affine, Nest, NodeId, Root, identity};
 use crate::lower::nodes::Known;
 use crate::lower::transpose;
 use crate::lower::{bytes, is_scalar};
@@ -54,6 +54,16 @@ pub fn computes(expr: &Expr) -> bool {
             | Expr::Convert(..)
             | Expr::Uniform { .. }
     )
+}
+
+/// Whether an operator takes an instruction or two.
+fn is_light(expr: &Expr) -> bool {
+    match expr {
+        Expr::Fill { .. } | Expr::Clamp { .. } => true,
+        Expr::Unary(op, _) => matches!(op, Unary::Neg | Unary::Abs | Unary::Relu),
+        Expr::Binary(op, ..) => matches!(op, Binary::Add | Binary::Sub | Binary::Mul),
+        _ => false,
+    }
 }
 
 impl<'c> Body<'_, '_, 'c> {
@@ -262,7 +272,8 @@ impl<'c> Body<'_, '_, 'c> {
         self.fuse(shape, None, consumed, more);
     }
 
-    fn fuse(
+    /// The same for either.
+    pub fn fuse(
         &mut self,
         shape: &[usize],
         needed: Option<Value>,
@@ -285,17 +296,18 @@ impl<'c> Body<'_, '_, 'c> {
         let index = identity(shape.len());
         let mut nest = Nest::new(shape);
         let mut known = Known::new();
-        let mut stored = Vec::new();
+        let (mut stored, mut kept) = (Vec::new(), HashSet::new());
         for (v, _) in &members {
-            if self.uses(*v) > inside.get(v).copied().unwrap_or(0)
-                || self.is_captured(*v)
-                || needed == Some(*v)
-            {
+            let elsewhere = self.uses(*v) > inside.get(v).copied().unwrap_or(0);
+            if self.is_captured(*v) || needed == Some(*v) || elsewhere && !self.is_cheap(*v, &stored) {
                 let node = self.node(&mut nest, *v, &index, &mut known);
                 stored.push((*v, node));
+            } else if elsewhere {
+                self.keep(*v, &stored, &mut kept);
             }
         }
         more(self, &mut nest, &mut known);
+        members.retain(|(v, _)| !kept.contains(v));
         self.pending.retain(|v| !members.iter().any(|(member, _)| member == v));
         for (v, _) in &members {
             self.places.remove(v);
@@ -313,16 +325,48 @@ impl<'c> Body<'_, '_, 'c> {
         }
     }
 
-    /// Whether computing a value in the loop of its only reader computes nothing twice.
-    pub fn is_private(&self, v: Value) -> bool {
-        self.uses(v) == 1
-            && !self.is_captured(v)
-            && match self.places.get(&v) {
-                Some(Place::Deferred(expr)) => expr.operands().into_iter().all(|x| {
+    /// Whether a value need not be stored for a reader that reads each element once: it is in memory, or is read by
+    /// nobody else, or is cheap.
+    pub fn is_read_in_place(&self, v: Value) -> bool {
+        match self.places.get(&v) {
+            Some(Place::Deferred(expr)) if !self.is_captured(v) => {
+                let of_operands = |x: Value| {
                     let deferred = matches!(self.places.get(&x), Some(Place::Deferred(e)) if computes(e));
-                    !deferred || self.is_private(x)
-                }),
-                _ => true,
+                    !deferred || self.is_read_in_place(x)
+                };
+                self.uses(v) == 1 && expr.operands().into_iter().all(of_operands) || self.is_cheap(v, &[])
             }
+            _ => true,
+        }
+    }
+
+    /// Whether computing a value again wherever it is read costs no more than reading it: it takes a few operators, and
+    /// one array of its size at most, which is in memory or about to be `stored`.
+    pub fn is_cheap(&self, v: Value, stored: &[(Value, NodeId)]) -> bool {
+        let (mut operators, mut arrays) = (0, HashSet::new());
+        let mut next = vec![v];
+        while let Some(x) = next.pop() {
+            match self.places.get(&x) {
+                Some(Place::Deferred(expr)) if !stored.iter().any(|(y, _)| *y == x) => {
+                    operators += 1;
+                    if !self.recomputes || operators > 4 || !is_light(expr) {
+                        return false;
+                    }
+                    next.extend(expr.operands());
+                }
+                _ if self.ty(x).size() < self.ty(v).size() => {}
+                _ => drop(arrays.insert(x)),
+            }
+        }
+        arrays.len() <= 1
+    }
+    /// A value and what it is computed from stay deferred.
+    fn keep(&self, v: Value, stored: &[(Value, NodeId)], kept: &mut HashSet<Value>) {
+        if let Some(Place::Deferred(expr)) = self.places.get(&v)
+            && !stored.iter().any(|(x, _)| *x == v)
+            && kept.insert(v)
+        {
+            expr.operands().into_iter().for_each(|x| self.keep(x, stored, kept));
+        }
     }
 }
