@@ -177,8 +177,8 @@ impl<T: Table> Learnt<TreeLstm<T>> for Run<'_, T> {
     fn accuracy(&self) -> Result<BTreeMap<String, f64>> {
         let mut shares: BTreeMap<String, (usize, usize)> = BTreeMap::new();
         let TreeLstm { emb, reader } = self.model();
-        for Sentence { tree, distinct, local, .. } in &self.held_out {
-            let words = emb.rows(distinct, distinct.len()).gather_rows(local);
+        for Sentence { tree, distinct, arrays } in &self.held_out {
+            let words = emb.rows(distinct, distinct.len()).gather_rows(&arrays.local);
             let probabilities = elements(&reader.logits(tree, &words).softmax(-1));
             let labels = tree.labels();
             for (i, (p, &label)) in probabilities.chunks(5).zip(&labels).enumerate() {

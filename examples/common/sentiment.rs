@@ -7,7 +7,7 @@ use antiphon::control::{TreeArrays, fold};
 use antiphon::data::SentimentTree;
 use antiphon::data::treebank::LABELS;
 use antiphon::nn::{Init, Rng};
-use antiphon::{IntTensor, Params, Tensor};
+use antiphon::{Int, IntTensor, Padding, Params, Real, Structure, Tensor};
 
 /// Word vectors, and what reads a tree over them.
 #[derive(Clone, Params)]
@@ -37,6 +37,20 @@ pub struct Reader<T> {
     pub wy: T,
     /// `[5]`.
     pub by: T,
+}
+
+/// A sentence as data, in arrays that may have room for a longer one.
+#[derive(Clone, Structure)]
+pub struct SentenceArrays<T: Real> {
+    pub tree: TreeArrays<T::Int>,
+    /// Which leaf a node is, from left to right: `[nodes]`.
+    pub place: T::Int,
+    /// The label of each node: `[nodes]`.
+    pub labels: T::Int,
+    /// Which of the sentence's different words each leaf is: `[leaves]`.
+    pub local: T::Int,
+    /// How many leaves there are, a scalar.
+    pub leaves: T::Int,
 }
 
 /// What a node passes to its parent: each `[1, hidden]`.
@@ -102,25 +116,46 @@ impl<T: Tensor> Reader<T> {
         T::concat(&states.into_inner(), 0).matmul(&self.wy) + &self.by
     }
 
-    /// The same as [`loss`](Reader::loss) where the tree is data: in `tree`, leaf `n` has the row `place[n]` of `words`, and
-    /// any node `n` the label `labels[n]`. Rows and nodes may be more than the tree has.
-    pub fn loss_of_arrays(&self, tree: &TreeArrays<T::Int>, place: &T::Int, labels: &T::Int, words: &T) -> T {
+    /// The leaves of a tree as data: its `leaves` rows, or more of them, up to one of four numbers. Each number is a branch,
+    /// so that a short sentence does not cost what the longest does. Rows beyond are zeros.
+    fn leaves_of_arrays<I>(&self, sentence: &SentenceArrays<I>, words: &T, rows: usize) -> (T, T)
+    where
+        I: Real<Int = T::Int>,
+    {
+        let room = sentence.local.shape()[0];
+        let compute = || {
+            let Node { h, c } = self.leaves(&words.gather_rows(&sentence.local.slice(0, 0..rows)));
+            let padding = Padding { after: room - rows, ..Padding::default() };
+            (h.pad(0, padding), c.pad(0, padding))
+        };
+        if rows == room {
+            return compute();
+        }
+        let are_more = T::Int::constant(rows as i64).less(&sentence.leaves);
+        let more = (rows + room.div_ceil(4)).min(room);
+        T::cond(&are_more, || self.leaves_of_arrays(sentence, words, more), compute)
+    }
+
+    /// The same as [`loss`](Reader::loss) where the tree is data; `words: [words, embedding]` are the vectors of its
+    /// different words, and perhaps more rows.
+    pub fn loss_of_arrays<I: Real<Int = T::Int>>(&self, sentence: &SentenceArrays<I>, words: &T) -> T {
         let hidden = self.wy.shape()[0];
-        let leaves = self.leaves(words);
+        let room = sentence.local.shape()[0];
+        let leaves = self.leaves_of_arrays(sentence, words, room.div_ceil(4));
         let with_loss = |number: &T::Int, node: Node<T>, below: Option<T>| {
-            let label = labels.gather_rows(number).reshape(&[1]);
+            let label = sentence.labels.gather_rows(number).reshape(&[1]);
             let loss = (node.h.matmul(&self.wy) + &self.by).cross_entropy(&label).sum(..);
             (node.h, node.c, below.map_or(loss.clone(), |below| below + loss))
         };
         let leaf = |number: &T::Int| {
-            let row = |of: &T| of.gather_rows(&place.gather_rows(number)).reshape(&[1, hidden]);
-            with_loss(number, Node { h: row(&leaves.h), c: row(&leaves.c) }, None)
+            let row = |of: &T| of.gather_rows(&sentence.place.gather_rows(number)).reshape(&[1, hidden]);
+            with_loss(number, Node { h: row(&leaves.0), c: row(&leaves.1) }, None)
         };
         let inner = |number: &T::Int, left: (T, T, T), right: (T, T, T)| {
             let node = self.inner(Node { h: left.0, c: left.1 }, Node { h: right.0, c: right.1 });
             with_loss(number, node, Some(left.2 + right.2))
         };
-        T::fold_tree(tree, leaf, inner).2
+        T::fold_tree(&sentence.tree, leaf, inner).2
     }
 
     /// The sum over all nodes of the cross-entropy of their labels.

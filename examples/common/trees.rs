@@ -4,14 +4,14 @@
 
 use std::sync::Arc;
 
-use antiphon::control::{NumberedTree, Tree, TreeArrays};
+use antiphon::control::{NumberedTree, Tree};
 use antiphon::data::SentimentTree;
 use antiphon::optim::{Adagrad, OptState, Optimizer, Step};
 use antiphon::{Int, IntTensor, NdArray, Params, Real, Result, Structure, Tensor, value_and_grad};
 use ndarray::Axis;
 
 use super::mode::Array;
-use super::sentiment::Reader;
+use super::sentiment::{Reader, SentenceArrays};
 
 /// An array of which single rows are read and written.
 pub trait Table: Array {
@@ -49,12 +49,7 @@ pub struct Sentence<T: Tensor> {
     pub tree: Arc<SentimentTree>,
     /// The different words, in order.
     pub distinct: Vec<usize>,
-    /// Which of them each leaf is.
-    pub local: T::Int,
-    left: T::Int,
-    right: T::Int,
-    place: T::Int,
-    labels: T::Int,
+    pub arrays: SentenceArrays<T>,
 }
 
 /// Room for the trees that one compilation serves.
@@ -90,22 +85,21 @@ impl<T: Tensor> Sentence<T> {
         distinct.dedup();
         let word = |word| distinct.binary_search(word).expect("one of them") as i64;
         let numbered = NumberedTree::binary(tree)?;
-        let TreeArrays { left, right, .. } = numbered.arrays(room.nodes)?;
         let mut leaves = 0;
         let place = numbered.nodes().iter().map(|node| {
             let place = leaves;
             leaves += i64::from(node.children().is_empty());
             place
         });
-        Ok(Sentence {
-            local: padded::<T>(words.iter().map(word), room.leaves)?,
+        let labels = numbered.nodes().iter().map(|node| i64::from(node.label));
+        let arrays = SentenceArrays {
+            tree: numbered.arrays(room.nodes)?,
             place: padded::<T>(place, room.nodes)?,
-            labels: padded::<T>(numbered.nodes().iter().map(|node| i64::from(node.label)), room.nodes)?,
-            tree: Arc::new(tree.clone()),
-            distinct,
-            left,
-            right,
-        })
+            labels: padded::<T>(labels, room.nodes)?,
+            local: padded::<T>(words.iter().map(word), room.leaves)?,
+            leaves: T::Int::constant(words.len() as i64),
+        };
+        Ok(Sentence { tree: Arc::new(tree.clone()), distinct, arrays })
     }
 }
 
@@ -116,11 +110,7 @@ pub struct Data<T: Real> {
     words: T,
     /// Adagrad's sums of squares for them.
     sums: T,
-    local: T::Int,
-    left: T::Int,
-    right: T::Int,
-    place: T::Int,
-    labels: T::Int,
+    arrays: SentenceArrays<T>,
     lr: T,
     /// The same tree, for steps that are not recorded.
     tree: Arc<SentimentTree>,
@@ -132,15 +122,11 @@ pub type Trained<T> = (Reader<T>, OptState<Reader<T>>);
 impl<T: Table> Data<T> {
     /// A sentence with the rows of its words: of the vectors `emb`, and of Adagrad's sums of squares for them.
     pub fn new(sentence: &Sentence<T>, emb: &T, sums: &T, lr: f64) -> Data<T> {
-        let room = sentence.local.shape()[0];
+        let room = sentence.arrays.local.shape()[0];
         Data {
             words: emb.rows(&sentence.distinct, room),
             sums: sums.rows(&sentence.distinct, room),
-            local: sentence.local.clone(),
-            left: sentence.left.clone(),
-            right: sentence.right.clone(),
-            place: sentence.place.clone(),
-            labels: sentence.labels.clone(),
+            arrays: sentence.arrays.clone(),
             lr: T::constant(lr),
             tree: sentence.tree.clone(),
         }
@@ -152,13 +138,10 @@ fn gradients<T: Tensor>(reader: &Reader<T>, data: &Data<T>) -> Result<(T, Reader
     let at = (reader.clone(), data.words.clone());
     let (loss, (reader_bar, words_bar)) = value_and_grad(
         |(reader, words)| {
-            let words = words.gather_rows(&data.local);
-            if !T::RECORDS {
-                return reader.loss(&data.tree, &words);
+            if T::RECORDS {
+                return reader.loss_of_arrays(&data.arrays, &words);
             }
-            let (left, right) = (data.left.clone(), data.right.clone());
-            let tree = TreeArrays { left, right, root: T::Int::constant(0) };
-            reader.loss_of_arrays(&tree, &data.place, &data.labels, &words)
+            reader.loss(&data.tree, &words.gather_rows(&data.arrays.local))
         },
         &at,
     )?;
