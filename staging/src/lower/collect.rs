@@ -25,7 +25,7 @@ const ROWS: u64 = 64;
 /// Products for whose rows there is room, at least.
 const PRODUCTS: u64 = 8;
 /// Elements of the smallest sum for which it is worth it.
-const SMALLEST: usize = 1024;
+const SMALLEST: usize = 512;
 
 /// Cells that collect rows, each with the number that there is room for.
 #[derive(Default)]

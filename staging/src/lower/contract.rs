@@ -15,6 +15,7 @@ use inkwell::values::{FunctionValue, IntValue, PointerValue};
 
 use crate::lower::asm::{Asm, Reg, element_bytes};
 use crate::lower::{FAST, Lowerer, dots, kernel};
+pub(crate) use crate::optimise::hoist::FEW_ROWS;
 use crate::types::Dtype;
 
 /// Distances between the rows and between the columns of a matrix, in elements.
@@ -197,9 +198,6 @@ pub struct Plan {
     pack_a: bool,
     pack_b: bool,
 }
-
-/// Rows up to which a product is bound by reading the second factor.
-pub const FEW_ROWS: u64 = 2;
 
 /// Length of the blocks of a contraction: their rows of a panel of the second factor stay in the second-level cache
 /// beside what streams by, and the block's sums are loaded and stored only so often.

@@ -9,6 +9,7 @@
 //!
 //! | module | |
 //! |---|---|
+//! | [`align`] | copies of matrices that are read again and again |
 //! | [`analysis`] | who owns and captures what; recursion |
 //! | [`entry`], [`body`], [`control`] | the program itself, functions, branches, calls |
 //! | [`recursion`], [`liveness`] | functions that call themselves, as loops |
@@ -26,6 +27,7 @@
 //! | [`asm`], [`blocks`], [`abi`] | a layer over inkwell's builder; what compiled code and its caller agree on |
 
 pub(crate) mod abi;
+mod align;
 mod analysis;
 mod asm;
 mod blocks;
@@ -98,7 +100,8 @@ pub fn lower<'c>(
     target: Target,
     math: Math,
 ) -> Result<Lowered<'c>> {
-    Lowerer::new(context, program, updates, target, math).run()
+    let program = align::run(program);
+    Lowerer::new(context, &program, updates, target, math).run()
 }
 
 /// A program that is being lowered.

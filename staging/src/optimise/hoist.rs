@@ -79,7 +79,7 @@ fn invariants(program: &mut Program, func: Func) -> Vec<Stmt> {
 }
 
 /// All values that are bound inside of a function.
-fn bound(program: &Program, func: Func, blocks: &[Block]) -> HashSet<Value> {
+pub(crate) fn bound(program: &Program, func: Func, blocks: &[Block]) -> HashSet<Value> {
     let mut inside: HashSet<Value> = program.funcs[func].params.iter().copied().collect();
     for &block in blocks {
         for stmt in &program.blocks[block].stmts {
@@ -102,8 +102,18 @@ fn may_fail(expr: &Expr) -> bool {
     )
 }
 
-/// Rows up to which a product reads its second factor once: then it may as well read it where it is.
-const FEW_ROWS: usize = 2;
+/// Rows up to which a product reads its second factor once, and is bound by that: then it may as well read it where it
+/// is.
+pub(crate) const FEW_ROWS: u64 = 2;
+
+/// The second factor, if a statement is a product of few rows.
+pub(crate) fn second_of_few_rows(program: &Program, stmt: &Stmt) -> Option<Value> {
+    let (Stmt::Let(_, Expr::Matmul(a, b)) | Stmt::Accumulate(_, Update::Matmul(a, b))) = stmt else {
+        return None;
+    };
+    let few = program.ty(*a).shape.iter().rev().nth(1).is_some_and(|&rows| rows as u64 <= FEW_ROWS);
+    (few && a != b).then_some(*b)
+}
 
 /// Whether a transposed matrix is nothing but the second factor of products of few rows.
 fn is_read_where_it_is(program: &Program, blocks: &[Block], v: Value, expr: &Expr) -> bool {
@@ -113,12 +123,7 @@ fn is_read_where_it_is(program: &Program, blocks: &[Block], v: Value, expr: &Exp
         stmt.for_each_use(|x| count += usize::from(x == v));
         count
     };
-    let few = |stmt: &Stmt| match stmt {
-        Stmt::Let(_, Expr::Matmul(a, b)) | Stmt::Accumulate(_, Update::Matmul(a, b)) if *b == v => {
-            a != b && program.ty(*a).shape.iter().rev().nth(1).is_some_and(|&rows| rows <= FEW_ROWS)
-        }
-        _ => false,
-    };
+    let few = |stmt: &Stmt| second_of_few_rows(program, stmt) == Some(v);
     let yielded = |block: &Block| program.blocks[*block].results.contains(&v);
     let stmts = || blocks.iter().flat_map(|&block| &program.blocks[block].stmts);
     order[..] == [1, 0] && !blocks.iter().any(yielded) && stmts().all(|stmt| reads(stmt) == 0 || few(stmt))

@@ -1,0 +1,106 @@
+//! Rows that begin cache lines: a matrix that every activation of a recursive function reads, as the second factor of
+//! products of few rows, is copied once, before the function is defined, to rows of whole cache lines.
+//!
+//! Such a product is bound by reading its matrix, and a load that crosses lines is two: 300 rows of 750 numbers in f32,
+//! from the second-level cache, were read at 108 GB/s as they were, and at 169 with rows of 752.
+
+use std::collections::HashMap;
+
+use crate::expr::{Expr, Padding};
+use crate::ids::{Func, Value};
+use crate::ir::{Program, Stmt};
+use crate::lower::asm::element_bytes;
+use crate::optimise::effects::Effects;
+use crate::optimise::hoist::{bound, second_of_few_rows};
+use crate::types::Type;
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+/// Bytes of the shortest rows that are worth it.
+const SHORTEST: usize = 512;
+
+/// The program with such copies.
+pub fn run(program: &Program) -> Program {
+    let effects = Effects::of(program);
+    let mut program = program.clone();
+    // Outer functions first: what is read from copies is bound inside of these.
+    for block in program.reachable() {
+        let mut i = 0;
+        while let Some(stmt) = program.blocks[block].stmts.get(i) {
+            if let Stmt::Define(func) = *stmt
+                && effects.is_recursive(func)
+            {
+                let copies = copies(&mut program, func);
+                let count = copies.len();
+                program.blocks[block].stmts.splice(i..i, copies);
+                i += count;
+            }
+            i += 1;
+        }
+    }
+    program
+}
+
+/// Copies of the matrices that a function reads so; it reads the copies then.
+fn copies(program: &mut Program, func: Func) -> Vec<Stmt> {
+    let blocks = program.within(program.funcs[func].body);
+    let inside = bound(program, func, &blocks);
+    let stmts = || blocks.iter().flat_map(|&block| &program.blocks[block].stmts);
+    let transposed: HashMap<Value, Value> = stmts()
+        .filter_map(|stmt| match stmt {
+            Stmt::Let(v, Expr::Permute(x, order)) if order[..] == [1, 0] => Some((*v, *x)),
+            _ => None,
+        })
+        .collect();
+    let mut matrices: Vec<Value> = stmts()
+        .filter_map(|stmt| second_of_few_rows(program, stmt))
+        .map(|b| transposed.get(&b).copied().unwrap_or(b))
+        .filter(|matrix| !inside.contains(matrix) && padding(program.ty(*matrix)).is_some())
+        .collect();
+    matrices.sort_unstable();
+    matrices.dedup();
+    let mut copied = HashMap::new();
+    let mut out = Vec::new();
+    for matrix in matrices {
+        let mut ty = program.ty(matrix).clone();
+        let after = padding(&ty).expect("it was chosen for that");
+        ty.shape[1] += after;
+        let copy = program.value(ty);
+        let padding = Padding { after, ..Padding::default() };
+        out.push(Stmt::Let(copy, Expr::Pad { x: matrix, axis: 1, padding }));
+        copied.insert(matrix, copy);
+    }
+    for block in blocks {
+        let mut stmts = std::mem::take(&mut program.blocks[block].stmts);
+        let mut i = 0;
+        while i < stmts.len() {
+            let read = match &stmts[i] {
+                Stmt::Let(_, Expr::Permute(x, _)) => Some(*x),
+                stmt => second_of_few_rows(program, stmt),
+            };
+            if let Some((matrix, &copy)) = read.and_then(|x| Some((x, copied.get(&x)?))) {
+                let ty = program.ty(matrix).clone();
+                let end = ty.shape[1];
+                let part = program.value(ty);
+                stmts[i].for_each_use_mut(|x| {
+                    if *x == matrix {
+                        *x = part
+                    }
+                });
+                stmts.insert(i, Stmt::Let(part, Expr::Slice { x: copy, axis: 1, start: 0, end, step: 1 }));
+                i += 1;
+            }
+            i += 1;
+        }
+        program.blocks[block].stmts = stmts;
+    }
+    out
+}
+
+/// Elements that a matrix's rows lack to be whole lines, if it is worth to add them.
+fn padding(ty: &Type) -> Option<usize> {
+    let [_, columns] = ty.shape[..] else { return None };
+    let bytes = element_bytes(ty.dtype) as usize;
+    let after = columns.next_multiple_of(LINE / bytes) - columns;
+    (ty.dtype.is_float() && after > 0 && columns * bytes >= SHORTEST).then_some(after)
+}
