@@ -14,7 +14,7 @@ use crate::ids::{Cell, Value};
 use crate::ir::{Program, Stmt, Update};
 use crate::lower::analysis::{Analysis, Entity};
 use crate::lower::body::Body;
-use crate::lower::contract::{Kernel, Length, Operands, Right, Strides, Sum, product, scratch_bytes};
+use crate::lower::contract::{Kernel, Length, Operands, Strides, Sum, product, scratch_bytes};
 use crate::lower::memory::ALIGNMENT;
 use crate::lower::nest::{Affine, Nest, Root, identity};
 use crate::lower::{Lowerer, asm, bytes, emit};
@@ -81,7 +81,7 @@ impl Layout {
             n,
             k: Length::Given,
             a: Strides { row: 1, column: m as i64 },
-            b: Right::Matrix(Strides { row: n as i64, column: 1 }),
+            b: Strides { row: n as i64, column: 1 },
             c: n as i64,
             sum: Sum::Asked,
         };

@@ -33,16 +33,6 @@ pub enum Length {
     Given,
 }
 
-/// How the second factor is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Right {
-    /// Row by row, or column by column: one of the strides is one.
-    Matrix(Strides),
-    /// In the panels of [`Panels::of`].
-    #[allow(dead_code)]
-    Panels,
-}
-
 /// Whether a product is added to what is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sum {
@@ -60,7 +50,8 @@ pub struct Kernel {
     pub n: u64,
     pub k: Length,
     pub a: Strides,
-    pub b: Right,
+    /// Row by row, or column by column: one of them is one.
+    pub b: Strides,
     /// Distance between the rows of `c`.
     pub c: i64,
     pub sum: Sum,
@@ -107,10 +98,6 @@ impl Panels {
     pub fn width(&self) -> u64 {
         self.vectors * u64::from(self.lanes)
     }
-    /// Panels of full width.
-    pub fn whole(&self) -> u64 {
-        self.n / self.width()
-    }
     /// The block of columns that is left.
     fn rest(&self) -> Option<Columns> {
         let (rest, wide) = (self.n % self.width(), u64::from(self.lanes));
@@ -118,14 +105,10 @@ impl Panels {
         (rest > 0).then(|| Columns { vectors, active: (rest - (vectors - 1) * wide) as u32 })
     }
     /// Calls `f` with the first column of each panel, and its columns.
-    pub fn for_each<'c>(&self, asm: &Asm<'c>, f: impl FnMut(IntValue<'c>, Columns)) {
-        self.for_each_from(asm, 0, f);
-    }
-    /// The same, from a panel on.
-    pub fn for_each_from<'c>(&self, asm: &Asm<'c>, first: u64, mut f: impl FnMut(IntValue<'c>, Columns)) {
-        let (first, whole) = (first * self.width(), self.whole() * self.width());
-        if first < whole {
-            let of = asm.begin_loop(first, whole, self.width(), &[]);
+    pub fn for_each<'c>(&self, asm: &Asm<'c>, mut f: impl FnMut(IntValue<'c>, Columns)) {
+        let whole = self.n / self.width() * self.width();
+        if whole > 0 {
+            let of = asm.begin_loop(0, whole, self.width(), &[]);
             f(of.counter, Columns { vectors: self.vectors, active: self.lanes });
             asm.end_loop(of, vec![]);
         }
@@ -206,7 +189,7 @@ const DEPTH: u64 = 256;
 impl Plan {
     pub fn of(lower: &Lowerer<'_, '_>, kernel: &Kernel) -> Plan {
         let mut panels = Panels::of(&lower.asm, kernel.dtype, kernel.n);
-        if kernel.m <= FEW_ROWS && matches!(kernel.b, Right::Matrix(_)) {
+        if kernel.m <= FEW_ROWS {
             // Nearly all registers hold sums, so that long pieces of each row are read at once.
             let vectors = kernel.n.div_ceil(u64::from(panels.lanes));
             panels.vectors = vectors.div_ceil(vectors.div_ceil(6 * panels.most / kernel.m));
@@ -220,15 +203,10 @@ impl Plan {
         // A strict sum starts from zero and is added at its end.
         let whole = lower.math.strict && kernel.sum != Sum::Stored;
         let bytes = u64::from(element_bytes(kernel.dtype));
-        let turned = matches!(kernel.b, Right::Matrix(at) if at.column != 1);
-        let pack_b = match kernel.b {
-            Right::Panels => false,
-            // Turned once instead of gathered for each block of rows.
-            Right::Matrix(_) if turned => true,
-            Right::Matrix(at) => {
-                blocks >= 4 && at_most * panels.width() * bytes > 16 << 10 && at.row * bytes as i64 >= 512
-            }
-        };
+        let turned = kernel.b.column != 1;
+        let distant = || at_most * panels.width() * bytes > 16 << 10 && kernel.b.row * bytes as i64 >= 512;
+        // Turned once instead of gathered for each block of rows.
+        let pack_b = turned || blocks >= 4 && distant();
         let pack_a =
             kernel.a.row == 1 && kernel.a.column != 1 && at_most >= 64 && kernel.n >= 64 && kernel.m > 2;
         let cut = k > DEPTH + DEPTH / 2 && !whole && !turned;
@@ -266,13 +244,6 @@ pub fn scratch_bytes(lower: &Lowerer<'_, '_>, kernel: &Kernel) -> u64 {
     }
     let plan = Plan::of(lower, kernel);
     plan.packed_a(kernel) + plan.packed_b(kernel)
-}
-
-/// Bytes of all panels of a second factor of `[k, n]`.
-#[allow(dead_code)]
-pub fn panel_bytes(asm: &Asm<'_>, dtype: Dtype, [k, n]: [u64; 2]) -> u64 {
-    let lanes = Panels::of(asm, dtype, n).lanes;
-    n.next_multiple_of(u64::from(lanes)) * k * u64::from(element_bytes(dtype))
 }
 
 /// Calls a kernel, which is emitted if it was not yet.

@@ -7,7 +7,7 @@ use inkwell::values::{FunctionValue, IntValue, PointerValue};
 
 use crate::lower::Lowerer;
 use crate::lower::asm::{Asm, Reg, element_bytes, lanes};
-use crate::lower::contract::{FEW_ROWS, Kernel, Length, Right, Sum};
+use crate::lower::contract::{FEW_ROWS, Kernel, Length, Sum};
 use crate::types::Scalar;
 
 /// Columns of a block: as many sums hide the time that one addition takes.
@@ -15,7 +15,7 @@ const COLUMNS: u64 = 8;
 
 /// Whether a kernel is one of these: with too few columns the sums would wait for one another, and these kernels add in another order than from the first term to the last.
 pub fn serves(kernel: &Kernel, strict: bool) -> bool {
-    let along = matches!(kernel.b, Right::Matrix(at) if at.row == 1 && at.column != 1);
+    let along = kernel.b.row == 1 && kernel.b.column != 1;
     let long = matches!(kernel.k, Length::Fixed(k) if k > 1);
     !strict && kernel.m <= FEW_ROWS && kernel.n >= COLUMNS / 2 && kernel.a.column == 1 && along && long
 }
@@ -23,9 +23,8 @@ pub fn serves(kernel: &Kernel, strict: bool) -> bool {
 /// Emits a kernel as the body of a function, whose first block is begun.
 pub fn emit<'c>(lower: &Lowerer<'_, 'c>, kernel: &Kernel, function: FunctionValue<'c>) {
     let asm = &lower.asm;
-    let (Length::Fixed(k), Right::Matrix(at)) = (kernel.k, kernel.b) else {
-        unreachable!("as `serves` says")
-    };
+    let Length::Fixed(k) = kernel.k else { unreachable!("as `serves` says") };
+    let at = kernel.b;
     let params = function.get_params();
     let [a, b, c] = [0, 1, 2].map(|i: usize| params[i].into_pointer_value());
     let add = match kernel.sum {

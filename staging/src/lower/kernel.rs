@@ -5,7 +5,7 @@ use inkwell::values::{FunctionValue, InstructionOpcode, IntValue, PointerValue};
 
 use crate::lower::asm::{Asm, Reg, element_bytes};
 use crate::lower::blocks::Loop;
-use crate::lower::contract::{Columns, FEW_ROWS, Kernel, Length, Plan, Right, Strides, Sum};
+use crate::lower::contract::{Columns, Kernel, Length, Plan, Strides, Sum};
 use crate::lower::{Lowerer, dots, pack};
 use crate::types::Scalar;
 
@@ -150,7 +150,7 @@ impl<'c> Emitter<'_, '_, 'c> {
             let packing = pack::Blocks { dtype: kernel.dtype, rows: plan.rows, depth, pitch };
             pack::rows(asm, &packing, from, to, part.count);
         }
-        let Right::Matrix(at) = kernel.b else { return self.stored_panels(part) };
+        let at = kernel.b;
         plan.panels.for_each(asm, |column, columns| {
             let from = asm.index_add(asm.index_mul(part.start, at.row), asm.index_mul(column, at.column));
             let from = self.address(self.b, from);
@@ -161,33 +161,6 @@ impl<'c> Emitter<'_, '_, 'c> {
             pack::panel(asm, &packing, from, to, part.count);
             let width = columns.vectors * u64::from(plan.panels.lanes);
             self.column(part, column, columns, &self.vectors(to, columns), width as i64, true);
-        });
-    }
-
-    /// Panels that were packed before; for very few rows two at once, for the sake of as many independent sums.
-    fn stored_panels(&self, part: Part<'c>) {
-        let (asm, panels) = (self.asm, &self.plan.panels);
-        let Length::Fixed(k) = self.kernel.k else { unreachable!("panels have so many rows as they have") };
-        let place = |column: IntValue<'c>, columns: Columns| {
-            let width = columns.vectors * u64::from(panels.lanes);
-            let at = asm.index_add(asm.index_mul(column, k as i64), asm.index_mul(part.start, width as i64));
-            (self.address(self.b, at), width as i64)
-        };
-        let pairs = if self.kernel.m <= FEW_ROWS { panels.whole() / 2 } else { 0 };
-        let whole = Columns { vectors: panels.vectors, active: panels.lanes };
-        if pairs > 0 {
-            let of = asm.begin_loop(0, pairs * 2 * panels.width(), 2 * panels.width(), &[]);
-            let second = asm.index_add(of.counter, asm.int(panels.width() as i64));
-            let (first, width) = place(of.counter, whole);
-            let mut b = self.vectors(first, whole);
-            b.extend(self.vectors(place(second, whole).0, whole));
-            let columns = Columns { vectors: 2 * whole.vectors, ..whole };
-            self.column(part, of.counter, columns, &b, width, true);
-            asm.end_loop(of, vec![]);
-        }
-        panels.for_each_from(asm, pairs * 2, |column, columns| {
-            let (from, width) = place(column, columns);
-            self.column(part, column, columns, &self.vectors(from, columns), width, true);
         });
     }
 

@@ -7,41 +7,32 @@ use inkwell::targets::FileType;
 use crate::build::Builder;
 use crate::jit::orc::Linked;
 use crate::jit::target::Target;
-use crate::lower::contract::{
-    Kernel, Length, Operands, Right, Strides, Sum, panel_bytes, product, scratch_bytes,
-};
-use crate::lower::{Lowerer, Math, pack};
+use crate::lower::contract::{Kernel, Length, Operands, Strides, Sum, product, scratch_bytes};
+use crate::lower::{Lowerer, Math};
 use crate::types::Dtype;
 
-/// `f(a, b, c, k, add)`, and room for what is packed.
-type Entry = unsafe extern "C" fn(*const u8, *const u8, *mut u8, i64, bool, *mut u8, *mut u8);
+/// `f(a, b, c, k, add)`, and scratch memory.
+type Entry = unsafe extern "C" fn(*const u8, *const u8, *mut u8, i64, bool, *mut u8);
 
-/// A kernel, and how its second factor is stored.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     kernel: Kernel,
-    stored: Strides,
     strict: bool,
 }
 
-fn compiled(case: Case, target: &Target) -> (Linked, Entry, [u64; 2]) {
+fn compiled(case: Case, target: &Target) -> (Linked, Entry, u64) {
     let context = Context::create();
     let program = Builder::new("kernel").finish(&[]).unwrap();
     let lower = Lowerer::new(&context, &program, &[], target.clone(), Math { strict: case.strict });
     let (asm, ptr, kernel) = (&lower.asm, lower.asm.ptr_ty().into(), case.kernel);
-    let params = [ptr, ptr, ptr, context.i64_type().into(), context.bool_type().into(), ptr, ptr];
+    let params = [ptr, ptr, ptr, context.i64_type().into(), context.bool_type().into(), ptr];
     let function = asm.module.add_function("f", context.void_type().fn_type(&params, false), None);
     asm.attributes(function);
     asm.go_to(context.append_basic_block(function, "entry"));
     let args = function.get_params();
-    let [a, mut b, c, scratch, packed] = [0, 1, 2, 5, 6].map(|i| args[i].into_pointer_value());
-    let mut sizes = [scratch_bytes(&lower, &kernel), 0];
-    if let (Right::Panels, Length::Fixed(k)) = (kernel.b, kernel.k) {
-        sizes[1] = panel_bytes(asm, kernel.dtype, [k, kernel.n]);
-        pack::panels(&lower, kernel.dtype, [k, kernel.n], case.stored, b, packed);
-        b = packed;
-    }
-    let scratch = (sizes[0] > 0).then_some(scratch);
+    let [a, b, c, scratch] = [0, 1, 2, 5].map(|i| args[i].into_pointer_value());
+    let size = scratch_bytes(&lower, &kernel);
+    let scratch = (size > 0).then_some(scratch);
     let k = (kernel.k == Length::Given).then(|| args[3].into_int_value());
     let add = (kernel.sum == Sum::Asked).then_some(args[4]);
     product(&lower, kernel, Operands { a, b, c, scratch, k, add });
@@ -55,7 +46,7 @@ fn compiled(case: Case, target: &Target) -> (Linked, Entry, [u64; 2]) {
     let linked = Linked::new(object.as_slice()).unwrap();
     // SAFETY: the function was declared with these parameters.
     let entry = unsafe { std::mem::transmute::<u64, Entry>(linked.address("f").unwrap()) };
-    (linked, entry, sizes)
+    (linked, entry, size)
 }
 
 /// Small integers, so that every sum is exact in any order.
@@ -78,8 +69,8 @@ fn room(bytes: u64) -> (Vec<u8>, usize) {
 }
 
 fn check(case: Case, target: &Target, lengths: &[u64]) {
-    let (_linked, entry, sizes) = compiled(case, target);
-    let Case { kernel, stored, .. } = case;
+    let (_linked, entry, size) = compiled(case, target);
+    let kernel = case.kernel;
     let adds: &[bool] = match kernel.sum {
         Sum::Stored => &[false],
         Sum::Added => &[true],
@@ -96,28 +87,23 @@ fn check(case: Case, target: &Target, lengths: &[u64]) {
         for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
             let term = |l: usize| {
                 let at_a = i as i64 * kernel.a.row + l as i64 * kernel.a.column;
-                let at_b = l as i64 * stored.row + j as i64 * stored.column;
+                let at_b = l as i64 * kernel.b.row + j as i64 * kernel.b.column;
                 a[at_a as usize] * b[at_b as usize]
             };
             let old = if add { c[i * (n + 1) + j] } else { 0.0 };
             expected[i * (n + 1) + j] = old + (0..k as usize).map(term).sum::<f64>();
         }
         let [a, b, mut found] = [a, b, c].map(|xs| bytes_of(&xs, kernel.dtype));
-        let (mut scratch, at) = room(sizes[0]);
-        let (mut packed, from) = room(sizes[1]);
+        let (mut scratch, at) = room(size);
         // SAFETY: all arrays are of the sizes that the kernel was made for.
         unsafe {
-            let [scratch, packed] = [scratch.as_mut_ptr().add(at), packed.as_mut_ptr().add(from)];
-            entry(a.as_ptr(), b.as_ptr(), found.as_mut_ptr(), k as i64, add, scratch, packed);
+            let scratch = scratch.as_mut_ptr().add(at);
+            entry(a.as_ptr(), b.as_ptr(), found.as_mut_ptr(), k as i64, add, scratch);
         }
         assert!(found == bytes_of(&expected, kernel.dtype), "{case:?}, k = {k}, add: {add}, {target:?}");
         assert!(
-            scratch[at + sizes[0] as usize..].iter().all(|&x| x == 0xff),
+            scratch[at + size as usize..].iter().all(|&x| x == 0xff),
             "{case:?} writes beyond its scratch memory"
-        );
-        assert!(
-            packed[from + sizes[1] as usize..].iter().all(|&x| x == 0xff),
-            "{case:?} writes beyond its panels"
         );
     }
 }
@@ -157,15 +143,14 @@ fn products_are_right_in_every_orientation_size_and_precision_on_every_kind_of_p
             let [of_a, of_b] = [(m, k), (k, n)].map(|(rows, columns)| {
                 [Strides { row: columns as i64, column: 1 }, Strides { row: 1, column: rows as i64 }]
             });
+            // Twice, so that each orientation comes with more than one kind of sum.
             for choice in 0..8usize {
-                let a = of_a[choice & 1];
-                let stored = of_b[choice >> 1 & 1];
-                let b = if choice & 4 == 0 { Right::Matrix(stored) } else { Right::Panels };
+                let (a, b) = (of_a[choice & 1], of_b[choice >> 1 & 1]);
                 let turn = choice + at;
                 let sum = [Sum::Stored, Sum::Added, Sum::Asked][turn % 3];
                 let dtype = if turn % 2 == 0 { Dtype::F32 } else { Dtype::F64 };
                 let kernel = Kernel { dtype, m, n, k: Length::Fixed(k), a, b, c: n as i64 + 1, sum };
-                check(Case { kernel, stored, strict: turn % 4 == 3 }, &target, &[k]);
+                check(Case { kernel, strict: turn % 4 == 3 }, &target, &[k]);
             }
         }
     }
@@ -179,10 +164,10 @@ fn a_contraction_whose_length_is_known_at_run_time_may_be_of_nothing_or_longer_t
                 [(Sum::Stored, false), (Sum::Added, false), (Sum::Asked, false), (Sum::Asked, true)]
             {
                 let a = Strides { row: 1, column: m };
-                let stored = Strides { row: n, column: 1 };
-                let (m, n, b) = (m as u64, n as u64, Right::Matrix(stored));
+                let b = Strides { row: n, column: 1 };
+                let (m, n) = (m as u64, n as u64);
                 let kernel = Kernel { dtype: Dtype::F32, m, n, k: Length::Given, a, b, c: n as i64 + 1, sum };
-                check(Case { kernel, stored, strict }, &target, &[0, 1, 255, 256, 257, 700]);
+                check(Case { kernel, strict }, &target, &[0, 1, 255, 256, 257, 700]);
             }
         }
     }

@@ -2,9 +2,8 @@
 
 use inkwell::values::PointerValue;
 
-use crate::lower::Lowerer;
 use crate::lower::asm::{Asm, element_bytes};
-use crate::lower::contract::{Columns, Panels, Rows, Strides};
+use crate::lower::contract::{Columns, Rows, Strides};
 use crate::lower::kernel::Count;
 use crate::lower::transpose::{self, Transposition};
 use crate::types::Dtype;
@@ -77,25 +76,4 @@ pub fn panel<'c>(asm: &Asm<'c>, p: &Panel, from: PointerValue<'c>, to: PointerVa
         dtype: p.dtype,
     };
     transpose::emit(asm, &turned);
-}
-
-/// Packs all panels of a second factor of `k` rows.
-#[allow(dead_code)]
-pub fn panels<'c>(
-    lower: &Lowerer<'_, 'c>,
-    dtype: Dtype,
-    [k, n]: [u64; 2],
-    at: Strides,
-    from: PointerValue<'c>,
-    to: PointerValue<'c>,
-) {
-    let asm = &lower.asm;
-    let panels = Panels::of(asm, dtype, n);
-    let element = asm.memory_ty(dtype, 1);
-    panels.for_each(asm, |column, columns| {
-        let from = asm.at(element, from, asm.index_mul(column, at.column));
-        let to = asm.at(element, to, asm.index_mul(column, k as i64));
-        let packing = Panel { dtype, lanes: panels.lanes, columns, from: at };
-        panel(asm, &packing, from, to, Count::Fixed(k));
-    });
 }

@@ -8,9 +8,7 @@ use crate::expr::{Binary, Reduction};
 use crate::ids::Value;
 use crate::lower::asm::{Asm, Reg, element_bytes};
 use crate::lower::body::Body;
-use crate::lower::contract::{
-    FEW_ROWS, Kernel, Length, Operands, Right, Strides, Sum, product, scratch_bytes,
-};
+use crate::lower::contract::{FEW_ROWS, Kernel, Length, Operands, Strides, Sum, product, scratch_bytes};
 use crate::lower::nest::{Affine, Nest, Op, Root, identity};
 use crate::lower::nodes::broadcast_index;
 use crate::lower::values::{Place, computes, moves};
@@ -33,7 +31,7 @@ impl<'c> Body<'_, '_, 'c> {
         };
         let kernel = |factors: &[Factor<'c>; 2], [m, n]: [usize; 2]| {
             let [a, b] = [0, 1].map(|i| factors[i].matrix());
-            let (k, b) = (Length::Fixed(k as u64), Right::Matrix(b));
+            let k = Length::Fixed(k as u64);
             Kernel { dtype: ty.dtype, m: m as u64, n: n as u64, k, a, b, c: n as i64, sum }
         };
         let few = m as u64 <= FEW_ROWS;
