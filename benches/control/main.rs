@@ -7,6 +7,8 @@
 //! `ANTIPHON_PEERS_PYTHON` names (that of `make peers` by default). What is not installed is left out.
 
 mod models;
+#[path = "../scalar/settings.rs"]
+mod settings;
 #[path = "../scalar/tape.rs"]
 #[allow(dead_code)] // what the scalar operators' table uses
 mod tape;
@@ -21,7 +23,6 @@ use std::time::Instant;
 use antiphon::staged::{Expr, Options, record};
 use antiphon::{NdArray, OrRaise, Real, jvp, value_and_grad};
 use antiphon_staging::jit::{CompileOptions, Compiled, Elements, ElementsMut, compile};
-use criterion::Criterion;
 use tape::Tape;
 
 /// What takes time: a run of the program, of which the first derivative is the result.
@@ -193,14 +194,7 @@ fn table() {
 
 fn main() {
     table();
-    if std::env::args().any(|argument| argument == "--table") {
-        return;
-    }
-    let mut criterion = Criterion::default()
-        .warm_up_time(std::time::Duration::from_millis(100))
-        .measurement_time(std::time::Duration::from_millis(300))
-        .sample_size(20)
-        .configure_from_args();
+    let Some(mut criterion) = settings::criterion() else { return };
     for program in programs() {
         let mut group = criterion.benchmark_group(program.name);
         for (what, mut run) in program.runs {

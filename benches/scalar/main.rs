@@ -5,13 +5,14 @@
 //! the least of each. Then the same programs under criterion. `-- --table` prints the table alone.
 
 mod programs;
+mod settings;
 mod tape;
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use antiphon::{cps, grad};
-use criterion::{BenchmarkId, Criterion, Throughput};
+use criterion::{BenchmarkId, Throughput};
 use spellings::{Number, Result, Return, Tape};
 
 /// What the programs are written with.
@@ -126,14 +127,7 @@ fn table() {
 
 fn main() {
     table();
-    if std::env::args().any(|argument| argument == "--table") {
-        return;
-    }
-    let mut criterion = Criterion::default()
-        .warm_up_time(std::time::Duration::from_millis(100))
-        .measurement_time(std::time::Duration::from_millis(300))
-        .sample_size(20)
-        .configure_from_args();
+    let Some(mut criterion) = settings::criterion() else { return };
     for size in SIZES {
         for program in programs(size) {
             let mut group = criterion.benchmark_group(program.name);
