@@ -16,7 +16,7 @@ use antiphon::{NdArray, Result};
 use clap::Parser;
 use common::convolutional::Convolutional;
 use common::mode::{Array, Precision};
-use common::network::{Learning, LearningFlags, NetworkRun, StepOf, Trained, network_steps};
+use common::network::{Learning, LearningFlags, NetworkRun, Steps, network_steps};
 use common::pictures::{ImageFlags, PartFlags, Parts, Pictures};
 use common::session::{RunFlags, Session};
 use common::{cli, memory};
@@ -72,15 +72,12 @@ fn run(flags: Flags) -> Result<()> {
     }
 }
 
-/// [`run`] for a precision, with [`network_steps`].
+/// [`run`] for a precision.
 fn train<'a, T: Array>(
     flags: &Flags,
     session: &'a Session,
     settings: &'a Settings,
-    steps: (
-        impl FnOnce(Trained<Convolutional<T>>) -> Result<StepOf<'a, T, Convolutional<T>, T>>,
-        impl FnOnce(Trained<Convolutional<T>>) -> Result<StepOf<'a, T, Convolutional<T>, Vec<T>>>,
-    ),
+    steps: Steps<'a, T, Convolutional<T>>,
 ) -> Result<()> {
     let learning = &settings.learning;
     let pictures = Pictures::load(&flags.images, &settings.part, learning.batch, learning.seed)?;

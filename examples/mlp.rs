@@ -14,7 +14,7 @@ use antiphon::nn::Rng;
 use antiphon::{NdArray, Result};
 use clap::Parser;
 use common::mode::{Array, Precision};
-use common::network::{Learning, LearningFlags, NetworkRun, StepOf, Trained, network_steps};
+use common::network::{Learning, LearningFlags, NetworkRun, Steps, network_steps};
 use common::perceptron::Perceptron;
 use common::pictures::{ImageFlags, PartFlags, Parts, Pictures};
 use common::session::{RunFlags, Session};
@@ -61,15 +61,12 @@ fn run(flags: Flags) -> Result<()> {
     }
 }
 
-/// [`run`] for a precision, with [`network_steps`].
+/// [`run`] for a precision.
 fn train<'a, T: Array>(
     flags: &Flags,
     session: &'a Session,
     settings: &'a Settings,
-    steps: (
-        impl FnOnce(Trained<Perceptron<T>>) -> Result<StepOf<'a, T, Perceptron<T>, T>>,
-        impl FnOnce(Trained<Perceptron<T>>) -> Result<StepOf<'a, T, Perceptron<T>, Vec<T>>>,
-    ),
+    steps: Steps<'a, T, Perceptron<T>>,
 ) -> Result<()> {
     let learning = &settings.learning;
     let pictures = Pictures::load(&flags.images, &settings.part, learning.batch, learning.seed)?;

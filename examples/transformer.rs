@@ -22,7 +22,7 @@ use clap::Parser;
 use common::cli::{bad, size};
 use common::files::{checksum, elements};
 use common::mode::{Array, Precision};
-use common::network::{Batch, Learning, LearningFlags, NetworkRun, Source, StepOf, Trained, network_steps};
+use common::network::{Batch, Learning, LearningFlags, NetworkRun, Source, Steps, network_steps};
 use common::session::{RunFlags, Session};
 use common::transformer::{Sizes, Transformer};
 use common::{cli, corpus, memory};
@@ -154,15 +154,12 @@ fn run(flags: Flags) -> Result<()> {
     }
 }
 
-/// [`run`] for a precision, with [`network_steps`].
+/// [`run`] for a precision.
 fn train<'a, T: Array>(
     flags: &Flags,
     session: &'a Session,
     settings: &'a Settings,
-    steps: (
-        impl FnOnce(Trained<Transformer<T>>) -> Result<StepOf<'a, T, Transformer<T>, T>>,
-        impl FnOnce(Trained<Transformer<T>>) -> Result<StepOf<'a, T, Transformer<T>, Vec<T>>>,
-    ),
+    steps: Steps<'a, T, Transformer<T>>,
 ) -> Result<()> {
     let (source, mut training) = match &flags.text {
         Some(path) => (path.clone(), corpus::read(path)?),

@@ -100,6 +100,12 @@ pub type Data<T> = (Batch<T>, T);
 /// A step on a model in training, with some result.
 pub type StepOf<'a, T, M, R> = TrainingStep<'a, Trained<M>, Data<T>, R>;
 
+/// The step of a training and the gradients of such a step, each from a state on: what [`network_steps`] makes.
+pub type Steps<'a, T, M> = (
+    Box<dyn FnOnce(Trained<M>) -> Result<StepOf<'a, T, M, T>> + 'a>,
+    Box<dyn FnOnce(Trained<M>) -> Result<StepOf<'a, T, M, Vec<T>>> + 'a>,
+);
+
 /// A step of training; the loss.
 pub fn step<T, M>(learning: &Learning, (model, state): &mut Trained<M>, (batch, lr): &Data<T>) -> Result<T>
 where
@@ -157,18 +163,14 @@ where
     M: Network<T>,
     S: Source<T, M>,
 {
-    /// Trains `model` on the source as the session says, with steps and gradients that start from a state: see
-    /// [`network_steps`](crate::common::network::network_steps).
+    /// Trains `model` on the source as the session says.
     pub fn train(
         session: &'a Session<'a>,
         learning: &'a Learning,
         mut model: M,
         source: S,
         (unit, steps): (&'static str, usize),
-        (step, gradients): (
-            impl FnOnce(Trained<M>) -> Result<StepOf<'a, T, M, T>>,
-            impl FnOnce(Trained<M>) -> Result<StepOf<'a, T, M, Vec<T>>>,
-        ),
+        (step, gradients): Steps<'a, T, M>,
     ) -> Result<()> {
         let mut state = learning.optimizer.parse::<AnyOptimizer>()?.init(&model);
         let data = source.fingerprint();
@@ -189,21 +191,21 @@ impl<T: Tensor, M: Params<Leaf = T>, S: Source<T, M>> NetworkRun<'_, T, M, S> {
     }
 }
 
-/// The step and the gradients of a network in a mode, for [`NetworkRun::train`].
+/// [`Steps`] of a network in a mode, for [`NetworkRun::train`].
 #[allow(unused_macros)] // every example uses its part
 macro_rules! network_steps {
     ($mode:expr, $learning:expr) => {
         (
-            |trained| {
+            Box::new(|trained| {
                 $crate::common::mode::training_step!($mode, trained, |trained, data| {
                     $crate::common::network::step($learning, trained, data)
                 })
-            },
-            |trained| {
+            }),
+            Box::new(|trained| {
                 $crate::common::mode::training_step!($mode, trained, |trained, data| {
                     $crate::common::network::gradients(trained, data)
                 })
-            },
+            }),
         )
     };
 }
