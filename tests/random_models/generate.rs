@@ -1,6 +1,7 @@
 //! Models from streams of choices, so that whatever shrinks a stream shrinks its model.
 
 use antiphon::{Int, IntTensor, NdArray, NdInt, Tensor, reset};
+use antiphon_staging::fuzz::below;
 
 use crate::arrays::ArrayOp;
 use crate::model::{Binary, Block, Comparison, Model, Place, Step, Unary};
@@ -73,15 +74,8 @@ pub fn generate(choices: &[u32], kind: Kind) -> (Model, &[u32]) {
 }
 
 impl Generator<'_> {
-    /// A choice of `0..n`; zero when the stream has run out.
     fn below(&mut self, n: usize) -> usize {
-        match self.choices.split_first() {
-            Some((&first, rest)) => {
-                self.choices = rest;
-                first as usize % n
-            }
-            None => 0,
-        }
+        below(&mut self.choices, n)
     }
 
     fn pick<T: Copy>(&mut self, from: &[T]) -> T {

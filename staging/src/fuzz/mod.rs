@@ -42,6 +42,17 @@ pub fn choices(seed: u64, len: usize) -> Vec<u32> {
     std::iter::repeat_with(next).take(len).collect()
 }
 
+/// Takes a choice of `0..n` from a stream; zero when it has run out.
+pub fn below(choices: &mut &[u32], n: usize) -> usize {
+    match choices.split_first() {
+        Some((&first, rest)) => {
+            *choices = rest;
+            first as usize % n
+        }
+        None => 0,
+    }
+}
+
 /// The case that a stream of choices stands for: operators on reals of both widths, integers and truth values,
 /// branches, join points, recursion, closures, cells, shared and dead values. Any stream will do; zeros and short
 /// streams give simple cases.
@@ -120,15 +131,8 @@ struct Generator<'a> {
 }
 
 impl Generator<'_> {
-    /// A choice of `0..n`; zero when the stream has run out.
     fn below(&mut self, n: usize) -> usize {
-        match self.choices.split_first() {
-            Some((&first, rest)) => {
-                self.choices = rest;
-                first as usize % n
-            }
-            None => 0,
-        }
+        below(&mut self.choices, n)
     }
 
     fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
