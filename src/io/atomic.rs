@@ -1,8 +1,8 @@
 //! Replacing a file as a whole.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::Path;
+
+use antiphon_system::file::{Access, replace};
 
 use crate::error::{Error, Result};
 
@@ -17,35 +17,5 @@ use crate::error::{Error, Result};
 /// it was. Something that is not a regular file, as `/dev/null`, is refused.
 pub fn write_atomically(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     let path = path.as_ref();
-    replace(path, bytes).map_err(|source| Error::Io { path: path.into(), source })
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.into());
-    let old = fs::metadata(&target).ok();
-    if old.as_ref().is_some_and(|old| !old.is_file()) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    let directory = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".antiphon-").suffix(".tmp");
-    #[cfg(unix)]
-    {
-        // A new file gets what the user's umask leaves of this, as any other new file does.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(directory)?;
-    file.as_file_mut().write_all(bytes)?;
-    if let Some(old) = old {
-        file.as_file().set_permissions(old.permissions())?;
-    }
-    file.as_file().sync_all()?;
-    file.persist(&target).map_err(|error| error.error)?;
-    #[cfg(unix)]
-    File::open(directory)?.sync_all()?;
-    Ok(())
+    replace(path, bytes, Access::Umask).map_err(|source| Error::Io { path: path.into(), source })
 }
