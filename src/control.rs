@@ -12,6 +12,7 @@ pub use tree::{NumberedTree, Tree, TreeArrays, fold};
 
 use crate::error::{At, CpsResult, Error, raise};
 use crate::real::{Mask, Real};
+use crate::sealed::Internal;
 use crate::recorded::{self, Arm, BodyTo, Function, Leaves, To};
 use crate::stack;
 use crate::state::{Leaf, State};
@@ -84,12 +85,13 @@ pub trait Control: Real {
 
     /// Runs `f`, of which nothing is recorded in the end.
     #[doc(hidden)]
-    fn scratch(f: &mut dyn FnMut()) {
+    fn scratch(_: Internal, f: &mut dyn FnMut()) {
         f();
     }
     /// A recorded `if`.
     #[doc(hidden)]
     fn record_cond(
+        _: Internal,
         at: At,
         _condition: &Self::Bool,
         _then: &mut dyn FnMut() -> Leaves<Self>,
@@ -100,6 +102,7 @@ pub trait Control: Real {
     /// A recorded recursive function, applied to `x`; `results` are like its results.
     #[doc(hidden)]
     fn record_fix(
+        _: Internal,
         at: At,
         _x: Leaves<Self>,
         _results: &[Leaf<Self>],
@@ -110,6 +113,7 @@ pub trait Control: Real {
     /// A recorded `if` in continuation-passing style, with a join point that both arms call.
     #[doc(hidden)]
     fn branch_to(
+        _: Internal,
         at: At,
         _condition: &Self::Bool,
         _then: Arm<'_, Self>,
@@ -121,6 +125,7 @@ pub trait Control: Real {
     /// A recorded recursive function in continuation-passing style, applied to `x` and `k`.
     #[doc(hidden)]
     fn fix_to(
+        _: Internal,
         at: At,
         _x: Leaves<Self>,
         _results: &[Leaf<Self>],

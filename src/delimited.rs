@@ -8,7 +8,6 @@
 //! Differences from the textbook's `shift` (Danvy & Filinski 1990): a continuation can be called once at most, and
 //! the handler itself runs outside of its prompt (as with `shift0`).
 
-use std::any::type_name;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
@@ -17,6 +16,7 @@ use std::ptr;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use crate::error::{At, CpsResult, Error, Result, catch, raise};
+use crate::real::Real;
 use crate::stack::{self, Floor, Pooled};
 
 /// What a suspended body asks for: run this handler, at this prompt.
@@ -33,8 +33,9 @@ type Body = Coroutine<(), Request, CpsResult<()>, Pooled>;
 /// A prompt without its types: one link of the chain of prompts that are running.
 struct Link {
     level: Level,
-    /// The variables that it is for: [`std::any::type_name`] of their type. Empty for a [`reset`] of the user's.
-    variables: &'static str,
+    /// The kind of variables that it is for: [`Real::NESTING`](crate::Real::NESTING). Zero for a [`reset`] of the
+    /// user's.
+    variables: u64,
     yielder: Cell<*const Yielder<(), Request>>,
     /// How far down the body's stack may be used.
     floor: Cell<usize>,
@@ -42,13 +43,17 @@ struct Link {
     outer: Cell<*const Link>,
     /// Whether the body was given up: what it leaves as its answer does not count.
     abandoned: Cell<bool>,
+    /// Whether the body was last entered while the thread was unwinding something else: in a destructor.
+    in_destructor: Cell<bool>,
+    /// Whether the body itself has raised an error that is not caught yet.
+    raising: Cell<bool>,
     /// Whether a [`shift`] to this prompt came from a body inside of it that had been given up: see [`Found::Cut`].
     cut: Cell<bool>,
 }
 
 impl Link {
     /// One inside of the prompts that are running.
-    fn new(level: Level, variables: &'static str) -> Link {
+    fn new(level: Level, variables: u64) -> Link {
         Link {
             level,
             variables,
@@ -56,8 +61,17 @@ impl Link {
             floor: Cell::new(0),
             outer: Cell::new(CURRENT.get()),
             abandoned: Cell::new(false),
+            in_destructor: Cell::new(false),
+            raising: Cell::new(false),
             cut: Cell::new(false),
         }
+    }
+
+    /// Whether the body is being unwound, so that what runs in it is a destructor: it was given up, or has raised an
+    /// error, or has panicked. `panicking` is whether this thread is unwinding anything.
+    #[inline]
+    fn is_unwinding(&self, panicking: bool) -> bool {
+        panicking && (!self.in_destructor.get() || self.abandoned.get() || self.raising.get())
     }
 }
 
@@ -144,7 +158,7 @@ pub fn reset<'env, A>(body: impl for<'p> FnOnce(&'p Prompt<'p, 'env, A>) -> Resu
     catch(|| {
         stack::on_reserved(|| {
             let prompt =
-                Prompt { link: Link::new(Level::fresh(), ""), answer: Cell::new(None), brand: PhantomData };
+                Prompt { link: Link::new(Level::fresh(), 0), answer: Cell::new(None), brand: PhantomData };
             run(&prompt.link, || {
                 let answer = body(&prompt)?;
                 if !prompt.link.abandoned.get() {
@@ -205,9 +219,9 @@ fn given_up() -> Box<Error> {
     Box::new(Error::OutsideReset { reason, at: At::caller() })
 }
 
-/// A [`reset`] for the variables of one derivative, of type `V`, whose operators find it by its level.
-pub(crate) fn reset_at<V>(level: Level, body: impl FnOnce() -> CpsResult<()>) -> CpsResult<()> {
-    run(&Link::new(level, type_name::<V>()), || {
+/// A [`reset`] for the variables `V` of one derivative, whose operators find it by its level.
+pub(crate) fn reset_at<V: Real>(level: Level, body: impl FnOnce() -> CpsResult<()>) -> CpsResult<()> {
+    run(&Link::new(level, V::NESTING), || {
         body()?;
         NOTHING.set(Some(()));
         Ok(())
@@ -244,15 +258,29 @@ pub(crate) unsafe fn shift_at<V>(
     }
 }
 
-/// The level of the innermost running [`reset_at`] for variables of type `V`: that of control operators, none of whose
+/// The innermost derivative of a kind.
+pub(crate) enum Nearest {
+    /// The level of one whose body is running.
+    Running(Level),
+    /// As [`Found::Cut`].
+    Cut,
+    /// No such body is running.
+    Nowhere,
+}
+
+/// The innermost [`reset_at`] for variables of this [kind](Real::NESTING): that of control operators, none of whose
 /// operands need be a variable.
-pub(crate) fn level_of<V>() -> Option<Level> {
+pub(crate) fn nearest(variables: u64) -> Nearest {
     let mut link = CURRENT.get();
     loop {
         // SAFETY: links of the chain live on the stacks of the `run`s that are under way.
-        let prompt = unsafe { link.as_ref() }?;
-        if prompt.variables == type_name::<V>() {
-            return Some(prompt.level);
+        let Some(prompt) = (unsafe { link.as_ref() }) else { return Nearest::Nowhere };
+        if prompt.variables == variables {
+            return match find(prompt.level) {
+                Found::Running(_) => Nearest::Running(prompt.level),
+                Found::Cut => Nearest::Cut,
+                Found::Nowhere => Nearest::Nowhere,
+            };
         }
         link = prompt.outer.get();
     }
@@ -262,7 +290,7 @@ pub(crate) fn level_of<V>() -> Option<Level> {
 pub(crate) enum Found {
     /// Its body is running.
     Running(Here),
-    /// Its body, or one between it and here, is being given up, and a destructor is asking. The destructor must get
+    /// Its body, or one between it and here, is being unwound, and a destructor is asking. The destructor must get
     /// an answer, for it cannot be unwound, but there is no rest of the body that could be captured. If the prompt
     /// itself goes on, its `reset` ends with an error, so that nothing is silently left out of a derivative.
     Cut,
@@ -276,12 +304,13 @@ pub(crate) struct Here(*const Link);
 /// The innermost prompt of a level.
 #[inline]
 pub(crate) fn find(level: Level) -> Found {
+    let panicking = std::thread::panicking();
     let mut link = CURRENT.get();
     loop {
         // SAFETY: links of the chain live on the stacks of the `run`s that are under way.
         let Some(prompt) = (unsafe { link.as_ref() }) else { return Found::Nowhere };
-        if prompt.abandoned.get() {
-            return find_beyond(link, level);
+        if panicking || prompt.abandoned.get() {
+            return find_in_destructor(link, level, panicking);
         }
         if prompt.level == level {
             return Found::Running(Here(link));
@@ -290,21 +319,47 @@ pub(crate) fn find(level: Level) -> Found {
     }
 }
 
-/// [`find`], from a body on that is being given up.
+/// [`find`] in a destructor, or in a body that was given up.
 #[cold]
 #[inline(never)]
-fn find_beyond(mut link: *const Link, level: Level) -> Found {
-    // A body may have caught its unwinding and go on, then it can be told with an error.
-    while std::thread::panicking() {
+fn find_in_destructor(mut link: *const Link, level: Level, panicking: bool) -> Found {
+    let mut unwinding = false;
+    loop {
         // SAFETY: as in `find`.
-        let Some(prompt) = (unsafe { link.as_ref() }) else { break };
-        if prompt.level == level {
-            prompt.cut.set(!prompt.abandoned.get());
-            return Found::Cut;
+        let Some(prompt) = (unsafe { link.as_ref() }) else { return Found::Nowhere };
+        // A body that has caught its unwinding and goes on can be told with an error.
+        if prompt.abandoned.get() && !panicking {
+            return Found::Nowhere;
         }
-        link = prompt.outer.get();
+        unwinding |= prompt.is_unwinding(panicking);
+        match (prompt.level == level, unwinding) {
+            (true, true) => {
+                prompt.cut.set(!prompt.abandoned.get());
+                return Found::Cut;
+            }
+            (true, false) => return Found::Running(Here(link)),
+            (false, _) => link = prompt.outer.get(),
+        }
     }
-    Found::Nowhere
+}
+
+/// Declares that the innermost running body has raised an error, or (`false`) that the error was caught inside of it. In
+/// between destructors run, which have room where the error was that there is none.
+pub(crate) fn raising(raising: bool) {
+    // SAFETY: as in `find`.
+    if let Some(prompt) = unsafe { CURRENT.get().as_ref() } {
+        prompt.raising.set(raising);
+        let floor = prompt.floor.get();
+        stack::set_floor(if raising || prompt.abandoned.get() { stack::last_floor(floor) } else { floor });
+    }
+}
+
+/// Runs `f`, an operator in a destructor of the body that runs innermost, with the room that is kept for destructors.
+pub(crate) fn in_destructor<R>(f: impl FnOnce() -> R) -> R {
+    // SAFETY: as in `find`.
+    let floor = unsafe { CURRENT.get().as_ref() }.map_or(0, |prompt| stack::last_floor(prompt.floor.get()));
+    let _floor = Floor::set(floor);
+    f()
 }
 
 /// The frame of a suspended `shift`.
@@ -420,8 +475,9 @@ unsafe fn drive(body: *mut Body, link: *const Link) -> CpsResult<()> {
     // SAFETY: by the contract; while the body runs nobody else holds a reference to it.
     let (prompt, coroutine) = unsafe { (&*link, &mut *body) };
     let request = {
-        // A continuation may be resumed under another prompt than it was captured under.
+        // A continuation may be resumed under another prompt than it was captured under, and in a destructor.
         prompt.outer.set(CURRENT.get());
+        prompt.in_destructor.set(std::thread::panicking());
         let _running = Running::enter(link, prompt.floor.get());
         match coroutine.resume(()) {
             CoroutineResult::Return(result) => return result,

@@ -11,6 +11,8 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 
+use crate::delimited::raising;
+
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -261,6 +263,7 @@ pub fn raise(error: impl Into<Error>) -> ! {
     if SCOPES.get() == 0 {
         panic!("{error}");
     }
+    raising(true);
     // `resume_unwind` and not `panic_any`: an error is not a bug, so no panic hook prints a backtrace.
     resume_unwind(Box::new(Raised(Box::new(error))))
 }
@@ -282,7 +285,10 @@ pub(crate) fn catch<R, E: From<Box<Error>>>(f: impl FnOnce() -> Result<R, E>) ->
     match outcome {
         Ok(result) => result,
         Err(payload) => match payload.downcast::<Raised>() {
-            Ok(raised) => Err(raised.0.into()),
+            Ok(raised) => {
+                raising(false);
+                Err(raised.0.into())
+            }
             Err(payload) => resume_unwind(payload),
         },
     }

@@ -9,6 +9,7 @@ use crate::elementwise::{self, for_each_binary, for_each_unary};
 use crate::error::{At, Result, operator};
 use crate::real::Real;
 use crate::recorded::PutRow;
+use crate::sealed::Internal;
 use crate::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::tensor::Tensor;
 
@@ -201,6 +202,8 @@ impl<T: Real> Real for Dual<T> {
     type Bool = T::Bool;
     type Int = T::Int;
     type Adjoint = DualAdjoint<T>;
+    type Node<V: Real> = T::Node<V>;
+    const NESTING: u64 = T::NESTING << 2 | 2;
 
     for_each_unary!(unary_methods);
     for_each_binary!(binary_methods);
@@ -314,10 +317,10 @@ impl<T: Real> Real for Dual<T> {
 }
 
 impl<T: Tensor> Tensor for Dual<T> {
-    fn record_rows(shape: &[usize], fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
+    fn record_rows(internal: Internal, shape: &[usize], fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
         let mut tangent = None;
-        let primal = T::record_rows(shape, &mut |put_primal| {
-            tangent = Some(T::record_rows(shape, &mut |put_tangent| {
+        let primal = T::record_rows(internal, shape, &mut |put_primal| {
+            tangent = Some(T::record_rows(internal, shape, &mut |put_tangent| {
                 fill(&|index, row: Self| {
                     put_tangent(index, row.tangent());
                     put_primal(index, row.primal);

@@ -19,6 +19,7 @@ pub mod real;
 mod recorded;
 mod reverse;
 mod scalar;
+mod sealed;
 pub mod shape;
 pub mod stack;
 #[cfg(feature = "staging")]
@@ -40,7 +41,7 @@ pub use error::{Error, OrRaise, Result, raise};
 pub use forward::Dual;
 pub use params::Params;
 pub use real::{Int, Mask, Real};
-pub use reverse::{Var, cps};
+pub use reverse::{Var, cps, node};
 pub use shape::{Axes, Padding, Shape, Window2d};
 #[cfg(feature = "staging")]
 pub use stage::{Staged, stage};

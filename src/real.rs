@@ -3,6 +3,7 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use crate::error::Result;
+use crate::reverse::node::NodeRef;
 use crate::state::State;
 
 /// Truth values of an interpretation: a `bool`, an array of them, or a recorded condition.
@@ -89,6 +90,17 @@ pub trait Real:
     /// Where an adjoint is collected: eagerly an optional value (absent means zero, so that nothing is
     /// zero-filled), recorded a mutable accumulator.
     type Adjoint;
+    /// How variables `V` over this interpretation reach their values and adjoints: [`StackNode<V>`] if running a model
+    /// with it runs the model, [`SharedNode<V>`] if it writes the model down.
+    ///
+    /// [`StackNode<V>`]: crate::node::StackNode
+    /// [`SharedNode<V>`]: crate::node::SharedNode
+    type Node<V: Real>: NodeRef<V>;
+
+    /// Which interpretations this one is made of, two bits for each, the outermost in the lowest: it tells derivatives
+    /// of different kinds apart, where control flow asks for the innermost one of its own kind.
+    #[doc(hidden)]
+    const NESTING: u64 = 1;
 
     /// A scalar constant. It broadcasts against arrays.
     fn constant(value: f64) -> Self;

@@ -12,6 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use crate::control::Control;
 use crate::error::{At, CpsResult, Error, raise};
 use crate::real::Real;
+use crate::sealed::INTERNAL;
 use crate::state::{Leaf, State};
 #[cfg(doc)]
 use crate::tensor::Tensor;
@@ -116,6 +117,7 @@ pub(crate) fn cond<T: Control, S: State<T>>(
     };
     let (mut then, mut otherwise) = (Some(then), Some(otherwise));
     let results = T::record_cond(
+        INTERNAL,
         at,
         condition,
         &mut || flat(then.take().expect("an arm is recorded once")()),
@@ -139,7 +141,7 @@ pub(crate) fn fix<T: Control, A: State<T>, B: State<T>>(
         Some(result) => result,
         None => attempt::<T, B>(at, || body(&|_| resume_unwind(Box::new(Recurses)), x.clone())),
     };
-    let results = T::record_fix(at, leaves(&x), &leaves(&result), &|call, argument| {
+    let results = T::record_fix(INTERNAL, at, leaves(&x), &leaves(&result), &|call, argument| {
         let again = |argument: A| {
             same_outline("a recursive function is called with", at, &x, &argument);
             // In a trial of another function that is defined in this one's body.
@@ -170,7 +172,7 @@ pub(crate) fn is_trial() -> bool {
 /// The structure of what `body` returns; nothing of it is recorded in the end.
 fn attempt<T: Control, B>(at: At, body: impl FnOnce() -> B) -> B {
     let (mut body, mut outcome) = (Some(body), None);
-    T::scratch(&mut || {
+    T::scratch(INTERNAL, &mut || {
         let _trying = Trying::set(true);
         let body = body.take().expect("tried once");
         outcome = Some(catch_unwind(AssertUnwindSafe(body)));

@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use crate::control::Control;
 use crate::real::{Int, Mask, Real};
+use crate::reverse::node::StackNode;
 
 impl Mask for bool {
     #[inline]
@@ -180,6 +181,7 @@ macro_rules! scalar {
             type Bool = bool;
             type Int = i64;
             type Adjoint = Sum<$E>;
+            type Node<V: Real> = StackNode<V>;
 
             #[inline]
             fn constant(value: f64) -> $E {

@@ -114,6 +114,11 @@ pub(crate) fn last_floor(floor: usize) -> usize {
     floor - MARGIN / 2
 }
 
+/// Moves the end of the stack that the thread is on, until it leaves it.
+pub(crate) fn set_floor(floor: usize) {
+    FLOOR.set(floor);
+}
+
 /// Declares which stack the thread is on, until dropped.
 pub(crate) struct Floor(usize);
 

@@ -6,6 +6,7 @@ use crate::control::{Control, TreeArrays, fold_arrays};
 use crate::error::{At, Error, OrRaise, Result, raise};
 use crate::real::{Int, Mask, Real};
 use crate::recorded::{self, PutRow};
+use crate::sealed::Internal;
 use crate::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::state::State;
 
@@ -175,7 +176,7 @@ pub trait Tensor:
     /// An array of which `fill` records the writing of each row, once, in loops that it records.
     #[doc(hidden)]
     #[track_caller]
-    fn record_rows(_shape: &[usize], _fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
+    fn record_rows(_: Internal, _shape: &[usize], _fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
         raise(recorded::unsupported("scan", At::caller()))
     }
     /// An accumulator that a loop may read which is recorded before what adds to it.

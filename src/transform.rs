@@ -7,7 +7,8 @@ use crate::error::{At, Result, catch, operator};
 use crate::forward::Dual;
 use crate::params::Params;
 use crate::real::Real;
-use crate::reverse::{Node, Var};
+use crate::reverse::Var;
+use crate::reverse::node::{OwnedNode, own, owned};
 use crate::shape::{self, Shape};
 use crate::stack;
 use crate::tensor::Tensor;
@@ -32,8 +33,9 @@ fn pull<P: Params, U: Real>(
     catch(|| {
         stack::on_reserved(|| {
             let level = Level::fresh();
-            let nodes: Vec<Node<U>> = inputs.into_iter().map(Node::new).collect();
-            // SAFETY: the nodes outlive the `reset` below, to which the brand of the variables is confined.
+            let nodes: Vec<OwnedNode<U>> = inputs.into_iter().map(own).collect();
+            // SAFETY: the nodes stay in their list until the `reset` below is over, to which the brand of the variables
+            // is confined: `f` has to work for any brand.
             let variables = nodes.iter().map(|node| unsafe { Var::active(node, level) }).collect();
             let variables = structure.with_leaves(variables)?;
             let mut value = None;
@@ -46,6 +48,7 @@ fn pull<P: Params, U: Real>(
             })?;
             let adjoints = nodes
                 .iter()
+                .map(owned::<U>)
                 .map(|node| node.take_adjoint().unwrap_or_else(|| node.value().zeros_like()))
                 .collect();
             let value = value.as_ref().and_then(U::take_adjoint);

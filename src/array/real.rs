@@ -7,6 +7,7 @@ use super::kernel::Zip;
 use super::{NdArray, NdBool, NdInt};
 use crate::error::Result;
 use crate::real::Real;
+use crate::reverse::node::StackNode;
 use crate::shape;
 use crate::tensor::Tensor;
 
@@ -23,6 +24,7 @@ impl<E: Float> Real for NdArray<E> {
     type Bool = NdBool;
     type Int = NdInt;
     type Adjoint = Accumulator<E>;
+    type Node<V: Real> = StackNode<V>;
 
     fn constant(value: f64) -> Self {
         NdArray::scalar(E::from_f64(value))

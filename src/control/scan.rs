@@ -3,6 +3,7 @@
 use crate::error::{At, Error, Result, raise};
 use crate::real::Int;
 use crate::recorded;
+use crate::sealed::INTERNAL;
 use crate::shape::Shape;
 use crate::state::{Index, State};
 use crate::tensor::Tensor;
@@ -59,7 +60,7 @@ fn record<T: Tensor, S: State<T>>(init: S, xs: &T, rows: usize, step: impl Fn(S,
         return (init, T::zeros(&shape));
     }
     let mut last = None;
-    let ys = T::record_rows(&shape, &mut |put| {
+    let ys = T::record_rows(INTERNAL, &shape, &mut |put| {
         let start = (Index::<T>(number(0)), init.clone());
         let (_, carry) = recorded::while_loop::<T, _>(
             at,

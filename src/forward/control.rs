@@ -4,6 +4,7 @@ use super::{Dual, DualAdjoint};
 use crate::control::Control;
 use crate::error::{At, CpsResult};
 use crate::recorded::{Arm, BodyTo, Function, Leaves, To};
+use crate::sealed::Internal;
 use crate::state::Leaf;
 
 /// Values and their tangents. An absent tangent flows as zeros.
@@ -62,24 +63,26 @@ fn lift<T: Control>(k: To<'_, T>) -> impl FnMut(Leaves<Dual<T>>) -> CpsResult<Ve
 impl<T: Control> Control for Dual<T> {
     const RECORDS: bool = T::RECORDS;
 
-    fn scratch(f: &mut dyn FnMut()) {
-        T::scratch(f);
+    fn scratch(internal: Internal, f: &mut dyn FnMut()) {
+        T::scratch(internal, f);
     }
     fn record_cond(
+        internal: Internal,
         at: At,
         condition: &T::Bool,
         then: &mut dyn FnMut() -> Leaves<Self>,
         otherwise: &mut dyn FnMut() -> Leaves<Self>,
     ) -> Leaves<Self> {
-        duals(T::record_cond(at, condition, &mut || components(then()), &mut || components(otherwise())))
+        duals(T::record_cond(internal, at, condition, &mut || components(then()), &mut || components(otherwise())))
     }
-    fn record_fix(at: At, x: Leaves<Self>, results: &[Leaf<Self>], body: Function<'_, Self>) -> Leaves<Self> {
+    fn record_fix(internal: Internal, at: At, x: Leaves<Self>, results: &[Leaf<Self>], body: Function<'_, Self>) -> Leaves<Self> {
         let results = components(results.iter().cloned());
-        duals(T::record_fix(at, components(x), &results, &|call, x| {
+        duals(T::record_fix(internal, at, components(x), &results, &|call, x| {
             components(body(&|x| duals(call(components(x))), duals(x)))
         }))
     }
     fn branch_to(
+        internal: Internal,
         at: At,
         condition: &T::Bool,
         then: Arm<'_, Self>,
@@ -87,6 +90,7 @@ impl<T: Control> Control for Dual<T> {
         join: To<'_, Self>,
     ) -> CpsResult<()> {
         T::branch_to(
+            internal,
             at,
             condition,
             &mut |join| then(&mut lift(join)),
@@ -95,6 +99,7 @@ impl<T: Control> Control for Dual<T> {
         )
     }
     fn fix_to(
+        internal: Internal,
         at: At,
         x: Leaves<Self>,
         results: &[Leaf<Self>],
@@ -103,6 +108,7 @@ impl<T: Control> Control for Dual<T> {
     ) -> CpsResult<Vec<DualAdjoint<T>>> {
         let results = components(results.iter().cloned());
         let adjoints = T::fix_to(
+            internal,
             at,
             components(x),
             &results,

@@ -1,35 +1,65 @@
 //! Recorded control flow in reverse mode: the rest of the body is captured and written as one function, from primals
 //! to adjoints, which the arms of a branch or the calls of a function have as their continuation.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
-use super::{Kind, Node, Var};
+use super::Var;
+use super::node::{NodeRef, OwnedNode, own};
 use crate::control::Control;
-use crate::delimited::{Continuation, Level, level_of, outside_reset, reset_at, shift_at};
+use crate::delimited::{Continuation, Level, Nearest, nearest, outside_reset, reset_at, shift_at};
 use crate::error::{At, CpsResult, Error, raise};
-use crate::recorded::{Function, Leaves, PutRow, To};
+use crate::real::Real;
+use crate::recorded::{self, Function, Leaves, PutRow, To};
+use crate::sealed::Internal;
 use crate::state::Leaf;
 use crate::tensor::Tensor;
 
-/// The derivative that control flow over these variables belongs to: the innermost one that is running.
-#[track_caller]
-fn running<T: Control>() -> Level {
-    level_of::<Var<'_, T>>().unwrap_or_else(|| raise(outside_reset(At::caller())))
+/// The derivative that control flow over these variables belongs to: the innermost one of their kind that is running.
+/// None in a destructor of a body that is being unwound, of which there is no rest to capture.
+fn running<T: Control>(op: &'static str, at: At) -> Option<Level> {
+    if !<T::Node<T> as NodeRef<T>>::SHARED {
+        raise(recorded::unsupported(op, at));
+    }
+    match nearest(<Var<'_, T> as Real>::NESTING) {
+        Nearest::Running(level) => Some(level),
+        Nearest::Cut => None,
+        Nearest::Nowhere => raise(outside_reset(at)),
+    }
+}
+
+/// The same components with other reals.
+fn with_reals<T: Control, U: Control<Int = T::Int, Bool = T::Bool>>(
+    leaves: impl IntoIterator<Item = Leaf<T>>,
+    mut real: impl FnMut(T) -> U,
+) -> Leaves<U> {
+    let leaf = |leaf| match leaf {
+        Leaf::Real(x) => Leaf::Real(real(x)),
+        Leaf::Int(i) => Leaf::Int(i),
+        Leaf::Bool(b) => Leaf::Bool(b),
+    };
+    leaves.into_iter().map(leaf).collect()
+}
+
+/// The values of variables, whatever they belong to.
+fn bare<T: Control>(leaves: Leaves<Var<'_, T>>) -> Leaves<T> {
+    with_reals(leaves, |x| x.value().clone())
+}
+
+/// Values as constants.
+fn constants<'r, T: Control>(leaves: Leaves<T>) -> Leaves<Var<'r, T>> {
+    with_reals(leaves, Var::from_value)
 }
 
 /// The values of variables of one derivative.
 fn values<T: Control>(level: Level, at: At, leaves: &[Leaf<Var<'_, T>>]) -> CpsResult<Leaves<T>> {
-    let value = |leaf: &Leaf<Var<'_, T>>| match leaf {
-        Leaf::Real(x) if x.level().is_some_and(|other| other != level) => {
-            let reason = "a variable of another derivative came out of control flow of this one: \
-                          let it into the inner derivative with Var::lift";
-            Err(Box::new(Error::OutsideReset { reason, at }))
-        }
-        Leaf::Real(x) => Ok(Leaf::Real(x.value().clone())),
-        Leaf::Int(i) => Ok(Leaf::Int(i.clone())),
-        Leaf::Bool(b) => Ok(Leaf::Bool(b.clone())),
-    };
-    leaves.iter().map(value).collect()
+    let foreign = |leaf: &Leaf<Var<'_, T>>| matches!(leaf, Leaf::Real(x) if x.level().is_some_and(|other| other != level));
+    if leaves.iter().any(foreign) {
+        let reason = "a variable of another derivative came out of control flow of this one: \
+                      let it into the inner derivative with Var::lift";
+        return Err(Box::new(Error::OutsideReset { reason, at }));
+    }
+    Ok(bare(leaves.to_vec()))
 }
 
 /// Adds adjoints to the variables that they belong to.
@@ -46,25 +76,56 @@ fn with_variables<'r, T: Control>(
     leaves: Leaves<T>,
     k: impl FnOnce(Leaves<Var<'r, T>>) -> CpsResult<()>,
 ) -> CpsResult<Vec<T::Adjoint>> {
-    let mut nodes = Vec::with_capacity(leaves.len());
-    for leaf in &leaves {
-        if let Leaf::Real(x) = leaf {
-            nodes.push(Node::new(x.clone()));
-        }
-    }
-    let mut next = nodes.iter();
-    let variables = leaves.into_iter().map(|leaf| match leaf {
-        // The node stays in this frame until `k` has returned: longer than any variable of the body that it runs.
-        Leaf::Real(_) => {
-            let node: *const Node<T> = next.next().expect("a node for each real leaf");
-            Leaf::Real(Var(Kind::Active(node, level), std::marker::PhantomData))
-        }
-        Leaf::Int(i) => Leaf::Int(i),
-        Leaf::Bool(b) => Leaf::Bool(b),
+    assert!(<T::Node<T> as NodeRef<T>>::SHARED, "`running` has refused what does not record");
+    let mut owners: Vec<OwnedNode<T>> = Vec::with_capacity(leaves.len());
+    let variables = with_reals(leaves, |value| {
+        let owner = own(value);
+        // SAFETY: nodes of this interpretation are shared, as was just asserted.
+        let variable = unsafe { Var::active(&owner, level) };
+        owners.push(owner);
+        variable
     });
-    let variables = variables.collect();
     k(variables)?;
-    Ok(nodes.into_iter().map(|node| node.adjoint).collect())
+    Ok(owners.into_iter().map(T::Node::<T>::into_adjoint).collect())
+}
+
+/// The rest of a body, up to the prompt of its level: the continuation of control flow.
+struct Rest<'k, V> {
+    level: Level,
+    k: Cell<Option<Continuation<'k, V, ()>>>,
+}
+
+impl<'r, T: Control> Rest<'_, Leaves<Var<'r, T>>> {
+    /// Lets the body go on with these values; the adjoints that come back. The first time only.
+    fn resume(&self, leaves: Leaves<T>) -> CpsResult<Vec<T::Adjoint>> {
+        let k = self.k.take().expect("the rest of a body is recorded once");
+        with_variables(self.level, leaves, |variables| k.resume(variables))
+    }
+
+    /// Panics if the body has gone on: what its frame held, and arms and functions borrow, may be gone.
+    fn assert_waiting(&self) {
+        let k = self.k.take();
+        assert!(k.is_some(), "arms and functions are recorded before what comes after them");
+        self.k.set(k);
+    }
+}
+
+/// Runs `handler` with the rest of the body, of which it gets the value.
+///
+/// # Safety
+/// Until `Rest::resume`, the handler may use what the body's frame holds; afterwards only what the handler owns.
+#[track_caller]
+unsafe fn with_rest<'r, T: Control>(
+    level: Level,
+    handler: impl FnOnce(Rest<'_, Leaves<Var<'r, T>>>) -> CpsResult<()>,
+) -> Leaves<Var<'r, T>> {
+    // SAFETY: as the caller promises: the body's frame does not end before the body goes on.
+    let results = unsafe {
+        shift_at(level, |k: Continuation<'_, Leaves<Var<'r, T>>, ()>| {
+            handler(Rest { level, k: Cell::new(Some(k)) })
+        })
+    };
+    results.unwrap_or_else(|| raise(outside_reset(At::caller())))
 }
 
 /// Runs `body` under a prompt of its own; passes the value of its result to `k`, and pulls back the adjoints that `k`
@@ -77,7 +138,7 @@ fn deliver<'r, T: Control>(
 ) -> CpsResult<()> {
     reset_at::<Var<'r, T>>(level, || {
         let results = body();
-        // SAFETY: the handler owns the variables, and `k` outlives the `reset`.
+        // SAFETY: the handler owns the variables, and borrows `k` from the caller of the `reset`.
         let delivered = unsafe {
             shift_at(level, move |rest: Continuation<'_, (), ()>| {
                 let adjoints = k(values(level, at, &results)?)?;
@@ -85,20 +146,27 @@ fn deliver<'r, T: Control>(
                 rest.resume(())
             })
         };
-        delivered.expect("the prompt of this level is running");
-        Ok(())
+        // A body that swallowed its unwinding has no prompt any more.
+        delivered.ok_or_else(|| Box::new(outside_reset(at)))
     })
 }
 
 /// [`Tensor::record_rows`]: `ȳᵢ += ȳs[i]`, which is complete when the rest of the body after the loop has run.
 #[track_caller]
 pub(super) fn record_rows<'r, T: Tensor>(
+    internal: Internal,
     shape: &[usize],
     fill: &mut dyn FnMut(PutRow<'_, Var<'r, T>>),
 ) -> Var<'r, T> {
-    let (level, at) = (running::<T>(), At::caller());
+    let at = At::caller();
+    let Some(level) = running::<T>("scan", at) else {
+        let ys = T::record_rows(internal, shape, &mut |put| {
+            fill(&|index, y: Var<'r, T>| put(index, y.value().clone()));
+        });
+        return Var::from_value(ys);
+    };
     let ys_bar = Rc::new(T::open_adjoint(shape));
-    let ys = T::record_rows(shape, &mut |put| {
+    let ys = T::record_rows(internal, shape, &mut |put| {
         fill(&|index, y: Var<'r, T>| {
             let row = match values(level, at, &[Leaf::Real(y.clone())]) {
                 Ok(mut row) => row.pop().expect("one leaf"),
@@ -119,101 +187,102 @@ pub(super) fn record_rows<'r, T: Tensor>(
                     Ok(())
                 })
             };
-            written.expect("the prompt of this level is running");
+            written.unwrap_or_else(|| raise(outside_reset(at)));
         });
     });
     // SAFETY: the handler owns what it uses.
-    let ys = unsafe {
-        shift_at(level, move |k: Continuation<'_, Leaves<Var<'r, T>>, ()>| {
-            let adjoints = with_variables(level, vec![Leaf::Real(ys)], |variables| k.resume(variables))?;
+    let mut ys = unsafe {
+        with_rest(level, move |rest| {
+            let adjoints = rest.resume(vec![Leaf::Real(ys)])?;
             adjoints.into_iter().for_each(|from| T::accumulate_all(&ys_bar, from));
             Ok(())
         })
     };
-    match ys.expect("the prompt of this level is running").pop() {
-        Some(Leaf::Real(ys)) => ys,
-        _ => unreachable!("one real leaf was passed"),
-    }
+    ys.pop().expect("one leaf was passed").real()
 }
 
 impl<'r, T: Control> Control for Var<'r, T> {
     const RECORDS: bool = T::RECORDS;
 
-    fn scratch(f: &mut dyn FnMut()) {
-        T::scratch(f);
+    fn scratch(internal: Internal, f: &mut dyn FnMut()) {
+        T::scratch(internal, f);
     }
 
     fn record_cond(
+        internal: Internal,
         at: At,
         condition: &T::Bool,
         then: &mut dyn FnMut() -> Leaves<Self>,
         otherwise: &mut dyn FnMut() -> Leaves<Self>,
     ) -> Leaves<Self> {
-        let level = running::<T>();
+        let Some(level) = running::<T>("cond", at) else {
+            let (mut then, mut otherwise) = (|| bare(then()), || bare(otherwise()));
+            return constants(T::record_cond(internal, at, condition, &mut then, &mut otherwise));
+        };
         let condition = condition.clone();
-        // SAFETY: `branch_to` has run both arms, which borrow from the body, when it calls the join point, which lets
-        // the body go on; all else is owned.
-        let results = unsafe {
-            shift_at(level, move |k: Continuation<'_, Leaves<Self>, ()>| {
-                let mut k = Some(k);
+        // SAFETY: the arms, which borrow from the body, are run only until it goes on; all else is owned.
+        unsafe {
+            with_rest(level, move |rest| {
+                let arm = |body: &mut dyn FnMut() -> Leaves<Self>, join: To<'_, T>| {
+                    rest.assert_waiting();
+                    deliver(level, at, body, join)
+                };
                 T::branch_to(
+                    internal,
                     at,
                     &condition,
-                    &mut |join| deliver(level, at, &mut *then, join),
-                    &mut |join| deliver(level, at, &mut *otherwise, join),
-                    &mut |leaves| {
-                        let k = k.take().expect("the join point is recorded once");
-                        with_variables(level, leaves, |variables| k.resume(variables))
-                    },
+                    &mut |join| arm(then, join),
+                    &mut |join| arm(otherwise, join),
+                    &mut |leaves| rest.resume(leaves),
                 )
             })
-        };
-        results.expect("the prompt of this level is running")
+        }
     }
 
-    fn record_fix(at: At, x: Leaves<Self>, results: &[Leaf<Self>], body: Function<'_, Self>) -> Leaves<Self> {
-        let level = running::<T>();
-        let like = match values(level, at, results) {
-            Ok(like) => like,
-            Err(error) => raise(*error),
+    fn record_fix(
+        internal: Internal,
+        at: At,
+        x: Leaves<Self>,
+        results: &[Leaf<Self>],
+        body: Function<'_, Self>,
+    ) -> Leaves<Self> {
+        let like = bare(results.to_vec());
+        let Some(level) = running::<T>("fix", at) else {
+            let body = |call: recorded::Call<'_, T>, x| bare(body(&|x| constants(call(bare(x))), constants(x)));
+            return constants(T::record_fix(internal, at, bare(x), &like, &body));
         };
-        // SAFETY: `fix_to` has run the body of the function, which borrows from the caller's, when it calls the
-        // continuation, which lets the caller's body go on; all else is owned.
-        let results = unsafe {
-            shift_at(level, move |k: Continuation<'_, Leaves<Self>, ()>| {
-                let mut k = Some(k);
+        // SAFETY: the function's body, which borrows from the caller's, is run only until that goes on; all else is
+        // owned.
+        unsafe {
+            with_rest(level, move |rest| {
                 let adjoints = T::fix_to(
+                    internal,
                     at,
                     values(level, at, &x)?,
                     &like,
                     &mut |call, argument, finish| {
+                        rest.assert_waiting();
+                        let again = |x: Leaves<Self>| -> Leaves<Self> {
+                            if running::<T>("fix", at).is_none() {
+                                // In a destructor of the function's body: what is recorded is given up.
+                                return constants(like.clone());
+                            }
+                            // SAFETY: the handler owns the variables; `call` outlives the `reset` of this body.
+                            with_rest(level, move |rest| {
+                                let adjoints = call(values(level, at, &x)?, &mut |leaves| rest.resume(leaves))?;
+                                push(&x, adjoints);
+                                Ok(())
+                            })
+                        };
                         with_variables(level, argument, |argument| {
-                            let again = |x: Leaves<Self>| -> Leaves<Self> {
-                                // SAFETY: the handler owns the variables; `call` outlives the `reset` of this body.
-                                let results =
-                                    shift_at(level, move |k: Continuation<'_, Leaves<Self>, ()>| {
-                                        let mut k = Some(k);
-                                        let adjoints = call(values(level, at, &x)?, &mut |leaves| {
-                                            let k = k.take().expect("a continuation is recorded once");
-                                            with_variables(level, leaves, |variables| k.resume(variables))
-                                        })?;
-                                        push(&x, adjoints);
-                                        Ok(())
-                                    });
-                                results.expect("the prompt of this level is running")
-                            };
                             deliver(level, at, || body(&again, argument), finish)
                         })
                     },
-                    &mut |leaves| {
-                        let k = k.take().expect("the continuation is recorded once");
-                        with_variables(level, leaves, |variables| k.resume(variables))
-                    },
+                    &mut |leaves| rest.resume(leaves),
                 )?;
                 push(&x, adjoints);
                 Ok(())
             })
-        };
-        results.expect("the prompt of this level is running")
+        }
     }
 }

@@ -19,7 +19,8 @@
 //! About 128 nested closures reach the compiler's recursion limit; let functions take their continuation as
 //! `&mut dyn FnMut(&Var<T>) -> Result<()>` at the boundaries of layers and loops.
 
-use super::{Node, Var, common_level};
+use super::node::{OwnedNode, own, owned};
+use super::{Var, common_level};
 use crate::delimited::Level;
 use crate::elementwise::{for_each_binary, for_each_unary};
 pub use crate::error::CpsResult as Result;
@@ -45,14 +46,16 @@ pub fn grad<T: Real>(
     let at = At::caller();
     catch(|| {
         stack::on_reserved(|| {
-            let node = Node::new(x.clone());
-            // SAFETY: the node outlives the call, and the brand of the variable is confined to it.
-            let x = unsafe { Var::active(&raw const node, Level::fresh()) };
+            let owner: OwnedNode<T> = own(x.clone());
+            // SAFETY: the node stays here during the call of `f`, to which the brand of the variable is confined: `f` has
+            // to work for any brand.
+            let x = unsafe { Var::active(&owner, Level::fresh()) };
             f(&x, &mut |y| {
                 y.value().check_scalar("grad").map_err(|error| error.relocate(at))?;
                 y.accumulate(y.value().ones_like());
                 Ok(())
             })?;
+            let node = owned::<T>(&owner);
             Ok(node.take_adjoint().unwrap_or_else(|| node.value().zeros_like()))
         })
     })
@@ -70,11 +73,13 @@ pub(super) fn operator<T: Real, R>(
     stack::check()?;
     // Constants get a node too: with one call of the continuation, which is often the whole rest of the program, there
     // is one copy of that in the compiled program, and with one kind of result it keeps most nodes in registers.
-    let node = Node::new(y);
-    // SAFETY: the node outlives the call of `k`, to which the brand of the variable is confined.
-    let variable = unsafe { Var::active(&raw const node, level.unwrap_or(Level::CONSTANT)) };
+    let owner: OwnedNode<T> = own(y);
+    // SAFETY: the node stays here during the call of `k`, to which the brand of the variable is confined: `k` has to
+    // work for any brand.
+    let variable = unsafe { Var::active(&owner, level.unwrap_or(Level::CONSTANT)) };
     let result = k(&variable).map_err(Error::deeper)?;
     if level > Some(Level::CONSTANT) {
+        let node = owned::<T>(&owner);
         node.with_adjoint(|y_bar| pull(node.value(), y_bar));
     }
     Ok(result)

@@ -3,7 +3,7 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::{Var, common_level, cps};
-use crate::delimited::{Found, Level, find, outside_reset, shift_to};
+use crate::delimited::{Found, Level, find, in_destructor, outside_reset, shift_to};
 use crate::elementwise::{for_each_binary, for_each_unary};
 use crate::error::{At, CpsResult, OrRaise, Result, blame, in_operator, raise};
 use crate::real::Real;
@@ -21,12 +21,16 @@ pub(super) fn direct<'r, T: Real>(
     let at = blame(at);
     let prompt = match level.map(find) {
         Some(Found::Running(prompt)) => prompt,
-        // `Cut`: in a destructor of a body that is given up. The result has its value, and no rest that it could be
+        None => return value_of(at, rule),
+        // In a destructor of a body that is unwound. The result has its value, and no rest that it could be
         // differentiated through.
-        None | Some(Found::Cut) => return value_of(at, rule),
+        Some(Found::Cut) => return in_destructor(|| value_of(at, rule)),
         Some(Found::Nowhere) => raise(outside_reset(at)),
     };
-    // SAFETY: all rules of this crate own what they capture, and those of `Var::shift` are `'static`.
+    // SAFETY: all rules of this crate own what they capture, and those of `Var::shift` are `'static`. For `rebrand`: the
+    // frame of the rule, with the node of `y` in it, lies below this prompt's driver until the body has ended. Where nodes
+    // are not shared, that is the body of the derivative of this level (only recorded control flow has prompts of the same
+    // level inside of it), to which `'r` is confined: some operand has this level, and whoever made it vouched for that.
     unsafe {
         shift_to::<Var<'r, T>>(prompt, move |k| {
             let mut k = Some(k);
@@ -34,9 +38,7 @@ pub(super) fn direct<'r, T: Real>(
             let outcome = rule(&mut |y| {
                 in_operator(None);
                 let k = k.take().expect("a rule calls its continuation once");
-                // The frame of the rule, and with it the node of `y`, stays until the body has ended: longer than
-                // the brand of `y` here, which the type system ties to the call.
-                k.resume(Var(y.0.clone(), std::marker::PhantomData))
+                k.resume(y.rebrand())
             });
             // An error from before the rest of the body ran is the operator's own: it names the user's line.
             match outcome {
@@ -191,6 +193,8 @@ impl<T: Real> Real for Var<'_, T> {
     type Bool = T::Bool;
     type Int = T::Int;
     type Adjoint = Slot<Self>;
+    type Node<V: Real> = T::Node<V>;
+    const NESTING: u64 = T::NESTING << 2 | 3;
 
     for_each_unary!(unary_methods);
     for_each_binary!(binary_methods);

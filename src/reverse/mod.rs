@@ -3,6 +3,7 @@
 mod control;
 pub mod cps;
 mod direct;
+pub mod node;
 mod rules;
 mod tensor;
 
@@ -12,6 +13,9 @@ use std::marker::PhantomData;
 use crate::delimited::Level;
 use crate::error::{At, CpsResult, Error};
 use crate::real::Real;
+
+use node::NodeRef;
+pub(crate) use node::{Node, OwnedNode};
 
 /// A variable of a reverse-mode derivative over the interpretation `T`.
 ///
@@ -30,49 +34,18 @@ use crate::real::Real;
 /// ```
 pub struct Var<'r, T: Real>(Kind<T>, PhantomData<fn(&'r ()) -> &'r ()>);
 
-#[derive(Clone)]
 enum Kind<T: Real> {
     Constant(T),
-    /// The node is alive as long as the brand of the variable. The level is never zero, which leaves a bit pattern for
-    /// the constants: a variable of numbers is two words.
-    Active(*const Node<T>, Level),
+    /// The node is there as long as the brand of the variable, if not longer. The level is never zero, which leaves a
+    /// bit pattern for the constants: a variable of numbers is two words.
+    Active(T::Node<T>, Level),
 }
 
 impl<T: Real> Clone for Var<'_, T> {
     #[inline]
     fn clone(&self) -> Self {
-        Var(self.0.clone(), PhantomData)
-    }
-}
-
-/// A value and the adjoint that it collects.
-pub(crate) struct Node<T: Real> {
-    value: T,
-    adjoint: T::Adjoint,
-}
-
-impl<T: Real> Node<T> {
-    #[inline]
-    pub(crate) fn new(value: T) -> Node<T> {
-        Node { adjoint: value.adjoint(), value }
-    }
-
-    /// What has been collected.
-    #[inline]
-    pub(crate) fn take_adjoint(&self) -> Option<T> {
-        T::take_adjoint(&self.adjoint)
-    }
-
-    /// Calls `pull` with what has been collected, if anything has.
-    #[inline]
-    pub(crate) fn with_adjoint(&self, pull: impl FnOnce(T)) {
-        T::with_adjoint(&self.adjoint, pull);
-    }
-
-    /// The value.
-    #[inline]
-    pub(crate) fn value(&self) -> &T {
-        &self.value
+        // SAFETY: the copy has the same brand.
+        unsafe { self.rebrand() }
     }
 }
 
@@ -88,11 +61,27 @@ impl<'r, T: Real> Var<'r, T> {
         Var(Kind::Constant(value), PhantomData)
     }
 
+    /// A variable with a node.
+    ///
     /// # Safety
-    /// The node outlives `'r`.
+    /// During `'r` the node's owner stays where it is, unless nodes of this interpretation are
+    /// [shared](NodeRef::SHARED).
     #[inline]
-    pub(crate) unsafe fn active(node: *const Node<T>, level: Level) -> Self {
-        Var(Kind::Active(node, level), PhantomData)
+    pub(crate) unsafe fn active(node: &OwnedNode<T>, level: Level) -> Self {
+        Var(Kind::Active(T::Node::refer(node), level), PhantomData)
+    }
+
+    /// The same variable for another time.
+    ///
+    /// # Safety
+    /// As for [`active`](Var::active): the node's owner stays where it is during `'s`, unless nodes are shared.
+    #[inline]
+    unsafe fn rebrand<'s>(&self) -> Var<'s, T> {
+        let kind = match &self.0 {
+            Kind::Constant(value) => Kind::Constant(value.clone()),
+            Kind::Active(node, level) => Kind::Active(node.clone(), *level),
+        };
+        Var(kind, PhantomData)
     }
 
     /// The value, without its derivative.
@@ -100,22 +89,23 @@ impl<'r, T: Real> Var<'r, T> {
     pub fn value(&self) -> &T {
         match &self.0 {
             Kind::Constant(value) => value,
-            // SAFETY: the node outlives the brand, and so this variable.
-            Kind::Active(node, _) => unsafe { &(**node).value },
+            // SAFETY: whoever made this variable vouched for its node during its brand, in which we are.
+            Kind::Active(node, _) => unsafe { &node.get().value },
         }
     }
 
     /// The same variable for a shorter time, so that variables of nested continuations can share a slice.
     #[inline]
     pub fn shorten<'s>(&'s self) -> Var<'s, T> {
-        Var(self.0.clone(), PhantomData)
+        // SAFETY: `'s` is part of `'r`, since this variable exists during `'s`.
+        unsafe { self.rebrand() }
     }
 
     #[inline]
     fn node(&self) -> Option<&Node<T>> {
         match &self.0 {
-            // SAFETY: the node outlives the brand, and so this variable.
-            Kind::Active(node, level) if *level > Level::CONSTANT => Some(unsafe { &**node }),
+            // SAFETY: as in `value`.
+            Kind::Active(node, level) if *level > Level::CONSTANT => Some(unsafe { node.get() }),
             _ => None,
         }
     }

@@ -6,6 +6,7 @@ use super::direct::{direct, level2};
 use super::{Var, common_level, rules};
 use crate::error::{At, OrRaise};
 use crate::recorded::PutRow;
+use crate::sealed::Internal;
 use crate::shape::{Axes, Padding, Shape, Window2d};
 use crate::tensor::Tensor;
 
@@ -25,8 +26,8 @@ macro_rules! direct_binary {
 
 impl<T: Tensor> Tensor for Var<'_, T> {
     #[track_caller]
-    fn record_rows(shape: &[usize], fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
-        super::control::record_rows(shape, fill)
+    fn record_rows(internal: Internal, shape: &[usize], fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
+        super::control::record_rows(internal, shape, fill)
     }
     fn shape(&self) -> Shape {
         self.value().shape()

@@ -9,6 +9,7 @@ use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, Located, Recorder, recorder};
 use crate::control::{Control, not_single};
 use crate::error::{At, CpsResult, Error, OrRaise, Result};
 use crate::recorded::{Arm, BodyTo, Function, Leaves, To};
+use crate::sealed::Internal;
 use crate::shape::Shape;
 use crate::state::Leaf;
 
@@ -136,7 +137,7 @@ const RESULTS: &str = "a recursive function gives values of different types";
 impl Control for Expr {
     const RECORDS: bool = true;
 
-    fn scratch(f: &mut dyn FnMut()) {
+    fn scratch(_: Internal, f: &mut dyn FnMut()) {
         let recorder = recorder();
         let _balance = Balance::of(&recorder);
         recorder.begin_arm();
@@ -144,6 +145,7 @@ impl Control for Expr {
     }
 
     fn record_cond(
+        _: Internal,
         at: At,
         condition: &BoolExpr,
         then: &mut dyn FnMut() -> Leaves<Self>,
@@ -161,7 +163,7 @@ impl Control for Expr {
         recorder.leaves(&results, &joined)
     }
 
-    fn record_fix(at: At, x: Leaves<Self>, results: &[Leaf<Self>], body: Function<'_, Self>) -> Leaves<Self> {
+    fn record_fix(_: Internal, at: At, x: Leaves<Self>, results: &[Leaf<Self>], body: Function<'_, Self>) -> Leaves<Self> {
         let recorder = recorder();
         let _balance = Balance::of(&recorder);
         let (types, result_types) = (recorder.types(&x), recorder.types(results));
@@ -180,6 +182,7 @@ impl Control for Expr {
     }
 
     fn branch_to(
+        _: Internal,
         at: At,
         condition: &BoolExpr,
         then: Arm<'_, Self>,
@@ -220,6 +223,7 @@ impl Control for Expr {
     }
 
     fn fix_to(
+        _: Internal,
         at: At,
         x: Leaves<Self>,
         results: &[Leaf<Self>],

@@ -7,6 +7,7 @@ use antiphon_staging::{self as staging, Binary, Comparison, Scalar, Unary, Updat
 use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, own, put, recorder, shape_of};
 use crate::error::{OrRaise, Result};
 use crate::real::Real;
+use crate::reverse::node::SharedNode;
 use crate::shape;
 use crate::tensor::{MaskTensor, Tensor};
 
@@ -63,6 +64,7 @@ impl Real for Expr {
     type Bool = BoolExpr;
     type Int = IntExpr;
     type Adjoint = ExprAdjoint;
+    type Node<V: Real> = SharedNode<V>;
 
     fn constant(value: f64) -> Self {
         let recorder = recorder();

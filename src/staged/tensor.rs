@@ -8,6 +8,7 @@ use antiphon_staging::{self as staging, Data, Dtype, Reduction, Scalar, Type, Up
 use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, Located, Recorded, own, put, recorder, shape_of};
 use crate::error::{At, Error, OrRaise, Result};
 use crate::recorded::PutRow;
+use crate::sealed::Internal;
 use crate::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::tensor::{IntTensor, Tensor};
 
@@ -200,7 +201,7 @@ impl Tensor for Expr {
             g: recorder.own(g),
         });
     }
-    fn record_rows(shape: &[usize], fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
+    fn record_rows(_: Internal, shape: &[usize], fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
         // An accumulator that each row is added to once. −0 is what every number can be added to without a change.
         let zeros = Self::full(shape, -0.0);
         let recorder = recorder();

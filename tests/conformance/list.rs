@@ -253,6 +253,7 @@ macro_rules! elementwise {
             type Bool = NdBool;
             type Int = NdInt;
             type Adjoint = ();
+            type Node<V: Real> = StackNode<V>;
 
             fn constant(value: f64) -> Self {
                 Recorded::lift(Array::constant(value))
