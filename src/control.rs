@@ -12,8 +12,8 @@ pub use tree::{NumberedTree, Tree, TreeArrays, fold};
 
 use crate::error::{At, CpsResult, Error, raise};
 use crate::real::{Mask, Real};
-use crate::sealed::Internal;
 use crate::recorded::{self, Arm, BodyTo, Function, Leaves, To};
+use crate::sealed::Internal;
 use crate::stack;
 use crate::state::{Leaf, State};
 

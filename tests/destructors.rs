@@ -133,7 +133,8 @@ fn destructors_of_a_body_that_raises_deep_down() {
 #[test]
 fn destructors_of_a_body_that_panics_deep_down() {
     let sum = Cell::new(0.0);
-    let payload = catch_unwind(AssertUnwindSafe(|| grad(|x| deep(1000, &x, &sum, &|| panic!("stop")), &2.0f64)));
+    let payload =
+        catch_unwind(AssertUnwindSafe(|| grad(|x| deep(1000, &x, &sum, &|| panic!("stop")), &2.0f64)));
     assert_eq!(payload.unwrap_err().downcast_ref(), Some(&"stop"));
     assert_eq!(sum.get(), 4.0 * 1001.0);
     assert_eq!(grad(|x| x.powi(2), &3.0f64).unwrap(), 6.0);
@@ -301,4 +302,78 @@ fn derivatives_when_a_thread_ends() {
     });
     ends.join().unwrap();
     assert_eq!(receiver.iter().collect::<Vec<_>>(), [1001.0, 1001.0]);
+}
+
+#[cfg(feature = "staging")]
+mod recorded {
+    use antiphon::control::scan;
+    use antiphon::staged::{Expr, record};
+    use antiphon::{NdArray, Tensor};
+
+    use super::*;
+
+    /// Records the derivative of a body that raises "stop", with `in_destructor` run by a destructor; says whether that
+    /// came to its end.
+    fn recorded(in_destructor: impl for<'r> Fn(&Var<'r, Expr>)) -> bool {
+        let ran = Cell::new(false);
+        let slope = |x: Expr| {
+            let outcome = grad(
+                |x| {
+                    let _guard = OnDrop(|| {
+                        in_destructor(&x);
+                        ran.set(true);
+                    });
+                    raise(user_error("stop"))
+                },
+                &x,
+            );
+            outcome.or_raise()
+        };
+        let error = record("stopped", slope, &NdArray::from(vec![1.0f64, 2.0])).unwrap_err();
+        assert_eq!(error.to_string(), "stop");
+        ran.get()
+    }
+
+    #[test]
+    fn control_flow_in_a_destructor_of_a_recorded_body() {
+        assert!(recorded(|x| {
+            let small = x.sum(..).less(&Var::constant(1.0));
+            let y = Var::cond(&small, || x.clone() * x, || x.exp());
+            Var::while_loop(y.sum(..), |y| y.less(&Var::constant(100.0)), |y| y.clone() * &y);
+        }));
+        assert!(recorded(|x| {
+            scan(Var::constant(0.0), x, |sum: Var<'_, Expr>, x| (sum + &x, x)).map(drop).or_raise();
+        }));
+    }
+
+    #[test]
+    fn a_recursive_call_in_a_destructor_of_the_functions_body() {
+        let ran = Cell::new(0);
+        let slope = |x: Expr| {
+            let outcome = grad(
+                |x| {
+                    Var::fix(x, |again, x| {
+                        let small = x.less(&Var::constant(100.0));
+                        // The first run of the body only finds out what it gives.
+                        let run = ran.replace(ran.get() + 1);
+                        let _guard = OnDrop(|| {
+                            if run > 0 {
+                                drop(again(x.clone()));
+                                ran.set(-1);
+                            }
+                        });
+                        if run > 0 {
+                            raise(user_error("stop"));
+                        }
+                        Var::cond(&small, || again(x.clone() * &x), || x.clone())
+                    })
+                },
+                &x,
+            );
+            outcome.or_raise()
+        };
+        let error = record("stopped", slope, &2.0f64).unwrap_err();
+        assert_eq!(error.to_string(), "stop");
+        assert_eq!(ran.get(), -1);
+    }
 }

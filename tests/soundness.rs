@@ -10,6 +10,9 @@ fn variables_and_continuations_cannot_escape() {
         "continuation_twice",
         "handler_borrows_body",
         "continuation_leaves_handler",
+        "stashed_variable_leaves_grad",
+        "control_overridden",
+        "node_of_ones_own",
     ] {
         cases.compile_fail(format!("tests/ui/{case}.rs"));
     }

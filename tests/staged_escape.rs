@@ -47,7 +47,6 @@ fn refused_from_an_inner_derivative(flow: impl for<'r> Fn(&Var<'r, Expr>) -> Var
     });
 }
 
-
 fn one<'r>() -> Var<'r, Expr> {
     Var::constant(1.0)
 }
@@ -57,9 +56,7 @@ fn from_an_inner_derivative() {
     refused_from_an_inner_derivative(|x| Var::cond(&x.less(&one()), one, || Var::constant(2.0)));
     refused_from_an_inner_derivative(|_| Var::while_loop(one(), |y| y.less(&one()), |y| y));
     refused_from_an_inner_derivative(|_| {
-        Var::fix(one(), |again, y| {
-            Var::cond(&y.less(&one()), || again(y.clone()), || y.clone())
-        })
+        Var::fix(one(), |again, y| Var::cond(&y.less(&one()), || again(y.clone()), || y.clone()))
     });
     refused_from_an_inner_derivative(|_| {
         let (_, ys) = scan(one(), &Var::ones(&[3]), |sum, x| (sum, x)).or_raise();
@@ -92,7 +89,8 @@ fn with_a_lifetime_of_the_users_choice() {
     outcome.unwrap();
     reuse_memory();
     let kept = PLACE.take().unwrap();
-    let again = staged::record("another", |x: Expr| grad(|x| x * Var::lift(kept.value()), &x).or_raise(), &2.0f64);
+    let again =
+        staged::record("another", |x: Expr| grad(|x| x * Var::lift(kept.value()), &x).or_raise(), &2.0f64);
     assert!(matches!(again, Err(Error::OutsideReset { .. })), "{again:?}");
     let alone = antiphon::reset(|_| Ok(drop(kept.clone() * kept.clone())));
     assert!(matches!(alone, Err(Error::OutsideReset { .. })), "{alone:?}");

@@ -73,9 +73,17 @@ impl<T: Control> Control for Dual<T> {
         then: &mut dyn FnMut() -> Leaves<Self>,
         otherwise: &mut dyn FnMut() -> Leaves<Self>,
     ) -> Leaves<Self> {
-        duals(T::record_cond(internal, at, condition, &mut || components(then()), &mut || components(otherwise())))
+        duals(T::record_cond(internal, at, condition, &mut || components(then()), &mut || {
+            components(otherwise())
+        }))
     }
-    fn record_fix(internal: Internal, at: At, x: Leaves<Self>, results: &[Leaf<Self>], body: Function<'_, Self>) -> Leaves<Self> {
+    fn record_fix(
+        internal: Internal,
+        at: At,
+        x: Leaves<Self>,
+        results: &[Leaf<Self>],
+        body: Function<'_, Self>,
+    ) -> Leaves<Self> {
         let results = components(results.iter().cloned());
         duals(T::record_fix(internal, at, components(x), &results, &|call, x| {
             components(body(&|x| duals(call(components(x))), duals(x)))

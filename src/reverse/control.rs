@@ -248,7 +248,8 @@ impl<'r, T: Control> Control for Var<'r, T> {
     ) -> Leaves<Self> {
         let like = bare(results.to_vec());
         let Some(level) = running::<T>("fix", at) else {
-            let body = |call: recorded::Call<'_, T>, x| bare(body(&|x| constants(call(bare(x))), constants(x)));
+            let body =
+                |call: recorded::Call<'_, T>, x| bare(body(&|x| constants(call(bare(x))), constants(x)));
             return constants(T::record_fix(internal, at, bare(x), &like, &body));
         };
         // SAFETY: the function's body, which borrows from the caller's, is run only until that goes on; all else is
@@ -269,7 +270,8 @@ impl<'r, T: Control> Control for Var<'r, T> {
                             }
                             // SAFETY: the handler owns the variables; `call` outlives the `reset` of this body.
                             with_rest(level, move |rest| {
-                                let adjoints = call(values(level, at, &x)?, &mut |leaves| rest.resume(leaves))?;
+                                let adjoints =
+                                    call(values(level, at, &x)?, &mut |leaves| rest.resume(leaves))?;
                                 push(&x, adjoints);
                                 Ok(())
                             })

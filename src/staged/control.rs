@@ -163,7 +163,13 @@ impl Control for Expr {
         recorder.leaves(&results, &joined)
     }
 
-    fn record_fix(_: Internal, at: At, x: Leaves<Self>, results: &[Leaf<Self>], body: Function<'_, Self>) -> Leaves<Self> {
+    fn record_fix(
+        _: Internal,
+        at: At,
+        x: Leaves<Self>,
+        results: &[Leaf<Self>],
+        body: Function<'_, Self>,
+    ) -> Leaves<Self> {
         let recorder = recorder();
         let _balance = Balance::of(&recorder);
         let (types, result_types) = (recorder.types(&x), recorder.types(results));

@@ -97,6 +97,9 @@ pub enum Error {
     /// LLVM refused.
     #[error("LLVM: {0}")]
     Llvm(String),
+    /// This machine does not run such code.
+    #[error("{0}")]
+    Target(String),
     /// The system granted no address space.
     #[error("cannot reserve {bytes} bytes of address space")]
     Reserve {

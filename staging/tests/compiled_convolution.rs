@@ -33,7 +33,7 @@ fn convolution(batch: usize, [channels, out]: [usize; 2], window: Window2d, dtyp
 fn convolutions_and_their_derivatives_are_right_for_every_window_and_batch_on_every_kind_of_processor() {
     let mut processors = vec![Processor::host(), Processor::portable()];
     if cfg!(target_arch = "x86_64") && Processor::host().vector_bits >= 256 {
-        let (cpu, features) = ("haswell".into(), String::new());
+        let (cpu, features) = ("x86-64-v3".into(), String::new());
         let wide = Processor { cpu, features, vector_bits: 256, vector_registers: 16, ..Processor::host() };
         processors.push(wide);
     }

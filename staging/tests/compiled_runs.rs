@@ -290,6 +290,23 @@ fn a_compiled_program_can_be_moved_to_another_thread_with_a_small_stack() {
 }
 
 #[test]
+fn code_for_another_machine_is_an_error_and_does_not_run() {
+    use antiphon_staging::jit::target::Target as Processor;
+    let foreign = |change: &dyn Fn(&mut Processor)| {
+        let mut options = CompileOptions::default();
+        change(&mut options.target);
+        let refused = compile(&tower(3), &options).err();
+        let refused = refused.unwrap_or_else(|| panic!("{:?} is not this machine", options.target));
+        assert!(matches!(refused, Error::Target(_)), "{refused}");
+    };
+    foreign(&|target| target.triple = "riscv64-unknown-linux-gnu".into());
+    foreign(&|target| target.cpu = "a processor that nobody makes".into());
+    foreign(&|target| target.features += ",+a-feature-that-nobody-has");
+    foreign(&|target| target.vector_bits = 0);
+    foreign(&|target| target.vector_registers = 1 << 20);
+}
+
+#[test]
 fn the_code_can_be_read() {
     let program = tower(1);
     let tower = compiled(&program);

@@ -45,8 +45,10 @@ pub(crate) const PASSES: &str = "always-inline,\
 /// Compiles a program, or takes its code from the cache.
 ///
 /// # Errors
-/// Those of [`verify`]; [`Error::Llvm`] if LLVM refuses; [`Error::Reserve`] if there is no room for the arena.
+/// Those of [`verify`]; [`Error::Llvm`] if LLVM refuses; [`Error::Target`] if this machine cannot run code for the
+/// options' target; [`Error::Reserve`] if there is no room for the arena.
 pub fn compile(program: &Program, options: &CompileOptions) -> Result<Compiled> {
+    options.target.check_host()?;
     let key = options.cache.as_ref().map(|_| cache::key(program, options));
     let cached = options.cache.as_deref().zip(key.as_deref());
     let mut phases = Phases::default();

@@ -22,6 +22,18 @@ pub struct Target {
     pub vector_registers: u32,
 }
 
+/// Names that stand for a set of features and not for one processor.
+const LEVELS: [(&str, &str); 5] = [
+    ("generic", ""),
+    ("x86-64", ""),
+    ("x86-64-v2", "+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16"),
+    ("x86-64-v3", "+avx2,+fma,+bmi,+bmi2,+f16c,+lzcnt,+movbe"),
+    (
+        "x86-64-v4",
+        "+avx2,+fma,+bmi,+bmi2,+f16c,+lzcnt,+movbe,+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl",
+    ),
+];
+
 fn initialise() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -64,6 +76,35 @@ impl Target {
             vector_registers: registers,
             ..Target::host()
         }
+    }
+    /// That this machine runs code for it.
+    ///
+    /// # Errors
+    /// [`Error::Target`] if the code is for another architecture or processor, or may use features that this one lacks, or
+    /// vectors of a width that no processor has.
+    pub(crate) fn check_host(&self) -> Result<()> {
+        let host = Target::host();
+        let lacks =
+            |feature: &&str| feature.starts_with('+') && !host.features.split(',').any(|had| had == *feature);
+        let level = LEVELS.iter().find(|(cpu, _)| *cpu == self.cpu).map(|(_, features)| *features);
+        let implied = if self.cpu == host.cpu { Some("") } else { level };
+        let reason = if self.triple != host.triple {
+            format!("code for {} does not run on {}", self.triple, host.triple)
+        } else if implied.is_none() {
+            format!(
+                "whether code for the processor {:?} runs on this one, {:?}, is not known",
+                self.cpu, host.cpu
+            )
+        } else if let Some(feature) =
+            self.features.split(',').chain(implied.unwrap_or("").split(',')).find(lacks)
+        {
+            format!("code for {:?} that may use {feature} does not run on this processor", self.cpu)
+        } else if ![128, 256, 512].contains(&self.vector_bits) || ![16, 32].contains(&self.vector_registers) {
+            format!("no processor has {} registers of {} bits", self.vector_registers, self.vector_bits)
+        } else {
+            return Ok(());
+        };
+        Err(Error::Target(reason))
     }
     /// LLVM's generator for it.
     ///

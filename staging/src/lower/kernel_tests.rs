@@ -112,14 +112,14 @@ fn check(case: Case, target: &Target, lengths: &[u64]) {
 fn targets() -> Vec<Target> {
     let mut targets = vec![Target::host(), Target::portable()];
     if cfg!(target_arch = "x86_64") && Target::host().vector_bits >= 256 {
-        let haswell = Target {
-            cpu: "haswell".into(),
+        let wide = Target {
+            cpu: "x86-64-v3".into(),
             features: String::new(),
             vector_bits: 256,
             vector_registers: 16,
             ..Target::host()
         };
-        targets.push(haswell);
+        targets.push(wide);
     }
     targets
 }
