@@ -82,7 +82,14 @@ fn train<'a, T: Array>(
     let learning = &settings.learning;
     let pictures = Pictures::load(&flags.images, &settings.part, learning.batch, learning.seed)?;
     let model = Convolutional::<T>::new(&mut Rng::new(learning.seed), Dropout::new(settings.dropout)?);
-    NetworkRun::train(session, learning, model, pictures, (Unit { one: "an image", many: "images" }, 2000), steps)
+    NetworkRun::train(
+        session,
+        learning,
+        model,
+        pictures,
+        (Unit { one: "an image", many: "images" }, 2000),
+        steps,
+    )
 }
 
 fn main() -> ExitCode {

@@ -71,7 +71,14 @@ fn train<'a, T: Array>(
     let learning = &settings.learning;
     let pictures = Pictures::load(&flags.images, &settings.part, learning.batch, learning.seed)?;
     let model = Perceptron::<T>::new(&mut Rng::new(learning.seed));
-    NetworkRun::train(session, learning, model, pictures, (Unit { one: "an image", many: "images" }, 2000), steps)
+    NetworkRun::train(
+        session,
+        learning,
+        model,
+        pictures,
+        (Unit { one: "an image", many: "images" }, 2000),
+        steps,
+    )
 }
 
 fn main() -> ExitCode {

@@ -190,7 +190,14 @@ fn train<'a, T: Array>(
     let scores = (sizes.layers * sizes.heads * learning.batch) as f64 * time * time;
     memory::check_room(parameters, scores)?;
     let model = Transformer::<T>::new(&mut Rng::new(learning.seed), sizes);
-    NetworkRun::train(session, learning, model, source, (Unit { one: "a character", many: "characters" }, 1000), steps)
+    NetworkRun::train(
+        session,
+        learning,
+        model,
+        source,
+        (Unit { one: "a character", many: "characters" }, 1000),
+        steps,
+    )
 }
 
 fn main() -> ExitCode {

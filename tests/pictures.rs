@@ -44,7 +44,8 @@ impl Word {
     fn of(node: &Node<'_, '_>) -> Word {
         let number = |name: &str| node.attribute(name).and_then(|value| value.parse::<f64>().ok());
         let [x, y] = ["x", "y"].map(|name| number(name).expect("a place"));
-        let size = number("font-size").or(node.parent().and_then(|svg| svg.attribute("font-size")?.parse().ok()));
+        let size =
+            number("font-size").or(node.parent().and_then(|svg| svg.attribute("font-size")?.parse().ok()));
         let size = size.expect("a size");
         let text = node.text().expect("a word").trim().to_string();
         let width = 0.6 * size * text.chars().count() as f64;
@@ -70,7 +71,10 @@ impl Word {
     }
 
     fn overlaps(&self, other: &Word) -> bool {
-        self.left < other.right && other.left < self.right && self.top < other.bottom && other.top < self.bottom
+        self.left < other.right
+            && other.left < self.right
+            && self.top < other.bottom
+            && other.top < self.bottom
     }
 }
 
@@ -83,8 +87,11 @@ impl Picture {
         let size = tree.size().to_int_size();
         let mut pixels = Pixmap::new(size.width(), size.height()).expect("a size");
         resvg::render(&tree, Transform::identity(), &mut pixels.as_mut());
-        let words: Vec<Word> =
-            document.descendants().filter(|node| node.has_tag_name("text")).map(|node| Word::of(&node)).collect();
+        let words: Vec<Word> = document
+            .descendants()
+            .filter(|node| node.has_tag_name("text"))
+            .map(|node| Word::of(&node))
+            .collect();
         for (i, word) in words.iter().enumerate() {
             let (width, height) = (f64::from(size.width()), f64::from(size.height()));
             let inside = word.left >= 0.0 && word.right <= width && word.top >= 0.0 && word.bottom <= height;
@@ -169,7 +176,10 @@ fn report(mode: Mode, losses: Vec<f64>, ms: f64) -> Report {
 #[track_caller]
 fn has_axes(picture: &Picture, at: &impl Fn(f64, f64) -> (f64, f64)) {
     for (x, y) in [at(0.0, 1.5), at(500.0, 0.0), at(0.0, 0.0)] {
-        assert!([0, 127, 110].iter().any(|&grey| picture.is_near([grey; 3], (x, y), 2)), "no axis at {x}, {y}");
+        assert!(
+            [0, 127, 110].iter().any(|&grey| picture.is_near([grey; 3], (x, y), 2)),
+            "no axis at {x}, {y}"
+        );
     }
 }
 
@@ -177,7 +187,15 @@ fn has_axes(picture: &Picture, at: &impl Fn(f64, f64) -> (f64, f64)) {
 fn the_loss_curve_is_where_the_losses_are() {
     let svg = curve::of_one("lstm <128> & \"more\"", &of_four_characters(), &falling(2000)).unwrap();
     let picture = Picture::of(&svg);
-    for text in ["lstm <128> & \"more\"", "step", "loss, nats a character", "1000", "2.5", "each step", "mean of 50 steps"] {
+    for text in [
+        "lstm <128> & \"more\"",
+        "step",
+        "loss, nats a character",
+        "1000",
+        "2.5",
+        "each step",
+        "mean of 50 steps",
+    ] {
         picture.says(text, 1);
     }
     let at = picture.scale(0.0, 960.0);
@@ -198,7 +216,8 @@ fn the_loss_curve_is_where_the_losses_are() {
 #[test]
 fn two_curves_are_in_one_document_with_two_panels() {
     let losses = falling(1000);
-    let (eager, staged) = (report(Mode::Eager, losses.clone(), 4.0), report(Mode::Staged, losses.clone(), 1.0));
+    let (eager, staged) =
+        (report(Mode::Eager, losses.clone(), 4.0), report(Mode::Staged, losses.clone(), 1.0));
     let picture = Picture::of(&curve::of_two("char_rnn, trained twice", [&eager, &staged]).unwrap());
     for (text, times) in [
         ("char_rnn, trained twice", 1),
@@ -221,8 +240,12 @@ fn two_curves_are_in_one_document_with_two_panels() {
     for step in [100, 400, 700, 950] {
         let place = steps(step as f64, mean(step));
         assert!(picture.is_near(DARK, place, 1) && picture.is_near(ORANGE, place, 6), "step {step}");
-        let (eager, staged) = (seconds(0.004 * step as f64, mean(step)), seconds(0.001 * step as f64, mean(step)));
-        assert!(picture.is_near(ORANGE, eager, 2) && !picture.is_near(DARK, eager, 2), "eager at step {step}");
+        let (eager, staged) =
+            (seconds(0.004 * step as f64, mean(step)), seconds(0.001 * step as f64, mean(step)));
+        assert!(
+            picture.is_near(ORANGE, eager, 2) && !picture.is_near(DARK, eager, 2),
+            "eager at step {step}"
+        );
         assert!(picture.is_near(DARK, staged, 2), "staged at step {step}");
     }
 }

@@ -121,7 +121,9 @@ fn panel(area: &Area<'_>, title: &str, x: &str, unit: &str, lines: &[Line<'_>]) 
     for line in lines {
         let style = line.colour.stroke_width(line.width);
         let drawn = chart.draw_series(LineSeries::new(line.points.iter().copied(), style))?;
-        drawn.label(line.name.to_string()).legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], style));
+        drawn
+            .label(line.name.to_string())
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], style));
     }
     let mut legend = chart.configure_series_labels();
     legend.label_font(("sans-serif", 18)).legend_area_size(32).border_style(BLACK.mix(0.3));
