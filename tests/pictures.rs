@@ -323,3 +323,58 @@ print(chart.chart(groups, ["numpy", "antiphon staged"], titles), end="")
     assert_eq!(picture.pixel(240.0 + longest / 4.0 - 3.0, antiphon), [0x19, 0x46, 0x8f]);
     assert_eq!(picture.pixel(240.0 + longest / 2.0, antiphon), WHITE);
 }
+
+/// `--print graph`, drawn by Graphviz: every statement has its node, in which stands what stands in the program.
+#[cfg(feature = "staging")]
+#[test]
+fn graphs_of_programs_are_graphs() {
+    use antiphon::staged::{Expr, graphviz, record};
+    use antiphon::{Control, Index, Int, OrRaise, grad};
+    use std::io::Write;
+    use std::process::Stdio;
+
+    /// Names that mean something to Graphviz, a branch, and a function that calls itself.
+    fn model<T: Control>(x: &T, n: &T::Int) -> T {
+        let odd = (x.clone() * x).named("a\"b\\c<d>{e|f}&lt;\\n");
+        let y = T::cond(&odd.less(&T::constant(1.0)), || odd.clone(), || odd.sin());
+        T::fix((y, Index::<T>(n.clone())), |again, (y, n): (T, Index<T>)| {
+            let fewer = Index(n.0.clone() - T::Int::constant(1));
+            T::cond(&T::Int::constant(0).less(&n.0), || again((y.square(), fewer.clone())), || y.clone())
+        })
+    }
+    let slope = |(x, n): (Expr, antiphon::staged::IntExpr)| grad(|x| model(&x, &n), &x).or_raise();
+    let program = record("slope", slope, &(0.5, 0i64)).unwrap();
+    let graph = graphviz(&program);
+    let mut dot = Command::new("dot");
+    dot.arg("-Tsvg").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut dot = dot.spawn().expect("Graphviz, which `make test` installs");
+    dot.stdin.take().unwrap().write_all(graph.as_bytes()).unwrap();
+    let output = dot.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}\n{graph}");
+    let svg = String::from_utf8(output.stdout).unwrap();
+    let options = resvg::usvg::roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
+    let document = Document::parse_with_options(&svg, options).unwrap();
+    let of_class = |class: &str| {
+        let groups = document.descendants().filter(|node| node.attribute("class") == Some(class));
+        groups.count()
+    };
+    // Every node is declared once, and every edge is between two that are.
+    assert_eq!(of_class("node"), graph.lines().filter(|line| line.contains(" [label=")).count());
+    assert_eq!(of_class("edge"), graph.lines().filter(|line| line.contains(" -> ")).count());
+    let words: Vec<&str> = document
+        .descendants()
+        .filter(|node| node.has_tag_name("text"))
+        .filter_map(|node| node.text())
+        .collect();
+    let odd = "a\"b\\c<d>{e|f}&lt;\\n";
+    for line in [&*format!("{odd}: f64 = x0 * x0"), "then", "else"] {
+        assert!(words.contains(&line), "no {line} in {words:?}");
+    }
+    let tree = Tree::from_str(&svg, &Options::default()).unwrap();
+    let size = tree.size().to_int_size();
+    let mut pixels = Pixmap::new(size.width(), size.height()).unwrap();
+    resvg::render(&tree, Transform::identity(), &mut pixels.as_mut());
+    let drawn = pixels.pixels().iter().filter(|pixel| pixel.alpha() == 255 && pixel.red() < 64).count();
+    assert!(drawn > 20 * graph.lines().count(), "{drawn} black pixels of {graph}");
+}
