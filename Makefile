@@ -1,12 +1,14 @@
 # make demo    trains a character model on this project's own source, eagerly and then compiled; shows what it learnt,
 #              that the losses agree, and how much faster compiled code was
 # make test    all tests, doc tests and examples included
+# make robust  ten times as many damaged and hostile files of every format as `make test` tries
 # make sanitize  captured continuations, compiled code and what enters it, and steps of training under Valgrind
 # make miri    explicit operators and arrays in Miri, which wants a nightly toolchain
 # make bench   benchmarks; at the end a table of training steps, eager and compiled
 # make lint    formatting, clippy, documentation; warnings are errors
 # make peers   the same trainings by this crate, NumPy, PyTorch and JAX, side by side
-# Each installs what it lacks: on Debian and Ubuntu a C linker, LLVM 19, Python and its venv module; NumPy goes to .venv.
+# Each installs what it lacks: on Debian and Ubuntu a C linker, LLVM 19, Graphviz, Python and its venv module; NumPy goes to
+# .venv.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -15,7 +17,7 @@ PYTHON ?= python3
 VENV := .venv
 export ANTIPHON_PYTHON ?= $(abspath $(VENV))/bin/python
 
-.PHONY: demo test sanitize miri bench lint peers clean
+.PHONY: demo test robust sanitize miri bench lint peers clean
 
 RUN := $(CARGO) run --release --quiet --features staging --example char_rnn --
 DEMO := --cell lstm --hidden 128 --seq 32 --batch 16 --optimizer adam --lr 0.004 --steps 5000 --seed 0
@@ -46,11 +48,16 @@ demo: .tools .llvm
 test: .tools $(VENV)/.installed
 	$(CARGO) test --workspace --no-fail-fast
 	@$(MAKE) --no-print-directory .llvm
+	@command -v dot > /dev/null || $(call apt,graphviz)
 	$(CARGO) test --no-fail-fast --package antiphon-staging --features llvm
 	$(CARGO) build --features staging --examples
 	$(CARGO) test --no-fail-fast --features staging --test 'staged*' --test random_models --test reference --test workloads \
-	    --test resume
+	    --test resume --test pictures
 	$(CARGO) test --features staging --doc
+
+# In each case a file is changed at random; the seeds are the same every time.
+robust: .tools
+	CASES=100000 $(CARGO) test --test robust_files
 
 # Left out is what Valgrind does not model: the processor's mode in which denormals are zeros, and AVX's comparison `neq_oq`,
 # which under it is true of what is no number.

@@ -35,7 +35,7 @@ use common::cli::{bad, clip, count, positive, size};
 use common::comparison::Earlier;
 use common::files::{check_finite, check_places, checksum, elements, steps_seen};
 use common::mode::{Array, Form, Mode, Precision, code, training_step};
-use common::report::{Report, median_ms};
+use common::report::{LossUnit, Report, median_ms};
 use common::training::{Plan, Training, check_loss, print, train};
 use common::{cli, corpus, curve, memory};
 use serde::{Deserialize, Serialize};
@@ -426,6 +426,7 @@ fn run_with<'a, T: Array, M: CharModel<T>>(
         checkpoint_every: flags.checkpoint_every,
         sample_every: flags.sample_every,
         unit: "characters",
+        loss_unit: LossUnit { terms: settings.seq, ..LossUnit::nats("a character") },
     };
     introduce(settings, text, &run);
     let times = train(&mut run, &plan)?;
@@ -463,7 +464,8 @@ where
 {
     let picture = flags.out.join("loss.svg");
     let (cell, losses) = (settings.cell.name(), &run.losses);
-    curve::draw(&picture, &format!("char_rnn: {cell}, {} hidden units", settings.hidden), losses)?;
+    let title = format!("char_rnn: {cell}, {} hidden units", settings.hidden);
+    curve::draw(&picture, &title, &plan.loss_unit, losses)?;
     let report = Report {
         model: "char_rnn".into(),
         cell: Some(cell.into()),
@@ -474,6 +476,7 @@ where
         step_ms_median: median_ms(times),
         step_ms_mean: None,
         accuracy: BTreeMap::new(),
+        loss_unit: plan.loss_unit.clone(),
         losses: losses.clone(),
     };
     if let Some(path) = &flags.report {
@@ -482,13 +485,14 @@ where
     if let Some(path) = &flags.save {
         save_npz(path, &run.step.state().0)?;
     }
-    let per_character = |loss: f64| loss / settings.seq as f64;
+    let losses = plan.loss_unit.measure(losses);
     let recent = &losses[losses.len().saturating_sub(100)..];
     println!(
-        "Trained {} steps. The loss fell from {:.2} to {:.2} nats a character (mean of the last {}).",
+        "Trained {} steps. The loss fell from {:.2} to {:.2} {} (mean of the last {}).",
         losses.len(),
-        per_character(losses[0]),
-        per_character(recent.iter().sum::<f64>() / recent.len() as f64),
+        losses[0],
+        recent.iter().sum::<f64>() / recent.len() as f64,
+        plan.loss_unit.name,
         recent.len(),
     );
     if let Some(ms) = report.step_ms_median {

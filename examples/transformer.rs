@@ -23,7 +23,7 @@ use common::cli::{bad, size};
 use common::files::{checksum, elements};
 use common::mode::{Array, Precision};
 use common::network::{Batch, Learning, LearningFlags, NetworkRun, Source, Steps, network_steps};
-use common::session::{RunFlags, Session};
+use common::session::{RunFlags, Session, Unit};
 use common::transformer::{Sizes, Transformer};
 use common::{cli, corpus, memory};
 use serde::{Deserialize, Serialize};
@@ -190,7 +190,14 @@ fn train<'a, T: Array>(
     let scores = (sizes.layers * sizes.heads * learning.batch) as f64 * time * time;
     memory::check_room(parameters, scores)?;
     let model = Transformer::<T>::new(&mut Rng::new(learning.seed), sizes);
-    NetworkRun::train(session, learning, model, source, ("characters", 1000), steps)
+    NetworkRun::train(
+        session,
+        learning,
+        model,
+        source,
+        (Unit { one: "a character", many: "characters" }, 1000),
+        steps,
+    )
 }
 
 fn main() -> ExitCode {

@@ -29,7 +29,7 @@ use common::cli::{bad, count, examples, positive, size};
 use common::files::{checksum, elements};
 use common::mode::{Form, Mode, Precision, code, training_step};
 use common::sentiment::{Reader, TreeLstm};
-use common::session::{Learnt, RunFlags, Session};
+use common::session::{Learnt, RunFlags, Session, Unit};
 use common::training::{Training, check_loss};
 use common::trees::{Data, Room, Sentence, Table, Trained, leaves, step};
 use common::{cli, memory};
@@ -288,7 +288,7 @@ fn train<T: Table>(
         }
         save_npz(path, &TreeLstm { emb, reader: trained.0.with_leaves(bars)? })?;
     }
-    session.train(&mut run, "trees", 3 * train)
+    session.train(&mut run, Unit { one: "a tree", many: "trees" }, 3 * train)
 }
 
 fn main() -> ExitCode {

@@ -179,6 +179,17 @@ fn a_file_that_is_cut_off_anywhere_is_refused() {
 }
 
 #[test]
+fn metadata_that_could_not_be_read_again_are_not_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("checkpoint");
+    save_checkpoint(&path, &1.0, &2.0, &metadata(1)).unwrap();
+    let much = Metadata::from([("much".into(), " ".repeat(17 << 20))]);
+    let error = save_checkpoint(&path, &1.0, &2.0, &much).unwrap_err().to_string();
+    assert!(error.contains("cannot be written") && error.contains("16777216"), "{error}");
+    assert_eq!(read_metadata(&path).unwrap(), metadata(1));
+}
+
+#[test]
 fn a_damaged_archive_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("whole");

@@ -110,6 +110,94 @@ fn a_full_disk_leaves_the_old_file() {
     assert_eq!(only_files(directory.path()), ["checkpoint", "small"]);
 }
 
+/// Saves until the kernel ends the process, in the middle of a write.
+#[cfg(unix)]
+fn die_while_saving(path: &Path) {
+    // SAFETY: the process runs this test only. The signal has its usual meaning, which is the end.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_DFL);
+        let limit = libc::rlimit { rlim_cur: 4096, rlim_max: 4096 };
+        assert_eq!(libc::setrlimit(libc::RLIMIT_FSIZE, &limit), 0);
+    }
+    save_npz(path, &large(2.0)).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn what_killed_writers_leave_is_swept_at_the_next_save() {
+    if let Some(path) = childs_file() {
+        return die_while_saving(&path);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("weights.npz");
+    for _ in 0..2 {
+        let status = child("what_killed_writers_leave_is_swept_at_the_next_save", &path).status().unwrap();
+        assert_eq!(status.code(), None, "the child is ended by a signal");
+        // The second child has swept what the first one left.
+        let left = only_files(directory.path());
+        assert!(
+            left.len() == 1 && left[0].starts_with(".antiphon-") && left[0].ends_with(".tmp"),
+            "{left:?}"
+        );
+    }
+    save_npz(&path, &large(1.0)).unwrap();
+    assert_eq!(only_files(directory.path()), ["weights.npz"]);
+}
+
+/// What is not surely left behind stays: files of live writers, of other users, of other names, and what is no file.
+#[cfg(unix)]
+#[test]
+fn only_leftovers_are_swept() {
+    use std::os::unix::fs::symlink;
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let held = fs::File::create(at(".antiphon-held.tmp")).unwrap();
+    held.lock().unwrap();
+    for name in [".antiphon-left.tmp", ".antiphon-other", "antiphon-a.tmp", "precious"] {
+        fs::write(at(name), "x").unwrap();
+    }
+    symlink(at("precious"), at(".antiphon-link.tmp")).unwrap();
+    fs::create_dir(at(".antiphon-directory.tmp")).unwrap();
+    // SAFETY: the strings end in zeros; the calls read them.
+    unsafe {
+        let name = |name: &str| std::ffi::CString::new(at(name).to_str().unwrap()).unwrap();
+        assert_eq!(libc::mkfifo(name(".antiphon-pipe.tmp").as_ptr(), 0o600), 0);
+        if libc::geteuid() == 0 {
+            fs::write(at(".antiphon-theirs.tmp"), "x").unwrap();
+            assert_eq!(libc::chown(name(".antiphon-theirs.tmp").as_ptr(), 65534, 65534), 0);
+        }
+    }
+    let mut expected = only_files(directory.path());
+    write_atomically(at("new"), b"new").unwrap();
+    expected.retain(|name| name != ".antiphon-left.tmp");
+    expected.push("new".into());
+    expected.sort();
+    assert_eq!(only_files(directory.path()), expected);
+    assert_eq!(fs::read(at("precious")).unwrap(), b"x");
+    // When its writer ends, the first one is a leftover too.
+    drop(held);
+    write_atomically(at("new"), b"newer").unwrap();
+    expected.retain(|name| name != ".antiphon-held.tmp");
+    assert_eq!(only_files(directory.path()), expected);
+}
+
+#[test]
+fn writers_do_not_sweep_each_other() {
+    let directory = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        for writer in 0..8 {
+            let path = directory.path().join(format!("file {writer}"));
+            scope.spawn(move || {
+                for round in 0..25u8 {
+                    write_atomically(&path, &[round; 100]).unwrap();
+                    assert_eq!(fs::read(&path).unwrap(), [round; 100]);
+                }
+            });
+        }
+    });
+    assert_eq!(only_files(directory.path()).len(), 8);
+}
+
 fn save_for_ever(path: &Path) {
     for step in 1.. {
         save_checkpoint(path, &large(step as f64), &(step as f64), &metadata(step)).unwrap();

@@ -187,13 +187,9 @@ fn bad_flags_and_files_are_one_line_each() {
     failing(&["--resume", &at("half.safetensors")], &["half.safetensors"]);
     failing(&["--resume", &at("weights.npz")], &["weights.npz"]);
     // It claims as many steps as there is no room for.
-    let lying = fs::read(&checkpoint).unwrap();
-    let says = lying.windows(11).position(|part| part == b"\"steps\":\"2\"").expect("how many steps");
-    let (header, rest) = lying.split_at(says + 9);
-    let nines = b"9999999999999999";
-    let length = u64::from_le_bytes(header[..8].try_into().unwrap()) + nines.len() as u64;
-    let lying = [&length.to_le_bytes()[..], &header[8..], nines, rest].concat();
-    fs::write(at("lying.safetensors"), lying).unwrap();
+    let mut metadata = antiphon::io::read_metadata(&checkpoint).unwrap();
+    metadata.insert("steps".into(), "9999999999999999".into());
+    antiphon::io::save_checkpoint(at("lying.safetensors"), &1.0, &1.0, &metadata).unwrap();
     failing(&["--resume", &at("lying.safetensors")], &["lying.safetensors", "not a checkpoint"]);
     failing(&["--resume", &checkpoint, "--hidden", "9"], &["hidden", "another value"]);
     failing(&["--resume", &checkpoint, "--text", "README.md"], &["text", "another value"]);
@@ -221,11 +217,22 @@ fn the_report_has_the_documented_shape() {
     let keys: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
         keys,
-        ["cell", "compile_ms", "losses", "mode", "model", "precision", "step_ms_median", "steps"]
+        [
+            "cell",
+            "compile_ms",
+            "loss_unit",
+            "losses",
+            "mode",
+            "model",
+            "precision",
+            "step_ms_median",
+            "steps"
+        ]
     );
     assert_eq!((&json["model"], &json["cell"]), (&"char_rnn".into(), &"gru".into()));
     assert_eq!((&json["mode"], &json["precision"]), (&"eager".into(), &"f64".into()));
     assert_eq!(json["steps"], 60);
+    assert_eq!(json["loss_unit"], serde_json::json!({ "name": "nats a character", "terms": 20 }));
     assert!(json["step_ms_median"].as_f64().unwrap() > 0.0);
     let losses = losses(&report);
     assert_eq!(losses.len(), 60);

@@ -53,9 +53,10 @@ pub struct Comparison {
 
 impl Comparison {
     fn of(earlier: &Report, later: &Report) -> Comparison {
-        let steps = earlier.losses.len().min(later.losses.len());
+        let losses = [earlier, later].map(|report| report.loss_unit.measure(&report.losses));
+        let steps = losses[0].len().min(losses[1].len());
         let apart = |steps: usize| {
-            let pairs = earlier.losses.iter().zip(&later.losses).take(steps);
+            let pairs = losses[0].iter().zip(&losses[1]).take(steps);
             pairs.map(|(a, b)| ((a - b) / a).abs()).fold(0.0, f64::max)
         };
         Comparison {

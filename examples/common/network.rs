@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::cli::{clip, positive, size};
 use super::files::elements;
 use super::mode::{Array, Form, Precision, code};
-use super::session::{Learnt, Session};
+use super::session::{Learnt, Session, Unit};
 use super::training::{Training, check_loss};
 
 /// What a step trains on.
@@ -169,7 +169,7 @@ where
         learning: &'a Learning,
         mut model: M,
         source: S,
-        (unit, steps): (&'static str, usize),
+        (unit, steps): (Unit, usize),
         (step, gradients): Steps<'a, T, M>,
     ) -> Result<()> {
         let mut state = learning.optimizer.parse::<AnyOptimizer>()?.init(&model);

@@ -34,8 +34,31 @@ pub struct Report {
     /// Shares of the held-out part that are right.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub accuracy: BTreeMap<String, f64>,
+    /// What `losses` are measured in.
+    pub loss_unit: LossUnit,
     /// The loss of every step from the first on, those before a resumption included.
     pub losses: Vec<f64>,
+}
+
+/// What losses are measured in, wherever they are shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LossUnit {
+    /// "nats a character".
+    pub name: String,
+    /// How many of it a step's loss is the sum of.
+    pub terms: usize,
+}
+
+impl LossUnit {
+    /// Cross-entropy; `example` is what a loss is the mean over: "an image".
+    pub fn nats(example: &str) -> LossUnit {
+        LossUnit { name: format!("nats {example}"), terms: 1 }
+    }
+
+    /// Steps' losses in this unit.
+    pub fn measure(&self, losses: &[f64]) -> Vec<f64> {
+        losses.iter().map(|loss| loss / self.terms as f64).collect()
+    }
 }
 
 impl Report {

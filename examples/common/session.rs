@@ -18,7 +18,7 @@ use super::comparison::Earlier;
 use super::curve;
 use super::files::{check_finite, check_places, elements, steps_seen};
 use super::mode::{Form, Mode, Precision};
-use super::report::{Report, mean_ms, median_ms};
+use super::report::{LossUnit, Report, mean_ms, median_ms};
 use super::training::{Plan, Training, print, train};
 
 /// Flags of a run, which a resumed one may choose anew.
@@ -176,7 +176,7 @@ impl<'a> Session<'a> {
     }
 
     /// Trains to the end, writes the loss curve and what was asked for, and says where it lies.
-    pub fn train<T, P, R>(&self, run: &mut R, unit: &'static str, steps: usize) -> Result<()>
+    pub fn train<T, P, R>(&self, run: &mut R, unit: Unit, steps: usize) -> Result<()>
     where
         T: Tensor + Stored,
         P: Params<Leaf = T>,
@@ -191,11 +191,12 @@ impl<'a> Session<'a> {
             checkpoint: self.out.join("checkpoint.safetensors"),
             checkpoint_every: self.flags.checkpoint_every,
             sample_every: self.flags.sample_every.unwrap_or(steps.div_ceil(5)),
-            unit,
+            unit: unit.many,
+            loss_unit: LossUnit::nats(unit.one),
         };
         let a_step = match run.examples_per_step() {
-            1 => format!("one of the {unit}"),
-            n => format!("{n} {unit}"),
+            1 => format!("one of the {}", unit.many),
+            n => format!("{n} {}", unit.many),
         };
         println!("{} parameters; {a_step} a step", run.parameters().count());
         let earlier = self.flags.compare.as_deref();
@@ -218,7 +219,7 @@ impl<'a> Session<'a> {
         R: Training + Learnt<P>,
     {
         let (losses, picture) = (run.losses(), self.out.join("loss.svg"));
-        curve::draw(&picture, self.example, losses)?;
+        curve::draw(&picture, self.example, &plan.loss_unit, losses)?;
         let report = Report {
             model: self.example.into(),
             cell: None,
@@ -229,6 +230,7 @@ impl<'a> Session<'a> {
             step_ms_median: median_ms(times),
             step_ms_mean: mean_ms(times),
             accuracy: run.accuracy()?,
+            loss_unit: plan.loss_unit.clone(),
             losses: losses.to_vec(),
         };
         if let Some(path) = &self.flags.report {
@@ -239,10 +241,11 @@ impl<'a> Session<'a> {
         }
         let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
         println!(
-            "Trained {} steps. The loss fell from {:.3} to {:.3} (means of the first and last tenth).",
+            "Trained {} steps. The loss fell from {:.3} to {:.3} {} (means of the first and last tenth).",
             losses.len(),
             mean(&losses[..losses.len().div_ceil(10)]),
             mean(&losses[losses.len() - losses.len().div_ceil(10)..]),
+            plan.loss_unit.name,
         );
         if let (Some(median), Some(mean)) = (report.step_ms_median, report.step_ms_mean) {
             println!("A step took {median:.2} ms (median; mean {mean:.2} ms).");
@@ -268,6 +271,15 @@ impl<'a> Session<'a> {
         }
         Ok(())
     }
+}
+
+/// What an example to learn from is called; a loss is the mean over the examples of its step.
+#[derive(Clone, Copy)]
+pub struct Unit {
+    /// "an image".
+    pub one: &'static str,
+    /// "images".
+    pub many: &'static str,
 }
 
 /// What a training has come to.

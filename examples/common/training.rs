@@ -9,6 +9,7 @@ use antiphon::error::Error;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::mode::Form;
+use super::report::LossUnit;
 
 /// Something that can be trained step by step.
 pub trait Training {
@@ -46,6 +47,8 @@ pub struct Plan {
     pub sample_every: usize,
     /// What an example is called: "characters".
     pub unit: &'static str,
+    /// What losses are shown in.
+    pub loss_unit: LossUnit,
 }
 
 /// Makes one step, and prints what it was compiled to.
@@ -96,6 +99,7 @@ struct Progress {
     bar: ProgressBar,
     steps: usize,
     unit: &'static str,
+    loss_unit: LossUnit,
     on_terminal: bool,
 }
 
@@ -105,11 +109,12 @@ impl Progress {
         let style = ProgressStyle::with_template("{bar:40} {pos}/{len} steps · {msg} · {eta} left");
         bar.set_style(style.expect("a constant template"));
         let on_terminal = std::io::stderr().is_terminal();
-        Progress { bar, steps: plan.steps, unit: plan.unit, on_terminal }
+        Progress { bar, steps: plan.steps, unit: plan.unit, loss_unit: plan.loss_unit.clone(), on_terminal }
     }
 
     fn show(&self, done: usize, loss: f64, rate: f64) {
-        let message = || format!("loss {loss:.3} · {rate:.0} {}/s", self.unit);
+        let loss = self.loss_unit.measure(&[loss])[0];
+        let message = || format!("loss {loss:.3} {} · {rate:.0} {}/s", self.loss_unit.name, self.unit);
         if self.on_terminal {
             self.bar.set_message(message());
             self.bar.set_position(done as u64);

@@ -6,6 +6,11 @@ use std::path::Path;
 use super::{quoted, read_lines, wrong_line};
 use crate::error::Result;
 
+/// A word is no longer than this, in bytes, and a number with the blank before it than that: more would be another kind
+/// of file.
+const WORD: usize = 4096;
+const NUMBER: usize = 64;
+
 /// The vectors of some words, `None` for those that the file does not have: one row a word in the order of `words`.
 ///
 /// Each line of the file is a word and `width` numbers, separated by blanks (Pennington, Socher & Manning, *GloVe:
@@ -14,13 +19,14 @@ use crate::error::Result;
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) if it cannot be read; [`Error::Format`](crate::Error::Format) with the line if it has
-/// not `width` numbers, or one that is not finite. All lines are checked.
+/// not `width` numbers, or one that is not finite, or is longer than a word and so many numbers are. All lines are
+/// checked.
 pub fn read_glove(path: impl AsRef<Path>, width: usize, words: &[String]) -> Result<Vec<Option<Vec<f64>>>> {
     let path = path.as_ref();
     let numbers: HashMap<&str, usize> =
         words.iter().enumerate().map(|(i, word)| (word.as_str(), i)).collect();
     let mut rows = vec![None; words.len()];
-    read_lines(path, |line_number, line| {
+    read_lines(path, WORD.saturating_add(width.saturating_mul(NUMBER)), |line_number, line| {
         let line = String::from_utf8_lossy(line);
         let (word, row) = split(&line, width).map_err(|reason| wrong_line(path, line_number, reason))?;
         if let Some(&number) = numbers.get(word) {
@@ -35,7 +41,7 @@ pub fn read_glove(path: impl AsRef<Path>, width: usize, words: &[String]) -> Res
 fn split(line: &str, width: usize) -> Result<(&str, Vec<f64>), String> {
     let line = line.trim_end();
     let mut rest = line;
-    let mut row = Vec::with_capacity(width);
+    let mut row = Vec::new();
     let wrong_width = || {
         let numbers = line.split(' ').rev().take_while(|field| field.parse::<f64>().is_ok()).count();
         // A word may itself be a number.

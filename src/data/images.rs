@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::idx::Idx;
+use super::idx::{Idx, Opened};
 use super::{digits, wrong_file};
 use crate::error::Result;
 
@@ -22,24 +22,19 @@ impl Images {
     /// [`Error::Format`](crate::Error::Format) too if the files have different numbers of examples or none at all, and
     /// with the byte for a label above 9.
     pub fn open(images: impl AsRef<Path>, labels: impl AsRef<Path>) -> Result<Images> {
-        let pixels = Idx::open(&images, 3)?;
-        let labelled = Idx::open(&labels, 1)?;
-        let labels = labels.as_ref();
+        let (images, labels) = (images.as_ref(), labels.as_ref());
+        let pixels = Opened::open(images, 3)?;
+        let labelled = Opened::open(labels, 1)?;
         let (n, size) = (pixels.shape[0], [pixels.shape[1], pixels.shape[2]]);
         if labelled.shape[0] != n {
-            let reason = format!(
-                "byte 4: {} labels for the {n} images of {}",
-                labelled.shape[0],
-                images.as_ref().display()
-            );
+            let reason =
+                format!("byte 4: {} labels for the {n} images of {}", labelled.shape[0], images.display());
             return Err(wrong_file(labels, reason));
         }
-        if pixels.elements.is_empty() {
-            return Err(wrong_file(
-                images.as_ref(),
-                format!("byte 4: there are no pixels in {:?}", pixels.shape),
-            ));
+        if pixels.shape.contains(&0) {
+            return Err(wrong_file(images, format!("byte 4: there are no pixels in {:?}", pixels.shape)));
         }
+        let (labelled, pixels) = (labelled.read()?, pixels.read()?);
         if let Some(i) = labelled.elements.iter().position(|&label| label > 9) {
             let reason = format!("byte {}: label {} is not a digit", 8 + i, labelled.elements[i]);
             return Err(wrong_file(labels, reason));

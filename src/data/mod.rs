@@ -13,21 +13,27 @@ pub use images::Images;
 pub use text::{Batch, Batches, Text};
 pub use treebank::{Content, SentimentTree, Treebank};
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::io::open;
 
-/// Calls `f` on each line, with its number from one; without what ends it.
-fn read_lines(path: &Path, mut f: impl FnMut(usize, &[u8]) -> Result<()>) -> Result<()> {
+/// Calls `f` on each line, with its number from one; without what ends it. A line of more bytes than `longest` is an
+/// error.
+fn read_lines(path: &Path, longest: usize, mut f: impl FnMut(usize, &[u8]) -> Result<()>) -> Result<()> {
     let failed = |source| Error::Io { path: path.into(), source };
-    let mut reader = BufReader::new(File::open(path).map_err(failed)?);
+    let mut reader = BufReader::new(open(path)?);
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
-        if reader.read_until(b'\n', &mut line).map_err(failed)? == 0 {
+        // One byte more, to see whether there is one.
+        let mut limited = (&mut reader).take((longest as u64).saturating_add(1));
+        if limited.read_until(b'\n', &mut line).map_err(failed)? == 0 {
             break;
+        }
+        if line.len() > longest {
+            return Err(wrong_line(path, number, format!("longer than {longest} bytes")));
         }
         let end = line.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |last| last + 1);
         f(number, &line[..end])?;

@@ -1,9 +1,13 @@
 //! A text as a sequence of byte symbols, cut into batches in a fixed order.
 
-use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::io::open;
+
+/// A file of text has no more bytes than this (4 GiB).
+const LIMIT: u64 = 1 << 32;
 
 /// A text whose symbols are its distinct bytes, numbered in ascending order.
 #[derive(Clone, Debug)]
@@ -17,10 +21,15 @@ impl Text {
     /// Reads a file. Its bytes may be anything.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read, [`Error::Format`] if it is empty.
+    /// [`Error::Io`] if it cannot be read or is no regular file, [`Error::Format`] if it is empty or has more than 4 GiB.
     pub fn open(path: impl AsRef<Path>) -> Result<Text> {
         let path = path.as_ref();
-        let bytes = fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
+        let mut bytes = Vec::new();
+        let read = open(path)?.take(LIMIT + 1).read_to_end(&mut bytes);
+        read.map_err(|source| Error::Io { path: path.into(), source })?;
+        if bytes.len() as u64 > LIMIT {
+            return Err(Error::Format { path: path.into(), reason: format!("longer than {LIMIT} bytes") });
+        }
         Text::new(path, &bytes)
     }
 

@@ -13,7 +13,10 @@ use crate::error::Result;
 pub const LABELS: usize = 5;
 
 /// Nodes may be nested so deep; it keeps what is recursive over trees far from the end of any stack.
-const DEEPEST: usize = 10_000;
+const DEEPEST: usize = 1000;
+
+/// A line is no longer than this, in bytes: sentences have some hundred words, and each node some ten bytes.
+const LONGEST: usize = 1 << 20;
 
 /// A labelled binary tree over the words of a [`Treebank`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,11 +84,11 @@ impl Treebank {
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) if it cannot be read; [`Error::Format`](crate::Error::Format) with the line and
     /// the column for brackets that do not match, labels other than 0 to 4, and nodes that are neither a word nor two
-    /// subtrees; and for a file without trees.
+    /// subtrees; for a line of more than a MiB; and for a file without trees.
     pub fn open(path: impl AsRef<Path>) -> Result<Treebank> {
         let path = path.as_ref();
         let mut bank = Builder::default();
-        read_lines(path, |number, line| {
+        read_lines(path, LONGEST, |number, line| {
             let line = std::str::from_utf8(line).map_err(|error| {
                 wrong_line(path, number, format!("byte {} is not UTF-8", error.valid_up_to() + 1))
             })?;

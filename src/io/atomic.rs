@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 ///
 /// The bytes go to a temporary file in the same directory and to the disk, then the temporary file takes the name,
 /// then the directory goes to the disk. A link is followed; permissions stay as they were. A process killed in the
-/// middle may leave a file `.antiphon-….tmp` behind, and nothing else.
+/// middle may leave a file `.antiphon-….tmp` behind, and nothing else; the next save in that directory removes it.
 ///
 /// # Errors
 /// [`Error::Io`] if any of this fails (the directory does not exist, the disk is full, …): then the old file is as

@@ -1,10 +1,13 @@
-//! Checkpoints: a training that can go on where it was.
+//! Checkpoints: a training run that can go on where it was.
 
 use std::collections::BTreeMap;
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use super::safetensors::{parse, write};
-use super::{Arrays, Stored, collect, differences, fill, format_error, read, refuse};
+use super::header::Header;
+use super::safetensors::{at_end, encode, read_arrays};
+use super::wanted::{Wanted, shown};
+use super::{Arrays, Stored, collect, fill, format_error, io_error, open, write_atomically};
 use crate::error::Result;
 use crate::params::Params;
 
@@ -12,17 +15,23 @@ use crate::params::Params;
 pub type Metadata = BTreeMap<String, String>;
 
 const FORMAT_KEY: &str = "antiphon";
-const FORMAT: &str = "checkpoint 1";
+const FORMAT: &str = "checkpoint 2";
+
+/// The key of the checksum, BLAKE3 of the whole file in which the digits of the checksum itself are zeros.
+const CHECKSUM_KEY: &str = "antiphon.checksum";
+/// How many hexadecimal digits it has.
+const DIGITS: usize = 2 * blake3::OUT_LEN;
 
 /// Saves parameters, the state of the training and metadata as one `.safetensors` file, atomically.
 ///
 /// The state is any structure: an optimiser's [`OptState`](crate::optim::OptState), or a tuple of it and the hidden
-/// state that is carried from step to step. Leaves are named `params.…` and `state.…`. The key `antiphon` of the
-/// metadata marks the file as a checkpoint.
+/// state that is carried from step to step. Leaves are named `params.…` and `state.…`. Two keys of the metadata are
+/// written here, whatever they were: `antiphon` marks the file as a checkpoint, and `antiphon.checksum` is a checksum
+/// of all of it.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) if the file cannot be written (the previous checkpoint is intact then);
-/// [`Error::Format`](crate::Error::Format) if two leaves have the same name.
+/// [`Error::Format`](crate::Error::Format) if two leaves have the same name, or names and metadata take more than 16 MiB.
 pub fn save_checkpoint<P, S>(path: impl AsRef<Path>, params: &P, state: &S, metadata: &Metadata) -> Result<()>
 where
     P: Params<Leaf: Stored>,
@@ -34,44 +43,110 @@ where
     collect(path, "state.", state, &mut arrays)?;
     let mut metadata = metadata.clone();
     metadata.insert(FORMAT_KEY.into(), FORMAT.into());
-    write(path, &arrays, Some(&metadata))
+    metadata.insert(CHECKSUM_KEY.into(), "0".repeat(DIGITS));
+    let mut bytes = encode(path, &arrays, Some(&metadata))?;
+    let checksum = blake3::hash(&bytes).to_hex();
+    digits(&mut bytes).expect("a checksum that has just been written").copy_from_slice(checksum.as_bytes());
+    write_atomically(path, &bytes)
 }
 
 /// Fills parameters and state from a checkpoint and returns its metadata.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) if the file cannot be read; [`Error::Format`](crate::Error::Format), naming file and leaves, if it is no
-/// checkpoint, is truncated, or is of another model or optimiser. Nothing is changed then.
+/// checkpoint, is truncated or damaged in any bit, or is of another model or optimiser. Nothing is changed then.
 pub fn load_checkpoint<P, S>(path: impl AsRef<Path>, params: &mut P, state: &mut S) -> Result<Metadata>
 where
     P: Params<Leaf: Stored>,
     S: Params<Leaf: Stored>,
 {
     let path = path.as_ref();
-    let (mut arrays, metadata) = checkpoint(path)?;
-    let mut all = differences("params.", params, &arrays);
-    all.extend(differences("state.", state, &arrays));
-    let foreign = arrays.keys().filter(|name| !name.starts_with("params.") && !name.starts_with("state."));
-    all.extend(foreign.map(|name| format!("{name} is neither a parameter nor state")));
-    refuse(path, all)?;
+    let wanted = Wanted::of(path).and("params.", params)?.and("state.", state)?;
+    let mut checkpoint = Checkpoint::open(path)?;
+    let mut arrays = read_arrays(path, &checkpoint.header, &wanted, &mut checkpoint.data)?;
+    let metadata = checkpoint.finish()?;
     fill("params.", params, &mut arrays);
     fill("state.", state, &mut arrays);
     Ok(metadata)
 }
 
-/// The metadata of a checkpoint, to find out which model to build before loading it.
+/// The metadata of a checkpoint, to find out which model to build before loading it. All of the file is read, to compare
+/// it with its checksum.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) if the file cannot be read; [`Error::Format`](crate::Error::Format) if it is no checkpoint or is truncated.
+/// [`Error::Io`](crate::Error::Io) if the file cannot be read; [`Error::Format`](crate::Error::Format) if it is no checkpoint, or is
+/// truncated or damaged in any bit.
 pub fn read_metadata(path: impl AsRef<Path>) -> Result<Metadata> {
-    checkpoint(path.as_ref()).map(|(_, metadata)| metadata)
+    let path = path.as_ref();
+    let mut checkpoint = Checkpoint::open(path)?;
+    let end = checkpoint.header.end();
+    let copied = io::copy(&mut (&mut checkpoint.data).take(end), &mut io::sink());
+    if copied.map_err(|source| io_error(path, source))? < end {
+        return Err(format_error(path, "truncated: the file ends within its arrays".into()));
+    }
+    checkpoint.finish()
 }
 
-fn checkpoint(path: &Path) -> Result<(Arrays, Metadata)> {
-    let (arrays, mut metadata) = parse(path, &read(path)?)?;
-    match metadata.remove(FORMAT_KEY) {
-        Some(format) if format == FORMAT => Ok((arrays, metadata)),
-        Some(format) => Err(format_error(path, format!("is {format:?}, but should be {FORMAT:?}"))),
-        None => Err(format_error(path, "a .safetensors file, but not a checkpoint".into())),
+/// A checkpoint of which the header has been read.
+struct Checkpoint<'p> {
+    path: &'p Path,
+    header: Header,
+    checksum: String,
+    data: Hashed<BufReader<std::fs::File>>,
+}
+
+impl<'p> Checkpoint<'p> {
+    fn open(path: &'p Path) -> Result<Checkpoint<'p>> {
+        let mut file = BufReader::new(open(path)?);
+        let mut header = Header::read(path, &mut file)?;
+        match header.metadata.remove(FORMAT_KEY) {
+            Some(format) if format == FORMAT => {}
+            Some(format) => {
+                let reason = format!("is {:?}, but should be {FORMAT:?}", shown(&format));
+                return Err(format_error(path, reason));
+            }
+            None => return Err(format_error(path, "a .safetensors file, but not a checkpoint".into())),
+        }
+        let checksum = header.metadata.remove(CHECKSUM_KEY);
+        let (Some(checksum), Some(digits)) = (checksum, digits(&mut header.bytes)) else {
+            return Err(format_error(path, "damaged: a checkpoint without its checksum".into()));
+        };
+        digits.fill(b'0');
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&header.bytes);
+        Ok(Checkpoint { path, header, checksum, data: Hashed { inner: file, hasher } })
+    }
+
+    /// Its metadata, when all its bytes have been read, if they are those that were written.
+    fn finish(mut self) -> Result<Metadata> {
+        at_end(self.path, &mut self.data)?;
+        match self.data.hasher.finalize().to_hex().as_str() == self.checksum {
+            true => Ok(self.header.metadata),
+            false => {
+                Err(format_error(self.path, "damaged: its contents are not those of its checksum".into()))
+            }
+        }
+    }
+}
+
+/// Where the digits of the checksum are in a checkpoint's bytes. Nothing else looks like this in JSON: quotes within a
+/// string have a backslash before them.
+fn digits(bytes: &mut [u8]) -> Option<&mut [u8]> {
+    let before = format!("\"{CHECKSUM_KEY}\":\"");
+    let start = bytes.windows(before.len()).position(|part| part == before.as_bytes())? + before.len();
+    bytes.get_mut(start..start + DIGITS)
+}
+
+/// A reader that keeps the hash of what it has read.
+struct Hashed<R> {
+    inner: R,
+    hasher: blake3::Hasher,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
     }
 }

@@ -1,18 +1,32 @@
-//! Files: parameters as `.safetensors` and `.npz`, and checkpoints of a training.
+//! Files: parameters as `.safetensors` and `.npz`, and checkpoints of a training run.
 //!
 //! Every leaf of a structure is stored under its name (see [`Params`]). Loading fills a structure that is already
-//! there, and is all or nothing: names and shapes are compared first, and the error lists everything that differs.
-//! Values are converted to the structure's own precision, so an `f64` file loads into an `f32` model and the other
-//! way round; other types of numbers are refused.
+//! there, and is all or nothing: names, shapes and types of numbers are compared first, and the error lists what
+//! differs. Values are converted to the structure's own precision, so an `f64` file loads into an `f32` model and the
+//! other way round; other types of numbers are refused.
 //!
 //! Saving is atomic: whoever reads the file, at any moment and after any crash, finds the old contents or the new,
 //! whole. If the disk is full the old file stays.
+//!
+//! # Files of strangers
+//!
+//! Nothing in a file is believed. Only regular files are opened; of these, headers of limited size are read and compared
+//! with the structure, and then as many bytes as the structure has. What a file claims beyond that, in its lengths,
+//! shapes, counts or compressed streams, costs no memory; names that occur twice and entries of an archive that share
+//! bytes are refused. So loading takes memory for the structure once more, and some megabytes at most for headers.
+//!
+//! Damage is noticed as far as a format allows it. A checkpoint ends in an error whichever bits of it have changed, since
+//! it carries a checksum (BLAKE3) of the whole file; `.npz` carries one (CRC-32) of each array; `.safetensors` has none,
+//! so that a changed element loads as if it had been saved.
 
 mod atomic;
 mod checkpoint;
+mod header;
+mod npy;
 mod npz;
 mod safetensors;
 mod stored;
+mod wanted;
 
 pub use atomic::write_atomically;
 pub use checkpoint::{Metadata, load_checkpoint, read_metadata, save_checkpoint};
@@ -21,6 +35,7 @@ pub use safetensors::{load_safetensors, save_safetensors};
 pub use stored::{Stored, Values};
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -49,42 +64,22 @@ fn collect<P: Params<Leaf: Stored>>(
     }
 }
 
-/// What of a file's arrays does not fit a structure whose leaves' names start with the prefix.
-fn differences<P: Params<Leaf: Stored>>(prefix: &str, params: &P, arrays: &Arrays) -> Vec<String> {
-    let mut differences = Vec::new();
-    let mut expected = Vec::new();
-    params.visit(&mut |name, leaf| {
-        let name = format!("{prefix}{name}");
-        let shape = leaf.to_values().shape().to_vec();
-        match arrays.get(&name) {
-            None => differences.push(format!("{name} is missing")),
-            Some(found) if found.shape() != shape => {
-                differences.push(format!("{name} has shape {:?} but should have {shape:?}", found.shape()));
-            }
-            Some(_) => {}
-        }
-        expected.push(name);
-    });
-    let extra = arrays.keys().filter(|name| name.starts_with(prefix) && !expected.contains(name));
-    differences.extend(extra.map(|name| format!("{name} is not a parameter")));
-    differences
-}
-
-/// Fails with the list of differences, if there are any.
-fn refuse(path: &Path, differences: Vec<String>) -> Result<()> {
-    if differences.is_empty() { Ok(()) } else { Err(format_error(path, differences.join("; "))) }
-}
-
-/// Moves arrays that were found to fit into a structure.
+/// Moves arrays that were found to be those that are wanted into a structure.
 fn fill<P: Params<Leaf: Stored>>(prefix: &str, params: &mut P, arrays: &mut Arrays) {
     params.visit_mut(&mut params::Path::default(), &mut |name, leaf| {
-        let values = arrays.remove(&format!("{prefix}{name}")).expect("compared by `differences`");
+        let values =
+            arrays.remove(&format!("{prefix}{name}")).expect("a file holds what is wanted, each name once");
         *leaf = P::Leaf::from_values(values);
     });
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })
+/// Opens a file for reading, if it is a regular one.
+pub(crate) fn open(path: &Path) -> Result<File> {
+    antiphon_system::file::open(path).map_err(|source| io_error(path, source))
+}
+
+fn io_error(path: &Path, source: std::io::Error) -> Error {
+    Error::Io { path: path.into(), source }
 }
 
 fn format_error(path: &Path, reason: String) -> Error {

@@ -1,16 +1,17 @@
 //! `.safetensors`: arrays by name, and a map of strings.
 
 use std::borrow::Cow;
+use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::Path;
 
-use ndarray::{ArrayD, IxDyn};
-use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView, View};
+use safetensors::tensor::{Dtype, TensorInfo, View};
 
 use super::checkpoint::Metadata;
-use super::{
-    Arrays, Stored, Values, collect, differences, fill, format_error, read, refuse, write_atomically,
-};
-use crate::error::Result;
+use super::header::{self, Header};
+use super::stored::{Encoding, Number, elements, read_values};
+use super::wanted::{Wanted, shown};
+use super::{Arrays, Stored, Values, collect, fill, format_error, io_error, open, write_atomically};
+use crate::error::{Error, Result};
 use crate::params::Params;
 
 /// Saves all leaves of a structure under their names.
@@ -21,10 +22,12 @@ pub fn save_safetensors<P: Params<Leaf: Stored>>(path: impl AsRef<Path>, params:
     let path = path.as_ref();
     let mut arrays = Arrays::new();
     collect(path, "", params, &mut arrays)?;
-    write(path, &arrays, None)
+    write_atomically(path, &encode(path, &arrays, None)?)
 }
 
 /// Fills a structure from a file that holds exactly its leaves.
+///
+/// The format has no checksum: an element that has changed since it was saved is not noticed.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) if the file cannot be read; [`Error::Format`](crate::Error::Format), naming file and leaves, if it is not a
@@ -32,63 +35,92 @@ pub fn save_safetensors<P: Params<Leaf: Stored>>(path: impl AsRef<Path>, params:
 /// structure is as before then.
 pub fn load_safetensors<P: Params<Leaf: Stored>>(path: impl AsRef<Path>, params: &mut P) -> Result<()> {
     let path = path.as_ref();
-    let (mut arrays, _) = parse(path, &read(path)?)?;
-    refuse(path, differences("", params, &arrays))?;
+    let mut file = BufReader::new(open(path)?);
+    let header = Header::read(path, &mut file)?;
+    let wanted = Wanted::of(path).and("", params)?;
+    let mut arrays = read_arrays(path, &header, &wanted, &mut file)?;
     fill("", params, &mut arrays);
     Ok(())
 }
 
-/// Writes the file.
-pub(super) fn write(path: &Path, arrays: &Arrays, metadata: Option<&Metadata>) -> Result<()> {
+/// The bytes of a file.
+pub(super) fn encode(path: &Path, arrays: &Arrays, metadata: Option<&Metadata>) -> Result<Vec<u8>> {
+    let unwritable = |reason: String| format_error(path, format!("cannot be written: {reason}"));
     let metadata = metadata.map(|map| map.iter().map(|(k, v)| (k.clone(), v.clone())).collect());
-    let bytes = safetensors::serialize(arrays.iter(), metadata)
-        .map_err(|error| format_error(path, format!("cannot be written: {error}")))?;
-    write_atomically(path, &bytes)
+    let bytes =
+        safetensors::serialize(arrays.iter(), metadata).map_err(|error| unwritable(error.to_string()))?;
+    match bytes.first_chunk().map(|length| u64::from_le_bytes(*length)) {
+        Some(length) if length > header::LIMIT => Err(unwritable(format!(
+            "names and metadata take {length} bytes, of which {} could be read again",
+            header::LIMIT
+        ))),
+        _ => Ok(bytes),
+    }
 }
 
-/// The arrays and the metadata of a file's bytes.
-pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<(Arrays, Metadata)> {
-    let (tensors, metadata) = SafeTensors::deserialize(bytes)
-        .and_then(|tensors| Ok((tensors, SafeTensors::read_metadata(bytes)?.1)))
-        .map_err(|error| format_error(path, describe(&error)))?;
+/// The arrays after a header, if they are those that are wanted and nothing follows them.
+pub(super) fn read_arrays(
+    path: &Path,
+    header: &Header,
+    wanted: &Wanted<'_>,
+    file: &mut impl Read,
+) -> Result<Arrays> {
+    let mut comparison = wanted.compare();
+    for (name, TensorInfo { dtype, shape, .. }) in &header.arrays {
+        let foreign = number(*dtype).is_none().then(|| dtype.to_string());
+        comparison.array(name, shape, foreign.as_deref().map(|holds| [holds, "F32 or F64"]));
+    }
+    comparison.finish()?;
+    let mut in_order: Vec<_> = header.arrays.iter().collect();
+    in_order.sort_by_key(|(_, info)| info.data_offsets);
     let mut arrays = Arrays::new();
-    for (name, view) in tensors.iter() {
-        arrays.insert(
-            name.into(),
-            decode(&view).map_err(|reason| format_error(path, format!("{name} {reason}")))?,
-        );
+    let mut start = 0usize;
+    for (name, info) in in_order {
+        let damaged = |reason: &str| format_error(path, format!("damaged: {} {reason}", shown(name)));
+        let Some(number) = number(info.dtype) else { return Err(damaged("is of no known type")) };
+        let end =
+            elements(&info.shape).and_then(|count| start.checked_add(count.checked_mul(number.width())?));
+        if end.is_none_or(|end| info.data_offsets != (start, end)) {
+            return Err(damaged(
+                "does not lie where the array before it ends, or has another size than its shape",
+            ));
+        }
+        start = info.data_offsets.1;
+        let values = read_values(file, &info.shape, Encoding::plain(number));
+        arrays.insert(name.clone(), values.map_err(|error| unread(path, name, error))?);
     }
-    let metadata = metadata.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
-    Ok((arrays, metadata))
+    at_end(path, file)?;
+    Ok(arrays)
 }
 
-fn describe(error: &SafeTensorError) -> String {
-    use SafeTensorError as E;
-    match error {
-        E::HeaderTooSmall | E::InvalidHeaderLength | E::HeaderTooLarge => {
-            format!("truncated, or not a .safetensors file ({error})")
-        }
-        E::MetadataIncompleteBuffer => {
-            "truncated or extended: the header describes another number of bytes".to_string()
-        }
-        E::InvalidHeader(_) | E::InvalidHeaderDeserialization(_) | E::JsonError(_) => {
-            format!("not a .safetensors file ({error})")
-        }
-        _ => format!("damaged: {error}"),
+/// Fails if there are more bytes.
+pub(super) fn at_end(path: &Path, file: &mut impl Read) -> Result<()> {
+    match file.read(&mut [0]) {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(format_error(path, "extended: there are bytes after its last array".into())),
+        Err(source) => Err(io_error(path, source)),
     }
 }
 
-fn decode(view: &TensorView<'_>) -> Result<Values, String> {
-    fn numbers<E, const N: usize>(view: &TensorView<'_>, number: fn([u8; N]) -> E) -> ArrayD<E> {
-        let (elements, _) = view.data().as_chunks::<N>();
-        let elements = elements.iter().map(|&bytes| number(bytes)).collect();
-        ArrayD::from_shape_vec(IxDyn(view.shape()), elements)
-            .expect("the header was checked against the data")
+/// What it means that an array could not be read.
+pub(super) fn unread(path: &Path, name: &str, error: io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => {
+            format_error(path, format!("truncated: the file ends within {}", shown(name)))
+        }
+        ErrorKind::InvalidData | ErrorKind::InvalidInput => {
+            format_error(path, format!("{} is damaged: {error}", shown(name)))
+        }
+        _ => io_error(path, error),
     }
-    match view.dtype() {
-        Dtype::F32 => Ok(Values::F32(numbers(view, f32::from_le_bytes))),
-        Dtype::F64 => Ok(Values::F64(numbers(view, f64::from_le_bytes))),
-        other => Err(format!("holds {other} numbers, but should hold F32 or F64")),
+}
+
+/// The type of numbers, if it is one that is read.
+fn number(dtype: Dtype) -> Option<Number> {
+    match dtype {
+        Dtype::F32 => Some(Number::F32),
+        Dtype::F64 => Some(Number::F64),
+        _ => None,
     }
 }
 

@@ -1,8 +1,40 @@
-//! Replacing a file as a whole.
+//! Opening regular files only, and replacing a file as a whole.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
+
+mod temporary;
+
+/// Opens a file for reading, if it is a regular one.
+///
+/// Its length is not to be believed all the same: it may change, and files of `/proc` say zero.
+///
+/// # Errors
+/// If it cannot be opened, or is a directory, a device, a pipe or a socket. Nothing waits for the other end of a pipe.
+pub fn open(path: &Path) -> io::Result<File> {
+    // Opening some devices has effects, so what is known not to be a file is not opened.
+    only_regular(&fs::metadata(path)?)?;
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        // A pipe that has taken the file's place since does not make the call wait.
+        options.custom_flags(libc::O_NONBLOCK);
+    }
+    let file = options.open(path)?;
+    only_regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+fn only_regular(metadata: &fs::Metadata) -> io::Result<()> {
+    match (metadata.is_file(), metadata.is_dir()) {
+        (true, _) => Ok(()),
+        (false, true) => Err(io::ErrorKind::IsADirectory.into()),
+        (false, false) => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    }
+}
 
 /// Who may read and write a file that [`replace`] creates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +49,7 @@ pub enum Access {
 ///
 /// The bytes go to a temporary file in the same directory and to the disk, then the temporary file takes the name,
 /// then the directory goes to the disk. A process killed in the middle may leave a file `.antiphon-….tmp` behind, and
-/// nothing else.
+/// nothing else; the next call for a file in that directory removes it.
 ///
 /// # Errors
 /// If any of this fails (the directory does not exist, the disk is full, …): then the old file is as it was. Something
@@ -38,18 +70,8 @@ pub fn replace(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".antiphon-").suffix(".tmp");
-    #[cfg(unix)]
-    {
-        // A new file gets what the user's umask leaves of this.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(match access {
-            Access::Umask => 0o666,
-            Access::Private => 0o600,
-        }));
-    }
-    let mut file = builder.tempfile_in(directory)?;
+    temporary::sweep(directory);
+    let mut file = temporary::create(directory, access)?;
     file.as_file_mut().write_all(bytes)?;
     if let (Access::Umask, Some(old)) = (access, old) {
         file.as_file().set_permissions(old.permissions())?;

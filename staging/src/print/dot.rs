@@ -147,6 +147,7 @@ fn end(target: Target) -> String {
     }
 }
 
+/// As it stands between the quotes of a label, in which Graphviz knows HTML's entities.
 fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"")
+    text.replace('&', "&amp;").replace('\\', "\\\\").replace('"', "\\\"")
 }
