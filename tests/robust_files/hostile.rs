@@ -18,7 +18,7 @@ use flate2::write::{DeflateEncoder, GzEncoder};
 use ndarray::arr1;
 use ndarray_npy::NpzWriter;
 
-use super::{Directory, limited, message, refused};
+use super::{Directory, message, refused, refusing};
 
 /// An `.npy` whose header is of a version, claims a length, and has this text.
 fn npy(version: u8, claimed: u32, text: &str) -> Vec<u8> {
@@ -204,7 +204,7 @@ fn headers_of_safetensors_are_not_believed() {
         refused(load_safetensors(&path, &mut params), &path, parts);
         message(load_checkpoint(&path, &mut params, &mut state), &path);
         message(read_metadata(&path), &path);
-        limited::assert_nothing_was_refused();
+        refusing::assert_nothing_was_refused();
     };
     let array = |shape: &str, start: u64, end: u64| {
         format!("{{\"dtype\":\"F64\",\"shape\":{shape},\"data_offsets\":[{start},{end}]}}")

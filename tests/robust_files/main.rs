@@ -3,8 +3,8 @@
 //!
 //! `CASES=100000 cargo test --test robust_files` tries more mutations of each format than by default.
 
-#[path = "../support/limited.rs"]
-mod limited;
+#[path = "../support/refusing.rs"]
+mod refusing;
 
 mod hostile;
 mod mutated;
@@ -69,5 +69,5 @@ fn refused<T>(result: Result<T>, path: &Path, parts: &[&str]) {
     for part in parts {
         assert!(message.contains(part), "{message:?} lacks {part:?}");
     }
-    limited::assert_nothing_was_refused();
+    refusing::assert_nothing_was_refused();
 }

@@ -16,7 +16,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use ndarray_npy::NpzWriter;
 
-use super::{Directory, Model, limited, message, model, state};
+use super::{Directory, Model, message, model, refusing, state};
 
 /// How many cases of each format.
 fn cases() -> u64 {
@@ -120,7 +120,7 @@ fn mutations<T: Debug>(
                 outcomes[1] += 1;
             }
         }
-        limited::assert_nothing_was_refused();
+        refusing::assert_nothing_was_refused();
     }
     assert!(outcomes[1] > cases() / 4, "{}: {outcomes:?} were read and refused", path.display());
     outcomes
