@@ -1,7 +1,8 @@
 //! What the documentation says, done.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The contents of the only block of code of a kind in a page.
@@ -90,4 +91,43 @@ fn architecture_names_every_file_and_no_other() {
         Vec::<&&str>::new(),
         "docs/architecture.md mentions what is not there"
     );
+}
+
+/// The files of Rust below a directory.
+fn sources(directory: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => sources(&path, files),
+            false if path.extension().is_some_and(|extension| extension == "rs") => files.push(path),
+            false => {}
+        }
+    }
+}
+
+#[test]
+fn design_lists_the_unsafe_code_of_every_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/design.md")).unwrap();
+    let row = |line: &str| {
+        let mut cells = line.strip_prefix("| `")?.split('|');
+        let file = cells.next()?.trim().trim_end_matches('`').to_string();
+        Some((file, cells.next()?.trim().parse::<usize>().ok()?))
+    };
+    let listed: BTreeMap<String, usize> = page.lines().filter_map(row).collect();
+    let mut files = Vec::new();
+    for directory in ["src", "derive/src", "staging/src", "system/src"] {
+        sources(&root.join(directory), &mut files);
+    }
+    let counted = files.iter().filter_map(|path| {
+        let text = fs::read_to_string(path).unwrap();
+        let code = text.lines().filter_map(|line| line.split("//").next());
+        let keywords = ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern"];
+        let count = code
+            .map(|code| keywords.iter().map(|keyword| code.matches(keyword).count()).sum::<usize>())
+            .sum();
+        (count > 0).then(|| (path.strip_prefix(root).unwrap().display().to_string(), count))
+    });
+    let counted: BTreeMap<String, usize> = counted.collect();
+    assert_eq!(listed, counted, "the list of unsafe code in docs/design.md, and what there is");
 }

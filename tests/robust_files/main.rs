@@ -6,10 +6,13 @@
 #[path = "../support/refusing.rs"]
 mod refusing;
 
-mod hostile;
+mod data;
 mod mutated;
+mod npz;
+mod tensors;
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use antiphon::optim::{Adam, OptState, Optimizer};
@@ -70,4 +73,13 @@ fn refused<T>(result: Result<T>, path: &Path, parts: &[&str]) {
         assert!(message.contains(part), "{message:?} lacks {part:?}");
     }
     refusing::assert_nothing_was_refused();
+}
+
+/// So many zeros, compressed by what `encoder` makes, never all at once.
+fn zeros<W: Write>(mut encoder: W, count: usize) -> W {
+    let chunk = vec![0; 1 << 16];
+    for start in (0..count).step_by(chunk.len()) {
+        encoder.write_all(&chunk[..chunk.len().min(count - start)]).unwrap();
+    }
+    encoder
 }
