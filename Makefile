@@ -7,8 +7,8 @@
 # make bench   benchmarks; at the end a table of training steps, eager and compiled
 # make lint    formatting, clippy, documentation; warnings are errors
 # make peers   the same trainings by this crate, NumPy, PyTorch and JAX, side by side
-# Each installs what it lacks: on Debian and Ubuntu a C linker, LLVM 19, Graphviz, Python and its venv module; NumPy goes to
-# .venv.
+# Each installs what it lacks: on Debian and Ubuntu a C linker, LLVM 19, Graphviz, Python and its venv module; NumPy goes
+# to .venv.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c

@@ -37,8 +37,8 @@ impl Idx {
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be read; [`Error::Format`] with the byte for a file that does not begin as an IDX file
-    /// of bytes with `rank` axes, that is truncated, or longer than it says, or that says it has more than a GiB, or, if
-    /// it is compressed, more than 16 MiB and 100 times its size.
+    /// of bytes with `rank` axes, that is truncated, or longer than it says, or that says it has more than a GiB, or,
+    /// if it is compressed, more than 16 MiB and 100 times its size.
     pub fn open(path: impl AsRef<Path>, rank: usize) -> Result<Idx> {
         Opened::open(path.as_ref(), rank)?.read()
     }

@@ -21,7 +21,8 @@ impl Text {
     /// Reads a file. Its bytes may be anything.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read or is no regular file, [`Error::Format`] if it is empty or has more than 4 GiB.
+    /// [`Error::Io`] if it cannot be read or is no regular file, [`Error::Format`] if it is empty or has more than 4
+    /// GiB.
     pub fn open(path: impl AsRef<Path>) -> Result<Text> {
         let path = path.as_ref();
         let mut bytes = Vec::new();

@@ -31,7 +31,8 @@ const DIGITS: usize = 2 * blake3::OUT_LEN;
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) if the file cannot be written (the previous checkpoint is intact then);
-/// [`Error::Format`](crate::Error::Format) if two leaves have the same name, or names and metadata take more than 16 MiB.
+/// [`Error::Format`](crate::Error::Format) if two leaves have the same name, or names and metadata take more than 16
+/// MiB.
 pub fn save_checkpoint<P, S>(path: impl AsRef<Path>, params: &P, state: &S, metadata: &Metadata) -> Result<()>
 where
     P: Params<Leaf: Stored>,
@@ -70,12 +71,12 @@ where
     Ok(metadata)
 }
 
-/// The metadata of a checkpoint, to find out which model to build before loading it. All of the file is read, to compare
-/// it with its checksum.
+/// The metadata of a checkpoint, to find out which model to build before loading it. All of the file is read, to
+/// compare it with its checksum.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) if the file cannot be read; [`Error::Format`](crate::Error::Format) if it is no checkpoint, or is
-/// truncated or damaged in any bit.
+/// [`Error::Io`](crate::Error::Io) if the file cannot be read; [`Error::Format`](crate::Error::Format) if it is no
+/// checkpoint, or is truncated or damaged in any bit.
 pub fn read_metadata(path: impl AsRef<Path>) -> Result<Metadata> {
     let path = path.as_ref();
     let mut checkpoint = Checkpoint::open(path)?;

@@ -7,8 +7,8 @@ use ndarray_npy::npy::header::Header;
 use super::stored::{Encoding, Number};
 use super::wanted::shown;
 
-/// More bytes than this are no header of an array of numbers, whose own length is believed up to here. (NumPy reads up to
-/// 10,000.)
+/// More bytes than this are no header of an array of numbers, whose own length is believed up to here. (NumPy reads up
+/// to 10,000.)
 const LIMIT: usize = 1 << 16;
 
 /// Brackets in a header are nested so deep: a dictionary, a tuple, and a list of fields for what is not read.

@@ -37,8 +37,8 @@ pub fn save_npz<P: Params<Leaf: Stored>>(path: impl AsRef<Path>, params: &P) -> 
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) if the file cannot be read; [`Error::Format`](crate::Error::Format), naming file and leaves, if it is not a `.npz`
-/// file, is truncated, has entries of the same name or in the same place, if the checksum of an array is not that of the
-/// archive, or if leaves are missing, left over, or of another shape or type. The structure is as before then.
+/// file, is truncated, has entries of the same name or in the same place, if the checksum of an array is not that of
+/// the archive, or if leaves are missing, left over, or of another shape or type. The structure is as before then.
 pub fn load_npz<P: Params<Leaf: Stored>>(path: impl AsRef<Path>, params: &mut P) -> Result<()> {
     let path = path.as_ref();
     let wanted = Wanted::of(path).and("", params)?;
@@ -129,7 +129,8 @@ impl<'p> Archive<'p> {
         Ok(archive)
     }
 
-    /// Fails unless each entry has bytes of its own, before the directory: a few bytes could stand for a great many else.
+    /// Fails unless each entry has bytes of its own, before the directory: a few bytes could stand for a great many
+    /// else.
     fn check_places(&self) -> Result<()> {
         let mut places = Vec::new();
         for (name, entry) in &self.entries {

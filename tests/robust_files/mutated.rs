@@ -126,7 +126,8 @@ fn mutations<T: Debug>(
     outcomes
 }
 
-/// Writes a file that is not there: some file systems wait for the disk when one that is there is cut and written again.
+/// Writes a file that is not there: some file systems wait for the disk when one that is there is cut and written
+/// again.
 fn write_anew(path: &Path, bytes: &[u8]) {
     fs::remove_file(path).unwrap();
     fs::write(path, bytes).unwrap();
