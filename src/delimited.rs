@@ -17,7 +17,7 @@ use std::ptr;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use crate::error::{At, CpsResult, Error, Result, catch, raise};
-use crate::stack::{self, Floor, Pooled};
+use crate::stack::{self, Extent, Floor, Pooled};
 
 /// What a suspended body asks for: run this handler, at this prompt.
 struct Request {
@@ -36,8 +36,8 @@ struct Link {
     /// The variables that it is for: [`std::any::type_name`] of their type. Empty for a [`reset`] of the user's.
     variables: &'static str,
     yielder: Cell<*const Yielder<(), Request>>,
-    /// How far down the body's stack may be used.
-    floor: Cell<usize>,
+    /// How far down the body's stack may be used; nothing before the body starts.
+    extent: Cell<*const Extent>,
     /// The prompt around it: the one that was innermost when its body was last resumed.
     outer: Cell<*const Link>,
     /// Whether the body was given up: what it leaves as its answer does not count.
@@ -53,11 +53,21 @@ impl Link {
             level,
             variables,
             yielder: Cell::new(ptr::null()),
-            floor: Cell::new(0),
+            extent: Cell::new(ptr::null()),
             outer: Cell::new(CURRENT.get()),
             abandoned: Cell::new(false),
             cut: Cell::new(false),
         }
+    }
+
+    /// The lowest address that the body may reach for now.
+    ///
+    /// # Safety
+    /// The body has started, and its stack is alive.
+    #[inline]
+    unsafe fn floor(&self) -> usize {
+        // SAFETY: `run` has set it to the extent of that stack.
+        unsafe { (*self.extent.get()).floor() }
     }
 }
 
@@ -378,7 +388,7 @@ impl Resume {
 /// Runs `body` as a coroutine under the prompt `link`, until it ends.
 fn run(link: &Link, body: impl FnOnce() -> CpsResult<()>) -> CpsResult<()> {
     let stack = Pooled::take()?;
-    link.floor.set(stack.floor());
+    link.extent.set(stack.extent());
     let link: *const Link = link;
     // The body is handed over in this frame, since a coroutine starts with at most a kilobyte: a structure of many
     // arrays is more.
@@ -422,7 +432,8 @@ unsafe fn drive(body: *mut Body, link: *const Link) -> CpsResult<()> {
     let request = {
         // A continuation may be resumed under another prompt than it was captured under.
         prompt.outer.set(CURRENT.get());
-        let _running = Running::enter(link, prompt.floor.get());
+        // SAFETY: the coroutine is alive, and with it its stack.
+        let _running = Running::enter(link, unsafe { prompt.floor() });
         match coroutine.resume(()) {
             CoroutineResult::Return(result) => return result,
             CoroutineResult::Yield(request) => request,
@@ -487,7 +498,9 @@ impl Drop for Abandon<'_> {
             // What is dropped now has no continuation that it could hand over.
             self.prompt.abandoned.set(true);
             self.prompt.outer.set(CURRENT.get());
-            let _unwinding = Running::enter(self.prompt, stack::last_floor(self.prompt.floor.get()));
+            // SAFETY: the body is alive, and with it its stack.
+            let floor = unsafe { self.prompt.floor() };
+            let _unwinding = Running::enter(self.prompt, stack::last_floor(floor));
             body.force_unwind();
         }
     }
