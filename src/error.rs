@@ -196,6 +196,10 @@ fn stack_exhausted(limit: usize, depth: Option<usize>, by: Limit) -> String {
             "the stack of {limit} bytes is exhausted{after}: \
              raise it with antiphon::stack::configure, or make the program shorter"
         ),
+        Limit::Share => format!(
+            "the stacks of this process have half of its memory{after}, this one {limit} bytes: \
+             set a size with antiphon::stack::configure to go further, or make the program shorter"
+        ),
         Limit::Memory { available } => format!(
             "the memory of this process is nearly used up{after}, with a stack of {limit} bytes: {available} bytes \
              are left of what the machine or its container allows; give it more, or make the program shorter"

@@ -172,14 +172,7 @@ fn more(probe: usize) -> CpsResult<()> {
         }
         Ok(())
     };
-    let result = room().or_else(|limit| match limit {
-        // What unused stacks hold may be enough.
-        Limit::Memory { .. } => {
-            release();
-            room()
-        }
-        _ => Err(limit),
-    });
+    let result = extent::or_released(room);
     FLOOR.set(extent.floor());
     result.map_err(|by| {
         extent.note_end();

@@ -10,8 +10,10 @@ use corosensei::stack::{Stack, StackPointer};
 use super::{MARGIN, configured, size};
 use crate::error::{Error, Result};
 
-/// What a stack may use without asking anybody, its margin included.
+/// What a new stack may use, its margin included.
 const FIRST: usize = 512 << 10;
+/// What is counted of that: most runs, and endless nestings of shallow ones, touch no more.
+const COUNTED: usize = 64 << 10;
 /// What an unused stack keeps, if it has used it.
 const KEPT: usize = 1 << 20;
 /// Stacks kept per thread for reuse.
@@ -45,6 +47,8 @@ pub(crate) struct Extent {
 
 impl Extent {
     fn new(asked: Option<usize>) -> Result<Extent> {
+        let grant = or_released(|| Grant::new(claim(asked), COUNTED, COUNTED));
+        let grant = grant.map_err(|by| Error::StackExhausted { limit: 0, depth: Some(0), by })?;
         let reserved = match asked {
             // A configured size is a promise.
             Some(bytes) => Reserved::new(bytes).map_err(|source| (bytes, source)),
@@ -54,7 +58,7 @@ impl Extent {
         Ok(Extent {
             region,
             asked,
-            grant: RefCell::new(Grant::first(FIRST)),
+            grant: RefCell::new(grant),
             bytes: Cell::new(FIRST),
             ended: Cell::new(false),
             recent: Cell::new([0; RUNS]),
@@ -81,17 +85,16 @@ impl Extent {
             return Err(Limit::Size);
         }
         let mut grant = self.grant.borrow_mut();
-        if grant.bytes() <= bytes {
-            let claim = if self.asked.is_some() { Claim::Whatever } else { Claim::Share };
-            grant.grow(claim, 0, size - bytes)?;
+        if granted(&grant) <= bytes {
+            grant.grow(claim(self.asked), 0, size - bytes)?;
         }
         // In steps also where more is granted, so that it is known how deep a run goes.
-        let bytes = grant.bytes().min(2 * bytes).min(size);
-        self.region.reach(bytes).map_err(|_| {
-            grant.shrink(self.bytes.get());
+        let more = granted(&grant).min(2 * bytes).min(size);
+        self.region.reach(more).map_err(|_| {
+            grant.shrink(counted(bytes));
             Limit::AddressSpace
         })?;
-        self.bytes.set(bytes);
+        self.bytes.set(more);
         Ok(())
     }
 
@@ -102,7 +105,7 @@ impl Extent {
 
     /// Prepares for a run.
     fn begin(&self) {
-        self.bytes.set(self.grant.borrow().bytes().min(KEPT));
+        self.bytes.set(granted(&self.grant.borrow()).min(KEPT));
         self.ended.set(false);
         self.before.set(USED.replace(self));
     }
@@ -128,16 +131,41 @@ impl Extent {
         self.recent.set(recent);
         self.turn.set((turn + 1) % RUNS);
         let mut grant = self.grant.borrow_mut();
-        if grant.bytes() > KEPT {
+        if granted(&grant) > KEPT {
             recent.sort_unstable();
             let kept = recent[RUNS - 2].max(KEPT);
-            if grant.bytes() > kept {
+            if granted(&grant) > kept {
                 // SAFETY: nobody runs on the stack any more.
                 unsafe { self.region.forget_below(kept) };
-                grant.shrink(kept);
+                grant.shrink(counted(kept));
             }
         }
     }
+}
+
+/// The bytes that a stack with this grant may use.
+fn granted(grant: &Grant) -> usize {
+    grant.bytes() + (FIRST - COUNTED)
+}
+
+/// The grant for so many bytes.
+fn counted(bytes: usize) -> usize {
+    bytes - (FIRST - COUNTED)
+}
+
+fn claim(asked: Option<usize>) -> Claim {
+    if asked.is_some() { Claim::Whatever } else { Claim::Share }
+}
+
+/// What `take` takes of the process's memory, if need be after unused stacks have given theirs back.
+pub(super) fn or_released<R>(take: impl Fn() -> Result<R, Limit>) -> Result<R, Limit> {
+    take().or_else(|limit| {
+        if limit == Limit::Size {
+            return Err(limit);
+        }
+        super::release();
+        take()
+    })
 }
 
 /// The stack in use that has this address, if it is not on a stack of somebody else.

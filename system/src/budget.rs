@@ -20,9 +20,11 @@ const MOST: u64 = 64 << 20;
 pub enum Limit {
     /// Its own size: the one configured, or the share of all memory that a single one may take.
     Size,
-    /// The memory that the process may use: so many bytes of it were left.
+    /// All stacks and arenas of the process together have their [share](SHARE) of its memory.
+    Share,
+    /// The memory that the process may use is nearly used up.
     Memory {
-        /// Bytes that the process could still take before the kernel would kill it.
+        /// Bytes that the process could still take before the kernel would kill it or another.
         available: u64,
     },
     /// The process's limit on address space (`ulimit -v`, `ulimit -d`).
@@ -58,17 +60,23 @@ struct Totals {
 }
 
 impl Totals {
-    /// How many more bytes can be granted, if at least so many can.
-    fn more(&self, memory: Memory, claim: Claim, least: u64, most: u64) -> Option<u64> {
+    /// How many more bytes can be granted: at least and at most so many.
+    fn more(&self, memory: Memory, claim: Claim, least: u64, most: u64) -> Result<u64, Limit> {
         // Granted, but perhaps not taken from what is available yet.
         let promised = self.granted - self.touched;
-        let unpromised = memory.before_kill.saturating_sub(promised);
-        let mut room = unpromised.saturating_sub(spare(memory.total));
-        if claim == Claim::Share {
-            let share = (memory.available + self.touched) / SHARE;
-            room = room.min(share.saturating_sub(self.granted));
+        let left = memory.before_end.saturating_sub(promised).saturating_sub(spare(memory.total));
+        if left < least {
+            return Err(match memory.address_space {
+                Some(left) if left == memory.before_end => Limit::AddressSpace,
+                _ => Limit::Memory { available: memory.before_end },
+            });
         }
-        (room >= least).then_some(room.min(most))
+        let share = match claim {
+            Claim::Share => (memory.available + self.touched) / SHARE,
+            Claim::Whatever => u64::MAX,
+        };
+        let room = left.min(share.saturating_sub(self.granted));
+        if room < least { Err(Limit::Share) } else { Ok(room.min(most)) }
     }
 }
 
@@ -96,12 +104,11 @@ impl Grant {
     /// One for memory that nobody has used yet: of at most so many bytes, and at least so many.
     ///
     /// # Errors
-    /// [`Limit::Memory`] if there is less.
+    /// Any but [`Limit::Size`] if there is less.
     pub fn new(claim: Claim, least: usize, most: usize) -> Result<Grant, Limit> {
         with_totals(|totals| {
             let memory = memory();
-            let refused = Limit::Memory { available: memory.before_kill };
-            let bytes = totals.more(memory, claim, least as u64, most as u64).ok_or(refused)?;
+            let bytes = totals.more(memory, claim, least as u64, most as u64)?;
             totals.granted += bytes;
             Ok(Grant { bytes, touched: 0 })
         })
@@ -116,7 +123,7 @@ impl Grant {
     /// never more than `most`.
     ///
     /// # Errors
-    /// [`Limit::Memory`] if there is less.
+    /// Any but [`Limit::Size`] if there is less.
     pub fn grow(&mut self, claim: Claim, least: usize, most: usize) -> Result<(), Limit> {
         with_totals(|totals| {
             totals.touched += self.bytes - self.touched;
@@ -124,9 +131,7 @@ impl Grant {
             let memory = memory();
             let least = (least as u64).max(LEAST).min(most as u64);
             let most = self.bytes.min(step(memory.total)).max(least).min(most as u64);
-            let more = totals
-                .more(memory, claim, least, most)
-                .ok_or(Limit::Memory { available: memory.before_kill })?;
+            let more = totals.more(memory, claim, least, most)?;
             totals.granted += more;
             self.bytes += more;
             Ok(())
@@ -153,14 +158,11 @@ impl Drop for Grant {
 /// Whether enough memory is left for what else the process does.
 ///
 /// # Errors
-/// [`Limit::Memory`] if it is not.
+/// [`Limit::Memory`] or [`Limit::AddressSpace`] if it is not.
 pub fn look() -> Result<Memory, Limit> {
     with_totals(|totals| {
         let memory = memory();
-        match totals.more(memory, Claim::Whatever, LEAST, LEAST) {
-            Some(_) => Ok(memory),
-            None => Err(Limit::Memory { available: memory.before_kill }),
-        }
+        totals.more(memory, Claim::Whatever, LEAST, LEAST).map(|_| memory)
     })
 }
 
@@ -187,8 +189,8 @@ mod tests {
             let mut totals = Totals::default();
             loop {
                 let left = total - heap - totals.touched;
-                let memory = Memory { total, available: left, before_kill: left };
-                let Some(more) = totals.more(memory, Claim::Share, MIB, 16 * MIB) else { break };
+                let memory = Memory { total, available: left, before_end: left, address_space: None };
+                let Ok(more) = totals.more(memory, Claim::Share, MIB, 16 * MIB) else { break };
                 totals.granted += more;
                 totals.touched = totals.granted;
             }
@@ -200,11 +202,12 @@ mod tests {
     /// Threads that are granted something before any of them has touched it do not get more together.
     #[test]
     fn what_is_granted_and_not_touched_counts() {
-        let memory = Memory { total: 1024 * MIB, available: 1000 * MIB, before_kill: 1000 * MIB };
+        let memory =
+            Memory { total: 1024 * MIB, available: 1000 * MIB, before_end: 1000 * MIB, address_space: None };
         for (claim, most) in [(Claim::Share, 500 * MIB), (Claim::Whatever, 1000 * MIB - spare(memory.total))]
         {
             let mut totals = Totals::default();
-            while let Some(more) = totals.more(memory, claim, MIB, 16 * MIB) {
+            while let Ok(more) = totals.more(memory, claim, MIB, 16 * MIB) {
                 totals.granted += more;
             }
             assert!(totals.granted <= most && totals.granted + MIB > most, "{totals:?}");
@@ -219,7 +222,7 @@ mod tests {
         let mut grant = Grant::first(large);
         assert!(granted() >= large as u64);
         assert!(matches!(Grant::new(Claim::Whatever, 1, 1), Err(Limit::Memory { .. })));
-        assert!(matches!(grant.grow(Claim::Share, 1, 1), Err(Limit::Memory { .. })));
+        assert_eq!(grant.grow(Claim::Share, 1, 1), Err(Limit::Share));
         grant.shrink(large / 2);
         assert_eq!(grant.bytes(), large / 2);
         drop(grant);

@@ -129,15 +129,29 @@ impl Reserved {
         Ok(())
     }
 
-    /// Gives the memory of all but the last so many bytes back: they are zero when they are used again.
+    /// Gives the memory of all but the last so many bytes back, and the address space if the region can
+    /// [reach](Reserved::reach) there again: they are zero when they are used again.
     ///
     /// # Safety
     /// Nobody needs what is in those bytes.
     pub unsafe fn forget_below(&self, kept: usize) {
-        let start = self.start.get() + GUARD;
-        let Some(bytes) = (self.end - start).checked_sub(kept.next_multiple_of(GUARD)) else { return };
-        // SAFETY: these pages belong to the region; as the caller promises, nobody needs them.
-        unsafe { libc::madvise(ptr::with_exposed_provenance_mut(start), bytes, libc::MADV_DONTNEED) };
+        let old = self.start.get();
+        let Some(kept) = kept.checked_next_multiple_of(GUARD).filter(|kept| *kept < self.end - old - GUARD)
+        else {
+            return;
+        };
+        let start = self.end - kept - GUARD;
+        if self.lowest == old {
+            let bytes = start - old;
+            // SAFETY: these pages belong to the region; as the caller promises, nobody needs them.
+            unsafe {
+                libc::madvise(ptr::with_exposed_provenance_mut(old + GUARD), bytes, libc::MADV_DONTNEED)
+            };
+        } else if protect(start, GUARD, libc::PROT_NONE).is_ok() {
+            self.start.set(start);
+            RESERVED.fetch_sub(start - old, Ordering::Relaxed);
+            unmap(old, start - old);
+        }
     }
 }
 
@@ -299,8 +313,14 @@ mod tests {
                     region.start().write_volatile(9);
                 }
             }
-            // SAFETY: as above.
-            assert_eq!(unsafe { top.read_volatile() }, 7);
+            // SAFETY: as above; nobody needs what is in the region.
+            unsafe {
+                region.forget_below(GUARD + 1);
+                assert_eq!((region.start().read_volatile(), top.read_volatile()), (8, 7));
+                assert_eq!(region.start(), region.end().wrapping_sub(2 * GUARD));
+                region.reach(4 * GUARD).unwrap();
+                assert_eq!(region.start().read_volatile(), 0);
+            }
             assert!(region.reach(region.size() + 1).is_err() && region.reach(usize::MAX).is_err());
         }
     }

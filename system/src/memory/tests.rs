@@ -10,14 +10,15 @@ const MIB: u64 = 1 << 20;
 /// A machine of 16 GiB, of which 8 are free, with 1 GiB of swap space.
 const MEMINFO: &str = "MemTotal:       16777216 kB\nMemFree:         2097152 kB\nMemAvailable:    8388608 kB\n\
                        SwapFree:        1048576 kB\nCommitLimit:     4194304 kB\nCommitted_AS:    1048576 kB\n";
-const MACHINE: Memory = Memory { total: 16 << 30, available: 8 << 30, before_kill: 9 << 30 };
+const MACHINE: Memory =
+    Memory { total: 16 << 30, available: 8 << 30, before_end: 9 << 30, address_space: None };
 
 /// The memory of a process that sees these files.
 fn seen(files: &[(&str, &str)]) -> Memory {
     let root = tempfile::tempdir().unwrap();
     write(root.path(), &[("proc/meminfo", MEMINFO)]);
     write(root.path(), files);
-    Files::below(root.path()).memory()
+    Files::below(root.path()).memory([None, None])
 }
 
 fn write(root: &Path, files: &[(&str, &str)]) {
@@ -29,7 +30,7 @@ fn write(root: &Path, files: &[(&str, &str)]) {
 }
 
 fn group(total: u64, available: u64) -> Memory {
-    Memory { total, available, before_kill: available }
+    Memory { total, available, before_end: available, address_space: None }
 }
 
 #[test]
@@ -194,15 +195,20 @@ fn address_space_is_what_limits_leave_of_it() {
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64;
     let generous = files("0\n");
     assert_eq!(generous.address_space([None, None]), None);
-    assert_eq!(generous.address_space([Some(8 << 30), None]), Some((8 << 30) - 1000 * page));
-    assert_eq!(generous.address_space([Some(8 << 30), Some(1 << 30)]), Some((1 << 30) - 400 * page));
-    assert_eq!(generous.address_space([Some(1), None]), Some(0));
-    assert_eq!(files("2\n").address_space([None, None]), Some(3 << 30));
+    assert_eq!(generous.address_space([Some(8 << 30), None]), Some((8 << 30, (8 << 30) - 1000 * page)));
+    let least = Some((1 << 30, (1 << 30) - 400 * page));
+    assert_eq!(generous.address_space([Some(8 << 30), Some(1 << 30)]), least);
+    assert_eq!(generous.address_space([Some(1), None]), Some((1, 0)));
+    assert_eq!(files("2\n").address_space([None, None]), Some((4 << 30, 3 << 30)));
+    // It limits the memory.
+    let memory = files("2\n").memory([None, None]);
+    let expected = Memory { address_space: Some(3 << 30), ..group(4 << 30, 3 << 30) };
+    assert_eq!(memory, expected);
 }
 
 #[test]
 fn this_process_has_memory_and_its_group_is_looked_at() {
     let now = memory();
-    assert!(now.available <= now.total && now.available <= now.before_kill, "{now:?}");
+    assert!(now.available <= now.total && now.available <= now.before_end, "{now:?}");
     assert!(now.total > 1 << 20, "{now:?}");
 }
