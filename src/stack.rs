@@ -20,8 +20,8 @@
 //! that is larger than what is left.
 //!
 //! # What is kept
-//! A stack that is not in use keeps the memory that at least two of its last eight runs have used, 1 MiB at least: steps
-//! of training find theirs as they left it, and what a single deep program took is given back when it ends.
+//! A stack that is not in use keeps the memory that at least two of its last sixteen runs have used, 1 MiB at least:
+//! steps of training find theirs as they left it, and what a single deep program took is given back when it ends.
 //! [`release`] gives all of it back; so does the end of a thread.
 
 mod extent;

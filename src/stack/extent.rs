@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::ptr::{self, NonNull};
 
 use antiphon_system::budget::{Claim, Grant, Limit};
+use antiphon_system::recent::Recent;
 use antiphon_system::reserve::Reserved;
 use corosensei::stack::{Stack, StackPointer};
 
@@ -18,8 +19,6 @@ const COUNTED: usize = 64 << 10;
 const KEPT: usize = 1 << 20;
 /// Stacks kept per thread for reuse.
 const POOLED: usize = 16;
-/// Runs that count for what is kept.
-const RUNS: usize = 8;
 
 thread_local! {
     #[allow(clippy::vec_box)] // what is in use is pointed to, so that it must not move
@@ -38,9 +37,8 @@ pub(crate) struct Extent {
     bytes: Cell<usize>,
     /// Whether the present run has come to the end.
     ended: Cell<bool>,
-    /// Bytes that the last runs could use, the present one's place among them being `turn`.
-    recent: Cell<[usize; RUNS]>,
-    turn: Cell<usize>,
+    /// Bytes that the last runs could use.
+    recent: Cell<Recent>,
     /// The stack in use that was taken before this one.
     before: Cell<*const Extent>,
 }
@@ -61,8 +59,7 @@ impl Extent {
             grant: RefCell::new(grant),
             bytes: Cell::new(FIRST),
             ended: Cell::new(false),
-            recent: Cell::new([0; RUNS]),
-            turn: Cell::new(0),
+            recent: Cell::new(Recent::NONE),
             before: Cell::new(ptr::null()),
         })
     }
@@ -126,14 +123,12 @@ impl Extent {
                 after = extent.before.get();
             }
         }
-        let (mut recent, turn) = (self.recent.get(), self.turn.get());
-        recent[turn] = if self.ended.get() { 0 } else { self.bytes.get() };
+        let mut recent = self.recent.get();
+        recent.note(if self.ended.get() { 0 } else { self.bytes.get() });
         self.recent.set(recent);
-        self.turn.set((turn + 1) % RUNS);
         let mut grant = self.grant.borrow_mut();
         if granted(&grant) > KEPT {
-            recent.sort_unstable();
-            let kept = recent[RUNS - 2].max(KEPT);
+            let kept = recent.usual().max(KEPT);
             if granted(&grant) > kept {
                 // SAFETY: nobody runs on the stack any more.
                 unsafe { self.region.forget_below(kept) };

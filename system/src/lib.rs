@@ -8,4 +8,5 @@ mod proc;
 pub mod budget;
 pub mod file;
 pub mod memory;
+pub mod recent;
 pub mod reserve;
