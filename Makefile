@@ -3,6 +3,7 @@
 # make test    all tests, doc tests and examples included
 # make sanitize  captured continuations, compiled code and what enters it, and steps of training under Valgrind
 # make miri    explicit operators and arrays in Miri, which wants a nightly toolchain
+# make robust  programs that take more than containers and limits give them, and a step compiled for 3,000 shapes
 # make bench   benchmarks; at the end a table of training steps, eager and compiled
 # make lint    formatting, clippy, documentation; warnings are errors
 # make peers   the same trainings by this crate, NumPy, PyTorch and JAX, side by side
@@ -15,7 +16,7 @@ PYTHON ?= python3
 VENV := .venv
 export ANTIPHON_PYTHON ?= $(abspath $(VENV))/bin/python
 
-.PHONY: demo test sanitize miri bench lint peers clean
+.PHONY: demo test sanitize miri robust bench lint peers clean
 
 RUN := $(CARGO) run --release --quiet --features staging --example char_rnn --
 DEMO := --cell lstm --hidden 128 --seq 32 --batch 16 --optimizer adam --lr 0.004 --steps 5000 --seed 0
@@ -49,7 +50,7 @@ test: .tools $(VENV)/.installed
 	$(CARGO) test --no-fail-fast --package antiphon-staging --features llvm
 	$(CARGO) build --features staging --examples
 	$(CARGO) test --no-fail-fast --features staging --test 'staged*' --test random_models --test reference --test workloads \
-	    --test resume
+	    --test resume --test robust_limits_staged
 	$(CARGO) test --features staging --doc
 
 # Left out is what Valgrind does not model: the processor's mode in which denormals are zeros, and AVX's comparison `neq_oq`,
@@ -67,6 +68,9 @@ miri: .tools
 	@$(MIRI) --version > /dev/null 2>&1 || rustup toolchain install nightly --profile minimal --component miri,rust-src
 	$(MIRI) test --test array -- errors:: a_value_ pooling conversions_ an_operator_ an_accumulated_ uniform_
 	$(MIRI) test --test conformance -- explicit::reverse_of_arrays explicit::every_
+
+robust: .tools .llvm
+	SHAPES=3000 $(CARGO) test --features staging --test robust_limits --test robust_limits_staged
 
 # Operators, then steps of training in both modes; the table of these comes last.
 bench: .tools .llvm

@@ -46,12 +46,17 @@ const MARGIN: usize = 256 << 10;
 /// Bytes of arrays that may be made between two looks where it is not known how much memory there is.
 const OUTSIDE: usize = 1 << 20;
 
+/// The floor of a stack that the next check has to look at, whatever address it comes from.
+const LOOK: usize = usize::MAX;
+
 /// Zero if none was configured.
 static CONFIGURED: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     /// The lowest address that code on the current stack may reach for now; 0 on a stack that is not ours.
     static FLOOR: Cell<usize> = const { Cell::new(0) };
+    /// What it was before it became [`LOOK`].
+    static BEFORE_LOOK: Cell<usize> = const { Cell::new(0) };
     /// Bytes of arrays that may be made before the process's memory is looked at.
     static UNSEEN: Cell<usize> = const { Cell::new(OUTSIDE) };
 }
@@ -162,18 +167,23 @@ pub(crate) fn check() -> CpsResult<()> {
 fn more(probe: usize) -> CpsResult<()> {
     // Code on a stack that somebody else has made is not ours to check.
     let Some(extent) = extent::around(probe) else { return Ok(()) };
+    let noted = match FLOOR.get() {
+        LOOK => BEFORE_LOOK.get(),
+        floor => floor,
+    };
+    // Where it is lower than what this thread has noted, the stack has grown meanwhile; destructors may go further.
+    let floor = || noted.clamp(last_floor(extent.floor()), extent.floor());
     let room = || {
         if UNSEEN.get() == 0 {
             UNSEEN.set(budget::step(budget::look()?.total) as usize);
         }
-        // Where it is lower than what this thread has noted, the stack has grown meanwhile.
-        while probe < extent.floor() {
+        while probe < floor() {
             extent.grow()?;
         }
         Ok(())
     };
     let result = extent::or_released(room);
-    FLOOR.set(extent.floor());
+    FLOOR.set(floor());
     result.map_err(|by| {
         extent.note_end();
         // Destructors that run now get their arrays out of what is left alone.
@@ -198,7 +208,9 @@ fn look_soon() {
         return UNSEEN.set(OUTSIDE);
     }
     UNSEEN.set(0);
-    FLOOR.set(usize::MAX);
+    if FLOOR.get() != LOOK {
+        BEFORE_LOOK.set(FLOOR.replace(LOOK));
+    }
 }
 
 /// How far down a stack with this floor may be used by destructors that run because it was exhausted.
