@@ -1,9 +1,10 @@
 # make demo    trains a character model on this project's own source, eagerly and then compiled; shows what it learnt,
 #              that the losses agree, and how much faster compiled code was
 # make test    all tests, doc tests and examples included
-# make robust  ten times as many damaged and hostile files of every format as `make test` tries
 # make sanitize  captured continuations, compiled code and what enters it, and steps of training under Valgrind
 # make miri    explicit operators and arrays in Miri, which wants a nightly toolchain
+# make robust  ten times as many damaged and hostile files and sizes as `make test` tries, programs that take more than
+#              containers and limits give them, and a step compiled for 3,000 shapes
 # make bench   benchmarks; at the end a table of training steps, eager and compiled
 # make lint    formatting, clippy, documentation; warnings are errors
 # make peers   the same trainings by this crate, NumPy, PyTorch and JAX, side by side
@@ -52,12 +53,8 @@ test: .tools $(VENV)/.installed
 	$(CARGO) test --no-fail-fast --package antiphon-staging --features llvm
 	$(CARGO) build --features staging --examples
 	$(CARGO) test --no-fail-fast --features staging --test 'staged*' --test random_models --test reference --test workloads \
-	    --test resume --test pictures
+	    --test resume --test pictures --test robust_limits_staged
 	$(CARGO) test --features staging --doc
-
-# In each case a file is changed at random; the seeds are the same every time.
-robust: .tools
-	CASES=100000 $(CARGO) test --test robust_files
 
 # Left out is what Valgrind does not model: the processor's mode in which denormals are zeros, and AVX's comparison `neq_oq`,
 # which under it is true of what is no number.
@@ -65,7 +62,8 @@ VALGRIND := --config 'target."cfg(all())".runner = ["valgrind", "-q", "--error-e
 sanitize: .tools .llvm
 	@command -v valgrind > /dev/null || $(call apt,valgrind)
 	$(CARGO) test $(VALGRIND) --package antiphon-staging --features llvm --test compiled_runs -- --skip denormals_
-	$(CARGO) test $(VALGRIND) --features staging --test shift_reset --test staged_semantics -- --skip kinks_
+	$(CARGO) test $(VALGRIND) --features staging --test shift_reset --test destructors --test staged_escape \
+	    --test staged_semantics -- --skip kinks_
 	$(CARGO) test $(VALGRIND) --features staging --test staged_training -- the_state_ a_step_that_fails_ data_of_
 
 # Direct style and compiled code change stacks, which Miri does not model; closures run on its own.
@@ -74,6 +72,11 @@ miri: .tools
 	@$(MIRI) --version > /dev/null 2>&1 || rustup toolchain install nightly --profile minimal --component miri,rust-src
 	$(MIRI) test --test array -- errors:: a_value_ pooling conversions_ an_operator_ an_accumulated_ uniform_
 	$(MIRI) test --test conformance -- explicit::reverse_of_arrays explicit::every_
+
+# Random changes and sizes have the same seeds every time.
+robust: .tools .llvm
+	CASES=100000 $(CARGO) test --features staging --test robust_files
+	SHAPES=3000 $(CARGO) test --features staging --test robust_limits --test robust_limits_staged
 
 # Operators, then steps of training in both modes; the table of these comes last.
 bench: .tools .llvm

@@ -17,7 +17,7 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use crate::error::{At, CpsResult, Error, Result, catch, raise};
 use crate::real::Real;
-use crate::stack::{self, Floor, Pooled};
+use crate::stack::{self, Extent, Floor, Pooled};
 
 /// What a suspended body asks for: run this handler, at this prompt.
 struct Request {
@@ -37,8 +37,8 @@ struct Link {
     /// user's.
     variables: u64,
     yielder: Cell<*const Yielder<(), Request>>,
-    /// How far down the body's stack may be used.
-    floor: Cell<usize>,
+    /// How far down the body's stack may be used; nothing before the body starts.
+    extent: Cell<*const Extent>,
     /// The prompt around it: the one that was innermost when its body was last resumed.
     outer: Cell<*const Link>,
     /// Whether the body was given up: what it leaves as its answer does not count.
@@ -58,7 +58,7 @@ impl Link {
             level,
             variables,
             yielder: Cell::new(ptr::null()),
-            floor: Cell::new(0),
+            extent: Cell::new(ptr::null()),
             outer: Cell::new(CURRENT.get()),
             abandoned: Cell::new(false),
             in_destructor: Cell::new(false),
@@ -72,6 +72,16 @@ impl Link {
     #[inline]
     fn is_unwinding(&self, panicking: bool) -> bool {
         panicking && (!self.in_destructor.get() || self.abandoned.get() || self.raising.get())
+    }
+
+    /// The lowest address that the body may reach for now.
+    ///
+    /// # Safety
+    /// The body has started, and its stack is alive.
+    #[inline]
+    unsafe fn floor(&self) -> usize {
+        // SAFETY: `run` has set it to the extent of that stack.
+        unsafe { (*self.extent.get()).floor() }
     }
 }
 
@@ -349,7 +359,8 @@ pub(crate) fn raising(raising: bool) {
     // SAFETY: as in `find`.
     if let Some(prompt) = unsafe { CURRENT.get().as_ref() } {
         prompt.raising.set(raising);
-        let floor = prompt.floor.get();
+        // SAFETY: the body runs.
+        let floor = unsafe { prompt.floor() };
         stack::set_floor(if raising || prompt.abandoned.get() { stack::last_floor(floor) } else { floor });
     }
 }
@@ -357,8 +368,12 @@ pub(crate) fn raising(raising: bool) {
 /// Runs `f`, an operator in a destructor of the body that runs innermost, with the room that is kept for destructors.
 pub(crate) fn in_destructor<R>(f: impl FnOnce() -> R) -> R {
     // SAFETY: as in `find`.
-    let floor = unsafe { CURRENT.get().as_ref() }.map_or(0, |prompt| stack::last_floor(prompt.floor.get()));
-    let _floor = Floor::set(floor);
+    let prompt = unsafe { CURRENT.get().as_ref() };
+    let _floor = prompt.map(|prompt| {
+        // SAFETY: the body runs.
+        let floor = unsafe { prompt.floor() };
+        Floor::set(stack::last_floor(floor))
+    });
     f()
 }
 
@@ -433,7 +448,7 @@ impl Resume {
 /// Runs `body` as a coroutine under the prompt `link`, until it ends.
 fn run(link: &Link, body: impl FnOnce() -> CpsResult<()>) -> CpsResult<()> {
     let stack = Pooled::take()?;
-    link.floor.set(stack.floor());
+    link.extent.set(stack.extent());
     let link: *const Link = link;
     // The body is handed over in this frame, since a coroutine starts with at most a kilobyte: a structure of many
     // arrays is more.
@@ -478,7 +493,8 @@ unsafe fn drive(body: *mut Body, link: *const Link) -> CpsResult<()> {
         // A continuation may be resumed under another prompt than it was captured under, and in a destructor.
         prompt.outer.set(CURRENT.get());
         prompt.in_destructor.set(std::thread::panicking());
-        let _running = Running::enter(link, prompt.floor.get());
+        // SAFETY: the coroutine is alive, and with it its stack.
+        let _running = Running::enter(link, unsafe { prompt.floor() });
         match coroutine.resume(()) {
             CoroutineResult::Return(result) => return result,
             CoroutineResult::Yield(request) => request,
@@ -543,7 +559,9 @@ impl Drop for Abandon<'_> {
             // What is dropped now has no continuation that it could hand over.
             self.prompt.abandoned.set(true);
             self.prompt.outer.set(CURRENT.get());
-            let _unwinding = Running::enter(self.prompt, stack::last_floor(self.prompt.floor.get()));
+            // SAFETY: the body is alive, and with it its stack.
+            let floor = unsafe { self.prompt.floor() };
+            let _unwinding = Running::enter(self.prompt, stack::last_floor(floor));
             body.force_unwind();
         }
     }

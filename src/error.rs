@@ -12,6 +12,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 
 use crate::delimited::raising;
+use crate::stack::Limit;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -99,17 +100,15 @@ pub enum Error {
         /// Where it was called.
         at: At,
     },
-    /// The reserved native stack ran out.
-    #[error(
-        "the stack of {limit} bytes is exhausted{after}: \
-         raise it with antiphon::stack::configure, or make the program shorter",
-        after = after(*depth)
-    )]
+    /// The reserved native stack ended, or the memory of what was to be remembered on it.
+    #[error("{}", stack_exhausted(*limit, *depth, *by))]
     StackExhausted {
-        /// Size of the stack that ran out, in bytes.
+        /// Bytes that the stack had.
         limit: usize,
-        /// How many operators were nested when it ran out; 0 in compiled code, which does not count.
-        depth: usize,
+        /// How many operators were nested when it ended; `None` in compiled code, which does not count.
+        depth: Option<usize>,
+        /// What ended it.
+        by: Limit,
     },
     /// The operating system would not reserve a stack.
     #[error("cannot reserve a stack of {size} bytes: {source}")]
@@ -188,8 +187,29 @@ fn wording(op: &str) -> [&'static str; 2] {
     }
 }
 
-fn after(depth: usize) -> String {
-    if depth == 0 { String::new() } else { format!(" after {depth} nested operators") }
+/// What ended, after how much, and what can be done about it.
+fn stack_exhausted(limit: usize, depth: Option<usize>, by: Limit) -> String {
+    let after = depth
+        .filter(|&depth| depth > 0)
+        .map_or_else(String::new, |depth| format!(" after {depth} nested operators"));
+    match by {
+        Limit::Size => format!(
+            "the stack of {limit} bytes is exhausted{after}: \
+             raise it with antiphon::stack::configure, or make the program shorter"
+        ),
+        Limit::Share => format!(
+            "the stacks of this process have half of its memory{after}, this one {limit} bytes: \
+             set a size with antiphon::stack::configure to go further, or make the program shorter"
+        ),
+        Limit::Memory { available } => format!(
+            "the memory of this process is nearly used up{after}, with a stack of {limit} bytes: {available} bytes \
+             are left of what the machine or its container allows; give it more, or make the program shorter"
+        ),
+        Limit::AddressSpace => format!(
+            "the address space of this process is used up{after}, with a stack of {limit} bytes: \
+             raise its limit (ulimit -v, ulimit -d), or make the program shorter"
+        ),
+    }
 }
 
 impl Error {
@@ -198,7 +218,7 @@ impl Error {
     #[cold]
     pub(crate) fn deeper(mut self: Box<Error>) -> Box<Error> {
         if let Error::StackExhausted { depth, .. } = &mut *self {
-            *depth += 1;
+            *depth = depth.map(|depth| depth + 1);
         }
         self
     }

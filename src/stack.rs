@@ -1,67 +1,123 @@
 //! The native stack as the data structure that it is here.
 //!
-//! What must be remembered between the forward and the backward pass lives in stack frames, so a long program
-//! needs a deep stack. Every outermost entry point runs on a *reserved* stack: address space that the operating
-//! system fills with memory only where it is touched, with a guard at its end, pooled and reused per thread.
-//! When one runs out, the entry point returns [`Error::StackExhausted`], everything on it is dropped in order,
-//! and the next call works.
+//! What must be remembered between the forward and the backward pass lies in stack frames, so a long program needs a
+//! deep stack. Every outermost entry point runs on a *reserved* stack: address space that the operating system fills
+//! with memory only where it is touched, with a guard at its end, pooled and reused per thread. When one ends, the
+//! entry point returns [`Error::StackExhausted`], everything on it is dropped in order, and the next call works.
+//!
+//! # When a stack ends
+//! * Unless [`configure`]d, a stack ends when all stacks and arenas of the process, of all threads and nested
+//!   derivatives, take **half of the memory** that the process may use: of what the machine has available, or what the
+//!   control groups (containers) leave that the process is in. Memory is granted to a stack piece by piece as it grows,
+//!   and the limits are read anew for each piece, so that a program without an end is an error, and is not killed.
+//! * A size that was configured is a promise of address space: [`Error::StackReserve`] if there is none. The stack
+//!   ends there, or when the process's memory is nearly used up.
+//! * What arrays take counts as well: a derivative ends with the same error when the arrays that it remembers leave
+//!   less than 1/32 of the memory (32 MiB if that is more, but never more than 1/8).
+//!
+//! [`Limit`] says which it was. Not covered are other processes that take memory at the same moment, memory that the
+//! program takes by other means than arrays between two pieces (1/64 of the memory, 64 MiB at most), and a single array
+//! that is larger than what is left.
+//!
+//! # What is kept
+//! A stack that is not in use keeps the memory that at least two of its last sixteen runs have used, 1 MiB at least:
+//! steps of training find theirs as they left it, and what a single deep program took is given back when it ends.
+//! [`release`] gives all of it back; so does the end of a thread.
 
-use std::cell::{Cell, RefCell};
+mod extent;
+
+use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use corosensei::stack::{Stack, StackPointer};
+use antiphon_system::{budget, memory, reserve};
 
 use crate::error::{CpsResult, Error, OrRaise, Result, raise};
 
-/// Address space of a reserved stack unless [`configure`]d: 64 GiB, of which only what is touched costs memory.
-pub const DEFAULT_SIZE: usize = 64 << 30;
+pub use antiphon_system::budget::Limit;
+pub(crate) use extent::{Extent, Pooled};
+
 /// The smallest stack that can be configured: 1 MiB.
 pub const MIN_SIZE: usize = 1 << 20;
+/// The largest stack that can be configured: 16 TiB, where addresses have 64 bits.
+pub const MAX_SIZE: usize = reserve::MAX_SIZE;
 /// Kept free at the end for the kernels of operators, which do not check, and for unwinding.
 const MARGIN: usize = 256 << 10;
-/// Inaccessible bytes below the stack: the second line of defence.
-const GUARD: usize = 64 << 10;
-/// Stacks kept per thread for reuse.
-const POOLED: usize = 16;
+/// Bytes of arrays that may be made between two looks where it is not known how much memory there is.
+const OUTSIDE: usize = 1 << 20;
 
-static SIZE: AtomicUsize = AtomicUsize::new(DEFAULT_SIZE);
+/// The floor of a stack that the next check has to look at, whatever address it comes from.
+const LOOK: usize = usize::MAX;
+
+/// Zero if none was configured.
+static CONFIGURED: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// The lowest address that code on the current stack may reach; 0 on a stack that is not ours.
+    /// The lowest address that code on the current stack may reach for now; 0 on a stack that is not ours.
     static FLOOR: Cell<usize> = const { Cell::new(0) };
-    static POOL: RefCell<Vec<Reserved>> = const { RefCell::new(Vec::new()) };
+    /// What it was before it became [`LOOK`].
+    static BEFORE_LOOK: Cell<usize> = const { Cell::new(0) };
+    /// Bytes of arrays that may be made before the process's memory is looked at.
+    static UNSEEN: Cell<usize> = const { Cell::new(OUTSIDE) };
 }
 
-/// Sets the size in bytes of the stacks reserved from now on, in all threads. An operator in direct style takes
-/// about 350 bytes, an explicit one about 100. It holds for code that [`stage`](crate::stage) compiles as well, which
-/// has as much again for the arrays of recursive functions.
+/// Sets the size in bytes of the stacks reserved from now on, in all threads; `None` for what they are by default: as
+/// large as the process's memory allows, see [the module](self). An operator in direct style takes about 350 bytes, an
+/// explicit one about 100. It holds for code that [`stage`](crate::stage) compiles as well, which has as much again for
+/// the arrays of recursive functions.
 ///
 /// # Errors
-/// [`Error::Config`] below [`MIN_SIZE`].
+/// [`Error::Config`] below [`MIN_SIZE`], above [`MAX_SIZE`], and above half of what the process's limits leave of its
+/// address space, since a derivative takes two stacks. Then the size is what it was.
 ///
 /// ```
-/// antiphon::stack::configure(1 << 30)?;
-/// assert_eq!(antiphon::stack::size(), 1 << 30);
+/// use antiphon::stack;
+/// stack::configure(1 << 30)?;
+/// assert_eq!(stack::size(), 1 << 30);
+/// assert!(stack::configure(usize::MAX).is_err());
+/// stack::configure(None)?;
 /// # Ok::<(), antiphon::Error>(())
 /// ```
-pub fn configure(bytes: usize) -> Result<()> {
+pub fn configure(bytes: impl Into<Option<usize>>) -> Result<()> {
+    let Some(bytes) = bytes.into() else {
+        CONFIGURED.store(0, Ordering::Relaxed);
+        return Ok(());
+    };
+    let refuse = |reason| Err(Error::Config { name: "stack size", reason });
     if bytes < MIN_SIZE {
-        let reason = format!("{bytes} bytes are less than the minimum of {MIN_SIZE}");
-        return Err(Error::Config { name: "stack size", reason });
+        return refuse(format!("{bytes} bytes are less than the minimum of {MIN_SIZE}"));
     }
-    SIZE.store(bytes.next_multiple_of(GUARD), Ordering::Relaxed);
+    if bytes > MAX_SIZE {
+        return refuse(format!("{bytes} bytes are more than the maximum of {MAX_SIZE}"));
+    }
+    let possible = memory::address_space().map(|left| usize::try_from(left / 2).unwrap_or(usize::MAX));
+    if let Some(possible) = possible.filter(|&possible| bytes > possible) {
+        return refuse(format!(
+            "{bytes} bytes are more than the {possible} for which the process's limit on address space leaves room"
+        ));
+    }
+    CONFIGURED.store(bytes.next_multiple_of(reserve::GUARD), Ordering::Relaxed);
     Ok(())
 }
 
-/// The size in bytes of the stacks that are reserved from now on.
+/// The size in bytes of the stacks that are reserved from now on: as configured, or half of all the memory that this
+/// process may ever use, which is the most that a stack can have by default.
 pub fn size() -> usize {
-    SIZE.load(Ordering::Relaxed)
+    configured().unwrap_or_else(|| {
+        let share = memory::memory().total / budget::SHARE;
+        usize::try_from(share).unwrap_or(MAX_SIZE).clamp(MIN_SIZE, MAX_SIZE).next_multiple_of(reserve::GUARD)
+    })
 }
 
-/// Gives the memory of this thread's unused stacks back to the operating system.
+/// The configured size, if there is one.
+pub(crate) fn configured() -> Option<usize> {
+    Some(CONFIGURED.load(Ordering::Relaxed)).filter(|&bytes| bytes > 0)
+}
+
+/// Gives the memory of this thread's unused stacks, and of those of compiled code and its arenas, back to the operating
+/// system.
 pub fn release() {
-    POOL.with_borrow_mut(Vec::clear);
+    extent::release();
     #[cfg(feature = "staging")]
     antiphon_staging::jit::release();
 }
@@ -89,9 +145,9 @@ pub fn on_reserved<R>(f: impl FnOnce() -> R) -> R {
         return f();
     }
     let mut stack = Pooled::take().or_raise();
-    let floor = stack.floor();
+    let floor = stack.extent().floor();
     let _outside = Floor::set(0);
-    corosensei::on_stack(stack.reserved(), || {
+    corosensei::on_stack(&mut stack, || {
         let _inside = Floor::set(floor);
         f()
     })
@@ -101,12 +157,60 @@ pub fn on_reserved<R>(f: impl FnOnce() -> R) -> R {
 #[inline(always)]
 pub(crate) fn check() -> CpsResult<()> {
     let probe = MaybeUninit::<u8>::uninit();
-    if probe.as_ptr().addr() < FLOOR.get() { Err(exhausted()) } else { Ok(()) }
+    let probe = probe.as_ptr().addr();
+    if probe < FLOOR.get() { more(probe) } else { Ok(()) }
+}
+
+/// More room under an address of the current stack, if it is needed, or else a look at what arrays have taken.
+#[cold]
+#[inline(never)]
+fn more(probe: usize) -> CpsResult<()> {
+    // Code on a stack that somebody else has made is not ours to check.
+    let Some(extent) = extent::around(probe) else { return Ok(()) };
+    let noted = match FLOOR.get() {
+        LOOK => BEFORE_LOOK.get(),
+        floor => floor,
+    };
+    // Where it is lower than what this thread has noted, the stack has grown meanwhile; destructors may go further.
+    let floor = || noted.clamp(last_floor(extent.floor()), extent.floor());
+    let room = || {
+        if UNSEEN.get() == 0 {
+            UNSEEN.set(budget::step(budget::look()?.total) as usize);
+        }
+        while probe < floor() {
+            extent.grow()?;
+        }
+        Ok(())
+    };
+    let result = extent::or_released(room);
+    FLOOR.set(floor());
+    result.map_err(|by| {
+        extent.note_end();
+        // Destructors that run now get their arrays out of what is left alone.
+        UNSEEN.set(UNSEEN.get().max(OUTSIDE));
+        Box::new(Error::StackExhausted { limit: extent.bytes(), depth: Some(0), by })
+    })
+}
+
+/// To be called for every array of so many bytes that is made: some of them later, the next operator's check looks at
+/// the memory that is left.
+#[inline]
+pub(crate) fn allocated(bytes: usize) {
+    match UNSEEN.get().checked_sub(bytes) {
+        Some(left) => UNSEEN.set(left),
+        None => look_soon(),
+    }
 }
 
 #[cold]
-fn exhausted() -> Box<Error> {
-    Box::new(Error::StackExhausted { limit: size(), depth: 0 })
+fn look_soon() {
+    if FLOOR.get() == 0 {
+        return UNSEEN.set(OUTSIDE);
+    }
+    UNSEEN.set(0);
+    if FLOOR.get() != LOOK {
+        BEFORE_LOOK.set(FLOOR.replace(LOOK));
+    }
 }
 
 /// How far down a stack with this floor may be used by destructors that run because it was exhausted.
@@ -133,114 +237,5 @@ impl Drop for Floor {
     #[inline]
     fn drop(&mut self) {
         FLOOR.set(self.0);
-    }
-}
-
-/// A stack on loan from the thread's pool.
-pub(crate) struct Pooled(Option<Reserved>);
-
-impl Pooled {
-    /// One from the pool, or a new one.
-    pub(crate) fn take() -> Result<Pooled> {
-        let size = size();
-        let kept = POOL.with_borrow_mut(|pool| {
-            pool.retain(|stack| stack.asked == size);
-            pool.pop()
-        });
-        Ok(Pooled(Some(match kept {
-            Some(stack) => stack,
-            None => Reserved::new(size)?,
-        })))
-    }
-
-    fn reserved(&mut self) -> &mut Reserved {
-        self.0.as_mut().expect("present until dropped")
-    }
-
-    /// The lowest address that code on this stack may reach.
-    pub(crate) fn floor(&self) -> usize {
-        self.limit().get() + GUARD + MARGIN
-    }
-}
-
-impl Drop for Pooled {
-    fn drop(&mut self) {
-        let stack = self.0.take();
-        // The pool is gone while the thread shuts down; then the stack is simply released.
-        let _ = POOL.try_with(|pool| {
-            if let Ok(mut pool) = pool.try_borrow_mut()
-                && pool.len() < POOLED
-            {
-                pool.extend(stack);
-            }
-        });
-    }
-}
-
-// SAFETY: delegates to `Reserved`, which upholds the contract and is present until `Pooled` is dropped.
-unsafe impl Stack for Pooled {
-    fn base(&self) -> StackPointer {
-        self.0.as_ref().expect("present until dropped").base()
-    }
-    fn limit(&self) -> StackPointer {
-        self.0.as_ref().expect("present until dropped").limit()
-    }
-}
-
-/// Reserved address space with a guard at its low end.
-struct Reserved {
-    low: usize,
-    len: usize,
-    /// The size that was asked for; less is had where the system has little address space to give.
-    asked: usize,
-}
-
-impl Reserved {
-    fn new(asked: usize) -> Result<Reserved> {
-        let mut len = asked;
-        loop {
-            match Reserved::map(len + GUARD) {
-                Ok(low) => return Ok(Reserved { low, len: len + GUARD, asked }),
-                // The default is a generous guess: take what there is. A configured size is a promise.
-                Err(_) if asked == DEFAULT_SIZE && len / 2 >= (64 << 20) => len /= 2,
-                Err(source) => return Err(Error::StackReserve { size: len, source }),
-            }
-        }
-    }
-
-    fn map(len: usize) -> std::io::Result<usize> {
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        // SAFETY: an anonymous mapping at an address of the system's choice touches no existing memory.
-        let low = unsafe { libc::mmap(std::ptr::null_mut(), len, access, kind, -1, 0) };
-        if low == libc::MAP_FAILED {
-            return Err(std::io::Error::last_os_error());
-        }
-        // SAFETY: the first GUARD bytes belong to the mapping made above, which nothing uses yet.
-        if unsafe { libc::mprotect(low, GUARD, libc::PROT_NONE) } != 0 {
-            let error = std::io::Error::last_os_error();
-            // SAFETY: unmaps exactly the mapping made above.
-            unsafe { libc::munmap(low, len) };
-            return Err(error);
-        }
-        Ok(low.expose_provenance())
-    }
-}
-
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        // SAFETY: unmaps exactly what `map` returned; whoever ran on it has left (the stack is owned by value
-        // by its user, and comes back when that user is done).
-        unsafe { libc::munmap(std::ptr::with_exposed_provenance_mut(self.low), self.len) };
-    }
-}
-
-// SAFETY: `base` and `limit` are the ends of one mapping, aligned to pages; its low end is inaccessible.
-unsafe impl Stack for Reserved {
-    fn base(&self) -> StackPointer {
-        StackPointer::new(self.low + self.len).expect("a mapping is not at address zero")
-    }
-    fn limit(&self) -> StackPointer {
-        StackPointer::new(self.low).expect("a mapping is not at address zero")
     }
 }

@@ -83,7 +83,7 @@ impl<T: Plain, P: Structure<T>, R: State<T>> Staged<T, P, R> {
     pub fn call(&mut self, inputs: &P) -> Result<R> {
         look_at(inputs, &mut self.signature, &mut self.inputs);
         same("the example", &self.example, &self.signature, At::caller())?;
-        self.compiled.limit(stack::size());
+        self.compiled.limit(stack::configured());
         let run = self.compiled.run_into(
             self.inputs.iter().map(|leaf| Some(T::elements(leaf))),
             self.outputs.iter_mut().map(T::elements_mut),

@@ -3,7 +3,8 @@
 use std::cell::Cell;
 
 use antiphon::control::{Tree, fold};
-use antiphon::{Control, Error, Real, Result, Var, cps, grad, stack};
+use antiphon::stack::Limit;
+use antiphon::{Control, Error, Real, Result, Var, cps, grad, reset, stack};
 
 fn power<T: Real>(n: usize, x: &T) -> T {
     let mut y = x.clone();
@@ -72,12 +73,23 @@ fn on_a_small_thread<R: Send>(f: impl FnOnce() -> R + Send) -> R {
 
 fn exhausted<T: std::fmt::Debug>(result: Result<T>) -> usize {
     match result {
-        Err(Error::StackExhausted { limit, depth }) => {
+        Err(Error::StackExhausted { limit, depth: Some(depth), by: Limit::Size }) => {
             assert_eq!(limit, stack::size());
             depth
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// Derivatives in derivatives, so deep.
+fn nested(depth: usize) -> Result<f64> {
+    fn inside(depth: usize, x: f64) -> Result<f64> {
+        if depth == 0 {
+            return Ok(x);
+        }
+        reset(|_| inside(depth - 1, x))
+    }
+    inside(depth, 1.0)
 }
 
 #[test]
@@ -135,10 +147,23 @@ fn deep_programs_and_the_end_of_the_stack() {
             assert_eq!(grad(|x| recursive_power(20, &x), &2.0f64).unwrap(), 20.0 * 2f64.powi(19));
         }
     });
-    assert!(matches!(stack::configure(1000), Err(Error::Config { .. })));
+    // Sizes that cannot be are refused, and change nothing.
+    for impossible in [0, 1000, stack::MIN_SIZE - 1, stack::MAX_SIZE + 1, usize::MAX - (1 << 16), usize::MAX]
+    {
+        let error = stack::configure(impossible).unwrap_err();
+        assert!(matches!(error, Error::Config { name: "stack size", .. }), "{error:?}");
+        assert!(error.to_string().contains(&impossible.to_string()), "{error}");
+        assert_eq!(stack::size(), 1 << 20);
+    }
+    // What can be configured need not be there: a promise that is broken is an error.
+    stack::configure(stack::MAX_SIZE).unwrap();
+    on_a_small_thread(|| match nested(20) {
+        Err(Error::StackReserve { size, .. }) => assert_eq!(size, stack::MAX_SIZE),
+        other => panic!("{other:?}"),
+    });
 
     // Repeated steps do not grow the process.
-    stack::configure(stack::DEFAULT_SIZE).unwrap();
+    stack::configure(None).unwrap();
     on_a_small_thread(|| {
         let step = || assert!(grad(|x| power(20_000, &x), &1.0f64).unwrap() == 20_000.0);
         (0..20).for_each(|_| step());
@@ -146,12 +171,21 @@ fn deep_programs_and_the_end_of_the_stack() {
         (0..500).for_each(|_| step());
         let grown = resident_bytes().saturating_sub(before);
         assert!(grown < 4 << 20, "{grown} bytes more after 500 steps");
-        // What a deep program touched can be given back.
-        grad(|x| power(MILLION, &x), &1.0f64).unwrap();
+        // What a single deep program has touched is given back when it ends, and what several have by `release`.
+        let deep = || assert_eq!(grad(|x| power(300_000, &x), &1.0f64).unwrap(), 300_000.0);
+        deep();
+        let kept = resident_bytes().saturating_sub(before);
+        assert!(kept < 50 << 20, "{kept} bytes more after one deep program");
+        deep();
         let before = resident_bytes();
         stack::release();
         assert!(before - resident_bytes() > 50 << 20);
         assert_eq!(grad(|x| power(100, &x), &1.0f64).unwrap(), 100.0);
+        // So is what several have, after as many shallow ones as there are places in the memory of runs.
+        (0..2).for_each(|_| deep());
+        let before = resident_bytes();
+        (0..16).for_each(|_| step());
+        assert!(before - resident_bytes() > 50 << 20);
     });
 
     // Each derivative inside of a derivative has a stack of its own.

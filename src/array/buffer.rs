@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use ndarray::{ArcArray, IxDyn, Order};
 
 use crate::shape::{self, Shape};
+use crate::stack;
 
 /// Shared, copied on write; a slice, a transpose and a clone cost no copy. No axis of a `Storage` of this
 /// crate runs backwards: see [`forward`].
@@ -17,6 +18,7 @@ pub(super) type Storage<T> = ArcArray<T, IxDyn>;
 #[inline]
 pub(super) fn from_vec<T>(shape: &[usize], elements: Vec<T>) -> Storage<T> {
     assert_eq!(elements.len(), shape::size(shape), "elements for a shape");
+    stack::allocated(size_of_val(&elements[..]));
     // SAFETY: row-major strides of a shape with exactly as many elements as the vector has stay inside of it
     // and do not overlap. (The checked constructor costs more than a small array's whole computation.)
     unsafe { Storage::from_shape_vec_unchecked(IxDyn(shape), elements) }

@@ -176,7 +176,9 @@ impl<T> Located<T> for staging::Result<T> {
 pub(crate) fn from_staging(error: staging::Error, at: At) -> Error {
     match error {
         staging::Error::Index { op, index, length } => Error::Index { op, index, len: length, at },
-        staging::Error::StackExhausted { bytes, .. } => Error::StackExhausted { limit: bytes, depth: 0 },
+        staging::Error::StackExhausted { bytes, by, .. } => {
+            Error::StackExhausted { limit: bytes, depth: None, by }
+        }
         _ => Error::Recording { reason: error.to_string(), at },
     }
 }

@@ -185,7 +185,7 @@ where
         }
         let variant = self.variants.get_mut(&self.signature[..]).expect("it is there now");
         let kept = std::iter::repeat_n(None, self.state.len());
-        variant.compiled.limit(stack::size());
+        variant.compiled.limit(stack::configured());
         let run = variant.compiled.run_into(
             kept.chain(self.inputs.iter().map(|leaf| Some(T::elements(leaf)))),
             self.state.elements_mut().chain(variant.outputs.iter_mut().map(T::elements_mut)),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use antiphon_system::budget::Limit;
+
 use crate::types::Type;
 
 /// The result of everything in this crate that can fail.
@@ -107,13 +109,27 @@ pub enum Error {
         bytes: usize,
     },
     /// A compiled recursion went deeper than its memory reaches.
-    #[error("recursion used up the {what} of {bytes} bytes; `CompileOptions::{what}_bytes` sets its size")]
+    #[error("recursion used up the {what} of {bytes} bytes; {advice}", advice = advice(what, *by))]
     StackExhausted {
         /// "stack" or "arena".
         what: &'static str,
-        /// Its size.
+        /// How large it was.
         bytes: usize,
+        /// What ended it.
+        by: Limit,
     },
+}
+
+/// What ended a stack or an arena, or what is to be done about it.
+fn advice(what: &str, by: Limit) -> String {
+    match by {
+        Limit::Size => format!("`CompileOptions::{what}_bytes` sets its size"),
+        Limit::Share => format!(
+            "all stacks and arenas have half of the process's memory, `CompileOptions::{what}_bytes` allows more"
+        ),
+        Limit::Memory { available } => format!("the process has {available} bytes of memory left"),
+        Limit::AddressSpace => "the process's address space is used up".into(),
+    }
 }
 
 impl Error {

@@ -34,6 +34,7 @@ pub mod tensor;
 pub mod types;
 pub mod verify;
 
+pub use antiphon_system::budget::Limit;
 pub use build::{Builder, Signature};
 pub use error::{Error, Result};
 pub use expr::{Binary, Comparison, Expr, Padding, Reduction, Unary, Window2d};

@@ -50,9 +50,9 @@ fn a_million_nested_continuations_run_and_a_small_stack_is_an_error_after_which_
     let program = power();
     let deep = |n: i64| [Tensor::from(1.0), n.into()];
     assert_eq!(compiled(&program).run(&deep(1_000_000)), Ok(vec![1.0.into()]));
-    let options = CompileOptions { stack_bytes: 1 << 20, ..CompileOptions::default() };
+    let options = CompileOptions { stack_bytes: Some(1 << 20), ..CompileOptions::default() };
     let mut small = compile(&program, &options).unwrap();
-    let exhausted = Error::StackExhausted { what: "stack", bytes: 1 << 20 };
+    let exhausted = Error::StackExhausted { what: "stack", bytes: 1 << 20, by: Limit::Size };
     for _ in 0..3 {
         assert_eq!(small.run(&deep(1_000_000)), Err(exhausted.clone()));
         assert_eq!(small.run(&[2.0.into(), 10i64.into()]), Ok(vec![1024.0.into()]));
@@ -66,7 +66,7 @@ fn arrays_of_recursive_functions_live_in_an_arena_whose_end_is_an_error() {
     let mut whole = compiled(&program);
     assert_eq!(whole.run(&levels(4)), interpret(&program, &levels(4)));
     assert_eq!(whole.run(&levels(10_000)).unwrap()[0].at(7), Scalar::F64(50_015_000.0));
-    let options = CompileOptions { arena_bytes: 1 << 20, ..CompileOptions::default() };
+    let options = CompileOptions { arena_bytes: Some(1 << 20), ..CompileOptions::default() };
     let mut small = compile(&program, &options).unwrap();
     let error = small.run(&levels(10_000)).unwrap_err();
     assert!(matches!(error, Error::StackExhausted { what: "arena", .. }), "{error}");

@@ -100,7 +100,7 @@ fn a_function_of_scalars_that_calls_itself_is_a_loop_with_records_of_what_it_nee
             3072.0.into()
         );
         // Nothing is needed after a call that is the last thing that happens; else a record of eight bytes.
-        let options = CompileOptions { arena_bytes: 8 * 1000, ..CompileOptions::default() };
+        let options = CompileOptions { arena_bytes: Some(8 * 1000), ..CompileOptions::default() };
         let mut small = compile(&program, &options).unwrap();
         for _ in 0..3 {
             let result = small.run(&deep(2_000_000));

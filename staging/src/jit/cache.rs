@@ -178,7 +178,8 @@ mod tests {
         // What is read when code runs does not count.
         let run = with(&|options| {
             options.cache = Some("elsewhere".into());
-            (options.stack_bytes, options.arena_bytes, options.flush_denormals) = (1 << 20, 1 << 20, true);
+            (options.stack_bytes, options.arena_bytes, options.flush_denormals) =
+                (Some(1 << 20), Some(1 << 20), true);
         });
         assert_eq!(run, keys[0]);
         let (major, minor, _) = inkwell::support::get_llvm_version();

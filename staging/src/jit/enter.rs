@@ -1,24 +1,23 @@
 //! Running compiled code on a stack of its own, from which a failure returns at once.
 
-use std::cell::RefCell;
 use std::ffi::c_void;
 
+use antiphon_system::reserve::Reserved;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use crate::error::{Error, Result};
-use crate::jit::options::STACK;
-use crate::jit::reserve::Reserved;
+use crate::jit::room::Part;
 use crate::lower::abi::{Context, Failure, INDEXED};
-
-/// Stack that is kept for what compiled code calls.
-const MARGIN: usize = 128 << 10;
 
 /// Compiled code.
 pub type Entry = unsafe extern "C" fn(*mut Context);
 
-thread_local! {
-    /// Stacks that are not in use, with their sizes.
-    static STACKS: RefCell<Vec<(usize, Reserved)>> = const { RefCell::new(Vec::new()) };
+/// Why a run ended before its end.
+pub enum Ended {
+    /// It has used up what there is of this.
+    Exhausted(Part),
+    /// Anything else.
+    Failed(Error),
 }
 
 /// Called by compiled code, on its stack, to end the run.
@@ -34,28 +33,29 @@ pub unsafe extern "C" fn fail(context: *mut Context, why: i64, op: i64, index: i
     std::process::abort()
 }
 
-/// Runs compiled code on a stack of so many bytes.
+/// Stack below that which code may use: for what it calls, which does not ask.
+pub const MARGIN: usize = 128 << 10;
+
+/// Runs compiled code on a stack, of which it may use so many bytes.
 ///
 /// # Errors
-/// [`Error::Index`], [`Error::StackExhausted`]; [`Error::Reserve`] if there is no such stack.
+/// Those that end a run; then it has written nothing.
 ///
 /// # Safety
-/// The code must be such as [`lower`](crate::lower) makes, and the context what it expects.
-pub unsafe fn run(entry: Entry, context: &mut Context, bytes: usize) -> Result<()> {
-    let pooled = STACKS.with_borrow_mut(|stacks| {
-        stacks.iter().position(|(size, _)| *size == bytes).map(|i| stacks.swap_remove(i).1)
-    });
-    let stack = match pooled {
-        Some(stack) => stack,
-        None if bytes == STACK => Reserved::with_room(MARGIN, STACK)?,
-        None => Reserved::new(bytes + MARGIN)?,
-    };
-    context.stack = stack.start().wrapping_add(MARGIN);
+/// The code must be such as [`lower`](crate::lower) makes, and the context what it expects; the stack must have
+/// [`MARGIN`] bytes more.
+pub unsafe fn run(
+    entry: Entry,
+    context: &mut Context,
+    stack: &mut Reserved,
+    bytes: usize,
+) -> Result<(), Ended> {
+    context.stack = stack.end().wrapping_sub(bytes);
     let shared: *mut Context = context;
     // SAFETY: the closure borrows nothing; the context that it points to outlives the coroutine, which is finished or
     // reset below.
     let mut coroutine = unsafe {
-        Coroutine::<(), (), (), Reserved>::with_stack_unchecked(
+        Coroutine::<(), (), (), &mut Reserved>::with_stack_unchecked(
             stack,
             move |yielder: &Yielder<(), ()>, ()| {
                 (*shared).own = std::ptr::from_ref(yielder).cast::<u8>();
@@ -63,40 +63,23 @@ pub unsafe fn run(entry: Entry, context: &mut Context, bytes: usize) -> Result<(
             },
         )
     };
-    let result = match coroutine.resume(()) {
+    match coroutine.resume(()) {
         CoroutineResult::Return(()) => Ok(()),
         CoroutineResult::Yield(()) => {
             // SAFETY: the stack holds frames of compiled code and of `fail`, none of which has a destructor.
             unsafe { coroutine.force_reset() };
-            Err(failure(context, bytes))
+            Err(ended(context))
         }
-    };
-    STACKS.with_borrow_mut(|stacks| {
-        // Those of a size that is no longer asked for would keep what they touched.
-        stacks.retain(|(size, _)| *size == bytes);
-        stacks.push((bytes, coroutine.into_stack()));
-    });
-    result
+    }
 }
 
-/// Gives the memory of this thread's unused stacks back to the system.
-pub fn release() {
-    STACKS.with_borrow_mut(Vec::clear);
-}
-
-fn failure(context: &Context, bytes: usize) -> Error {
+fn ended(context: &Context) -> Ended {
     let [why, op, index, length] = context.failure;
     if why == Failure::Index as i64 {
         let op = INDEXED.get(op as usize).copied().unwrap_or("index");
-        return Error::Index { op, index, length: length as usize };
+        return Ended::Failed(Error::Index { op, index, length: length as usize });
     }
-    if why == Failure::Arena as i64 {
-        return Error::StackExhausted {
-            what: "arena",
-            bytes: context.limit as usize - context.arena as usize,
-        };
-    }
-    Error::StackExhausted { what: "stack", bytes }
+    Ended::Exhausted(if why == Failure::Arena as i64 { Part::Arena } else { Part::Stack })
 }
 
 /// The address of a function as one.

@@ -11,7 +11,7 @@ mod enter;
 mod options;
 pub(crate) mod orc;
 mod phases;
-mod reserve;
+mod room;
 mod run;
 pub mod symbols;
 pub mod target;
@@ -33,9 +33,9 @@ use cache::Object;
 use phases::timed;
 
 pub use buffers::Buffers;
-pub use enter::release;
 pub use options::CompileOptions;
 pub use phases::Phases;
+pub use room::release;
 pub use run::{Compiled, Elements, ElementsMut};
 
 /// Passes that clean up after the lowering, which emits vectors itself.

@@ -5,11 +5,6 @@ use std::path::PathBuf;
 use crate::jit::target::Target;
 use crate::optimise::Options;
 
-/// Stack and arena unless asked otherwise: generous guesses, of which less is taken where there is less to be had. What is
-/// asked for is a promise.
-pub(crate) const STACK: usize = 16 << 30;
-pub(crate) const ARENA: usize = 64 << 30;
-
 /// How a program is compiled and run.
 #[derive(Clone, Debug)]
 pub struct CompileOptions {
@@ -23,10 +18,12 @@ pub struct CompileOptions {
     /// Whether denormal numbers count as zeros while the program runs: operations on them are many times slower. Off
     /// by default, since it changes results near zero, and with them derivatives that are checked by differences.
     pub flush_denormals: bool,
-    /// Bytes of stack that recursive functions may use. Address space only, until it is used.
-    pub stack_bytes: usize,
-    /// Bytes that the arrays of recursive functions, and what loops keep for the way back, may take. Address space only, until it is used.
-    pub arena_bytes: usize,
+    /// Bytes of stack that recursive functions may use; if none are said, what the memory of the process allows, see
+    /// [`budget`](antiphon_system::budget).
+    pub stack_bytes: Option<usize>,
+    /// Bytes that the arrays of recursive functions, and what loops keep for the way back, may take; if none are said,
+    /// as above.
+    pub arena_bytes: Option<usize>,
     /// Directory of the cache of object code, if one is wanted.
     pub cache: Option<PathBuf>,
     /// Outputs that are written over inputs, as `(output, input)`; see
@@ -41,8 +38,8 @@ impl Default for CompileOptions {
             optimise: None,
             strict: false,
             flush_denormals: false,
-            stack_bytes: STACK,
-            arena_bytes: ARENA,
+            stack_bytes: None,
+            arena_bytes: None,
             cache: None,
             updates: Vec::new(),
         }

@@ -8,10 +8,10 @@ use crate::error::{Error, Result};
 use crate::ir::Program;
 use crate::jit::cache::Object;
 use crate::jit::denormals::Flushed;
-use crate::jit::enter::{self, Entry};
-use crate::jit::options::{ARENA, CompileOptions};
+use crate::jit::enter::{self, Ended, Entry, MARGIN};
+use crate::jit::options::CompileOptions;
 use crate::jit::orc::Linked;
-use crate::jit::reserve::Reserved;
+use crate::jit::room::{Need, Part, Room};
 use crate::jit::{ENTRY, Phases, assembly, llvm_ir, signature};
 use crate::lower::abi::Context;
 use crate::optimise::optimise;
@@ -79,7 +79,7 @@ impl ElementsMut<'_> {
     }
 }
 
-/// A program as native code, with the memory that it runs in. One thread at a time can run it; it may be any.
+/// A program as native code. One thread at a time can run it; it may be any. What it runs in is the thread's.
 pub struct Compiled {
     /// As it was recorded.
     recorded: Program,
@@ -91,10 +91,12 @@ pub struct Compiled {
     inputs: Vec<Type>,
     outputs: Vec<Type>,
     entry: Entry,
-    arena: Reserved,
+    /// Bytes of arena that functions which are active at most once take.
     fixed: u64,
+    /// Bytes of stack and of arena that runs have needed.
+    needs: [Need; 2],
     /// Bytes that recursive functions may use of the stack, and of the arena.
-    limit: usize,
+    limit: Option<usize>,
     from: Vec<*const u8>,
     to: Vec<*mut u8>,
     hit: bool,
@@ -134,12 +136,9 @@ impl Compiled {
         let of = |input| options.updates.iter().find(|(_, updated)| *updated == input);
         let updated = (0..inputs.len()).map(|input| of(input).map(|&(output, _)| output)).collect();
         Ok(Compiled {
-            arena: match options.arena_bytes {
-                ARENA => Reserved::with_room(object.arena as usize, ARENA)?,
-                bytes => Reserved::new(object.arena as usize + bytes)?,
-            },
             fixed: object.arena,
-            limit: usize::MAX,
+            needs: [Need::new(Part::Stack, MARGIN), Need::new(Part::Arena, object.arena as usize)],
+            limit: None,
             from: vec![ptr::null(); inputs.len()],
             to: vec![ptr::null_mut(); outputs.len()],
             recorded: program.clone(),
@@ -223,27 +222,50 @@ impl Compiled {
     /// # Safety
     /// `from` and `to` must hold addresses of arrays of the program's types.
     unsafe fn enter(&mut self) -> Result<()> {
-        let top = self.arena.start().wrapping_add(self.fixed as usize);
-        let room = (self.arena.end() as usize - top as usize).min(self.options.arena_bytes);
-        let mut context = Context {
-            arena: self.arena.start(),
-            top,
-            limit: top.wrapping_add(self.limit.min(room)),
-            stack: ptr::null_mut(),
-            inputs: self.from.as_ptr(),
-            outputs: self.to.as_ptr(),
-            fail: enter::fail,
-            failure: [0; 4],
-            own: ptr::null(),
-        };
+        let options = [self.options.stack_bytes, self.options.arena_bytes];
+        let most = options.map(|bytes| [bytes, self.limit].into_iter().flatten().min());
+        let mut needs = [0, 1].map(|part| self.needs[part].limited(most[part]));
+        let [mut stack, mut arena] = [Room::take(&needs[0])?, Room::take(&needs[1])?];
         let _flushed = self.options.flush_denormals.then(Flushed::new);
-        // SAFETY: the entry was made by `lower` for these inputs and outputs, and the arena has room for it.
-        unsafe { enter::run(self.entry, &mut context, self.limit.min(self.options.stack_bytes)) }
+        let result = loop {
+            let start = arena.region().start();
+            if cfg!(debug_assertions) {
+                // What is in the arena is another program's: no code may read what it has not written.
+                let some = self.fixed as usize + needs[1].recursion.min(64 << 10);
+                // SAFETY: the arena has this room, and nobody else uses it.
+                unsafe { ptr::write_bytes(start, 0xff, some) };
+            }
+            let top = start.wrapping_add(self.fixed as usize);
+            let mut context = Context {
+                arena: start,
+                top,
+                limit: top.wrapping_add(needs[1].recursion),
+                stack: ptr::null_mut(),
+                inputs: self.from.as_ptr(),
+                outputs: self.to.as_ptr(),
+                fail: enter::fail,
+                failure: [0; 4],
+                own: ptr::null(),
+            };
+            // SAFETY: the entry was made by `lower` for these inputs and outputs; stack and arena have the room that is
+            // said here.
+            match unsafe { enter::run(self.entry, &mut context, stack.region(), needs[0].recursion) } {
+                Ok(()) => break Ok(()),
+                Err(Ended::Failed(error)) => break Err(error),
+                // Nothing is written yet, and nobody can tell that it is run once more.
+                Err(Ended::Exhausted(Part::Stack)) => stack = stack.more(&mut needs[0])?,
+                Err(Ended::Exhausted(Part::Arena)) => arena = arena.more(&mut needs[1])?,
+            }
+        };
+        stack.keep(&needs[0]);
+        arena.keep(&needs[1]);
+        self.needs = needs;
+        result
     }
 
     /// Sets how many bytes of stack, and as many of arena, recursive functions may use in the next runs: no more
-    /// than what the [options](CompileOptions) say.
-    pub fn limit(&mut self, bytes: usize) {
+    /// than what the [options](CompileOptions) say; `None` if these alone say it.
+    pub fn limit(&mut self, bytes: Option<usize>) {
         self.limit = bytes;
     }
     /// Types of the inputs.

@@ -1,0 +1,240 @@
+//! Stacks, how far down each may be used for now, and the pool that unused ones wait in.
+
+use std::cell::{Cell, RefCell};
+use std::ptr::{self, NonNull};
+
+use antiphon_system::budget::{Claim, Grant, Limit};
+use antiphon_system::recent::Recent;
+use antiphon_system::reserve::Reserved;
+use corosensei::stack::{Stack, StackPointer};
+
+use super::{MARGIN, configured, size};
+use crate::error::{Error, Result};
+
+/// What a new stack may use, its margin included.
+const FIRST: usize = 512 << 10;
+/// What is counted of that: most runs, and endless nestings of shallow ones, touch no more.
+const COUNTED: usize = 64 << 10;
+/// What an unused stack keeps, if it has used it.
+const KEPT: usize = 1 << 20;
+/// Stacks kept per thread for reuse.
+const POOLED: usize = 16;
+
+thread_local! {
+    #[allow(clippy::vec_box)] // what is in use is pointed to, so that it must not move
+    static POOL: RefCell<Vec<Box<Extent>>> = const { RefCell::new(Vec::new()) };
+    /// The stack in use that was taken last; each knows the one before it.
+    static USED: Cell<*const Extent> = const { Cell::new(ptr::null()) };
+}
+
+/// A stack, and how far down it may be used.
+pub(crate) struct Extent {
+    region: Reserved,
+    /// What it was made for: its configured size, if one was.
+    asked: Option<usize>,
+    grant: RefCell<Grant>,
+    /// Bytes that the present run may use; the grant may be larger, from other runs.
+    bytes: Cell<usize>,
+    /// Whether the present run has come to the end.
+    ended: Cell<bool>,
+    /// Bytes that the last runs could use.
+    recent: Cell<Recent>,
+    /// The stack in use that was taken before this one.
+    before: Cell<*const Extent>,
+}
+
+impl Extent {
+    fn new(asked: Option<usize>) -> Result<Extent> {
+        let grant = or_released(|| Grant::new(claim(asked), COUNTED, COUNTED));
+        let grant = grant.map_err(|by| Error::StackExhausted { limit: 0, depth: Some(0), by })?;
+        let reserved = match asked {
+            // A configured size is a promise.
+            Some(bytes) => Reserved::new(bytes).map_err(|source| (bytes, source)),
+            None => Reserved::growing(FIRST, size()).map_err(|source| (FIRST, source)),
+        };
+        let region = reserved.map_err(|(size, source)| Error::StackReserve { size, source })?;
+        Ok(Extent {
+            region,
+            asked,
+            grant: RefCell::new(grant),
+            bytes: Cell::new(FIRST),
+            ended: Cell::new(false),
+            recent: Cell::new(Recent::NONE),
+            before: Cell::new(ptr::null()),
+        })
+    }
+
+    /// The lowest address that code on this stack may reach for now.
+    #[inline]
+    pub(crate) fn floor(&self) -> usize {
+        self.region.end().addr() - self.bytes.get() + MARGIN
+    }
+
+    /// Bytes that the stack has for now.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.get()
+    }
+
+    /// Lowers the floor.
+    pub(super) fn grow(&self) -> Result<(), Limit> {
+        let (bytes, size) = (self.bytes.get(), self.region.size());
+        if bytes >= size {
+            return Err(Limit::Size);
+        }
+        let mut grant = self.grant.borrow_mut();
+        if granted(&grant) <= bytes {
+            grant.grow(claim(self.asked), 0, size - bytes)?;
+        }
+        // In steps also where more is granted, so that it is known how deep a run goes.
+        let more = granted(&grant).min(2 * bytes).min(size);
+        self.region.reach(more).map_err(|_| {
+            grant.shrink(counted(bytes));
+            Limit::AddressSpace
+        })?;
+        self.bytes.set(more);
+        Ok(())
+    }
+
+    /// Notes that the present run has come to the end: it is no measure of what others need.
+    pub(super) fn note_end(&self) {
+        self.ended.set(true);
+    }
+
+    /// Prepares for a run.
+    fn begin(&self) {
+        self.bytes.set(granted(&self.grant.borrow()).min(KEPT));
+        self.ended.set(false);
+        self.before.set(USED.replace(self));
+    }
+
+    /// Gives back what only one of the last runs has used.
+    fn end(&self) {
+        // Stacks usually come back in the order opposite to that in which they were taken.
+        let mut after = USED.get();
+        if ptr::eq(after, self) {
+            USED.set(self.before.get());
+        } else {
+            // SAFETY: a stack is in the chain from `begin` to `end`, which it outlives.
+            while let Some(extent) = unsafe { after.as_ref() } {
+                if ptr::eq(extent.before.get(), self) {
+                    extent.before.set(self.before.get());
+                    break;
+                }
+                after = extent.before.get();
+            }
+        }
+        let mut recent = self.recent.get();
+        recent.note(if self.ended.get() { 0 } else { self.bytes.get() });
+        self.recent.set(recent);
+        let mut grant = self.grant.borrow_mut();
+        if granted(&grant) > KEPT {
+            let kept = recent.usual().max(KEPT);
+            if granted(&grant) > kept {
+                // SAFETY: nobody runs on the stack any more.
+                unsafe { self.region.forget_below(kept) };
+                grant.shrink(counted(kept));
+            }
+        }
+    }
+}
+
+/// The bytes that a stack with this grant may use.
+fn granted(grant: &Grant) -> usize {
+    grant.bytes() + (FIRST - COUNTED)
+}
+
+/// The grant for so many bytes.
+fn counted(bytes: usize) -> usize {
+    bytes - (FIRST - COUNTED)
+}
+
+fn claim(asked: Option<usize>) -> Claim {
+    if asked.is_some() { Claim::Whatever } else { Claim::Share }
+}
+
+/// What `take` takes of the process's memory, if need be after unused stacks have given theirs back.
+pub(super) fn or_released<R>(take: impl Fn() -> Result<R, Limit>) -> Result<R, Limit> {
+    take().or_else(|limit| {
+        if limit == Limit::Size {
+            return Err(limit);
+        }
+        super::release();
+        take()
+    })
+}
+
+/// The stack in use that has this address, if it is not on a stack of somebody else.
+pub(super) fn around<'a>(address: usize) -> Option<&'a Extent> {
+    let mut next = USED.get();
+    loop {
+        // SAFETY: a stack is in the chain from `begin` to `end`, which it outlives; the caller runs on the one found.
+        let extent = unsafe { next.as_ref() }?;
+        if (extent.region.limit().get()..extent.region.end().addr()).contains(&address) {
+            return Some(extent);
+        }
+        next = extent.before.get();
+    }
+}
+
+/// Releases this thread's unused stacks.
+pub(super) fn release() {
+    // The pool is gone while the thread ends.
+    let unused = POOL.try_with(|pool| pool.try_borrow_mut().map(|mut pool| std::mem::take(&mut *pool)));
+    drop(unused);
+}
+
+/// A stack on loan from the thread's pool.
+pub(crate) struct Pooled(NonNull<Extent>);
+
+impl Pooled {
+    /// One from the pool, or a new one.
+    pub(crate) fn take() -> Result<Pooled> {
+        let asked = configured();
+        let take = |pool: &RefCell<Vec<Box<Extent>>>| {
+            let mut pool = pool.try_borrow_mut().ok()?;
+            pool.retain(|extent| extent.asked == asked);
+            pool.pop()
+        };
+        // While the thread ends there is no pool any more.
+        let extent = match POOL.try_with(take).ok().flatten() {
+            Some(extent) => extent,
+            None => Box::new(Extent::new(asked)?),
+        };
+        let extent = NonNull::from(Box::leak(extent));
+        let pooled = Pooled(extent);
+        pooled.extent().begin();
+        Ok(pooled)
+    }
+
+    /// How far down the stack may be used.
+    pub(crate) fn extent(&self) -> &Extent {
+        // SAFETY: leaked by `take`, and dropped by nobody else but `drop`.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for Pooled {
+    fn drop(&mut self) {
+        self.extent().end();
+        // SAFETY: leaked by `take`; it is out of the chain of stacks in use, and no link to it is followed any more.
+        let extent = unsafe { Box::from_raw(self.0.as_ptr()) };
+        // While the thread ends there is no pool any more: then the stack is released.
+        let _ = POOL.try_with(|pool| {
+            if let Ok(mut pool) = pool.try_borrow_mut()
+                && pool.len() < POOLED
+            {
+                pool.push(extent);
+            }
+        });
+    }
+}
+
+// SAFETY: delegates to `Reserved`, which upholds the contract and lives as long as `Pooled`.
+unsafe impl Stack for Pooled {
+    fn base(&self) -> StackPointer {
+        self.extent().region.base()
+    }
+    fn limit(&self) -> StackPointer {
+        self.extent().region.limit()
+    }
+}
