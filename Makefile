@@ -62,7 +62,7 @@ VALGRIND := --config 'target."cfg(all())".runner = ["valgrind", "-q", "--error-e
 sanitize: .tools .llvm
 	@command -v valgrind > /dev/null || $(call apt,valgrind)
 	$(CARGO) test $(VALGRIND) --package antiphon-staging --features llvm --test compiled_runs -- --skip denormals_
-	$(CARGO) test $(VALGRIND) --features staging --test shift_reset --test destructors --test staged_escape \
+	$(CARGO) test $(VALGRIND) --features staging --test shift_reset --test destructors --test foreign_stacks --test staged_escape \
 	    --test staged_semantics -- --skip kinks_
 	$(CARGO) test $(VALGRIND) --features staging --test staged_training -- the_state_ a_step_that_fails_ data_of_
 

@@ -74,6 +74,14 @@ impl Link {
         panicking && (!self.in_destructor.get() || self.abandoned.get() || self.raising.get())
     }
 
+    /// Whether the body runs: code that switches stacks by other means may have left it in the middle. Everything
+    /// that `CURRENT` is asked for relies on prompts being entered and left in the order of a stack.
+    #[inline]
+    fn is_here(&self) -> bool {
+        // SAFETY: as for `floor`; a prompt is current only while its body has not ended.
+        unsafe { (*self.extent.get()).is_current() }
+    }
+
     /// The lowest address that the body may reach for now.
     ///
     /// # Safety
@@ -419,10 +427,25 @@ where
 
 /// Hands a request to the driver of the innermost running body.
 #[inline]
+#[track_caller]
 fn suspend(request: Request) {
-    // SAFETY: some prompt is running (the request's, at least), and its yielder was set when its body started.
-    let yielder = unsafe { &*(*CURRENT.get()).yielder.get() };
+    // SAFETY: some prompt is running: the request's, at least.
+    let innermost = unsafe { &*CURRENT.get() };
+    if !innermost.is_here() {
+        raise(on_a_foreign_stack());
+    }
+    // SAFETY: its yielder was set when its body started; that body is what runs, as was just found.
+    let yielder = unsafe { &*innermost.yielder.get() };
     yielder.suspend(request);
+}
+
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn on_a_foreign_stack() -> Error {
+    let reason = "a coroutine that is not of this crate runs inside of a derivative or a reset, or has left one in the \
+                  middle: only one stack at a time can be captured";
+    Error::OutsideReset { reason, at: At::caller() }
 }
 
 /// The right to let a suspended body go on.
@@ -487,6 +510,10 @@ fn cut_off() -> Error {
 #[inline(always)] // one frame per operator instead of two
 unsafe fn drive(body: *mut Body, link: *const Link) -> CpsResult<()> {
     stack::check()?;
+    // SAFETY: links of the chain live on the stacks of the `run`s that are under way.
+    if unsafe { CURRENT.get().as_ref() }.is_some_and(|outer| !outer.is_here()) {
+        return Err(Box::new(on_a_foreign_stack()));
+    }
     // SAFETY: by the contract; while the body runs nobody else holds a reference to it.
     let (prompt, coroutine) = unsafe { (&*link, &mut *body) };
     let request = {

@@ -140,8 +140,8 @@ pub fn guard<R>(f: impl FnOnce() -> R) -> R {
 /// # Errors
 /// Raises [`Error::StackReserve`] if there is none to be had.
 pub fn on_reserved<R>(f: impl FnOnce() -> R) -> R {
-    // Miri has no stacks but its own.
-    if FLOOR.get() != 0 || cfg!(miri) {
+    // Miri has no stacks but its own. A coroutine of somebody else's may have left a reserved stack in the middle.
+    if cfg!(miri) || FLOOR.get() != 0 && extent::around(address()).is_some() {
         return f();
     }
     let mut stack = Pooled::take().or_raise();
@@ -153,11 +153,17 @@ pub fn on_reserved<R>(f: impl FnOnce() -> R) -> R {
     })
 }
 
+/// An address in the current frame.
+#[inline(always)]
+fn address() -> usize {
+    let probe = MaybeUninit::<u8>::uninit();
+    probe.as_ptr().addr()
+}
+
 /// Whether the current stack has room for another operator.
 #[inline(always)]
 pub(crate) fn check() -> CpsResult<()> {
-    let probe = MaybeUninit::<u8>::uninit();
-    let probe = probe.as_ptr().addr();
+    let probe = address();
     if probe < FLOOR.get() { more(probe) } else { Ok(()) }
 }
 

@@ -70,6 +70,17 @@ impl Extent {
         self.region.end().addr() - self.bytes.get() + MARGIN
     }
 
+    /// Whether this is the stack that the caller runs on.
+    #[inline]
+    pub(crate) fn is_current(&self) -> bool {
+        self.holds(super::address())
+    }
+
+    #[inline]
+    fn holds(&self, address: usize) -> bool {
+        (self.region.limit().get()..self.region.end().addr()).contains(&address)
+    }
+
     /// Bytes that the stack has for now.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.get()
@@ -169,7 +180,7 @@ pub(super) fn around<'a>(address: usize) -> Option<&'a Extent> {
     loop {
         // SAFETY: a stack is in the chain from `begin` to `end`, which it outlives; the caller runs on the one found.
         let extent = unsafe { next.as_ref() }?;
-        if (extent.region.limit().get()..extent.region.end().addr()).contains(&address) {
+        if extent.holds(address) {
             return Some(extent);
         }
         next = extent.before.get();
