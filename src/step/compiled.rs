@@ -77,6 +77,7 @@ impl<'f, S, D, R> TrainingStep<'f, S, D, R> {
                 optimise: Some(Options { reassociate: true }),
                 flush_denormals: true,
                 cache: cache::directory(),
+                cache_limits: cache::Limits::from_environment(),
                 updates: (0..components.len()).map(|i| (i, i)).collect(),
                 ..CompileOptions::default()
             },

@@ -29,7 +29,7 @@ use crate::lower::{self, Math, abi};
 use crate::optimise::optimise;
 use crate::types::Type;
 use crate::verify::verify;
-use cache::Object;
+use cache::{Cache, Object};
 use phases::timed;
 
 pub use buffers::Buffers;
@@ -47,10 +47,10 @@ pub(crate) const PASSES: &str = "always-inline,\
 /// # Errors
 /// Those of [`verify`]; [`Error::Llvm`] if LLVM refuses; [`Error::Reserve`] if there is no room for the arena.
 pub fn compile(program: &Program, options: &CompileOptions) -> Result<Compiled> {
-    let key = options.cache.as_ref().map(|_| cache::key(program, options));
-    let cached = options.cache.as_deref().zip(key.as_deref());
+    let cache = options.cache.as_deref().and_then(|directory| Cache::open(directory, options.cache_limits));
+    let cached = cache.as_ref().map(|cache| (cache, cache::key(program, options)));
     let mut phases = Phases::default();
-    if let Some(object) = cached.and_then(|(directory, key)| cache::read(directory, key))
+    if let Some(object) = cached.as_ref().and_then(|(cache, key)| cache.read(key))
         // What is there was once verified, optimised and compiled. If it cannot be linked all the same, it is made anew.
         && let Ok(compiled) = Compiled::new(program, options, object, None, phases)
     {
@@ -58,9 +58,9 @@ pub fn compile(program: &Program, options: &CompileOptions) -> Result<Compiled> 
     }
     let optimised = timed(&mut phases.optimising, || prepare(program, options))?;
     let object = generate(&optimised, options, &mut phases)?;
-    if let Some((directory, key)) = cached {
+    if let Some((cache, key)) = cached {
         // A cache that cannot be written only costs time.
-        let _ = cache::write(directory, key, &object);
+        let _ = cache.write(&key, &object);
     }
     Compiled::new(program, options, object, Some(optimised.into_owned()), phases)
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::jit::cache;
 use crate::jit::target::Target;
 use crate::optimise::Options;
 
@@ -27,8 +28,10 @@ pub struct CompileOptions {
     pub stack_bytes: usize,
     /// Bytes that the arrays of recursive functions, and what loops keep for the way back, may take. Address space only, until it is used.
     pub arena_bytes: usize,
-    /// Directory of the cache of object code, if one is wanted.
+    /// Directory of the cache of object code, if one is wanted; see [`cache`] for who must own it.
     pub cache: Option<PathBuf>,
+    /// How much may lie in the cache, and how long.
+    pub cache_limits: cache::Limits,
     /// Outputs that are written over inputs, as `(output, input)`; see
     /// [`run_into`](crate::jit::Compiled::run_into).
     pub updates: Vec<(usize, usize)>,
@@ -44,6 +47,7 @@ impl Default for CompileOptions {
             stack_bytes: STACK,
             arena_bytes: ARENA,
             cache: None,
+            cache_limits: cache::Limits::default(),
             updates: Vec::new(),
         }
     }
