@@ -97,9 +97,9 @@ pub enum Error {
     },
     /// A function is so large that compiling it would take unreasonably long.
     #[error(
-        "{function} has {operators} operators, which become at least {instructions} instructions, and more than {limit} \
-         in one function take too long to compile: write what is unrolled as a loop, with `scan` or `while_loop`, or \
-         raise `CompileOptions::instructions`"
+        "{function} has {operators} operators, which become at least {instructions} instructions, and more than \
+         {limit} in one function take too long to compile: write what is unrolled as a loop, with `scan` or \
+         `while_loop`, or raise `CompileOptions::instructions`"
     )]
     TooLarge {
         /// Its name.

@@ -118,7 +118,7 @@ fn operands_of_operands_without_end_are_compiled_whatever_stack_the_caller_has()
 
 /// What takes LLVM a second or more.
 fn long() -> Program {
-    sines(scalar(), 600)
+    sines(scalar(), 800)
 }
 
 #[test]
@@ -127,7 +127,8 @@ fn compiling_is_interrupted_from_another_thread_and_goes_on_when_that_is_over() 
     let options = CompileOptions { interrupt: Some(interrupt.clone()), ..optimised() };
     let result = thread::scope(|scope| {
         scope.spawn(|| {
-            thread::sleep(Duration::from_millis(50));
+            // Long enough for LLVM to have begun to generate code, which nothing stops.
+            thread::sleep(Duration::from_millis(500));
             interrupt.raise();
         });
         compile(&long(), &options).map(drop)

@@ -1,8 +1,8 @@
 //! Compilations in threads of their own, which may be ended before they are done.
 //!
 //! A chain of operators is compiled by recursion, so the thread has a stack that fits the program, whatever stack the
-//! caller has. And LLVM cannot be stopped in the middle of its work: it calls nobody back while it generates code, and a
-//! thread cannot be ended from outside. So a thread is left to itself when nobody waits for it any more. It looks
+//! caller has. And LLVM cannot be stopped in the middle of its work: it calls nobody back while it generates code, and
+//! a thread cannot be ended from outside. So a thread is left to itself when nobody waits for it any more. It looks
 //! whether that is so before each pass and each function, and before each phase of LLVM's, and ends there. A process
 //! that exits waits for such threads, since LLVM must not run while its static variables are being destroyed.
 
@@ -44,8 +44,8 @@ const MOST_STACK: usize = 1 << 30;
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Ends the compilations that have this handle with [`Error::Interrupted`]: those under way within milliseconds, and
-    /// those to come until it is [cleared](Interrupt::clear).
+    /// Ends the compilations that have this handle with [`Error::Interrupted`]: those under way within milliseconds,
+    /// and those to come until it is [cleared](Interrupt::clear).
     pub fn raise(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -138,9 +138,9 @@ static ABANDONED: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
 
 fn abandon(thread: JoinHandle<()>) {
     static AT_EXIT: Once = Once::new();
-    // SAFETY: the function is as `atexit` wants it. It runs before the destructors of LLVM's static variables, which
-    // were registered when LLVM was loaded, before any code of this crate ran.
     AT_EXIT.call_once(|| {
+        // Before the destructors of LLVM's static variables, which were registered when LLVM was loaded.
+        // SAFETY: the function is as `atexit` wants it, does not unwind, and stays loaded until the process ends.
         let _ = unsafe { libc::atexit(wait) };
     });
     let mut threads = ABANDONED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

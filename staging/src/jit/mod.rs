@@ -58,7 +58,7 @@ pub fn compile(program: &Program, options: &CompileOptions) -> Result<Compiled> 
     let cache = options.cache.as_deref().and_then(|directory| Cache::open(directory, options.cache_limits));
     let cached = cache.as_ref().map(|cache| (cache, cache::key(program, options)));
     if let Some(object) = cached.as_ref().and_then(|(cache, key)| cache.read(key))
-        // What is there was once verified, optimised and compiled. If it cannot be linked all the same, it is made anew.
+        // What is there was once verified, optimised and compiled. If it cannot be linked, it is compiled again.
         && let Ok(compiled) = Compiled::new(program, options, object, None, Phases::default())
     {
         return Ok(compiled);

@@ -47,7 +47,8 @@ pub struct CompileOptions {
     /// Who waits for the compilation is told within milliseconds. What LLVM has begun it ends all the same, in
     /// a thread that nobody waits for, but for the process when it exits.
     pub interrupt: Option<Interrupt>,
-    /// How long compiling may take before it is ended as by [`interrupt`](CompileOptions::interrupt); any time by default.
+    /// How long compiling may take before it is ended as by [`interrupt`](CompileOptions::interrupt); any time by
+    /// default.
     pub time_limit: Option<Duration>,
     /// Outputs that are written over inputs, as `(output, input)`; see
     /// [`run_into`](crate::jit::Compiled::run_into).

@@ -214,7 +214,7 @@ const FILES: [(Plant, bool, Option<&str>); 10] = [
 ];
 
 #[test]
-fn what_is_no_file_of_this_user_is_neither_used_nor_waited_for_and_a_good_one_takes_its_place() {
+fn what_is_no_file_of_this_user_is_neither_used_nor_waited_for_and_is_replaced() {
     if is_child() {
         return;
     }
@@ -224,7 +224,7 @@ fn what_is_no_file_of_this_user_is_neither_used_nor_waited_for_and_a_good_one_ta
             continue;
         }
         let elsewhere = fs::read(planted.elsewhere()).ok();
-        let test = "planted::what_is_no_file_of_this_user_is_neither_used_nor_waited_for_and_a_good_one_takes_its_place";
+        let test = "planted::what_is_no_file_of_this_user_is_neither_used_nor_waited_for_and_is_replaced";
         let output = child(test, &planted.directory, None);
         refused(&output, [false, replaced], said);
         assert_eq!(fs::read(planted.elsewhere()).ok(), elsewhere, "{i}: nothing is written through a link");
