@@ -165,6 +165,15 @@ pub enum Error {
         /// Where it was recorded or run.
         at: At,
     },
+    /// Compiling was interrupted, or took longer than it may, as the step's
+    /// [options](crate::TrainingStep::configure) say.
+    #[error("compiling was interrupted after {:.1} s ({at})", after.as_secs_f64())]
+    Interrupted {
+        /// How long it had taken.
+        after: std::time::Duration,
+        /// Where the step was run.
+        at: At,
+    },
     /// A setting outside of its range.
     #[error("{name}: {reason}")]
     Config {

@@ -13,7 +13,7 @@ mod recording;
 mod signature;
 mod tensor;
 
-pub use antiphon_staging::jit::{CompileOptions, Compiled};
+pub use antiphon_staging::jit::{CompileOptions, Compiled, Interrupt};
 pub use antiphon_staging::print::graphviz;
 use antiphon_staging::{self as staging, Value};
 pub use antiphon_staging::{Options, Program, optimise};

@@ -52,9 +52,14 @@ trait Mode<S, D, R> {
     fn compilations(&self) -> usize {
         0
     }
+    fn evictions(&self) -> usize {
+        0
+    }
     fn compile_time(&self) -> Duration {
         Duration::ZERO
     }
+    #[cfg(feature = "staging")]
+    fn keep_variants(&mut self, _: usize) {}
     #[cfg(feature = "staging")]
     fn options(&mut self) -> Option<&mut crate::staged::CompileOptions> {
         None
@@ -108,9 +113,16 @@ impl<S, D, R> TrainingStep<'_, S, D, R> {
         self.mode.set_state(state, At::caller())
     }
 
-    /// How often the step was compiled: once for each combination of shapes that data had. An eager one never is.
+    /// How often the step was compiled: once for each combination of shapes that data had, and once more for each that
+    /// comes back after its code was dropped. An eager one never is.
     pub fn compilations(&self) -> usize {
         self.mode.compilations()
+    }
+
+    /// How often the code for some shapes was dropped in favour of others. If it grows with each step, data comes in
+    /// more shapes than code is kept for, and is compiled again and again.
+    pub fn evictions(&self) -> usize {
+        self.mode.evictions()
     }
 
     /// Time that all compilations took, recording and optimising included.

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-/// FNV-1a of the files below a directory, and of their names, in order.
-fn add(directory: &Path, hash: &mut u64) -> std::io::Result<()> {
+/// Adds the files below a directory to a hash, and their names, in order.
+fn add(directory: &Path, hash: &mut blake3::Hasher) -> std::io::Result<()> {
     let mut entries: Vec<_> =
         fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
     entries.sort();
@@ -13,18 +13,18 @@ fn add(directory: &Path, hash: &mut u64) -> std::io::Result<()> {
             add(&path, hash)?;
             continue;
         }
-        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-        for &byte in name.iter().chain(&fs::read(&path)?) {
-            *hash = (*hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        for part in [path.as_os_str().as_encoded_bytes(), &fs::read(&path)?] {
+            // With their lengths, or a name could begin where another ends.
+            hash.update(&part.len().to_le_bytes()).update(part);
         }
     }
     Ok(())
 }
 
 fn main() -> std::io::Result<()> {
-    let mut hash = 0xcbf2_9ce4_8422_2325;
+    let mut hash = blake3::Hasher::new();
     add(Path::new("src"), &mut hash)?;
     println!("cargo::rerun-if-changed=src");
-    println!("cargo::rustc-env=ANTIPHON_STAGING_SOURCE={}-{hash:016x}", env!("CARGO_PKG_VERSION"));
+    println!("cargo::rustc-env=ANTIPHON_STAGING_SOURCE={}-{}", env!("CARGO_PKG_VERSION"), hash.finalize());
     Ok(())
 }

@@ -4,9 +4,9 @@
 use std::cell::Cell;
 
 use antiphon::control::scan;
-use antiphon::staged::Expr;
+use antiphon::staged::{Expr, Interrupt};
 use antiphon::{
-    Control, NdArray, OrRaise, Padding, Params, Real, Result, State, Structure, Tensor, TrainingStep,
+    Control, Error, NdArray, OrRaise, Padding, Params, Real, Result, State, Structure, Tensor, TrainingStep,
     Window2d, grad, stage,
 };
 
@@ -36,6 +36,38 @@ fn negative<T: Tensor>(x: &T) -> T::Bool {
 struct Model<T> {
     weights: Vec<T>,
     bias: Option<T>,
+}
+
+#[test]
+fn a_loop_that_was_unrolled_is_refused_and_its_line_named() {
+    let step = TrainingStep::staged(1.0f64, |x, _: &Expr| {
+        *x = (0..10_000).fold(*x, |x, _| x.exp());
+        Ok(*x)
+    });
+    let mut step = step.configure(|options| options.cache = None);
+    let (error, line) = (step.call(&0.0).unwrap_err(), line!());
+    let Error::Recording { reason, at } = &error else { panic!("{error:?}") };
+    assert!(reason.starts_with("step has 10000 operators"), "{reason}");
+    assert!(reason.contains("`scan` or `while_loop`"), "{reason}");
+    assert_eq!(at.to_string().split(':').nth(1), Some(line.to_string().as_str()), "{at}");
+}
+
+#[test]
+fn a_compilation_that_is_interrupted_is_an_error_and_the_next_call_works() {
+    let interrupt = Interrupt::default();
+    let step = TrainingStep::staged(1.0f64, |x, y: &Expr| {
+        *x = *x + y;
+        Ok(*x)
+    });
+    let mut step = step.configure(|options| {
+        options.cache = None;
+        options.interrupt = Some(interrupt.clone());
+    });
+    interrupt.raise();
+    let error = step.call(&2.0).unwrap_err();
+    assert!(matches!(error, Error::Interrupted { .. }), "{error:?}");
+    interrupt.clear();
+    assert_eq!((step.call(&2.0).unwrap(), step.compilations()), (3.0, 1));
 }
 
 #[test]

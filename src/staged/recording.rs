@@ -179,6 +179,7 @@ pub(crate) fn from_staging(error: staging::Error, at: At) -> Error {
         staging::Error::StackExhausted { bytes, by, .. } => {
             Error::StackExhausted { limit: bytes, depth: None, by }
         }
+        staging::Error::Interrupted { after } => Error::Interrupted { after, at },
         _ => Error::Recording { reason: error.to_string(), at },
     }
 }

@@ -17,6 +17,9 @@ use crate::staged::{
 use crate::state::{Leaf, State};
 use crate::structure::Structure;
 
+/// How many shapes of data code is kept for by default.
+const VARIANTS: usize = 256;
+
 /// What a state is compared with, in words.
 const STATE: &str = "the step's state";
 
@@ -31,6 +34,12 @@ struct Staged<T: Plain, S, D, Q, R, F> {
     /// The components of the state.
     state: Buffers,
     variants: HashMap<Signature, Variant<T, R>>,
+    /// How many of them are kept.
+    most: usize,
+    /// Calls so far: the time by which it is told which variant was used last.
+    calls: u64,
+    compilations: usize,
+    evictions: usize,
     /// Signature and components of the data of the last call.
     signature: Signature,
     inputs: Vec<Leaf<T>>,
@@ -40,6 +49,8 @@ struct Staged<T: Plain, S, D, Q, R, F> {
 
 /// Code for one signature of data.
 struct Variant<T: Plain, R> {
+    /// The call that used it last.
+    used: u64,
     compiled: Compiled,
     /// What results are written to, and handed out; another one takes its place where it is still held by then.
     outputs: Vec<Leaf<T>>,
@@ -77,6 +88,7 @@ impl<'f, S, D, R> TrainingStep<'f, S, D, R> {
                 optimise: Some(Options { reassociate: true }),
                 flush_denormals: true,
                 cache: cache::directory(),
+                cache_limits: cache::Limits::from_environment(),
                 updates: (0..components.len()).map(|i| (i, i)).collect(),
                 ..CompileOptions::default()
             },
@@ -84,6 +96,10 @@ impl<'f, S, D, R> TrainingStep<'f, S, D, R> {
             state: Buffers::zeros(components.iter().map(T::ty)),
             example,
             variants: HashMap::new(),
+            most: VARIANTS,
+            calls: 0,
+            compilations: 0,
+            evictions: 0,
             signature: Vec::new(),
             inputs: Vec::new(),
             compile_time: Duration::ZERO,
@@ -111,6 +127,14 @@ impl<'f, S, D, R> TrainingStep<'f, S, D, R> {
         if let Some(options) = self.mode.options() {
             change(options);
         }
+        self
+    }
+
+    /// Keeps the code of so many combinations of shapes at a time, and of one at least: 256 by default. When data comes
+    /// in one more, the code that was used the longest ago is dropped, and [counted](TrainingStep::evictions). Data of
+    /// its shapes is compiled again, or its code taken from the cache. Does nothing to an eager step.
+    pub fn keep_variants(mut self, most: usize) -> Self {
+        self.mode.keep_variants(most);
         self
     }
 
@@ -163,7 +187,18 @@ where
         let outputs = compiled.outputs()[self.state.len()..].iter().map(zeros).collect::<Result<_>>()?;
         let result = result.map_components::<T>(&mut Path::default(), &mut |_, leaf| placeholder(&leaf));
         self.compile_time += start.elapsed();
-        Ok(Variant { compiled, outputs, result })
+        self.compilations += 1;
+        Ok(Variant { used: self.calls, compiled, outputs, result })
+    }
+
+    /// Drops the variants that were used the longest ago until there are so many.
+    fn evict(&mut self, most: usize) {
+        while self.variants.len() > most {
+            let oldest = self.variants.iter().min_by_key(|(_, variant)| variant.used);
+            let oldest = oldest.map(|(signature, _)| signature.clone()).expect("there are more than `most`");
+            self.variants.remove(&oldest);
+            self.evictions += 1;
+        }
     }
 }
 
@@ -179,11 +214,14 @@ where
 {
     fn call(&mut self, data: &D, at: At) -> Result<R> {
         look_at(data, &mut self.signature, &mut self.inputs);
+        self.calls += 1;
         if !self.variants.contains_key(&self.signature[..]) {
             let variant = self.compile(data, at)?;
+            self.evict(self.most - 1);
             self.variants.insert(self.signature.clone(), variant);
         }
         let variant = self.variants.get_mut(&self.signature[..]).expect("it is there now");
+        variant.used = self.calls;
         let kept = std::iter::repeat_n(None, self.state.len());
         variant.compiled.limit(stack::configured());
         let run = variant.compiled.run_into(
@@ -208,7 +246,14 @@ where
     }
 
     fn compilations(&self) -> usize {
-        self.variants.len()
+        self.compilations
+    }
+    fn evictions(&self) -> usize {
+        self.evictions
+    }
+    fn keep_variants(&mut self, most: usize) {
+        self.most = most.max(1);
+        self.evict(self.most);
     }
     fn compile_time(&self) -> Duration {
         self.compile_time

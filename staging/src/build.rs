@@ -270,10 +270,13 @@ impl Builder {
         let cell = program.cells.push(CellData { ty, name: None });
         // A function whose body is being recorded captures what is defined before it.
         let body = open.iter().skip_while(|&&outer| outer != block).nth(1);
-        let is_open =
-            |stmt: &Stmt| matches!(stmt, Stmt::Define(func) if Some(&program.funcs[*func].body) == body);
         let stmts = &program.blocks[block].stmts;
-        let position = stmts.iter().rposition(is_open).unwrap_or(stmts.len());
+        let definition = |body: &Block| {
+            stmts
+                .iter()
+                .rposition(|stmt| matches!(stmt, Stmt::Define(func) if program.funcs[*func].body == *body))
+        };
+        let position = body.and_then(definition).unwrap_or(stmts.len());
         program.blocks[block].stmts.insert(position, Stmt::Cell(cell));
         cell
     }

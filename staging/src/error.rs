@@ -1,6 +1,7 @@
 //! What can be wrong with a program, and with running it.
 
 use std::fmt;
+use std::time::Duration;
 
 use antiphon_system::budget::Limit;
 
@@ -95,6 +96,29 @@ pub enum Error {
     Depth {
         /// The limit.
         limit: usize,
+    },
+    /// A function is so large that compiling it would take unreasonably long.
+    #[error(
+        "{function} has {operators} operators, which become at least {instructions} instructions, and more than \
+         {limit} in one function take too long to compile: write what is unrolled as a loop, with `scan` or \
+         `while_loop`, or raise `CompileOptions::instructions`"
+    )]
+    TooLarge {
+        /// Its name.
+        function: String,
+        /// How many operators it has.
+        operators: usize,
+        /// How many of LLVM's instructions they become, as far as is known.
+        instructions: usize,
+        /// How many it may have.
+        limit: usize,
+    },
+    /// Compiling was ended by [`CompileOptions::interrupt`](crate::CompileOptions::interrupt) or took longer than
+    /// [`CompileOptions::time_limit`](crate::CompileOptions::time_limit).
+    #[error("compiling was interrupted after {:.1} s", after.as_secs_f64())]
+    Interrupted {
+        /// How long it had taken.
+        after: Duration,
     },
     /// LLVM refused.
     #[error("LLVM: {0}")]

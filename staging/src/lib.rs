@@ -42,7 +42,7 @@ pub use ids::{Block, Cell, Cont, Func, Value};
 pub use interpret::interpret;
 pub use ir::{Name, Program, Stmt, Target, Update};
 #[cfg(feature = "llvm")]
-pub use jit::{CompileOptions, Compiled, compile};
+pub use jit::{CompileOptions, Compiled, Interrupt, compile};
 pub use optimise::{Options, optimise};
 pub use tensor::{Data, Tensor};
 pub use types::{Dtype, Scalar, Shape, Type};

@@ -76,6 +76,12 @@ pub fn replace(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
     if let (Access::Umask, Some(old)) = (access, old) {
         file.as_file().set_permissions(old.permissions())?;
     }
+    #[cfg(unix)]
+    if access == Access::Private {
+        // Whatever the umask has left of it.
+        use std::os::unix::fs::PermissionsExt;
+        file.as_file().set_permissions(fs::Permissions::from_mode(0o600))?;
+    }
     file.as_file().sync_all()?;
     file.persist(&target).map_err(|error| error.error)?;
     #[cfg(unix)]

@@ -8,15 +8,15 @@ mod buffers;
 pub mod cache;
 mod denormals;
 mod enter;
+mod interrupt;
 mod options;
 pub(crate) mod orc;
 mod phases;
 mod room;
 mod run;
+mod size;
 pub mod symbols;
 pub mod target;
-
-use std::borrow::Cow;
 
 use inkwell::context::Context;
 use inkwell::module::Module;
@@ -26,13 +26,15 @@ use inkwell::targets::FileType;
 use crate::error::{Error, Result};
 use crate::ir::Program;
 use crate::lower::{self, Math, abi};
-use crate::optimise::optimise;
+use crate::optimise::optimise_while;
 use crate::types::Type;
 use crate::verify::verify;
-use cache::Object;
+use cache::{Cache, Object};
+use interrupt::Stop;
 use phases::timed;
 
 pub use buffers::Buffers;
+pub use interrupt::Interrupt;
 pub use options::CompileOptions;
 pub use phases::Phases;
 pub use room::release;
@@ -42,38 +44,51 @@ pub use run::{Compiled, Elements, ElementsMut};
 pub(crate) const PASSES: &str = "always-inline,\
     function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),early-cse)";
 
+/// How much larger than at last a function may be as it was recorded: of derivatives, less than half is left.
+const RECORDED: usize = 4;
+/// How much larger than at last a function may be before LLVM's passes.
+const PASSED: usize = 4;
+
 /// Compiles a program, or takes its code from the cache.
 ///
 /// # Errors
-/// Those of [`verify`]; [`Error::Llvm`] if LLVM refuses; [`Error::Target`] if this machine cannot run code for the
-/// options' target; [`Error::Reserve`] if there is no room for the arena.
+/// Those of [`verify`]; [`Error::TooLarge`] if a function is larger than the options let it; [`Error::Llvm`] if
+/// LLVM refuses; [`Error::Target`] if this machine cannot run code for the options' target; [`Error::Interrupted`]; [`Error::Reserve`] if there is no room for the arena.
 pub fn compile(program: &Program, options: &CompileOptions) -> Result<Compiled> {
     options.target.check_host()?;
-    let key = options.cache.as_ref().map(|_| cache::key(program, options));
-    let cached = options.cache.as_deref().zip(key.as_deref());
-    let mut phases = Phases::default();
-    if let Some(object) = cached.and_then(|(directory, key)| cache::read(directory, key))
-        // What is there was once verified, optimised and compiled. If it cannot be linked all the same, it is made anew.
-        && let Ok(compiled) = Compiled::new(program, options, object, None, phases)
+    let cache = options.cache.as_deref().and_then(|directory| Cache::open(directory, options.cache_limits));
+    let cached = cache.as_ref().map(|cache| (cache, cache::key(program, options)));
+    if let Some(object) = cached.as_ref().and_then(|(cache, key)| cache.read(key))
+        // What is there was once verified, optimised and compiled. If it cannot be linked, it is compiled again.
+        && let Ok(compiled) = Compiled::new(program, options, object, None, Phases::default())
     {
         return Ok(compiled);
     }
-    let optimised = timed(&mut phases.optimising, || prepare(program, options))?;
-    let object = generate(&optimised, options, &mut phases)?;
-    if let Some((directory, key)) = cached {
+    let (optimised, object, phases) = Stop::of(options).or(program, options, make)?;
+    if let Some((cache, key)) = cached {
         // A cache that cannot be written only costs time.
-        let _ = cache::write(directory, key, &object);
+        let _ = cache.write(&key, &object);
     }
-    Compiled::new(program, options, object, Some(optimised.into_owned()), phases)
+    Compiled::new(program, options, object, Some(optimised), phases)
+}
+
+/// Generates code, until it is stopped.
+fn make(program: Program, options: &CompileOptions, stop: &Stop) -> Result<(Program, Object, Phases)> {
+    let mut phases = Phases::default();
+    let optimised = timed(&mut phases.optimising, || prepare(program, options, stop))?;
+    let object = generate(&optimised, options, &mut phases, stop)?;
+    Ok((optimised, object, phases))
 }
 
 /// The program that code is generated from.
-fn prepare<'p>(program: &'p Program, options: &CompileOptions) -> Result<Cow<'p, Program>> {
-    verify(program)?;
-    let Some(passes) = &options.optimise else { return Ok(Cow::Borrowed(program)) };
-    let mut optimised = program.clone();
-    optimise(&mut optimised, passes);
-    Ok(Cow::Owned(optimised))
+fn prepare(mut program: Program, options: &CompileOptions, stop: &Stop) -> Result<Program> {
+    verify(&program)?;
+    if let Some(passes) = &options.optimise {
+        size::check_operators(&program, options.instructions, RECORDED)?;
+        optimise_while(&mut program, passes, || stop.check())?;
+    }
+    size::check_operators(&program, options.instructions, 1)?;
+    Ok(program)
 }
 
 /// Lowers a program and cleans it up.
@@ -81,24 +96,31 @@ fn with_module<R>(
     program: &Program,
     options: &CompileOptions,
     phases: &mut Phases,
+    stop: &Stop,
     f: impl FnOnce(&Module<'_>, &inkwell::targets::TargetMachine, u64) -> Result<R>,
 ) -> Result<R> {
     let llvm = |e: inkwell::support::LLVMString| Error::Llvm(e.to_string());
     let context = Context::create();
     let machine = options.target.machine()?;
     let lower::Lowered { module, arena } = timed(&mut phases.lowering, || {
-        lower::lower(&context, program, &options.updates, options.target.clone(), options.math())
+        let (target, math) = (options.target.clone(), options.math());
+        lower::lower(&context, program, &options.updates, target, math, &|| stop.check())
     })?;
     module.set_triple(&machine.get_triple());
     module.set_data_layout(&machine.get_target_data().get_data_layout());
     module.verify().map_err(llvm)?;
+    stop.check()?;
+    // Before LLVM's passes, which make it smaller, a function may be larger.
+    size::check_code(program, &module, options.instructions, PASSED)?;
     timed(&mut phases.passes, || module.run_passes(PASSES, &machine, PassBuilderOptions::create()))
         .map_err(llvm)?;
+    stop.check()?;
+    size::check_code(program, &module, options.instructions, 1)?;
     timed(&mut phases.generation, || f(&module, &machine, arena))
 }
 
-fn generate(program: &Program, options: &CompileOptions, phases: &mut Phases) -> Result<Object> {
-    with_module(program, options, phases, |module, machine, arena| {
+fn generate(program: &Program, options: &CompileOptions, phases: &mut Phases, stop: &Stop) -> Result<Object> {
+    with_module(program, options, phases, stop, |module, machine, arena| {
         let object = machine
             .write_to_memory_buffer(module, FileType::Object)
             .map_err(|e| Error::Llvm(e.to_string()))?;
@@ -111,8 +133,11 @@ fn generate(program: &Program, options: &CompileOptions, phases: &mut Phases) ->
 /// # Errors
 /// As [`compile`].
 pub fn llvm_ir(program: &Program, options: &CompileOptions) -> Result<String> {
-    with_module(prepare(program, options)?.as_ref(), options, &mut Phases::default(), |module, _, _| {
-        Ok(module.print_to_string().to_string())
+    Stop::of(options).or(program, options, |program, options, stop| {
+        let program = prepare(program, options, stop)?;
+        with_module(&program, options, &mut Phases::default(), stop, |module, _, _| {
+            Ok(module.print_to_string().to_string())
+        })
     })
 }
 
@@ -121,11 +146,14 @@ pub fn llvm_ir(program: &Program, options: &CompileOptions) -> Result<String> {
 /// # Errors
 /// As [`compile`].
 pub fn assembly(program: &Program, options: &CompileOptions) -> Result<String> {
-    with_module(prepare(program, options)?.as_ref(), options, &mut Phases::default(), |module, machine, _| {
-        let text = machine
-            .write_to_memory_buffer(module, FileType::Assembly)
-            .map_err(|e| Error::Llvm(e.to_string()))?;
-        Ok(String::from_utf8_lossy(text.as_slice()).trim_end_matches('\0').to_owned())
+    Stop::of(options).or(program, options, |program, options, stop| {
+        let program = prepare(program, options, stop)?;
+        with_module(&program, options, &mut Phases::default(), stop, |module, machine, _| {
+            let text = machine
+                .write_to_memory_buffer(module, FileType::Assembly)
+                .map_err(|e| Error::Llvm(e.to_string()))?;
+            Ok(String::from_utf8_lossy(text.as_slice()).trim_end_matches('\0').to_owned())
+        })
     })
 }
 

@@ -1,9 +1,15 @@
 //! What compiled code may assume and take.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use crate::jit::cache;
+use crate::jit::interrupt::Interrupt;
 use crate::jit::target::Target;
 use crate::optimise::Options;
+
+/// Instructions of a function unless asked otherwise: so many take LLVM some ten seconds.
+const INSTRUCTIONS: usize = 1 << 16;
 
 /// How a program is compiled and run.
 #[derive(Clone, Debug)]
@@ -24,8 +30,23 @@ pub struct CompileOptions {
     /// Bytes that the arrays of recursive functions, and what loops keep for the way back, may take; if none are said,
     /// as above.
     pub arena_bytes: Option<usize>,
-    /// Directory of the cache of object code, if one is wanted.
+    /// Directory of the cache of object code, if one is wanted; see [`cache`] for who must own it.
     pub cache: Option<PathBuf>,
+    /// How much may lie in the cache, and how long.
+    pub cache_limits: cache::Limits,
+    /// How many of LLVM's instructions a function of the program may become, so that compiling ends in reasonable time:
+    /// 65,536 by default, some two thousand elementary functions of numbers. LLVM takes a time that grows with the
+    /// square of a function's instructions. It has no bearing on how many functions there are, and little on
+    /// operators on arrays. A function may have as many operators, and four times as many as it was recorded.
+    pub instructions: usize,
+    /// A handle that ends compiling.
+    ///
+    /// Who waits for the compilation is told within milliseconds. What LLVM has begun it ends all the same, in
+    /// a thread that nobody waits for, but for the process when it exits.
+    pub interrupt: Option<Interrupt>,
+    /// How long compiling may take before it is ended as by [`interrupt`](CompileOptions::interrupt); any time by
+    /// default.
+    pub time_limit: Option<Duration>,
     /// Outputs that are written over inputs, as `(output, input)`; see
     /// [`run_into`](crate::jit::Compiled::run_into).
     pub updates: Vec<(usize, usize)>,
@@ -41,6 +62,10 @@ impl Default for CompileOptions {
             stack_bytes: None,
             arena_bytes: None,
             cache: None,
+            cache_limits: cache::Limits::default(),
+            instructions: INSTRUCTIONS,
+            interrupt: None,
+            time_limit: None,
             updates: Vec::new(),
         }
     }

@@ -1,5 +1,8 @@
 //! What compiled code and its caller agree on.
 
+use crate::ids::Func;
+use crate::ir::Program;
+
 /// State of one run, passed to every function. All fields are 64 bits wide.
 #[repr(C)]
 #[derive(Debug)]
@@ -51,6 +54,11 @@ pub const INDEXED: [&str; 4] = ["gather_rows", "scatter_rows", "gather_last", "s
 
 /// Name of the entry in the object.
 pub const ENTRY: &str = "antiphon_entry";
+
+/// Name of the function of the module that a function of the program becomes.
+pub fn name(program: &Program, func: Func) -> String {
+    if func == program.entry { ENTRY.into() } else { format!("{}.{func:?}", program.funcs[func].name) }
+}
 
 #[cfg(test)]
 mod tests {

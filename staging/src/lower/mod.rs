@@ -92,16 +92,18 @@ pub struct Lowered<'c> {
     pub arena: u64,
 }
 
-/// Lowers a verified program, of which some outputs are written over inputs: `(output, input)`.
+/// Lowers a verified program, of which some outputs are written over inputs: `(output, input)`. It ends with an error of
+/// `go_on`, which is called before each function.
 pub fn lower<'c>(
     context: &'c Context,
     program: &Program,
     updates: &[(usize, usize)],
     target: Target,
     math: Math,
+    go_on: &dyn Fn() -> Result<()>,
 ) -> Result<Lowered<'c>> {
     let program = align::run(program);
-    Lowerer::new(context, &program, updates, target, math).run()
+    Lowerer::new(context, &program, updates, target, math).run(go_on)
 }
 
 /// A program that is being lowered.
@@ -144,7 +146,7 @@ impl<'p, 'c> Lowerer<'p, 'c> {
             arena: Counter::new(0),
         }
     }
-    fn run(mut self) -> Result<Lowered<'c>> {
+    fn run(mut self, go_on: &dyn Fn() -> Result<()>) -> Result<Lowered<'c>> {
         let context = self.asm.context;
         for func in self.analysis.all.clone() {
             let function = if func == self.program.entry {
@@ -154,7 +156,7 @@ impl<'p, 'c> Lowerer<'p, 'c> {
                 let data = &self.program.funcs[func];
                 let params = self.program.types(&data.params);
                 let ty = self.function_ty(&params, data.continuations.len(), &data.results);
-                let name = format!("{}.{func:?}", data.name);
+                let name = abi::name(self.program, func);
                 let function = self.asm.module.add_function(&name, ty, Some(Linkage::Private));
                 function.set_call_conventions(FAST);
                 let facts = &self.analysis.funcs[&func];
@@ -168,6 +170,7 @@ impl<'p, 'c> Lowerer<'p, 'c> {
             self.functions.insert(func, function);
         }
         for &func in &self.analysis.all {
+            go_on()?;
             Body::emit(&self, func)?;
         }
         Ok(Lowered { module: self.asm.module, arena: self.arena.get() })

@@ -37,6 +37,8 @@ pub mod signature;
 pub mod specialise;
 pub mod tiles;
 
+use std::convert::Infallible;
+
 use crate::ir::Program;
 
 /// What passes may assume.
@@ -84,14 +86,29 @@ pub struct Report {
 
 /// Applies all passes until none finds anything to do.
 pub fn optimise(program: &mut Program, options: &Options) -> Report {
+    let report: Result<Report, Infallible> = optimise_while(program, options, || Ok(()));
+    match report {
+        Ok(report) => report,
+    }
+}
+
+/// The same, as long as `go_on` returns no error; it is called before each pass.
+pub(crate) fn optimise_while<E>(
+    program: &mut Program,
+    options: &Options,
+    mut go_on: impl FnMut() -> Result<(), E>,
+) -> Result<Report, E> {
     let before = program.len();
     let mut rounds = 0;
     loop {
         rounds += 1;
-        // Not `any`: each pass of a round is to run.
-        let changed = PASSES.iter().fold(false, |changed, (_, run)| run(program, options) | changed);
+        let mut changed = false;
+        for (_, run) in &PASSES {
+            go_on()?;
+            changed |= run(program, options);
+        }
         if !changed || rounds == ROUNDS {
-            return Report { before, after: program.len(), rounds };
+            return Ok(Report { before, after: program.len(), rounds });
         }
     }
 }
