@@ -38,6 +38,12 @@ impl Drop for SineOnDrop<'_, '_> {
     }
 }
 
+/// Recursion of the user's own without an end, which uses an operator on every level on the way out.
+fn descend<'r>(x: &Var<'r, f64>, sines: &Cell<f64>) -> Var<'r, f64> {
+    let _guard = SineOnDrop(x.clone(), sines);
+    stack::guard(|| descend(x, sines))
+}
+
 struct Chain(Vec<Chain>);
 
 impl Tree for Chain {
@@ -142,6 +148,11 @@ fn deep_programs_and_the_end_of_the_stack() {
                 },
                 &1.0f64,
             ));
+            assert_eq!(seen.get(), 1.0f64.sin());
+            // So can those of a body that ran out of it by itself.
+            seen.set(0.0);
+            let outcome = grad(|x| descend(&x, &seen), &1.0f64);
+            assert!(matches!(outcome, Err(Error::StackExhausted { .. })), "{outcome:?}");
             assert_eq!(seen.get(), 1.0f64.sin());
             assert_eq!(grad(|x| power(100, &x), &1.0f64).unwrap(), 100.0);
             assert_eq!(grad(|x| recursive_power(20, &x), &2.0f64).unwrap(), 20.0 * 2f64.powi(19));
