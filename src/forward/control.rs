@@ -2,8 +2,8 @@
 
 use super::{Dual, DualAdjoint};
 use crate::control::Control;
-use crate::error::{At, CpsResult};
-use crate::recorded::{Arm, BodyTo, Function, Leaves, To};
+use crate::error::CpsResult;
+use crate::recorded::{Arm, BodyTo, Function, Leaves, Site, To};
 use crate::state::Leaf;
 
 /// Values and their tangents. An absent tangent flows as zeros.
@@ -66,21 +66,26 @@ impl<T: Control> Control for Dual<T> {
         T::scratch(f);
     }
     fn record_cond(
-        at: At,
+        at: Site,
         condition: &T::Bool,
         then: &mut dyn FnMut() -> Leaves<Self>,
         otherwise: &mut dyn FnMut() -> Leaves<Self>,
     ) -> Leaves<Self> {
         duals(T::record_cond(at, condition, &mut || components(then()), &mut || components(otherwise())))
     }
-    fn record_fix(at: At, x: Leaves<Self>, results: &[Leaf<Self>], body: Function<'_, Self>) -> Leaves<Self> {
+    fn record_fix(
+        at: Site,
+        x: Leaves<Self>,
+        results: &[Leaf<Self>],
+        body: Function<'_, Self>,
+    ) -> Leaves<Self> {
         let results = components(results.iter().cloned());
         duals(T::record_fix(at, components(x), &results, &|call, x| {
             components(body(&|x| duals(call(components(x))), duals(x)))
         }))
     }
     fn branch_to(
-        at: At,
+        at: Site,
         condition: &T::Bool,
         then: Arm<'_, Self>,
         otherwise: Arm<'_, Self>,
@@ -95,7 +100,7 @@ impl<T: Control> Control for Dual<T> {
         )
     }
     fn fix_to(
-        at: At,
+        at: Site,
         x: Leaves<Self>,
         results: &[Leaf<Self>],
         body: BodyTo<'_, Self>,

@@ -6,24 +6,23 @@ use std::rc::Rc;
 use super::{Kind, Node, Var};
 use crate::control::Control;
 use crate::delimited::{Continuation, Level, level_of, outside_reset, reset_at, shift_at};
-use crate::error::{At, CpsResult, Error, raise};
-use crate::recorded::{Function, Leaves, PutRow, To};
+use crate::error::{CpsResult, Error, raise};
+use crate::recorded::{Function, Leaves, PutRow, Site, To};
 use crate::state::Leaf;
 use crate::tensor::Tensor;
 
 /// The derivative that control flow over these variables belongs to: the innermost one that is running.
-#[track_caller]
-fn running<T: Control>() -> Level {
-    level_of::<Var<'_, T>>().unwrap_or_else(|| raise(outside_reset(At::caller())))
+fn running<T: Control>(at: Site) -> Level {
+    level_of::<Var<'_, T>>().unwrap_or_else(|| raise(outside_reset(at.at)))
 }
 
 /// The values of variables of one derivative.
-fn values<T: Control>(level: Level, at: At, leaves: &[Leaf<Var<'_, T>>]) -> CpsResult<Leaves<T>> {
+fn values<T: Control>(level: Level, at: Site, leaves: &[Leaf<Var<'_, T>>]) -> CpsResult<Leaves<T>> {
     let value = |leaf: &Leaf<Var<'_, T>>| match leaf {
         Leaf::Real(x) if x.level().is_some_and(|other| other != level) => {
             let reason = "a variable of another derivative came out of control flow of this one: \
                           let it into the inner derivative with Var::lift";
-            Err(Box::new(Error::OutsideReset { reason, at }))
+            Err(Box::new(Error::OutsideReset { reason, at: at.at }))
         }
         Leaf::Real(x) => Ok(Leaf::Real(x.value().clone())),
         Leaf::Int(i) => Ok(Leaf::Int(i.clone())),
@@ -71,7 +70,7 @@ fn with_variables<'r, T: Control>(
 /// returns. By then what `body` borrows may be gone: it has returned.
 fn deliver<'r, T: Control>(
     level: Level,
-    at: At,
+    at: Site,
     body: impl FnOnce() -> Leaves<Var<'r, T>>,
     k: To<'_, T>,
 ) -> CpsResult<()> {
@@ -96,7 +95,8 @@ pub(super) fn record_rows<'r, T: Tensor>(
     shape: &[usize],
     fill: &mut dyn FnMut(PutRow<'_, Var<'r, T>>),
 ) -> Var<'r, T> {
-    let (level, at) = (running::<T>(), At::caller());
+    let at = Site::caller("scan");
+    let level = running::<T>(at);
     let ys_bar = Rc::new(T::open_adjoint(shape));
     let ys = T::record_rows(shape, &mut |put| {
         fill(&|index, y: Var<'r, T>| {
@@ -144,12 +144,12 @@ impl<'r, T: Control> Control for Var<'r, T> {
     }
 
     fn record_cond(
-        at: At,
+        at: Site,
         condition: &T::Bool,
         then: &mut dyn FnMut() -> Leaves<Self>,
         otherwise: &mut dyn FnMut() -> Leaves<Self>,
     ) -> Leaves<Self> {
-        let level = running::<T>();
+        let level = running::<T>(at);
         let condition = condition.clone();
         // SAFETY: `branch_to` has run both arms, which borrow from the body, when it calls the join point, which lets
         // the body go on; all else is owned.
@@ -171,8 +171,13 @@ impl<'r, T: Control> Control for Var<'r, T> {
         results.expect("the prompt of this level is running")
     }
 
-    fn record_fix(at: At, x: Leaves<Self>, results: &[Leaf<Self>], body: Function<'_, Self>) -> Leaves<Self> {
-        let level = running::<T>();
+    fn record_fix(
+        at: Site,
+        x: Leaves<Self>,
+        results: &[Leaf<Self>],
+        body: Function<'_, Self>,
+    ) -> Leaves<Self> {
+        let level = running::<T>(at);
         let like = match values(level, at, results) {
             Ok(like) => like,
             Err(error) => raise(*error),

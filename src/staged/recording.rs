@@ -177,6 +177,7 @@ pub(crate) fn from_staging(error: staging::Error, at: At) -> Error {
     match error {
         staging::Error::Index { op, index, length } => Error::Index { op, index, len: length, at },
         staging::Error::StackExhausted { bytes, .. } => Error::StackExhausted { limit: bytes, depth: 0 },
+        staging::Error::Memory { bytes } => Error::Memory { bytes, at },
         _ => Error::Recording { reason: error.to_string(), at },
     }
 }

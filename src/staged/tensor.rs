@@ -16,12 +16,14 @@ pub(super) fn slice(x: Recorded, axis: isize, range: Range<usize>, step: usize) 
     let shape = shape_of(x);
     let axis = shape::axis("slice", &shape, axis).or_raise();
     shape::slice(&shape, axis, &range, step).or_raise();
+    let step = shape::shorter_step(&range, step);
     put(staging::Expr::Slice { x: own(x), axis, start: range.start, end: range.end, step })
 }
 
 /// A constant array, of as many elements as its shape has.
 #[track_caller]
 pub(super) fn array_constant(shape: &[usize], len: usize, elements: impl Into<Data>) -> Result<Recorded> {
+    shape::from_elements(shape, len)?;
     match staging::Tensor::new(shape, elements) {
         Some(tensor) => Ok(put(staging::Expr::Array(Arc::new(tensor)))),
         None => {
@@ -47,6 +49,7 @@ impl Tensor for Expr {
         shape_of(self.0)
     }
     fn full(shape: &[usize], value: f64) -> Self {
+        shape::elements("full", shape).or_raise();
         let value = Scalar::of(recorder().dtype, value);
         Expr(put(staging::Expr::Fill { value, shape: shape.into() }))
     }
@@ -65,6 +68,9 @@ impl Tensor for Expr {
         Expr(put(staging::Expr::Convert(own(mask.0), recorder().dtype)))
     }
     fn uniform(shape: &[usize], seed: &IntExpr) -> Self {
+        shape::uniform(shape, &seed.shape()).or_raise();
+        // A single integer, of whatever rank.
+        let seed = if seed.shape().is_empty() { *seed } else { seed.reshape(&[]) };
         let (seed, dtype) = (own(seed.0), recorder().dtype);
         Expr(put(staging::Expr::Uniform { seed, dtype, shape: shape.into() }))
     }
@@ -125,6 +131,8 @@ impl Tensor for Expr {
         let axis = shape::axis("pad", &shape, axis).or_raise();
         shape::pad(&shape, axis, padding).or_raise();
         let Padding { before, after, interior } = padding;
+        // Between no neighbours any number of zeros is none.
+        let interior = if shape[axis] > 1 { interior } else { 0 };
         let padding = staging::Padding { before, after, interior };
         Expr(put(staging::Expr::Pad { x: own(self.0), axis, padding }))
     }
@@ -161,11 +169,13 @@ impl Tensor for Expr {
     }
     #[track_caller]
     fn conv2d_image(&self, kernel: &Self, size: [usize; 2], window: Window2d) -> Self {
+        shape::conv2d_image(&self.shape(), &kernel.shape(), size, window).or_raise();
         let (y_bar, kernel, window) = (own(self.0), own(kernel.0), to_window(window));
         Expr(put(staging::Expr::Conv2dImage { y_bar, kernel, size, window }))
     }
     #[track_caller]
     fn conv2d_kernel(&self, y_bar: &Self, size: [usize; 2], window: Window2d) -> Self {
+        shape::conv2d_kernel(&self.shape(), &y_bar.shape(), size, window).or_raise();
         let (image, y_bar, window) = (own(self.0), own(y_bar.0), to_window(window));
         Expr(put(staging::Expr::Conv2dKernel { image, y_bar, size, window }))
     }
@@ -176,6 +186,7 @@ impl Tensor for Expr {
     }
     #[track_caller]
     fn fold2d(&self, size: [usize; 2], kernel: [usize; 2], window: Window2d) -> Self {
+        shape::fold2d(&self.shape(), size, kernel, window).or_raise();
         Expr(put(staging::Expr::Fold2d { x: own(self.0), size, kernel, window: to_window(window) }))
     }
 
@@ -191,6 +202,7 @@ impl Tensor for Expr {
         g: Self,
     ) {
         let count = g.shape()[axis];
+        let step = shape::shorter_step(&range, step);
         let g = g.0;
         adjoint.update(|recorder| Update::Slice {
             axis,
@@ -232,5 +244,6 @@ impl Tensor for Expr {
 }
 
 fn to_window(window: Window2d) -> staging::Window2d {
-    staging::Window2d { stride: window.stride, padding: window.padding }
+    // A stride that is longer than any image is one window.
+    staging::Window2d { stride: window.stride.map(|n| n.min(shape::LARGEST)), padding: window.padding }
 }

@@ -103,6 +103,12 @@ pub enum Error {
         /// How much was asked for.
         bytes: usize,
     },
+    /// The system has no memory for arrays.
+    #[error("cannot allocate {bytes} bytes for arrays")]
+    Memory {
+        /// How much was asked for; `usize::MAX` if it was more than that.
+        bytes: usize,
+    },
     /// A compiled recursion went deeper than its memory reaches.
     #[error("recursion used up the {what} of {bytes} bytes; `CompileOptions::{what}_bytes` sets its size")]
     StackExhausted {
