@@ -61,6 +61,7 @@ pub trait Tensor:
     // ---- what every interpretation provides
 
     /// Lengths of the axes; a scalar has none.
+    #[track_caller]
     fn shape(&self) -> Shape;
     /// A constant array filled with one value.
     #[track_caller]

@@ -51,7 +51,7 @@ fn shapes_that_do_not_fit_in_direct_style() {
         "concat: cannot combine [2] with [1, 2] (",
         grad(|x| Var::concat(&[x.clone(), x.unsqueeze(0)], 0).sum(..), &zeros(&[2]))
     );
-    refuses!("concat: []: nothing to concatenate (", grad(|x| Var::concat(&[], 0) + x, &zeros(&[2])));
+    refuses!("concat: there is nothing to concatenate (", grad(|x| Var::concat(&[], 0) + x, &zeros(&[2])));
     refuses!("slice: [3]: 2..5 by 1 does not fit axis 0 (", grad(|x| x.slice(0, 2..5).sum(..), &zeros(&[3])));
     refuses!(
         "split: [3]: [1, 1] do not add up to axis 0 (",
@@ -138,8 +138,7 @@ fn settings_out_of_range() {
     let x = zeros(&[3]);
     let seed = NdInt::from_elements(&[], &[1]).unwrap();
     for rate in [-0.1, 1.5, f64::NAN] {
-        let error = grad(|x| x.dropout(rate, &seed).sum(..), &x).unwrap_err();
-        assert!(matches!(error, Error::Config { .. }), "{error}");
+        refuses!("dropout: the rate ", grad(|x| x.dropout(rate, &seed).sum(..), &x));
     }
     assert_eq!(grad(|x| x.dropout(1.0, &seed).sum(..), &x).unwrap(), x);
     refuses!("index: index 9 is out of range for a dimension of length 3 (", grad(|x| x.index(0, 9), &x));
@@ -182,7 +181,7 @@ fn errors_of_the_users_own() {
 fn an_undecided_condition_names_its_line() {
     let mask = zeros(&[2]).less(&zeros(&[2]));
     refuses!(
-        "cond: []: the condition is not a single truth value",
+        "cond: [2]: the condition is not a single truth value",
         grad(|x| Var::cond(&mask, || x.clone(), || -x.clone()), &Array::scalar(1.0))
     );
 }

@@ -7,6 +7,7 @@ use antiphon_staging::{self as staging, Data, Dtype, Reduction, Scalar, Type, Up
 
 use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, Located, Recorded, own, put, recorder, shape_of};
 use crate::error::{At, Error, OrRaise, Result};
+use crate::memory::collected;
 use crate::recorded::PutRow;
 use crate::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::tensor::{IntTensor, Tensor};
@@ -57,7 +58,7 @@ impl Tensor for Expr {
     fn from_elements(shape: &[usize], elements: &[f64]) -> Result<Self> {
         let recorded = match recorder().dtype {
             Dtype::F32 => {
-                let elements: Vec<f32> = elements.iter().map(|&x| x as f32).collect();
+                let elements = collected(elements.iter().map(|&x| x as f32));
                 array_constant(shape, elements.len(), elements)?
             }
             _ => array_constant(shape, elements.len(), elements.to_vec())?,
@@ -115,11 +116,21 @@ impl Tensor for Expr {
     }
     #[track_caller]
     fn concat(parts: &[Self], axis: isize) -> Self {
-        let shapes: Vec<Shape> = parts.iter().map(Tensor::shape).collect();
-        let along = shapes.first().map_or(0, |first| shape::axis("concat", first, axis).or_raise());
+        let mut shapes: Vec<Shape> = Vec::with_capacity(parts.len());
+        for part in parts {
+            shapes.push(part.shape());
+        }
+        // No closures here: they would not know their caller.
+        let along = match shapes.first() {
+            Some(first) => shape::axis("concat", first, axis).or_raise(),
+            None => 0,
+        };
         shape::concat(shapes.iter().map(|shape| shape.as_slice()), along).or_raise();
-        let parts = parts.iter().map(|part| own(part.0)).collect();
-        Expr(put(staging::Expr::Concat(parts, along)))
+        let mut values = Vec::with_capacity(parts.len());
+        for part in parts {
+            values.push(own(part.0));
+        }
+        Expr(put(staging::Expr::Concat(values, along)))
     }
     #[track_caller]
     fn slice_step(&self, axis: isize, range: Range<usize>, step: usize) -> Self {
