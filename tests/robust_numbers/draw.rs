@@ -76,7 +76,11 @@ impl Draw {
     }
 
     pub fn axis(&mut self) -> isize {
-        if self.rarely() { self.one_of(&[isize::MIN, isize::MAX, -5, 4, 5]) } else { self.below(5) as isize - 2 }
+        if self.rarely() {
+            self.one_of(&[isize::MIN, isize::MAX, -5, 4, 5])
+        } else {
+            self.below(5) as isize - 2
+        }
     }
 
     /// An axis as an unsigned number.
@@ -117,13 +121,20 @@ impl Draw {
         self.one_of(&REALS)
     }
 
-    /// An array without ties, of which an element is rarely no number.
+    /// An array without ties.
     pub fn array(&mut self, shape: &[usize]) -> NdArray<f64> {
         let n: usize = shape.iter().product();
-        let hostile = self.rarely();
-        let elements: Vec<f64> = (0..n)
-            .map(|i| if hostile && self.rarely() { self.real() } else { (i as f64 * 0.7).sin() + 0.01 * i as f64 })
-            .collect();
-        NdArray::from(ndarray::ArrayD::from_shape_vec(shape, elements).expect("as many elements as the shape has"))
+        let elements: Vec<f64> = (0..n).map(|i| (i as f64 * 0.7).sin() + 0.01 * i as f64).collect();
+        NdArray::from(
+            ndarray::ArrayD::from_shape_vec(shape, elements).expect("as many elements as the shape has"),
+        )
+    }
+
+    /// The same with elements that are rarely any of the numbers at the ends, or none.
+    pub fn spoilt(&mut self, array: NdArray<f64>) -> NdArray<f64> {
+        if !self.rarely() {
+            return array;
+        }
+        NdArray::from(array.into_array().mapv(|x| if self.rarely() { self.real() } else { x }))
     }
 }

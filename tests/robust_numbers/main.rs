@@ -29,7 +29,8 @@ type Outcome = Result<Array, String>;
 /// The error's text, which ends in a line of this test.
 fn text(error: &Error) -> String {
     let message = error.to_string();
-    let place = message.rsplit_once(" (tests/robust_numbers/").unwrap_or_else(|| panic!("no place here: {message}"));
+    let place =
+        message.rsplit_once(" (tests/robust_numbers/").unwrap_or_else(|| panic!("no place here: {message}"));
     place.0.to_owned()
 }
 
@@ -50,7 +51,11 @@ impl Case {
             }
             shape
         });
-        let operands = (draw.array(&shape), draw.array(&other));
+        let mut operands = (draw.array(&shape), draw.array(&other));
+        // Padding times a NaN is one eagerly, and in recorded programs nothing.
+        if !name.contains("conv") {
+            operands = (draw.spoilt(operands.0), draw.spoilt(operands.1));
+        }
         Case { name, operands, draw }
     }
 
@@ -124,7 +129,9 @@ impl Case {
 
 /// Whether numbers are the same up to rounding.
 fn close(a: &Array, b: &Array) -> bool {
-    let alike = |(x, y): (&f64, &f64)| x == y || (x.is_nan() && y.is_nan()) || (x - y).abs() <= 1e-9 * (1.0 + x.abs());
+    let alike = |(x, y): (&f64, &f64)| {
+        x == y || (x.is_nan() && y.is_nan()) || (x - y).abs() <= 1e-9 * (1.0 + x.abs())
+    };
     a.shape() == b.shape() && a.view().iter().zip(b.view().iter()).all(alike)
 }
 
@@ -153,7 +160,8 @@ fn numbers_of_any_size_give_the_same_results_or_errors_in_every_interpretation()
         agree(seed, &case, "reverse", &plain, &case.reverse());
         agree(seed, &case, "forward", &plain, &case.forward());
         agree(seed, &case, "recorded", &plain, &case.recorded());
-        for (mode, derivative) in [("second", case.second()), ("recorded gradient", case.recorded_gradient())] {
+        for (mode, derivative) in [("second", case.second()), ("recorded gradient", case.recorded_gradient())]
+        {
             agree(seed, &case, mode, &plain, &derivative.and_then(|()| plain.clone()));
         }
         if seed.is_multiple_of(100) {
@@ -162,6 +170,8 @@ fn numbers_of_any_size_give_the_same_results_or_errors_in_every_interpretation()
         refused += u64::from(plain.is_err());
     }
     // Of both kinds there are many.
-    assert!(cases < 1000 || (cases / 5..cases * 4 / 5).contains(&refused), "{refused} of {cases} were refused");
+    assert!(
+        cases < 1000 || (cases / 5..cases * 4 / 5).contains(&refused),
+        "{refused} of {cases} were refused"
+    );
 }
-

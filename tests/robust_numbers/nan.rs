@@ -1,12 +1,18 @@
 //! Data may hold any NaN: none of them means anything else.
 
-use antiphon::{Dual, NdArray, Real, Tensor, Var, cps, grad, value_and_grad, vjp};
 use antiphon::staged::{Expr, interpret, record};
+use antiphon::{Dual, NdArray, Real, Tensor, Var, cps, grad, value_and_grad, vjp};
 use antiphon::{OrRaise, stage};
 
 /// The NaNs that stand, or stood, for what is absent; and their likes.
 fn doubles() -> impl Iterator<Item = f64> {
-    let payloads = [0x7ff5_15ab_5e17_ab5e, 0x7ffd_15ab_5e17_ab5e, 0x7ff0_0000_0000_0001, u64::MAX, 0xfff5_15ab_5e17_ab5e];
+    let payloads = [
+        0x7ff5_15ab_5e17_ab5e,
+        0x7ffd_15ab_5e17_ab5e,
+        0x7ff0_0000_0000_0001,
+        u64::MAX,
+        0xfff5_15ab_5e17_ab5e,
+    ];
     payloads.into_iter().map(f64::from_bits)
 }
 
@@ -70,7 +76,7 @@ fn the_same_through_nested_derivatives_arrays_and_compiled_code() {
                 },
                 &x,
             );
-            slope.or_raise() * &x
+            slope.or_raise() * x
         };
         let program = record("f", model, &1.0).unwrap();
         assert!(interpret(&program, &nan).unwrap()[0].is_nan());
