@@ -10,9 +10,9 @@ pub use scan::scan;
 pub(crate) use tree::fold_arrays;
 pub use tree::{NumberedTree, Tree, TreeArrays, fold};
 
-use crate::error::{At, CpsResult, Error, raise};
+use crate::error::{CpsResult, Error, raise};
 use crate::real::{Mask, Real};
-use crate::recorded::{self, Arm, BodyTo, Function, Leaves, To};
+use crate::recorded::{self, Arm, BodyTo, Function, Leaves, Site, To};
 use crate::sealed::Internal;
 use crate::stack;
 use crate::state::{Leaf, State};
@@ -30,10 +30,7 @@ pub trait Control: Real {
         then: impl FnOnce() -> S,
         otherwise: impl FnOnce() -> S,
     ) -> S {
-        if Self::RECORDS {
-            return recorded::cond(At::caller(), condition, then, otherwise);
-        }
-        if known(condition) { then() } else { otherwise() }
+        cond_at(Site::caller("cond"), condition, then, otherwise)
     }
 
     /// The recursive function `f = body(f, ·)`, applied to `x`.
@@ -53,13 +50,7 @@ pub trait Control: Real {
     /// ```
     #[track_caller]
     fn fix<A: State<Self>, B: State<Self>>(x: A, body: impl Fn(&dyn Fn(A) -> B, A) -> B) -> B {
-        fn call<A, B>(body: &impl Fn(&dyn Fn(A) -> B, A) -> B, x: A) -> B {
-            stack::guard(|| body(&|x| call(body, x), x))
-        }
-        if Self::RECORDS {
-            return recorded::fix(At::caller(), x, None, &body);
-        }
-        stack::on_reserved(|| call(&body, x))
+        fix_at(Site::caller("fix"), x, body)
     }
 
     /// Repeats `body` while `condition` holds of the state.
@@ -68,11 +59,12 @@ pub trait Control: Real {
     /// each round for the way back, until that is [`Error::StackExhausted`].
     #[track_caller]
     fn while_loop<S: State<Self>>(init: S, condition: impl Fn(&S) -> Self::Bool, body: impl Fn(S) -> S) -> S {
+        let site = Site::caller("while_loop");
         if Self::RECORDS {
-            return recorded::while_loop(At::caller(), init, condition, body);
+            return recorded::while_loop(site, init, condition, body);
         }
         let mut state = init;
-        while known(&condition(&state)) {
+        while known(site, &condition(&state)) {
             state = body(state);
         }
         state
@@ -92,64 +84,88 @@ pub trait Control: Real {
     #[doc(hidden)]
     fn record_cond(
         _: Internal,
-        at: At,
+        at: Site,
         _condition: &Self::Bool,
         _then: &mut dyn FnMut() -> Leaves<Self>,
         _otherwise: &mut dyn FnMut() -> Leaves<Self>,
     ) -> Leaves<Self> {
-        raise(recorded::unsupported("cond", at))
+        raise(recorded::unsupported(at))
     }
     /// A recorded recursive function, applied to `x`; `results` are like its results.
     #[doc(hidden)]
     fn record_fix(
         _: Internal,
-        at: At,
+        at: Site,
         _x: Leaves<Self>,
         _results: &[Leaf<Self>],
         _body: Function<'_, Self>,
     ) -> Leaves<Self> {
-        raise(recorded::unsupported("fix", at))
+        raise(recorded::unsupported(at))
     }
     /// A recorded `if` in continuation-passing style, with a join point that both arms call.
     #[doc(hidden)]
     fn branch_to(
         _: Internal,
-        at: At,
+        at: Site,
         _condition: &Self::Bool,
         _then: Arm<'_, Self>,
         _otherwise: Arm<'_, Self>,
         _join: To<'_, Self>,
     ) -> CpsResult<()> {
-        Err(recorded::unsupported("cond", at).into())
+        Err(recorded::unsupported(at).into())
     }
     /// A recorded recursive function in continuation-passing style, applied to `x` and `k`.
     #[doc(hidden)]
     fn fix_to(
         _: Internal,
-        at: At,
+        at: Site,
         _x: Leaves<Self>,
         _results: &[Leaf<Self>],
         _body: BodyTo<'_, Self>,
         _k: To<'_, Self>,
     ) -> CpsResult<Vec<Self::Adjoint>> {
-        Err(recorded::unsupported("fix", at).into())
+        Err(recorded::unsupported(at).into())
     }
+}
+
+/// [`Control::cond`] at a line of the user's.
+fn cond_at<T: Control, S: State<T>>(
+    site: Site,
+    condition: &T::Bool,
+    then: impl FnOnce() -> S,
+    otherwise: impl FnOnce() -> S,
+) -> S {
+    if T::RECORDS {
+        return recorded::cond(site, condition, then, otherwise);
+    }
+    if known(site, condition) { then() } else { otherwise() }
+}
+
+/// [`Control::fix`] at a line of the user's.
+fn fix_at<T: Control, A: State<T>, B: State<T>>(
+    site: Site,
+    x: A,
+    body: impl Fn(&dyn Fn(A) -> B, A) -> B,
+) -> B {
+    fn call<A, B>(body: &impl Fn(&dyn Fn(A) -> B, A) -> B, x: A) -> B {
+        stack::guard(|| body(&|x| call(body, x), x))
+    }
+    if T::RECORDS {
+        return recorded::fix(site, x, None, &body);
+    }
+    stack::on_reserved(|| call(&body, x))
 }
 
 /// The truth of a condition that has to be known now.
-#[track_caller]
-fn known(condition: &impl Mask) -> bool {
-    // No closure here: it would not know its caller.
-    let Some(known) = condition.known() else { raise(not_single(&[], At::caller())) };
-    known
+#[inline]
+fn known(site: Site, condition: &impl Mask) -> bool {
+    match condition.known() {
+        Some(known) => known,
+        None => raise(not_single(site, &condition.lengths())),
+    }
 }
 
 /// A condition that is an array.
-pub(crate) fn not_single(shape: &[usize], at: At) -> Error {
-    Error::Operand {
-        op: "cond",
-        shape: shape.into(),
-        reason: "the condition is not a single truth value".into(),
-        at,
-    }
+pub(crate) fn not_single(Site { op, at }: Site, shape: &[usize]) -> Error {
+    Error::Operand { op, shape: shape.into(), reason: "the condition is not a single truth value".into(), at }
 }

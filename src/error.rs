@@ -12,6 +12,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 
 use crate::delimited::raising;
+use crate::real::Real;
 use crate::stack::Limit;
 
 /// The result of everything in this crate that can fail.
@@ -77,6 +78,24 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
         /// Where it was called.
+        at: At,
+    },
+    /// What an operator was given, other than an operand of some shape, is not accepted.
+    #[error("{op}: {reason} ({at})")]
+    Argument {
+        /// The operator.
+        op: &'static str,
+        /// What is wrong.
+        reason: String,
+        /// Where it was called.
+        at: At,
+    },
+    /// The system has no memory for an array.
+    #[error("cannot allocate {bytes} bytes for an array ({at})")]
+    Memory {
+        /// How much was asked for; `usize::MAX` if it was more than that.
+        bytes: usize,
+        /// Where the operator was called.
         at: At,
     },
     /// An index outside of the dimension that it indexes.
@@ -237,6 +256,8 @@ impl Error {
         match &mut self {
             Error::Shape { at, .. }
             | Error::Operand { at, .. }
+            | Error::Argument { at, .. }
+            | Error::Memory { at, .. }
             | Error::Index { at, .. }
             | Error::OutsideReset { at, .. } => *at = place,
             _ => {}
@@ -259,6 +280,12 @@ pub(crate) fn in_operator(at: Option<At>) {
     OPERATOR.set(at);
 }
 
+/// The line of the operator whose rule is running, if one is.
+#[inline]
+pub(crate) fn rule_at() -> Option<At> {
+    OPERATOR.get()
+}
+
 /// The line to blame for an operator called at `at`: that of the operator whose rule is running, if one is.
 #[inline]
 pub(crate) fn blame(at: At) -> At {
@@ -273,6 +300,13 @@ pub(crate) fn operator<R>(at: At, f: impl FnOnce() -> R) -> R {
     let result = f();
     OPERATOR.set(outer);
     result
+}
+
+/// Runs a part of the implementation of an operator over `T`, so that an error raised by it names the user's line, if
+/// there is any that it can raise.
+#[inline]
+pub(crate) fn part_of_operator<T: Real, R>(at: At, f: impl FnOnce() -> R) -> R {
+    if T::ALLOCATES { operator(at, f) } else { f() }
 }
 
 /// The payload with which a raised error unwinds a model.

@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::{Add, Div, Mul, Neg, Range, Sub};
 
 use crate::elementwise::{self, for_each_binary, for_each_unary};
-use crate::error::{At, Result, operator};
+use crate::error::{At, Result, operator, part_of_operator};
 use crate::real::Real;
 use crate::recorded::PutRow;
 use crate::sealed::Internal;
@@ -107,13 +107,15 @@ macro_rules! unary_methods {
         #[track_caller]
         #[allow(unused_variables)] // not every rule needs operand and result
         fn $name(&self) -> Self {
-            let $x = &self.primal;
-            let y = T::$name($x);
-            let tangent = self.tangent.clone().map(|$dy| {
-                let $y = &y;
-                $rule
-            });
-            Dual { primal: y, tangent }
+            part_of_operator::<T, _>(At::caller(), || {
+                let $x = &self.primal;
+                let y = T::$name($x);
+                let tangent = self.tangent.clone().map(|$dy| {
+                    let $y = &y;
+                    $rule
+                });
+                Dual { primal: y, tangent }
+            })
         }
     };
 }
@@ -122,13 +124,15 @@ macro_rules! unary_methods {
 macro_rules! binary_body {
     ($lhs:expr, $rhs:expr, |$a:ident, $b:ident, $y:ident, $dy:ident| $value:expr, $da:expr, $db:expr) => {{
         let (lhs, rhs): (&Dual<T>, &Dual<T>) = ($lhs, $rhs);
-        let ($a, $b) = (&lhs.primal, &rhs.primal);
-        let y: T = $value;
-        let $y = &y;
-        let from_a = lhs.tangent.clone().map(|$dy| $da.broadcast_like($y));
-        let from_b = rhs.tangent.clone().map(|$dy| $db.broadcast_like($y));
-        let tangent = plus(from_a, from_b);
-        Dual { primal: y, tangent }
+        part_of_operator::<T, _>(At::caller(), || {
+            let ($a, $b) = (&lhs.primal, &rhs.primal);
+            let y: T = $value;
+            let $y = &y;
+            let from_a = lhs.tangent.clone().map(|$dy| $da.broadcast_like($y));
+            let from_b = rhs.tangent.clone().map(|$dy| $db.broadcast_like($y));
+            let tangent = plus(from_a, from_b);
+            Dual { primal: y, tangent }
+        })
     }};
 }
 
@@ -193,8 +197,12 @@ for_each_binary!(operators);
 impl<T: Real> Neg for Dual<T> {
     type Output = Self;
     #[inline]
+    #[track_caller]
     fn neg(self) -> Self {
-        Dual { primal: -self.primal, tangent: self.tangent.map(|dx| -dx) }
+        part_of_operator::<T, _>(At::caller(), || Dual {
+            primal: -self.primal,
+            tangent: self.tangent.map(|dx| -dx),
+        })
     }
 }
 
@@ -204,6 +212,7 @@ impl<T: Real> Real for Dual<T> {
     type Adjoint = DualAdjoint<T>;
     type Node<V: Real> = T::Node<V>;
     const NESTING: u64 = T::NESTING << 2 | 2;
+    const ALLOCATES: bool = T::ALLOCATES;
 
     for_each_unary!(unary_methods);
     for_each_binary!(binary_methods);
@@ -279,12 +288,16 @@ impl<T: Real> Real for Dual<T> {
         Self::constant_of(self.primal.sign())
     }
     fn powi(&self, n: i32) -> Self {
-        let tangent = self.tangent.clone().map(|dx| elementwise::powi(&self.primal, n, dx));
-        Dual { primal: self.primal.powi(n), tangent }
+        part_of_operator::<T, _>(At::caller(), || {
+            let tangent = self.tangent.clone().map(|dx| elementwise::powi(&self.primal, n, dx));
+            Dual { primal: self.primal.powi(n), tangent }
+        })
     }
     fn clamp(&self, low: f64, high: f64) -> Self {
-        let tangent = self.tangent.clone().map(|dx| elementwise::clamp(&self.primal, low, high, dx));
-        Dual { primal: self.primal.clamp(low, high), tangent }
+        part_of_operator::<T, _>(At::caller(), || {
+            let tangent = self.tangent.clone().map(|dx| elementwise::clamp(&self.primal, low, high, dx));
+            Dual { primal: self.primal.clamp(low, high), tangent }
+        })
     }
     #[track_caller]
     fn less(&self, other: &Self) -> T::Bool {
@@ -384,23 +397,27 @@ impl<T: Tensor> Tensor for Dual<T> {
     #[track_caller]
     fn max(&self, axes: impl Into<Axes>) -> Self {
         let axes = axes.into();
-        let y = self.primal.max(axes.clone());
-        let tangent = self.tangent.as_ref().map(|dx| {
-            let attains = T::from_mask(&self.primal.equal(&y.reshape(&self.kept("max", &axes))));
-            (attains.clone() * dx).sum(axes.clone()) / attains.sum(axes)
-        });
-        Dual { primal: y, tangent }
+        operator(At::caller(), || {
+            let y = self.primal.max(axes.clone());
+            let tangent = self.tangent.as_ref().map(|dx| {
+                let attains = T::from_mask(&self.primal.equal(&y.reshape(&self.kept("max", &axes))));
+                (attains.clone() * dx).sum(axes.clone()) / attains.sum(axes)
+            });
+            Dual { primal: y, tangent }
+        })
     }
     /// The tangent is the mean weighted by `e^(x−y)`.
     #[track_caller]
     fn logsumexp(&self, axes: impl Into<Axes>) -> Self {
         let axes = axes.into();
-        let y = self.primal.logsumexp(axes.clone());
-        let tangent = self.tangent.as_ref().map(|dx| {
-            let keep = self.kept("logsumexp", &axes);
-            ((self.primal.clone() - y.reshape(&keep)).exp() * dx).sum(axes)
-        });
-        Dual { primal: y, tangent }
+        operator(At::caller(), || {
+            let y = self.primal.logsumexp(axes.clone());
+            let tangent = self.tangent.as_ref().map(|dx| {
+                let keep = self.kept("logsumexp", &axes);
+                ((self.primal.clone() - y.reshape(&keep)).exp() * dx).sum(axes)
+            });
+            Dual { primal: y, tangent }
+        })
     }
     #[track_caller]
     fn argmax(&self, axis: isize) -> T::Int {
@@ -412,11 +429,14 @@ impl<T: Tensor> Tensor for Dual<T> {
     }
     #[track_caller]
     fn concat(parts: &[Self], axis: isize) -> Self {
-        let primals: Vec<T> = parts.iter().map(|part| part.primal.clone()).collect();
-        let primal = T::concat(&primals, axis);
-        let moves = parts.iter().any(|part| part.tangent.is_some());
-        let tangent = moves.then(|| T::concat(&parts.iter().map(Dual::tangent).collect::<Vec<T>>(), axis));
-        Dual { primal, tangent }
+        operator(At::caller(), || {
+            let primals: Vec<T> = parts.iter().map(|part| part.primal.clone()).collect();
+            let primal = T::concat(&primals, axis);
+            let moves = parts.iter().any(|part| part.tangent.is_some());
+            let tangent =
+                moves.then(|| T::concat(&parts.iter().map(Dual::tangent).collect::<Vec<T>>(), axis));
+            Dual { primal, tangent }
+        })
     }
     #[track_caller]
     fn slice_step(&self, axis: isize, range: Range<usize>, step: usize) -> Self {

@@ -12,6 +12,7 @@ mod elementwise;
 pub mod error;
 mod forward;
 pub mod io;
+mod memory;
 pub mod nn;
 pub mod optim;
 pub mod params;

@@ -4,19 +4,28 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use crate::error::Result;
 use crate::reverse::node::NodeRef;
+use crate::shape::Shape;
 use crate::state::State;
 
 /// Truth values of an interpretation: a `bool`, an array of them, or a recorded condition.
 pub trait Mask: Clone {
     /// Elementwise conjunction (broadcasting).
+    #[track_caller]
     fn and(&self, other: &Self) -> Self;
     /// Elementwise disjunction (broadcasting).
+    #[track_caller]
     fn or(&self, other: &Self) -> Self;
     /// Elementwise negation.
+    #[track_caller]
     fn not(&self) -> Self;
     /// The single truth value, where it is known while the model runs. `None` when it is only being
     /// recorded (then branch with [`Control::cond`](crate::Control::cond)), or when this is not a scalar.
     fn known(&self) -> Option<bool>;
+    /// Lengths of the axes, for errors.
+    #[doc(hidden)]
+    fn lengths(&self) -> Shape {
+        Shape::new()
+    }
 }
 
 /// Integers of an interpretation (token ids, labels, counters): an `i64`, an array of them, or a recorded one. Sums and
@@ -34,10 +43,13 @@ pub trait Int:
     /// The truth values that comparisons give.
     type Bool: Mask;
     /// A scalar integer.
+    #[track_caller]
     fn constant(value: i64) -> Self;
     /// `self < other`, elementwise.
+    #[track_caller]
     fn less(&self, other: &Self) -> Self::Bool;
     /// `self = other`, elementwise.
+    #[track_caller]
     fn equal(&self, other: &Self) -> Self::Bool;
     /// The single integer, where it is known while the model runs; see [`Mask::known`].
     fn known(&self) -> Option<i64>;
@@ -102,26 +114,37 @@ pub trait Real:
     #[doc(hidden)]
     const NESTING: u64 = 1;
 
+    /// Whether operators need memory, which may not be there: then an error may come from any of those that a rule is
+    /// made of, in the backward half as well, and is to name the user's line.
+    #[doc(hidden)]
+    const ALLOCATES: bool = true;
+
     /// A scalar constant. It broadcasts against arrays.
+    #[track_caller]
     fn constant(value: f64) -> Self;
     /// The same value with no derivative: nothing flows back through it.
+    #[track_caller]
     fn detach(&self) -> Self;
 
     /// An empty accumulator for adjoints of this value.
     fn adjoint(&self) -> Self::Adjoint;
     /// Adds `g`, of the value's own shape, to the accumulator.
+    #[track_caller]
     fn accumulate(adjoint: &Self::Adjoint, g: Self);
     /// What was accumulated, if anything was. The accumulator is empty afterwards.
+    #[track_caller]
     fn take_adjoint(adjoint: &Self::Adjoint) -> Option<Self>;
     /// Adds what another accumulator, of a value of the same shape, holds, if it holds anything.
     #[doc(hidden)]
     #[inline]
+    #[track_caller]
     fn accumulate_all(adjoint: &Self::Adjoint, from: Self::Adjoint) {
         Self::with_adjoint(&from, |g| Self::accumulate(adjoint, g));
     }
     /// Calls `pull` with what was accumulated, if anything was: the backward half of an operator. (Whether anything
     /// was may be decided only when a recorded program runs; then the call is recorded as conditional.)
     #[inline]
+    #[track_caller]
     fn with_adjoint(adjoint: &Self::Adjoint, pull: impl FnOnce(Self)) {
         if let Some(g) = Self::take_adjoint(adjoint) {
             pull(g);
@@ -137,6 +160,7 @@ pub trait Real:
     /// recorded value is known only where it was recorded.
     #[doc(hidden)]
     #[inline]
+    #[track_caller]
     fn leave_for(self, _place: usize) -> Self::Adjoint {
         let held = self.adjoint();
         Self::accumulate(&held, self);
@@ -167,48 +191,67 @@ pub trait Real:
     }
     /// This value repeated to the shape of `like`, to which it broadcasts.
     #[inline]
+    #[track_caller]
     fn broadcast_like(&self, _like: &Self) -> Self {
         self.clone()
     }
     /// The sum over what broadcasting repeated: an adjoint `self` in the shape of an operand `like`.
     #[inline]
+    #[track_caller]
     fn unbroadcast(self, _like: &Self) -> Self {
         self
     }
 
     /// `1/x`.
+    #[track_caller]
     fn recip(&self) -> Self;
     /// `|x|`.
+    #[track_caller]
     fn abs(&self) -> Self;
     /// −1, 0 or 1; its derivative is zero everywhere.
+    #[track_caller]
     fn sign(&self) -> Self;
     /// `eˣ`.
+    #[track_caller]
     fn exp(&self) -> Self;
     /// `eˣ − 1`, exact near zero.
+    #[track_caller]
     fn expm1(&self) -> Self;
     /// Natural logarithm.
+    #[track_caller]
     fn log(&self) -> Self;
     /// `ln(1 + x)`, exact near zero.
+    #[track_caller]
     fn log1p(&self) -> Self;
     /// Square root.
+    #[track_caller]
     fn sqrt(&self) -> Self;
     /// Sine.
+    #[track_caller]
     fn sin(&self) -> Self;
     /// Cosine.
+    #[track_caller]
     fn cos(&self) -> Self;
     /// Tangent.
+    #[track_caller]
     fn tan(&self) -> Self;
     /// Hyperbolic tangent.
+    #[track_caller]
     fn tanh(&self) -> Self;
     /// `1/(1 + e⁻ˣ)`, without overflow.
+    #[track_caller]
     fn sigmoid(&self) -> Self;
     /// `ln(1 + eˣ)`, without overflow.
+    #[track_caller]
     fn softplus(&self) -> Self;
     /// `max(x, 0)`.
+    #[track_caller]
     fn relu(&self) -> Self;
     /// Gauss error function `2/√π · ∫₀ˣ e^(−t²) dt`.
+    #[track_caller]
     fn erf(&self) -> Self;
     /// `xⁿ` for a fixed integer.
+    #[track_caller]
     fn powi(&self, n: i32) -> Self;
     /// `xʸ`.
     #[track_caller]
@@ -220,6 +263,7 @@ pub trait Real:
     #[track_caller]
     fn minimum(&self, other: &Self) -> Self;
     /// `x` limited to `low ..= high`.
+    #[track_caller]
     fn clamp(&self, low: f64, high: f64) -> Self;
 
     /// `self < other`.
@@ -250,6 +294,7 @@ pub trait Real:
     #[track_caller]
     fn select(mask: &Self::Bool, then: &Self, otherwise: &Self) -> Self;
     /// Integers as reals.
+    #[track_caller]
     fn from_int(value: &Self::Int) -> Self;
 
     /// The same value, which the text of a recorded program calls by this name, and its adjoint `name_bar`. Where
@@ -274,29 +319,35 @@ pub trait Real:
     fn name_with(&self, _name: &dyn Fn() -> String) {}
 
     /// `x²`.
+    #[track_caller]
     fn square(&self) -> Self {
         self.clone() * self
     }
     /// Zeros of this value's shape, constant.
+    #[track_caller]
     fn zeros_like(&self) -> Self {
         self.full_like(0.0)
     }
     /// Ones of this value's shape, constant.
+    #[track_caller]
     fn ones_like(&self) -> Self {
         self.full_like(1.0)
     }
     /// `value` in this value's shape, constant.
     #[inline]
+    #[track_caller]
     fn full_like(&self, value: f64) -> Self {
         Self::constant(value)
     }
     /// `x·c` for a fixed number. On arrays `x * c` is the same.
     #[inline]
+    #[track_caller]
     fn scale(self, c: f64) -> Self {
         self * Self::constant(c)
     }
     /// `x + c` for a fixed number. On arrays `x + c` is the same.
     #[inline]
+    #[track_caller]
     fn offset(self, c: f64) -> Self {
         self + Self::constant(c)
     }

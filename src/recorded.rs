@@ -17,6 +17,43 @@ use crate::state::{Leaf, State};
 #[cfg(doc)]
 use crate::tensor::Tensor;
 
+/// A piece of the user's control flow: the name under which it was called, and where.
+#[derive(Clone, Copy)]
+pub struct Site {
+    /// "while_loop", which is recorded as a function, say.
+    pub op: &'static str,
+    /// The user's line.
+    pub at: At,
+}
+
+impl Site {
+    /// Control flow of this name at the caller's line.
+    #[track_caller]
+    pub(crate) fn caller(op: &'static str) -> Site {
+        Site { op, at: At::caller() }
+    }
+    /// What the two ways of a branch do, in words.
+    pub(crate) fn arms(self) -> &'static str {
+        match self.op {
+            "fold_tree" => "the leaf and the inner function of a fold_tree give",
+            _ => "the arms of a cond give",
+        }
+    }
+    /// What becomes of the arguments of a function, in words.
+    pub(crate) fn calls(self) -> &'static str {
+        match self.op {
+            "while_loop" => "before and after a round, the state of a while_loop has",
+            "scan" => "before and after a step, the carry of a scan has",
+            _ => "a recursive function is called with",
+        }
+    }
+    /// How many of the arguments and results of a function the user knows nothing of: a scan counts its rows.
+    #[cfg(feature = "staging")]
+    pub(crate) fn own_values(self) -> usize {
+        usize::from(self.op == "scan")
+    }
+}
+
 /// The components of a state.
 pub type Leaves<T> = Vec<Leaf<T>>;
 /// What calls a recorded function in direct style.
@@ -37,10 +74,10 @@ pub type BodyTo<'a, T> =
 pub type PutRow<'a, T> = &'a dyn Fn(&<T as Real>::Int, T);
 
 /// Control flow over a derivative of a derivative in reverse.
-pub(crate) fn unsupported(op: &'static str, at: At) -> Error {
+pub(crate) fn unsupported(Site { op, at }: Site) -> Error {
     let reason = "recorded control flow has no reverse mode over reverse mode: \
                   take one of the two derivatives forward (hvp, jvp)";
-    Error::Operand { op, shape: Vec::new(), reason: reason.into(), at }
+    Error::Argument { op, reason: reason.into(), at }
 }
 
 /// The components of a state.
@@ -51,7 +88,7 @@ pub(crate) fn leaves<T: Real, S: State<T>>(state: &S) -> Leaves<T> {
 }
 
 /// That values of the same components have them in the same places; other ones differ in their types.
-fn same_outline<T: Real, S: State<T>>(who: &str, at: At, a: &S, b: &S) {
+fn same_outline<T: Real, S: State<T>>(who: &str, Site { at, .. }: Site, a: &S, b: &S) {
     let outline = |x: &S| {
         let mut lengths = Vec::new();
         x.outline(&mut lengths);
@@ -93,7 +130,7 @@ fn is_recursion(payload: &(dyn Any + Send)) -> bool {
 
 /// [`Control::cond`] at a line of the user's.
 pub(crate) fn cond<T: Control, S: State<T>>(
-    at: At,
+    at: Site,
     condition: &T::Bool,
     then: impl FnOnce() -> S,
     otherwise: impl FnOnce() -> S,
@@ -110,7 +147,7 @@ pub(crate) fn cond<T: Control, S: State<T>>(
     let flat = |result: S| {
         let flat = leaves(&result);
         if let Some(other) = structure.borrow().as_ref() {
-            same_outline("the arms of a cond give", at, other, &result);
+            same_outline(at.arms(), at, other, &result);
         }
         structure.replace(Some(result));
         flat
@@ -129,7 +166,7 @@ pub(crate) fn cond<T: Control, S: State<T>>(
 
 /// [`Control::fix`] at a line of the user's; `result` is like its result, if known.
 pub(crate) fn fix<T: Control, A: State<T>, B: State<T>>(
-    at: At,
+    at: Site,
     x: A,
     result: Option<B>,
     body: &impl Fn(&dyn Fn(A) -> B, A) -> B,
@@ -143,7 +180,7 @@ pub(crate) fn fix<T: Control, A: State<T>, B: State<T>>(
     };
     let results = T::record_fix(INTERNAL, at, leaves(&x), &leaves(&result), &|call, argument| {
         let again = |argument: A| {
-            same_outline("a recursive function is called with", at, &x, &argument);
+            same_outline(at.calls(), at, &x, &argument);
             // In a trial of another function that is defined in this one's body.
             if TRYING.get() {
                 result.clone()
@@ -159,9 +196,8 @@ pub(crate) fn fix<T: Control, A: State<T>, B: State<T>>(
 }
 
 /// What `body` returns, of which only the structure is of account: nothing of it is recorded in the end.
-#[track_caller]
-pub(crate) fn tried<T: Control, B>(body: impl FnOnce() -> B) -> B {
-    if TRYING.get() { body() } else { attempt::<T, B>(At::caller(), body) }
+pub(crate) fn tried<T: Control, B>(at: Site, body: impl FnOnce() -> B) -> B {
+    if TRYING.get() { body() } else { attempt::<T, B>(at, body) }
 }
 
 /// Whether everything that is being recorded is only tried.
@@ -170,7 +206,7 @@ pub(crate) fn is_trial() -> bool {
 }
 
 /// The structure of what `body` returns; nothing of it is recorded in the end.
-fn attempt<T: Control, B>(at: At, body: impl FnOnce() -> B) -> B {
+fn attempt<T: Control, B>(Site { op, at }: Site, body: impl FnOnce() -> B) -> B {
     let (mut body, mut outcome) = (Some(body), None);
     T::scratch(INTERNAL, &mut || {
         let _trying = Trying::set(true);
@@ -181,7 +217,7 @@ fn attempt<T: Control, B>(at: At, body: impl FnOnce() -> B) -> B {
         Ok(result) => result,
         Err(payload) if is_recursion(payload.as_ref()) => {
             let reason =
-                "fix: the function calls itself whatever its argument: one arm of a cond must not".into();
+                format!("{op}: the function calls itself whatever its argument: one arm of a cond must not");
             raise(Error::Recording { reason, at })
         }
         Err(payload) => resume_unwind(payload),
@@ -190,7 +226,7 @@ fn attempt<T: Control, B>(at: At, body: impl FnOnce() -> B) -> B {
 
 /// [`Control::while_loop`] at a line of the user's, by recursion.
 pub(crate) fn while_loop<T: Control, S: State<T>>(
-    at: At,
+    at: Site,
     init: S,
     condition: impl Fn(&S) -> T::Bool,
     body: impl Fn(S) -> S,

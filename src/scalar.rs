@@ -84,8 +84,9 @@ impl<T: Real> Default for Slot<T> {
     }
 }
 
-/// A [`Slot`] for a plain number, in one word: a NaN that no operator makes stands for what is absent. Adjoints of scalar
-/// programs stay in stack frames, where every word that is written is seen in the time.
+/// A [`Slot`] for a plain number, in one word: a NaN that no operator makes stands for what is absent, and data that
+/// is this NaN becomes another. Adjoints of scalar programs stay in stack frames, where every word that is
+/// written is seen in the time.
 pub struct Sum<E>(Cell<E>);
 
 /// Elementwise functions that the standard library lacks, or whose conventions are the calculus's own; one
@@ -112,7 +113,7 @@ pub trait Element: Copy + Send + Sync + PartialOrd + 'static {
 macro_rules! scalar {
     ($E:ident, $erf:path, $absent:literal) => {
         impl Sum<$E> {
-            /// A quiet NaN with a payload: processors make NaNs without one, and hand on those of operands.
+            /// A signalling NaN with a payload: no operator makes one, so that only what comes in is compared with it.
             const ABSENT: $E = $E::from_bits($absent);
 
             #[inline]
@@ -123,6 +124,19 @@ macro_rules! scalar {
             fn get(&self) -> Option<$E> {
                 let sum = self.0.get();
                 (sum.to_bits() != $absent).then_some(sum)
+            }
+            /// Adds `g`. Data may hold any NaN: the one that means "absent" is kept as another, so that it stays a NaN.
+            #[inline]
+            fn add(&self, g: $E) {
+                match self.get() {
+                    // A processor's sum is never a signalling NaN.
+                    Some(sum) => self.0.set(sum + g),
+                    None if g.to_bits() == $absent => {
+                        std::hint::cold_path();
+                        self.0.set($E::NAN);
+                    }
+                    None => self.0.set(g),
+                }
             }
         }
 
@@ -182,6 +196,7 @@ macro_rules! scalar {
             type Int = i64;
             type Adjoint = Sum<$E>;
             type Node<V: Real> = StackNode<V>;
+            const ALLOCATES: bool = false;
 
             #[inline]
             fn constant(value: f64) -> $E {
@@ -197,7 +212,7 @@ macro_rules! scalar {
             }
             #[inline]
             fn accumulate(adjoint: &Sum<$E>, g: $E) {
-                adjoint.0.set(adjoint.get().map_or(g, |sum| sum + g));
+                adjoint.add(g);
             }
             #[inline]
             fn take_adjoint(adjoint: &Sum<$E>) -> Option<$E> {
@@ -313,5 +328,5 @@ macro_rules! scalar {
     };
 }
 
-scalar!(f32, libm::erff, 0x7fd1_5ab5);
-scalar!(f64, libm::erf, 0x7ffd_15ab_5e17_ab5e);
+scalar!(f32, libm::erff, 0x7f91_5ab5);
+scalar!(f64, libm::erf, 0x7ff5_15ab_5e17_ab5e);

@@ -10,12 +10,40 @@ use smallvec::SmallVec;
 
 use crate::error::{At, Error, Result};
 
+mod window;
+
+pub use window::{Window2d, conv2d, conv2d_image, conv2d_kernel, fold2d, unfold2d};
+
 /// The lengths of an array's axes; rank 0 is a scalar. Kept inline up to six axes.
 pub type Shape = SmallVec<[usize; 6]>;
+
+/// An array has at most so many elements, 2⁴⁰, or 8 TiB of `f64`: no number of elements, of bytes or of operations
+/// overflows then. Axes of length zero are left out of account, since strides are products of the others.
+pub const LARGEST: usize = 1 << 40;
 
 /// Number of elements of an array of this shape; `usize::MAX` if that is not enough.
 pub fn size(shape: &[usize]) -> usize {
     shape.iter().fold(1, |size: usize, &length| size.saturating_mul(length))
+}
+
+/// Number of elements of an array of this shape, which an operator is asked for.
+///
+/// # Errors
+/// [`Error::Operand`] if there are more than an array [can have](LARGEST).
+#[track_caller]
+pub fn elements(op: &'static str, shape: &[usize]) -> Result<usize> {
+    let most = shape.iter().fold(1, |size: usize, &length| size.saturating_mul(length.max(1)));
+    if most <= LARGEST {
+        return Ok(size(shape));
+    }
+    Err(operand(op, shape, "no array has so many elements".into(), At::caller()))
+}
+
+/// A shape that an operator gives, if an array can have it.
+#[track_caller]
+fn possible(op: &'static str, shape: Shape) -> Result<Shape> {
+    elements(op, &shape)?;
+    Ok(shape)
 }
 
 /// Which axes a reduction runs over: `..` for all, one axis, or an array of axes. Negative axes count from the end.
@@ -37,17 +65,18 @@ macro_rules! axes_from {
     ($($int:ty)*) => { $(
         impl From<$int> for Axes {
             fn from(axis: $int) -> Axes {
-                Axes::Some([axis as isize].into_iter().collect())
+                Axes::from(&[axis][..])
             }
         }
         impl<const N: usize> From<[$int; N]> for Axes {
             fn from(axes: [$int; N]) -> Axes {
-                Axes::Some(axes.into_iter().map(|axis| axis as isize).collect())
+                Axes::from(&axes[..])
             }
         }
         impl From<&[$int]> for Axes {
             fn from(axes: &[$int]) -> Axes {
-                Axes::Some(axes.iter().map(|&axis| axis as isize).collect())
+                // What is too large to be counted from the front must not be counted from the end.
+                Axes::Some(axes.iter().map(|&axis| isize::try_from(axis).unwrap_or(isize::MAX)).collect())
             }
         }
     )* };
@@ -73,22 +102,6 @@ impl Axes {
             return Err(operand(op, shape, format!("an axis is named twice in {axes:?}"), At::caller()));
         }
         Ok(resolved)
-    }
-}
-
-/// Stride and zero padding of a two-dimensional convolution or pooling window, as `[vertical, horizontal]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Window2d {
-    /// Distance between neighbouring windows; at least one.
-    pub stride: [usize; 2],
-    /// Zeros added on each of the two sides of an axis.
-    pub padding: [usize; 2],
-}
-
-impl Default for Window2d {
-    /// Stride one, no padding.
-    fn default() -> Window2d {
-        Window2d { stride: [1, 1], padding: [0, 0] }
     }
 }
 
@@ -158,7 +171,7 @@ pub fn broadcast(op: &'static str, lhs: &[usize], rhs: &[usize]) -> Result<Shape
             _ => return Err(mismatch(op, lhs, rhs, At::caller())),
         }
     }
-    Ok(joined)
+    possible(op, joined)
 }
 
 /// Checks that `from` can be stretched to exactly `to`.
@@ -169,6 +182,7 @@ pub fn broadcast(op: &'static str, lhs: &[usize], rhs: &[usize]) -> Result<Shape
 pub fn broadcast_to(from: &[usize], to: &[usize]) -> Result<Shape> {
     match broadcast("broadcast_to", from, to) {
         Ok(joined) if joined.as_slice() == to => Ok(joined),
+        Err(error @ Error::Operand { .. }) => Err(error),
         _ => Err(mismatch("broadcast_to", from, to, At::caller())),
     }
 }
@@ -205,10 +219,14 @@ pub fn reduce_nonempty(op: &'static str, shape: &[usize], axes: &[usize]) -> Res
 /// Shape of `reshape`.
 ///
 /// # Errors
-/// [`Error::Shape`] if the number of elements changes.
+/// [`Error::Shape`] if the number of elements changes; [`Error::Operand`] if no array can have the shape.
 #[track_caller]
 pub fn reshape(from: &[usize], to: &[usize]) -> Result<Shape> {
-    if size(from) == size(to) { Ok(to.into()) } else { Err(mismatch("reshape", from, to, At::caller())) }
+    if size(from) == size(to) {
+        possible("reshape", to.into())
+    } else {
+        Err(mismatch("reshape", from, to, At::caller()))
+    }
 }
 
 /// Shape after reordering the axes: axis `i` of the result is axis `order[i]` of the operand.
@@ -253,7 +271,7 @@ pub fn matmul(lhs: &[usize], rhs: &[usize]) -> Result<Shape> {
     }
     let mut shape = broadcast("matmul", batch_l, batch_r).map_err(|_| fail())?;
     shape.extend([*m, *n]);
-    Ok(shape)
+    possible("matmul", shape)
 }
 
 /// The error of a product of a vector with something that does not fit, with the shapes as the user wrote them.
@@ -277,11 +295,13 @@ pub fn split(shape: &[usize], along: usize, lengths: &[usize]) -> Result<()> {
 /// Shape of the concatenation along a resolved axis.
 ///
 /// # Errors
-/// [`Error::Operand`] if there is nothing to concatenate; [`Error::Shape`] if two parts differ in another axis.
+/// [`Error::Argument`] if there is nothing to concatenate; [`Error::Shape`] if two parts differ in another axis;
+/// [`Error::Operand`] if together they are longer than an array can be.
 #[track_caller]
 pub fn concat<'a>(mut parts: impl Iterator<Item = &'a [usize]>, along: usize) -> Result<Shape> {
     let Some(first) = parts.next() else {
-        return Err(operand("concat", &[], "nothing to concatenate".into(), At::caller()));
+        let reason = "there is nothing to concatenate".into();
+        return Err(Error::Argument { op: "concat", reason, at: At::caller() });
     };
     let mut joined: Shape = first.into();
     for part in parts {
@@ -289,9 +309,9 @@ pub fn concat<'a>(mut parts: impl Iterator<Item = &'a [usize]>, along: usize) ->
         if !alike {
             return Err(mismatch("concat", first, part, At::caller()));
         }
-        joined[along] += part[along];
+        joined[along] = joined[along].saturating_add(part[along]);
     }
-    Ok(joined)
+    possible("concat", joined)
 }
 
 /// Shape of every `step`-th element of `range` along a resolved axis.
@@ -309,6 +329,11 @@ pub fn slice(shape: &[usize], along: usize, range: &Range<usize>, step: usize) -
     Ok(sliced)
 }
 
+/// A step that picks the same elements of a range and is no longer than the range: beyond its end are none.
+pub fn shorter_step(range: &Range<usize>, step: usize) -> usize {
+    step.min(range.len().max(1))
+}
+
 /// Shape after adding zeros along a resolved axis. An empty axis has no interior.
 ///
 /// # Errors
@@ -316,39 +341,36 @@ pub fn slice(shape: &[usize], along: usize, range: &Range<usize>, step: usize) -
 #[track_caller]
 pub fn pad(shape: &[usize], along: usize, padding: Padding) -> Result<Shape> {
     let n = shape[along];
-    let interior = n.saturating_sub(1).checked_mul(padding.interior);
-    let length = [Some(padding.before), interior, Some(padding.after)]
-        .into_iter()
-        .try_fold(n, |sum, part| sum.checked_add(part?))
-        .filter(|&length| length <= isize::MAX as usize / size_of::<f64>());
-    let Some(length) = length else {
-        return Err(operand("pad", shape, format!("{padding:?} is too much"), At::caller()));
-    };
+    let interior = n.saturating_sub(1).saturating_mul(padding.interior);
     let mut padded: Shape = shape.into();
-    padded[along] = length;
-    Ok(padded)
+    padded[along] = [padding.before, interior, padding.after].into_iter().fold(n, usize::saturating_add);
+    match elements("pad", &padded) {
+        Ok(_) => Ok(padded),
+        Err(_) => Err(operand("pad", shape, format!("{padding:?} is too much"), At::caller())),
+    }
 }
 
 /// Shape of `x.gather_rows(indices)`: `[rows, rest..]` by indices of any shape gives `[indices.., rest..]`.
 ///
 /// # Errors
-/// [`Error::Operand`] if the operand is a scalar.
+/// [`Error::Operand`] if the operand is a scalar, or no array can have so many rows.
 #[track_caller]
 pub fn gather_rows(shape: &[usize], indices: &[usize]) -> Result<Shape> {
     match shape {
         [] => Err(operand("gather_rows", shape, "a scalar has no rows".into(), At::caller())),
-        [_, rest @ ..] => Ok(indices.iter().chain(rest).copied().collect()),
+        [_, rest @ ..] => possible("gather_rows", indices.iter().chain(rest).copied().collect()),
     }
 }
 
 /// Shape of `x.scatter_rows(indices, rows)`, the adjoint of [`gather_rows`]: `[indices.., rest..]` gives `[rows, rest..]`.
 ///
 /// # Errors
-/// [`Error::Shape`] if the operand does not begin with the indices' shape.
+/// [`Error::Shape`] if the operand does not begin with the indices' shape; [`Error::Operand`] if no array can have so
+/// many rows.
 #[track_caller]
 pub fn scatter_rows(shape: &[usize], indices: &[usize], rows: usize) -> Result<Shape> {
     match shape.strip_prefix(indices) {
-        Some(rest) => Ok(std::iter::once(rows).chain(rest.iter().copied()).collect()),
+        Some(rest) => possible("scatter_rows", std::iter::once(rows).chain(rest.iter().copied()).collect()),
         None => Err(mismatch("scatter_rows", shape, indices, At::caller())),
     }
 }
@@ -368,59 +390,36 @@ pub fn gather_last(shape: &[usize], indices: &[usize]) -> Result<Shape> {
 /// Shape of `x.scatter_last(indices, n)`, the adjoint of [`gather_last`].
 ///
 /// # Errors
-/// [`Error::Shape`] if the operand and the indices differ in shape.
+/// [`Error::Shape`] if the operand and the indices differ in shape; [`Error::Operand`] if no array can have such rows.
 #[track_caller]
 pub fn scatter_last(shape: &[usize], indices: &[usize], n: usize) -> Result<Shape> {
     if shape == indices {
-        Ok(shape.iter().copied().chain([n]).collect())
+        possible("scatter_last", shape.iter().copied().chain([n]).collect())
     } else {
         Err(mismatch("scatter_last", shape, indices, At::caller()))
     }
 }
 
-/// Number of windows of `kernel` elements on an axis of `n` elements padded on both sides.
+/// Checks that there are as many elements as a shape has.
 ///
 /// # Errors
-/// [`Error::Shape`] if the window does not fit or the stride is zero.
+/// [`Error::Shape`] if there are more or fewer; [`Error::Operand`] if no array can have the shape.
 #[track_caller]
-pub fn windows(op: &'static str, image: &[usize], kernel: &[usize], window: Window2d) -> Result<[usize; 2]> {
-    let mut counts = [0; 2];
-    for i in 0..2 {
-        let [n, k] = [image[i].saturating_add(window.padding[i].saturating_mul(2)), kernel[i]];
-        if k == 0 || k > n || window.stride[i] == 0 {
-            return Err(mismatch(op, image, kernel, At::caller()));
-        }
-        counts[i] = (n - k) / window.stride[i] + 1;
+pub fn from_elements(shape: &[usize], len: usize) -> Result<()> {
+    if elements("from_elements", shape)? == len {
+        return Ok(());
     }
-    Ok(counts)
+    Err(mismatch("from_elements", &[len], shape, At::caller()))
 }
 
-/// Shape of a convolution: image `[batch, channels, height, width]`, kernel `[out, channels, kh, kw]`
-/// gives `[batch, out, rows, columns]`.
+/// Checks that the seed of random numbers of a shape is a single integer.
 ///
 /// # Errors
-/// [`Error::Shape`] if the ranks are not four, the channels differ or the kernel does not fit.
+/// [`Error::Operand`] if it is not, or if no array can have the shape.
 #[track_caller]
-pub fn conv2d(image: &[usize], kernel: &[usize], window: Window2d) -> Result<Shape> {
-    let (&[batch, channels, h, w], &[out, inner, kh, kw]) = (image, kernel) else {
-        return Err(mismatch("conv2d", image, kernel, At::caller()));
-    };
-    match windows("conv2d", &[h, w], &[kh, kw], window) {
-        Ok([rows, columns]) if channels == inner => Ok([batch, out, rows, columns].into_iter().collect()),
-        _ => Err(mismatch("conv2d", image, kernel, At::caller())),
+pub fn uniform(shape: &[usize], seed: &[usize]) -> Result<Shape> {
+    if size(seed) != 1 {
+        return Err(operand("uniform", seed, "the seed is not a single integer".into(), At::caller()));
     }
-}
-
-/// Shape of all windows of an image: `[batch, channels, height, width]` gives
-/// `[batch, channels, kh·kw, rows, columns]`.
-///
-/// # Errors
-/// [`Error::Shape`] if the rank is not four or the window does not fit.
-#[track_caller]
-pub fn unfold2d(image: &[usize], kernel: [usize; 2], window: Window2d) -> Result<Shape> {
-    let &[batch, channels, h, w] = image else {
-        return Err(mismatch("unfold2d", image, &kernel, At::caller()));
-    };
-    let [rows, columns] = windows("unfold2d", &[h, w], &kernel, window)?;
-    Ok([batch, channels, kernel[0] * kernel[1], rows, columns].into_iter().collect())
+    possible("uniform", shape.into())
 }

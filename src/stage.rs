@@ -3,10 +3,12 @@
 use antiphon_staging::jit::{CompileOptions, Compiled, compile};
 use antiphon_staging::{Options, Program};
 
-use crate::error::{At, Result};
+use crate::error::{At, Result, catch, operator};
 use crate::params::Path;
 use crate::stack;
-use crate::staged::{Expr, Located, Plain, Signature, look_at, placeholder, same, trace, zeros};
+use crate::staged::{
+    Expr, Located, Plain, Signature, from_staging, look_at, placeholder, same, trace, zeros,
+};
 use crate::state::{Leaf, State};
 use crate::structure::Structure;
 
@@ -63,7 +65,8 @@ where
     let (program, result) = trace(name, |input| Ok(f(example.map_components(&mut Path::default(), input))))?;
     let options = CompileOptions { optimise: Some(Options::default()), ..CompileOptions::default() };
     let compiled = compile(&program, &options).located()?;
-    let outputs: Vec<Leaf<T>> = compiled.outputs().iter().map(zeros).collect::<Result<_>>()?;
+    let at = At::caller();
+    let outputs: Vec<Leaf<T>> = compiled.outputs().iter().map(|ty| zeros(ty, at)).collect::<Result<_>>()?;
     let result = result.map_components(&mut Path::default(), &mut |_, leaf| placeholder(&leaf));
     let (mut signature, mut inputs) = (Vec::new(), Vec::new());
     look_at(example, &mut signature, &mut inputs);
@@ -81,16 +84,26 @@ impl<T: Plain, P: Structure<T>, R: State<T>> Staged<T, P, R> {
     /// if recursion went deeper than [`stack::configure`] allows. The next call works.
     #[track_caller]
     pub fn call(&mut self, inputs: &P) -> Result<R> {
+        let at = At::caller();
+        // Inputs of another order are copied, and outputs that somebody holds are made anew: for that there may be no
+        // memory.
+        let run = catch(|| operator(at, || self.run(inputs, at)));
+        self.inputs.clear();
+        run?;
+        Ok(self.result.rebuild(&mut self.outputs.iter().cloned()))
+    }
+}
+
+impl<T: Plain, P: Structure<T>, R> Staged<T, P, R> {
+    fn run(&mut self, inputs: &P, at: At) -> Result<()> {
         look_at(inputs, &mut self.signature, &mut self.inputs);
-        same("the example", &self.example, &self.signature, At::caller())?;
+        same("the example", &self.example, &self.signature, at)?;
         self.compiled.limit(stack::configured());
         let run = self.compiled.run_into(
             self.inputs.iter().map(|leaf| Some(T::elements(leaf))),
             self.outputs.iter_mut().map(T::elements_mut),
         );
-        self.inputs.clear();
-        run.located()?;
-        Ok(self.result.rebuild(&mut self.outputs.iter().cloned()))
+        run.map_err(|error| from_staging(error, at))
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::{Add, Div, Mul, Range, Sub};
 use crate::control::{Control, TreeArrays, fold_arrays};
 use crate::error::{At, Error, OrRaise, Result, raise};
 use crate::real::{Int, Mask, Real};
-use crate::recorded::{self, PutRow};
+use crate::recorded::{self, PutRow, Site};
 use crate::sealed::Internal;
 use crate::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::state::State;
@@ -62,8 +62,10 @@ pub trait Tensor:
     // ---- what every interpretation provides
 
     /// Lengths of the axes; a scalar has none.
+    #[track_caller]
     fn shape(&self) -> Shape;
     /// A constant array filled with one value.
+    #[track_caller]
     fn full(shape: &[usize], value: f64) -> Self;
     /// A constant array from its elements in row-major order.
     ///
@@ -72,9 +74,11 @@ pub trait Tensor:
     #[track_caller]
     fn from_elements(shape: &[usize], elements: &[f64]) -> Result<Self>;
     /// One where the mask holds, zero elsewhere; constant.
+    #[track_caller]
     fn from_mask(mask: &Self::Bool) -> Self;
     /// Independent samples of the uniform distribution on `[0, 1)`, a function of `seed` and the position alone:
     /// the same in every interpretation. Constant.
+    #[track_caller]
     fn uniform(shape: &[usize], seed: &Self::Int) -> Self;
 
     /// The same elements, in row-major order, in another shape.
@@ -148,10 +152,12 @@ pub trait Tensor:
     // ---- accumulations that an interpretation may do in place
 
     /// `adjoint += a × b`.
+    #[track_caller]
     fn accumulate_matmul(adjoint: &Self::Adjoint, a: &Self, b: &Self) {
         Self::accumulate(adjoint, a.batch_matmul(b));
     }
     /// `adjoint[.., start + i·step, ..] += g[.., i, ..]`, where `operand` is the value that the adjoint belongs to.
+    #[track_caller]
     fn accumulate_slice(
         adjoint: &Self::Adjoint,
         operand: &Self,
@@ -162,11 +168,13 @@ pub trait Tensor:
     ) {
         let n = operand.shape()[axis];
         let count = g.shape()[axis];
+        let step = shape::shorter_step(&range, step);
         let covered = if count == 0 { 0 } else { (count - 1) * step + 1 };
         let padding = Padding { before: range.start, after: n - range.start - covered, interior: step - 1 };
         Self::accumulate(adjoint, g.pad(axis as isize, padding));
     }
     /// `adjoint[indices[i]] += g[i]`, where `operand` is the value that the adjoint belongs to.
+    #[track_caller]
     fn accumulate_rows(adjoint: &Self::Adjoint, operand: &Self, indices: &Self::Int, g: Self) {
         Self::accumulate(adjoint, g.scatter_rows(indices, operand.shape()[0]));
     }
@@ -177,31 +185,36 @@ pub trait Tensor:
     #[doc(hidden)]
     #[track_caller]
     fn record_rows(_: Internal, _shape: &[usize], _fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
-        raise(recorded::unsupported("scan", At::caller()))
+        raise(recorded::unsupported(Site::caller("scan")))
     }
     /// An accumulator that a loop may read which is recorded before what adds to it.
     #[doc(hidden)]
+    #[track_caller]
     fn open_adjoint(_shape: &[usize]) -> Self::Adjoint {
-        raise(recorded::unsupported("scan", At::caller()))
+        raise(recorded::unsupported(Site::caller("scan")))
     }
     /// Calls `pull` with a row of what was accumulated, if anything was; the accumulator keeps it.
     #[doc(hidden)]
+    #[track_caller]
     fn with_adjoint_row(adjoint: &Self::Adjoint, index: &Self::Int, pull: impl FnOnce(Self)) {
         pull(Self::adjoint_row(adjoint, index));
     }
     /// A row of what was accumulated, zeros if nothing was.
     #[doc(hidden)]
+    #[track_caller]
     fn adjoint_row(_adjoint: &Self::Adjoint, _index: &Self::Int) -> Self {
-        raise(recorded::unsupported("scan", At::caller()))
+        raise(recorded::unsupported(Site::caller("scan")))
     }
 
     // ---- compositions
 
     /// Constant zeros.
+    #[track_caller]
     fn zeros(shape: &[usize]) -> Self {
         Self::full(shape, 0.0)
     }
     /// Constant ones.
+    #[track_caller]
     fn ones(shape: &[usize]) -> Self {
         Self::full(shape, 1.0)
     }
@@ -280,7 +293,9 @@ pub trait Tensor:
     fn mean(&self, axes: impl Into<Axes>) -> Self {
         let axes = axes.into();
         let shape = self.shape();
-        let count: usize = axes.resolve("mean", &shape).or_raise().iter().map(|&axis| shape[axis]).product();
+        let lengths: Shape =
+            axes.resolve("mean", &shape).or_raise().iter().map(|&axis| shape[axis]).collect();
+        let count = shape::size(&lengths);
         self.sum(axes) * (1.0 / count as f64)
     }
     /// Variance over axes (divided by the number of elements), which disappear.
@@ -310,8 +325,12 @@ pub trait Tensor:
     /// Joins arrays of one shape along a new axis.
     #[track_caller]
     fn stack(parts: &[Self], axis: isize) -> Self {
-        let parts: Vec<Self> = parts.iter().map(|part| part.unsqueeze(axis)).collect();
-        Self::concat(&parts, axis)
+        let mut longer = Vec::with_capacity(parts.len());
+        // Not in a closure: it would not know its caller.
+        for part in parts {
+            longer.push(part.unsqueeze(axis));
+        }
+        Self::concat(&longer, axis)
     }
     /// Cuts an axis into parts of the given lengths.
     #[track_caller]
@@ -364,7 +383,8 @@ pub trait Tensor:
     #[track_caller]
     fn dropout(&self, rate: f64, seed: &Self::Int) -> Self {
         if !(0.0..=1.0).contains(&rate) {
-            raise(Error::Config { name: "dropout rate", reason: format!("{rate} is not between 0 and 1") });
+            let reason = format!("the rate {rate} is not between 0 and 1");
+            raise(Error::Argument { op: "dropout", reason, at: At::caller() });
         }
         if rate == 1.0 {
             return self.zeros_like();
@@ -408,6 +428,7 @@ pub trait Tensor:
         fold_arrays(tree, leaf, inner)
     }
     /// Gaussian error linear unit, `x·½(1 + erf(x/√2))` (Hendrycks & Gimpel 2016).
+    #[track_caller]
     fn gelu(&self) -> Self {
         self.clone() * ((self.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0) * 0.5
     }

@@ -5,10 +5,11 @@ use crate::delimited::{Level, reset_at};
 use crate::error::Error;
 use crate::error::{At, Result, catch, operator};
 use crate::forward::Dual;
+use crate::memory;
 use crate::params::Params;
 use crate::real::Real;
 use crate::reverse::Var;
-use crate::reverse::node::{OwnedNode, own, owned};
+use crate::reverse::node::{Node, OwnedNode, own, owned};
 use crate::shape::{self, Shape};
 use crate::stack;
 use crate::tensor::Tensor;
@@ -25,6 +26,7 @@ pub type Gradient<P> = <P as Params>::With<<P as Params>::Leaf>;
 
 /// Runs `f` on variables with the values `inputs`, arranged like `structure`, and pulls `seed(y)` back to them.
 fn pull<P: Params, U: Real>(
+    at: At,
     structure: &P,
     inputs: Vec<U>,
     f: impl for<'r> Function<'r, P, U>,
@@ -42,15 +44,13 @@ fn pull<P: Params, U: Real>(
             let place = U::place();
             reset_at::<Var<'_, U>>(level, || {
                 let y = f(variables);
-                y.accumulate(seed(y.value())?);
+                let seed = operator(at, || seed(y.value()))?;
+                y.accumulate(seed);
                 value = Some(y.value().clone().leave_for(place));
                 Ok(())
             })?;
-            let adjoints = nodes
-                .iter()
-                .map(owned::<U>)
-                .map(|node| node.take_adjoint().unwrap_or_else(|| node.value().zeros_like()))
-                .collect();
+            let adjoint = |node: &Node<U>| node.take_adjoint().unwrap_or_else(|| node.value().zeros_like());
+            let adjoints = operator(at, || nodes.iter().map(owned::<U>).map(adjoint).collect());
             let value = value.as_ref().and_then(U::take_adjoint);
             Ok((value.expect("set by a body that ended well"), adjoints))
         })
@@ -85,7 +85,7 @@ pub fn value_and_grad<P: Params>(
     x: &P,
 ) -> Result<(P::Leaf, Gradient<P>)> {
     let at = At::caller();
-    let (y, adjoints) = pull(x, x.leaves(), f, |y| {
+    let (y, adjoints) = pull(at, x, x.leaves(), f, |y| {
         y.check_scalar("grad").map_err(|error| error.relocate(at))?;
         Ok(y.ones_like())
     })?;
@@ -103,7 +103,7 @@ pub fn vjp<P: Params>(
     y_bar: &P::Leaf,
 ) -> Result<(P::Leaf, Gradient<P>)> {
     let at = At::caller();
-    let (y, adjoints) = pull(x, x.leaves(), f, |y| Ok(operator(at, || y_bar.broadcast_like(y))))?;
+    let (y, adjoints) = pull(at, x, x.leaves(), f, |y| Ok(y_bar.broadcast_like(y)))?;
     Ok((y, x.with_leaves(adjoints)?))
 }
 
@@ -153,7 +153,7 @@ pub fn hvp<P: Params, V: Params<Leaf = P::Leaf>>(
 ) -> Result<(Gradient<P>, Gradient<P>)> {
     let at = At::caller();
     let inputs = catch(|| operator(at, || x.zip_leaves(v, |x, v| Dual::new(x.clone(), v.clone()))))?;
-    let (_, adjoints) = pull(x, inputs.leaves(), f, |y| {
+    let (_, adjoints) = pull(at, x, inputs.leaves(), f, |y| {
         y.check_scalar("hvp").map_err(|error| error.relocate(at))?;
         Ok(y.ones_like())
     })?;
@@ -167,12 +167,14 @@ pub fn hvp<P: Params, V: Params<Leaf = P::Leaf>>(
 ///
 /// # Errors
 /// As [`grad`].
+#[track_caller]
 pub fn jacobian<T: Tensor>(f: impl for<'r> Fn(Var<'r, T>) -> Var<'r, T>, x: &T) -> Result<T> {
+    let at = At::caller();
     let mut rows = Vec::new();
     let mut y_shape: Option<Shape> = None;
     let mut i = 0;
     while y_shape.as_ref().is_none_or(|y| i < shape::size(y)) {
-        let (y, adjoint) = pull(x, vec![x.clone()], &f, |y| unit(&y.shape(), i))?;
+        let (y, adjoint) = pull(at, x, vec![x.clone()], &f, |y| unit(&y.shape(), i))?;
         let shape = y_shape.get_or_insert(y.shape());
         if shape::size(shape) > 0 {
             rows.extend(adjoint);
@@ -180,7 +182,7 @@ pub fn jacobian<T: Tensor>(f: impl for<'r> Fn(Var<'r, T>) -> Var<'r, T>, x: &T) 
         i += 1;
     }
     let shape: Vec<usize> = y_shape.into_iter().flatten().chain(x.shape()).collect();
-    catch(|| Ok(if rows.is_empty() { T::zeros(&shape) } else { T::stack(&rows, 0).reshape(&shape) }))
+    stacked(at, &rows, &shape)
 }
 
 /// Hessian of a scalar function of one array, `[shape of x.., shape of x..]`: one forward-over-reverse pass per
@@ -190,18 +192,27 @@ pub fn jacobian<T: Tensor>(f: impl for<'r> Fn(Var<'r, T>) -> Var<'r, T>, x: &T) 
 /// As [`grad`].
 #[track_caller]
 pub fn hessian<T: Tensor>(f: impl for<'r> Fn(Var<'r, Dual<T>>) -> Var<'r, Dual<T>>, x: &T) -> Result<T> {
+    let at = At::caller();
     let shape = x.shape();
     let mut rows = Vec::new();
     for i in 0..shape::size(&shape) {
-        rows.push(hvp(&f, x, &unit::<T>(&shape, i)?)?.1);
+        let direction = catch(|| operator(at, || unit::<T>(&shape, i)))?;
+        rows.push(hvp(&f, x, &direction)?.1);
     }
     let shape: Vec<usize> = shape.iter().chain(&shape).copied().collect();
-    catch(|| Ok(if rows.is_empty() { T::zeros(&shape) } else { T::stack(&rows, 0).reshape(&shape) }))
+    stacked(at, &rows, &shape)
+}
+
+/// Rows as one array of this shape; zeros if there are none.
+fn stacked<T: Tensor>(at: At, rows: &[T], shape: &[usize]) -> Result<T> {
+    catch(|| {
+        operator(at, || Ok(if rows.is_empty() { T::zeros(shape) } else { T::stack(rows, 0).reshape(shape) }))
+    })
 }
 
 /// The array that is one at position `i` and zero elsewhere. An empty array has no such position: it is empty.
 fn unit<T: Tensor>(shape: &[usize], i: usize) -> Result<T> {
-    let mut elements = vec![0.0; shape::size(shape)];
+    let mut elements = memory::zeros(shape::size(shape));
     if let Some(element) = elements.get_mut(i) {
         *element = 1.0;
     }

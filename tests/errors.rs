@@ -1,8 +1,10 @@
 //! What is wrong in a model comes out of the entry point as an error that names the user's line.
 
+use antiphon::control::{NumberedTree, Tree, TreeArrays, scan};
+use antiphon::nn::{Lstm, Recurrent, Rng, Rnn};
 use antiphon::{
-    Control, Dual, Error, IntTensor, NdArray, NdInt, OrRaise, Padding, Real, Tensor, Var, cps, grad, hessian,
-    hvp, jacobian, jvp, raise, value_and_grad, vjp,
+    Control, Dual, Error, IntTensor, NdArray, NdInt, OrRaise, Padding, Real, Tensor, Var, Window2d, cps,
+    grad, hessian, hvp, jacobian, jvp, raise, value_and_grad, vjp,
 };
 
 type Array = NdArray<f64>;
@@ -51,7 +53,7 @@ fn shapes_that_do_not_fit_in_direct_style() {
         "concat: cannot combine [2] with [1, 2] (",
         grad(|x| Var::concat(&[x.clone(), x.unsqueeze(0)], 0).sum(..), &zeros(&[2]))
     );
-    refuses!("concat: []: nothing to concatenate (", grad(|x| Var::concat(&[], 0) + x, &zeros(&[2])));
+    refuses!("concat: there is nothing to concatenate (", grad(|x| Var::concat(&[], 0) + x, &zeros(&[2])));
     refuses!("slice: [3]: 2..5 by 1 does not fit axis 0 (", grad(|x| x.slice(0, 2..5).sum(..), &zeros(&[3])));
     refuses!(
         "split: [3]: [1, 1] do not add up to axis 0 (",
@@ -138,8 +140,7 @@ fn settings_out_of_range() {
     let x = zeros(&[3]);
     let seed = NdInt::from_elements(&[], &[1]).unwrap();
     for rate in [-0.1, 1.5, f64::NAN] {
-        let error = grad(|x| x.dropout(rate, &seed).sum(..), &x).unwrap_err();
-        assert!(matches!(error, Error::Config { .. }), "{error}");
+        refuses!("dropout: the rate ", grad(|x| x.dropout(rate, &seed).sum(..), &x));
     }
     assert_eq!(grad(|x| x.dropout(1.0, &seed).sum(..), &x).unwrap(), x);
     refuses!("index: index 9 is out of range for a dimension of length 3 (", grad(|x| x.index(0, 9), &x));
@@ -148,6 +149,91 @@ fn settings_out_of_range() {
     refuses!("pad: [3]: Padding", grad(|x| x.pad(0, padding).sum(..), &x));
     refuses!("split: [3]:", grad(|x| x.split(&[usize::MAX, 4], 0)[0].sum(..), &x));
     assert_eq!(grad(|x| x.powi(i32::MIN), &1.0f64).unwrap(), f64::from(i32::MIN));
+}
+
+#[test]
+fn numbers_do_not_wrap_around() {
+    const HALF: usize = 1 << 63;
+    let x = NdArray::from(vec![1.0, 2.0, 3.0]);
+    // A step beyond the end picks the first element.
+    for step in [3, HALF - 1, HALF, HALF + 1, usize::MAX] {
+        let slope = grad(|x| x.slice_step(0, 0..3, step).sum(..), &x).unwrap();
+        assert_eq!(slope, NdArray::from(vec![1.0, 0.0, 0.0]), "{step}");
+    }
+    // Nothing, of which there is as much as an array can name.
+    let nothing = || NdArray::from(ndarray::Array::<f64, _>::zeros((0, isize::MAX as usize)));
+    let parts = [nothing(), nothing(), nothing()];
+    refuses!(
+        "concat: [0, 18446744073709551615]: no array has so",
+        grad(|x| x + Var::lift(&Array::concat(&parts, 1)), &x)
+    );
+    refuses!("sum: [3]: axis 9223372036854775807 is out of", grad(|x| x.sum(usize::MAX), &x));
+    for shape in [&[0, usize::MAX][..], &[usize::MAX, 2, 0], &[0, HALF, 2]] {
+        refuses!("reshape: [", grad(|x| x.slice(0, 0..0).reshape(shape).sum(..), &x));
+        refuses!("full: [", grad(|x| x.sum(..) + Var::zeros(shape), &x));
+    }
+    refuses!("reshape: cannot turn [3] into [", grad(|x| x.reshape(&[usize::MAX, 3]).sum(..), &x));
+    refuses!("broadcast_to: [1099511627776, 3]: no", grad(|x| x.broadcast_to(&[1 << 40, 3]).sum(..), &x));
+    refuses!("mean: [3]: axis", grad(|x| x.mean(isize::MIN), &x));
+}
+
+#[test]
+fn every_operator_names_the_users_line_whatever_it_is_made_of() {
+    let x = zeros(&[2, 3]);
+    refuses!("unsqueeze: [2, 3]: axis 7 is", grad(|x| Var::stack(&[x.clone(), x], 7).sum(..), &x));
+    refuses!("var: [2, 3]: axis 7 is out of range", grad(|x| x.var(7).sum(..), &x));
+    refuses!("conv2d: cannot combine", jvp(|x| x.conv2d(&x, Window2d::default()), &x, &x));
+    refuses!("concat: cannot combine", jvp(|x| Dual::concat(&[x.clone(), x.sum(..)], 0), &x, &x));
+    refuses!("max: [2, 3]: axis 7 is out of range", hvp(|x| x.max(7).sum(..), &x, &x));
+    // Loops and recursion.
+    refuses!(
+        "scan: cannot combine [0] with [1]",
+        grad(
+            |y| (
+                scan(zeros(&[]), &x, |n: Array, _| (n.clone() + 1.0, zeros(&[n.item() as usize]))).or_raise(),
+                y
+            )
+                .1,
+            &0.0
+        )
+    );
+    refuses!("scan: []: there is nothing to scan", scan(zeros(&[]), &zeros(&[]), |n, x| (n, x)));
+    let children = |left: i64| NdInt::from(vec![left, -1]);
+    let tree = TreeArrays { left: children(5), right: children(1), root: NdInt::from(0) };
+    refuses!(
+        "gather_rows: index 5 is out of range for a dimension of length 2",
+        grad(
+            |x| Var::fold_tree(&tree, |_| x.clone(), |_, left: Var<'_, Array>, right| left + right),
+            &zeros(&[])
+        )
+    );
+    refuses!(
+        "while_loop: [2, 3]: the condition is not a single truth value",
+        grad(|x| Var::while_loop(x, |x| x.less(x), |x| x).sum(..), &x)
+    );
+    // Layers.
+    let cell = Lstm { wx: zeros(&[3, 8]), wh: zeros(&[2, 6]), b: zeros(&[6]) };
+    refuses!(
+        "slice: [2, 6]: 6..8 by 1 does not fit axis 1",
+        grad(|c| c.advance(&c.initial(2), &Var::zeros(&[2, 6])).h.sum(..), &cell)
+    );
+    let cell = Lstm { wh: zeros(&[2]), ..cell };
+    refuses!("recurrent: [2]: recurrent weights are", grad(|c| c.initial(2).h.sum(..), &cell));
+    refuses!(
+        "sample: [2, 18446744073709551615]: no",
+        grad(|x| Rnn::<Var<'_, Array>>::new(&mut Rng::new(1), 2, usize::MAX).b + x, &x)
+    );
+    let binary = NumberedTree::binary(&Lonely);
+    refuses!("NumberedTree: a node with 1 children", binary);
+}
+
+/// A node with one child.
+struct Lonely;
+
+impl Tree for Lonely {
+    fn children(&self) -> &[Lonely] {
+        &[Lonely]
+    }
 }
 
 #[test]
@@ -182,7 +268,7 @@ fn errors_of_the_users_own() {
 fn an_undecided_condition_names_its_line() {
     let mask = zeros(&[2]).less(&zeros(&[2]));
     refuses!(
-        "cond: []: the condition is not a single truth value",
+        "cond: [2]: the condition is not a single truth value",
         grad(|x| Var::cond(&mask, || x.clone(), || -x.clone()), &Array::scalar(1.0))
     );
 }

@@ -41,11 +41,13 @@ impl<E: Float> Accumulator<E> {
 
     /// Adds `g`.
     #[inline]
+    #[track_caller]
     pub(super) fn add(&self, g: NdArray<E>) {
         self.sum.accumulate(g);
     }
 
     /// Changes the sum in place; `zeros` makes one if there is none.
+    #[track_caller]
     pub(super) fn update(&self, zeros: impl FnOnce() -> NdArray<E>, change: impl FnOnce(&mut [E])) {
         let mut sum = self.sum.take().unwrap_or_else(zeros);
         change(sum.elements_mut());
@@ -66,9 +68,18 @@ impl<E: Float> Accumulator<E> {
         }
         let none = || Box::new(Products { terms: 0, left: Vec::new(), right: Vec::new() });
         let mut products = self.products.take().unwrap_or_else(none);
+        let (left, right) = (memory(&left.0), memory(&right.0));
+        let full = products.left.try_reserve(left.len()).is_err()
+            || products.right.try_reserve(right.len()).is_err();
+        if full {
+            // Without memory for the factors, there may be some for the products, which are as large as the sum.
+            self.products.set(Some(products));
+            self.add_collected();
+            return self.add_product_now(a, b);
+        }
         products.terms += terms;
-        products.left.extend_from_slice(memory(&left.0));
-        products.right.extend_from_slice(memory(&right.0));
+        products.left.extend_from_slice(left);
+        products.right.extend_from_slice(right);
         let many = products.terms >= MANY;
         self.products.set(Some(products));
         if many {
@@ -87,8 +98,11 @@ impl<E: Float> Accumulator<E> {
         }
     }
 
+    #[track_caller]
     fn add_collected(&self) {
-        if let Some(products) = self.products.take() {
+        if let Some(products) = self.products.take()
+            && products.terms > 0
+        {
             let Products { terms, left, right } = *products;
             let factor = |elements: Vec<E>| NdArray::from_vec(&[terms, elements.len() / terms], elements);
             self.add_product_now(&factor(left).transpose(), &factor(right));
@@ -97,6 +111,7 @@ impl<E: Float> Accumulator<E> {
 
     /// Takes out what was added, if anything was.
     #[inline]
+    #[track_caller]
     pub(super) fn take(&self) -> Option<NdArray<E>> {
         self.add_collected();
         self.sum.take()

@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 
 use ndarray::{ArcArray, IxDyn, Order};
 
+use crate::memory::{collected, room};
 use crate::shape::{self, Shape};
 use crate::stack;
 
@@ -24,13 +25,14 @@ pub(super) fn from_vec<T>(shape: &[usize], elements: Vec<T>) -> Storage<T> {
     unsafe { Storage::from_shape_vec_unchecked(IxDyn(shape), elements) }
 }
 
-/// A vector of `n` elements that `write` has written.
+/// A vector of `n` elements that `write` has written. Errors as [`room`].
 ///
 /// # Safety
 /// `write` has to initialise every element, or not to return.
 #[inline(always)]
+#[track_caller]
 pub(super) unsafe fn write_vec<T: Copy>(n: usize, write: impl FnOnce(&mut [MaybeUninit<T>])) -> Vec<T> {
-    let mut elements = Vec::with_capacity(n);
+    let mut elements = room(n);
     write(&mut elements.spare_capacity_mut()[..n]);
     // SAFETY: the capacity is at least `n`, and the caller promises that all are written.
     unsafe { elements.set_len(n) };
@@ -62,13 +64,15 @@ pub(super) fn exclusive<T: Clone>(array: &mut Storage<T>) -> Option<&mut [T]> {
 }
 
 /// The same elements without axes that run backwards, which kernels need not expect then.
+#[track_caller]
 pub(super) fn forward<T: Clone>(array: Storage<T>) -> Storage<T> {
     let backwards = array.shape().iter().zip(array.strides()).any(|(&n, &stride)| n > 1 && stride < 0);
-    if backwards { from_vec(&Shape::from(array.shape()), array.iter().cloned().collect()) } else { array }
+    if backwards { from_vec(&Shape::from(array.shape()), collected(array.iter().cloned())) } else { array }
 }
 
 /// Row-major: the same array if it is, else a copy.
 #[inline]
+#[track_caller]
 pub(super) fn contiguous<T: Copy>(array: &Storage<T>) -> Storage<T> {
     if array.is_standard_layout() {
         array.clone()
@@ -79,6 +83,7 @@ pub(super) fn contiguous<T: Copy>(array: &Storage<T>) -> Storage<T> {
 
 /// The same elements in another shape of as many.
 #[inline]
+#[track_caller]
 pub(super) fn reshape<T: Copy>(array: &Storage<T>, shape: &[usize]) -> Storage<T> {
     let row_major = contiguous(array);
     row_major

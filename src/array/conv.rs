@@ -6,8 +6,9 @@ use super::NdArray;
 use super::buffer::{memory, write_vec};
 use super::contract::{Matrix, add_product, set_product};
 use super::float::Float;
-use crate::error::{At, Error, OrRaise, raise};
-use crate::shape::{self, Shape, Window2d};
+use crate::error::OrRaise;
+use crate::memory::zeros;
+use crate::shape::{self, Window2d};
 
 /// The windows of one image `[channels, h, w]`.
 struct Geometry {
@@ -33,6 +34,10 @@ impl Geometry {
     /// Columns of the unfolded matrix: windows.
     fn count(&self) -> usize {
         self.windows[0] * self.windows[1]
+    }
+    /// Elements of the unfolded matrix, `usize::MAX` if that is not enough: it may be larger than operands and result.
+    fn matrix_size(&self) -> usize {
+        self.taps().saturating_mul(self.count())
     }
 
     /// Calls `f(run in the image, run in the unfolded matrix, length)` for all elements of windows that lie inside of
@@ -89,48 +94,29 @@ impl Geometry {
     }
 }
 
-/// Geometry for an image and a kernel of the given shapes, whose convolution has the shape `y`.
-#[track_caller]
-fn geometry(
-    op: &'static str,
-    image: &[usize],
-    kernel: &[usize],
-    y: Option<&[usize]>,
-    window: Window2d,
-) -> Geometry {
-    let expected = shape::conv2d(image, kernel, window).or_raise();
-    if let Some(y) = y
-        && y != expected.as_slice()
-    {
-        raise(Error::Shape { op, lhs: y.into(), rhs: expected.to_vec(), at: At::caller() });
-    }
+/// Geometry of an image and a kernel of these shapes, which fit.
+fn geometry(image: &[usize], kernel: &[usize], windows: [usize; 2], window: Window2d) -> Geometry {
     Geometry {
         channels: image[1],
         image: [image[2], image[3]],
         kernel: [kernel[2], kernel[3]],
-        windows: [expected[2], expected[3]],
+        windows,
         window,
-    }
-}
-
-/// The rank-four shape of an operand, or the error that it is none.
-#[track_caller]
-fn rank_four(op: &'static str, lhs: &[usize], rhs: &[usize]) -> ([usize; 4], [usize; 4]) {
-    match (lhs.try_into(), rhs.try_into()) {
-        (Ok(lhs), Ok(rhs)) => (lhs, rhs),
-        _ => raise(Error::Shape { op, lhs: lhs.into(), rhs: rhs.into(), at: At::caller() }),
     }
 }
 
 /// See [`Tensor::conv2d`](crate::Tensor::conv2d).
 #[track_caller]
 pub(super) fn conv2d<E: Float>(x: &NdArray<E>, kernel: &NdArray<E>, window: Window2d) -> NdArray<E> {
-    let g = geometry("conv2d", x.0.shape(), kernel.0.shape(), None, window);
-    let (batch, out) = (x.0.shape()[0], kernel.0.shape()[0]);
+    let shape = shape::conv2d(x.0.shape(), kernel.0.shape(), window).or_raise();
+    let (size, batch, out) = (shape::size(&shape), shape[0], shape[1]);
+    if size == 0 {
+        return NdArray::from_vec(&shape, Vec::new());
+    }
+    let g = geometry(x.0.shape(), kernel.0.shape(), [shape[2], shape[3]], window);
     let (x, kernel) = (x.row_major(), kernel.row_major());
-    let mut matrix = vec![E::ZERO; g.taps() * g.count()];
-    let shape = [batch, out, g.windows[0], g.windows[1]];
-    let (size, y_size) = (shape::size(&shape), out * g.count());
+    let mut matrix = zeros(g.matrix_size());
+    let y_size = out * g.count();
     // SAFETY: each of the `batch` products writes its `y_size` elements, and these are all.
     let elements = unsafe {
         write_vec(size, |dst: &mut [MaybeUninit<E>]| {
@@ -152,23 +138,26 @@ pub(super) fn conv2d<E: Float>(x: &NdArray<E>, kernel: &NdArray<E>, window: Wind
 pub(super) fn conv2d_image<E: Float>(
     y_bar: &NdArray<E>,
     kernel: &NdArray<E>,
-    [h, w]: [usize; 2],
+    size: [usize; 2],
     window: Window2d,
 ) -> NdArray<E> {
-    let ([batch, ..], [out, channels, ..]) = rank_four("conv2d_image", y_bar.0.shape(), kernel.0.shape());
-    let shape = [batch, channels, h, w];
-    let g = geometry("conv2d_image", &shape, kernel.0.shape(), Some(y_bar.0.shape()), window);
+    let shape = shape::conv2d_image(y_bar.0.shape(), kernel.0.shape(), size, window).or_raise();
+    let mut elements = zeros(shape::size(&shape));
+    if elements.is_empty() || y_bar.0.is_empty() {
+        return NdArray::from_vec(&shape, elements);
+    }
+    let &[_, out, rows, columns] = y_bar.0.shape() else { unreachable!("a result has four axes") };
+    let g = geometry(&shape, kernel.0.shape(), [rows, columns], window);
     let (y_bar, kernel) = (y_bar.row_major(), kernel.row_major());
-    let mut elements = vec![E::ZERO; shape::size(&shape)];
     let y_size = out * g.count();
-    for n in 0..batch {
-        let mut matrix = vec![E::ZERO; g.taps() * g.count()];
+    for (image, y_bar) in elements.chunks_exact_mut(g.image_size()).zip(memory(&y_bar).chunks_exact(y_size)) {
+        let mut matrix = zeros(g.matrix_size());
         add_product(
             &mut matrix,
             Matrix::row_major(memory(&kernel), out, g.taps()).transposed(),
-            Matrix::row_major(&memory(&y_bar)[n * y_size..(n + 1) * y_size], out, g.count()),
+            Matrix::row_major(y_bar, out, g.count()),
         );
-        g.fold(&matrix, &mut elements[n * g.image_size()..(n + 1) * g.image_size()]);
+        g.fold(&matrix, image);
     }
     NdArray::from_vec(&shape, elements)
 }
@@ -178,91 +167,76 @@ pub(super) fn conv2d_image<E: Float>(
 pub(super) fn conv2d_kernel<E: Float>(
     x: &NdArray<E>,
     y_bar: &NdArray<E>,
-    [kh, kw]: [usize; 2],
+    size: [usize; 2],
     window: Window2d,
 ) -> NdArray<E> {
-    let ([batch, channels, ..], [_, out, ..]) = rank_four("conv2d_kernel", x.0.shape(), y_bar.0.shape());
-    let shape = [out, channels, kh, kw];
-    let g = geometry("conv2d_kernel", x.0.shape(), &shape, Some(y_bar.0.shape()), window);
+    let shape = shape::conv2d_kernel(x.0.shape(), y_bar.0.shape(), size, window).or_raise();
+    let mut elements = zeros(shape::size(&shape));
+    if elements.is_empty() || x.0.is_empty() {
+        return NdArray::from_vec(&shape, elements);
+    }
+    let &[_, out, rows, columns] = y_bar.0.shape() else { unreachable!("a result has four axes") };
+    let g = geometry(x.0.shape(), &shape, [rows, columns], window);
     let (x, y_bar) = (x.row_major(), y_bar.row_major());
-    let mut elements = vec![E::ZERO; shape::size(&shape)];
-    let mut matrix = vec![E::ZERO; g.taps() * g.count()];
+    let mut matrix = zeros(g.matrix_size());
     let y_size = out * g.count();
-    for n in 0..batch {
-        g.unfold(&memory(&x)[n * g.image_size()..(n + 1) * g.image_size()], &mut matrix);
+    for (image, y_bar) in memory(&x).chunks_exact(g.image_size()).zip(memory(&y_bar).chunks_exact(y_size)) {
+        g.unfold(image, &mut matrix);
         add_product(
             &mut elements,
-            Matrix::row_major(&memory(&y_bar)[n * y_size..(n + 1) * y_size], out, g.count()),
+            Matrix::row_major(y_bar, out, g.count()),
             Matrix::row_major(&matrix, g.taps(), g.count()).transposed(),
         );
     }
     NdArray::from_vec(&shape, elements)
 }
 
-/// Geometry of all windows of an image `[batch, channels, h, w]`, and the shape of its unfolding.
-#[track_caller]
-fn unfolding(image: &[usize], kernel: [usize; 2], window: Window2d) -> (Geometry, Shape) {
-    let unfolded = shape::unfold2d(image, kernel, window).or_raise();
-    let g = Geometry {
+/// Geometry of the windows of one image, given the shape of all of them, `[batch, channels, kh·kw, rows, columns]`.
+fn unfolding(image: &[usize], unfolded: &[usize], kernel: [usize; 2], window: Window2d) -> Geometry {
+    Geometry {
         channels: image[1],
         image: [image[2], image[3]],
         kernel,
         windows: [unfolded[3], unfolded[4]],
         window,
-    };
-    (g, unfolded)
+    }
 }
 
 /// See [`Tensor::unfold2d`](crate::Tensor::unfold2d).
 #[track_caller]
 pub(super) fn unfold2d<E: Float>(x: &NdArray<E>, kernel: [usize; 2], window: Window2d) -> NdArray<E> {
-    let (g, unfolded) = unfolding(x.0.shape(), kernel, window);
-    let x = x.row_major();
-    let mut elements = vec![E::ZERO; shape::size(&unfolded)];
-    let matrix = g.taps() * g.count();
-    for n in 0..unfolded[0] {
-        g.unfold(
-            &memory(&x)[n * g.image_size()..(n + 1) * g.image_size()],
-            &mut elements[n * matrix..(n + 1) * matrix],
-        );
+    let shape = shape::unfold2d(x.0.shape(), kernel, window).or_raise();
+    let mut elements = zeros(shape::size(&shape));
+    if elements.is_empty() || x.0.is_empty() {
+        return NdArray::from_vec(&shape, elements);
     }
-    NdArray::from_vec(&unfolded, elements)
+    let g = unfolding(x.0.shape(), &shape, kernel, window);
+    let x = x.row_major();
+    let windows = elements.chunks_exact_mut(g.matrix_size());
+    for (image, windows) in memory(&x).chunks_exact(g.image_size()).zip(windows) {
+        g.unfold(image, windows);
+    }
+    NdArray::from_vec(&shape, elements)
 }
 
 /// See [`Tensor::fold2d`](crate::Tensor::fold2d).
 #[track_caller]
 pub(super) fn fold2d<E: Float>(
     x: &NdArray<E>,
-    [h, w]: [usize; 2],
+    size: [usize; 2],
     kernel: [usize; 2],
     window: Window2d,
 ) -> NdArray<E> {
-    let &[batch, channels, ..] = x.0.shape() else {
-        raise(Error::Shape {
-            op: "fold2d",
-            lhs: x.0.shape().into(),
-            rhs: [h, w][..].into(),
-            at: At::caller(),
-        });
-    };
-    let image = [batch, channels, h, w];
-    let (g, unfolded) = unfolding(&image, kernel, window);
-    if x.0.shape() != unfolded.as_slice() {
-        raise(Error::Shape {
-            op: "fold2d",
-            lhs: x.0.shape().into(),
-            rhs: unfolded.to_vec(),
-            at: At::caller(),
-        });
+    let shape = shape::fold2d(x.0.shape(), size, kernel, window).or_raise();
+    let mut elements = zeros(shape::size(&shape));
+    if elements.is_empty() || x.0.is_empty() {
+        return NdArray::from_vec(&shape, elements);
     }
+    let g = unfolding(&shape, x.0.shape(), kernel, window);
     let x = x.row_major();
-    let mut elements = vec![E::ZERO; shape::size(&image)];
-    let matrix = g.taps() * g.count();
-    for n in 0..batch {
-        g.fold(
-            &memory(&x)[n * matrix..(n + 1) * matrix],
-            &mut elements[n * g.image_size()..(n + 1) * g.image_size()],
-        );
+    let windows = memory(&x).chunks_exact(g.matrix_size());
+    for (image, windows) in elements.chunks_exact_mut(g.image_size()).zip(windows) {
+        g.fold(windows, image);
     }
-    NdArray::from_vec(&image, elements)
+    NdArray::from_vec(&shape, elements)
 }

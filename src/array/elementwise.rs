@@ -5,6 +5,7 @@ use super::float::Float;
 use super::kernel::{self, Map, Zip};
 use super::{NdArray, NdBool};
 use crate::error::OrRaise;
+use crate::memory::room;
 use crate::shape::{self, Shape};
 
 /// Unit structs with a function of one element.
@@ -122,6 +123,7 @@ impl<A, F: Zip<A>> Zip<A> for Swapped<F> {
 
 /// `f` of each element.
 #[inline]
+#[track_caller]
 pub(super) fn map<A: Copy + Default, F: Map<A>>(f: F, x: &Storage<A>) -> Storage<F::Output> {
     if x.is_standard_layout() {
         buffer::from_vec(x.shape(), kernel::map(f, memory(x)))
@@ -199,6 +201,7 @@ fn update<A: Copy, F: Zip<A, Output = A>>(f: F, x: &mut Storage<A>, y: &Storage<
 impl<E: Float> NdArray<E> {
     /// `f` of each element.
     #[inline]
+    #[track_caller]
     pub(super) fn map<F: Map<E, Output = E>>(&self, f: F) -> NdArray<E> {
         if self.0.is_standard_layout() {
             return NdArray(map(f, &self.0));
@@ -210,6 +213,7 @@ impl<E: Float> NdArray<E> {
 
     /// `f` of each element, in place if nobody else holds the array.
     #[inline]
+    #[track_caller]
     pub(super) fn map_into<F: Map<E, Output = E>>(mut self, f: F) -> NdArray<E> {
         match exclusive(&mut self.0) {
             Some(elements) => {
@@ -226,7 +230,7 @@ impl<E: Float> NdArray<E> {
         let (m, x, y) = (&mask.0, &then.0, &otherwise.0);
         let shape = shape::broadcast("select", x.shape(), y.shape()).or_raise();
         let shape = shape::broadcast("select", m.shape(), &shape).or_raise();
-        let mut elements = Vec::with_capacity(shape::size(&shape));
+        let mut elements = room(shape::size(&shape));
         if elements.capacity() > 0 {
             let operands = [(m.shape(), m.strides()), (x.shape(), x.strides()), (y.shape(), y.strides())];
             let loops = super::layout::Loops::new(&shape, operands);

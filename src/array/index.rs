@@ -9,6 +9,7 @@ use super::elementwise::Add;
 use super::float::Float;
 use super::{NdArray, NdInt, kernel};
 use crate::error::{At, Error, OrRaise, raise};
+use crate::memory::{collected, room, zeros};
 use crate::shape::{self, Padding};
 
 /// Every `step`-th element of `range` along an axis: a view.
@@ -20,6 +21,7 @@ pub(super) fn slice<T: Copy>(x: &Storage<T>, axis: isize, range: Range<usize>, s
         shape::slice(x.shape(), along, &range, step).or_raise();
     }
     let mut view = x.clone();
+    let step = shape::shorter_step(&range, step);
     let part = Slice { start: range.start as isize, end: Some(range.end as isize), step: step as isize };
     view.slice_axis_inplace(Axis(along), part);
     view
@@ -45,7 +47,7 @@ pub(super) fn concat<E: Float>(parts: &[NdArray<E>], axis: isize) -> NdArray<E> 
     let joined = shape::concat(parts.iter().map(|part| part.0.shape()), along).or_raise();
     let parts: Vec<_> = parts.iter().map(NdArray::row_major).collect();
     let outer = shape::size(&joined[..along]);
-    let mut elements = Vec::with_capacity(shape::size(&joined));
+    let mut elements = room(shape::size(&joined));
     for i in 0..outer {
         for part in &parts {
             let run = part.len() / outer;
@@ -60,12 +62,13 @@ pub(super) fn concat<E: Float>(parts: &[NdArray<E>], axis: isize) -> NdArray<E> 
 pub(super) fn pad<E: Float>(x: &NdArray<E>, axis: isize, padding: Padding) -> NdArray<E> {
     let along = shape::axis("pad", x.0.shape(), axis).or_raise();
     let padded = shape::pad(x.0.shape(), along, padding).or_raise();
-    let mut elements = vec![E::ZERO; shape::size(&padded)];
-    add_slice(&mut elements, &padded, along, padding.before, padding.interior + 1, x);
+    let mut elements = zeros(shape::size(&padded));
+    add_slice(&mut elements, &padded, along, padding.before, padding.interior.saturating_add(1), x);
     NdArray::from_vec(&padded, elements)
 }
 
 /// `dst[.., start + i·step, ..] += g[.., i, ..]`, where `dst` is row-major of this shape.
+#[track_caller]
 pub(super) fn add_slice<E: Float>(
     dst: &mut [E],
     shape: &[usize],
@@ -104,7 +107,7 @@ pub(super) fn flip<E: Float>(x: &NdArray<E>, axis: isize) -> NdArray<E> {
     let row_major = x.row_major();
     let (outer, n, inner) = around(x.0.shape(), along);
     let data = memory(&row_major);
-    let mut elements = Vec::with_capacity(data.len());
+    let mut elements = room(data.len());
     for o in 0..outer {
         for i in (0..n).rev() {
             let at = (o * n + i) * inner;
@@ -140,7 +143,7 @@ pub(super) fn gather_rows<T: Copy>(x: &Storage<T>, indices: &NdInt) -> Storage<T
     let (data, indices) = (memory(&x), memory(&indices));
     check("gather_rows", indices, x.shape()[0]);
     let inner = shape::size(&x.shape()[1..]);
-    let mut elements = Vec::with_capacity(shape::size(&gathered));
+    let mut elements = room(shape::size(&gathered));
     for &index in indices {
         let at = index as usize * inner;
         elements.extend_from_slice(&data[at..at + inner]);
@@ -153,7 +156,7 @@ pub(super) fn gather_rows<T: Copy>(x: &Storage<T>, indices: &NdInt) -> Storage<T
 pub(super) fn scatter_rows<E: Float>(x: &NdArray<E>, indices: &NdInt, rows: usize) -> NdArray<E> {
     let scattered = shape::scatter_rows(x.0.shape(), indices.0.shape(), rows).or_raise();
     check("scatter_rows", &kernel::copy(&indices.0), rows);
-    let mut elements = vec![E::ZERO; shape::size(&scattered)];
+    let mut elements = zeros(shape::size(&scattered));
     add_rows(&mut elements, &scattered, indices, x);
     NdArray::from_vec(&scattered, elements)
 }
@@ -182,7 +185,7 @@ pub(super) fn gather_last<E: Float>(x: &NdArray<E>, indices: &NdInt) -> NdArray<
     let (data, indices) = (memory(&x), memory(&indices));
     check("gather_last", indices, n);
     let elements = indices.iter().enumerate().map(|(row, &index)| data[row * n + index as usize]);
-    NdArray::from_vec(&gathered, elements.collect())
+    NdArray::from_vec(&gathered, collected(elements))
 }
 
 /// The adjoint of [`gather_last`].
@@ -192,7 +195,7 @@ pub(super) fn scatter_last<E: Float>(x: &NdArray<E>, indices: &NdInt, n: usize) 
     let (x, indices) = (x.row_major(), contiguous(&indices.0));
     let (data, indices) = (memory(&x), memory(&indices));
     check("scatter_last", indices, n);
-    let mut elements = vec![E::ZERO; shape::size(&scattered)];
+    let mut elements = zeros(shape::size(&scattered));
     for (row, (&index, &g)) in indices.iter().zip(data).enumerate() {
         elements[row * n + index as usize] = g;
     }

@@ -9,7 +9,8 @@ use super::buffer::{self, Storage, memory};
 use super::elementwise::{Add, Equal, Less, Mul, Sub, zip, zip_into, zip_owned};
 use super::kernel::Zip;
 use super::{NdBool, index};
-use crate::error::{At, Error, OrRaise, Result};
+use crate::error::{OrRaise, Result};
+use crate::memory::collected;
 use crate::real::Int;
 use crate::shape::{self, Shape};
 use crate::tensor::IntTensor;
@@ -151,11 +152,8 @@ impl IntTensor for NdInt {
     }
     #[track_caller]
     fn from_elements(shape: &[usize], elements: &[i64]) -> Result<NdInt> {
-        if elements.len() != shape::size(shape) {
-            let (lhs, rhs) = (vec![elements.len()], shape.to_vec());
-            return Err(Error::Shape { op: "from_elements", lhs, rhs, at: At::caller() });
-        }
-        Ok(NdInt(buffer::from_vec(shape, elements.to_vec())))
+        shape::from_elements(shape, elements.len())?;
+        Ok(NdInt(buffer::from_vec(shape, collected(elements.iter().copied()))))
     }
     fn elements(&self) -> Option<Vec<i64>> {
         Some(super::kernel::copy(&self.0))

@@ -9,6 +9,7 @@ use pulp::{Arch, NullaryFnOnce};
 
 use super::buffer::{Storage, memory, write_vec};
 use super::layout::Loops;
+use crate::memory::room;
 use crate::shape;
 
 /// A function of one element.
@@ -73,6 +74,7 @@ impl<A: Copy + Default, F: Map<A>> NullaryFnOnce for MapLoop<'_, A, F> {
 
 /// `f` of each element of a slice.
 #[inline]
+#[track_caller]
 pub(super) fn map<A: Copy + Default, F: Map<A>>(f: F, src: &[A]) -> Vec<F::Output> {
     // SAFETY: `map_lanes` writes as many elements as `src` has, in whole chunks and a rest.
     unsafe { write_vec(src.len(), |dst| dispatch(MapLoop(f, src, dst))) }
@@ -107,13 +109,15 @@ pub(super) fn map_in_place<A: Copy + Default, F: Map<A, Output = A>>(f: F, eleme
 }
 
 /// The elements of an array in row-major order.
+#[track_caller]
 pub(super) fn copy<T: Copy>(array: &Storage<T>) -> Vec<T> {
     repeat(array, array.shape())
 }
 
 /// The elements, in row-major order, of an array stretched to a shape that it broadcasts to.
+#[track_caller]
 pub(super) fn repeat<T: Copy>(array: &Storage<T>, shape: &[usize]) -> Vec<T> {
-    let mut elements = Vec::with_capacity(shape::size(shape));
+    let mut elements = room(shape::size(shape));
     if elements.capacity() == 0 {
         return elements;
     }
@@ -191,6 +195,7 @@ impl<A: Copy, F: Zip<A>> NullaryFnOnce for ZipLoop<'_, A, F> {
 
 /// `f` of the elements of two arrays that broadcast to `shape`, in row-major order.
 #[inline]
+#[track_caller]
 pub(super) fn zip<A: Copy, F: Zip<A>>(
     f: F,
     shape: &[usize],

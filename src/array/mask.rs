@@ -94,6 +94,9 @@ impl Mask for NdBool {
     fn known(&self) -> Option<bool> {
         (self.0.len() == 1).then(|| memory(&self.0)[0])
     }
+    fn lengths(&self) -> Shape {
+        self.0.shape().into()
+    }
 }
 
 impl MaskTensor for NdBool {

@@ -85,12 +85,14 @@ impl<E: Float> NdArray<E> {
 
     /// The elements in row-major order, and what owns them if they had to be copied for that.
     #[inline]
+    #[track_caller]
     fn row_major(&self) -> Storage<E> {
         buffer::contiguous(&self.0)
     }
 }
 
 impl<E: Float, D: Dimension> From<Array<E, D>> for NdArray<E> {
+    #[track_caller]
     fn from(array: Array<E, D>) -> NdArray<E> {
         NdArray(buffer::forward(array.into_dyn().into_shared()))
     }

@@ -73,6 +73,7 @@ impl<E: Float, F: super::kernel::Zip<E>> super::kernel::Map<E> for WithNumber<F,
 impl<E: Float> ops::Neg for NdArray<E> {
     type Output = NdArray<E>;
     #[inline]
+    #[track_caller]
     fn neg(self) -> NdArray<E> {
         self.map_into(Neg)
     }
@@ -81,6 +82,7 @@ impl<E: Float> ops::Neg for NdArray<E> {
 impl<E: Float> ops::Neg for &NdArray<E> {
     type Output = NdArray<E>;
     #[inline]
+    #[track_caller]
     fn neg(self) -> NdArray<E> {
         self.map(Neg)
     }

@@ -5,6 +5,7 @@ use antiphon_staging::{Dtype, Type};
 
 use super::buffer::{Storage, contiguous, exclusive, from_vec};
 use super::{NdArray, NdBool, NdInt};
+use crate::memory::repeated;
 use crate::staged::Plain;
 use crate::state::Leaf;
 
@@ -12,13 +13,15 @@ fn slice<T>(storage: &Storage<T>) -> &[T] {
     storage.as_slice().expect("the elements are in row-major order")
 }
 
+#[track_caller]
 fn filled<T: Copy>(ty: &Type, value: T) -> Storage<T> {
-    from_vec(&ty.shape, vec![value; ty.size()])
+    from_vec(&ty.shape, repeated(ty.size(), value))
 }
 
+#[track_caller]
 fn owned<T: Copy>(storage: &mut Storage<T>, value: T) -> &mut [T] {
     if exclusive(storage).is_none() {
-        *storage = from_vec(storage.shape(), vec![value; storage.len()]);
+        *storage = from_vec(storage.shape(), repeated(storage.len(), value));
     }
     exclusive(storage).expect("new arrays are nobody else's")
 }

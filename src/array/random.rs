@@ -2,7 +2,8 @@
 
 use super::NdArray;
 use super::float::Float;
-use crate::shape;
+use crate::memory::collected;
+use crate::shape::{self, Shape};
 
 /// Weyl increment of SplitMix64: 2⁶⁴ divided by the golden ratio, made odd.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -17,8 +18,10 @@ fn mix(z: u64) -> u64 {
 }
 
 /// See [`NdArray`]'s [`Tensor::uniform`](crate::Tensor::uniform), whose documentation has the formula.
-pub(super) fn uniform<E: Float>(shape: &[usize], seed: i64) -> NdArray<E> {
+#[track_caller]
+pub(super) fn uniform<E: Float>(shape: &Shape, seed: i64) -> NdArray<E> {
     let start = mix((seed as u64).wrapping_add(GOLDEN));
-    let words = (1..=shape::size(shape) as u64).map(|i| mix(start.wrapping_add(i.wrapping_mul(GOLDEN))));
-    NdArray::from_vec(shape, words.map(E::from_random_bits).collect())
+    let word = |i: usize| mix(start.wrapping_add((i as u64 + 1).wrapping_mul(GOLDEN)));
+    let elements = (0..shape::size(shape)).map(|i| E::from_random_bits(word(i)));
+    NdArray::from_vec(shape, collected(elements))
 }

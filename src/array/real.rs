@@ -14,6 +14,7 @@ use crate::tensor::Tensor;
 macro_rules! map_methods {
     ($($method:ident: $F:expr;)*) => { $(
         #[inline]
+        #[track_caller]
         fn $method(&self) -> Self {
             self.map($F)
         }

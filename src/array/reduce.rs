@@ -9,6 +9,7 @@ use super::float::Float;
 use super::kernel::{self, Zip, dispatch};
 use super::{NdArray, NdInt};
 use crate::error::OrRaise;
+use crate::memory::{collected, repeated, room, zeros};
 use crate::shape::{self, Axes, Shape};
 
 /// An operand seen as `[outer, n, inner]`, row-major, of which the middle is reduced.
@@ -23,6 +24,7 @@ struct Reduction<E> {
 
 impl<E: Float> Reduction<E> {
     /// For resolved axes. Neighbouring reduced axes are one; anything more scattered is brought together by a copy.
+    #[track_caller]
     fn new(x: &Storage<E>, axes: &[usize]) -> Reduction<E> {
         let shape = shape::reduce(x.shape(), axes);
         let (first, end) = (axes.first().copied().unwrap_or(0), axes.last().map_or(0, |last| last + 1));
@@ -34,6 +36,7 @@ impl<E: Float> Reduction<E> {
     }
 
     /// Like [`new`](Reduction::new), with the reduced axes last: `inner` is 1.
+    #[track_caller]
     fn rows(x: &Storage<E>, axes: &[usize]) -> Reduction<E> {
         let shape = shape::reduce(x.shape(), axes);
         let last = axes.iter().copied().eq(shape.len()..x.ndim());
@@ -43,6 +46,7 @@ impl<E: Float> Reduction<E> {
     }
 
     /// A copy with the reduced axes moved to the end.
+    #[track_caller]
     fn gather(x: &Storage<E>, axes: &[usize]) -> Storage<E> {
         let kept = (0..x.ndim()).filter(|axis| !axes.contains(axis));
         let order: SmallVec<[usize; 6]> = kept.chain(axes.iter().copied()).collect();
@@ -51,18 +55,19 @@ impl<E: Float> Reduction<E> {
 
     /// The results, one for each of `[outer, inner]`: rows go through `fold`; of columns, many at once are folded by
     /// `combine`. `nothing` is the result over an empty axis.
+    #[track_caller]
     fn run<C: Zip<E, Output = E>, F: Fold<E>>(self, combine: C, fold: F, nothing: E) -> NdArray<E> {
         let size = self.outer * self.inner;
         if size == 0 || self.n == 0 {
-            return NdArray::from_vec(&self.shape, vec![nothing; size]);
+            return NdArray::from_vec(&self.shape, repeated(size, nothing));
         }
         let data = memory(&self.data);
         let mut elements;
         if self.inner == 1 {
-            elements = vec![E::ZERO; size];
+            elements = zeros(size);
             dispatch(Rows(fold, data, self.n, &mut elements));
         } else {
-            elements = Vec::with_capacity(size);
+            elements = room(size);
             for block in data.chunks_exact(self.n * self.inner) {
                 let (first, rest) = block.split_at(self.inner);
                 let start = elements.len();
@@ -203,16 +208,16 @@ pub(super) fn logsumexp<E: Float>(x: &NdArray<E>, axes: Axes) -> NdArray<E> {
     let axes = axes.resolve("logsumexp", x.0.shape()).or_raise();
     let Reduction { data, outer, n, shape, .. } = Reduction::rows(&x.0, &axes);
     if outer == 0 || n == 0 {
-        return NdArray::from_vec(&shape, vec![E::NEG_INFINITY; outer]);
+        return NdArray::from_vec(&shape, repeated(outer, E::NEG_INFINITY));
     }
     // m + ln Σ eˣ⁻ᵐ, the maximum m of a row being a column. One operator after the other: each is one long loop.
-    let mut max = vec![E::ZERO; outer];
+    let mut max = zeros(outer);
     dispatch(Rows(Max, memory(&data), n, &mut max));
     let max = from_vec(&[outer, 1], max);
     let rows = super::buffer::reshape(&data, &[outer, n]);
     let mut exps = kernel::zip(Sub, &[outer, n], &rows, &max);
     kernel::map_in_place(Exp, &mut exps);
-    let mut sums = vec![E::ZERO; outer];
+    let mut sums = zeros(outer);
     dispatch(Rows(Sum, &exps, n, &mut sums));
     NdArray::from_vec(&shape, kernel::zip(AddLog, &[outer, 1], &max, &from_vec(&[outer, 1], sums)))
 }
@@ -232,5 +237,5 @@ pub(super) fn argmax<E: Float>(x: &NdArray<E>, axis: isize) -> NdInt {
         }
         at as i64
     };
-    NdInt(from_vec(&shape, memory(&rows.data).chunks_exact(rows.n).map(largest).collect()))
+    NdInt(from_vec(&shape, collected(memory(&rows.data).chunks_exact(rows.n).map(largest))))
 }

@@ -7,8 +7,8 @@ use super::buffer::{self, exclusive};
 use super::elementwise::{FromBool, map};
 use super::float::Float;
 use super::{NdArray, NdBool, NdInt, contract, conv, index, kernel, random, reduce};
-use crate::error::{At, Error, OrRaise, Result, raise};
-use crate::real::Int;
+use crate::error::{OrRaise, Result};
+use crate::memory;
 use crate::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::tensor::Tensor;
 
@@ -18,15 +18,18 @@ impl<E: Float> Tensor for NdArray<E> {
         self.0.shape().into()
     }
     fn full(shape: &[usize], value: f64) -> Self {
-        NdArray::from_vec(shape, vec![E::from_f64(value); shape::size(shape)])
+        let size = shape::elements("full", shape).or_raise();
+        // +0 and no other number is all zero bits.
+        let elements = match value.to_bits() {
+            0 => memory::zeros(size),
+            _ => memory::repeated(size, E::from_f64(value)),
+        };
+        NdArray::from_vec(shape, elements)
     }
     #[track_caller]
     fn from_elements(shape: &[usize], elements: &[f64]) -> Result<Self> {
-        if elements.len() != shape::size(shape) {
-            let (lhs, rhs) = (vec![elements.len()], shape.to_vec());
-            return Err(Error::Shape { op: "from_elements", lhs, rhs, at: At::caller() });
-        }
-        Ok(NdArray::from_vec(shape, elements.iter().map(|&x| E::from_f64(x)).collect()))
+        shape::from_elements(shape, elements.len())?;
+        Ok(NdArray::from_vec(shape, memory::collected(elements.iter().map(|&x| E::from_f64(x)))))
     }
     fn from_mask(mask: &NdBool) -> Self {
         NdArray(map(FromBool::<E>::default(), &mask.0))
@@ -42,13 +45,8 @@ impl<E: Float> Tensor for NdArray<E> {
     /// The seed is hashed first, so that the sequences of different seeds are not shifts of each other.
     #[track_caller]
     fn uniform(shape: &[usize], seed: &NdInt) -> Self {
-        match seed.known() {
-            Some(seed) => random::uniform(shape, seed),
-            None => {
-                let (shape, reason) = (seed.0.shape().into(), "the seed is not a single integer".into());
-                raise(Error::Operand { op: "uniform", shape, reason, at: At::caller() })
-            }
-        }
+        let shape = shape::uniform(shape, seed.0.shape()).or_raise();
+        random::uniform(&shape, seed.item())
     }
 
     #[track_caller]
@@ -165,6 +163,7 @@ impl<E: Float> Tensor for NdArray<E> {
 
 impl<E: Float> NdArray<E> {
     /// The elements for writing, row-major; copied first if they are shared or in another order.
+    #[track_caller]
     pub(super) fn elements_mut(&mut self) -> &mut [E] {
         if exclusive(&mut self.0).is_none() {
             self.0 = buffer::from_vec(&Shape::from(self.0.shape()), kernel::copy(&self.0));

@@ -1,8 +1,8 @@
 //! [`scan`]: a loop over the rows of an array.
 
-use crate::error::{At, Error, Result, raise};
+use crate::error::{At, Error, Result, operator, raise};
 use crate::real::Int;
-use crate::recorded;
+use crate::recorded::{self, Site};
 use crate::sealed::INTERNAL;
 use crate::shape::Shape;
 use crate::state::{Index, State};
@@ -40,10 +40,16 @@ pub fn scan<T: Tensor, S: State<T>>(init: S, xs: &T, step: impl Fn(S, T) -> (S, 
         return Ok(record(init, xs, rows, step));
     }
     let mut carry = init;
-    let mut ys = Vec::with_capacity(rows);
+    let mut ys: Vec<T> = Vec::new();
     for i in 0..rows {
         let (next, y) = step(carry, xs.index(0, i));
         carry = next;
+        if let Some(first) = ys.first()
+            && first.shape() != y.shape()
+        {
+            let (lhs, rhs) = (first.shape().to_vec(), y.shape().to_vec());
+            raise(Error::Shape { op: "scan", lhs, rhs, at: At::caller() });
+        }
         ys.push(y);
     }
     Ok((carry, T::stack(&ys, 0)))
@@ -52,9 +58,11 @@ pub fn scan<T: Tensor, S: State<T>>(init: S, xs: &T, step: impl Fn(S, T) -> (S, 
 /// A loop over the row's number.
 #[track_caller]
 fn record<T: Tensor, S: State<T>>(init: S, xs: &T, rows: usize, step: impl Fn(S, T) -> (S, T)) -> (S, T) {
-    let at = At::caller();
+    let site = Site::caller("scan");
+    let at = site.at;
     let number = |i: usize| T::Int::constant(i as i64);
-    let row = recorded::tried::<T, _>(|| step(init.clone(), xs.gather_rows(&number(0))).1.shape());
+    let row_of = |i: &T::Int| operator(at, || xs.gather_rows(i));
+    let row = recorded::tried::<T, _>(site, || step(init.clone(), row_of(&number(0))).1.shape());
     let shape: Shape = std::iter::once(rows).chain(row.iter().copied()).collect();
     if recorded::is_trial() {
         return (init, T::zeros(&shape));
@@ -63,16 +71,16 @@ fn record<T: Tensor, S: State<T>>(init: S, xs: &T, rows: usize, step: impl Fn(S,
     let ys = T::record_rows(INTERNAL, &shape, &mut |put| {
         let start = (Index::<T>(number(0)), init.clone());
         let (_, carry) = recorded::while_loop::<T, _>(
-            at,
+            site,
             start,
             |(i, _)| i.0.less(&number(rows)),
             |(Index(i), carry)| {
                 let i = i.named("i");
-                let (carry, y) = step(carry, xs.gather_rows(&i));
+                let (carry, y) = step(carry, row_of(&i));
                 if y.shape() != row {
                     raise(Error::Shape { op: "scan", lhs: row.to_vec(), rhs: y.shape().to_vec(), at });
                 }
-                put(&i, y);
+                operator(at, || put(&i, y));
                 (Index(i + number(1)), carry)
             },
         );

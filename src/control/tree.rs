@@ -1,8 +1,12 @@
 //! Folds over trees: of the user's own, and in arrays, where their shape is data.
 
-use crate::error::{At, Error, Result};
+use super::{cond_at, fix_at};
+use crate::error::{At, Error, Result, catch, operator};
+use crate::memory;
 use crate::params::Path;
 use crate::real::{Int, Real};
+use crate::recorded::Site;
+use crate::shape;
 use crate::stack;
 use crate::state::{Index, Leaf, State};
 use crate::structure::{MapComponent, Structure};
@@ -89,13 +93,19 @@ pub(crate) fn fold_arrays<T: Tensor, S: State<T>>(
     leaf: impl Fn(&T::Int) -> S,
     inner: impl Fn(&T::Int, S, S) -> S,
 ) -> S {
-    T::fix(Index::<T>(tree.root.clone()), |subtree: &dyn Fn(Index<T>) -> S, Index(node)| {
-        let left = tree.left.gather_rows(&node);
-        T::cond(
-            &left.less(&T::Int::constant(0)),
+    let site = Site::caller("fold_tree");
+    fix_at::<T, _, _>(site, Index::<T>(tree.root.clone()), |subtree: &dyn Fn(Index<T>) -> S, Index(node)| {
+        let (left, is_leaf) = operator(site.at, || {
+            let left = tree.left.gather_rows(&node);
+            let is_leaf = left.less(&T::Int::constant(0));
+            (left, is_leaf)
+        });
+        cond_at::<T, _>(
+            site,
+            &is_leaf,
             || leaf(&node),
             || {
-                let right = tree.right.gather_rows(&node);
+                let right = operator(site.at, || tree.right.gather_rows(&node));
                 inner(&node, subtree(Index(left.clone())), subtree(Index(right)))
             },
         )
@@ -114,7 +124,7 @@ impl<'t, N: Tree> NumberedTree<'t, N> {
     /// Numbers the nodes of a binary tree.
     ///
     /// # Errors
-    /// [`Error::Operand`] if a node has one child, or more than two.
+    /// [`Error::Argument`] if a node has one child, or more than two.
     #[track_caller]
     pub fn binary(tree: &'t N) -> Result<NumberedTree<'t, N>> {
         let mut numbered = NumberedTree { nodes: Vec::new(), left: Vec::new(), right: Vec::new() };
@@ -138,7 +148,7 @@ impl<'t, N: Tree> NumberedTree<'t, N> {
                     children => {
                         let reason = format!("a node with {} children in a binary tree", children.len());
                         let at = At::caller();
-                        return Err(Error::Operand { op: "NumberedTree", shape: Vec::new(), reason, at });
+                        return Err(Error::Argument { op: "NumberedTree", reason, at });
                     }
                 }
             }
@@ -154,24 +164,24 @@ impl<'t, N: Tree> NumberedTree<'t, N> {
     /// The tree in arrays with room for `capacity` nodes.
     ///
     /// # Errors
-    /// [`Error::Operand`] if the tree has more.
+    /// [`Error::Argument`] if the tree has more; [`Error::Operand`] if no array can have so many.
     #[track_caller]
     pub fn arrays<I: IntTensor>(&self, capacity: usize) -> Result<TreeArrays<I>> {
         let len = self.nodes.len();
         if len > capacity {
             let reason = format!("there is room for {capacity} nodes, and the tree has {len}");
-            return Err(Error::Operand {
-                op: "NumberedTree",
-                shape: vec![capacity],
-                reason,
-                at: At::caller(),
-            });
+            return Err(Error::Argument { op: "NumberedTree", reason, at: At::caller() });
         }
+        let at = At::caller();
         let array = |children: &[i64]| {
-            let padded: Vec<i64> =
-                children.iter().copied().chain(std::iter::repeat(-1)).take(capacity).collect();
+            let mut padded: Vec<i64> = memory::room(capacity);
+            padded.extend_from_slice(children);
+            padded.resize(capacity, -1);
             I::from_elements(&[capacity], &padded)
         };
-        Ok(TreeArrays { left: array(&self.left)?, right: array(&self.right)?, root: I::constant(0) })
+        shape::elements("NumberedTree", &[capacity])?;
+        let [left, right] =
+            [&self.left, &self.right].map(|children| catch(|| operator(at, || array(children))));
+        Ok(TreeArrays { left: left?, right: right?, root: I::constant(0) })
     }
 }

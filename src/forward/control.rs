@@ -2,8 +2,8 @@
 
 use super::{Dual, DualAdjoint};
 use crate::control::Control;
-use crate::error::{At, CpsResult};
-use crate::recorded::{Arm, BodyTo, Function, Leaves, To};
+use crate::error::CpsResult;
+use crate::recorded::{Arm, BodyTo, Function, Leaves, Site, To};
 use crate::sealed::Internal;
 use crate::state::Leaf;
 
@@ -68,7 +68,7 @@ impl<T: Control> Control for Dual<T> {
     }
     fn record_cond(
         internal: Internal,
-        at: At,
+        at: Site,
         condition: &T::Bool,
         then: &mut dyn FnMut() -> Leaves<Self>,
         otherwise: &mut dyn FnMut() -> Leaves<Self>,
@@ -79,7 +79,7 @@ impl<T: Control> Control for Dual<T> {
     }
     fn record_fix(
         internal: Internal,
-        at: At,
+        at: Site,
         x: Leaves<Self>,
         results: &[Leaf<Self>],
         body: Function<'_, Self>,
@@ -91,7 +91,7 @@ impl<T: Control> Control for Dual<T> {
     }
     fn branch_to(
         internal: Internal,
-        at: At,
+        at: Site,
         condition: &T::Bool,
         then: Arm<'_, Self>,
         otherwise: Arm<'_, Self>,
@@ -108,7 +108,7 @@ impl<T: Control> Control for Dual<T> {
     }
     fn fix_to(
         internal: Internal,
-        at: At,
+        at: Site,
         x: Leaves<Self>,
         results: &[Leaf<Self>],
         body: BodyTo<'_, Self>,

@@ -19,6 +19,7 @@ pub struct Conv2d<T> {
 
 impl<T: Tensor> Conv2d<T> {
     /// Kernel by [`Init::HeUniform`], bias zero; stride one, no padding.
+    #[track_caller]
     pub fn new(rng: &mut Rng, channels: usize, out: usize, kernel: [usize; 2]) -> Conv2d<T> {
         Conv2d {
             kernel: Init::HeUniform.sample(&[out, channels, kernel[0], kernel[1]], rng),
@@ -34,7 +35,7 @@ impl<T: Tensor> Conv2d<T> {
     /// [`Error::Operand`](crate::Error::Operand) if the kernel does not fit into the padded image.
     #[track_caller]
     pub fn apply(&self, image: &T) -> T {
-        let out = self.b.shape()[0];
+        let out = self.b.size();
         image.conv2d(&self.kernel, self.window) + self.b.reshape(&[out, 1, 1])
     }
 }

@@ -28,6 +28,7 @@ impl Dropout {
     }
 
     /// `x·mask/(1 − rate)`.
+    #[track_caller]
     pub fn apply<T: Tensor>(&self, x: &T, seed: &T::Int) -> T {
         if self.rate == 0.0 { x.clone() } else { x.dropout(self.rate, seed) }
     }

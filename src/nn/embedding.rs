@@ -15,6 +15,7 @@ pub struct Embedding<T> {
 
 impl<T: Tensor> Embedding<T> {
     /// Standard normal, as PyTorch's `nn.Embedding` starts.
+    #[track_caller]
     pub fn new(rng: &mut Rng, rows: usize, dim: usize) -> Embedding<T> {
         Embedding { table: Init::Normal { mean: 0.0, std: 1.0 }.sample(&[rows, dim], rng) }
     }

@@ -34,6 +34,7 @@ pub struct Gru<T> {
 
 impl<T: Tensor> Gru<T> {
     /// Everything uniform on `±1/√hidden`, as PyTorch's `nn.GRU` starts.
+    #[track_caller]
     pub fn new(rng: &mut Rng, inputs: usize, hidden: usize) -> Gru<T> {
         let Weights { wx, wh, b } = Weights::new(rng, inputs, hidden, 3);
         Gru { wx, wh, b, bhn: initial(hidden).sample(&[hidden], rng) }

@@ -5,6 +5,9 @@ use std::f64::consts::TAU;
 use rand::rngs::ChaCha12Rng;
 use rand::{Rng as _, SeedableRng};
 
+use crate::error::OrRaise;
+use crate::memory;
+use crate::shape;
 use crate::tensor::Tensor;
 
 /// A reproducible source of random numbers: ChaCha with 12 rounds, whose stream is fixed by its specification.
@@ -30,6 +33,16 @@ impl Rng {
     pub fn normal(&mut self) -> f64 {
         let (u, v) = (1.0 - self.uniform(), self.uniform());
         (-2.0 * libm::log(u)).sqrt() * libm::cos(TAU * v)
+    }
+
+    /// So many, uniform on `[low, high)`.
+    fn uniforms(&mut self, n: usize, low: f64, high: f64) -> impl Iterator<Item = f64> {
+        (0..n).map(move |_| low + (high - low) * self.uniform())
+    }
+
+    /// So many, normal.
+    fn normals(&mut self, n: usize, mean: f64, std: f64) -> impl Iterator<Item = f64> {
+        (0..n).map(move |_| mean + std * self.normal())
     }
 }
 
@@ -76,38 +89,39 @@ pub enum Init {
 
 impl Init {
     /// A constant array of this shape with such values, drawn in row-major order.
+    ///
+    /// # Errors
+    /// Raises [`Error::Operand`](crate::Error::Operand) if no array can have the shape, and
+    /// [`Error::Memory`](crate::Error::Memory) if there is no memory for one. So does whatever makes a layer.
+    #[track_caller]
     pub fn sample<T: Tensor>(self, shape: &[usize], rng: &mut Rng) -> T {
-        T::from_elements(shape, &self.elements(shape, rng)).expect("as many elements as the shape has")
+        T::from_elements(shape, &self.elements(shape, rng)).or_raise()
     }
 
-    /// The elements of [`sample`](Init::sample), in row-major order.
+    /// The elements of [`sample`](Init::sample), in row-major order. Errors as there.
+    #[track_caller]
     pub fn elements(self, shape: &[usize], rng: &mut Rng) -> Vec<f64> {
-        let n: usize = shape.iter().product();
+        let n = shape::elements("sample", shape).or_raise();
+        let mut elements = memory::room(n);
         let (fan_in, fan_out) = fans(shape);
-        let mut uniform = |low: f64, high: f64| (0..n).map(|_| low + (high - low) * rng.uniform()).collect();
         match self {
-            Init::Zeros => vec![0.0; n],
-            Init::Constant(value) => vec![value; n],
-            Init::Uniform { low, high } => uniform(low, high),
+            Init::Zeros => elements.resize(n, 0.0),
+            Init::Constant(value) => elements.resize(n, value),
+            Init::Uniform { low, high } => elements.extend(rng.uniforms(n, low, high)),
             Init::GlorotUniform => {
                 let limit = (6.0 / (fan_in + fan_out)).sqrt();
-                uniform(-limit, limit)
+                elements.extend(rng.uniforms(n, -limit, limit));
             }
             Init::HeUniform => {
                 let limit = (6.0 / fan_in).sqrt();
-                uniform(-limit, limit)
+                elements.extend(rng.uniforms(n, -limit, limit));
             }
-            Init::Normal { mean, std } => (0..n).map(|_| mean + std * rng.normal()).collect(),
-            Init::GlorotNormal => {
-                let std = (2.0 / (fan_in + fan_out)).sqrt();
-                (0..n).map(|_| std * rng.normal()).collect()
-            }
-            Init::HeNormal => {
-                let std = (2.0 / fan_in).sqrt();
-                (0..n).map(|_| std * rng.normal()).collect()
-            }
-            Init::Orthogonal => orthogonal(shape, rng),
+            Init::Normal { mean, std } => elements.extend(rng.normals(n, mean, std)),
+            Init::GlorotNormal => elements.extend(rng.normals(n, 0.0, (2.0 / (fan_in + fan_out)).sqrt())),
+            Init::HeNormal => elements.extend(rng.normals(n, 0.0, (2.0 / fan_in).sqrt())),
+            Init::Orthogonal => orthogonal(&mut elements, shape, rng),
         }
+        elements
     }
 }
 
@@ -126,8 +140,10 @@ fn fans(shape: &[usize]) -> (f64, f64) {
 
 /// `m` vectors of dimension `d ≥ m`, each made orthogonal to those before it (Gram–Schmidt, done twice, which
 /// is enough for working precision) and normalised.
-fn orthogonal(shape: &[usize], rng: &mut Rng) -> Vec<f64> {
-    let n: usize = shape.iter().product();
+///
+/// The vectors together are as large as `elements`, for which there was memory.
+fn orthogonal(elements: &mut Vec<f64>, shape: &[usize], rng: &mut Rng) {
+    let n = shape::size(shape);
     let rows = shape.first().copied().unwrap_or(1);
     let columns = n.checked_div(rows).unwrap_or(0);
     let (m, d) = (rows.min(columns), rows.max(columns));
@@ -148,8 +164,6 @@ fn orthogonal(shape: &[usize], rng: &mut Rng) -> Vec<f64> {
         }
     }
     let by_rows = rows <= columns;
-    (0..rows)
-        .flat_map(|i| (0..columns).map(move |j| (i, j)))
-        .map(|(i, j)| if by_rows { basis[i][j] } else { basis[j][i] })
-        .collect()
+    let positions = (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j)));
+    elements.extend(positions.map(|(i, j)| if by_rows { basis[i][j] } else { basis[j][i] }));
 }

@@ -15,11 +15,13 @@ pub struct Linear<T> {
 
 impl<T: Tensor> Linear<T> {
     /// Weights by [`Init::GlorotUniform`], bias zero.
+    #[track_caller]
     pub fn new(rng: &mut Rng, inputs: usize, outputs: usize) -> Linear<T> {
         Linear { b: Some(T::zeros(&[outputs])), ..Linear::without_bias(rng, inputs, outputs) }
     }
 
     /// Weights by [`Init::GlorotUniform`], no bias.
+    #[track_caller]
     pub fn without_bias(rng: &mut Rng, inputs: usize, outputs: usize) -> Linear<T> {
         Linear { w: Init::GlorotUniform.sample(&[inputs, outputs], rng), b: None }
     }

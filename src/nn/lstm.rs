@@ -38,6 +38,7 @@ pub struct LstmState<T> {
 
 impl<T: Tensor> Lstm<T> {
     /// Everything uniform on `±1/√hidden`, as PyTorch's `nn.LSTM` starts.
+    #[track_caller]
     pub fn new(rng: &mut Rng, inputs: usize, hidden: usize) -> Lstm<T> {
         let Weights { wx, wh, b } = Weights::new(rng, inputs, hidden, 4);
         Lstm { wx, wh, b }
@@ -59,10 +60,12 @@ impl<T: Tensor> Recurrent<T> for Lstm<T> {
     }
     fn advance(&self, state: &LstmState<T>, x: &T) -> LstmState<T> {
         let gates = state.h.matmul(&self.wh) + x;
-        let hidden = self.hidden();
-        let gate = |k: usize| gates.slice(-1, k * hidden..(k + 1) * hidden);
-        let (i, f) = (gate(0).sigmoid().named("i"), gate(1).sigmoid().named("f"));
-        let (g, o) = (gate(2).tanh().named("g"), gate(3).sigmoid().named("o"));
+        let n = self.hidden();
+        // Not by a closure: it would not know its caller.
+        let i = gates.slice(-1, 0..n).sigmoid().named("i");
+        let f = gates.slice(-1, n..2 * n).sigmoid().named("f");
+        let g = gates.slice(-1, 2 * n..3 * n).tanh().named("g");
+        let o = gates.slice(-1, 3 * n..4 * n).sigmoid().named("o");
         let c = (f * &state.c + i * g).named("c");
         LstmState { h: (o * c.tanh()).named("h"), c }
     }

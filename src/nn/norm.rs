@@ -17,6 +17,7 @@ pub struct LayerNorm<T> {
 
 impl<T: Tensor> LayerNorm<T> {
     /// Gain one, bias zero, ε = 1e-5.
+    #[track_caller]
     pub fn new(features: usize) -> LayerNorm<T> {
         LayerNorm { gain: T::ones(&[features]), bias: T::zeros(&[features]), epsilon: 1e-5 }
     }

@@ -2,7 +2,7 @@
 
 use crate::Params;
 use crate::control::scan;
-use crate::error::OrRaise;
+use crate::error::{At, Error, OrRaise, raise};
 use crate::nn::init::{Init, Rng};
 use crate::state::State;
 use crate::tensor::Tensor;
@@ -20,8 +20,9 @@ pub struct Weights<W> {
 
 impl<T: Tensor> Weights<T> {
     /// Everything uniform on `±1/√hidden`, as PyTorch's recurrent layers start.
+    #[track_caller]
     pub(super) fn new(rng: &mut Rng, inputs: usize, hidden: usize, gates: usize) -> Weights<T> {
-        let (init, columns) = (initial(hidden), gates * hidden);
+        let (init, columns) = (initial(hidden), gates.saturating_mul(hidden));
         Weights {
             wx: init.sample(&[inputs, columns], rng),
             wh: init.sample(&[hidden, columns], rng),
@@ -48,6 +49,7 @@ pub trait Recurrent<T: Tensor>: Params<Leaf = T> {
     /// The weights that every cell has.
     fn weights(&self) -> Weights<&T>;
     /// The state before the first step: zeros, for a batch of this size.
+    #[track_caller]
     fn initial(&self, batch: usize) -> Self::State;
     /// What the layer above sees of a state, `[batch, hidden]`.
     fn output(state: &Self::State) -> &T;
@@ -56,8 +58,16 @@ pub trait Recurrent<T: Tensor>: Params<Leaf = T> {
     fn advance(&self, state: &Self::State, x: &T) -> Self::State;
 
     /// The length of a state.
+    ///
+    /// # Errors
+    /// Raises [`Error::Operand`] if the recurrent weights are no matrix.
+    #[track_caller]
     fn hidden(&self) -> usize {
-        self.weights().wh.shape()[0]
+        let shape = self.weights().wh.shape();
+        match shape[..] {
+            [hidden, _] => hidden,
+            _ => raise(no_weights(&shape, At::caller())),
+        }
     }
     /// What an input puts into [`advance`](Recurrent::advance): `x·Wx + b` for `x: [.., in]`.
     #[track_caller]
@@ -88,8 +98,8 @@ pub trait Recurrent<T: Tensor>: Params<Leaf = T> {
     /// state. The input weights are applied to the whole sequence in one product.
     ///
     /// # Errors
-    /// Raises [`Error::Shape`](crate::Error::Shape) if the shapes do not fit, and
-    /// [`Error::Operand`](crate::Error::Operand) for a sequence of no steps.
+    /// Raises [`Error::Shape`] if the shapes do not fit, and
+    /// [`Error::Operand`] for a sequence of no steps.
     #[track_caller]
     fn sequence(&self, state: Self::State, xs: &T) -> (T, Self::State) {
         self.unroll(state, &self.project(xs))
@@ -98,7 +108,7 @@ pub trait Recurrent<T: Tensor>: Params<Leaf = T> {
     /// The same for a sequence of symbols of `0..in`, `[time, batch]`: one gathering of rows for all of it.
     ///
     /// # Errors
-    /// As [`sequence`](Recurrent::sequence), and [`Error::Index`](crate::Error::Index) for a number that is no
+    /// As [`sequence`](Recurrent::sequence), and [`Error::Index`] for a number that is no
     /// symbol.
     #[track_caller]
     fn sequence_symbols(&self, state: Self::State, symbols: &T::Int) -> (T, Self::State) {
@@ -111,9 +121,11 @@ pub trait Recurrent<T: Tensor>: Params<Leaf = T> {
     /// As [`sequence`](Recurrent::sequence).
     #[track_caller]
     fn unroll(&self, state: Self::State, projected: &T) -> (T, Self::State) {
+        let shape = projected.shape();
+        let Some(&steps @ 1..) = shape.first() else { raise(no_steps(&shape, At::caller())) };
         let mut state = state;
         let mut outputs = Vec::new();
-        for t in 0..projected.shape()[0] {
+        for t in 0..steps {
             state = self.advance(&state, &projected.index(0, t));
             outputs.push(Self::output(&state).clone());
         }
@@ -135,4 +147,13 @@ pub trait Recurrent<T: Tensor>: Params<Leaf = T> {
         let (state, outputs) = scan(state, projected, step).or_raise();
         (outputs, state)
     }
+}
+
+fn no_weights(shape: &[usize], at: At) -> Error {
+    let reason = "recurrent weights are [hidden, gates·hidden]".into();
+    Error::Operand { op: "recurrent", shape: shape.into(), reason, at }
+}
+
+fn no_steps(shape: &[usize], at: At) -> Error {
+    Error::Operand { op: "unroll", shape: shape.into(), reason: "a sequence of no steps".into(), at }
 }

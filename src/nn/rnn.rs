@@ -20,6 +20,7 @@ pub struct Rnn<T> {
 
 impl<T: Tensor> Rnn<T> {
     /// Everything uniform on `±1/√hidden`, as PyTorch's `nn.RNN` starts.
+    #[track_caller]
     pub fn new(rng: &mut Rng, inputs: usize, hidden: usize) -> Rnn<T> {
         let Weights { wx, wh, b } = Weights::new(rng, inputs, hidden, 1);
         Rnn { wx, wh, b }

@@ -8,23 +8,23 @@ use super::Var;
 use super::node::{NodeRef, OwnedNode, own};
 use crate::control::Control;
 use crate::delimited::{Continuation, Level, Nearest, nearest, outside_reset, reset_at, shift_at};
-use crate::error::{At, CpsResult, Error, raise};
+use crate::error::{CpsResult, Error, raise};
 use crate::real::Real;
-use crate::recorded::{self, Function, Leaves, PutRow, To};
+use crate::recorded::{self, Function, Leaves, PutRow, Site, To};
 use crate::sealed::Internal;
 use crate::state::Leaf;
 use crate::tensor::Tensor;
 
 /// The derivative that control flow over these variables belongs to: the innermost one of their kind that is running.
 /// None in a destructor of a body that is being unwound, of which there is no rest to capture.
-fn running<T: Control>(op: &'static str, at: At) -> Option<Level> {
+fn running<T: Control>(at: Site) -> Option<Level> {
     if !<T::Node<T> as NodeRef<T>>::SHARED {
-        raise(recorded::unsupported(op, at));
+        raise(recorded::unsupported(at));
     }
     match nearest(<Var<'_, T> as Real>::NESTING) {
         Nearest::Running(level) => Some(level),
         Nearest::Cut => None,
-        Nearest::Nowhere => raise(outside_reset(at)),
+        Nearest::Nowhere => raise(outside_reset(at.at)),
     }
 }
 
@@ -52,12 +52,12 @@ fn constants<'r, T: Control>(leaves: Leaves<T>) -> Leaves<Var<'r, T>> {
 }
 
 /// The values of variables of one derivative.
-fn values<T: Control>(level: Level, at: At, leaves: &[Leaf<Var<'_, T>>]) -> CpsResult<Leaves<T>> {
+fn values<T: Control>(level: Level, at: Site, leaves: &[Leaf<Var<'_, T>>]) -> CpsResult<Leaves<T>> {
     let foreign = |leaf: &Leaf<Var<'_, T>>| matches!(leaf, Leaf::Real(x) if x.level().is_some_and(|other| other != level));
     if leaves.iter().any(foreign) {
         let reason = "a variable of another derivative came out of control flow of this one: \
                       let it into the inner derivative with Var::lift";
-        return Err(Box::new(Error::OutsideReset { reason, at }));
+        return Err(Box::new(Error::OutsideReset { reason, at: at.at }));
     }
     Ok(bare(leaves.to_vec()))
 }
@@ -125,14 +125,14 @@ unsafe fn with_rest<'r, T: Control>(
             handler(Rest { level, k: Cell::new(Some(k)) })
         })
     };
-    results.unwrap_or_else(|| raise(outside_reset(At::caller())))
+    results.unwrap_or_else(|| raise(outside_reset(Site::caller("cond").at)))
 }
 
 /// Runs `body` under a prompt of its own; passes the value of its result to `k`, and pulls back the adjoints that `k`
 /// returns. By then what `body` borrows may be gone: it has returned.
 fn deliver<'r, T: Control>(
     level: Level,
-    at: At,
+    at: Site,
     body: impl FnOnce() -> Leaves<Var<'r, T>>,
     k: To<'_, T>,
 ) -> CpsResult<()> {
@@ -147,7 +147,7 @@ fn deliver<'r, T: Control>(
             })
         };
         // A body that swallowed its unwinding has no prompt any more.
-        delivered.ok_or_else(|| Box::new(outside_reset(at)))
+        delivered.ok_or_else(|| Box::new(outside_reset(at.at)))
     })
 }
 
@@ -158,8 +158,8 @@ pub(super) fn record_rows<'r, T: Tensor>(
     shape: &[usize],
     fill: &mut dyn FnMut(PutRow<'_, Var<'r, T>>),
 ) -> Var<'r, T> {
-    let at = At::caller();
-    let Some(level) = running::<T>("scan", at) else {
+    let at = Site::caller("scan");
+    let Some(level) = running::<T>(at) else {
         let ys = T::record_rows(internal, shape, &mut |put| {
             fill(&|index, y: Var<'r, T>| put(index, y.value().clone()));
         });
@@ -187,7 +187,7 @@ pub(super) fn record_rows<'r, T: Tensor>(
                     Ok(())
                 })
             };
-            written.unwrap_or_else(|| raise(outside_reset(at)));
+            written.unwrap_or_else(|| raise(outside_reset(at.at)));
         });
     });
     // SAFETY: the handler owns what it uses.
@@ -210,12 +210,12 @@ impl<'r, T: Control> Control for Var<'r, T> {
 
     fn record_cond(
         internal: Internal,
-        at: At,
+        at: Site,
         condition: &T::Bool,
         then: &mut dyn FnMut() -> Leaves<Self>,
         otherwise: &mut dyn FnMut() -> Leaves<Self>,
     ) -> Leaves<Self> {
-        let Some(level) = running::<T>("cond", at) else {
+        let Some(level) = running::<T>(at) else {
             let (mut then, mut otherwise) = (|| bare(then()), || bare(otherwise()));
             return constants(T::record_cond(internal, at, condition, &mut then, &mut otherwise));
         };
@@ -241,13 +241,13 @@ impl<'r, T: Control> Control for Var<'r, T> {
 
     fn record_fix(
         internal: Internal,
-        at: At,
+        at: Site,
         x: Leaves<Self>,
         results: &[Leaf<Self>],
         body: Function<'_, Self>,
     ) -> Leaves<Self> {
         let like = bare(results.to_vec());
-        let Some(level) = running::<T>("fix", at) else {
+        let Some(level) = running::<T>(at) else {
             let body =
                 |call: recorded::Call<'_, T>, x| bare(body(&|x| constants(call(bare(x))), constants(x)));
             return constants(T::record_fix(internal, at, bare(x), &like, &body));
@@ -264,7 +264,7 @@ impl<'r, T: Control> Control for Var<'r, T> {
                     &mut |call, argument, finish| {
                         rest.assert_waiting();
                         let again = |x: Leaves<Self>| -> Leaves<Self> {
-                            if running::<T>("fix", at).is_none() {
+                            if running::<T>(at).is_none() {
                                 // In a destructor of the function's body: what is recorded is given up.
                                 return constants(like.clone());
                             }

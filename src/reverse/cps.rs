@@ -24,7 +24,7 @@ use super::{Var, common_level};
 use crate::delimited::Level;
 use crate::elementwise::{for_each_binary, for_each_unary};
 pub use crate::error::CpsResult as Result;
-use crate::error::{At, Error, catch};
+use crate::error::{self, At, Error, blame, catch};
 use crate::real::Real;
 use crate::stack;
 
@@ -64,6 +64,7 @@ pub fn grad<T: Real>(
 /// The frame of an operator: `y` is computed, the continuation runs, the adjoint goes back. The level is that of the
 /// operands, or their mark.
 #[inline]
+#[track_caller]
 pub(super) fn operator<T: Real, R>(
     level: Option<Level>,
     y: T,
@@ -71,6 +72,8 @@ pub(super) fn operator<T: Real, R>(
     pull: impl FnOnce(&T, T),
 ) -> Result<R> {
     stack::check()?;
+    let place = At::caller();
+    let at = T::ALLOCATES.then(|| blame(place));
     // Constants get a node too: with one call of the continuation, which is often the whole rest of the program, there
     // is one copy of that in the compiled program, and with one kind of result it keeps most nodes in registers.
     let owner: OwnedNode<T> = own(y);
@@ -80,7 +83,10 @@ pub(super) fn operator<T: Real, R>(
     let result = k(&variable).map_err(Error::deeper)?;
     if level > Some(Level::CONSTANT) {
         let node = owned::<T>(&owner);
-        node.with_adjoint(|y_bar| pull(node.value(), y_bar));
+        node.with_adjoint(|y_bar| match at {
+            None => pull(node.value(), y_bar),
+            Some(at) => error::operator(at, || pull(node.value(), y_bar)),
+        });
     }
     Ok(result)
 }
@@ -119,29 +125,31 @@ pub fn custom<T: Real, R, const N: usize>(
 }
 
 #[inline]
+#[track_caller]
 fn unary<T: Real, R>(
     x: &Var<'_, T>,
-    f: impl FnOnce(&T) -> T,
+    y: T,
     pull: impl FnOnce(&T, &T, T) -> T,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    operator(x.mark(), f(x.value()), k, |y, y_bar| x.accumulate(pull(x.value(), y, y_bar)))
+    operator(x.mark(), y, k, |y, y_bar| x.accumulate(pull(x.value(), y, y_bar)))
 }
 
 macro_rules! unary_rules {
     ($($(#[$doc:meta])* $name:ident($x:ident) -> $y:ident, $dy:ident: $rule:expr;)*) => { $(
         $(#[$doc])*
         #[inline]
+        #[track_caller]
         #[allow(unused_variables)] // not every rule needs operand and result
         pub fn $name<T: Real, R>(
             x: &Var<'_, T>,
             k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
         ) -> Result<R> {
-            unary(x, |x| unary_rules!(@apply $name x), |$x, $y, $dy| $rule, k)
+            unary(x, unary_rules!(@apply $name x), |$x, $y, $dy| $rule, k)
         }
     )* };
-    (@apply neg $x:ident) => { -$x.clone() };
-    (@apply $name:ident $x:ident) => { T::$name($x) };
+    (@apply neg $x:ident) => { -$x.value().clone() };
+    (@apply $name:ident $x:ident) => { T::$name($x.value()) };
 }
 for_each_unary!(unary_rules);
 
@@ -158,7 +166,8 @@ fn binary<T: Real, R>(
 ) -> Result<R> {
     let level = common_level(a.mark(), b.mark())?;
     T::check_broadcast(op, a.value(), b.value())?;
-    operator(level, f(a.value(), b.value()), k, |y, y_bar| {
+    let y = error::part_of_operator::<T, _>(At::caller(), || f(a.value(), b.value()));
+    operator(level, y, k, |y, y_bar| {
         let (va, vb) = (a.value(), b.value());
         // Each operand's half stands here once: with the two in every arm of one `match`, the compiler merges the arms'
         // common code, and nodes that could have stayed in registers go to memory.
@@ -209,23 +218,25 @@ for_each_binary!(binary_rules);
 
 /// `y = xⁿ`, `x̄ += n·xⁿ⁻¹·ȳ`.
 #[inline]
+#[track_caller]
 pub fn powi<T: Real, R>(
     x: &Var<'_, T>,
     n: i32,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    unary(x, |x| x.powi(n), |x, _, y_bar| crate::elementwise::powi(x, n, y_bar), k)
+    unary(x, x.value().powi(n), |x, _, y_bar| crate::elementwise::powi(x, n, y_bar), k)
 }
 
 /// `y = x` limited to `low ..= high`, `x̄ += ȳ` where it was within.
 #[inline]
+#[track_caller]
 pub fn clamp<T: Real, R>(
     x: &Var<'_, T>,
     low: f64,
     high: f64,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    unary(x, |x| x.clamp(low, high), |x, _, y_bar| crate::elementwise::clamp(x, low, high, y_bar), k)
+    unary(x, x.value().clamp(low, high), |x, _, y_bar| crate::elementwise::clamp(x, low, high, y_bar), k)
 }
 
 /// `y = a` where the mask holds, else `b`; `ā += ȳ` there, `b̄ += ȳ` elsewhere.
@@ -253,22 +264,24 @@ pub fn select<T: Real, R>(
 
 /// `y = x` summed to the shape of `like`, `x̄ += ȳ` repeated.
 #[inline]
+#[track_caller]
 pub(super) fn unbroadcast<T: Real, R>(
     x: &Var<'_, T>,
     like: &T,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    unary(x, |x| x.clone().unbroadcast(like), |x, _, y_bar| y_bar.broadcast_like(x), k)
+    unary(x, x.value().clone().unbroadcast(like), |x, _, y_bar| y_bar.broadcast_like(x), k)
 }
 
 /// `y = x` repeated to the shape of `like`, `x̄ += ȳ` summed.
 #[inline]
+#[track_caller]
 pub(super) fn broadcast_like<T: Real, R>(
     x: &Var<'_, T>,
     like: &T,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    unary(x, |x| x.broadcast_like(like), |x, _, y_bar| y_bar.unbroadcast(x), k)
+    unary(x, x.value().broadcast_like(like), |x, _, y_bar| y_bar.unbroadcast(x), k)
 }
 
 /// Do-notation for the explicit spelling: `let y = operator(operands);` becomes `operator(operands, |y| …)`.

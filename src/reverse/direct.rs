@@ -5,7 +5,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 use super::{Var, common_level, cps};
 use crate::delimited::{Found, Level, find, in_destructor, outside_reset, shift_to};
 use crate::elementwise::{for_each_binary, for_each_unary};
-use crate::error::{At, CpsResult, OrRaise, Result, blame, in_operator, raise};
+use crate::error::{At, CpsResult, OrRaise, Result, blame, in_operator, raise, rule_at};
 use crate::real::Real;
 use crate::scalar::Slot;
 use crate::tensor::Tensor;
@@ -18,13 +18,15 @@ pub(super) fn direct<'r, T: Real>(
     at: At,
     rule: impl FnOnce(cps::Return<'_, T>) -> CpsResult<()>,
 ) -> Var<'r, T> {
+    // Of a rule that is made of several operators of an outer derivative, all are the user's one operator.
+    let around = if T::ALLOCATES { rule_at() } else { None };
     let at = blame(at);
     let prompt = match level.map(find) {
         Some(Found::Running(prompt)) => prompt,
-        None => return value_of(at, rule),
+        None => return value_of(at, around, rule),
         // In a destructor of a body that is unwound. The result has its value, and no rest that it could be
         // differentiated through.
-        Some(Found::Cut) => return in_destructor(|| value_of(at, rule)),
+        Some(Found::Cut) => return in_destructor(|| value_of(at, around, rule)),
         Some(Found::Nowhere) => raise(outside_reset(at)),
     };
     // SAFETY: all rules of this crate own what they capture, and those of `Var::shift` are `'static`. For `rebrand`: the
@@ -36,7 +38,7 @@ pub(super) fn direct<'r, T: Real>(
             let mut k = Some(k);
             in_operator(Some(at));
             let outcome = rule(&mut |y| {
-                in_operator(None);
+                in_operator(around);
                 let k = k.take().expect("a rule calls its continuation once");
                 k.resume(y.rebrand())
             });
@@ -51,11 +53,15 @@ pub(super) fn direct<'r, T: Real>(
 
 /// What a rule computes, as a constant.
 #[inline]
-fn value_of<'r, T: Real>(at: At, rule: impl FnOnce(cps::Return<'_, T>) -> CpsResult<()>) -> Var<'r, T> {
+fn value_of<'r, T: Real>(
+    at: At,
+    around: Option<At>,
+    rule: impl FnOnce(cps::Return<'_, T>) -> CpsResult<()>,
+) -> Var<'r, T> {
     let mut y = None;
     in_operator(Some(at));
     let outcome = rule(&mut |value| {
-        in_operator(None);
+        in_operator(around);
         y = Some(value.value().clone());
         Ok(())
     });
@@ -195,6 +201,7 @@ impl<T: Real> Real for Var<'_, T> {
     type Adjoint = Slot<Self>;
     type Node<V: Real> = T::Node<V>;
     const NESTING: u64 = T::NESTING << 2 | 3;
+    const ALLOCATES: bool = T::ALLOCATES;
 
     for_each_unary!(unary_methods);
     for_each_binary!(binary_methods);

@@ -7,8 +7,8 @@ use antiphon_staging::{self as staging, Block, Func, Signature, Target, Type, Va
 use super::adjoint::Passed;
 use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, Located, Recorder, recorder};
 use crate::control::{Control, not_single};
-use crate::error::{At, CpsResult, Error, OrRaise, Result};
-use crate::recorded::{Arm, BodyTo, Function, Leaves, To};
+use crate::error::{CpsResult, Error, OrRaise, Result};
+use crate::recorded::{Arm, BodyTo, Function, Leaves, Site, To};
 use crate::sealed::Internal;
 use crate::shape::Shape;
 use crate::state::Leaf;
@@ -86,24 +86,26 @@ impl Recorder {
     }
 
     /// That values which go the same way have the same types.
-    fn same_types(&self, what: &str, at: At, expected: &[Type], leaves: &[Leaf<Expr>]) -> Result<()> {
+    fn same_types(&self, what: &str, site: Site, expected: &[Type], leaves: &[Leaf<Expr>]) -> Result<()> {
         let found = self.types(leaves);
         if expected == found {
             return Ok(());
         }
-        let list = |types: &[Type]| types.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
-        let reason = format!("{what}: ({}) and ({})", list(expected), list(&found));
-        Err(Error::Recording { reason, at })
+        let list = |types: &[Type]| {
+            types.iter().skip(site.own_values()).map(Type::to_string).collect::<Vec<_>>().join(", ")
+        };
+        let reason = format!("{what} values of different types: ({}) and ({})", list(expected), list(&found));
+        Err(Error::Recording { reason, at: site.at })
     }
 
     /// A condition, which has to be a single truth value, of whatever rank.
-    fn condition(&self, condition: &BoolExpr, at: At) -> Result<Value> {
+    fn condition(&self, condition: &BoolExpr, at: Site) -> Result<Value> {
         let value = self.own(condition.0);
         let ty = self.builder.ty(value);
         match ty.size() {
             _ if ty.shape.is_empty() => Ok(value),
             1 => self.builder.emit(staging::Expr::Reshape(value, Shape::default())).located(),
-            _ => Err(not_single(&ty.shape, at)),
+            _ => Err(not_single(at, &ty.shape)),
         }
     }
 
@@ -130,9 +132,8 @@ impl Recorder {
     }
 }
 
-const ARMS: &str = "the arms of a cond give values of different types";
-const CALLS: &str = "a recursive function is called with values of different types";
-const RESULTS: &str = "a recursive function gives values of different types";
+/// What becomes of the results of a recursive function, in words.
+const RESULTS: &str = "a recursive function gives";
 
 impl Control for Expr {
     const RECORDS: bool = true;
@@ -146,7 +147,7 @@ impl Control for Expr {
 
     fn record_cond(
         _: Internal,
-        at: At,
+        at: Site,
         condition: &BoolExpr,
         then: &mut dyn FnMut() -> Leaves<Self>,
         otherwise: &mut dyn FnMut() -> Leaves<Self>,
@@ -157,7 +158,7 @@ impl Control for Expr {
         let (then, results) = recorder.arm(then);
         let types = recorder.types(&results);
         let (otherwise, others) = recorder.arm(otherwise);
-        recorder.same_types(ARMS, at, &types, &others).or_raise();
+        recorder.same_types(at.arms(), at, &types, &others).or_raise();
         let joined = recorder.builder.branch(condition, then, otherwise).located().or_raise();
         recorder.name_like(&joined, &recorder.values(&results));
         recorder.leaves(&results, &joined)
@@ -165,7 +166,7 @@ impl Control for Expr {
 
     fn record_fix(
         _: Internal,
-        at: At,
+        at: Site,
         x: Leaves<Self>,
         results: &[Leaf<Self>],
         body: Function<'_, Self>,
@@ -175,7 +176,7 @@ impl Control for Expr {
         let (types, result_types) = (recorder.types(&x), recorder.types(results));
         let func = recorder.builder.declare(Signature::new("f", &types, &result_types), &[]);
         let call = |argument: Leaves<Self>| {
-            recorder.same_types(CALLS, at, &types, &argument).or_raise();
+            recorder.same_types(at.calls(), at, &types, &argument).or_raise();
             let y = recorder.builder.call(Target::Func(func), &recorder.values(&argument), &[]);
             recorder.leaves(results, &y.located().or_raise())
         };
@@ -189,7 +190,7 @@ impl Control for Expr {
 
     fn branch_to(
         _: Internal,
-        at: At,
+        at: Site,
         condition: &BoolExpr,
         then: Arm<'_, Self>,
         otherwise: Arm<'_, Self>,
@@ -210,7 +211,7 @@ impl Control for Expr {
             let types = recorder.types(&results);
             recorder.begin_arm();
             otherwise(&mut |others| {
-                recorder.same_types(ARMS, at, &types, &others)?;
+                recorder.same_types(at.arms(), at, &types, &others)?;
                 let inner = builder.set_aside(depth);
                 let recorded = Join::record(&recorder, [&results, &others], join)?;
                 builder.resume(inner);
@@ -230,7 +231,7 @@ impl Control for Expr {
 
     fn fix_to(
         _: Internal,
-        at: At,
+        at: Site,
         x: Leaves<Self>,
         results: &[Leaf<Self>],
         body: BodyTo<'_, Self>,
@@ -247,7 +248,7 @@ impl Control for Expr {
         let finished = RefCell::new(Vec::new());
         recorder.name_like(&params, &recorder.values(&x));
         let call = |argument: Leaves<Self>, k: To<'_, Self>| -> CpsResult<Vec<ExprAdjoint>> {
-            recorder.same_types(CALLS, at, &types, &argument)?;
+            recorder.same_types(at.calls(), at, &types, &argument)?;
             let arguments = recorder.values(&argument);
             recorder.name_like(&params, &arguments);
             let names: Vec<Value> = finished.borrow().clone();

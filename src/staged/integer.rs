@@ -18,17 +18,25 @@ super::operators! {
 impl Mask for BoolExpr {
     #[track_caller]
     fn and(&self, other: &Self) -> Self {
-        BoolExpr(put(staging::Expr::Binary(Binary::And, own(self.0), own(other.0))))
+        self.connective(Binary::And, other)
     }
     #[track_caller]
     fn or(&self, other: &Self) -> Self {
-        BoolExpr(put(staging::Expr::Binary(Binary::Or, own(self.0), own(other.0))))
+        self.connective(Binary::Or, other)
     }
     fn not(&self) -> Self {
         BoolExpr(put(staging::Expr::Unary(Unary::Not, own(self.0))))
     }
     fn known(&self) -> Option<bool> {
         None
+    }
+}
+
+impl BoolExpr {
+    #[track_caller]
+    fn connective(&self, op: Binary, other: &Self) -> Self {
+        shape::broadcast(op.name(), &shape_of(self.0), &shape_of(other.0)).or_raise();
+        BoolExpr(put(staging::Expr::Binary(op, own(self.0), own(other.0))))
     }
 }
 
@@ -41,6 +49,7 @@ impl MaskTensor for BoolExpr {
 impl IntExpr {
     #[track_caller]
     fn compare(&self, op: Comparison, other: &Self) -> BoolExpr {
+        shape::broadcast(op.name(), &shape_of(self.0), &shape_of(other.0)).or_raise();
         BoolExpr(put(staging::Expr::Compare(op, own(self.0), own(other.0))))
     }
 }

@@ -3,8 +3,8 @@
 use antiphon_staging::{self as staging, Program};
 
 use super::plain::{Plain, from_tensor, to_tensor};
-use super::recording::Located;
-use crate::error::{At, Error, Result};
+use super::recording::from_staging;
+use crate::error::{At, Error, Result, catch, operator};
 use crate::recorded::leaves;
 use crate::state::Leaf;
 use crate::structure::Structure;
@@ -33,7 +33,13 @@ pub fn interpret<T: Plain>(program: &Program, inputs: &impl Structure<T>) -> Res
 /// range.
 #[track_caller]
 pub fn interpret_components<T: Plain>(program: &Program, inputs: &impl Structure<T>) -> Result<Vec<Leaf<T>>> {
-    let inputs: Vec<staging::Tensor> = leaves(inputs).into_iter().map(to_tensor).collect();
-    let outputs = staging::interpret(program, &inputs).located()?;
-    outputs.iter().map(from_tensor).collect()
+    let at = At::caller();
+    catch(|| {
+        operator(at, || {
+            let inputs: Vec<staging::Tensor> =
+                leaves(inputs).into_iter().map(|leaf| to_tensor(leaf)).collect();
+            let outputs = staging::interpret(program, &inputs).map_err(|error| from_staging(error, at))?;
+            outputs.iter().map(|tensor| from_tensor(tensor, at)).collect()
+        })
+    })
 }

@@ -3,7 +3,8 @@
 use antiphon_staging::jit::{Elements, ElementsMut};
 use antiphon_staging::{Data, Dtype, Tensor, Type};
 
-use crate::error::{At, Error, Result};
+use crate::error::{At, Error, Result, catch, operator};
+use crate::memory::collected;
 use crate::real::Real;
 use crate::state::Leaf;
 
@@ -73,31 +74,30 @@ macro_rules! plain_scalar {
 plain_scalar! { f32 F32; f64 F64; }
 
 /// Zeros of a type, over an interpretation.
-#[track_caller]
-pub(crate) fn zeros<T: Plain>(ty: &Type) -> Result<Leaf<T>> {
-    let at = At::caller();
-    T::zeros(ty).ok_or_else(|| Error::Recording {
+pub(crate) fn zeros<T: Plain>(ty: &Type, at: At) -> Result<Leaf<T>> {
+    let zeros = catch(|| operator(at, || Ok::<_, Error>(T::zeros(ty))))?;
+    zeros.ok_or_else(|| Error::Recording {
         reason: format!("the program gives an array, {ty}, where the example has plain numbers"),
         at,
     })
 }
 
 /// A component as the interpreter takes it.
+#[track_caller]
 pub(crate) fn to_tensor<T: Plain>(leaf: Leaf<T>) -> Tensor {
     let leaf = T::row_major(leaf);
     let data: Data = match T::elements(&leaf) {
-        Elements::F32(xs) => xs.to_vec().into(),
-        Elements::F64(xs) => xs.to_vec().into(),
-        Elements::I64(xs) => xs.to_vec().into(),
-        Elements::Bool(xs) => xs.to_vec().into(),
+        Elements::F32(xs) => collected(xs.iter().copied()).into(),
+        Elements::F64(xs) => collected(xs.iter().copied()).into(),
+        Elements::I64(xs) => collected(xs.iter().copied()).into(),
+        Elements::Bool(xs) => collected(xs.iter().copied()).into(),
     };
     Tensor::new(&T::ty(&leaf).shape, data).expect("as many elements as the shape has")
 }
 
 /// A component as the interpreter gives it.
-#[track_caller]
-pub(crate) fn from_tensor<T: Plain>(tensor: &Tensor) -> Result<Leaf<T>> {
-    let mut leaf = zeros(&tensor.ty())?;
+pub(crate) fn from_tensor<T: Plain>(tensor: &Tensor, at: At) -> Result<Leaf<T>> {
+    let mut leaf = zeros(&tensor.ty(), at)?;
     match (T::elements_mut(&mut leaf), tensor.data()) {
         (ElementsMut::F32(to), Data::F32(from)) => to.copy_from_slice(from),
         (ElementsMut::F64(to), Data::F64(from)) => to.copy_from_slice(from),
@@ -105,7 +105,7 @@ pub(crate) fn from_tensor<T: Plain>(tensor: &Tensor) -> Result<Leaf<T>> {
         (ElementsMut::Bool(to), Data::Bool(from)) => to.copy_from_slice(from),
         _ => {
             let reason = format!("the program is not one of {} numbers: it gives {}", T::DTYPE, tensor.ty());
-            return Err(Error::Recording { reason, at: At::caller() });
+            return Err(Error::Recording { reason, at });
         }
     }
     Ok(leaf)

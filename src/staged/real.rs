@@ -19,6 +19,7 @@ macro_rules! number_operators {
     ($($Trait:ident $name:ident;)*) => { $(
         impl $Trait<f64> for Expr {
             type Output = Self;
+            #[track_caller]
             fn $name(self, rhs: f64) -> Self {
                 $Trait::$name(self, Expr::constant(rhs))
             }
@@ -29,6 +30,7 @@ number_operators! { Add add; Sub sub; Mul mul; Div div; }
 
 impl Neg for Expr {
     type Output = Self;
+    #[track_caller]
     fn neg(self) -> Self {
         self.unary(Unary::Neg)
     }

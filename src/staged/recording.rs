@@ -180,6 +180,7 @@ pub(crate) fn from_staging(error: staging::Error, at: At) -> Error {
             Error::StackExhausted { limit: bytes, depth: None, by }
         }
         staging::Error::Interrupted { after } => Error::Interrupted { after, at },
+        staging::Error::Memory { bytes } => Error::Memory { bytes, at },
         _ => Error::Recording { reason: error.to_string(), at },
     }
 }

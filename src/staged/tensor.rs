@@ -7,6 +7,7 @@ use antiphon_staging::{self as staging, Data, Dtype, Reduction, Scalar, Type, Up
 
 use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, Located, Recorded, own, put, recorder, shape_of};
 use crate::error::{At, Error, OrRaise, Result};
+use crate::memory::collected;
 use crate::recorded::PutRow;
 use crate::sealed::Internal;
 use crate::shape::{self, Axes, Padding, Shape, Window2d};
@@ -17,12 +18,14 @@ pub(super) fn slice(x: Recorded, axis: isize, range: Range<usize>, step: usize) 
     let shape = shape_of(x);
     let axis = shape::axis("slice", &shape, axis).or_raise();
     shape::slice(&shape, axis, &range, step).or_raise();
+    let step = shape::shorter_step(&range, step);
     put(staging::Expr::Slice { x: own(x), axis, start: range.start, end: range.end, step })
 }
 
 /// A constant array, of as many elements as its shape has.
 #[track_caller]
 pub(super) fn array_constant(shape: &[usize], len: usize, elements: impl Into<Data>) -> Result<Recorded> {
+    shape::from_elements(shape, len)?;
     match staging::Tensor::new(shape, elements) {
         Some(tensor) => Ok(put(staging::Expr::Array(Arc::new(tensor)))),
         None => {
@@ -48,6 +51,7 @@ impl Tensor for Expr {
         shape_of(self.0)
     }
     fn full(shape: &[usize], value: f64) -> Self {
+        shape::elements("full", shape).or_raise();
         let value = Scalar::of(recorder().dtype, value);
         Expr(put(staging::Expr::Fill { value, shape: shape.into() }))
     }
@@ -55,7 +59,7 @@ impl Tensor for Expr {
     fn from_elements(shape: &[usize], elements: &[f64]) -> Result<Self> {
         let recorded = match recorder().dtype {
             Dtype::F32 => {
-                let elements: Vec<f32> = elements.iter().map(|&x| x as f32).collect();
+                let elements = collected(elements.iter().map(|&x| x as f32));
                 array_constant(shape, elements.len(), elements)?
             }
             _ => array_constant(shape, elements.len(), elements.to_vec())?,
@@ -66,6 +70,9 @@ impl Tensor for Expr {
         Expr(put(staging::Expr::Convert(own(mask.0), recorder().dtype)))
     }
     fn uniform(shape: &[usize], seed: &IntExpr) -> Self {
+        shape::uniform(shape, &seed.shape()).or_raise();
+        // A single integer, of whatever rank.
+        let seed = if seed.shape().is_empty() { *seed } else { seed.reshape(&[]) };
         let (seed, dtype) = (own(seed.0), recorder().dtype);
         Expr(put(staging::Expr::Uniform { seed, dtype, shape: shape.into() }))
     }
@@ -110,11 +117,21 @@ impl Tensor for Expr {
     }
     #[track_caller]
     fn concat(parts: &[Self], axis: isize) -> Self {
-        let shapes: Vec<Shape> = parts.iter().map(Tensor::shape).collect();
-        let along = shapes.first().map_or(0, |first| shape::axis("concat", first, axis).or_raise());
+        let mut shapes: Vec<Shape> = Vec::with_capacity(parts.len());
+        for part in parts {
+            shapes.push(part.shape());
+        }
+        // No closures here: they would not know their caller.
+        let along = match shapes.first() {
+            Some(first) => shape::axis("concat", first, axis).or_raise(),
+            None => 0,
+        };
         shape::concat(shapes.iter().map(|shape| shape.as_slice()), along).or_raise();
-        let parts = parts.iter().map(|part| own(part.0)).collect();
-        Expr(put(staging::Expr::Concat(parts, along)))
+        let mut values = Vec::with_capacity(parts.len());
+        for part in parts {
+            values.push(own(part.0));
+        }
+        Expr(put(staging::Expr::Concat(values, along)))
     }
     #[track_caller]
     fn slice_step(&self, axis: isize, range: Range<usize>, step: usize) -> Self {
@@ -126,6 +143,8 @@ impl Tensor for Expr {
         let axis = shape::axis("pad", &shape, axis).or_raise();
         shape::pad(&shape, axis, padding).or_raise();
         let Padding { before, after, interior } = padding;
+        // Between no neighbours any number of zeros is none.
+        let interior = if shape[axis] > 1 { interior } else { 0 };
         let padding = staging::Padding { before, after, interior };
         Expr(put(staging::Expr::Pad { x: own(self.0), axis, padding }))
     }
@@ -162,11 +181,13 @@ impl Tensor for Expr {
     }
     #[track_caller]
     fn conv2d_image(&self, kernel: &Self, size: [usize; 2], window: Window2d) -> Self {
+        shape::conv2d_image(&self.shape(), &kernel.shape(), size, window).or_raise();
         let (y_bar, kernel, window) = (own(self.0), own(kernel.0), to_window(window));
         Expr(put(staging::Expr::Conv2dImage { y_bar, kernel, size, window }))
     }
     #[track_caller]
     fn conv2d_kernel(&self, y_bar: &Self, size: [usize; 2], window: Window2d) -> Self {
+        shape::conv2d_kernel(&self.shape(), &y_bar.shape(), size, window).or_raise();
         let (image, y_bar, window) = (own(self.0), own(y_bar.0), to_window(window));
         Expr(put(staging::Expr::Conv2dKernel { image, y_bar, size, window }))
     }
@@ -177,6 +198,7 @@ impl Tensor for Expr {
     }
     #[track_caller]
     fn fold2d(&self, size: [usize; 2], kernel: [usize; 2], window: Window2d) -> Self {
+        shape::fold2d(&self.shape(), size, kernel, window).or_raise();
         Expr(put(staging::Expr::Fold2d { x: own(self.0), size, kernel, window: to_window(window) }))
     }
 
@@ -192,6 +214,7 @@ impl Tensor for Expr {
         g: Self,
     ) {
         let count = g.shape()[axis];
+        let step = shape::shorter_step(&range, step);
         let g = g.0;
         adjoint.update(|recorder| Update::Slice {
             axis,
@@ -233,5 +256,6 @@ impl Tensor for Expr {
 }
 
 fn to_window(window: Window2d) -> staging::Window2d {
-    staging::Window2d { stride: window.stride, padding: window.padding }
+    // A stride that is longer than any image is one window.
+    staging::Window2d { stride: window.stride.map(|n| n.min(shape::LARGEST)), padding: window.padding }
 }

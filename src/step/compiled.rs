@@ -8,11 +8,11 @@ use antiphon_staging::Options;
 use antiphon_staging::jit::{Buffers, CompileOptions, Compiled, cache, compile};
 
 use super::{Mode, TrainingStep};
-use crate::error::{At, Result};
+use crate::error::{At, OrRaise, Result, catch, operator};
 use crate::params::Path;
 use crate::stack;
 use crate::staged::{
-    Expr, Plain, Signature, each_component, from_staging, look_at, placeholder, same, trace, zeros,
+    Expr, Located, Plain, Signature, each_component, from_staging, look_at, placeholder, same, trace, zeros,
 };
 use crate::state::{Leaf, State};
 use crate::structure::Structure;
@@ -93,7 +93,7 @@ impl<'f, S, D, R> TrainingStep<'f, S, D, R> {
                 ..CompileOptions::default()
             },
             structure: state.rebuild(&mut components.iter().map(placeholder)),
-            state: Buffers::zeros(components.iter().map(T::ty)),
+            state: Buffers::zeros(components.iter().map(T::ty)).located().or_raise(),
             example,
             variants: HashMap::new(),
             most: VARIANTS,
@@ -154,9 +154,11 @@ where
     F: FnMut(&mut S::With<Expr>, &D::With<Expr>) -> Result<Q>,
 {
     /// The state as the user's structure.
+    #[track_caller]
     fn read(&self) -> S {
+        let at = At::caller();
         let component = |(elements, ty)| {
-            let mut leaf = zeros(ty).expect("components like the example's");
+            let mut leaf = zeros(ty, at).or_raise();
             T::elements_mut(&mut leaf).copy_from(elements).expect("components of the same types");
             leaf
         };
@@ -168,6 +170,26 @@ where
         for (mut to, from) in self.state.elements_mut().zip(components) {
             to.copy_from(T::elements(&from)).expect("components of the same types");
         }
+    }
+
+    /// Runs the code for data of this signature, compiled first if there is none yet.
+    fn run(&mut self, data: &D, at: At) -> Result<()> {
+        look_at(data, &mut self.signature, &mut self.inputs);
+        self.calls += 1;
+        if !self.variants.contains_key(&self.signature[..]) {
+            let variant = self.compile(data, at)?;
+            self.evict(self.most - 1);
+            self.variants.insert(self.signature.clone(), variant);
+        }
+        let variant = self.variants.get_mut(&self.signature[..]).expect("it is there now");
+        variant.used = self.calls;
+        let kept = std::iter::repeat_n(None, self.state.len());
+        variant.compiled.limit(stack::configured());
+        let run = variant.compiled.run_into(
+            kept.chain(self.inputs.iter().map(|leaf| Some(T::elements(leaf)))),
+            self.state.elements_mut().chain(variant.outputs.iter_mut().map(T::elements_mut)),
+        );
+        run.map_err(|error| from_staging(error, at))
     }
 
     /// Code for data of the present signature.
@@ -184,7 +206,8 @@ where
         each_component(&changed, &mut |path, _| signature.extend(types.next().map(|ty| (path.clone(), ty))));
         same(STATE, &self.example, &signature, at)?;
         let compiled = compile(&program, &self.options).map_err(|error| from_staging(error, at))?;
-        let outputs = compiled.outputs()[self.state.len()..].iter().map(zeros).collect::<Result<_>>()?;
+        let outputs =
+            compiled.outputs()[self.state.len()..].iter().map(|ty| zeros(ty, at)).collect::<Result<_>>()?;
         let result = result.map_components::<T>(&mut Path::default(), &mut |_, leaf| placeholder(&leaf));
         self.compile_time += start.elapsed();
         self.compilations += 1;
@@ -213,23 +236,10 @@ where
     F: FnMut(&mut S::With<Expr>, &D::With<Expr>) -> Result<Q>,
 {
     fn call(&mut self, data: &D, at: At) -> Result<R> {
-        look_at(data, &mut self.signature, &mut self.inputs);
-        self.calls += 1;
-        if !self.variants.contains_key(&self.signature[..]) {
-            let variant = self.compile(data, at)?;
-            self.evict(self.most - 1);
-            self.variants.insert(self.signature.clone(), variant);
-        }
-        let variant = self.variants.get_mut(&self.signature[..]).expect("it is there now");
-        variant.used = self.calls;
-        let kept = std::iter::repeat_n(None, self.state.len());
-        variant.compiled.limit(stack::configured());
-        let run = variant.compiled.run_into(
-            kept.chain(self.inputs.iter().map(|leaf| Some(T::elements(leaf)))),
-            self.state.elements_mut().chain(variant.outputs.iter_mut().map(T::elements_mut)),
-        );
+        let run = catch(|| operator(at, || self.run(data, at)));
         self.inputs.clear();
-        run.map_err(|error| from_staging(error, at))?;
+        run?;
+        let variant = self.variants.get(&self.signature[..]).expect("it was run");
         Ok(variant.result.rebuild(&mut variant.outputs.iter().cloned()))
     }
 

@@ -132,6 +132,12 @@ pub enum Error {
         /// How much was asked for.
         bytes: usize,
     },
+    /// The system has no memory for arrays.
+    #[error("cannot allocate {bytes} bytes for arrays")]
+    Memory {
+        /// How much was asked for; `usize::MAX` if it was more than that.
+        bytes: usize,
+    },
     /// A compiled recursion went deeper than its memory reaches.
     #[error("recursion used up the {what} of {bytes} bytes; {advice}", advice = advice(what, *by))]
     StackExhausted {

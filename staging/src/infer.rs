@@ -6,8 +6,25 @@ use crate::ids::Value;
 use crate::ir::Update;
 use crate::types::{Dtype, Shape, Type, size};
 
-/// More elements than this are not computed, so that numbers of elements, bytes and operations do not overflow.
+/// More elements than this are not computed, so that numbers of elements, bytes and operations do not overflow. Axes of
+/// length zero are left out of account, since strides are products of the others; and no step, stride or padding is
+/// longer.
 const LARGEST: usize = 1 << 40;
+
+/// Whether there are values of so many elements.
+pub(crate) fn is_possible(shape: &[usize]) -> bool {
+    shape.iter().fold(1, |n: usize, &length| n.saturating_mul(length.max(1))) <= LARGEST
+}
+
+/// The sum of lengths, if there is an axis of that length.
+fn sum(lengths: impl IntoIterator<Item = usize>) -> Checked<usize> {
+    lengths.into_iter().try_fold(0, |sum: usize, n| sum.checked_add(n)).filter(|&sum| sum <= LARGEST)
+}
+
+/// The product of lengths, if there is an axis of that length.
+fn product(lengths: [usize; 2]) -> Checked<usize> {
+    lengths[0].checked_mul(lengths[1]).filter(|&product| product <= LARGEST)
+}
 
 /// Requirement of an operator: `None` is a violation.
 type Checked<T> = Option<T>;
@@ -23,7 +40,7 @@ pub fn infer<'a>(expr: &Expr, ty: impl Fn(Value) -> &'a Type) -> Result<Type> {
         Err(Error::Operands { op: expr.name(), operands, reason })
     };
     match check(expr, &types) {
-        Some(ty) if ty.size() <= LARGEST => Ok(ty),
+        Some(ty) if is_possible(&ty.shape) => Ok(ty),
         Some(ty) => refused(format!("their result, {ty}, is more than any memory holds")),
         None => refused(requirement(expr)),
     }
@@ -72,9 +89,10 @@ pub fn check_update<'a>(cell: &'a Type, update: &Update, ty: impl Fn(Value) -> &
 
 fn slice_fits(cell: &[usize], g: &[usize], axis: usize, start: usize, step: usize) -> bool {
     let alike = cell.len() == g.len() && (0..g.len()).all(|i| i == axis || g[i] == cell[i]);
+    let end = |n: usize| sum([start, n.saturating_sub(1).checked_mul(step)?, n.min(1)]);
     alike
-        && step > 0
-        && g.get(axis).is_some_and(|&n| start + n.saturating_sub(1) * step + n.min(1) <= cell[axis])
+        && (1..=LARGEST).contains(&step)
+        && g.get(axis).is_some_and(|&n| end(n).is_some_and(|end| end <= cell[axis]))
 }
 
 /// The common shape of operands that broadcast.
@@ -94,9 +112,9 @@ pub fn broadcast(lhs: &[usize], rhs: &[usize]) -> Option<Shape> {
 pub(crate) fn windows(image: [usize; 2], kernel: [usize; 2], window: Window2d) -> Option<[usize; 2]> {
     let mut counts = [0; 2];
     for i in 0..2 {
-        let padded = image[i].saturating_add(window.padding[i].saturating_mul(2));
-        let [n, k, stride] = [padded, kernel[i], window.stride[i]];
-        counts[i] = (k > 0 && k <= n && stride > 0).then(|| (n - k) / stride + 1)?;
+        let n = sum([image[i], window.padding[i], window.padding[i]])?;
+        let (k, stride) = (kernel[i], window.stride[i]);
+        counts[i] = (k > 0 && k <= n && (1..=LARGEST).contains(&stride)).then(|| (n - k) / stride + 1)?;
     }
     Some(counts)
 }
@@ -227,16 +245,18 @@ fn structural(expr: &Expr, types: &[&Type]) -> Checked<Shape> {
                     && (0..shape.len()).all(|i| i == *axis || part.shape[i] == shape[i])
             };
             require(*axis < shape.len() && types.iter().all(alike))?;
-            replace(*axis, types.iter().map(|part| part.shape[*axis]).sum())
+            replace(*axis, sum(types.iter().map(|part| part.shape[*axis]))?)
         }
         Expr::Slice { axis, start, end, step, .. } => {
-            require(*step > 0 && start <= end && *end <= *shape.get(*axis)?)?;
+            require((1..=LARGEST).contains(step) && start <= end && *end <= *shape.get(*axis)?)?;
             replace(*axis, (end - start).div_ceil(*step))
         }
         Expr::Pad { axis, padding, .. } => {
             float?;
             let n = *shape.get(*axis)?;
-            replace(*axis, padding.before + n + n.saturating_sub(1) * padding.interior + padding.after)
+            require(padding.interior < LARGEST)?;
+            let interior = n.saturating_sub(1).checked_mul(padding.interior)?;
+            replace(*axis, sum([padding.before, n, interior, padding.after])?)
         }
         Expr::Flip(_, axis) => replace(*axis, *shape.get(*axis)?),
         Expr::GatherRows { .. } => {
@@ -285,11 +305,11 @@ fn convolution(expr: &Expr, first: &[usize], second: &[usize]) -> Checked<Shape>
         Expr::Unfold2d { kernel, window, .. } => {
             let &[batch, channels, h, w] = first else { return None };
             let [rows, columns] = windows([h, w], *kernel, *window)?;
-            Some([batch, channels, kernel[0] * kernel[1], rows, columns].into_iter().collect())
+            Some([batch, channels, product(*kernel)?, rows, columns].into_iter().collect())
         }
         Expr::Fold2d { size, kernel, window, .. } => {
             let &[batch, channels, taps, rows, columns] = first else { return None };
-            require(taps == kernel[0] * kernel[1] && windows(*size, *kernel, *window)? == [rows, columns])?;
+            require(taps == product(*kernel)? && windows(*size, *kernel, *window)? == [rows, columns])?;
             Some([batch, channels, size[0], size[1]].into_iter().collect())
         }
         _ => None,

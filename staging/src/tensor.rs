@@ -2,6 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
+use crate::error::{Error, Result};
 use crate::types::{Dtype, Scalar, Shape, Type, size};
 
 /// Elements in row-major order.
@@ -52,6 +53,17 @@ macro_rules! data_from {
     )* };
 }
 data_from!(f32 => F32, f64 => F64, i64 => I64, bool => Bool);
+
+/// That there is memory for so many elements: whoever allocates them next gets it, or the process ends.
+///
+/// # Errors
+/// [`Error::Memory`] if there is none.
+pub(crate) fn look_for_memory(elements: usize) -> Result<()> {
+    /// Less is always there, or nothing is.
+    const LITTLE: usize = 1 << 17;
+    let enough = elements <= LITTLE || Vec::<f64>::new().try_reserve_exact(elements).is_ok();
+    if enough { Ok(()) } else { Err(Error::Memory { bytes: elements.saturating_mul(size_of::<f64>()) }) }
+}
 
 impl Tensor {
     /// An array from its elements in row-major order; `None` if their number is not the shape's.

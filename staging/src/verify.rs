@@ -3,7 +3,7 @@
 use crate::build::expect;
 use crate::error::{Error, Place, Result};
 use crate::ids::{Arena, Block, Cell, Cont, Func, Id, Value};
-use crate::infer::{check_update, infer, row};
+use crate::infer::{check_update, infer, is_possible, row};
 use crate::ir::{Program, Stmt, Target};
 use crate::print::Names;
 use crate::types::{Dtype, Type};
@@ -25,6 +25,12 @@ pub fn verify(program: &Program) -> Result<()> {
         conts: Scope::new(&program.conts),
         blocks: Scope::new(&program.blocks),
     };
+    let values = program.values.ids().map(|value| program.ty(value));
+    let mut types = values.chain(program.cells.ids().map(|cell| &program.cells[cell].ty));
+    if let Some(ty) = types.find(|ty| !is_possible(&ty.shape)) {
+        let reason = "no value has so many elements".into();
+        return Err(Error::Operands { op: "a value", operands: vec![ty.clone()], reason });
+    }
     let entry = &program.funcs[program.entry];
     if !entry.continuations.is_empty() {
         return Err(Error::NotAContinuation { function: entry.name.clone() });

@@ -47,7 +47,7 @@ fn messages_name_the_shapes_and_this_file() {
         case!("argmax: [0]: axis 0 is empty", x(&[0]).argmax(0)),
         case!("logsumexp: [2]: axis 3 is out of range", x(&[2]).logsumexp(3)),
         case!("concat: cannot combine [2, 3] with [2, 4]", NdArray::concat(&[x(&[2, 3]), x(&[2, 4])], 0)),
-        case!("concat: []: nothing to concatenate", NdArray::<f64>::concat(&[], 0)),
+        case!("concat: there is nothing to concatenate", NdArray::<f64>::concat(&[], 0)),
         case!("slice: [2]: 1..5 by 1 does not fit axis 0", x(&[2]).slice(0, 1..5)),
         case!("slice: [2]: 0..2 by 0 does not fit axis 0", x(&[2]).slice_step(0, 0..2, 0)),
         case!("pad: []: axis 0 is out of range", x(&[]).pad(0, Default::default())),
@@ -90,7 +90,7 @@ fn messages_name_the_shapes_and_this_file() {
         case!("fold2d: cannot combine", x(&[1, 1, 9, 2, 2]).fold2d([5, 5], [3, 3], window)),
         case!("uniform: [2]: the seed is not a single integer", NdArray::<f64>::uniform(&[2], &ints(2))),
         case!(
-            "cond: []: the condition is not a single",
+            "cond: [2]: the condition is not a single",
             NdArray::<f64>::cond(&x(&[2]).equal(&x(&[2])), || x(&[]), || x(&[]))
         ),
         case!("add: cannot combine [2] with [3]", ints(2) + ints(3)),

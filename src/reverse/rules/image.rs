@@ -33,7 +33,7 @@ pub fn conv2d<T: Tensor, R>(
 /// `ḡ += conv2d(ȳ, w)`, `w̄ += conv2d_kernel(ȳ, g)`.
 ///
 /// # Errors
-/// Raises [`Error::Shape`](crate::Error::Shape) if the operands do not fit.
+/// [`Error::Shape`](crate::Error::Shape) if the operands do not fit.
 #[track_caller]
 pub fn conv2d_image<T: Tensor, R>(
     g: &Var<'_, T>,
@@ -43,6 +43,7 @@ pub fn conv2d_image<T: Tensor, R>(
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
     let level = common_level(g.level(), w.level())?;
+    shape::conv2d_image(&g.value().shape(), &w.value().shape(), size, window)?;
     operator(level, g.value().conv2d_image(w.value(), size, window), k, |_, y_bar| {
         g.accumulate_with(|g_bar, _| T::accumulate(g_bar, y_bar.conv2d(w.value(), window)));
         w.accumulate_with(|w_bar, w| {
@@ -55,7 +56,7 @@ pub fn conv2d_image<T: Tensor, R>(
 /// `x̄ += conv2d_image(g, ȳ)`, `ḡ += conv2d(x, ȳ)`.
 ///
 /// # Errors
-/// Raises [`Error::Shape`](crate::Error::Shape) if the operands do not fit.
+/// [`Error::Shape`](crate::Error::Shape) if the operands do not fit.
 #[track_caller]
 pub fn conv2d_kernel<T: Tensor, R>(
     x: &Var<'_, T>,
@@ -65,6 +66,7 @@ pub fn conv2d_kernel<T: Tensor, R>(
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
     let level = common_level(x.level(), g.level())?;
+    shape::conv2d_kernel(&x.value().shape(), &g.value().shape(), size, window)?;
     operator(level, x.value().conv2d_kernel(g.value(), size, window), k, |_, y_bar| {
         x.accumulate_with(|x_bar, x| {
             T::accumulate(x_bar, g.value().conv2d_image(&y_bar, image_size(x), window))
@@ -93,7 +95,7 @@ pub fn unfold2d<T: Tensor, R>(
 /// `y =` windows added up to an image; `x̄ +=` the windows of `ȳ`.
 ///
 /// # Errors
-/// Raises [`Error::Shape`](crate::Error::Shape) if the windows do not fit.
+/// [`Error::Shape`](crate::Error::Shape) if the windows do not fit.
 #[track_caller]
 pub fn fold2d<T: Tensor, R>(
     x: &Var<'_, T>,
@@ -102,6 +104,7 @@ pub fn fold2d<T: Tensor, R>(
     window: Window2d,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
+    shape::fold2d(&x.value().shape(), size, kernel, window)?;
     operator(x.level(), x.value().fold2d(size, kernel, window), k, |_, y_bar| {
         x.accumulate(y_bar.unfold2d(kernel, window))
     })

@@ -106,6 +106,7 @@ pub fn slice_step<T: Tensor, R>(
     let shape = x.value().shape();
     let along = shape::axis("slice", &shape, axis)?;
     shape::slice(&shape, along, &range, step)?;
+    let step = shape::shorter_step(&range, step);
     operator(x.level(), x.value().slice_step(axis, range.clone(), step), k, |_, y_bar| {
         x.accumulate_with(|x_bar, x| T::accumulate_slice(x_bar, x, along, range, step, y_bar))
     })
@@ -127,7 +128,7 @@ pub fn pad<T: Tensor, R>(
     shape::pad(&shape, along, padding)?;
     operator(x.level(), x.value().pad(axis, padding), k, |y, y_bar| {
         let inner = padding.before..y.shape()[along] - padding.after;
-        x.accumulate(y_bar.slice_step(axis, inner, padding.interior + 1))
+        x.accumulate(y_bar.slice_step(axis, inner, padding.interior.saturating_add(1)))
     })
 }
 

@@ -17,7 +17,7 @@ use crate::expr::Expr;
 use crate::ids::{Block, Cell, Cont, Func, Value};
 use crate::infer::infer;
 use crate::ir::{Program, Stmt, Target, Update};
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, look_for_memory};
 use crate::types::Type;
 
 /// How many calls and branches may be nested when nothing else is asked for.
@@ -27,7 +27,7 @@ pub const DEPTH: usize = 1 << 20;
 ///
 /// # Errors
 /// [`Error::Types`] if the inputs do not fit; [`Error::Index`] from gathers and scatters; [`Error::Depth`] if more than
-/// [`DEPTH`] calls and branches are nested.
+/// [`DEPTH`] calls and branches are nested; [`Error::Memory`] if an array is larger than the system grants.
 pub fn interpret(program: &Program, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
     interpret_within(program, inputs, DEPTH)
 }
@@ -65,6 +65,9 @@ pub fn evaluate(expr: &Expr, operands: &[&Tensor]) -> Result<Tensor> {
 
 /// The same for an expression that is known to fit, of a known type.
 fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Result<Tensor> {
+    // The result, its index space, and for each operand the position of every element.
+    let largest = operands.iter().map(|x| x.size()).fold(ty.size(), usize::max);
+    look_for_memory(largest.saturating_mul(operands.len() + 2))?;
     match expr {
         Expr::Fill { value, shape } => Ok(Tensor::fill(shape, *value)),
         Expr::Array(tensor) => Ok(tensor.as_ref().clone()),
@@ -84,6 +87,12 @@ fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Result<Tensor> {
         | Expr::Fold2d { .. } => Ok(contraction::apply(expr, operands, ty)),
         _ => structural::apply(expr, operands, ty),
     }
+}
+
+/// Zeros, if there is memory for them.
+fn zeros(ty: &Type) -> Result<Tensor> {
+    look_for_memory(ty.size())?;
+    Ok(Tensor::zeros(ty))
 }
 
 /// A closure: code and the scope of its definition.
@@ -205,7 +214,11 @@ impl Machine<'_> {
             }
             Stmt::Take(v, cell) => {
                 let sum = with_cell(scope, *cell, Option::take);
-                scope.bind(*v, Rc::new(sum.unwrap_or_else(|| Tensor::zeros(program.ty(*v)))));
+                let sum = match sum {
+                    Some(sum) => sum,
+                    None => zeros(program.ty(*v))?,
+                };
+                scope.bind(*v, Rc::new(sum));
             }
             Stmt::Present(v, cell) => {
                 let present = with_cell(scope, *cell, |slot| slot.is_some());
@@ -215,7 +228,7 @@ impl Machine<'_> {
                 let ty = &program.cells[*cell].ty;
                 let index = value(scope, *index);
                 let row = with_cell(scope, *cell, |slot| {
-                    let zeros = slot.is_none().then(|| Tensor::zeros(ty));
+                    let zeros = if slot.is_none() { Some(zeros(ty)?) } else { None };
                     structural::row(
                         slot.as_ref().or(zeros.as_ref()).expect("one of the two"),
                         &index,

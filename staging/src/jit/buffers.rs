@@ -1,6 +1,8 @@
 //! [`Buffers`]: arrays that outlive a run.
 
+use crate::error::Result;
 use crate::jit::{Elements, ElementsMut};
+use crate::tensor::look_for_memory;
 use crate::types::{Dtype, Type};
 
 /// A cache line, and the widest vector.
@@ -37,20 +39,24 @@ fn lines(ty: &Type) -> usize {
         Dtype::F64 | Dtype::I64 => 8,
         Dtype::Bool => 1,
     };
-    (ty.size() * element).div_ceil(size_of::<Line>())
+    ty.size().saturating_mul(element).div_ceil(size_of::<Line>())
 }
 
 impl Buffers {
     /// Zeros of these types.
-    pub fn zeros(types: impl IntoIterator<Item = Type>) -> Buffers {
-        let mut total = 0;
+    ///
+    /// # Errors
+    /// [`Error::Memory`](crate::Error::Memory) if they are larger than the system grants.
+    pub fn zeros(types: impl IntoIterator<Item = Type>) -> Result<Buffers> {
+        let mut total = 0usize;
         let place = |ty: Type| {
             let start = total;
-            total += lines(&ty);
+            total = total.saturating_add(lines(&ty));
             (ty, start)
         };
         let arrays = types.into_iter().map(place).collect();
-        Buffers { memory: vec![Line([0; 64]); total], arrays }
+        look_for_memory(total.saturating_mul(size_of::<Line>() / size_of::<f64>()))?;
+        Ok(Buffers { memory: vec![Line([0; 64]); total], arrays })
     }
     /// How many arrays there are.
     pub fn len(&self) -> usize {
@@ -96,7 +102,7 @@ mod tests {
             Type::new(Dtype::F64, &[0, 3]),
             Type::new(Dtype::I64, &[9]),
         ];
-        let mut buffers = Buffers::zeros(types.clone());
+        let mut buffers = Buffers::zeros(types.clone()).unwrap();
         assert!(buffers.types().eq(&types));
         for (i, array) in buffers.elements_mut().enumerate() {
             match array {

@@ -15,7 +15,7 @@ use crate::jit::room::{Need, Part, Room};
 use crate::jit::{ENTRY, Phases, assembly, llvm_ir, signature};
 use crate::lower::abi::Context;
 use crate::optimise::optimise;
-use crate::tensor::{Tensor, with_elements};
+use crate::tensor::{Tensor, look_for_memory, with_elements};
 use crate::types::{Dtype, Type};
 
 /// Elements in row-major order that a program reads.
@@ -162,6 +162,7 @@ impl Compiled {
     pub fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
         let types: Vec<Type> = inputs.iter().map(Tensor::ty).collect();
         expect("inputs", &self.inputs, &types)?;
+        look_for_memory(self.outputs.iter().map(Type::size).fold(0, usize::saturating_add))?;
         let mut outputs: Vec<Tensor> = self.outputs.iter().map(Tensor::zeros).collect();
         for (from, input) in self.from.iter_mut().zip(inputs) {
             *from = with_elements!(input.data(), xs => xs.as_ptr().cast());
