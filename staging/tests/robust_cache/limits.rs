@@ -55,14 +55,15 @@ fn what_is_old_is_evicted_leftovers_are_swept_and_what_is_not_the_caches_stays()
     let cache = Cache::open(&directory, Limits { bytes: 1 << 20, age: 90 * DAY }).unwrap();
     let old = "0123456789abcdef0123456789abcdef";
     let old_code = format!("{old}.o");
-    let old_temporary = format!("{old}.4711.0.tmp");
     let (recent, expired) = (format!("{}.o", key(1)), format!("{}.o", key(2)));
     used(&directory, &recent, 89 * DAY);
     used(&directory, &expired, 91 * DAY);
     used(&directory, &old_code, 91 * DAY);
-    used(&directory, &old_temporary, DAY);
-    used(&directory, ".antiphon-AbCdEf.tmp", DAY);
-    used(&directory, ".antiphon-writing.tmp", Duration::ZERO);
+    used(&directory, ".antiphon-AbCdEf.tmp", Duration::ZERO);
+    // A writer that lives has locked its file.
+    used(&directory, ".antiphon-writing.tmp", DAY);
+    let writing = File::open(directory.join(".antiphon-writing.tmp")).unwrap();
+    writing.lock().unwrap();
     used(&directory, "notes.txt", 1000 * DAY);
     used(&directory, "notes.o", 1000 * DAY);
     used(&directory, "notes.tmp", 1000 * DAY);

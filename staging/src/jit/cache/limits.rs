@@ -23,8 +23,6 @@ const VARIABLE: &str = "ANTIPHON_CACHE_LIMIT";
 const MOST_FILES: usize = 1 << 16;
 /// Files take whole blocks of the disk.
 const BLOCK: u64 = 4096;
-/// Age at which a temporary file belongs to nobody any more: writing one takes less than a second.
-const LEFT: Duration = Duration::from_secs(3600);
 
 /// How much may lie in a cache, and how long. When it is more, files are removed down to three quarters of the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,16 +86,15 @@ pub(super) fn after_write(directory: &Private, limits: Limits, bytes: u64) -> io
 }
 
 fn evict(directory: &Private, limits: Limits, now: SystemTime) -> io::Result<()> {
-    let mut entries = directory.entries(2 * MOST_FILES, |name| is_code(name) || is_temporary(name))?;
+    let mut entries = directory.entries(2 * MOST_FILES, is_code)?;
     // What bears a time in the future has just been used.
     let age = |entry: &Entry| now.duration_since(entry.modified).unwrap_or_default();
     entries.retain(|entry| {
-        let code = is_code(&entry.name);
-        let kept = age(entry) <= if code { limits.age } else { LEFT } && entry.bytes <= MOST_BYTES;
+        let kept = age(entry) <= limits.age && entry.bytes <= MOST_BYTES;
         if !kept {
             remove(directory, entry);
         }
-        kept && code
+        kept
     });
     let size = |entry: &Entry| entry.bytes.next_multiple_of(BLOCK);
     let (mut bytes, mut files) = (entries.iter().map(size).sum::<u64>(), entries.len());
@@ -126,13 +123,6 @@ fn remove(directory: &Private, entry: &Entry) {
 /// Whether a file holds code.
 fn is_code(name: &OsStr) -> bool {
     name.to_str().and_then(|name| name.strip_suffix(ENDING)).is_some_and(is_key)
-}
-
-/// Whether a file is one that is being written, or whose writer was killed. `KEY.PROCESS.COUNT.tmp` is what earlier
-/// versions called theirs.
-fn is_temporary(name: &OsStr) -> bool {
-    let Some(name) = name.to_str().and_then(|name| name.strip_suffix(".tmp")) else { return false };
-    name.starts_with(".antiphon-") || name.split('.').next().is_some_and(is_key)
 }
 
 /// Whether a text is a hash, this version's or an earlier one's.
