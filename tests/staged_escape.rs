@@ -21,7 +21,7 @@ fn reuse_memory() {
 /// What recording the derivative of `f` at 2 gives; `f` gets the variable and uses what it should not.
 #[track_caller]
 fn refused(f: impl for<'r> Fn(Var<'r, Expr>) -> Var<'r, Expr>) {
-    let recorded = staged::record("escape", |x: Expr| grad(|x| f(x), &x).or_raise(), &2.0f64);
+    let recorded = staged::record("escape", |x: Expr| grad(&f, &x).or_raise(), &2.0f64);
     match recorded {
         Err(Error::OutsideReset { .. } | Error::Recording { .. }) => {}
         other => panic!("{other:?}"),
@@ -92,7 +92,7 @@ fn with_a_lifetime_of_the_users_choice() {
     let again =
         staged::record("another", |x: Expr| grad(|x| x * Var::lift(kept.value()), &x).or_raise(), &2.0f64);
     assert!(matches!(again, Err(Error::OutsideReset { .. })), "{again:?}");
-    let alone = antiphon::reset(|_| Ok(drop(kept.clone() * kept.clone())));
+    let alone = antiphon::reset(|_| Ok(kept.clone() * kept.clone())).map(drop);
     assert!(matches!(alone, Err(Error::OutsideReset { .. })), "{alone:?}");
 }
 
@@ -157,7 +157,7 @@ fn from_the_body_of_a_scan() {
                 reuse_memory();
                 ys.sum(..) + place.take().expect("the body was recorded")
             }
-            grad(|xs| kept(xs), &xs).or_raise()
+            grad(kept, &xs).or_raise()
         },
         &NdArray::from(vec![1.0f64, 2.0, 3.0]),
     );

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::ops::{Add, Div, Mul, Neg, Range, Sub};
 
 use antiphon::cps::{self, Return};
+use antiphon::node::StackNode;
 use antiphon::shape::{Axes, Shape};
 use antiphon::{Control, Mask, NdArray, NdBool, NdInt, Padding, Real, Result, Tensor, Var, Window2d};
 
