@@ -20,7 +20,7 @@
 //! that is larger than what is left.
 //!
 //! # What is kept
-//! A stack that is not in use keeps the memory that at least two of its last sixteen runs have used, 1 MiB at least:
+//! A stack that is not in use keeps the memory that at least two of its last 64 runs have used, 1 MiB at least:
 //! steps of training find theirs as they left it, and what a single deep program took is given back when it ends.
 //! [`release`] gives all of it back; so does the end of a thread.
 
@@ -156,15 +156,34 @@ pub fn on_reserved<R>(f: impl FnOnce() -> R) -> R {
 /// Whether the current stack has room for another operator.
 #[inline(always)]
 pub(crate) fn check() -> CpsResult<()> {
-    let probe = MaybeUninit::<u8>::uninit();
-    let probe = probe.as_ptr().addr();
-    if probe < FLOOR.get() { more(probe) } else { Ok(()) }
+    if here() < FLOOR.get() { more() } else { Ok(()) }
 }
 
-/// More room under an address of the current stack, if it is needed, or else a look at what arrays have taken.
+/// How far down the stack is used by the function that this is inlined in, or an address near that.
+#[inline(always)]
+fn here() -> usize {
+    // A local's address would do, but takes room in the frames of all operators.
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        let pointer: usize;
+        // SAFETY: it reads a register, and does nothing else.
+        unsafe {
+            std::arch::asm!("mov {}, rsp", out(reg) pointer, options(nomem, nostack, preserves_flags));
+        }
+        pointer
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    {
+        let probe = MaybeUninit::<u8>::uninit();
+        probe.as_ptr().addr()
+    }
+}
+
+/// More room under this function's caller, if it is needed, or else a look at what arrays have taken.
 #[cold]
 #[inline(never)]
-fn more(probe: usize) -> CpsResult<()> {
+fn more() -> CpsResult<()> {
+    let probe = here();
     // Code on a stack that somebody else has made is not ours to check.
     let Some(extent) = extent::around(probe) else { return Ok(()) };
     let noted = match FLOOR.get() {

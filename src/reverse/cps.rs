@@ -58,8 +58,8 @@ pub fn grad<T: Real>(
     })
 }
 
-/// The frame of an operator: `y` is computed, the continuation runs, the adjoint goes back. The level is that of the
-/// operands, or their mark.
+/// An operator with room for its frame: the result `y` is computed, the continuation runs, the adjoint goes back. The
+/// level is that of the operands, or their mark.
 #[inline]
 pub(super) fn operator<T: Real, R>(
     level: Option<Level>,
@@ -68,6 +68,18 @@ pub(super) fn operator<T: Real, R>(
     pull: impl FnOnce(&T, T),
 ) -> Result<R> {
     stack::check()?;
+    frame(level, y, k, pull)
+}
+
+/// The frame of an [`operator`], after the check: where that comes first of all, before there is anything that has to be
+/// kept while it asks for more room, frames are smaller.
+#[inline]
+fn frame<T: Real, R>(
+    level: Option<Level>,
+    y: T,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+    pull: impl FnOnce(&T, T),
+) -> Result<R> {
     // Constants get a node too: with one call of the continuation, which is often the whole rest of the program, there
     // is one copy of that in the compiled program, and with one kind of result it keeps most nodes in registers.
     let node = Node::new(y);
@@ -102,11 +114,12 @@ pub fn custom<T: Real, R, const N: usize>(
     pull: impl FnOnce(&T, T) -> [T; N],
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
+    stack::check()?;
     let mut level = None;
     for operand in x {
         level = common_level(level, operand.mark())?;
     }
-    operator(level, y, k, |y, y_bar| {
+    frame(level, y, k, |y, y_bar| {
         for (operand, g) in x.iter().zip(pull(y, y_bar)) {
             operand.accumulate(g);
         }
@@ -120,7 +133,8 @@ fn unary<T: Real, R>(
     pull: impl FnOnce(&T, &T, T) -> T,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    operator(x.mark(), f(x.value()), k, |y, y_bar| x.accumulate(pull(x.value(), y, y_bar)))
+    stack::check()?;
+    frame(x.mark(), f(x.value()), k, |y, y_bar| x.accumulate(pull(x.value(), y, y_bar)))
 }
 
 macro_rules! unary_rules {
@@ -151,9 +165,10 @@ fn binary<T: Real, R>(
     pull_b: impl FnOnce(&T, &T, &T, T) -> T,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
+    stack::check()?;
     let level = common_level(a.mark(), b.mark())?;
     T::check_broadcast(op, a.value(), b.value())?;
-    operator(level, f(a.value(), b.value()), k, |y, y_bar| {
+    frame(level, f(a.value(), b.value()), k, |y, y_bar| {
         let (va, vb) = (a.value(), b.value());
         // Each operand's half stands here once: with the two in every arm of one `match`, the compiler merges the arms'
         // common code, and nodes that could have stayed in registers go to memory.
