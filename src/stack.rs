@@ -27,7 +27,6 @@
 mod extent;
 
 use std::cell::Cell;
-use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use antiphon_system::{budget, memory, reserve};
@@ -174,7 +173,7 @@ fn here() -> usize {
     }
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     {
-        let probe = MaybeUninit::<u8>::uninit();
+        let probe = std::mem::MaybeUninit::<u8>::uninit();
         probe.as_ptr().addr()
     }
 }
