@@ -20,14 +20,13 @@
 //! that is larger than what is left.
 //!
 //! # What is kept
-//! A stack that is not in use keeps the memory that at least two of its last sixteen runs have used, 1 MiB at least:
+//! A stack that is not in use keeps the memory that at least two of its last 64 runs have used, 1 MiB at least:
 //! steps of training find theirs as they left it, and what a single deep program took is given back when it ends.
 //! [`release`] gives all of it back; so does the end of a thread.
 
 mod extent;
 
 use std::cell::Cell;
-use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use antiphon_system::{budget, memory, reserve};
@@ -141,7 +140,7 @@ pub fn guard<R>(f: impl FnOnce() -> R) -> R {
 /// Raises [`Error::StackReserve`] if there is none to be had.
 pub fn on_reserved<R>(f: impl FnOnce() -> R) -> R {
     // Miri has no stacks but its own. A coroutine of somebody else's may have left a reserved stack in the middle.
-    if cfg!(miri) || FLOOR.get() != 0 && extent::around(address()).is_some() {
+    if cfg!(miri) || FLOOR.get() != 0 && extent::around(here()).is_some() {
         return f();
     }
     let mut stack = Pooled::take().or_raise();
@@ -153,24 +152,37 @@ pub fn on_reserved<R>(f: impl FnOnce() -> R) -> R {
     })
 }
 
-/// An address in the current frame.
-#[inline(always)]
-fn address() -> usize {
-    let probe = MaybeUninit::<u8>::uninit();
-    probe.as_ptr().addr()
-}
-
 /// Whether the current stack has room for another operator.
 #[inline(always)]
 pub(crate) fn check() -> CpsResult<()> {
-    let probe = address();
-    if probe < FLOOR.get() { more(probe) } else { Ok(()) }
+    if here() < FLOOR.get() { more() } else { Ok(()) }
 }
 
-/// More room under an address of the current stack, if it is needed, or else a look at what arrays have taken.
+/// How far down the stack is used by the function that this is inlined in, or an address near that.
+#[inline(always)]
+fn here() -> usize {
+    // A local's address would do, but takes room in the frames of all operators.
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        let pointer: usize;
+        // SAFETY: it reads a register, and does nothing else.
+        unsafe {
+            std::arch::asm!("mov {}, rsp", out(reg) pointer, options(nomem, nostack, preserves_flags));
+        }
+        pointer
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    {
+        let probe = std::mem::MaybeUninit::<u8>::uninit();
+        probe.as_ptr().addr()
+    }
+}
+
+/// More room under this function's caller, if it is needed, or else a look at what arrays have taken.
 #[cold]
 #[inline(never)]
-fn more(probe: usize) -> CpsResult<()> {
+fn more() -> CpsResult<()> {
+    let probe = here();
     // Code on a stack that somebody else has made is not ours to check.
     let Some(extent) = extent::around(probe) else { return Ok(()) };
     let noted = match FLOOR.get() {

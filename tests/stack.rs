@@ -195,7 +195,7 @@ fn deep_programs_and_the_end_of_the_stack() {
         // So is what several have, after as many shallow ones as there are places in the memory of runs.
         (0..2).for_each(|_| deep());
         let before = resident_bytes();
-        (0..16).for_each(|_| step());
+        (0..64).for_each(|_| step());
         assert!(before - resident_bytes() > 50 << 20);
     });
 

@@ -61,8 +61,8 @@ pub fn grad<T: Real>(
     })
 }
 
-/// The frame of an operator: `y` is computed, the continuation runs, the adjoint goes back. The level is that of the
-/// operands, or their mark.
+/// An operator with room for its frame: the result `y` is computed, the continuation runs, the adjoint goes back. The
+/// level is that of the operands, or their mark.
 #[inline]
 #[track_caller]
 pub(super) fn operator<T: Real, R>(
@@ -72,6 +72,19 @@ pub(super) fn operator<T: Real, R>(
     pull: impl FnOnce(&T, T),
 ) -> Result<R> {
     stack::check()?;
+    frame(level, y, k, pull)
+}
+
+/// The frame of an [`operator`], after the check: where that comes first of all, before there is anything that has to be
+/// kept while it asks for more room, frames are smaller.
+#[inline]
+#[track_caller]
+fn frame<T: Real, R>(
+    level: Option<Level>,
+    y: T,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+    pull: impl FnOnce(&T, T),
+) -> Result<R> {
     let place = At::caller();
     let at = T::ALLOCATES.then(|| blame(place));
     // Constants get a node too: with one call of the continuation, which is often the whole rest of the program, there
@@ -113,11 +126,12 @@ pub fn custom<T: Real, R, const N: usize>(
     pull: impl FnOnce(&T, T) -> [T; N],
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
+    stack::check()?;
     let mut level = None;
     for operand in x {
         level = common_level(level, operand.mark())?;
     }
-    operator(level, y, k, |y, y_bar| {
+    frame(level, y, k, |y, y_bar| {
         for (operand, g) in x.iter().zip(pull(y, y_bar)) {
             operand.accumulate(g);
         }
@@ -128,11 +142,13 @@ pub fn custom<T: Real, R, const N: usize>(
 #[track_caller]
 fn unary<T: Real, R>(
     x: &Var<'_, T>,
-    y: T,
+    f: impl FnOnce(&T) -> T,
     pull: impl FnOnce(&T, &T, T) -> T,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    operator(x.mark(), y, k, |y, y_bar| x.accumulate(pull(x.value(), y, y_bar)))
+    stack::check()?;
+    let y = error::part_of_operator::<T, _>(At::caller(), || f(x.value()));
+    frame(x.mark(), y, k, |y, y_bar| x.accumulate(pull(x.value(), y, y_bar)))
 }
 
 macro_rules! unary_rules {
@@ -145,11 +161,11 @@ macro_rules! unary_rules {
             x: &Var<'_, T>,
             k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
         ) -> Result<R> {
-            unary(x, unary_rules!(@apply $name x), |$x, $y, $dy| $rule, k)
+            unary(x, |x| unary_rules!(@apply $name x), |$x, $y, $dy| $rule, k)
         }
     )* };
-    (@apply neg $x:ident) => { -$x.value().clone() };
-    (@apply $name:ident $x:ident) => { T::$name($x.value()) };
+    (@apply neg $x:ident) => { -$x.clone() };
+    (@apply $name:ident $x:ident) => { T::$name($x) };
 }
 for_each_unary!(unary_rules);
 
@@ -164,10 +180,11 @@ fn binary<T: Real, R>(
     pull_b: impl FnOnce(&T, &T, &T, T) -> T,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
+    stack::check()?;
     let level = common_level(a.mark(), b.mark())?;
     T::check_broadcast(op, a.value(), b.value())?;
     let y = error::part_of_operator::<T, _>(At::caller(), || f(a.value(), b.value()));
-    operator(level, y, k, |y, y_bar| {
+    frame(level, y, k, |y, y_bar| {
         let (va, vb) = (a.value(), b.value());
         // Each operand's half stands here once: with the two in every arm of one `match`, the compiler merges the arms'
         // common code, and nodes that could have stayed in registers go to memory.
@@ -224,7 +241,7 @@ pub fn powi<T: Real, R>(
     n: i32,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    unary(x, x.value().powi(n), |x, _, y_bar| crate::elementwise::powi(x, n, y_bar), k)
+    unary(x, |x| x.powi(n), |x, _, y_bar| crate::elementwise::powi(x, n, y_bar), k)
 }
 
 /// `y = x` limited to `low ..= high`, `x̄ += ȳ` where it was within.
@@ -236,7 +253,7 @@ pub fn clamp<T: Real, R>(
     high: f64,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    unary(x, x.value().clamp(low, high), |x, _, y_bar| crate::elementwise::clamp(x, low, high, y_bar), k)
+    unary(x, |x| x.clamp(low, high), |x, _, y_bar| crate::elementwise::clamp(x, low, high, y_bar), k)
 }
 
 /// `y = a` where the mask holds, else `b`; `ā += ȳ` there, `b̄ += ȳ` elsewhere.
@@ -270,7 +287,7 @@ pub(super) fn unbroadcast<T: Real, R>(
     like: &T,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    unary(x, x.value().clone().unbroadcast(like), |x, _, y_bar| y_bar.broadcast_like(x), k)
+    unary(x, |x| x.clone().unbroadcast(like), |x, _, y_bar| y_bar.broadcast_like(x), k)
 }
 
 /// `y = x` repeated to the shape of `like`, `x̄ += ȳ` summed.
@@ -281,7 +298,7 @@ pub(super) fn broadcast_like<T: Real, R>(
     like: &T,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    unary(x, x.value().broadcast_like(like), |x, _, y_bar| y_bar.unbroadcast(x), k)
+    unary(x, |x| x.broadcast_like(like), |x, _, y_bar| y_bar.unbroadcast(x), k)
 }
 
 /// Do-notation for the explicit spelling: `let y = operator(operands);` becomes `operator(operands, |y| …)`.

@@ -33,12 +33,17 @@ pub(crate) struct Extent {
     /// What it was made for: its configured size, if one was.
     asked: Option<usize>,
     grant: RefCell<Grant>,
-    /// Bytes that the present run may use; the grant may be larger, from other runs.
+    /// Bytes that the grant allows to use.
+    granted: Cell<usize>,
+    /// Bytes of these that the present run has come to use.
     bytes: Cell<usize>,
+    /// The lowest address that code may reach for now.
+    floor: Cell<usize>,
     /// Whether the present run has come to the end.
     ended: Cell<bool>,
-    /// Bytes that the last runs could use.
-    recent: Cell<Recent>,
+    /// Bytes that the last runs could use, but for as many shallow ones since.
+    recent: RefCell<Recent>,
+    shallow: Cell<usize>,
     /// The stack in use that was taken before this one.
     before: Cell<*const Extent>,
 }
@@ -54,12 +59,15 @@ impl Extent {
         };
         let region = reserved.map_err(|(size, source)| Error::StackReserve { size, source })?;
         Ok(Extent {
+            floor: Cell::new(floor(&region, FIRST)),
             region,
             asked,
             grant: RefCell::new(grant),
+            granted: Cell::new(FIRST),
             bytes: Cell::new(FIRST),
             ended: Cell::new(false),
-            recent: Cell::new(Recent::NONE),
+            recent: RefCell::new(Recent::NONE),
+            shallow: Cell::new(0),
             before: Cell::new(ptr::null()),
         })
     }
@@ -67,13 +75,13 @@ impl Extent {
     /// The lowest address that code on this stack may reach for now.
     #[inline]
     pub(crate) fn floor(&self) -> usize {
-        self.region.end().addr() - self.bytes.get() + MARGIN
+        self.floor.get()
     }
 
     /// Whether this is the stack that the caller runs on.
     #[inline]
     pub(crate) fn is_current(&self) -> bool {
-        self.holds(super::address())
+        self.holds(super::here())
     }
 
     #[inline]
@@ -86,6 +94,11 @@ impl Extent {
         self.bytes.get()
     }
 
+    fn set_bytes(&self, bytes: usize) {
+        self.bytes.set(bytes);
+        self.floor.set(floor(&self.region, bytes));
+    }
+
     /// Lowers the floor.
     pub(super) fn grow(&self) -> Result<(), Limit> {
         let (bytes, size) = (self.bytes.get(), self.region.size());
@@ -93,7 +106,7 @@ impl Extent {
             return Err(Limit::Size);
         }
         let mut grant = self.grant.borrow_mut();
-        if granted(&grant) <= bytes {
+        if self.granted.get() <= bytes {
             grant.grow(claim(self.asked), 0, size - bytes)?;
         }
         // In steps also where more is granted, so that it is known how deep a run goes.
@@ -102,7 +115,8 @@ impl Extent {
             grant.shrink(counted(bytes));
             Limit::AddressSpace
         })?;
-        self.bytes.set(more);
+        self.granted.set(granted(&grant));
+        self.set_bytes(more);
         Ok(())
     }
 
@@ -112,14 +126,29 @@ impl Extent {
     }
 
     /// Prepares for a run.
+    #[inline]
     fn begin(&self) {
-        self.bytes.set(granted(&self.grant.borrow()).min(KEPT));
-        self.ended.set(false);
+        if self.bytes.get() > KEPT {
+            self.set_bytes(KEPT);
+        }
         self.before.set(USED.replace(self));
     }
 
-    /// Gives back what only one of the last runs has used.
+    /// Ends a run.
+    #[inline]
     fn end(&self) {
+        self.leave();
+        if self.granted.get() > KEPT {
+            self.give_back();
+        } else {
+            self.ended.set(false);
+            self.shallow.set(self.shallow.get().wrapping_add(1));
+        }
+    }
+
+    /// Goes out of the chain of stacks in use.
+    #[inline]
+    fn leave(&self) {
         // Stacks usually come back in the order opposite to that in which they were taken.
         let mut after = USED.get();
         if ptr::eq(after, self) {
@@ -134,19 +163,28 @@ impl Extent {
                 after = extent.before.get();
             }
         }
-        let mut recent = self.recent.get();
-        recent.note(if self.ended.get() { 0 } else { self.bytes.get() });
-        self.recent.set(recent);
-        let mut grant = self.grant.borrow_mut();
-        if granted(&grant) > KEPT {
-            let kept = recent.usual().max(KEPT);
-            if granted(&grant) > kept {
-                // SAFETY: nobody runs on the stack any more.
-                unsafe { self.region.forget_below(kept) };
-                grant.shrink(counted(kept));
-            }
+    }
+
+    /// Gives back what only one of the last runs has used.
+    #[cold]
+    fn give_back(&self) {
+        let mut recent = self.recent.borrow_mut();
+        (0..self.shallow.take().min(Recent::RUNS)).for_each(|_| recent.note(0));
+        recent.note(if self.ended.take() { 0 } else { self.bytes.get() });
+        let kept = recent.usual().max(KEPT);
+        if self.granted.get() > kept {
+            // SAFETY: nobody runs on the stack any more.
+            unsafe { self.region.forget_below(kept) };
+            self.grant.borrow_mut().shrink(counted(kept));
+            self.granted.set(kept);
+            self.set_bytes(kept);
         }
     }
+}
+
+/// The lowest address that code may reach on a stack of so many bytes.
+fn floor(region: &Reserved, bytes: usize) -> usize {
+    region.end().addr() - bytes + MARGIN
 }
 
 /// The bytes that a stack with this grant may use.
@@ -203,8 +241,13 @@ impl Pooled {
         let asked = configured();
         let take = |pool: &RefCell<Vec<Box<Extent>>>| {
             let mut pool = pool.try_borrow_mut().ok()?;
-            pool.retain(|extent| extent.asked == asked);
-            pool.pop()
+            let extent = pool.pop()?;
+            if extent.asked == asked {
+                return Some(extent);
+            }
+            // They were made for another size, and so were the ones below.
+            pool.clear();
+            None
         };
         // While the thread ends there is no pool any more.
         let extent = match POOL.try_with(take).ok().flatten() {
@@ -218,6 +261,7 @@ impl Pooled {
     }
 
     /// How far down the stack may be used.
+    #[inline]
     pub(crate) fn extent(&self) -> &Extent {
         // SAFETY: leaked by `take`, and dropped by nobody else but `drop`.
         unsafe { self.0.as_ref() }
@@ -242,9 +286,11 @@ impl Drop for Pooled {
 
 // SAFETY: delegates to `Reserved`, which upholds the contract and lives as long as `Pooled`.
 unsafe impl Stack for Pooled {
+    #[inline]
     fn base(&self) -> StackPointer {
         self.extent().region.base()
     }
+    #[inline]
     fn limit(&self) -> StackPointer {
         self.extent().region.limit()
     }

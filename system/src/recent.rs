@@ -1,15 +1,17 @@
 //! What the last runs have needed, and what is kept for the next ones.
 
-/// Bytes that the last sixteen runs have used of something that is kept between runs.
-#[derive(Clone, Copy, Debug, Default)]
+/// Bytes that the last runs, 64 of them, have used of something that is kept between runs.
+#[derive(Clone, Debug)]
 pub struct Recent {
-    bytes: [usize; 16],
+    bytes: [usize; Recent::RUNS],
     next: usize,
 }
 
 impl Recent {
+    /// How many runs count.
+    pub const RUNS: usize = 64;
     /// Those of nothing yet.
-    pub const NONE: Recent = Recent { bytes: [0; 16], next: 0 };
+    pub const NONE: Recent = Recent { bytes: [0; Recent::RUNS], next: 0 };
 
     /// Notes a run.
     pub fn note(&mut self, bytes: usize) {
@@ -40,7 +42,7 @@ mod tests {
             recent.usual()
         };
         assert_eq!([1, 100, 2, 70, 90].map(&mut after), [0, 1, 2, 70, 90]);
-        let shallow: Vec<usize> = (0..16).map(|_| after(5)).collect();
-        assert_eq!((shallow[10], shallow[12], shallow[15]), (90, 70, 5));
+        let shallow: Vec<usize> = (0..Recent::RUNS).map(|_| after(5)).collect();
+        assert_eq!(shallow[Recent::RUNS - 6..], [90, 90, 90, 70, 5, 5]);
     }
 }

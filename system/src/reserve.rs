@@ -96,6 +96,7 @@ impl Reserved {
     }
 
     /// One past the last byte.
+    #[inline]
     pub fn end(&self) -> *mut u8 {
         ptr::with_exposed_provenance_mut(self.end)
     }
@@ -167,9 +168,11 @@ impl Drop for Reserved {
 // as this value lives; its low end is inaccessible. What is mapped below the limit later is accessible where it was,
 // and inaccessible at its own low end.
 unsafe impl Stack for Reserved {
+    #[inline]
     fn base(&self) -> StackPointer {
         NonZeroUsize::new(self.end).expect("a mapping is not at zero")
     }
+    #[inline]
     fn limit(&self) -> StackPointer {
         NonZeroUsize::new(self.start.get()).expect("a mapping is not at zero")
     }

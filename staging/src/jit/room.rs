@@ -5,7 +5,7 @@
 //! nothing and is run again with more, until its own size or the memory of the process stands against it; see
 //! [`budget`](antiphon_system::budget).
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use antiphon_system::budget::{Claim, Grant, Limit};
 use antiphon_system::recent::Recent;
@@ -63,12 +63,12 @@ pub struct Room {
 /// What a thread keeps of one part between runs, and what runs have used of it.
 struct Kept {
     room: Cell<Option<Room>>,
-    recent: Cell<Recent>,
+    recent: RefCell<Recent>,
 }
 
 thread_local! {
-    static STACK: Kept = const { Kept { room: Cell::new(None), recent: Cell::new(Recent::NONE) } };
-    static ARENA: Kept = const { Kept { room: Cell::new(None), recent: Cell::new(Recent::NONE) } };
+    static STACK: Kept = const { Kept { room: Cell::new(None), recent: RefCell::new(Recent::NONE) } };
+    static ARENA: Kept = const { Kept { room: Cell::new(None), recent: RefCell::new(Recent::NONE) } };
 }
 
 /// Gives the memory that this thread keeps for compiled code back to the system.
@@ -148,9 +148,8 @@ impl Room {
     /// Keeps the room for the thread's next run, unless it is much more than most runs need.
     pub fn keep(self, need: &Need) {
         need.part.with_kept(|kept| {
-            let mut recent = kept.recent.get();
+            let mut recent = kept.recent.borrow_mut();
             recent.note(need.fixed.saturating_add(need.recursion));
-            kept.recent.set(recent);
             if self.bytes <= KEPT.max(recent.usual().saturating_mul(2)) {
                 kept.room.set(Some(self));
             }
