@@ -34,7 +34,7 @@ fn pull<P: Params, U: Real>(
     catch(|| {
         stack::on_reserved(|| {
             let level = Level::fresh();
-            let nodes: Vec<Node<U>> = inputs.into_iter().map(Node::new).collect();
+            let nodes: Vec<Node<U>> = inputs.into_iter().map(Node::of_input).collect();
             // SAFETY: the nodes outlive the `reset` below, to which the brand of the variables is confined.
             let variables = nodes.iter().map(|node| unsafe { Var::active(node, level) }).collect();
             let variables = structure.with_leaves(variables)?;

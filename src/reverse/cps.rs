@@ -23,7 +23,7 @@ use super::{Node, Var, common_level};
 use crate::delimited::Level;
 use crate::elementwise::{for_each_binary, for_each_unary};
 pub use crate::error::CpsResult as Result;
-use crate::error::{self, At, Error, blame, catch};
+use crate::error::{At, Error, blame, catch, part_of_operator};
 use crate::real::Real;
 use crate::stack;
 
@@ -45,7 +45,7 @@ pub fn grad<T: Real>(
     let at = At::caller();
     catch(|| {
         stack::on_reserved(|| {
-            let node = Node::new(x.clone());
+            let node = Node::of_input(x.clone());
             // SAFETY: the node outlives the call, and the brand of the variable is confined to it.
             let x = unsafe { Var::active(&raw const node, Level::fresh()) };
             f(&x, &mut |y| {
@@ -69,8 +69,7 @@ pub(super) fn operator<T: Real, R>(
     pull: impl FnOnce(&T, T),
 ) -> Result<R> {
     stack::check()?;
-    let place = At::caller();
-    let at = T::ALLOCATES.then(|| blame(place));
+    let at = if T::ALLOCATES { blame(At::caller()) } else { At::caller() };
     // Constants get a node too: with one call of the continuation, which is often the whole rest of the program, there
     // is one copy of that in the compiled program, and with one kind of result it keeps most nodes in registers.
     let node = Node::new(y);
@@ -78,10 +77,7 @@ pub(super) fn operator<T: Real, R>(
     let variable = unsafe { Var::active(&raw const node, level.unwrap_or(Level::CONSTANT)) };
     let result = k(&variable).map_err(Error::deeper)?;
     if level > Some(Level::CONSTANT) {
-        node.with_adjoint(|y_bar| match at {
-            None => pull(node.value(), y_bar),
-            Some(at) => error::operator(at, || pull(node.value(), y_bar)),
-        });
+        node.with_adjoint(|y_bar| part_of_operator::<T, _>(at, || pull(node.value(), y_bar)));
     }
     Ok(result)
 }
@@ -112,7 +108,7 @@ pub fn custom<T: Real, R, const N: usize>(
     for operand in x {
         level = common_level(level, operand.mark())?;
     }
-    operator(level, y, k, |y, y_bar| {
+    operator(level, y.quiet(), k, |y, y_bar| {
         for (operand, g) in x.iter().zip(pull(y, y_bar)) {
             operand.accumulate(g);
         }
@@ -123,11 +119,14 @@ pub fn custom<T: Real, R, const N: usize>(
 #[track_caller]
 fn unary<T: Real, R>(
     x: &Var<'_, T>,
-    y: T,
+    f: impl FnOnce(&T) -> T,
     pull: impl FnOnce(&T, &T, T) -> T,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    operator(x.mark(), y, k, |y, y_bar| x.accumulate(pull(x.value(), y, y_bar)))
+    let at = At::caller();
+    operator(x.mark(), part_of_operator::<T, _>(at, || f(x.value())), k, |y, y_bar| {
+        x.accumulate_computed(pull(x.value(), y, y_bar))
+    })
 }
 
 macro_rules! unary_rules {
@@ -140,11 +139,11 @@ macro_rules! unary_rules {
             x: &Var<'_, T>,
             k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
         ) -> Result<R> {
-            unary(x, unary_rules!(@apply $name x), |$x, $y, $dy| $rule, k)
+            unary(x, |x| unary_rules!(@apply $name x), |$x, $y, $dy| $rule, k)
         }
     )* };
-    (@apply neg $x:ident) => { -$x.value().clone() };
-    (@apply $name:ident $x:ident) => { T::$name($x.value()) };
+    (@apply neg $x:ident) => { -$x.clone() };
+    (@apply $name:ident $x:ident) => { T::$name($x) };
 }
 for_each_unary!(unary_rules);
 
@@ -161,8 +160,8 @@ fn binary<T: Real, R>(
 ) -> Result<R> {
     let level = common_level(a.mark(), b.mark())?;
     T::check_broadcast(op, a.value(), b.value())?;
-    let y = error::part_of_operator::<T, _>(At::caller(), || f(a.value(), b.value()));
-    operator(level, y, k, |y, y_bar| {
+    let at = At::caller();
+    operator(level, part_of_operator::<T, _>(at, || f(a.value(), b.value())), k, |y, y_bar| {
         let (va, vb) = (a.value(), b.value());
         // Each operand's half stands here once: with the two in every arm of one `match`, the compiler merges the arms'
         // common code, and nodes that could have stayed in registers go to memory.
@@ -172,10 +171,10 @@ fn binary<T: Real, R>(
             _ => (None, Some(y_bar)),
         };
         if let Some(y_bar) = to_a {
-            a.accumulate(pull_a(va, vb, y, y_bar).unbroadcast(va));
+            a.accumulate_computed(pull_a(va, vb, y, y_bar).unbroadcast(va));
         }
         if let Some(y_bar) = to_b {
-            b.accumulate(pull_b(va, vb, y, y_bar).unbroadcast(vb));
+            b.accumulate_computed(pull_b(va, vb, y, y_bar).unbroadcast(vb));
         }
     })
 }
@@ -219,7 +218,7 @@ pub fn powi<T: Real, R>(
     n: i32,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    unary(x, x.value().powi(n), |x, _, y_bar| crate::elementwise::powi(x, n, y_bar), k)
+    unary(x, |x| x.powi(n), |x, _, y_bar| crate::elementwise::powi(x, n, y_bar), k)
 }
 
 /// `y = x` limited to `low ..= high`, `x̄ += ȳ` where it was within.
@@ -231,7 +230,7 @@ pub fn clamp<T: Real, R>(
     high: f64,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    unary(x, x.value().clamp(low, high), |x, _, y_bar| crate::elementwise::clamp(x, low, high, y_bar), k)
+    unary(x, |x| x.clamp(low, high), |x, _, y_bar| crate::elementwise::clamp(x, low, high, y_bar), k)
 }
 
 /// `y = a` where the mask holds, else `b`; `ā += ȳ` there, `b̄ += ȳ` elsewhere.
@@ -265,7 +264,7 @@ pub(super) fn unbroadcast<T: Real, R>(
     like: &T,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    unary(x, x.value().clone().unbroadcast(like), |x, _, y_bar| y_bar.broadcast_like(x), k)
+    unary(x, |x| x.clone().unbroadcast(like), |x, _, y_bar| y_bar.broadcast_like(x), k)
 }
 
 /// `y = x` repeated to the shape of `like`, `x̄ += ȳ` summed.
@@ -276,7 +275,7 @@ pub(super) fn broadcast_like<T: Real, R>(
     like: &T,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    unary(x, x.value().broadcast_like(like), |x, _, y_bar| y_bar.unbroadcast(x), k)
+    unary(x, |x| x.broadcast_like(like), |x, _, y_bar| y_bar.unbroadcast(x), k)
 }
 
 /// Do-notation for the explicit spelling: `let y = operator(operands);` becomes `operator(operands, |y| …)`.

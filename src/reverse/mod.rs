@@ -52,6 +52,12 @@ pub(crate) struct Node<T: Real> {
 }
 
 impl<T: Real> Node<T> {
+    /// A node of a value that comes into the derivative from outside.
+    #[inline]
+    pub(crate) fn of_input(value: T) -> Node<T> {
+        Node::new(value.quiet())
+    }
+
     #[inline]
     pub(crate) fn new(value: T) -> Node<T> {
         Node { adjoint: value.adjoint(), value }
@@ -85,7 +91,7 @@ impl<'r, T: Real> Var<'r, T> {
 
     #[inline]
     pub(crate) fn from_value(value: T) -> Self {
-        Var(Kind::Constant(value), PhantomData)
+        Var(Kind::Constant(value.quiet()), PhantomData)
     }
 
     /// # Safety
@@ -143,6 +149,12 @@ impl<'r, T: Real> Var<'r, T> {
     #[inline]
     pub fn accumulate(&self, g: T) {
         self.accumulate_with(|adjoint, _| T::accumulate(adjoint, g));
+    }
+
+    /// [`accumulate`](Var::accumulate) of what a rule has computed.
+    #[inline]
+    fn accumulate_computed(&self, g: T) {
+        self.accumulate_with(|adjoint, _| T::accumulate_quiet(adjoint, g));
     }
 
     #[inline]
