@@ -240,6 +240,15 @@ impl<T: Real> Real for Dual<T> {
             T::accumulate(&adjoint.tangent, tangent);
         }
     }
+    fn accumulate_quiet(adjoint: &DualAdjoint<T>, g: Self) {
+        T::accumulate_quiet(&adjoint.primal, g.primal);
+        if let Some(tangent) = g.tangent {
+            T::accumulate_quiet(&adjoint.tangent, tangent);
+        }
+    }
+    fn quiet(self) -> Self {
+        Dual { primal: self.primal.quiet(), tangent: self.tangent.map(T::quiet) }
+    }
     fn take_adjoint(adjoint: &DualAdjoint<T>) -> Option<Self> {
         let primal = T::take_adjoint(&adjoint.primal);
         let tangent = T::take_adjoint(&adjoint.tangent);

@@ -131,6 +131,21 @@ pub trait Real:
     /// Adds `g`, of the value's own shape, to the accumulator.
     #[track_caller]
     fn accumulate(adjoint: &Self::Adjoint, g: Self);
+    /// [`accumulate`](Real::accumulate) of what an operator has computed from [quiet](Real::quiet) numbers.
+    #[doc(hidden)]
+    #[inline]
+    #[track_caller]
+    fn accumulate_quiet(adjoint: &Self::Adjoint, g: Self) {
+        Self::accumulate(adjoint, g);
+    }
+    /// The same number; of a signalling NaN, the quiet one. Adjoints of plain numbers have a use for signalling NaNs, so
+    /// whatever comes into a derivative from outside is made quiet: then everything that is computed of it is.
+    #[doc(hidden)]
+    #[inline]
+    #[must_use]
+    fn quiet(self) -> Self {
+        self
+    }
     /// What was accumulated, if anything was. The accumulator is empty afterwards.
     #[track_caller]
     fn take_adjoint(adjoint: &Self::Adjoint) -> Option<Self>;

@@ -85,7 +85,7 @@ impl<T: Real> Default for Slot<T> {
 }
 
 /// A [`Slot`] for a plain number, in one word: a NaN that no operator makes stands for what is absent, and data that
-/// is this NaN becomes another. Adjoints of scalar programs stay in stack frames, where every word that is
+/// is such a NaN becomes another. Adjoints of scalar programs stay in stack frames, where every word that is
 /// written is seen in the time.
 pub struct Sum<E>(Cell<E>);
 
@@ -111,9 +111,10 @@ pub trait Element: Copy + Send + Sync + PartialOrd + 'static {
 }
 
 macro_rules! scalar {
-    ($E:ident, $erf:path, $absent:literal) => {
+    ($E:ident, $erf:path, $absent:literal, $quiet:literal) => {
         impl Sum<$E> {
-            /// A signalling NaN with a payload: no operator makes one, so that only what comes in is compared with it.
+            /// A signalling NaN. Operators give none where they are given none, so that only what comes in from outside
+            /// has to be made [quiet](Real::quiet).
             const ABSENT: $E = $E::from_bits($absent);
 
             #[inline]
@@ -124,19 +125,6 @@ macro_rules! scalar {
             fn get(&self) -> Option<$E> {
                 let sum = self.0.get();
                 (sum.to_bits() != $absent).then_some(sum)
-            }
-            /// Adds `g`. Data may hold any NaN: the one that means "absent" is kept as another, so that it stays a NaN.
-            #[inline]
-            fn add(&self, g: $E) {
-                match self.get() {
-                    // A processor's sum is never a signalling NaN.
-                    Some(sum) => self.0.set(sum + g),
-                    None if g.to_bits() == $absent => {
-                        std::hint::cold_path();
-                        self.0.set($E::NAN);
-                    }
-                    None => self.0.set(g),
-                }
             }
         }
 
@@ -212,7 +200,19 @@ macro_rules! scalar {
             }
             #[inline]
             fn accumulate(adjoint: &Sum<$E>, g: $E) {
-                adjoint.add(g);
+                Self::accumulate_quiet(adjoint, g.quiet());
+            }
+            #[inline]
+            fn accumulate_quiet(adjoint: &Sum<$E>, g: $E) {
+                adjoint.0.set(adjoint.get().map_or(g, |sum| sum + g));
+            }
+            #[inline]
+            fn quiet(self) -> $E {
+                if !self.is_nan() {
+                    return self;
+                }
+                std::hint::cold_path();
+                $E::from_bits(self.to_bits() | $quiet)
             }
             #[inline]
             fn take_adjoint(adjoint: &Sum<$E>) -> Option<$E> {
@@ -328,5 +328,5 @@ macro_rules! scalar {
     };
 }
 
-scalar!(f32, libm::erff, 0x7f91_5ab5);
-scalar!(f64, libm::erf, 0x7ff5_15ab_5e17_ab5e);
+scalar!(f32, libm::erff, 0x7f91_5ab5, 0x0040_0000);
+scalar!(f64, libm::erf, 0x7ff5_15ab_5e17_ab5e, 0x0008_0000_0000_0000);

@@ -35,7 +35,7 @@ fn pull<P: Params, U: Real>(
     catch(|| {
         stack::on_reserved(|| {
             let level = Level::fresh();
-            let nodes: Vec<OwnedNode<U>> = inputs.into_iter().map(own).collect();
+            let nodes: Vec<OwnedNode<U>> = inputs.into_iter().map(|input| own(input.quiet())).collect();
             // SAFETY: the nodes stay in their list until the `reset` below is over, to which the brand of the variables
             // is confined: `f` has to work for any brand.
             let variables = nodes.iter().map(|node| unsafe { Var::active(node, level) }).collect();

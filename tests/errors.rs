@@ -223,8 +223,7 @@ fn every_operator_names_the_users_line_whatever_it_is_made_of() {
         "sample: [2, 18446744073709551615]: no",
         grad(|x| Rnn::<Var<'_, Array>>::new(&mut Rng::new(1), 2, usize::MAX).b + x, &x)
     );
-    let binary = NumberedTree::binary(&Lonely);
-    refuses!("NumberedTree: a node with 1 children", binary);
+    refuses!("NumberedTree: a node with 1 children", NumberedTree::binary(&Lonely));
 }
 
 /// A node with one child.

@@ -24,7 +24,7 @@ use super::{Var, common_level};
 use crate::delimited::Level;
 use crate::elementwise::{for_each_binary, for_each_unary};
 pub use crate::error::CpsResult as Result;
-use crate::error::{self, At, Error, blame, catch};
+use crate::error::{At, Error, blame, catch, part_of_operator};
 use crate::real::Real;
 use crate::stack;
 
@@ -46,7 +46,7 @@ pub fn grad<T: Real>(
     let at = At::caller();
     catch(|| {
         stack::on_reserved(|| {
-            let owner: OwnedNode<T> = own(x.clone());
+            let owner: OwnedNode<T> = own(x.clone().quiet());
             // SAFETY: the node stays here during the call of `f`, to which the brand of the variable is confined: `f` has
             // to work for any brand.
             let x = unsafe { Var::active(&owner, Level::fresh()) };
@@ -85,8 +85,7 @@ fn frame<T: Real, R>(
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
     pull: impl FnOnce(&T, T),
 ) -> Result<R> {
-    let place = At::caller();
-    let at = T::ALLOCATES.then(|| blame(place));
+    let at = if T::ALLOCATES { blame(At::caller()) } else { At::caller() };
     // Constants get a node too: with one call of the continuation, which is often the whole rest of the program, there
     // is one copy of that in the compiled program, and with one kind of result it keeps most nodes in registers.
     let owner: OwnedNode<T> = own(y);
@@ -96,10 +95,7 @@ fn frame<T: Real, R>(
     let result = k(&variable).map_err(Error::deeper)?;
     if level > Some(Level::CONSTANT) {
         let node = owned::<T>(&owner);
-        node.with_adjoint(|y_bar| match at {
-            None => pull(node.value(), y_bar),
-            Some(at) => error::operator(at, || pull(node.value(), y_bar)),
-        });
+        node.with_adjoint(|y_bar| part_of_operator::<T, _>(at, || pull(node.value(), y_bar)));
     }
     Ok(result)
 }
@@ -131,7 +127,7 @@ pub fn custom<T: Real, R, const N: usize>(
     for operand in x {
         level = common_level(level, operand.mark())?;
     }
-    frame(level, y, k, |y, y_bar| {
+    frame(level, y.quiet(), k, |y, y_bar| {
         for (operand, g) in x.iter().zip(pull(y, y_bar)) {
             operand.accumulate(g);
         }
@@ -147,8 +143,8 @@ fn unary<T: Real, R>(
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
     stack::check()?;
-    let y = error::part_of_operator::<T, _>(At::caller(), || f(x.value()));
-    frame(x.mark(), y, k, |y, y_bar| x.accumulate(pull(x.value(), y, y_bar)))
+    let y = part_of_operator::<T, _>(At::caller(), || f(x.value()));
+    frame(x.mark(), y, k, |y, y_bar| x.accumulate_computed(pull(x.value(), y, y_bar)))
 }
 
 macro_rules! unary_rules {
@@ -183,7 +179,7 @@ fn binary<T: Real, R>(
     stack::check()?;
     let level = common_level(a.mark(), b.mark())?;
     T::check_broadcast(op, a.value(), b.value())?;
-    let y = error::part_of_operator::<T, _>(At::caller(), || f(a.value(), b.value()));
+    let y = part_of_operator::<T, _>(At::caller(), || f(a.value(), b.value()));
     frame(level, y, k, |y, y_bar| {
         let (va, vb) = (a.value(), b.value());
         // Each operand's half stands here once: with the two in every arm of one `match`, the compiler merges the arms'
@@ -194,10 +190,10 @@ fn binary<T: Real, R>(
             _ => (None, Some(y_bar)),
         };
         if let Some(y_bar) = to_a {
-            a.accumulate(pull_a(va, vb, y, y_bar).unbroadcast(va));
+            a.accumulate_computed(pull_a(va, vb, y, y_bar).unbroadcast(va));
         }
         if let Some(y_bar) = to_b {
-            b.accumulate(pull_b(va, vb, y, y_bar).unbroadcast(vb));
+            b.accumulate_computed(pull_b(va, vb, y, y_bar).unbroadcast(vb));
         }
     })
 }

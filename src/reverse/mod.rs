@@ -58,7 +58,7 @@ impl<'r, T: Real> Var<'r, T> {
 
     #[inline]
     pub(crate) fn from_value(value: T) -> Self {
-        Var(Kind::Constant(value), PhantomData)
+        Var(Kind::Constant(value.quiet()), PhantomData)
     }
 
     /// A variable with a node.
@@ -133,6 +133,12 @@ impl<'r, T: Real> Var<'r, T> {
     #[inline]
     pub fn accumulate(&self, g: T) {
         self.accumulate_with(|adjoint, _| T::accumulate(adjoint, g));
+    }
+
+    /// [`accumulate`](Var::accumulate) of what a rule has computed.
+    #[inline]
+    fn accumulate_computed(&self, g: T) {
+        self.accumulate_with(|adjoint, _| T::accumulate_quiet(adjoint, g));
     }
 
     #[inline]
