@@ -53,7 +53,7 @@ test: .tools $(VENV)/.installed
 	$(CARGO) test --no-fail-fast --package antiphon-staging --features llvm
 	$(CARGO) build --features staging --examples
 	$(CARGO) test --no-fail-fast --features staging --test 'staged*' --test random_models --test reference --test workloads \
-	    --test resume --test pictures --test robust_limits_staged
+	    --test resume --test pictures --test destructors --test robust_limits_staged --test robust_numbers
 	$(CARGO) test --features staging --doc
 
 # Left out is what Valgrind does not model: the processor's mode in which denormals are zeros, and AVX's comparison `neq_oq`,
@@ -75,8 +75,9 @@ miri: .tools
 
 # Random changes and sizes have the same seeds every time.
 robust: .tools .llvm
-	CASES=100000 $(CARGO) test --features staging --test robust_files
+	CASES=100000 $(CARGO) test --features staging --test robust_files --test robust_numbers
 	SHAPES=3000 $(CARGO) test --features staging --test robust_limits --test robust_limits_staged
+	$(CARGO) test --package antiphon-staging --features llvm --test robust_cache
 
 # Operators, then steps of training in both modes; the table of these comes last.
 bench: .tools .llvm
