@@ -1,6 +1,7 @@
 # make demo    trains a character model on this project's own source, eagerly and then compiled; shows what it learnt,
 #              that the losses agree, and how much faster compiled code was
 # make test    all tests, doc tests and examples included
+# make robust  hostile numbers, files, cache entries and limits; CASES says how many of each kind
 # make sanitize  captured continuations, compiled code and what enters it, and steps of training under Valgrind
 # make miri    explicit operators and arrays in Miri, which wants a nightly toolchain
 # make bench   benchmarks; at the end a table of training steps, eager and compiled
@@ -15,7 +16,7 @@ PYTHON ?= python3
 VENV := .venv
 export ANTIPHON_PYTHON ?= $(abspath $(VENV))/bin/python
 
-.PHONY: demo test sanitize miri bench lint peers clean
+.PHONY: demo test robust sanitize miri bench lint peers clean
 
 RUN := $(CARGO) run --release --quiet --features staging --example char_rnn --
 DEMO := --cell lstm --hidden 128 --seq 32 --batch 16 --optimizer adam --lr 0.004 --steps 5000 --seed 0
@@ -51,6 +52,11 @@ test: .tools $(VENV)/.installed
 	$(CARGO) test --no-fail-fast --features staging --test 'staged*' --test random_models --test reference --test workloads \
 	    --test resume
 	$(CARGO) test --features staging --doc
+
+robust: export CASES ?= 10000
+robust: .tools .llvm
+	$(CARGO) test --no-fail-fast --features staging --test robust_numbers --test robust_limits --test robust_files
+	$(CARGO) test --no-fail-fast --package antiphon-staging --features llvm --test robust_cache
 
 # Left out is what Valgrind does not model: the processor's mode in which denormals are zeros, and AVX's comparison `neq_oq`,
 # which under it is true of what is no number.
