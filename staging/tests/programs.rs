@@ -238,3 +238,37 @@ fn the_picture_has_a_node_for_every_statement_and_an_edge_for_every_use() {
     assert_eq!(picture.matches('{').count(), picture.matches('}').count());
     assert!(print::graphviz(&power()).contains("[style=dashed]"), "a continuation is passed down");
 }
+
+#[test]
+fn no_number_of_elements_wraps_around() {
+    const HALF: usize = 1 << 63;
+    let none: &[usize] = &[0, 3];
+    // Of `[0, 3]`, at its axis 0 or 1, or reshaped to an image.
+    let refused = |shape: &[usize], expr: &dyn Fn(Value) -> Expr| {
+        let b = Builder::new("f");
+        let x = b.input("x", Type::new(Dtype::F64, shape));
+        let error = b.emit(expr(x)).unwrap_err();
+        assert!(matches!(error, Error::Operands { .. }), "{error}");
+    };
+    let most = usize::MAX;
+    for padding in [(most, 0, 0), (HALF, HALF, 0), (0, 0, most), (0, 0, HALF), (0, most, most)] {
+        let (before, after, interior) = padding;
+        let padding = Padding { before, after, interior };
+        refused(none, &|x| Expr::Pad { x, axis: 1, padding });
+    }
+    for shape in [&[0, most][..], &[most, 2, 0], &[0, HALF, 2]] {
+        refused(none, &|x| Expr::Reshape(x, shape.into()));
+        refused(none, &|_| Expr::Fill { value: Scalar::F64(0.0), shape: shape.into() });
+    }
+    refused(none, &|x| Expr::Slice { x, axis: 1, start: 0, end: 3, step: HALF });
+    let image: &[usize] = &[1, 1, 2, 2];
+    for (padding, stride) in [(most, 1), (HALF, 1), (HALF, HALF), (0, most)] {
+        let window = Window2d { stride: [stride; 2], padding: [padding; 2] };
+        refused(image, &|image| Expr::Unfold2d { image, kernel: [1, 1], window });
+        refused(image, &|image| Expr::Conv2d { image, kernel: image, window });
+    }
+    // An input that no memory holds is found when the program is finished.
+    let b = Builder::new("f");
+    let x = b.input("x", Type::new(Dtype::F64, &[0, most]));
+    assert!(matches!(b.finish(&[x]).unwrap_err(), Error::Operands { .. }));
+}
