@@ -9,7 +9,8 @@
 //! * Unless [`configure`]d, a stack ends when all stacks and arenas of the process, of all threads and nested
 //!   derivatives, take **half of the memory** that the process may use: of what the machine has available, or what the
 //!   control groups (containers) leave that the process is in. Memory is granted to a stack piece by piece as it grows,
-//!   and the limits are read anew for each piece, so that a program without an end is an error, and is not killed.
+//!   and the limits are read anew for each piece, so that a program without an end is an error, and is not killed. The
+//!   first 4 MiB of a stack only need the memory to be there: other threads go on beside such a program.
 //! * A size that was configured is a promise of address space: [`Error::StackReserve`] if there is none. The stack
 //!   ends there, or when the process's memory is nearly used up.
 //! * What arrays take counts as well: a derivative ends with the same error when the arrays that it remembers leave
