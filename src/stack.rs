@@ -25,6 +25,7 @@
 //! steps of training find theirs as they left it, and what a single deep program took is given back when it ends.
 //! [`release`] gives all of it back; so does the end of a thread.
 
+mod ask;
 mod extent;
 
 use std::cell::Cell;
@@ -156,7 +157,7 @@ pub fn on_reserved<R>(f: impl FnOnce() -> R) -> R {
 /// Whether the current stack has room for another operator.
 #[inline(always)]
 pub(crate) fn check() -> CpsResult<()> {
-    if here() < FLOOR.get() { more() } else { Ok(()) }
+    if here() < FLOOR.get() { ask::more() } else { Ok(()) }
 }
 
 /// How far down the stack is used by the function that this is inlined in, or an address near that.
@@ -179,13 +180,14 @@ fn here() -> usize {
     }
 }
 
-/// More room under this function's caller, if it is needed, or else a look at what arrays have taken.
+/// More room under this function's caller, if it is needed, or else a look at what arrays have taken; what stands against
+/// it, if something does.
 #[cold]
 #[inline(never)]
-fn more() -> CpsResult<()> {
+extern "C" fn more() -> Option<Box<Error>> {
     let probe = here();
     // Code on a stack that somebody else has made is not ours to check.
-    let Some(extent) = extent::around(probe) else { return Ok(()) };
+    let extent = extent::around(probe)?;
     let noted = match FLOOR.get() {
         LOOK => BEFORE_LOOK.get(),
         floor => floor,
@@ -203,7 +205,7 @@ fn more() -> CpsResult<()> {
     };
     let result = extent::or_released(room);
     FLOOR.set(floor());
-    result.map_err(|by| {
+    result.err().map(|by| {
         extent.note_end();
         // Destructors that run now get their arrays out of what is left alone.
         UNSEEN.set(UNSEEN.get().max(OUTSIDE));
