@@ -17,6 +17,7 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use crate::error::{At, CpsResult, Error, Result, catch, raise};
 use crate::real::Real;
+use crate::recorded::is_trial;
 use crate::stack::{self, Extent, Floor, Pooled};
 
 /// What a suspended body asks for: run this handler, at this prompt.
@@ -33,6 +34,8 @@ type Body = Coroutine<(), Request, CpsResult<()>, Pooled>;
 /// A prompt without its types: one link of the chain of prompts that are running.
 struct Link {
     level: Level,
+    /// The user's line of the `reset`, the derivative or the control flow.
+    at: At,
     /// The kind of variables that it is for: [`Real::NESTING`](crate::Real::NESTING). Zero for a [`reset`] of the
     /// user's.
     variables: u64,
@@ -53,9 +56,10 @@ struct Link {
 
 impl Link {
     /// One inside of the prompts that are running.
-    fn new(level: Level, variables: u64) -> Link {
+    fn new(level: Level, variables: u64, at: At) -> Link {
         Link {
             level,
+            at,
             variables,
             yielder: Cell::new(ptr::null()),
             extent: Cell::new(ptr::null()),
@@ -142,6 +146,7 @@ impl<V, A> Continuation<'_, V, A> {
     /// # Errors
     /// Whatever the body returned or raised; [`Error::StackExhausted`].
     #[inline]
+    #[track_caller]
     pub fn resume(self, value: V) -> CpsResult<A> {
         // SAFETY: the body is suspended in the `shift` that made this continuation (only `resume`, which consumes
         // it, ends that), so its frame, which `value` points into, is alive.
@@ -172,11 +177,16 @@ impl<V, A> Continuation<'_, V, A> {
 /// # Errors
 /// What the body returns or [`raise`](crate::raise)s, what a handler returns, [`Error::StackExhausted`] and
 /// [`Error::StackReserve`]. A panic in the body or a handler goes on as a panic.
+#[track_caller]
 pub fn reset<'env, A>(body: impl for<'p> FnOnce(&'p Prompt<'p, 'env, A>) -> Result<A>) -> Result<A> {
+    let at = At::caller();
     catch(|| {
         stack::on_reserved(|| {
-            let prompt =
-                Prompt { link: Link::new(Level::fresh(), 0), answer: Cell::new(None), brand: PhantomData };
+            let prompt = Prompt {
+                link: Link::new(Level::fresh(), 0, at),
+                answer: Cell::new(None),
+                brand: PhantomData,
+            };
             run(&prompt.link, || {
                 let answer = body(&prompt)?;
                 if !prompt.link.abandoned.get() {
@@ -206,7 +216,7 @@ pub fn shift<'p, V, A>(
     match find(prompt.link.level) {
         // SAFETY: the handler outlives `'p`, the time during which the body runs.
         Found::Running(_) => unsafe {
-            shift_unchecked(&raw const prompt.link, &raw const prompt.answer, handler)
+            shift_unchecked(&raw const prompt.link, &raw const prompt.answer, At::caller(), handler)
         },
         Found::Cut => {
             let mut value = None;
@@ -231,6 +241,7 @@ pub(crate) fn outside_reset(at: At) -> Error {
 
 #[cold]
 #[inline(never)] // so that the operators' frames have no room for it
+#[track_caller]
 fn given_up() -> Box<Error> {
     let reason =
         "shift: the body is being given up, and this is one of its destructors: there is no rest to resume";
@@ -238,8 +249,8 @@ fn given_up() -> Box<Error> {
 }
 
 /// A [`reset`] for the variables `V` of one derivative, whose operators find it by its level.
-pub(crate) fn reset_at<V: Real>(level: Level, body: impl FnOnce() -> CpsResult<()>) -> CpsResult<()> {
-    run(&Link::new(level, V::NESTING), || {
+pub(crate) fn reset_at<V: Real>(level: Level, at: At, body: impl FnOnce() -> CpsResult<()>) -> CpsResult<()> {
+    run(&Link::new(level, V::NESTING, at), || {
         body()?;
         NOTHING.set(Some(()));
         Ok(())
@@ -253,11 +264,12 @@ pub(crate) fn reset_at<V: Real>(level: Level, body: impl FnOnce() -> CpsResult<(
 #[inline]
 pub(crate) unsafe fn shift_to<V>(
     prompt: Here,
+    at: At,
     handler: impl for<'k> FnOnce(Continuation<'k, V, ()>) -> CpsResult<()>,
 ) -> V {
     let answer = NOTHING.with(|cell| &raw const *cell);
     // SAFETY: the link is running; the caller vouches for the handler.
-    unsafe { shift_unchecked(prompt.0, answer, handler) }
+    unsafe { shift_unchecked(prompt.0, answer, at, handler) }
 }
 
 /// [`shift`] to the innermost running [`reset_at`] of a level; `None` if there is none.
@@ -267,11 +279,12 @@ pub(crate) unsafe fn shift_to<V>(
 #[inline]
 pub(crate) unsafe fn shift_at<V>(
     level: Level,
+    at: At,
     handler: impl for<'k> FnOnce(Continuation<'k, V, ()>) -> CpsResult<()>,
 ) -> Option<V> {
     match find(level) {
         // SAFETY: the caller vouches for the handler.
-        Found::Running(prompt) => Some(unsafe { shift_to(prompt, handler) }),
+        Found::Running(prompt) => Some(unsafe { shift_to(prompt, at, handler) }),
         Found::Cut | Found::Nowhere => None,
     }
 }
@@ -352,7 +365,10 @@ fn find_in_destructor(mut link: *const Link, level: Level, panicking: bool) -> F
         unwinding |= prompt.is_unwinding(panicking);
         match (prompt.level == level, unwinding) {
             (true, true) => {
-                prompt.cut.set(!prompt.abandoned.get());
+                // A function's body that is only tried is unwound as soon as it calls itself: nothing is left out.
+                if !is_trial() {
+                    prompt.cut.set(!prompt.abandoned.get());
+                }
                 return Found::Cut;
             }
             (true, false) => return Found::Running(Here(link)),
@@ -365,7 +381,9 @@ fn find_in_destructor(mut link: *const Link, level: Level, panicking: bool) -> F
 /// between destructors run, which have room where the error was that there is none.
 pub(crate) fn raising(raising: bool) {
     // SAFETY: as in `find`.
-    if let Some(prompt) = unsafe { CURRENT.get().as_ref() } {
+    let prompt = unsafe { CURRENT.get().as_ref() };
+    // A body that a coroutine of somebody else's has left in the middle raises nothing.
+    if let Some(prompt) = prompt.filter(|prompt| prompt.is_here()) {
         prompt.raising.set(raising);
         // SAFETY: the body runs.
         let floor = unsafe { prompt.floor() };
@@ -377,7 +395,7 @@ pub(crate) fn raising(raising: bool) {
 pub(crate) fn in_destructor<R>(f: impl FnOnce() -> R) -> R {
     // SAFETY: as in `find`.
     let prompt = unsafe { CURRENT.get().as_ref() };
-    let _floor = prompt.map(|prompt| {
+    let _floor = prompt.filter(|prompt| prompt.is_here()).map(|prompt| {
         // SAFETY: the body runs.
         let floor = unsafe { prompt.floor() };
         Floor::set(stack::last_floor(floor))
@@ -396,7 +414,12 @@ struct Shift<H, V, A> {
 /// `prompt` is running; the handler does not use anything that ends before the body, other than what it owns;
 /// `answer` outlives the body.
 #[inline]
-unsafe fn shift_unchecked<V, A, H>(prompt: *const Link, answer: *const Cell<Option<A>>, handler: H) -> V
+unsafe fn shift_unchecked<V, A, H>(
+    prompt: *const Link,
+    answer: *const Cell<Option<A>>,
+    at: At,
+    handler: H,
+) -> V
 where
     H: for<'k> FnOnce(Continuation<'k, V, A>) -> CpsResult<A>,
 {
@@ -420,19 +443,18 @@ where
     }
     let mut shift = Shift { handler: Some(handler), value: None::<V>, answer };
     let shift: *mut Shift<H, V, A> = &raw mut shift;
-    suspend(Request { prompt, run: run::<V, A, H>, shift: shift.cast() });
+    suspend(Request { prompt, run: run::<V, A, H>, shift: shift.cast() }, at);
     // SAFETY: only `Continuation::resume` wakes this frame without unwinding it, after it has set the value.
     unsafe { (*shift).value.take() }.expect("a resumed continuation has left a value")
 }
 
 /// Hands a request to the driver of the innermost running body.
 #[inline]
-#[track_caller]
-fn suspend(request: Request) {
+fn suspend(request: Request, at: At) {
     // SAFETY: some prompt is running: the request's, at least.
     let innermost = unsafe { &*CURRENT.get() };
     if !innermost.is_here() {
-        raise(on_a_foreign_stack());
+        raise(on_a_foreign_stack(at));
     }
     // SAFETY: its yielder was set when its body started; that body is what runs, as was just found.
     let yielder = unsafe { &*innermost.yielder.get() };
@@ -441,11 +463,10 @@ fn suspend(request: Request) {
 
 #[cold]
 #[inline(never)]
-#[track_caller]
-fn on_a_foreign_stack() -> Error {
+fn on_a_foreign_stack(at: At) -> Error {
     let reason = "a coroutine that is not of this crate runs inside of a derivative or a reset, or has left one in the \
                   middle: only one stack at a time can be captured";
-    Error::OutsideReset { reason, at: At::caller() }
+    Error::OutsideReset { reason, at }
 }
 
 /// The right to let a suspended body go on.
@@ -459,6 +480,7 @@ impl Resume {
     const NOTHING: Resume = Resume { body: ptr::null_mut(), link: ptr::null() };
 
     #[inline]
+    #[track_caller]
     fn now(self) -> CpsResult<()> {
         if self.body.is_null() {
             return Err(given_up());
@@ -491,16 +513,16 @@ fn run(link: &Link, body: impl FnOnce() -> CpsResult<()>) -> CpsResult<()> {
     let result = unsafe { drive(&raw mut coroutine, link) };
     // SAFETY: as above.
     if unsafe { (*link).cut.get() } {
-        return result.and(Err(Box::new(cut_off())));
+        return result.and(Err(Box::new(cut_off(unsafe { (*link).at }))));
     }
     result
 }
 
 #[cold]
-fn cut_off() -> Error {
+fn cut_off(at: At) -> Error {
     let reason = "a destructor of an inner body that was given up used an operator on a variable of this derivative, \
                   or a shift to this prompt: there was no rest of the program for it to capture";
-    Error::OutsideReset { reason, at: At::caller() }
+    Error::OutsideReset { reason, at }
 }
 
 /// Resumes a body and serves its next request, which in turn may resume it: the nesting of handlers.
@@ -512,7 +534,8 @@ unsafe fn drive(body: *mut Body, link: *const Link) -> CpsResult<()> {
     stack::check()?;
     // SAFETY: links of the chain live on the stacks of the `run`s that are under way.
     if unsafe { CURRENT.get().as_ref() }.is_some_and(|outer| !outer.is_here()) {
-        return Err(Box::new(on_a_foreign_stack()));
+        // SAFETY: by the contract.
+        return Err(Box::new(on_a_foreign_stack(unsafe { (*link).at })));
     }
     // SAFETY: by the contract; while the body runs nobody else holds a reference to it.
     let (prompt, coroutine) = unsafe { (&*link, &mut *body) };
@@ -535,7 +558,7 @@ unsafe fn drive(body: *mut Body, link: *const Link) -> CpsResult<()> {
         unsafe { (request.run)(request.shift, Resume { body, link }) }
     } else {
         // For an outer prompt: this stack is part of that prompt's body.
-        suspend(request);
+        suspend(request, prompt.at);
         // SAFETY: as above; the outer handler has set the value and let us go on.
         unsafe { drive_on(body, link) }
     }

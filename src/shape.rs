@@ -21,6 +21,9 @@ pub type Shape = SmallVec<[usize; 6]>;
 /// overflows then. Axes of length zero are left out of account, since strides are products of the others.
 pub const LARGEST: usize = 1 << 40;
 
+/// The most axes that an array can have, in every interpretation: 32.
+pub const MOST_AXES: usize = 32;
+
 /// Number of elements of an array of this shape; `usize::MAX` if that is not enough.
 pub fn size(shape: &[usize]) -> usize {
     shape.iter().fold(1, |size: usize, &length| size.saturating_mul(length))
@@ -29,9 +32,14 @@ pub fn size(shape: &[usize]) -> usize {
 /// Number of elements of an array of this shape, which an operator is asked for.
 ///
 /// # Errors
-/// [`Error::Operand`] if there are more than an array [can have](LARGEST).
+/// [`Error::Operand`] if there are more than an array [can have](LARGEST); [`Error::Argument`] if it has more
+/// [axes](MOST_AXES).
 #[track_caller]
 pub fn elements(op: &'static str, shape: &[usize]) -> Result<usize> {
+    if shape.len() > MOST_AXES {
+        let reason = format!("{} axes are more than the {MOST_AXES} that an array can have", shape.len());
+        return Err(Error::Argument { op, reason, at: At::caller() });
+    }
     let most = shape.iter().fold(1, |size: usize, &length| size.saturating_mul(length.max(1)));
     if most <= LARGEST {
         return Ok(size(shape));

@@ -9,7 +9,8 @@
 //! * Unless [`configure`]d, a stack ends when all stacks and arenas of the process, of all threads and nested
 //!   derivatives, take **half of the memory** that the process may use: of what the machine has available, or what the
 //!   control groups (containers) leave that the process is in. Memory is granted to a stack piece by piece as it grows,
-//!   and the limits are read anew for each piece, so that a program without an end is an error, and is not killed.
+//!   and the limits are read anew for each piece, so that a program without an end is an error, and is not killed. The
+//!   first 4 MiB of a stack only need the memory to be there: other threads go on beside such a program.
 //! * A size that was configured is a promise of address space: [`Error::StackReserve`] if there is none. The stack
 //!   ends there, or when the process's memory is nearly used up.
 //! * What arrays take counts as well: a derivative ends with the same error when the arrays that it remembers leave
@@ -24,6 +25,7 @@
 //! steps of training find theirs as they left it, and what a single deep program took is given back when it ends.
 //! [`release`] gives all of it back; so does the end of a thread.
 
+mod ask;
 mod extent;
 
 use std::cell::Cell;
@@ -155,7 +157,7 @@ pub fn on_reserved<R>(f: impl FnOnce() -> R) -> R {
 /// Whether the current stack has room for another operator.
 #[inline(always)]
 pub(crate) fn check() -> CpsResult<()> {
-    if here() < FLOOR.get() { more() } else { Ok(()) }
+    if here() < FLOOR.get() { ask::more() } else { Ok(()) }
 }
 
 /// How far down the stack is used by the function that this is inlined in, or an address near that.
@@ -178,13 +180,14 @@ fn here() -> usize {
     }
 }
 
-/// More room under this function's caller, if it is needed, or else a look at what arrays have taken.
+/// More room under this function's caller, if it is needed, or else a look at what arrays have taken; what stands against
+/// it, if something does.
 #[cold]
 #[inline(never)]
-fn more() -> CpsResult<()> {
+extern "C" fn more() -> Option<Box<Error>> {
     let probe = here();
     // Code on a stack that somebody else has made is not ours to check.
-    let Some(extent) = extent::around(probe) else { return Ok(()) };
+    let extent = extent::around(probe)?;
     let noted = match FLOOR.get() {
         LOOK => BEFORE_LOOK.get(),
         floor => floor,
@@ -202,7 +205,7 @@ fn more() -> CpsResult<()> {
     };
     let result = extent::or_released(room);
     FLOOR.set(floor());
-    result.map_err(|by| {
+    result.err().map(|by| {
         extent.note_end();
         // Destructors that run now get their arrays out of what is left alone.
         UNSEEN.set(UNSEEN.get().max(OUTSIDE));

@@ -42,7 +42,7 @@ fn pull<P: Params, U: Real>(
             let variables = structure.with_leaves(variables)?;
             let mut value = None;
             let place = U::place();
-            reset_at::<Var<'_, U>>(level, || {
+            reset_at::<Var<'_, U>>(level, at, || {
                 let y = f(variables);
                 let seed = operator(at, || seed(y.value()))?;
                 y.accumulate(seed);

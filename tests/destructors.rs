@@ -307,7 +307,7 @@ fn derivatives_when_a_thread_ends() {
 #[cfg(feature = "staging")]
 mod recorded {
     use antiphon::control::scan;
-    use antiphon::staged::{Expr, record};
+    use antiphon::staged::{Expr, interpret, record};
     use antiphon::{NdArray, Tensor};
 
     use super::*;
@@ -344,6 +344,55 @@ mod recorded {
         assert!(recorded(|x| {
             scan(Var::constant(0.0), x, |sum: Var<'_, Expr>, x| (sum + &x, x)).map(drop).or_raise();
         }));
+    }
+
+    #[test]
+    fn operators_in_destructors_of_a_function_that_is_only_tried() {
+        let slope = |x: Expr| {
+            let outcome = grad(
+                |x| {
+                    Var::fix(x, |again, x: Var<'_, Expr>| {
+                        let _guard = OnDrop(|| {
+                            let _ = x.clone() * &x;
+                        });
+                        let small = x.less(&Var::constant(100.0));
+                        Var::cond(&small, || again(x.clone() * &x), || x.clone())
+                    })
+                },
+                &x,
+            );
+            outcome.or_raise()
+        };
+        let program = record("grown", slope, &2.0f64).unwrap();
+        // x⁸ from 2: 8·2⁷.
+        assert_eq!(interpret(&program, &2.0f64).unwrap(), [1024.0]);
+    }
+
+    /// Records when its thread ends.
+    struct RecordsAtExit(mpsc::Sender<usize>);
+
+    impl Drop for RecordsAtExit {
+        fn drop(&mut self) {
+            let program = record("late", |x: Expr| x * x, &2.0f64).unwrap();
+            self.0.send(interpret(&program, &3.0f64).unwrap()[0] as usize).unwrap();
+        }
+    }
+
+    thread_local! {
+        static FIRST: RefCell<Option<RecordsAtExit>> = const { RefCell::new(None) };
+        static SECOND: RefCell<Option<RecordsAtExit>> = const { RefCell::new(None) };
+    }
+
+    #[test]
+    fn recordings_when_a_thread_ends() {
+        let (sender, receiver) = mpsc::channel();
+        let ends = std::thread::spawn(move || {
+            FIRST.set(Some(RecordsAtExit(sender.clone())));
+            record("early", |x: Expr| x * x, &2.0f64).unwrap();
+            SECOND.set(Some(RecordsAtExit(sender)));
+        });
+        ends.join().unwrap();
+        assert_eq!(receiver.iter().collect::<Vec<_>>(), [9, 9]);
     }
 
     #[test]

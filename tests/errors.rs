@@ -297,3 +297,13 @@ fn outside_of_any_entry_point_operators_panic_with_the_same_message() {
     let message = caught.downcast_ref::<String>().unwrap();
     assert!(message.starts_with("matmul: cannot multiply [2, 4] by [5, 1] (tests/errors.rs:"), "{message}");
 }
+
+#[test]
+fn an_array_has_at_most_32_axes() {
+    let shape = |axes: usize| std::iter::repeat_n(1, axes).collect::<Vec<_>>();
+    let most = NdArray::<f64>::ones(&shape(32));
+    assert_eq!(most.sum(..).item(), 1.0);
+    let error = grad(|x| x.reshape(&shape(33)).sum(..), &NdArray::<f64>::ones(&[1])).unwrap_err();
+    assert!(error.to_string().starts_with("reshape: 33 axes are more than the 32"), "{error}");
+    assert!(error.to_string().contains("tests/errors.rs"), "{error}");
+}

@@ -2,12 +2,18 @@
 
 use std::cell::Cell;
 
-use antiphon::{Error, Real, grad, reset, shift};
+use antiphon::{Control, Dual, Error, Real, grad, jvp, raise, reset, shift, stack};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, ScopedCoroutine, Yielder};
 
+/// Stacks that an endless recursion comes to the end of soon.
+fn small_stacks() {
+    stack::configure(4 << 20).unwrap();
+}
+
 /// A coroutine whose derivative's body is left in the middle, twice.
 fn halting(x: f64) -> Coroutine<(), (), Result<f64, Error>> {
+    small_stacks();
     Coroutine::new(move |outside, ()| {
         grad(
             |x| {
@@ -70,6 +76,30 @@ fn coroutines_that_take_turns() {
     let good: Vec<f64> = outcomes.into_iter().filter_map(Result::ok).collect();
     assert!(good.contains(&12.0), "{good:?}");
     assert_eq!(grad(|x| x.powi(3), &2.0f64).unwrap(), 12.0);
+}
+
+#[test]
+fn errors_name_the_line_of_the_derivative_or_operator() {
+    let mut left = halting(2.0);
+    left.resume(());
+    let error = grad(|x| x.powi(3), &2.0f64).unwrap_err().to_string();
+    assert!(error.contains("tests/foreign_stacks.rs:"), "{error}");
+    drop(left);
+    let on_another = grad(|x| corosensei::on_stack(DefaultStack::default(), || x.clone() * &x), &3.0f64);
+    let error = on_another.unwrap_err().to_string();
+    assert!(error.contains("tests/foreign_stacks.rs:"), "{error}");
+}
+
+#[test]
+fn an_error_elsewhere_leaves_the_ends_of_stacks_where_they_are() {
+    let mut left = halting(2.0);
+    left.resume(());
+    // The error is of this stack, which has nothing to do with the one that was left.
+    let failed = jvp(|_| raise(Error::Structure("stop".into())), &1.0f64, &1.0);
+    assert!(failed.is_err());
+    let endless = jvp(|x: Dual<f64>| Dual::fix(x, |again, x| again(x.sin()) + x), &1.0, &1.0);
+    assert!(matches!(endless, Err(Error::StackExhausted { .. })), "{endless:?}");
+    assert_eq!(finish(&mut left).unwrap(), 12.0);
 }
 
 #[test]

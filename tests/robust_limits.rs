@@ -245,3 +245,29 @@ fn resident_bytes() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }
+
+/// Files, as many as this process may have open.
+fn all_descriptors() -> Vec<std::fs::File> {
+    let few = libc::rlimit { rlim_cur: 64, rlim_max: 64 };
+    // SAFETY: the call reads the structure that it is given, and nothing else.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const few) }, 0);
+    std::iter::from_fn(|| std::fs::File::open("/dev/zero").ok()).collect()
+}
+
+#[test]
+fn a_container_counts_where_its_limits_cannot_be_read_at_first() {
+    limited::run("a_container_counts_where_its_limits_cannot_be_read_at_first", &CONTAINER, || {
+        let files = all_descriptors();
+        the_next_call_works();
+        exhausted(grad(|x| endless(x), &1.0f64));
+        drop(files);
+        exhausted(grad(|x| endless(x), &1.0f64));
+        assert_eq!(stack::size(), 128 << 20);
+        the_next_call_works();
+        // Nor do they count less where they cannot be read any more.
+        let _files = all_descriptors();
+        assert_eq!(stack::size(), 128 << 20);
+        exhausted(grad(|x| endless(x), &1.0f64));
+        the_next_call_works();
+    });
+}

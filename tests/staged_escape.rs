@@ -164,6 +164,33 @@ fn from_the_body_of_a_scan() {
     assert!(matches!(recorded, Err(Error::OutsideReset { .. } | Error::Recording { .. })), "{recorded:?}");
 }
 
+#[test]
+fn from_a_recording_of_another_thread() {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let recorded = staged::record(
+                "theirs",
+                |x: Expr| {
+                    let y = x.exp();
+                    sender.send(y).unwrap();
+                    y
+                },
+                &2.0f64,
+            );
+            recorded.unwrap();
+        });
+    });
+    let theirs = receiver.recv().unwrap();
+    // On a thread of its own, whose first recording this is, too.
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mixed = staged::record("ours", |x: Expr| x.sin() * theirs, &2.0f64);
+            assert!(matches!(mixed, Err(Error::OutsideReset { .. })), "{mixed:?}");
+        });
+    });
+}
+
 /// What is kept and never used does no harm.
 #[test]
 fn a_variable_that_is_kept_and_not_used() -> Result<()> {

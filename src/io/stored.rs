@@ -81,7 +81,10 @@ pub(super) fn elements(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |count, &n| count.checked_mul(n))
 }
 
-/// Reads as many elements as a shape has, which is a leaf's: there is room for one more of it.
+/// Reads as many elements as a shape has, which is a leaf's.
+///
+/// # Errors
+/// Those of the file; `OutOfMemory` if there is no room for them.
 pub(super) fn read_values(file: &mut impl Read, shape: &[usize], encoding: Encoding) -> io::Result<Values> {
     fn numbers<E, const N: usize>(
         file: &mut impl Read,
@@ -92,7 +95,8 @@ pub(super) fn read_values(file: &mut impl Read, shape: &[usize], encoding: Encod
         let impossible = || io::Error::new(ErrorKind::InvalidData, "its shape has too many elements");
         let (count, number) =
             (elements(shape).ok_or_else(impossible)?, number[usize::from(encoding.big_endian)]);
-        let mut elements = Vec::with_capacity(count);
+        let mut elements = Vec::new();
+        elements.try_reserve_exact(count).map_err(|_| io::Error::from(ErrorKind::OutOfMemory))?;
         let mut chunk = [0; 1 << 13];
         while elements.len() < count {
             let bytes = &mut chunk[..N * ((1 << 13) / N).min(count - elements.len())];

@@ -8,7 +8,7 @@ use super::Var;
 use super::node::{NodeRef, OwnedNode, own};
 use crate::control::Control;
 use crate::delimited::{Continuation, Level, Nearest, nearest, outside_reset, reset_at, shift_at};
-use crate::error::{CpsResult, Error, raise};
+use crate::error::{At, CpsResult, Error, raise};
 use crate::real::Real;
 use crate::recorded::{self, Function, Leaves, PutRow, Site, To};
 use crate::sealed::Internal;
@@ -114,18 +114,18 @@ impl<'r, T: Control> Rest<'_, Leaves<Var<'r, T>>> {
 ///
 /// # Safety
 /// Until `Rest::resume`, the handler may use what the body's frame holds; afterwards only what the handler owns.
-#[track_caller]
 unsafe fn with_rest<'r, T: Control>(
     level: Level,
+    at: At,
     handler: impl FnOnce(Rest<'_, Leaves<Var<'r, T>>>) -> CpsResult<()>,
 ) -> Leaves<Var<'r, T>> {
     // SAFETY: as the caller promises: the body's frame does not end before the body goes on.
     let results = unsafe {
-        shift_at(level, |k: Continuation<'_, Leaves<Var<'r, T>>, ()>| {
+        shift_at(level, at, |k: Continuation<'_, Leaves<Var<'r, T>>, ()>| {
             handler(Rest { level, k: Cell::new(Some(k)) })
         })
     };
-    results.unwrap_or_else(|| raise(outside_reset(Site::caller("cond").at)))
+    results.unwrap_or_else(|| raise(outside_reset(at)))
 }
 
 /// Runs `body` under a prompt of its own; passes the value of its result to `k`, and pulls back the adjoints that `k`
@@ -136,11 +136,11 @@ fn deliver<'r, T: Control>(
     body: impl FnOnce() -> Leaves<Var<'r, T>>,
     k: To<'_, T>,
 ) -> CpsResult<()> {
-    reset_at::<Var<'r, T>>(level, || {
+    reset_at::<Var<'r, T>>(level, at.at, || {
         let results = body();
         // SAFETY: the handler owns the variables, and borrows `k` from the caller of the `reset`.
         let delivered = unsafe {
-            shift_at(level, move |rest: Continuation<'_, (), ()>| {
+            shift_at(level, at.at, move |rest: Continuation<'_, (), ()>| {
                 let adjoints = k(values(level, at, &results)?)?;
                 push(&results, adjoints);
                 rest.resume(())
@@ -181,7 +181,7 @@ pub(super) fn record_rows<'r, T: Tensor>(
             let (index, ys_bar) = (index.clone(), Rc::clone(&ys_bar));
             // SAFETY: the handler owns what it uses.
             let written = unsafe {
-                shift_at(level, move |k: Continuation<'_, (), ()>| {
+                shift_at(level, at.at, move |k: Continuation<'_, (), ()>| {
                     k.resume(())?;
                     T::with_adjoint_row(&ys_bar, &index, |y_bar| y.accumulate(y_bar));
                     Ok(())
@@ -192,7 +192,7 @@ pub(super) fn record_rows<'r, T: Tensor>(
     });
     // SAFETY: the handler owns what it uses.
     let mut ys = unsafe {
-        with_rest(level, move |rest| {
+        with_rest(level, at.at, move |rest| {
             let adjoints = rest.resume(vec![Leaf::Real(ys)])?;
             adjoints.into_iter().for_each(|from| T::accumulate_all(&ys_bar, from));
             Ok(())
@@ -222,7 +222,7 @@ impl<'r, T: Control> Control for Var<'r, T> {
         let condition = condition.clone();
         // SAFETY: the arms, which borrow from the body, are run only until it goes on; all else is owned.
         unsafe {
-            with_rest(level, move |rest| {
+            with_rest(level, at.at, move |rest| {
                 let arm = |body: &mut dyn FnMut() -> Leaves<Self>, join: To<'_, T>| {
                     rest.assert_waiting();
                     deliver(level, at, body, join)
@@ -255,7 +255,7 @@ impl<'r, T: Control> Control for Var<'r, T> {
         // SAFETY: the function's body, which borrows from the caller's, is run only until that goes on; all else is
         // owned.
         unsafe {
-            with_rest(level, move |rest| {
+            with_rest(level, at.at, move |rest| {
                 let adjoints = T::fix_to(
                     internal,
                     at,
@@ -269,7 +269,7 @@ impl<'r, T: Control> Control for Var<'r, T> {
                                 return constants(like.clone());
                             }
                             // SAFETY: the handler owns the variables; `call` outlives the `reset` of this body.
-                            with_rest(level, move |rest| {
+                            with_rest(level, at.at, move |rest| {
                                 let adjoints =
                                     call(values(level, at, &x)?, &mut |leaves| rest.resume(leaves))?;
                                 push(&x, adjoints);

@@ -34,7 +34,7 @@ pub(super) fn direct<'r, T: Real>(
     // are not shared, that is the body of the derivative of this level (only recorded control flow has prompts of the same
     // level inside of it), to which `'r` is confined: some operand has this level, and whoever made it vouched for that.
     unsafe {
-        shift_to::<Var<'r, T>>(prompt, move |k| {
+        shift_to::<Var<'r, T>>(prompt, at, move |k| {
             let mut k = Some(k);
             in_operator(Some(at));
             let outcome = rule(&mut |y| {

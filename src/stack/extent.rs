@@ -50,8 +50,8 @@ pub(crate) struct Extent {
 
 impl Extent {
     fn new(asked: Option<usize>) -> Result<Extent> {
-        let grant = or_released(|| Grant::new(claim(asked), COUNTED, COUNTED));
-        let grant = grant.map_err(|by| Error::StackExhausted { limit: 0, depth: Some(0), by })?;
+        let grant = or_released(|| Grant::new(Claim::Whatever, COUNTED, COUNTED));
+        let grant = grant.map_err(|by| Error::StackExhausted { limit: 0, depth: None, by })?;
         let reserved = match asked {
             // A configured size is a promise.
             Some(bytes) => Reserved::new(bytes).map_err(|source| (bytes, source)),
@@ -107,7 +107,7 @@ impl Extent {
         }
         let mut grant = self.grant.borrow_mut();
         if self.granted.get() <= bytes {
-            grant.grow(claim(self.asked), 0, size - bytes)?;
+            grant.grow(Claim::of(2 * bytes, self.asked.is_some()), 0, size - bytes)?;
         }
         // In steps also where more is granted, so that it is known how deep a run goes.
         let more = granted(&grant).min(2 * bytes).min(size);
@@ -195,10 +195,6 @@ fn granted(grant: &Grant) -> usize {
 /// The grant for so many bytes.
 fn counted(bytes: usize) -> usize {
     bytes - (FIRST - COUNTED)
-}
-
-fn claim(asked: Option<usize>) -> Claim {
-    if asked.is_some() { Claim::Whatever } else { Claim::Share }
 }
 
 /// What `take` takes of the process's memory, if need be after unused stacks have given theirs back.

@@ -1,8 +1,10 @@
 //! A recording under way, and [`record`], which begins and ends one.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashSet;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use antiphon_staging::{self as staging, Block, Builder, Dtype, Program, Value};
 
@@ -22,10 +24,14 @@ pub(super) struct Recorder {
     pub(super) conditional: RefCell<HashSet<Block>>,
 }
 
+/// Numbers the recordings of all threads: values of one are strangers in all others.
+static RECORDINGS: AtomicU64 = AtomicU64::new(0);
+
 thread_local! {
     /// The recordings under way, the innermost last.
-    static RECORDERS: RefCell<Vec<Rc<Recorder>>> = const { RefCell::new(Vec::new()) };
-    static RECORDINGS: Cell<u64> = const { Cell::new(0) };
+    /// Nothing is to be dropped when the thread ends: destructors of other values may still record then.
+    static RECORDERS: RefCell<ManuallyDrop<Vec<Rc<Recorder>>>> =
+        const { RefCell::new(ManuallyDrop::new(Vec::new())) };
 }
 
 #[track_caller]
@@ -111,9 +117,8 @@ where
     Q: State<Expr>,
 {
     let at = At::caller();
-    RECORDINGS.set(RECORDINGS.get() + 1);
     let recorder = Rc::new(Recorder {
-        id: RECORDINGS.get(),
+        id: RECORDINGS.fetch_add(1, Ordering::Relaxed),
         dtype: T::DTYPE,
         builder: Builder::new(name),
         conditional: RefCell::default(),
@@ -153,7 +158,13 @@ impl Recording {
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        RECORDERS.with_borrow_mut(|stack| stack.pop());
+        RECORDERS.with_borrow_mut(|stack| {
+            stack.pop();
+            if stack.is_empty() {
+                // Its memory, too.
+                **stack = Vec::new();
+            }
+        });
     }
 }
 

@@ -11,9 +11,13 @@ use crate::types::{Dtype, Shape, Type, size};
 /// longer.
 const LARGEST: usize = 1 << 40;
 
-/// Whether there are values of so many elements.
+/// The most axes that a value can have: sets of axes are the bits of a word, in the lowering.
+const MOST_AXES: usize = 32;
+
+/// Whether there are values of so many axes and elements.
 pub(crate) fn is_possible(shape: &[usize]) -> bool {
-    shape.iter().fold(1, |n: usize, &length| n.saturating_mul(length.max(1))) <= LARGEST
+    shape.len() <= MOST_AXES
+        && shape.iter().fold(1, |n: usize, &length| n.saturating_mul(length.max(1))) <= LARGEST
 }
 
 /// The sum of lengths, if there is an axis of that length.

@@ -10,6 +10,9 @@ use crate::memory::{Memory, memory};
 
 /// All stacks and arenas together get one part in so many of the memory that the process may use.
 pub const SHARE: u64 = 2;
+/// Up to here a stack or an arena is granted whatever memory there is, so that a single one that takes the share and
+/// does not come to an end leaves the others what most programs need.
+pub const SHALLOW: usize = 4 << 20;
 /// The least that is granted at once.
 const LEAST: u64 = 256 << 10;
 /// The most that is granted at once.
@@ -31,13 +34,20 @@ pub enum Limit {
     AddressSpace,
 }
 
-/// How much of the process's memory a stack may take.
+/// How much of the process's memory a stack or an arena may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// What fits into the common share.
     Share,
     /// A size was asked for: whatever is there.
     Whatever,
+}
+
+impl Claim {
+    /// That of one which is to have so many bytes; `sized` if that is a size that was asked for.
+    pub fn of(bytes: usize, sized: bool) -> Claim {
+        if sized || bytes <= SHALLOW { Claim::Whatever } else { Claim::Share }
+    }
 }
 
 /// How much memory is left alone, so that what else the process does is not killed: 1/32, or 32 MiB if that is more,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::proc::{Buffer, field};
+use crate::proc::{Buffer, field, is_starved};
 
 /// A control group with the controller for memory, and the files that say what it may take.
 pub(crate) struct Group {
@@ -70,10 +70,18 @@ enum Version {
 ///
 /// Inside of a container the path of the own group may be that of the machine outside, of which only a part is mounted;
 /// then the mount's own root says which part.
-pub(crate) fn groups(root: &Path) -> Vec<Group> {
+///
+/// `None` if that cannot be found out now.
+pub(crate) fn groups(root: &Path) -> Option<Vec<Group>> {
+    let mounts = match std::fs::read_to_string(root.join("proc/self/mountinfo")) {
+        Err(error) if is_starved(&error) => return None,
+        mounts => mounts.unwrap_or_default(),
+    };
     let mut buffer = Buffer::default();
-    let mounts = std::fs::read_to_string(root.join("proc/self/mountinfo")).unwrap_or_default();
-    let own = buffer.read(&root.join("proc/self/cgroup")).unwrap_or("");
+    let own = buffer.read(&root.join("proc/self/cgroup")).unwrap_or("").to_owned();
+    if buffer.starved {
+        return None;
+    }
     let mut groups = Vec::new();
     for Mount { version, inside, at } in mounts.lines().filter_map(mount) {
         let Some(path) = own.lines().find_map(|line| own_path(line, version)) else { continue };
@@ -86,7 +94,7 @@ pub(crate) fn groups(root: &Path) -> Vec<Group> {
             directory.pop();
         }
     }
-    groups
+    Some(groups)
 }
 
 struct Mount {

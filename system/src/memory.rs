@@ -1,7 +1,7 @@
 //! How much memory this process may use, and how much address space.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use crate::cgroup::{Group, groups};
 use crate::proc::{Buffer, field};
@@ -20,17 +20,29 @@ pub struct Memory {
     pub address_space: Option<u64>,
 }
 
+/// What counts before anything could be read: enough for programs that are not deep.
+const UNKNOWN: Memory =
+    Memory { total: 64 << 20, available: 64 << 20, before_end: 64 << 20, address_space: None };
+
 /// The memory of this process at this moment. Takes some 50 µs.
 ///
 /// Where the system does not tell (it is no Linux) half of the machine's memory counts as available.
+/// While its files cannot be read, for want of descriptors, say, what was last read counts.
 pub fn memory() -> Memory {
-    own().memory(rlimits())
+    static LAST: Mutex<Option<Memory>> = Mutex::new(None);
+    let now = own().and_then(|files| files.memory(rlimits()));
+    let mut last = LAST.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    *last = now.or(*last);
+    last.unwrap_or(UNKNOWN)
 }
 
 /// Bytes of address space that this process may still map and write to, if that is limited: by `RLIMIT_AS` or
 /// `RLIMIT_DATA` (`ulimit -v` and `-d`), or since the system promises no more memory than it has.
 pub fn address_space() -> Option<u64> {
-    Some(own().address_space(rlimits())?.1)
+    match own() {
+        Some(files) => Some(files.address_space(rlimits())?.1),
+        None => memory().address_space,
+    }
 }
 
 /// The limits on all of the address space, and on what of it is the process's own to write to.
@@ -43,10 +55,13 @@ fn rlimits() -> [Option<u64>; 2] {
     })
 }
 
-/// What tells of this process. In which control groups it is, is looked up once.
-fn own() -> &'static Files {
+/// What tells of this process, if that can be found out now. In which control groups it is, is looked up once.
+fn own() -> Option<&'static Files> {
     static OWN: OnceLock<Files> = OnceLock::new();
-    OWN.get_or_init(|| Files::below(Path::new("/")))
+    if OWN.get().is_none() {
+        let _ = OWN.set(Files::below(Path::new("/"))?);
+    }
+    OWN.get()
 }
 
 /// Where it is said how much memory a process may use.
@@ -59,27 +74,34 @@ pub(crate) struct Files {
 
 impl Files {
     /// Those of the process whose `/proc` and `/sys` are below `root`.
-    pub(crate) fn below(root: &Path) -> Files {
-        Files {
+    pub(crate) fn below(root: &Path) -> Option<Files> {
+        Some(Files {
             meminfo: root.join("proc/meminfo"),
             statm: root.join("proc/self/statm"),
             overcommit: root.join("proc/sys/vm/overcommit_memory"),
-            groups: groups(root),
-        }
+            groups: groups(root)?,
+        })
     }
 
-    pub(crate) fn memory(&self, rlimits: [Option<u64>; 2]) -> Memory {
+    /// `None` if it cannot be read now.
+    pub(crate) fn memory(&self, rlimits: [Option<u64>; 2]) -> Option<Memory> {
         let mut buffer = Buffer::default();
         let mut memory = self.machine(&mut buffer);
-        let groups = self.groups.iter().filter_map(|group| group.limit_and_left(&mut buffer));
+        let mut least = (u64::MAX, u64::MAX);
+        for (limit, left) in self.groups.iter().filter_map(|group| group.limit_and_left(&mut buffer)) {
+            least = (least.0.min(limit), least.1.min(left));
+        }
+        if buffer.starved {
+            return None;
+        }
         let space = self.address_space(rlimits);
         memory.address_space = space.map(|(_, left)| left);
-        for (limit, left) in groups.chain(space) {
+        for (limit, left) in std::iter::once(least).chain(space) {
             memory.total = memory.total.min(limit);
             memory.available = memory.available.min(left);
             memory.before_end = memory.before_end.min(left);
         }
-        memory
+        Some(memory)
     }
 
     fn machine(&self, buffer: &mut Buffer) -> Memory {

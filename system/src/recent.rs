@@ -43,6 +43,6 @@ mod tests {
         };
         assert_eq!([1, 100, 2, 70, 90].map(&mut after), [0, 1, 2, 70, 90]);
         let shallow: Vec<usize> = (0..Recent::RUNS).map(|_| after(5)).collect();
-        assert_eq!(shallow[Recent::RUNS - 6..], [90, 90, 90, 70, 5, 5]);
+        assert_eq!(shallow[Recent::RUNS - 6..], [90, 90, 70, 70, 5, 5]);
     }
 }

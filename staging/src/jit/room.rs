@@ -112,7 +112,7 @@ impl Room {
     fn new(need: &Need, least: usize) -> Result<Room> {
         let Need { part, fixed, recursion, most } = *need;
         let ended = |by| Error::StackExhausted { what: part.name(), bytes: 0, by };
-        let claim = if most.is_some() { Claim::Whatever } else { Claim::Share };
+        let claim = Claim::of(recursion, most.is_some());
         let grants = [
             Grant::new(Claim::Whatever, fixed, fixed).map_err(ended)?,
             Grant::new(claim, least, recursion).map_err(ended)?,

@@ -18,7 +18,7 @@ fn seen(files: &[(&str, &str)]) -> Memory {
     let root = tempfile::tempdir().unwrap();
     write(root.path(), &[("proc/meminfo", MEMINFO)]);
     write(root.path(), files);
-    Files::below(root.path()).memory([None, None])
+    Files::below(root.path()).unwrap().memory([None, None]).unwrap()
 }
 
 fn write(root: &Path, files: &[(&str, &str)]) {
@@ -189,7 +189,7 @@ fn address_space_is_what_limits_leave_of_it() {
             root.path(),
             &[("proc/meminfo", MEMINFO), statm, ("proc/sys/vm/overcommit_memory", overcommit)],
         );
-        Files::below(root.path())
+        Files::below(root.path()).unwrap()
     };
     // SAFETY: asks for a constant.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64;
@@ -201,7 +201,7 @@ fn address_space_is_what_limits_leave_of_it() {
     assert_eq!(generous.address_space([Some(1), None]), Some((1, 0)));
     assert_eq!(files("2\n").address_space([None, None]), Some((4 << 30, 3 << 30)));
     // It limits the memory.
-    let memory = files("2\n").memory([None, None]);
+    let memory = files("2\n").memory([None, None]).unwrap();
     let expected = Memory { address_space: Some(3 << 30), ..group(4 << 30, 3 << 30) };
     assert_eq!(memory, expected);
 }

@@ -17,7 +17,7 @@ mod limits;
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
@@ -125,6 +125,7 @@ fn say_once(about: &Path, line: fmt::Arguments<'_>) {
     // A thread that panicked while it held the lock cannot have left it half changed.
     let mut said = SAID.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     if said.insert(about.into(), ()).is_none() {
-        eprintln!("antiphon: {line}");
+        // Where nobody can be told, the program goes on all the same.
+        let _ = writeln!(io::stderr(), "antiphon: {line}");
     }
 }
