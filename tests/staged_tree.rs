@@ -90,7 +90,7 @@ fn trees_of_a_million_nodes_train() {
     let start = Model { w: Array::scalar(0.7), u: Array::scalar(0.9) };
     let xs = leaves(NODES);
     let numbers: Vec<f64> = xs.view().iter().copied().collect();
-    let small = 101;
+    let small = 81;
     let padded = |tree: &TreeArrays<NdInt>| {
         let pad = |side: &NdInt| {
             let mut numbers = elements(side);
