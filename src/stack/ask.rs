@@ -17,7 +17,8 @@ pub(super) fn more() -> CpsResult<()> {
 
 /// What [`more`](super::more) says.
 #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
-#[inline(always)]
+// Where nothing is optimised, its variables would make the frames of all operators larger.
+#[cfg_attr(not(debug_assertions), inline(always))]
 pub(super) fn more() -> CpsResult<()> {
     let error: *mut Error;
     // SAFETY: the function called takes nothing, keeps all registers but `rax`, in which it gives an error or null, and
