@@ -513,7 +513,9 @@ fn run(link: &Link, body: impl FnOnce() -> CpsResult<()>) -> CpsResult<()> {
     let result = unsafe { drive(&raw mut coroutine, link) };
     // SAFETY: as above.
     if unsafe { (*link).cut.get() } {
-        return result.and(Err(Box::new(cut_off(unsafe { (*link).at }))));
+        // SAFETY: as above.
+        let at = unsafe { (*link).at };
+        return result.and(Err(Box::new(cut_off(at))));
     }
     result
 }
