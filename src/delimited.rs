@@ -145,7 +145,7 @@ impl<V, A> Continuation<'_, V, A> {
     ///
     /// # Errors
     /// Whatever the body returned or raised; [`Error::StackExhausted`].
-    #[inline]
+    #[inline(always)] // one frame per operator instead of two
     #[track_caller]
     pub fn resume(self, value: V) -> CpsResult<A> {
         // SAFETY: the body is suspended in the `shift` that made this continuation (only `resume`, which consumes
@@ -454,7 +454,7 @@ fn suspend(request: Request, at: At) {
     // SAFETY: some prompt is running: the request's, at least.
     let innermost = unsafe { &*CURRENT.get() };
     if !innermost.is_here() {
-        raise(on_a_foreign_stack(at));
+        raise_on_a_foreign_stack(at);
     }
     // SAFETY: its yielder was set when its body started; that body is what runs, as was just found.
     let yielder = unsafe { &*innermost.yielder.get() };
@@ -462,11 +462,17 @@ fn suspend(request: Request, at: At) {
 }
 
 #[cold]
-#[inline(never)]
-fn on_a_foreign_stack(at: At) -> Error {
+#[inline(never)] // so that the operators' frames have no room for it
+fn raise_on_a_foreign_stack(at: At) -> ! {
+    raise(on_a_foreign_stack(at))
+}
+
+#[cold]
+#[inline(never)] // likewise
+fn on_a_foreign_stack(at: At) -> Box<Error> {
     let reason = "a coroutine that is not of this crate runs inside of a derivative or a reset, or has left one in the \
                   middle: only one stack at a time can be captured";
-    Error::OutsideReset { reason, at }
+    Box::new(Error::OutsideReset { reason, at })
 }
 
 /// The right to let a suspended body go on.
@@ -479,7 +485,7 @@ impl Resume {
     /// In a destructor of a body that is being given up.
     const NOTHING: Resume = Resume { body: ptr::null_mut(), link: ptr::null() };
 
-    #[inline]
+    #[inline(always)] // likewise
     #[track_caller]
     fn now(self) -> CpsResult<()> {
         if self.body.is_null() {
@@ -537,7 +543,7 @@ unsafe fn drive(body: *mut Body, link: *const Link) -> CpsResult<()> {
     // SAFETY: links of the chain live on the stacks of the `run`s that are under way.
     if unsafe { CURRENT.get().as_ref() }.is_some_and(|outer| !outer.is_here()) {
         // SAFETY: by the contract.
-        return Err(Box::new(on_a_foreign_stack(unsafe { (*link).at })));
+        return Err(on_a_foreign_stack(unsafe { (*link).at }));
     }
     // SAFETY: by the contract; while the body runs nobody else holds a reference to it.
     let (prompt, coroutine) = unsafe { (&*link, &mut *body) };

@@ -251,9 +251,22 @@ impl Error {
         self
     }
 
+    /// [`relocate`](Error::relocate), apart from the operators' frames, which have no room for an error.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn relocated(mut self: Box<Error>, place: At) -> Box<Error> {
+        self.move_to(place);
+        self
+    }
+
     /// The same error, seen from the user's line instead of from inside of this crate.
     pub(crate) fn relocate(mut self, place: At) -> Error {
-        match &mut self {
+        self.move_to(place);
+        self
+    }
+
+    fn move_to(&mut self, place: At) {
+        match self {
             Error::Shape { at, .. }
             | Error::Operand { at, .. }
             | Error::Argument { at, .. }
@@ -262,7 +275,6 @@ impl Error {
             | Error::OutsideReset { at, .. } => *at = place,
             _ => {}
         }
-        self
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) fn direct<'r, T: Real>(
             });
             // An error from before the rest of the body ran is the operator's own: it names the user's line.
             match outcome {
-                Err(error) if k.is_some() => Err(Box::new(error.relocate(at))),
+                Err(error) if k.is_some() => Err(error.relocated(at)),
                 outcome => outcome,
             }
         })
@@ -67,7 +67,7 @@ fn value_of<'r, T: Real>(
     });
     match outcome {
         Ok(()) => Var::from_value(y.expect("a rule calls its continuation")),
-        Err(error) => raise(error.relocate(at)),
+        Err(error) => raise(error.relocated(at)),
     }
 }
 

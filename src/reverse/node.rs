@@ -47,7 +47,7 @@ pub trait NodeRef<T: Real>: Clone + sealed::Sealed {
     const SHARED: bool;
 
     #[doc(hidden)]
-    fn own(node: Node<T>) -> Self::Owner;
+    fn own(value: T) -> Self::Owner;
     #[doc(hidden)]
     fn owned(owner: &Self::Owner) -> &Node<T>;
     #[doc(hidden)]
@@ -65,9 +65,9 @@ pub trait NodeRef<T: Real>: Clone + sealed::Sealed {
 pub(crate) type OwnedNode<T> = <<T as Real>::Node<T> as NodeRef<T>>::Owner;
 
 /// A node for a value, to be held in a frame.
-#[inline]
+#[inline(always)]
 pub(crate) fn own<T: Real>(value: T) -> OwnedNode<T> {
-    T::Node::own(Node::new(value))
+    T::Node::own(value)
 }
 
 /// The node that a frame holds.
@@ -97,9 +97,9 @@ impl<T: Real> NodeRef<T> for StackNode<T> {
     type Owner = Node<T>;
     const SHARED: bool = false;
 
-    #[inline]
-    fn own(node: Node<T>) -> Node<T> {
-        node
+    #[inline(always)] // so that the node is made where it stays
+    fn own(value: T) -> Node<T> {
+        Node::new(value)
     }
     #[inline]
     fn owned(owner: &Node<T>) -> &Node<T> {
@@ -135,8 +135,8 @@ impl<T: Real> NodeRef<T> for SharedNode<T> {
     type Owner = Rc<Node<T>>;
     const SHARED: bool = true;
 
-    fn own(node: Node<T>) -> Rc<Node<T>> {
-        Rc::new(node)
+    fn own(value: T) -> Rc<Node<T>> {
+        Rc::new(Node::new(value))
     }
     fn owned(owner: &Rc<Node<T>>) -> &Node<T> {
         owner
