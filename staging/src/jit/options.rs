@@ -36,8 +36,8 @@ pub struct CompileOptions {
     pub cache_limits: cache::Limits,
     /// How many of LLVM's instructions a function of the program may become, so that compiling ends in reasonable time:
     /// 65,536 by default, some two thousand elementary functions of numbers. LLVM takes a time that grows with the
-    /// square of a function's instructions. It has no bearing on how many functions there are, and little on
-    /// operators on arrays. A function may have as many operators, and four times as many as it was recorded.
+    /// square of a function's instructions. It does not bound how many functions there are (thousands of them
+    /// take long as well), and bounds operators on arrays only once they are lowered. A function may have as many operators, and four times as many as it was recorded.
     pub instructions: usize,
     /// A handle that ends compiling.
     ///
