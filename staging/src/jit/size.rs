@@ -1,8 +1,8 @@
 //! How large a program's functions are to LLVM.
 //!
 //! LLVM generates code for one function at a time, in a time that grows with the square of its instructions. Many small
-//! functions cost little each, if they are not thousands. So do operators on arrays, whose loops occur again and again and become functions; what
-//! is costly is a loop over numbers that was unrolled.
+//! functions cost little each, if they are not thousands. So do operators on arrays, whose loops occur again and again and
+//! become functions; what is costly is a loop over numbers that was unrolled.
 
 use inkwell::module::Module;
 use inkwell::values::FunctionValue;
