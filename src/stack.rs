@@ -63,8 +63,8 @@ thread_local! {
 }
 
 /// Sets the size in bytes of the stacks reserved from now on, in all threads; `None` for what they are by default: as
-/// large as the process's memory allows, see [the module](self). An operator in direct style takes about 370 bytes, an
-/// explicit one about 110. It holds for code that [`stage`](crate::stage) compiles as well, which has as much again for
+/// large as the process's memory allows, see [the module](self). An operator in direct style takes about 200 bytes, an
+/// explicit one about 100. It holds for code that [`stage`](crate::stage) compiles as well, which has as much again for
 /// the arrays of recursive functions.
 ///
 /// # Errors
@@ -169,7 +169,7 @@ fn here() -> usize {
         let pointer: usize;
         // SAFETY: it reads a register, and does nothing else.
         unsafe {
-            std::arch::asm!("mov {}, rsp", out(reg) pointer, options(nomem, nostack, preserves_flags));
+            std::arch::asm!("mov {}, rsp", out(reg) pointer, options(pure, nomem, nostack, preserves_flags));
         }
         pointer
     }

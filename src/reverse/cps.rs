@@ -77,7 +77,7 @@ pub(super) fn operator<T: Real, R>(
 
 /// The frame of an [`operator`], after the check: where that comes first of all, before there is anything that has to be
 /// kept while it asks for more room, frames are smaller.
-#[inline]
+#[inline(always)] // one frame per operator
 #[track_caller]
 fn frame<T: Real, R>(
     level: Option<Level>,
@@ -134,7 +134,7 @@ pub fn custom<T: Real, R, const N: usize>(
     })
 }
 
-#[inline]
+#[inline(always)] // likewise
 #[track_caller]
 fn unary<T: Real, R>(
     x: &Var<'_, T>,
@@ -150,7 +150,7 @@ fn unary<T: Real, R>(
 macro_rules! unary_rules {
     ($($(#[$doc:meta])* $name:ident($x:ident) -> $y:ident, $dy:ident: $rule:expr;)*) => { $(
         $(#[$doc])*
-        #[inline]
+        #[inline(always)] // likewise
         #[track_caller]
         #[allow(unused_variables)] // not every rule needs operand and result
         pub fn $name<T: Real, R>(
@@ -165,7 +165,7 @@ macro_rules! unary_rules {
 }
 for_each_unary!(unary_rules);
 
-#[inline]
+#[inline(always)] // likewise
 #[track_caller]
 fn binary<T: Real, R>(
     op: &'static str,
@@ -204,7 +204,7 @@ macro_rules! binary_rules {
         ///
         /// # Errors
         /// [`Error::Shape`] if the operands do not broadcast.
-        #[inline]
+        #[inline(always)] // likewise
         #[track_caller]
         #[allow(unused_variables)] // not every rule needs operands and result
         pub fn $name<T: Real, R>(

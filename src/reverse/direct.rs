@@ -10,14 +10,71 @@ use crate::real::Real;
 use crate::scalar::Slot;
 use crate::tensor::Tensor;
 
-/// Suspends the body, runs `rule` on the driver's stack, and returns what the rule gave to its continuation.
-/// Operators on constants do not suspend.
+/// An operator on operands that it owns.
+trait Rule<T: Real> {
+    /// Calls the continuation, once, with the result.
+    fn apply(self, k: impl for<'k> FnOnce(&Var<'k, T>) -> CpsResult<()>) -> CpsResult<()>;
+}
+
+/// The rule of an operator as a closure.
+struct Closure<F>(F);
+
+impl<T: Real, F: FnOnce(cps::Return<'_, T>) -> CpsResult<()>> Rule<T> for Closure<F> {
+    #[inline]
+    fn apply(self, k: impl for<'k> FnOnce(&Var<'k, T>) -> CpsResult<()>) -> CpsResult<()> {
+        let mut k = Some(k);
+        self.0(&mut |y| k.take().expect("a rule calls its continuation once")(y))
+    }
+}
+
+/// The rules of the elementwise operators. They are no closures, so that the whole of an operator can be made one
+/// function: then it takes one frame, and half the time.
+#[allow(non_camel_case_types)] // as the operators are called
+mod rule {
+    use super::{Real, Rule, Var, cps};
+    use crate::elementwise::{for_each_binary, for_each_unary};
+    use crate::error::CpsResult;
+
+    macro_rules! unary {
+        ($($(#[$doc:meta])* $name:ident($x:ident) -> $y:ident, $dy:ident: $rule:expr;)*) => { $(
+            pub(super) struct $name<'r, T: Real>(pub(super) Var<'r, T>);
+            impl<T: Real> Rule<T> for $name<'_, T> {
+                #[inline(always)]
+                fn apply(self, k: impl for<'k> FnOnce(&Var<'k, T>) -> CpsResult<()>) -> CpsResult<()> {
+                    cps::$name(&self.0, k)
+                }
+            }
+        )* };
+    }
+    macro_rules! binary {
+        ($($(#[$doc:meta])* $name:ident($a:ident, $b:ident) -> $y:ident, $dy:ident: $da:expr, $db:expr;)*) => { $(
+            pub(super) struct $name<'r, T: Real>(pub(super) Var<'r, T>, pub(super) Var<'r, T>);
+            impl<T: Real> Rule<T> for $name<'_, T> {
+                #[inline(always)]
+                fn apply(self, k: impl for<'k> FnOnce(&Var<'k, T>) -> CpsResult<()>) -> CpsResult<()> {
+                    cps::$name(&self.0, &self.1, k)
+                }
+            }
+        )* };
+    }
+    for_each_unary!(unary);
+    for_each_binary!(binary);
+}
+
+/// [`suspended`], for a closure.
 #[inline]
 pub(super) fn direct<'r, T: Real>(
     level: Option<Level>,
     at: At,
     rule: impl FnOnce(cps::Return<'_, T>) -> CpsResult<()>,
 ) -> Var<'r, T> {
+    suspended(level, at, Closure(rule))
+}
+
+/// Suspends the body, runs `rule` on the driver's stack, and returns what the rule gave to its continuation.
+/// Operators on constants do not suspend.
+#[inline]
+fn suspended<'r, T: Real>(level: Option<Level>, at: At, rule: impl Rule<T>) -> Var<'r, T> {
     // Of a rule that is made of several operators of an outer derivative, all are the user's one operator.
     let around = if T::ALLOCATES { rule_at() } else { None };
     let at = blame(at);
@@ -37,7 +94,7 @@ pub(super) fn direct<'r, T: Real>(
         shift_to::<Var<'r, T>>(prompt, at, move |k| {
             let mut k = Some(k);
             in_operator(Some(at));
-            let outcome = rule(&mut |y| {
+            let outcome = rule.apply(|y| {
                 in_operator(around);
                 let k = k.take().expect("a rule calls its continuation once");
                 k.resume(y.rebrand())
@@ -52,15 +109,11 @@ pub(super) fn direct<'r, T: Real>(
 }
 
 /// What a rule computes, as a constant.
-#[inline]
-fn value_of<'r, T: Real>(
-    at: At,
-    around: Option<At>,
-    rule: impl FnOnce(cps::Return<'_, T>) -> CpsResult<()>,
-) -> Var<'r, T> {
+#[inline(never)] // so that operators' frames have no room for what they do not do
+fn value_of<'r, T: Real>(at: At, around: Option<At>, rule: impl Rule<T>) -> Var<'r, T> {
     let mut y = None;
     in_operator(Some(at));
-    let outcome = rule(&mut |value| {
+    let outcome = rule.apply(|value| {
         in_operator(around);
         y = Some(value.value().clone());
         Ok(())
@@ -126,7 +179,7 @@ macro_rules! operator {
             #[inline]
             #[track_caller]
             fn $name(self, rhs: Self) -> Self {
-                direct(level2(&self, &rhs), At::caller(), move |k| cps::$name(&self, &rhs, k))
+                suspended(level2(&self, &rhs), At::caller(), rule::$name(self, rhs))
             }
         }
         impl<'r, T: Real> $Trait<&Var<'r, T>> for Var<'r, T> {
@@ -158,7 +211,7 @@ impl<T: Real> Neg for Var<'_, T> {
     #[inline]
     #[track_caller]
     fn neg(self) -> Self {
-        direct(self.level(), At::caller(), move |k| cps::neg(&self, k))
+        suspended(self.level(), At::caller(), rule::neg(self))
     }
 }
 
@@ -171,8 +224,7 @@ macro_rules! unary_methods {
         #[inline]
         #[track_caller]
         fn $name(&self) -> Self {
-            let x = self.clone();
-            direct(x.level(), At::caller(), move |k| cps::$name(&x, k))
+            suspended(self.level(), At::caller(), rule::$name(self.clone()))
         }
     };
 }
@@ -189,8 +241,7 @@ macro_rules! binary_methods {
         #[inline]
         #[track_caller]
         fn $name(&self, other: &Self) -> Self {
-            let (a, b) = (self.clone(), other.clone());
-            direct(level2(&a, &b), At::caller(), move |k| cps::$name(&a, &b, k))
+            suspended(level2(self, other), At::caller(), rule::$name(self.clone(), other.clone()))
         }
     };
 }

@@ -6,7 +6,21 @@
 //! here saves the registers itself, all of them, as the dynamic linker does where it looks up a function that is called
 //! for the first time.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::error::{CpsResult, Error};
+
+/// Whether the processor, and the system, can save more registers than SSE's. To ask takes microseconds in a virtual
+/// machine, so it is asked once.
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+static XSAVE: AtomicBool = AtomicBool::new(false);
+
+/// To be called before there is any stack on which [`more`] can be called.
+pub(super) fn prepare() {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+    XSAVE.store(is_x86_feature_detected!("xsave"), Ordering::Relaxed);
+}
 
 /// What [`more`](super::more) says.
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux", not(miri))))]
@@ -51,12 +65,8 @@ extern "C" fn keeping_registers() {
         // All others, at an address that is aligned to 64 bytes: 512 bytes, a header, and what AVX-512 has, 2,688 in all.
         "sub rsp, 2688",
         "and rsp, -64",
-        // Processors that the system lets save more than SSE's registers say so.
-        "mov eax, 1",
-        "xor ecx, ecx",
-        "cpuid",
-        "bt ecx, 27",
-        "jc 2f",
+        "cmp byte ptr [rip + {xsave}], 0",
+        "jne 2f",
         "fxsave64 [rsp]",
         "call {more}",
         "fxrstor64 [rsp]",
@@ -91,5 +101,6 @@ extern "C" fn keeping_registers() {
         "pop rcx",
         "ret",
         more = sym super::more,
+        xsave = sym XSAVE,
     )
 }

@@ -17,6 +17,8 @@ const FIRST: usize = 512 << 10;
 const COUNTED: usize = 64 << 10;
 /// What an unused stack keeps, if it has used it.
 const KEPT: usize = 1 << 20;
+/// Up to here a stack takes memory in pages of the usual size, and large ones below: a large page is two megabytes.
+const SMALL_PAGES: usize = 4 << 20;
 /// Stacks kept per thread for reuse.
 const POOLED: usize = 16;
 
@@ -39,6 +41,8 @@ pub(crate) struct Extent {
     bytes: Cell<usize>,
     /// The lowest address that code may reach for now.
     floor: Cell<usize>,
+    /// Below these last bytes the stack has not asked for large pages yet.
+    large_pages: Cell<usize>,
     /// Whether the present run has come to the end.
     ended: Cell<bool>,
     /// Bytes that the last runs could use, but for as many shallow ones since.
@@ -50,6 +54,7 @@ pub(crate) struct Extent {
 
 impl Extent {
     fn new(asked: Option<usize>) -> Result<Extent> {
+        super::ask::prepare();
         let grant = or_released(|| Grant::new(Claim::Whatever, COUNTED, COUNTED));
         let grant = grant.map_err(|by| Error::StackExhausted { limit: 0, depth: None, by })?;
         let reserved = match asked {
@@ -65,6 +70,7 @@ impl Extent {
             grant: RefCell::new(grant),
             granted: Cell::new(FIRST),
             bytes: Cell::new(FIRST),
+            large_pages: Cell::new(SMALL_PAGES),
             ended: Cell::new(false),
             recent: RefCell::new(Recent::NONE),
             shallow: Cell::new(0),
@@ -116,6 +122,10 @@ impl Extent {
             Limit::AddressSpace
         })?;
         self.granted.set(granted(&grant));
+        if more > self.large_pages.get() {
+            self.region.prefer_large_pages(self.large_pages.get(), more);
+            self.large_pages.set(more);
+        }
         self.set_bytes(more);
         Ok(())
     }

@@ -106,6 +106,19 @@ impl Reserved {
         self.end - self.lowest - GUARD
     }
 
+    /// Asks for large pages below the last `from` and above the last `to` bytes, which are usable: whoever uses much memory
+    /// in order has fewer addresses to look up. It is a wish, which the operating system may or may not fulfil.
+    pub fn prefer_large_pages(&self, from: usize, to: usize) {
+        #[cfg(target_os = "linux")]
+        if from < to && to <= self.end - self.start.get() - GUARD {
+            // SAFETY: advice of this kind changes no contents; these addresses belong to the region.
+            unsafe {
+                let start = ptr::with_exposed_provenance_mut(self.end - to);
+                libc::madvise(start, to - from, libc::MADV_HUGEPAGE);
+            }
+        }
+    }
+
     /// Makes the last so many bytes usable, if they are not: code may be running on them.
     ///
     /// # Errors
