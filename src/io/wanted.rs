@@ -25,7 +25,7 @@ impl<'p> Wanted<'p> {
         let mut twice = None;
         params.visit(&mut |name, leaf| {
             let name = format!("{prefix}{name}");
-            if self.shapes.insert(name.clone(), leaf.stored_shape()).is_some() {
+            if self.shapes.insert(name.clone(), leaf.to_values().shape().to_vec()).is_some() {
                 twice = Some(name);
             }
         });
