@@ -296,6 +296,12 @@ fn saving_takes_no_memory_for_arrays_and_loading_without_it_is_an_error() {
             let no_memory = |source: &std::io::Error| source.kind() == std::io::ErrorKind::OutOfMemory;
             assert!(matches!(&result, Err(Error::Io { source, .. }) if no_memory(source)), "{result:?}");
         }
+        // Numbers are converted while they are read, not in a second array.
+        limited::leave_address_space(1 << 30);
+        let mut narrow = NdArray::<f32>::from(vec![0.0; 1 << 24]).reshape(&[1 << 12, 1 << 12]);
+        limited::leave_address_space(80 << 20);
+        load_npz(at("npz"), &mut narrow).unwrap();
+        assert_eq!(narrow.slice(0, 0..1).sum(..).item(), 4096.0);
         limited::leave_address_space(1 << 30);
         let mut loaded = (Array::from(vec![0.0; 1 << 24]).reshape(&[1 << 12, 1 << 12]), Array::scalar(1.0));
         load_checkpoint(at("checkpoint"), &mut loaded.0, &mut loaded.1).unwrap();

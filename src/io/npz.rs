@@ -104,7 +104,7 @@ impl<'p> Archive<'p> {
             let raw = record.file_path();
             let name = String::from_utf8_lossy(raw.as_ref());
             let name = name.strip_suffix(".npy").unwrap_or(&name);
-            if wanted.shape(name).is_none() {
+            if wanted.leaf(name).is_none() {
                 comparison.array(name, &[], None);
                 continue;
             }
@@ -170,10 +170,10 @@ impl<'p> Archive<'p> {
         let mut arrays = Arrays::new();
         for name in self.entries.keys() {
             let (described, mut contents) = self.open_array(name)?;
-            let (Some(shape), Ok(encoding)) = (wanted.shape(name), described.encoding) else {
+            let (Some((shape, number)), Ok(encoding)) = (wanted.leaf(name), described.encoding) else {
                 return Err(self.damaged(name, "it is another array than before"));
             };
-            let values = read_values(&mut contents, shape, encoding);
+            let values = read_values(&mut contents, shape, encoding, number);
             let values = values.map_err(|error| unread(self.path, name, error))?;
             match contents.read(&mut [0]) {
                 Ok(0) => arrays.insert(name.clone(), values),

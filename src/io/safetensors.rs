@@ -122,7 +122,9 @@ pub(super) fn read_arrays(
     let mut start = 0usize;
     for (name, info) in in_order {
         let damaged = |reason: &str| format_error(path, format!("damaged: {} {reason}", shown(name)));
-        let Some(number) = number(info.dtype) else { return Err(damaged("is of no known type")) };
+        let (Some(number), Some((_, wanted))) = (number(info.dtype), wanted.leaf(name)) else {
+            return Err(damaged("is of no known type"));
+        };
         let end =
             elements(&info.shape).and_then(|count| start.checked_add(count.checked_mul(number.width())?));
         if end.is_none_or(|end| info.data_offsets != (start, end)) {
@@ -131,7 +133,7 @@ pub(super) fn read_arrays(
             ));
         }
         start = info.data_offsets.1;
-        let values = read_values(file, &info.shape, Encoding::plain(number));
+        let values = read_values(file, &info.shape, Encoding::plain(number), wanted);
         arrays.insert(name.clone(), values.map_err(|error| unread(path, name, error))?);
     }
     at_end(path, file)?;

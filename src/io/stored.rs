@@ -127,7 +127,7 @@ pub(super) fn elements(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |count, &n| count.checked_mul(n))
 }
 
-/// Reads as many elements as a shape has, which is a leaf's.
+/// Reads as many elements as a shape has, which is a leaf's, as the numbers that the leaf wants.
 ///
 /// # Errors
 /// Those of the file; `OutOfMemory` if there is no room for them.
@@ -135,6 +135,7 @@ pub(super) fn read_values(
     file: &mut impl Read,
     shape: &[usize],
     encoding: Encoding,
+    wanted: Number,
 ) -> io::Result<Values<'static>> {
     fn numbers<E, const N: usize>(
         file: &mut impl Read,
@@ -156,16 +157,23 @@ pub(super) fn read_values(
         let shape = IxDyn(shape).set_f(encoding.column_major);
         ArrayD::from_shape_vec(shape, elements).map_err(|_| impossible())
     }
-    match encoding.number {
-        Number::F32 => {
-            let number = [f32::from_le_bytes, f32::from_be_bytes];
-            Ok(Values::F32(numbers(file, shape, encoding, number)?.into()))
+    let values = match (encoding.number, wanted) {
+        (Number::F32, Number::F32) => {
+            Values::F32(numbers(file, shape, encoding, [f32::from_le_bytes, f32::from_be_bytes])?.into())
         }
-        Number::F64 => {
-            let number = [f64::from_le_bytes, f64::from_be_bytes];
-            Ok(Values::F64(numbers(file, shape, encoding, number)?.into()))
+        (Number::F64, Number::F64) => {
+            Values::F64(numbers(file, shape, encoding, [f64::from_le_bytes, f64::from_be_bytes])?.into())
         }
-    }
+        (Number::F32, Number::F64) => {
+            let number = [|x| f32::from_le_bytes(x).into(), |x| f32::from_be_bytes(x).into()];
+            Values::F64(numbers(file, shape, encoding, number)?.into())
+        }
+        (Number::F64, Number::F32) => {
+            let number = [|x| f64::from_le_bytes(x) as f32, |x| f64::from_be_bytes(x) as f32];
+            Values::F32(numbers(file, shape, encoding, number)?.into())
+        }
+    };
+    Ok(values)
 }
 
 /// Leaves whose values are known and can be stored: numbers and arrays of them.
