@@ -16,8 +16,8 @@ use clap::Parser;
 use common::mode::{Array, Precision};
 use common::network::{Learning, LearningFlags, NetworkRun, Steps, network_steps};
 use common::perceptron::Perceptron;
-use common::pictures::{ImageFlags, PartFlags, Parts, Pictures};
-use common::session::{RunFlags, Session, Unit};
+use common::pictures::{DIGITS, ImageFlags, PartFlags, Parts, Pictures};
+use common::session::{RunFlags, Session};
 use common::{cli, memory};
 use serde::{Deserialize, Serialize};
 
@@ -71,14 +71,7 @@ fn train<'a, T: Array>(
     let learning = &settings.learning;
     let pictures = Pictures::load(&flags.images, &settings.part, learning.batch, learning.seed)?;
     let model = Perceptron::<T>::new(&mut Rng::new(learning.seed));
-    NetworkRun::train(
-        session,
-        learning,
-        model,
-        pictures,
-        (Unit { one: "an image", many: "images" }, 2000),
-        steps,
-    )
+    NetworkRun::train(session, learning, model, pictures, DIGITS, steps)
 }
 
 fn main() -> ExitCode {

@@ -133,7 +133,9 @@ pub trait Tensor:
     #[track_caller]
     fn scatter_last(&self, indices: &Self::Int, n: usize) -> Self;
     /// Cross-correlation of `[batch, channels, h, w]` with `[out, channels, kh, kw]`, as in every neural-network
-    /// library: `y[b,o,r,c] = Σ x[b,i, r·s₀+u−p₀, c·s₁+v−p₁]·kernel[o,i,u,v]`.
+    /// library: `y[b,o,r,c] = Σ x[b,i, r·s₀+u−p₀, c·s₁+v−p₁]·kernel[o,i,u,v]`. The sum is over places inside of the
+    /// image: those of the padding are left out, so that an infinite or NaN element of the kernel does not count there
+    /// (where zeros were multiplied, as other libraries do it, they would make NaN). So it is in the derivatives.
     #[track_caller]
     fn conv2d(&self, kernel: &Self, window: Window2d) -> Self;
     /// The image's adjoint in [`conv2d`](Tensor::conv2d): `self` is the result's adjoint, `[h, w]` the image's size.

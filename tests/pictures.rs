@@ -140,6 +140,48 @@ fn odd_runs_have_pictures() {
     }
 }
 
+#[test]
+fn short_runs_are_described_as_what_they_are() {
+    for steps in 2..=12 {
+        let losses: Vec<f64> = falling(steps);
+        for svg in [
+            curve::of_one("short", &of_four_characters(), &losses).unwrap(),
+            curve::of_two(
+                "short",
+                [&report(Mode::Eager, losses.clone(), 0.0), &report(Mode::Staged, losses, 0.0)],
+            )
+            .unwrap(),
+        ] {
+            let picture = Picture::of(&svg);
+            picture.says("mean of 50 steps", 0);
+            let axis = picture.words.iter().find(|word| word.text == "step").expect("the axis of steps");
+            // The numbers in the row above its name, which is in the middle of it.
+            let numbers = picture.words.iter().filter(|word| (10.0..50.0).contains(&(axis.y - word.y)));
+            let steps: Vec<&str> =
+                numbers.filter(|word| word.x < 2.0 * axis.x).map(|word| word.text.as_str()).collect();
+            assert!(steps.len() >= 2 && steps.iter().all(|step| step.parse::<u32>().is_ok()), "{steps:?}");
+        }
+    }
+    let picture = Picture::of(&curve::of_one("short", &of_four_characters(), &falling(49)).unwrap());
+    picture.says("mean so far", 1);
+    Picture::of(&curve::of_one("long", &of_four_characters(), &falling(50)).unwrap())
+        .says("mean of 50 steps", 1);
+}
+
+/// Losses that end where they were largest, or fall on the way there, are not hidden behind the legend.
+#[test]
+fn no_curve_is_behind_the_legend() {
+    let rising: Vec<f64> = (0..100).map(|step| 4.0 + f64::from(step) / 25.0).collect();
+    for losses in [vec![8.0; 100], vec![8.0; 5], rising] {
+        let picture = Picture::of(&curve::of_one("flat", &of_four_characters(), &losses).unwrap());
+        let at = picture.scale(0.0, 960.0);
+        for (step, loss) in losses.iter().enumerate() {
+            let place = at(step as f64, loss / 4.0);
+            assert!(picture.is_near(LIGHT, place, 3) || picture.is_near(DARK, place, 3), "step {step}");
+        }
+    }
+}
+
 fn read(path: &Path) -> Picture {
     Picture::of(&fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
 }

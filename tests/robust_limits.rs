@@ -10,6 +10,9 @@ mod limited;
 
 use std::sync::Barrier;
 
+use antiphon::io::{
+    Metadata, load_checkpoint, load_npz, load_safetensors, save_checkpoint, save_npz, save_safetensors,
+};
 use antiphon::stack::Limit;
 use antiphon::{Control, Error, NdArray, Real, Result, Tensor, Var, cps, grad, reset, stack};
 use limited::Limits;
@@ -270,4 +273,40 @@ fn a_container_counts_where_its_limits_cannot_be_read_at_first() {
         exhausted(grad(|x| endless(x), &1.0f64));
         the_next_call_works();
     });
+}
+
+#[test]
+fn saving_takes_no_memory_for_arrays_and_loading_without_it_is_an_error() {
+    let test = || {
+        // 128 MiB, in rows and in columns.
+        let mut model = Array::from(vec![1.0; 1 << 24]).reshape(&[1 << 12, 1 << 12]);
+        let turned = model.transpose();
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        limited::leave_address_space(32 << 20);
+        save_npz(at("npz"), &model).unwrap();
+        save_safetensors(at("safetensors"), &model).unwrap();
+        save_checkpoint(at("checkpoint"), &turned, &Array::scalar(0.0), &Metadata::new()).unwrap();
+        let loaded = [
+            load_npz(at("npz"), &mut model),
+            load_safetensors(at("safetensors"), &mut model),
+            load_checkpoint(at("checkpoint"), &mut turned.clone(), &mut Array::scalar(0.0)).map(drop),
+        ];
+        for result in loaded {
+            let no_memory = |source: &std::io::Error| source.kind() == std::io::ErrorKind::OutOfMemory;
+            assert!(matches!(&result, Err(Error::Io { source, .. }) if no_memory(source)), "{result:?}");
+        }
+        // Numbers are converted while they are read, not in a second array.
+        limited::leave_address_space(1 << 30);
+        let mut narrow = NdArray::<f32>::from(vec![0.0; 1 << 24]).reshape(&[1 << 12, 1 << 12]);
+        limited::leave_address_space(80 << 20);
+        load_npz(at("npz"), &mut narrow).unwrap();
+        assert_eq!(narrow.slice(0, 0..1).sum(..).item(), 4096.0);
+        limited::leave_address_space(1 << 30);
+        let mut loaded = (Array::from(vec![0.0; 1 << 24]).reshape(&[1 << 12, 1 << 12]), Array::scalar(1.0));
+        load_checkpoint(at("checkpoint"), &mut loaded.0, &mut loaded.1).unwrap();
+        assert_eq!((loaded.0.sum(..).item(), loaded.1.item()), (f64::from(1 << 24), 0.0));
+    };
+    let name = "saving_takes_no_memory_for_arrays_and_loading_without_it_is_an_error";
+    limited::run(name, &Limits::NONE, test);
 }

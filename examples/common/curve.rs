@@ -14,6 +14,11 @@ use super::report::{LossUnit, Report};
 /// How many steps a mean is taken over.
 const WINDOW: usize = 50;
 
+/// The most numbers at an axis.
+const NUMBERS: usize = 11;
+/// The part of a panel that its legend stays within, from the right and from the top.
+const LEGEND: (f64, f64) = (0.4, 0.2);
+
 const LIGHT: RGBColor = RGBColor(176, 196, 222);
 const DARK: RGBColor = RGBColor(25, 70, 150);
 const ORANGE: RGBColor = RGBColor(250, 190, 110);
@@ -39,15 +44,17 @@ pub fn draw_both(path: &Path, title: &str, trainings: [&Report; 2]) -> Result<()
     write_atomically(path, of_two(title, trainings)?.as_bytes())
 }
 
-/// The losses over the steps as an SVG: each step as a thin line, the mean of the last 50 as a thick one.
+/// The losses over the steps as an SVG: each step as a thin line, the mean of the last 50, or as many as there are, as a
+/// thick one.
 pub fn of_one(title: &str, unit: &LossUnit, losses: &[f64]) -> Result<String> {
     let losses = unit.measure(losses);
     let points = |losses: &[f64]| losses.iter().enumerate().map(|(x, &y)| (x as f64, y)).collect();
+    let mean = if losses.len() < WINDOW { "mean so far".into() } else { format!("mean of {WINDOW} steps") };
     let lines = [
         Line { name: "each step", colour: LIGHT, width: 1, points: points(&losses) },
-        Line { name: "mean of 50 steps", colour: DARK, width: 2, points: points(&means(&losses)) },
+        Line { name: &mean, colour: DARK, width: 2, points: points(&means(&losses)) },
     ];
-    svg((960, 540), |area| panel(area, title, "step", &unit.name, &lines))
+    svg((960, 540), |area| panel(area, title, STEPS, &unit.name, &lines))
 }
 
 /// The losses of two training runs as an SVG, means of 50 steps: over the steps, and over the time that they took.
@@ -76,7 +83,7 @@ pub fn of_two(title: &str, trainings: [&Report; 2]) -> Result<String> {
     let unit = &trainings[1].loss_unit.name;
     svg((1500, 540), |area| {
         let (left, right) = area.split_horizontally(750);
-        panel(&left, title, "step", unit, &lines(|_, step| step))?;
+        panel(&left, title, STEPS, unit, &lines(|_, step| step))?;
         panel(&right, "The same over time", "seconds, at the median time of a step", unit, &lines(seconds))
     })
 }
@@ -102,20 +109,29 @@ fn svg(size: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Outcome) -> Result<Stri
     Ok(svg)
 }
 
+/// The name of an axis that counts: there are no halves of a step.
+const STEPS: &str = "step";
+
 fn panel(area: &Area<'_>, title: &str, x: &str, unit: &str, lines: &[Line<'_>]) -> Outcome {
     let points = || lines.iter().flat_map(|line| &line.points);
     let above_zero = |end: f64| if end > 0.0 { end } else { 1.0 };
     let top = above_zero(points().map(|point| point.1).fold(0.0, f64::max));
     let right = above_zero(points().map(|point| point.0).fold(0.0, f64::max));
+    // What would run behind the legend is kept below it, with the lines that lead there.
+    let behind = |pair: &&[(f64, f64)]| pair[1].0 >= (1.0 - LEGEND.0) * right;
+    let behind = lines.iter().flat_map(|line| line.points.windows(2).filter(behind).flatten());
+    let above_legend = behind.map(|point| point.1).fold(0.0, f64::max) / (1.0 - LEGEND.1);
+    let numbers = if x == STEPS { NUMBERS.min(right as usize + 1) } else { NUMBERS };
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 22))
         .margin(16)
         .margin_right(32)
         .x_label_area_size(48)
         .y_label_area_size(84)
-        .build_cartesian_2d(0.0..right, 0.0..top * 1.05)?;
+        .build_cartesian_2d(0.0..right, 0.0..above_legend.max(top * 1.05))?;
     let mut mesh = chart.configure_mesh();
     mesh.x_desc(x).y_desc(format!("loss, {unit}")).light_line_style(TRANSPARENT);
+    mesh.x_labels(numbers).y_labels(NUMBERS);
     mesh.x_label_formatter(&label).y_label_formatter(&label);
     mesh.label_style(("sans-serif", 16)).axis_desc_style(("sans-serif", 18)).draw()?;
     for line in lines {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::cli::{bad, count, examples};
 use super::files::checksum;
 use super::network::{Batch, Source};
+use super::session::Unit;
 
 /// Which images.
 #[derive(Args)]
@@ -48,6 +49,9 @@ impl Default for Parts {
         Parts { draw: 12_000, held_out: None }
     }
 }
+
+/// What digits are called, and how many steps are taken on them unless it is said.
+pub const DIGITS: (Unit, usize) = (Unit { one: "an image", many: "images" }, 2000);
 
 /// How a model classifies images `[batch, pixels]`: logits `[batch, 10]`.
 pub trait Classifier<T> {

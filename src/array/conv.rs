@@ -82,6 +82,18 @@ impl Geometry {
         });
     }
 
+    /// Calls `f(element of the image, tap, window)` for all elements of windows that lie inside of the image.
+    fn for_each_inside(&self, mut f: impl FnMut(usize, usize, usize)) {
+        let (step, count) = (self.window.stride[1], self.count());
+        self.for_each_run(|from, to, length| {
+            (0..length).for_each(|i| f(from + i * step, to / count, to % count + i));
+        });
+    }
+
+    fn is_padded(&self) -> bool {
+        self.window.padding != [0, 0]
+    }
+
     /// Adds each element of the matrix to the element of the image that it came from.
     fn fold<E: Float>(&self, matrix: &[E], image: &mut [E]) {
         let step = self.window.stride[1];
@@ -115,8 +127,19 @@ pub(super) fn conv2d<E: Float>(x: &NdArray<E>, kernel: &NdArray<E>, window: Wind
     }
     let g = geometry(x.0.shape(), kernel.0.shape(), [shape[2], shape[3]], window);
     let (x, kernel) = (x.row_major(), kernel.row_major());
-    let mut matrix = zeros(g.matrix_size());
     let y_size = out * g.count();
+    if g.is_padded() && !memory(&kernel).iter().all(|x| x.to_f64().is_finite()) {
+        // A product would multiply them by the zeros of the padding.
+        let mut elements = zeros(size);
+        for (n, y) in elements.chunks_exact_mut(y_size).enumerate() {
+            let image = &memory(&x)[n * g.image_size()..(n + 1) * g.image_size()];
+            for (y, kernel) in y.chunks_exact_mut(g.count()).zip(memory(&kernel).chunks_exact(g.taps())) {
+                g.for_each_inside(|at, tap, window| y[window] = y[window] + kernel[tap] * image[at]);
+            }
+        }
+        return NdArray::from_vec(&shape, elements);
+    }
+    let mut matrix = zeros(g.matrix_size());
     // SAFETY: each of the `batch` products writes its `y_size` elements, and these are all.
     let elements = unsafe {
         write_vec(size, |dst: &mut [MaybeUninit<E>]| {
@@ -178,15 +201,25 @@ pub(super) fn conv2d_kernel<E: Float>(
     let &[_, out, rows, columns] = y_bar.0.shape() else { unreachable!("a result has four axes") };
     let g = geometry(x.0.shape(), &shape, [rows, columns], window);
     let (x, y_bar) = (x.row_major(), y_bar.row_major());
-    let mut matrix = zeros(g.matrix_size());
     let y_size = out * g.count();
-    for (image, y_bar) in memory(&x).chunks_exact(g.image_size()).zip(memory(&y_bar).chunks_exact(y_size)) {
+    let mut matrix = zeros(g.matrix_size());
+    let pairs = || memory(&x).chunks_exact(g.image_size()).zip(memory(&y_bar).chunks_exact(y_size));
+    for (image, y_bar) in pairs() {
         g.unfold(image, &mut matrix);
         add_product(
             &mut elements,
             Matrix::row_major(y_bar, out, g.count()),
             Matrix::row_major(&matrix, g.taps(), g.count()).transposed(),
         );
+    }
+    if g.is_padded() && elements.iter().any(|w| w.is_nan()) {
+        // The zeros of the padding may have been multiplied by what is not finite.
+        elements.fill(E::from_f64(0.0));
+        for (image, y_bar) in pairs() {
+            for (sums, y_bar) in elements.chunks_exact_mut(g.taps()).zip(y_bar.chunks_exact(g.count())) {
+                g.for_each_inside(|at, tap, window| sums[tap] = sums[tap] + y_bar[window] * image[at]);
+            }
+        }
     }
     NdArray::from_vec(&shape, elements)
 }

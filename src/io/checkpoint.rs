@@ -1,13 +1,14 @@
 //! Checkpoints: a training run that can go on where it was.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::Path;
 
 use super::header::Header;
-use super::safetensors::{at_end, encode, read_arrays};
+use super::safetensors::{BUFFER, Encoded, at_end, read_arrays};
 use super::wanted::{Wanted, shown};
-use super::{Arrays, Stored, collect, fill, format_error, io_error, open, write_atomically};
+use super::{Stored, fill, format_error, io_error, named_leaves, open, values_of, write_file};
 use crate::error::Result;
 use crate::params::Params;
 
@@ -39,16 +40,24 @@ where
     S: Params<Leaf: Stored>,
 {
     let path = path.as_ref();
-    let mut arrays = Arrays::new();
-    collect(path, "params.", params, &mut arrays)?;
-    collect(path, "state.", state, &mut arrays)?;
+    let (params, state) = (named_leaves(path, "params.", params)?, named_leaves(path, "state.", state)?);
+    let mut arrays = values_of(&params);
+    arrays.append(&mut values_of(&state));
     let mut metadata = metadata.clone();
     metadata.insert(FORMAT_KEY.into(), FORMAT.into());
     metadata.insert(CHECKSUM_KEY.into(), "0".repeat(DIGITS));
-    let mut bytes = encode(path, &arrays, Some(&metadata))?;
-    let checksum = blake3::hash(&bytes).to_hex();
-    digits(&mut bytes).expect("a checksum that has just been written").copy_from_slice(checksum.as_bytes());
-    write_atomically(path, &bytes)
+    let encoded = Encoded::of(path, &arrays, Some(&metadata))?;
+    let digits = digits(&encoded.header).expect("a checksum that has just been written");
+    write_file(path, |file| {
+        let hashed = Hashed { inner: &mut *file, hasher: blake3::Hasher::new() };
+        let mut buffer = BufWriter::with_capacity(BUFFER, hashed);
+        encoded.write(&mut buffer)?;
+        buffer.flush()?;
+        let checksum = buffer.get_ref().hasher.finalize().to_hex();
+        drop(buffer);
+        file.seek(SeekFrom::Start(digits.start as u64))?;
+        Ok(file.write_all(checksum.as_bytes())?)
+    })
 }
 
 /// Fills parameters and state from a checkpoint and returns its metadata.
@@ -109,10 +118,10 @@ impl<'p> Checkpoint<'p> {
             None => return Err(format_error(path, "a .safetensors file, but not a checkpoint".into())),
         }
         let checksum = header.metadata.remove(CHECKSUM_KEY);
-        let (Some(checksum), Some(digits)) = (checksum, digits(&mut header.bytes)) else {
+        let (Some(checksum), Some(digits)) = (checksum, digits(&header.bytes)) else {
             return Err(format_error(path, "damaged: a checkpoint without its checksum".into()));
         };
-        digits.fill(b'0');
+        header.bytes[digits].fill(b'0');
         let mut hasher = blake3::Hasher::new();
         hasher.update(&header.bytes);
         Ok(Checkpoint { path, header, checksum, data: Hashed { inner: file, hasher } })
@@ -132,15 +141,15 @@ impl<'p> Checkpoint<'p> {
 
 /// Where the digits of the checksum are in a checkpoint's bytes. Nothing else looks like this in JSON: quotes within a
 /// string have a backslash before them.
-fn digits(bytes: &mut [u8]) -> Option<&mut [u8]> {
+fn digits(bytes: &[u8]) -> Option<Range<usize>> {
     let before = format!("\"{CHECKSUM_KEY}\":\"");
     let start = bytes.windows(before.len()).position(|part| part == before.as_bytes())? + before.len();
-    bytes.get_mut(start..start + DIGITS)
+    (start + DIGITS <= bytes.len()).then_some(start..start + DIGITS)
 }
 
-/// A reader that keeps the hash of what it has read.
-struct Hashed<R> {
-    inner: R,
+/// A reader or writer that keeps the hash of what it has read or written.
+struct Hashed<F> {
+    inner: F,
     hasher: blake3::Hasher,
 }
 
@@ -149,5 +158,16 @@ impl<R: Read> Read for Hashed<R> {
         let count = self.inner.read(buffer)?;
         self.hasher.update(&buffer[..count]);
         Ok(count)
+    }
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
     }
 }

@@ -6,7 +6,7 @@
 //! other way round; other types of numbers are refused.
 //!
 //! Saving is atomic: whoever reads the file, at any moment and after any crash, finds the old contents or the new,
-//! whole. If the disk is full the old file stays.
+//! whole. If the disk is full the old file stays. It writes arrays piece by piece, so that it takes no memory for them.
 //!
 //! # Files of strangers
 //!
@@ -36,37 +36,63 @@ pub use safetensors::{load_safetensors, save_safetensors};
 pub use stored::{Stored, Values};
 
 use std::collections::BTreeMap;
+use std::error::Error as StdError;
+use std::fmt::Display;
 use std::fs::File;
+use std::io;
 use std::path::Path;
+
+use antiphon_system::file::{Access, replace_with};
 
 use crate::error::{Error, Result};
 use crate::params::{self, Params};
 
 /// The arrays of a file by name.
-type Arrays = BTreeMap<String, Values>;
+type Arrays<'a> = BTreeMap<String, Values<'a>>;
 
-/// The leaves of a structure by name, under a prefix.
-fn collect<P: Params<Leaf: Stored>>(
+/// The leaves of a structure by name, under a prefix. An array shares its elements with its leaf.
+fn named_leaves<P: Params<Leaf: Stored>>(
     path: &Path,
     prefix: &str,
     params: &P,
-    arrays: &mut Arrays,
-) -> Result<()> {
-    let mut twice = None;
+) -> Result<BTreeMap<String, P::Leaf>> {
+    let (mut leaves, mut twice) = (BTreeMap::new(), None);
     params.visit(&mut |name, leaf| {
         let name = format!("{prefix}{name}");
-        if arrays.insert(name.clone(), leaf.to_values()).is_some() {
+        if leaves.insert(name.clone(), leaf.clone()).is_some() {
             twice = Some(name);
         }
     });
     match twice {
-        None => Ok(()),
+        None => Ok(leaves),
         Some(name) => Err(format_error(path, format!("two parameters are named {name}"))),
     }
 }
 
+/// The values of leaves, not copied.
+fn values_of<L: Stored>(leaves: &BTreeMap<String, L>) -> Arrays<'_> {
+    leaves.iter().map(|(name, leaf)| (name.clone(), leaf.to_values())).collect()
+}
+
+/// Replaces a file, atomically, by what is written piece by piece.
+///
+/// # Errors
+/// [`Error::Io`] if the system refuses any of it; [`Error::Format`] if `write` finds that it cannot be written.
+fn write_file(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> Result<(), Box<dyn StdError + Send + Sync>>,
+) -> Result<()> {
+    replace_with(path, Access::Umask, write).map_err(|error| {
+        let mut causes = std::iter::successors(Some(&*error as &dyn StdError), |&error| error.source());
+        match causes.find_map(|cause| cause.downcast_ref::<io::Error>()) {
+            Some(refused) => io_error(path, copy_of(refused)),
+            None => unwritable(path, error),
+        }
+    })
+}
+
 /// Moves arrays that were found to be those that are wanted into a structure.
-fn fill<P: Params<Leaf: Stored>>(prefix: &str, params: &mut P, arrays: &mut Arrays) {
+fn fill<P: Params<Leaf: Stored>>(prefix: &str, params: &mut P, arrays: &mut Arrays<'_>) {
     params.visit_mut(&mut params::Path::default(), &mut |name, leaf| {
         let values =
             arrays.remove(&format!("{prefix}{name}")).expect("a file holds what is wanted, each name once");
@@ -79,8 +105,20 @@ pub(crate) fn open(path: &Path) -> Result<File> {
     antiphon_system::file::open(path).map_err(|source| io_error(path, source))
 }
 
-fn io_error(path: &Path, source: std::io::Error) -> Error {
+fn io_error(path: &Path, source: io::Error) -> Error {
     Error::Io { path: path.into(), source }
+}
+
+/// An error of which others keep the original.
+fn copy_of(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}
+
+fn unwritable(path: &Path, reason: impl Display) -> Error {
+    format_error(path, format!("cannot be written: {reason}"))
 }
 
 fn format_error(path: &Path, reason: String) -> Error {

@@ -1,6 +1,7 @@
 //! `.npz`: the archives of `numpy.savez`, to exchange weights with NumPy.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
@@ -16,7 +17,7 @@ use super::npy::{Described, read_header};
 use super::safetensors::unread;
 use super::stored::read_values;
 use super::wanted::Wanted;
-use super::{Arrays, Stored, Values, collect, fill, format_error, open, write_atomically};
+use super::{Arrays, Stored, Values, fill, format_error, named_leaves, open, values_of, write_file};
 use crate::error::{Error, Result};
 use crate::params::Params;
 
@@ -26,10 +27,8 @@ use crate::params::Params;
 /// [`Error::Io`](crate::Error::Io) if the file cannot be written; [`Error::Format`](crate::Error::Format) if two leaves have the same name.
 pub fn save_npz<P: Params<Leaf: Stored>>(path: impl AsRef<Path>, params: &P) -> Result<()> {
     let path = path.as_ref();
-    let mut arrays = Arrays::new();
-    collect(path, "", params, &mut arrays)?;
-    let bytes = encode(&arrays).map_err(|error| format_error(path, format!("cannot be written: {error}")))?;
-    write_atomically(path, &bytes)
+    let leaves = named_leaves(path, "", params)?;
+    write_file(path, |file| write_archive(file, &values_of(&leaves)))
 }
 
 /// Fills a structure from a file that holds exactly its leaves; compressed archives and both memory orders are
@@ -47,8 +46,11 @@ pub fn load_npz<P: Params<Leaf: Stored>>(path: impl AsRef<Path>, params: &mut P)
     Ok(())
 }
 
-fn encode(arrays: &Arrays) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
-    let mut archive = ZipArchiveWriter::new(Vec::new());
+fn write_archive(
+    file: &mut File,
+    arrays: &Arrays<'_>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let mut archive = ZipArchiveWriter::new(BufWriter::new(file));
     for (name, values) in arrays {
         let name = format!("{name}.npy");
         // As it is. What is not ASCII needs the flag that says so, and such names are normalised: `a//b` becomes `a/b`.
@@ -58,17 +60,16 @@ fn encode(arrays: &Arrays) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
             false => EntryPath::conformant(&*name),
         };
         let (mut entry, config) = archive.new_file(entry).start()?;
-        let mut contents = config.wrap(BufWriter::new(&mut entry));
+        let mut contents = config.wrap(&mut entry);
         match values {
             Values::F32(array) => array.write_npy(&mut contents)?,
             Values::F64(array) => array.write_npy(&mut contents)?,
         }
-        let (mut buffer, sizes) = contents.finish()?;
-        buffer.flush()?;
-        drop(buffer);
+        let (_, sizes) = contents.finish()?;
         entry.finish(sizes)?;
     }
-    Ok(archive.finish()?)
+    archive.finish()?.flush()?;
+    Ok(())
 }
 
 /// An archive, of which only the directory has been read.
@@ -103,7 +104,7 @@ impl<'p> Archive<'p> {
             let raw = record.file_path();
             let name = String::from_utf8_lossy(raw.as_ref());
             let name = name.strip_suffix(".npy").unwrap_or(&name);
-            if wanted.shape(name).is_none() {
+            if wanted.leaf(name).is_none() {
                 comparison.array(name, &[], None);
                 continue;
             }
@@ -165,14 +166,14 @@ impl<'p> Archive<'p> {
     }
 
     /// The arrays, which were found to be those that are wanted.
-    fn read(&self, wanted: &Wanted<'_>) -> Result<Arrays> {
+    fn read(&self, wanted: &Wanted<'_>) -> Result<Arrays<'static>> {
         let mut arrays = Arrays::new();
         for name in self.entries.keys() {
             let (described, mut contents) = self.open_array(name)?;
-            let (Some(shape), Ok(encoding)) = (wanted.shape(name), described.encoding) else {
+            let (Some((shape, number)), Ok(encoding)) = (wanted.leaf(name), described.encoding) else {
                 return Err(self.damaged(name, "it is another array than before"));
             };
-            let values = read_values(&mut contents, shape, encoding);
+            let values = read_values(&mut contents, shape, encoding, number);
             let values = values.map_err(|error| unread(self.path, name, error))?;
             match contents.read(&mut [0]) {
                 Ok(0) => arrays.insert(name.clone(), values),

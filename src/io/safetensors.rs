@@ -1,16 +1,19 @@
 //! `.safetensors`: arrays by name, and a map of strings.
 
-use std::borrow::Cow;
-use std::io::{self, BufReader, ErrorKind, Read};
+use std::cmp::Reverse;
+use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, TensorInfo, View};
+use safetensors::tensor::{Dtype, TensorInfo};
 
 use super::checkpoint::Metadata;
 use super::header::{self, Header};
 use super::stored::{Encoding, Number, elements, read_values};
 use super::wanted::{Wanted, shown};
-use super::{Arrays, Stored, Values, collect, fill, format_error, io_error, open, write_atomically};
+use super::{
+    Arrays, Stored, Values, fill, format_error, io_error, named_leaves, open, unwritable, values_of,
+    write_file,
+};
 use crate::error::{Error, Result};
 use crate::params::Params;
 
@@ -20,9 +23,14 @@ use crate::params::Params;
 /// [`Error::Io`](crate::Error::Io) if the file cannot be written; [`Error::Format`](crate::Error::Format) if two leaves have the same name.
 pub fn save_safetensors<P: Params<Leaf: Stored>>(path: impl AsRef<Path>, params: &P) -> Result<()> {
     let path = path.as_ref();
-    let mut arrays = Arrays::new();
-    collect(path, "", params, &mut arrays)?;
-    write_atomically(path, &encode(path, &arrays, None)?)
+    let leaves = named_leaves(path, "", params)?;
+    let arrays = values_of(&leaves);
+    let encoded = Encoded::of(path, &arrays, None)?;
+    write_file(path, |file| {
+        let mut file = BufWriter::with_capacity(BUFFER, file);
+        encoded.write(&mut file)?;
+        Ok(file.flush()?)
+    })
 }
 
 /// Fills a structure from a file that holds exactly its leaves.
@@ -43,18 +51,55 @@ pub fn load_safetensors<P: Params<Leaf: Stored>>(path: impl AsRef<Path>, params:
     Ok(())
 }
 
-/// The bytes of a file.
-pub(super) fn encode(path: &Path, arrays: &Arrays, metadata: Option<&Metadata>) -> Result<Vec<u8>> {
-    let unwritable = |reason: String| format_error(path, format!("cannot be written: {reason}"));
-    let metadata = metadata.map(|map| map.iter().map(|(k, v)| (k.clone(), v.clone())).collect());
-    let bytes =
-        safetensors::serialize(arrays.iter(), metadata).map_err(|error| unwritable(error.to_string()))?;
-    match bytes.first_chunk().map(|length| u64::from_le_bytes(*length)) {
-        Some(length) if length > header::LIMIT => Err(unwritable(format!(
-            "names and metadata take {length} bytes, of which {} could be read again",
-            header::LIMIT
-        ))),
-        _ => Ok(bytes),
+/// Bytes that go to the system at once. Hashing is fastest with some ten thousand, too.
+pub(super) const BUFFER: usize = 1 << 16;
+
+/// What a file will hold.
+pub(super) struct Encoded<'a> {
+    /// The header, with its length before it.
+    pub header: Vec<u8>,
+    /// The arrays after it, in their order there.
+    arrays: Vec<&'a Values<'a>>,
+}
+
+impl<'a> Encoded<'a> {
+    /// Double precision first and then by name, as the `safetensors` crate orders them, so that all are aligned.
+    pub fn of(path: &Path, arrays: &'a Arrays<'a>, metadata: Option<&Metadata>) -> Result<Encoded<'a>> {
+        let metadata = metadata.map(|map| map.iter().map(|(k, v)| (k.clone(), v.clone())).collect());
+        let mut in_order: Vec<_> = arrays.iter().collect();
+        in_order.sort_by_key(|(_, values)| Reverse(values.number().width()));
+        let mut end = 0;
+        let mut info = |values: &Values<'_>| {
+            let start = end;
+            end += values.elements() * values.number().width();
+            let dtype = match values.number() {
+                Number::F32 => Dtype::F32,
+                Number::F64 => Dtype::F64,
+            };
+            TensorInfo { dtype, shape: values.shape().to_vec(), data_offsets: (start, end) }
+        };
+        let infos = in_order.iter().map(|(name, values)| (name.to_string(), info(values))).collect();
+        let described =
+            safetensors::tensor::Metadata::new(metadata, infos).map_err(|error| unwritable(path, error))?;
+        let mut header = vec![0; 8];
+        serde_json::to_writer(&mut header, &described).map_err(|error| unwritable(path, error))?;
+        // Spaces after it, so that arrays begin at multiples of eight bytes.
+        header.resize(header.len().next_multiple_of(8), b' ');
+        let length = (header.len() - 8) as u64;
+        if length > header::LIMIT {
+            let limit = header::LIMIT;
+            let reason =
+                format!("names and metadata take {length} bytes, of which {limit} could be read again");
+            return Err(unwritable(path, reason));
+        }
+        header[..8].copy_from_slice(&length.to_le_bytes());
+        Ok(Encoded { header, arrays: in_order.into_iter().map(|(_, values)| values).collect() })
+    }
+
+    /// Writes all of it, in small pieces.
+    pub fn write(&self, file: &mut impl Write) -> io::Result<()> {
+        file.write_all(&self.header)?;
+        self.arrays.iter().try_for_each(|values| values.write(file))
     }
 }
 
@@ -64,7 +109,7 @@ pub(super) fn read_arrays(
     header: &Header,
     wanted: &Wanted<'_>,
     file: &mut impl Read,
-) -> Result<Arrays> {
+) -> Result<Arrays<'static>> {
     let mut comparison = wanted.compare();
     for (name, TensorInfo { dtype, shape, .. }) in &header.arrays {
         let foreign = number(*dtype).is_none().then(|| dtype.to_string());
@@ -77,7 +122,9 @@ pub(super) fn read_arrays(
     let mut start = 0usize;
     for (name, info) in in_order {
         let damaged = |reason: &str| format_error(path, format!("damaged: {} {reason}", shown(name)));
-        let Some(number) = number(info.dtype) else { return Err(damaged("is of no known type")) };
+        let (Some(number), Some((_, wanted))) = (number(info.dtype), wanted.leaf(name)) else {
+            return Err(damaged("is of no known type"));
+        };
         let end =
             elements(&info.shape).and_then(|count| start.checked_add(count.checked_mul(number.width())?));
         if end.is_none_or(|end| info.data_offsets != (start, end)) {
@@ -86,7 +133,7 @@ pub(super) fn read_arrays(
             ));
         }
         start = info.data_offsets.1;
-        let values = read_values(file, &info.shape, Encoding::plain(number));
+        let values = read_values(file, &info.shape, Encoding::plain(number), wanted);
         arrays.insert(name.clone(), values.map_err(|error| unread(path, name, error))?);
     }
     at_end(path, file)?;
@@ -121,30 +168,5 @@ fn number(dtype: Dtype) -> Option<Number> {
         Dtype::F32 => Some(Number::F32),
         Dtype::F64 => Some(Number::F64),
         _ => None,
-    }
-}
-
-impl View for &Values {
-    fn dtype(&self) -> Dtype {
-        match self {
-            Values::F32(_) => Dtype::F32,
-            Values::F64(_) => Dtype::F64,
-        }
-    }
-    fn shape(&self) -> &[usize] {
-        Values::shape(self)
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
-        // `iter` is in row-major order, whatever the memory's.
-        match self {
-            Values::F32(array) => array.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Values::F64(array) => array.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        }
-    }
-    fn data_len(&self) -> usize {
-        match self {
-            Values::F32(array) => array.len() * 4,
-            Values::F64(array) => array.len() * 8,
-        }
     }
 }

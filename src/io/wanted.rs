@@ -3,21 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::stored::Number;
 use super::{Stored, format_error};
 use crate::error::Result;
 use crate::params::Params;
 
-/// Names and shapes of the leaves that a file has to hold.
+/// Names and shapes of the leaves that a file has to hold, and the numbers that these become.
 pub(super) struct Wanted<'p> {
     path: &'p Path,
     prefixes: Vec<&'static str>,
-    shapes: BTreeMap<String, Vec<usize>>,
+    leaves: BTreeMap<String, (Vec<usize>, Number)>,
 }
 
 impl<'p> Wanted<'p> {
     /// Nothing yet.
     pub fn of(path: &'p Path) -> Wanted<'p> {
-        Wanted { path, prefixes: Vec::new(), shapes: BTreeMap::new() }
+        Wanted { path, prefixes: Vec::new(), leaves: BTreeMap::new() }
     }
 
     /// And the leaves of a structure, whose names begin with a prefix in the file.
@@ -25,7 +26,9 @@ impl<'p> Wanted<'p> {
         let mut twice = None;
         params.visit(&mut |name, leaf| {
             let name = format!("{prefix}{name}");
-            if self.shapes.insert(name.clone(), leaf.stored_shape()).is_some() {
+            let values = leaf.to_values();
+            let leaf = (values.shape().to_vec(), values.number());
+            if self.leaves.insert(name.clone(), leaf).is_some() {
                 twice = Some(name);
             }
         });
@@ -36,16 +39,16 @@ impl<'p> Wanted<'p> {
         }
     }
 
-    /// The shape of a leaf, if there is one of this name.
-    pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.shapes.get(name).map(Vec::as_slice)
+    /// The shape of a leaf and its numbers, if there is one of this name.
+    pub fn leaf(&self, name: &str) -> Option<(&[usize], Number)> {
+        self.leaves.get(name).map(|(shape, number)| (shape.as_slice(), *number))
     }
 
     /// A comparison with what a file says of its arrays before their elements come.
     pub fn compare(&self) -> Comparison<'_> {
         Comparison {
             wanted: self,
-            missing: self.shapes.keys().map(String::as_str).collect(),
+            missing: self.leaves.keys().map(String::as_str).collect(),
             differences: Differences::default(),
         }
     }
@@ -62,14 +65,14 @@ impl Comparison<'_> {
     /// The file has an array of this name and shape. `foreign` are the type of its numbers and those that they should
     /// have, unless it is one of these.
     pub fn array(&mut self, name: &str, shape: &[usize], foreign: Option<[&str; 2]>) {
-        match self.wanted.shapes.get(name) {
+        match self.wanted.leaf(name) {
             None => {
                 let known = self.wanted.prefixes.iter().any(|prefix| name.starts_with(prefix));
                 let what = if known { "not a parameter" } else { "neither a parameter nor state" };
                 self.differences.add(|| format!("{} is {what}", shown(name)));
             }
             Some(_) if !self.missing.remove(name) => self.twice(name),
-            Some(wanted) => {
+            Some((wanted, _)) => {
                 if let Some([holds, should]) = foreign {
                     let holds = shown(holds);
                     self.differences

@@ -55,6 +55,18 @@ pub enum Access {
 /// If any of this fails (the directory does not exist, the disk is full, …): then the old file is as it was. Something
 /// that is not a regular file, as `/dev/null`, is refused.
 pub fn replace(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    replace_with(path, access, |file| file.write_all(bytes))
+}
+
+/// As [`replace`], with what `write` writes to the new file, which is empty.
+///
+/// # Errors
+/// Those of [`replace`], and those of `write`: then the old file is as it was.
+pub fn replace_with<E: From<io::Error>>(
+    path: &Path,
+    access: Access,
+    write: impl FnOnce(&mut File) -> Result<(), E>,
+) -> Result<(), E> {
     let (target, old) = match access {
         Access::Umask => {
             let target = fs::canonicalize(path).unwrap_or_else(|_| path.into());
@@ -64,7 +76,7 @@ pub fn replace(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
         Access::Private => (path.to_owned(), fs::symlink_metadata(path).ok().filter(|old| !old.is_symlink())),
     };
     if old.as_ref().is_some_and(|old| !old.is_file()) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file").into());
     }
     let directory = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -72,7 +84,7 @@ pub fn replace(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
     };
     temporary::sweep(directory);
     let mut file = temporary::create(directory, access)?;
-    file.as_file_mut().write_all(bytes)?;
+    write(file.as_file_mut())?;
     if let (Access::Umask, Some(old)) = (access, old) {
         file.as_file().set_permissions(old.permissions())?;
     }

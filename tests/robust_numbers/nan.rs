@@ -2,7 +2,7 @@
 
 use antiphon::staged::{Expr, interpret, record};
 use antiphon::{Dual, NdArray, Real, Tensor, Var, cps, grad, value_and_grad, vjp};
-use antiphon::{OrRaise, stage};
+use antiphon::{OrRaise, Window2d, stage};
 
 /// The NaNs that stand, or stood, for what is absent; and their likes.
 fn doubles() -> impl Iterator<Item = f64> {
@@ -81,5 +81,39 @@ fn the_same_through_nested_derivatives_arrays_and_compiled_code() {
         let program = record("f", model, &1.0).unwrap();
         assert!(interpret(&program, &nan).unwrap()[0].is_nan());
         assert!(stage("f", model, &1.0).unwrap().call(&nan).unwrap().is_nan());
+    }
+}
+
+/// Padding is left out of a convolution, and not multiplied: a kernel that is not finite counts inside of the image only.
+#[test]
+fn padding_does_not_multiply() {
+    let window = Window2d { stride: [1, 1], padding: [1, 1] };
+    let y = |x: &NdArray<f64>, w: &NdArray<f64>| x.conv2d(w, window);
+    for odd in [f64::INFINITY, f64::NAN] {
+        let x = NdArray::<f64>::ones(&[8, 1, 2, 2]);
+        // In the only window, its first element is over a corner of the padding.
+        let mut kernel = vec![1.0; 16];
+        kernel[0] = odd;
+        let w = NdArray::from_elements(&[1, 1, 4, 4], &kernel).unwrap();
+        let expected = y(&x, &w);
+        assert_eq!(expected.shape()[..], [8, 1, 1, 1]);
+        assert!(expected.view().iter().all(|&y| y == 4.0), "{expected:?}");
+        let gradient = |x: &NdArray<f64>, w: &NdArray<f64>| {
+            grad(|(x, w): (Var<'_, _>, Var<'_, _>)| x.conv2d(&w, window).sum(..), &(x.clone(), w.clone()))
+                .unwrap()
+        };
+        let (x_bar, w_bar) = gradient(&x, &w);
+        assert!(x_bar.view().iter().all(|&x| x == 1.0), "{x_bar:?}");
+        let program = |(x, w): (Expr, Expr)| {
+            let y = x.conv2d(&w, window);
+            (y, grad(|(x, w): (Var<'_, _>, Var<'_, _>)| x.conv2d(&w, window).sum(..), &(x, w)).or_raise())
+        };
+        let nothing = NdArray::<f64>::ones(&[1, 1, 0, 2]);
+        assert_eq!(
+            nothing.conv2d(&w, Window2d { padding: [2, 1], ..window }),
+            NdArray::from_elements(&[1, 1, 1, 1], &[0.0]).unwrap()
+        );
+        let mut compiled = stage("padding", program, &(x.clone(), w.clone())).unwrap();
+        assert_eq!(compiled.call(&(x.clone(), w.clone())).unwrap(), (expected, (x_bar, w_bar)));
     }
 }

@@ -56,6 +56,16 @@ pub fn run(test: &str, limits: &Limits, child: impl FnOnce()) {
     assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{test} is no test's name");
 }
 
+/// Lets this process have so much more address space than it has now.
+#[allow(dead_code)] // Not every program with such tests needs it.
+pub fn leave_address_space(bytes: u64) {
+    let statm = fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = statm.split(' ').next().unwrap().parse().unwrap();
+    let limit = libc::rlimit { rlim_cur: pages * 4096 + bytes, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the call reads the structure that it is given, and nothing else.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
+}
+
 /// A control group inside of this process's own, removed when dropped.
 struct Group(PathBuf);
 

@@ -56,10 +56,15 @@ fn is_child() -> bool {
 
 /// Runs a test of this program as a child. It fails the test if the child takes longer than a minute.
 fn child(test: &str, directory: &Path, umask: Option<u32>) -> Output {
+    child_to(test, directory, umask, Stdio::piped())
+}
+
+/// [`child`] with this as its standard error stream.
+fn child_to(test: &str, directory: &Path, umask: Option<u32>, stderr: Stdio) -> Output {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture"]).env(DIRECTORY, directory);
     command.envs(umask.map(|umask| (UMASK, umask.to_string())));
-    let mut child: Child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child: Child = command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
     let start = Instant::now();
     while child.try_wait().unwrap().is_none() {
         if start.elapsed() > Duration::from_secs(60) {
@@ -163,6 +168,20 @@ fn a_directory_that_others_could_have_changed_is_not_used_and_that_is_said_once(
         let test = "planted::a_directory_that_others_could_have_changed_is_not_used_and_that_is_said_once";
         refused(&child(test, &planted.directory, None), [false, false], Some(said));
     }
+}
+
+/// As where standard error is a file on a disk that is full.
+#[cfg(target_os = "linux")]
+#[test]
+fn where_nobody_can_be_told_the_program_goes_on() {
+    if is_child() {
+        return;
+    }
+    let planted = Planted::new();
+    assert!(mode(&planted.directory, 0o777));
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let test = "planted::where_nobody_can_be_told_the_program_goes_on";
+    refused(&child_to(test, &planted.directory, None, full.into()), [false, false], None);
 }
 
 /// That a child compiled, or found what it is to find, and said one line about it or none.
