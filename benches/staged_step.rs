@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use antiphon::control::scan;
 use antiphon::nn::{Recurrent, Rng};
 use antiphon::optim::{Adagrad, OptState, Optimizer, clip_by_value};
-use antiphon::staged::{Options, optimise, record};
+use antiphon::recording::{Options, optimise, record};
 use antiphon::{IntTensor, NdArray, NdInt, OrRaise, Params, Tensor, Var, value_and_grad};
 use antiphon_staging::jit::{CompileOptions, Elements, ElementsMut, compile};
 use antiphon_staging::{Program, Type};

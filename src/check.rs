@@ -3,12 +3,12 @@
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
 use crate::array::NdArray;
+use crate::derivative::grad;
 use crate::error::{Error, OrRaise, Result, catch};
 use crate::forward::Dual;
+use crate::language::shape;
+use crate::language::tensor::Tensor;
 use crate::reverse::Var;
-use crate::shape;
-use crate::tensor::Tensor;
-use crate::transform::grad;
 
 /// A function of some arrays, as the interpretation `T` runs it. [`program!`](crate::program) writes one for every
 /// interpretation from a closure; implement it for a struct when the function needs data of its own.

@@ -11,9 +11,9 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 
-use crate::delimited::raising;
-use crate::real::Real;
-use crate::stack::Limit;
+use crate::continuation::raising;
+use crate::continuation::stack::Limit;
+use crate::language::real::Real;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -5,52 +5,42 @@ extern crate self as antiphon;
 
 mod array;
 mod check;
-pub mod control;
+pub mod compiled;
+mod continuation;
 pub mod data;
-mod delimited;
-mod elementwise;
+mod derivative;
 pub mod error;
 mod forward;
 pub mod io;
+mod language;
 mod memory;
 pub mod nn;
 pub mod optim;
-pub mod params;
-pub mod real;
-mod recorded;
+#[cfg(feature = "staging")]
+pub mod recording;
 mod reverse;
 mod scalar;
 mod sealed;
-pub mod shape;
-pub mod stack;
-#[cfg(feature = "staging")]
-mod stage;
-#[cfg(feature = "staging")]
-pub mod staged;
-pub mod state;
-mod step;
-pub mod structure;
-pub mod tensor;
-mod transform;
 
 pub use antiphon_derive::{Params, Structure};
 pub use array::{Float, NdArray, NdBool, NdInt};
 pub use check::{Differentiable, Forward, Program, Reverse, check_gradients};
-pub use control::Control;
-pub use delimited::{Continuation, Prompt, reset, shift};
+pub use compiled::TrainingStep;
+#[cfg(feature = "staging")]
+pub use compiled::{Staged, stage};
+pub use continuation::{Continuation, Prompt, reset, shift, stack};
+pub use derivative::{Function, Gradient, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp};
 pub use error::{Error, OrRaise, Result, raise};
 pub use forward::Dual;
-pub use params::Params;
-pub use real::{Int, Mask, Real};
+pub use language::control::Control;
+pub use language::params::Params;
+pub use language::real::{Int, Mask, Real};
+pub use language::shape::{Axes, Padding, Shape, Window2d};
+pub use language::state::{Flag, Index, State};
+pub use language::structure::Structure;
+pub use language::tensor::{IntTensor, MaskTensor, Tensor};
+pub use language::{control, params, real, shape, state, structure, tensor};
 pub use reverse::{Var, cps, node};
-pub use shape::{Axes, Padding, Shape, Window2d};
-#[cfg(feature = "staging")]
-pub use stage::{Staged, stage};
-pub use state::{Flag, Index, State};
-pub use step::TrainingStep;
-pub use structure::Structure;
-pub use tensor::{IntTensor, MaskTensor, Tensor};
-pub use transform::{Function, Gradient, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp};
 
 /// The code in the README and the documentation, compiled and run.
 #[cfg(doctest)]

@@ -2,8 +2,8 @@
 
 use std::cell::Cell;
 
-use crate::control::Control;
-use crate::real::{Int, Mask, Real};
+use crate::language::control::Control;
+use crate::language::real::{Int, Mask, Real};
 use crate::reverse::node::StackNode;
 
 impl Mask for bool {

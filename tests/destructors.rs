@@ -307,7 +307,7 @@ fn derivatives_when_a_thread_ends() {
 #[cfg(feature = "staging")]
 mod recorded {
     use antiphon::control::scan;
-    use antiphon::staged::{Expr, interpret, record};
+    use antiphon::recording::{Expr, interpret, record};
     use antiphon::{NdArray, Tensor};
 
     use super::*;

@@ -245,7 +245,7 @@ print(chart.chart(groups, ["numpy", "antiphon staged"], titles), end="")
 #[cfg(feature = "staging")]
 #[test]
 fn graphs_of_programs_are_graphs() {
-    use antiphon::staged::{Expr, graphviz, record};
+    use antiphon::recording::{Expr, graphviz, record};
     use antiphon::{Control, Index, Int, OrRaise, grad};
     use resvg::tiny_skia::{Pixmap, Transform};
     use resvg::usvg::roxmltree::{Document, ParsingOptions};
@@ -262,7 +262,7 @@ fn graphs_of_programs_are_graphs() {
             T::cond(&T::Int::constant(0).less(&n.0), || again((y.square(), fewer.clone())), || y.clone())
         })
     }
-    let slope = |(x, n): (Expr, antiphon::staged::IntExpr)| grad(|x| model(&x, &n), &x).or_raise();
+    let slope = |(x, n): (Expr, antiphon::recording::IntExpr)| grad(|x| model(&x, &n), &x).or_raise();
     let program = record("slope", slope, &(0.5, 0i64)).unwrap();
     let graph = graphviz(&program);
     let mut dot = Command::new("dot");

@@ -5,8 +5,8 @@
 #[path = "support/limited.rs"]
 mod limited;
 
+use antiphon::recording::Expr;
 use antiphon::stack::Limit;
-use antiphon::staged::Expr;
 use antiphon::{
     Control, Error, NdArray, OrRaise, Real, Result, Staged, Tensor, TrainingStep, Var, stack, stage,
     value_and_grad,

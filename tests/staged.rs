@@ -1,10 +1,10 @@
 //! Recorded programs compute what the same model computes eagerly.
 
 use antiphon::nn::{LstmState, Recurrent, Rng};
-use antiphon::staged::{Expr, Options, interpret, optimise, record};
+use antiphon::recording::{Expr, Options, interpret, optimise, record};
 use antiphon::{
     Control, Dual, Error, Flag, Float, Index, Int, NdArray, NdBool, NdInt, Params, Real, Structure, Tensor,
-    Var, grad, hvp, nn, stage, staged, value_and_grad,
+    Var, grad, hvp, nn, recording, stage, value_and_grad,
 };
 
 type Array = NdArray<f64>;
@@ -179,7 +179,7 @@ where
 
 fn structures_pass<E: Float>()
 where
-    NdArray<E>: staged::Plain + Tensor<Int = NdInt, Bool = NdBool>,
+    NdArray<E>: recording::Plain + Tensor<Int = NdInt, Bool = NdBool>,
 {
     let w: NdArray<E> = NdArray::from_elements(&[3], &[1.0, 2.0, 3.0]).unwrap();
     let recorded = |(w, batch): (Expr, Batch<Expr>)| score(&w, &batch);

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 
 use antiphon::control::scan;
-use antiphon::staged::{self, Expr};
+use antiphon::recording::{self, Expr};
 use antiphon::{Control, Error, NdArray, OrRaise, Real, Result, Tensor, Var, grad};
 
 /// A place for variables of the same derivative as this one.
@@ -21,7 +21,7 @@ fn reuse_memory() {
 /// What recording the derivative of `f` at 2 gives; `f` gets the variable and uses what it should not.
 #[track_caller]
 fn refused(f: impl for<'r> Fn(Var<'r, Expr>) -> Var<'r, Expr>) {
-    let recorded = staged::record("escape", |x: Expr| grad(&f, &x).or_raise(), &2.0f64);
+    let recorded = recording::record("escape", |x: Expr| grad(&f, &x).or_raise(), &2.0f64);
     match recorded {
         Err(Error::OutsideReset { .. } | Error::Recording { .. }) => {}
         other => panic!("{other:?}"),
@@ -70,7 +70,7 @@ fn with_a_lifetime_of_the_users_choice() {
     thread_local! {
         static PLACE: RefCell<Option<Var<'static, Expr>>> = const { RefCell::new(None) };
     }
-    let outcome = staged::record(
+    let outcome = recording::record(
         "escape",
         |x: Expr| {
             grad(
@@ -90,7 +90,7 @@ fn with_a_lifetime_of_the_users_choice() {
     reuse_memory();
     let kept = PLACE.take().unwrap();
     let again =
-        staged::record("another", |x: Expr| grad(|x| x * Var::lift(kept.value()), &x).or_raise(), &2.0f64);
+        recording::record("another", |x: Expr| grad(|x| x * Var::lift(kept.value()), &x).or_raise(), &2.0f64);
     assert!(matches!(again, Err(Error::OutsideReset { .. })), "{again:?}");
     let alone = antiphon::reset(|_| Ok(kept.clone() * kept.clone())).map(drop);
     assert!(matches!(alone, Err(Error::OutsideReset { .. })), "{alone:?}");
@@ -144,7 +144,7 @@ fn from_the_arm_of_a_branch() {
 
 #[test]
 fn from_the_body_of_a_scan() {
-    let recorded = staged::record(
+    let recorded = recording::record(
         "escape",
         |xs: Expr| {
             fn kept<'r>(xs: Var<'r, Expr>) -> Var<'r, Expr> {
@@ -169,7 +169,7 @@ fn from_a_recording_of_another_thread() {
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let recorded = staged::record(
+            let recorded = recording::record(
                 "theirs",
                 |x: Expr| {
                     let y = x.exp();
@@ -185,7 +185,7 @@ fn from_a_recording_of_another_thread() {
     // On a thread of its own, whose first recording this is, too.
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mixed = staged::record("ours", |x: Expr| x.sin() * theirs, &2.0f64);
+            let mixed = recording::record("ours", |x: Expr| x.sin() * theirs, &2.0f64);
             assert!(matches!(mixed, Err(Error::OutsideReset { .. })), "{mixed:?}");
         });
     });
@@ -194,7 +194,7 @@ fn from_a_recording_of_another_thread() {
 /// What is kept and never used does no harm.
 #[test]
 fn a_variable_that_is_kept_and_not_used() -> Result<()> {
-    let program = staged::record(
+    let program = recording::record(
         "kept",
         |x: Expr| {
             grad(
@@ -218,6 +218,6 @@ fn a_variable_that_is_kept_and_not_used() -> Result<()> {
         &2.0f64,
     )?;
     // x⁸ from 2: 8·2⁷.
-    assert_eq!(staged::interpret(&program, &2.0f64)?, [1024.0]);
+    assert_eq!(recording::interpret(&program, &2.0f64)?, [1024.0]);
     Ok(())
 }

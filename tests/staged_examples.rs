@@ -23,7 +23,7 @@ mod recursion_over_a_tree;
 #[allow(dead_code)] // what it prints
 mod shift_reset;
 
-use antiphon::staged::{Expr, record};
+use antiphon::recording::{Expr, record};
 use antiphon::{NdArray, OrRaise, Real, Tensor, Var, grad, hvp, jvp, value_and_grad};
 use antiphon_staging as staging;
 use data_dependent_loop::root;

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 
 use antiphon::control::scan;
-use antiphon::staged::{Expr, Interrupt};
+use antiphon::recording::{Expr, Interrupt};
 use antiphon::{
     Control, Error, NdArray, OrRaise, Padding, Params, Real, Result, State, Structure, Tensor, TrainingStep,
     Window2d, grad, stage,

@@ -2,7 +2,7 @@
 
 use antiphon::control::scan;
 use antiphon::nn::{Gru, Lstm, Recurrent, Rnn};
-use antiphon::staged::{Expr, Options, interpret, optimise, record};
+use antiphon::recording::{Expr, Options, interpret, optimise, record};
 use antiphon::{Dual, NdArray, OrRaise, Real, Structure, Tensor, Var, hvp, jvp, stage, value_and_grad};
 use antiphon_staging::jit::{CompileOptions, compile};
 use antiphon_staging::{Data, Program, Tensor as Plain};

@@ -1,7 +1,7 @@
 //! What compiled code means beyond its numbers is what the eager operators mean: errors, seeds, NaN and infinities.
 
 use antiphon::nn::Dropout;
-use antiphon::staged::{Expr, Options, interpret, optimise, record};
+use antiphon::recording::{Expr, Options, interpret, optimise, record};
 use antiphon::{
     Control, Dual, Error, Int, IntTensor, NdArray, NdInt, OrRaise, Padding, Real, Structure, Tensor, Var,
     grad, jvp, stage, value_and_grad,

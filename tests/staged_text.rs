@@ -1,7 +1,7 @@
 //! A recorded program is a document: the derivative of a model, in the names of its source.
 
 use antiphon::control::scan;
-use antiphon::staged::{Expr, IntExpr, Options, graphviz, optimise, record};
+use antiphon::recording::{Expr, IntExpr, Options, graphviz, optimise, record};
 use antiphon::{
     Control, Index, Int, NdArray, NdInt, OrRaise, Params, Real, Tensor, Var, grad, hvp, stage, value_and_grad,
 };

@@ -10,7 +10,7 @@ use std::thread;
 
 use antiphon::nn::{Linear, Rng};
 use antiphon::optim::{AnyOptimizer, OptState, Optimizer, Sgd, clip_by_value};
-use antiphon::staged::{Expr, IntExpr};
+use antiphon::recording::{Expr, IntExpr};
 use antiphon::{
     Error, Float, IntTensor, NdArray, NdBool, NdInt, Real, Result, Tensor, TrainingStep, Var, value_and_grad,
 };

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use antiphon::control::TreeArrays;
-use antiphon::staged::{Expr, IntExpr};
+use antiphon::recording::{Expr, IntExpr};
 use antiphon::{
     Control, Error, Int, NdArray, NdInt, OrRaise, Params, Real, Result, Tensor, TrainingStep, Var, reset,
     stack, stage, value_and_grad,

@@ -6,7 +6,7 @@ type Array = NdArray<f64>;
 
 /// A step that adds up what it is given, compiled or read from no cache.
 fn sums(most: usize) -> TrainingStep<'static, Array, Array, Array> {
-    let step = TrainingStep::staged(Array::scalar(0.0), |sum, xs: &antiphon::staged::Expr| {
+    let step = TrainingStep::staged(Array::scalar(0.0), |sum, xs: &antiphon::recording::Expr| {
         *sum = *sum + xs.sum(..);
         Ok(*sum)
     });
@@ -65,7 +65,7 @@ fn fewer_are_kept_from_the_moment_that_it_is_said_and_one_at_least() {
 
 #[test]
 fn a_step_that_cannot_be_compiled_counts_as_no_compilation() {
-    let step = TrainingStep::staged(Array::scalar(0.0), |sum, xs: &antiphon::staged::Expr| {
+    let step = TrainingStep::staged(Array::scalar(0.0), |sum, xs: &antiphon::recording::Expr| {
         *sum = *sum + xs.reshape(&[2, 2]).sum(..);
         Ok(*sum)
     });

@@ -20,7 +20,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use antiphon::staged::{Expr, Options, record};
+use antiphon::recording::{Expr, Options, record};
 use antiphon::{NdArray, OrRaise, Real, jvp, value_and_grad};
 use antiphon_staging::jit::{CompileOptions, Compiled, Elements, ElementsMut, compile};
 use tape::Tape;

@@ -34,9 +34,9 @@ pub enum Precision {
 
 /// Arrays that the examples train on, in either mode: those of which compiled code is known to work.
 #[cfg(feature = "staging")]
-pub trait Array: Tensor + Stored + antiphon::staged::Plain + 'static {}
+pub trait Array: Tensor + Stored + antiphon::recording::Plain + 'static {}
 #[cfg(feature = "staging")]
-impl<T: Tensor + Stored + antiphon::staged::Plain + 'static> Array for T {}
+impl<T: Tensor + Stored + antiphon::recording::Plain + 'static> Array for T {}
 
 /// Arrays that the examples train on.
 #[cfg(not(feature = "staging"))]
@@ -81,7 +81,7 @@ pub fn code<S, D, R>(step: &antiphon::TrainingStep<'_, S, D, R>, form: Form) -> 
         step.compiled().ok_or_else(|| super::cli::bad("print", "only a step with --mode staged has code"))?;
     let printed = match form {
         Form::Program => Ok(compiled.program().to_string()),
-        Form::Graph => Ok(antiphon::staged::graphviz(compiled.program())),
+        Form::Graph => Ok(antiphon::recording::graphviz(compiled.program())),
         Form::Llvm => compiled.llvm_ir(),
         Form::Assembly => compiled.assembly(),
     };

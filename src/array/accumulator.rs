@@ -9,8 +9,8 @@ use std::cell::Cell;
 use super::buffer::memory;
 use super::float::Float;
 use super::{NdArray, contract};
+use crate::language::tensor::Tensor;
 use crate::scalar::Slot;
-use crate::tensor::Tensor;
 
 /// Products of so many terms are collected; of more, they are worth a pass over the sum.
 const FEW: usize = 8;

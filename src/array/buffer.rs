@@ -4,9 +4,9 @@ use std::mem::MaybeUninit;
 
 use ndarray::{ArcArray, IxDyn, Order};
 
+use crate::continuation::stack;
+use crate::language::shape::{self, Shape};
 use crate::memory::{collected, room};
-use crate::shape::{self, Shape};
-use crate::stack;
 
 /// Shared, copied on write; a slice, a transpose and a clone cost no copy. No axis of a `Storage` of this
 /// crate runs backwards: see [`forward`].

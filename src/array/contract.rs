@@ -10,7 +10,7 @@ use super::dot::Rows;
 use super::float::Float;
 use super::layout::Loops;
 use crate::error::OrRaise;
-use crate::shape;
+use crate::language::shape;
 
 /// A matrix in memory: element `[i, j]` is at `i·row_stride + j·column_stride`.
 #[derive(Clone, Copy)]

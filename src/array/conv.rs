@@ -7,8 +7,8 @@ use super::buffer::{memory, write_vec};
 use super::contract::{Matrix, add_product, set_product};
 use super::float::Float;
 use crate::error::OrRaise;
+use crate::language::shape::{self, Window2d};
 use crate::memory::zeros;
-use crate::shape::{self, Window2d};
 
 /// The windows of one image `[channels, h, w]`.
 struct Geometry {

@@ -5,8 +5,8 @@ use super::float::Float;
 use super::kernel::{self, Map, Zip};
 use super::{NdArray, NdBool};
 use crate::error::OrRaise;
+use crate::language::shape::{self, Shape};
 use crate::memory::room;
-use crate::shape::{self, Shape};
 
 /// Unit structs with a function of one element.
 macro_rules! maps {

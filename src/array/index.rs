@@ -9,8 +9,8 @@ use super::elementwise::Add;
 use super::float::Float;
 use super::{NdArray, NdInt, kernel};
 use crate::error::{At, Error, OrRaise, raise};
+use crate::language::shape::{self, Padding};
 use crate::memory::{collected, room, zeros};
-use crate::shape::{self, Padding};
 
 /// Every `step`-th element of `range` along an axis: a view.
 #[inline]

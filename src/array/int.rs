@@ -10,10 +10,10 @@ use super::elementwise::{Add, Equal, Less, Mul, Sub, zip, zip_into, zip_owned};
 use super::kernel::Zip;
 use super::{NdBool, index};
 use crate::error::{OrRaise, Result};
+use crate::language::real::Int;
+use crate::language::shape::{self, Shape};
+use crate::language::tensor::IntTensor;
 use crate::memory::collected;
-use crate::real::Int;
-use crate::shape::{self, Shape};
-use crate::tensor::IntTensor;
 
 /// An array of integers (token ids, labels, children of tree nodes); the companion of [`NdArray`](crate::NdArray).
 ///
@@ -173,4 +173,4 @@ impl IntTensor for NdInt {
     }
 }
 
-crate::state::index_state! { NdInt, NdBool; }
+crate::language::state::index_state! { NdInt, NdBool; }

@@ -9,8 +9,8 @@ use pulp::{Arch, NullaryFnOnce};
 
 use super::buffer::{Storage, memory, write_vec};
 use super::layout::Loops;
+use crate::language::shape;
 use crate::memory::room;
-use crate::shape;
 
 /// A function of one element.
 pub(super) trait Map<A>: Copy {

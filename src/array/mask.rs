@@ -7,9 +7,9 @@ use ndarray::{Array, ArrayD, ArrayViewD, Dimension};
 use super::buffer::{self, Storage, memory};
 use super::elementwise::{map, zip};
 use super::kernel::{Map, Zip};
-use crate::real::Mask;
-use crate::shape::Shape;
-use crate::tensor::MaskTensor;
+use crate::language::real::Mask;
+use crate::language::shape::Shape;
+use crate::language::tensor::MaskTensor;
 
 /// An array of truth values; what comparisons of [`NdArray`](crate::NdArray)s give.
 #[derive(Clone, PartialEq)]

@@ -142,4 +142,4 @@ impl<E: Float> fmt::Display for NdArray<E> {
     }
 }
 
-impl<E: Float> crate::control::Control for NdArray<E> {}
+impl<E: Float> crate::language::control::Control for NdArray<E> {}

@@ -5,9 +5,9 @@ use antiphon_staging::{Dtype, Type};
 
 use super::buffer::{Storage, contiguous, exclusive, from_vec};
 use super::{NdArray, NdBool, NdInt};
+use crate::language::state::Leaf;
 use crate::memory::repeated;
-use crate::staged::Plain;
-use crate::state::Leaf;
+use crate::recording::Plain;
 
 fn slice<T>(storage: &Storage<T>) -> &[T] {
     storage.as_slice().expect("the elements are in row-major order")

@@ -2,8 +2,8 @@
 
 use super::NdArray;
 use super::float::Float;
+use crate::language::shape::{self, Shape};
 use crate::memory::collected;
-use crate::shape::{self, Shape};
 
 /// Weyl increment of SplitMix64: 2⁶⁴ divided by the golden ratio, made odd.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -9,8 +9,8 @@ use super::float::Float;
 use super::kernel::{self, Zip, dispatch};
 use super::{NdArray, NdInt};
 use crate::error::OrRaise;
+use crate::language::shape::{self, Axes, Shape};
 use crate::memory::{collected, repeated, room, zeros};
-use crate::shape::{self, Axes, Shape};
 
 /// An operand seen as `[outer, n, inner]`, row-major, of which the middle is reduced.
 struct Reduction<E> {

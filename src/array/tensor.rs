@@ -8,9 +8,9 @@ use super::elementwise::{FromBool, map};
 use super::float::Float;
 use super::{NdArray, NdBool, NdInt, contract, conv, index, kernel, random, reduce};
 use crate::error::{OrRaise, Result};
+use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
+use crate::language::tensor::Tensor;
 use crate::memory;
-use crate::shape::{self, Axes, Padding, Shape, Window2d};
-use crate::tensor::Tensor;
 
 impl<E: Float> Tensor for NdArray<E> {
     #[inline]

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use super::{quoted, read_lines, wrong_line};
-use crate::control::Tree;
 use crate::error::Result;
+use crate::language::control::Tree;
 
 /// How many labels there are: 0 (very negative) to 4 (very positive), as in the Stanford Sentiment Treebank (Socher
 /// et al., *Recursive deep models for semantic compositionality over a sentiment treebank*, 2013).

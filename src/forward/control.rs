@@ -1,11 +1,11 @@
 //! Recorded control flow over [`Dual`]: a value flows as two, itself and its tangent.
 
 use super::{Dual, DualAdjoint};
-use crate::control::Control;
 use crate::error::CpsResult;
-use crate::recorded::{Arm, BodyTo, Function, Leaves, Site, To};
+use crate::language::control::Control;
+use crate::language::control::continuation_passing::{Arm, BodyTo, Function, Leaves, Site, To};
+use crate::language::state::Leaf;
 use crate::sealed::Internal;
-use crate::state::Leaf;
 
 /// Values and their tangents. An absent tangent flows as zeros.
 fn components<T: Control>(leaves: impl IntoIterator<Item = Leaf<Dual<T>>>) -> Leaves<T> {

@@ -10,7 +10,7 @@ use super::safetensors::{BUFFER, Encoded, at_end, read_arrays};
 use super::wanted::{Wanted, shown};
 use super::{Stored, fill, format_error, io_error, named_leaves, open, values_of, write_file};
 use crate::error::Result;
-use crate::params::Params;
+use crate::language::params::Params;
 
 /// Whatever else has to be known to go on: the step, the settings, the vocabulary. All of it strings.
 pub type Metadata = BTreeMap<String, String>;

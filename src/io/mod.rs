@@ -45,7 +45,7 @@ use std::path::Path;
 use antiphon_system::file::{Access, replace_with};
 
 use crate::error::{Error, Result};
-use crate::params::{self, Params};
+use crate::language::params::{self, Params};
 
 /// The arrays of a file by name.
 type Arrays<'a> = BTreeMap<String, Values<'a>>;

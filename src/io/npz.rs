@@ -19,7 +19,7 @@ use super::stored::read_values;
 use super::wanted::Wanted;
 use super::{Arrays, Stored, Values, fill, format_error, named_leaves, open, values_of, write_file};
 use crate::error::{Error, Result};
-use crate::params::Params;
+use crate::language::params::Params;
 
 /// Saves all leaves of a structure under their names, as `numpy.savez(path, Wx=…, Wh=…)` does.
 ///

@@ -15,7 +15,7 @@ use super::{
     write_file,
 };
 use crate::error::{Error, Result};
-use crate::params::Params;
+use crate::language::params::Params;
 
 /// Saves all leaves of a structure under their names.
 ///

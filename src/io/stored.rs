@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use ndarray::{ArrayD, CowArray, IxDyn, ShapeBuilder, arr0};
 
 use crate::array::NdArray;
-use crate::real::Real;
+use crate::language::real::Real;
 
 /// An array as it lies in a file: one of its own, or a leaf's.
 #[derive(Clone, Debug, PartialEq)]

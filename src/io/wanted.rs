@@ -6,7 +6,7 @@ use std::path::Path;
 use super::stored::Number;
 use super::{Stored, format_error};
 use crate::error::Result;
-use crate::params::Params;
+use crate::language::params::Params;
 
 /// Names and shapes of the leaves that a file has to hold, and the numbers that these become.
 pub(super) struct Wanted<'p> {

@@ -1,9 +1,9 @@
 //! Two-dimensional convolution and pooling.
 
 use crate::Params;
+use crate::language::shape::Window2d;
+use crate::language::tensor::Tensor;
 use crate::nn::init::{Init, Rng};
-use crate::shape::Window2d;
-use crate::tensor::Tensor;
 
 /// Cross-correlation with a bias: `[batch, channels, h, w]` to `[batch, out, rows, columns]`; see
 /// [`Tensor::conv2d`] for the formula.

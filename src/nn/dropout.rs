@@ -1,7 +1,7 @@
 //! Dropout.
 
 use crate::error::{Error, Result};
-use crate::tensor::Tensor;
+use crate::language::tensor::Tensor;
 
 /// Zeroes each element with a probability and scales the others up, so that the expectation stays (Srivastava et
 /// al., *Dropout*, 2014, §10). It has no parameters; which elements is a function of the seed given at each use.

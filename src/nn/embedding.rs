@@ -1,8 +1,8 @@
 //! Rows by index.
 
 use crate::Params;
+use crate::language::tensor::Tensor;
 use crate::nn::init::{Init, Rng};
-use crate::tensor::Tensor;
 
 /// A vector of `dim` numbers for each of `rows` symbols: `[..]` integers to `[.., dim]`.
 ///

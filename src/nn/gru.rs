@@ -1,9 +1,9 @@
 //! The gated recurrent unit.
 
 use crate::Params;
+use crate::language::tensor::Tensor;
 use crate::nn::init::Rng;
 use crate::nn::recurrent::{Recurrent, Weights, initial};
-use crate::tensor::Tensor;
 
 /// The gated recurrent unit (Cho et al., *Learning phrase representations using RNN encoder–decoder*, 2014,
 /// §2.3), in PyTorch's form, where the reset gate multiplies the product `h·Whn` and not `h`:

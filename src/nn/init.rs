@@ -6,9 +6,9 @@ use rand::rngs::ChaCha12Rng;
 use rand::{Rng as _, SeedableRng};
 
 use crate::error::OrRaise;
+use crate::language::shape;
+use crate::language::tensor::Tensor;
 use crate::memory;
-use crate::shape;
-use crate::tensor::Tensor;
 
 /// A reproducible source of random numbers: ChaCha with 12 rounds, whose stream is fixed by its specification.
 ///

@@ -1,8 +1,8 @@
 //! The affine map.
 
 use crate::Params;
+use crate::language::tensor::Tensor;
 use crate::nn::init::{Init, Rng};
-use crate::tensor::Tensor;
 
 /// `y = x·W + b`: `[.., in]` to `[.., out]`.
 #[derive(Clone, Debug, Params)]

@@ -1,9 +1,9 @@
 //! Long short-term memory.
 
 use crate::Params;
+use crate::language::tensor::Tensor;
 use crate::nn::init::Rng;
 use crate::nn::recurrent::{Recurrent, Weights};
-use crate::tensor::Tensor;
 
 /// Long short-term memory (Hochreiter & Schmidhuber 1997; with the forget gate of Gers, Schmidhuber & Cummins,
 /// *Learning to forget*, 2000, §3):

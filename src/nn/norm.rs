@@ -1,7 +1,7 @@
 //! Layer normalisation.
 
 use crate::Params;
-use crate::tensor::Tensor;
+use crate::language::tensor::Tensor;
 
 /// `y = (x − mean)/√(variance + ε)·gain + bias` over the last axis (Ba, Kiros & Hinton, *Layer normalization*,
 /// 2016, §3). The variance is divided by the number of features.

@@ -1,11 +1,11 @@
 //! What recurrent cells have in common, and whole sequences.
 
 use crate::Params;
-use crate::control::scan;
 use crate::error::{At, Error, OrRaise, raise};
+use crate::language::control::scan;
+use crate::language::state::State;
+use crate::language::tensor::Tensor;
 use crate::nn::init::{Init, Rng};
-use crate::state::State;
-use crate::tensor::Tensor;
 
 /// The weights that every cell has: of the input, `[in, gates·hidden]`, of the state, `[hidden, gates·hidden]`, and the
 /// bias, `[gates·hidden]`.

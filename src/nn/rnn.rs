@@ -1,9 +1,9 @@
 //! The simple recurrent cell.
 
 use crate::Params;
+use crate::language::tensor::Tensor;
 use crate::nn::init::Rng;
 use crate::nn::recurrent::{Recurrent, Weights};
-use crate::tensor::Tensor;
 
 /// `h′ = tanh(x·Wx + h·Wh + b)` (Elman, *Finding structure in time*, 1990). The state is `h: [batch, hidden]`.
 #[derive(Clone, Debug, Params)]

@@ -1,7 +1,7 @@
 //! Adagrad.
 
 use super::{Optimizer, Step, replace, with_decay};
-use crate::real::Real;
+use crate::language::real::Real;
 
 /// `m ← m + g²`, `w ← w − lr·g/(√m + ε)` (Duchi, Hazan & Singer, *Adaptive subgradient methods*, 2011, §1.3);
 /// with weight decay `λ`, `g + λ·w` takes the place of `g`.

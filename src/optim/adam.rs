@@ -1,7 +1,7 @@
 //! Adam, and Adam with decoupled weight decay.
 
 use super::{Optimizer, Step, replace, with_decay};
-use crate::real::Real;
+use crate::language::real::Real;
 
 /// Adam (Kingma & Ba, *Adam: a method for stochastic optimization*, 2015, algorithm 1), at step `t`:
 ///

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use super::{Adagrad, Adam, AdamW, Momentum, Optimizer, RmsProp, Sgd, Step};
 use crate::error::Error;
-use crate::real::Real;
+use crate::language::real::Real;
 
 /// Any of the optimisers here; from its name with its usual settings, as a command line gives it.
 ///

@@ -1,7 +1,7 @@
 //! Limits on gradients.
 
-use crate::params::{Params, Path};
-use crate::real::Real;
+use crate::language::params::{Params, Path};
+use crate::language::real::Real;
 
 /// Limits every element of every gradient to `−limit ..= limit`. NaN stays NaN.
 pub fn clip_by_value<P: Params>(grads: &mut P, limit: f64) {

@@ -42,8 +42,8 @@ pub use sgd::{Momentum, Sgd};
 pub use state::OptState;
 
 use crate::error::{Error, Result, catch};
-use crate::params::{Params, Path};
-use crate::real::Real;
+use crate::language::params::{Params, Path};
+use crate::language::real::Real;
 
 /// What a rule is given besides the parameter: scalars of the interpretation.
 pub struct Step<'a, T> {

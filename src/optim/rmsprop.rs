@@ -1,7 +1,7 @@
 //! RMSprop.
 
 use super::{Optimizer, Step, replace, with_decay};
-use crate::real::Real;
+use crate::language::real::Real;
 
 /// `v ← α·v + (1 − α)·g²`, `d = g/(√v + ε)`, `w ← w − lr·d` (Tieleman & Hinton, *Neural Networks for Machine
 /// Learning*, lecture 6.5, 2012; PyTorch's `torch.optim.RMSprop`, not centred). With momentum `μ`, `b ← μ·b + d`

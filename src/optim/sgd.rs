@@ -1,7 +1,7 @@
 //! Stochastic gradient descent.
 
 use super::{Optimizer, Step, replace, with_decay};
-use crate::real::Real;
+use crate::language::real::Real;
 
 /// `w ← w − lr·d`, where the direction `d` is the gradient `g` or an average of gradients; with weight decay `λ`,
 /// `g + λ·w` takes the place of `g` (PyTorch's `torch.optim.SGD`, without dampening).

@@ -2,10 +2,10 @@
 
 use super::unlike;
 use crate::error::{Error, Result};
-use crate::params::{Params, Path};
-use crate::real::Real;
-use crate::state::{Leaf, State};
-use crate::structure::{Structure, map_params};
+use crate::language::params::{Params, Path};
+use crate::language::real::Real;
+use crate::language::state::{Leaf, State};
+use crate::language::structure::{Structure, map_params};
 
 /// What an optimiser remembers of parameters `P`: the count of updates, and some structures like `P`.
 ///

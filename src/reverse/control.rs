@@ -6,20 +6,20 @@ use std::rc::Rc;
 
 use super::Var;
 use super::node::{NodeRef, OwnedNode, own};
-use crate::control::Control;
-use crate::delimited::{Continuation, Level, Nearest, nearest, outside_reset, reset_at, shift_at};
+use crate::continuation::{Continuation, Level, Nearest, nearest, outside_reset, reset_at, shift_at};
 use crate::error::{At, CpsResult, Error, raise};
-use crate::real::Real;
-use crate::recorded::{self, Function, Leaves, PutRow, Site, To};
+use crate::language::control::Control;
+use crate::language::control::continuation_passing::{self, Function, Leaves, PutRow, Site, To};
+use crate::language::real::Real;
+use crate::language::state::Leaf;
+use crate::language::tensor::Tensor;
 use crate::sealed::Internal;
-use crate::state::Leaf;
-use crate::tensor::Tensor;
 
 /// The derivative that control flow over these variables belongs to: the innermost one of their kind that is running.
 /// None in a destructor of a body that is being unwound, of which there is no rest to capture.
 fn running<T: Control>(at: Site) -> Option<Level> {
     if !<T::Node<T> as NodeRef<T>>::SHARED {
-        raise(recorded::unsupported(at));
+        raise(continuation_passing::unsupported(at));
     }
     match nearest(<Var<'_, T> as Real>::NESTING) {
         Nearest::Running(level) => Some(level),
@@ -248,8 +248,9 @@ impl<'r, T: Control> Control for Var<'r, T> {
     ) -> Leaves<Self> {
         let like = bare(results.to_vec());
         let Some(level) = running::<T>(at) else {
-            let body =
-                |call: recorded::Call<'_, T>, x| bare(body(&|x| constants(call(bare(x))), constants(x)));
+            let body = |call: continuation_passing::Call<'_, T>, x| {
+                bare(body(&|x| constants(call(bare(x))), constants(x)))
+            };
             return constants(T::record_fix(internal, at, bare(x), &like, &body));
         };
         // SAFETY: the function's body, which borrows from the caller's, is run only until that goes on; all else is

@@ -21,12 +21,12 @@
 
 use super::node::{OwnedNode, own, owned};
 use super::{Var, common_level};
-use crate::delimited::Level;
-use crate::elementwise::{for_each_binary, for_each_unary};
+use crate::continuation::Level;
+use crate::continuation::stack;
 pub use crate::error::CpsResult as Result;
 use crate::error::{At, Error, blame, catch, part_of_operator};
-use crate::real::Real;
-use crate::stack;
+use crate::language::derivatives::{for_each_binary, for_each_unary};
+use crate::language::real::Real;
 
 pub use super::rules::*;
 
@@ -237,7 +237,7 @@ pub fn powi<T: Real, R>(
     n: i32,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    unary(x, |x| x.powi(n), |x, _, y_bar| crate::elementwise::powi(x, n, y_bar), k)
+    unary(x, |x| x.powi(n), |x, _, y_bar| crate::language::derivatives::powi(x, n, y_bar), k)
 }
 
 /// `y = x` limited to `low ..= high`, `x̄ += ȳ` where it was within.
@@ -249,7 +249,12 @@ pub fn clamp<T: Real, R>(
     high: f64,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    unary(x, |x| x.clamp(low, high), |x, _, y_bar| crate::elementwise::clamp(x, low, high, y_bar), k)
+    unary(
+        x,
+        |x| x.clamp(low, high),
+        |x, _, y_bar| crate::language::derivatives::clamp(x, low, high, y_bar),
+        k,
+    )
 }
 
 /// `y = a` where the mask holds, else `b`; `ā += ȳ` there, `b̄ += ȳ` elsewhere.

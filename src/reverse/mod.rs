@@ -2,17 +2,17 @@
 
 mod control;
 pub mod cps;
-mod direct;
 pub mod node;
+mod real;
 mod rules;
 mod tensor;
 
 use std::fmt;
 use std::marker::PhantomData;
 
-use crate::delimited::Level;
+use crate::continuation::Level;
 use crate::error::{At, CpsResult, Error};
-use crate::real::Real;
+use crate::language::real::Real;
 
 use node::NodeRef;
 pub(crate) use node::{Node, OwnedNode};

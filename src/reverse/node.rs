@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::real::Real;
+use crate::language::real::Real;
 
 /// A value and the adjoint that it collects.
 #[doc(hidden)]

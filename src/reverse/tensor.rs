@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use super::direct::{direct, level2};
+use super::real::{direct, level2};
 use super::{Var, common_level, rules};
 use crate::error::{At, OrRaise};
-use crate::recorded::PutRow;
+use crate::language::control::continuation_passing::PutRow;
+use crate::language::shape::{Axes, Padding, Shape, Window2d};
+use crate::language::tensor::Tensor;
 use crate::sealed::Internal;
-use crate::shape::{Axes, Padding, Shape, Window2d};
-use crate::tensor::Tensor;
 
 /// The operator of the same name, suspended: its rule owns clones of the operands.
 macro_rules! direct_unary {

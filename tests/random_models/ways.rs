@@ -1,6 +1,6 @@
 //! The ways to run a random model, and whether they agree.
 
-use antiphon::staged::{BoolExpr, Expr, IntExpr, Options, Plain, Program, optimise, record};
+use antiphon::recording::{BoolExpr, Expr, IntExpr, Options, Plain, Program, optimise, record};
 use antiphon::{
     Control, Int, IntTensor, NdArray, NdBool, NdInt, OrRaise, Real, Result, Tensor, hvp, jvp, value_and_grad,
 };

@@ -8,7 +8,7 @@ mod memory;
 mod nan;
 mod operators;
 
-use antiphon::staged::{Expr, interpret, interpret_components, record};
+use antiphon::recording::{Expr, interpret, interpret_components, record};
 use antiphon::{Error, NdArray, OrRaise, Result, Tensor, grad, hvp, jvp, stage};
 
 use draw::Draw;

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use antiphon::nn::{Init, Rng};
-use antiphon::staged::{Expr, interpret, record};
+use antiphon::recording::{Expr, interpret, record};
 use antiphon::{Error, Int, NdArray, NdInt, Real, Result, Tensor, Var, Window2d, grad, jvp, stack, stage};
 
 type Array = NdArray<f64>;

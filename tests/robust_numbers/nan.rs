@@ -1,6 +1,6 @@
 //! Data may hold any NaN: none of them means anything else.
 
-use antiphon::staged::{Expr, interpret, record};
+use antiphon::recording::{Expr, interpret, record};
 use antiphon::{Dual, NdArray, Real, Tensor, Var, cps, grad, value_and_grad, vjp};
 use antiphon::{OrRaise, Window2d, stage};
 

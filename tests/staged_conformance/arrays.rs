@@ -1,6 +1,6 @@
 //! The array cases, and every operator.
 
-use antiphon::staged::{Expr, record};
+use antiphon::recording::{Expr, record};
 use antiphon::{Dual, NdArray, OrRaise, Program, Result, Tensor, Var, jvp, value_and_grad};
 
 use crate::array_case::{ArrayCase, ArrayVisitor, Plain, arrays, direction, elements, weights};

@@ -1,6 +1,6 @@
 //! The scalar cases.
 
-use antiphon::staged::{Expr, record};
+use antiphon::recording::{Expr, record};
 use antiphon::{Dual, NdArray, OrRaise, Real, Result, Var, jvp, value_and_grad};
 use antiphon_staging::Tensor;
 

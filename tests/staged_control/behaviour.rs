@@ -1,6 +1,6 @@
 //! Conditions, trip counts and recursions that depend on data.
 
-use antiphon::staged::{Expr, Options, interpret, optimise, record};
+use antiphon::recording::{Expr, Options, interpret, optimise, record};
 use antiphon::{Control, Index, Int, IntTensor, NdArray, OrRaise, Real, Tensor, grad, value_and_grad};
 
 use crate::{Array, Model, agree, arrays, check, constant};

@@ -1,6 +1,6 @@
 //! What cannot be recorded, and errors while recording.
 
-use antiphon::staged::{Expr, interpret, record};
+use antiphon::recording::{Expr, interpret, record};
 use antiphon::{Control, Error, OrRaise, Real, Tensor, Var, grad};
 
 use crate::{Array, constant};

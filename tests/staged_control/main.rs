@@ -12,7 +12,7 @@ mod errors;
 mod size;
 mod table;
 
-use antiphon::staged::{Expr, Options, interpret, optimise, record};
+use antiphon::recording::{Expr, Options, interpret, optimise, record};
 use antiphon::{Control, NdArray, OrRaise, Real, State, hvp, jvp, value_and_grad};
 use antiphon_staging::jit::{CompileOptions, compile};
 use antiphon_staging::{Data, Program, Tensor};

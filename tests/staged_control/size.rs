@@ -1,6 +1,6 @@
 //! Code is as long as its source: join points and continuations are recorded once, however they nest.
 
-use antiphon::staged::{Expr, Options, optimise, record};
+use antiphon::recording::{Expr, Options, optimise, record};
 use antiphon::{Control, OrRaise, Real, grad, hvp};
 use antiphon_staging::Program;
 use antiphon_staging::jit::{CompileOptions, llvm_ir};

@@ -1,6 +1,6 @@
 //! The table of functions with control flow, in every derivative mode.
 
-use antiphon::staged::Expr;
+use antiphon::recording::Expr;
 use antiphon::{Dual, OrRaise, Var, grad, hvp, jvp, value_and_grad};
 
 use crate::case::{ScalarCase, ScalarVisitor};

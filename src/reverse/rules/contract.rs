@@ -1,10 +1,10 @@
 //! The rule of products of matrices.
 
 use crate::error::CpsResult as Result;
+use crate::language::shape;
+use crate::language::tensor::Tensor;
 use crate::reverse::cps::operator;
 use crate::reverse::{Var, common_level};
-use crate::shape;
-use crate::tensor::Tensor;
 
 /// `y = a × b` for ranks of at least two; `ā += ȳ × bᵀ`, `b̄ += aᵀ × ȳ`, summed where a batch was repeated.
 ///

@@ -1,10 +1,10 @@
 //! The rules of convolutions and windows of images.
 
 use crate::error::CpsResult as Result;
+use crate::language::shape::{self, Window2d};
+use crate::language::tensor::Tensor;
 use crate::reverse::cps::operator;
 use crate::reverse::{Var, common_level};
-use crate::shape::{self, Window2d};
-use crate::tensor::Tensor;
 
 /// `y = x ⋆ w` (see [`Tensor::conv2d`]); `x̄ += conv2d_image(ȳ, w)`, `w̄ += conv2d_kernel(x, ȳ)`.
 ///

@@ -1,9 +1,9 @@
 //! The rules of rows and elements picked by index.
 
 use crate::error::CpsResult as Result;
+use crate::language::tensor::Tensor;
 use crate::reverse::Var;
 use crate::reverse::cps::operator;
-use crate::tensor::Tensor;
 
 /// `y[i..] = x[indices[i]..]`; `x̄[indices[i]..] += ȳ[i..]`.
 ///

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use crate::error::CpsResult as Result;
+use crate::language::shape::{self, Padding, Shape};
+use crate::language::tensor::Tensor;
 use crate::reverse::cps::operator;
 use crate::reverse::{Var, common_level};
-use crate::shape::{self, Padding, Shape};
-use crate::tensor::Tensor;
 
 /// `y = x` in another shape; `x̄ += ȳ` in `x`'s.
 ///

@@ -1,10 +1,10 @@
 //! The rules of reductions over axes.
 
 use crate::error::CpsResult as Result;
+use crate::language::shape::{self, Axes};
+use crate::language::tensor::Tensor;
 use crate::reverse::Var;
 use crate::reverse::cps::operator;
-use crate::shape::{self, Axes};
-use crate::tensor::Tensor;
 
 /// `y = Σ x` over axes; `x̄ += ȳ` repeated along them.
 ///

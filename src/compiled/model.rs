@@ -1,0 +1,132 @@
+//! [`stage`]: a model as compiled code.
+
+use antiphon_staging::jit::{CompileOptions, Compiled, compile};
+use antiphon_staging::{Options, Program};
+
+use crate::compiled::signature::{Signature, check_signature, placeholder, take_components};
+use crate::continuation::stack;
+use crate::error::{At, Result, catch, operator};
+use crate::language::params::Path;
+use crate::language::state::{Leaf, State};
+use crate::language::structure::Structure;
+use crate::recording::{Expr, Located, Plain, from_staging, trace, zeros};
+
+/// A model of inputs `P` and results `R` over `T`, recorded, optimised and compiled for the shapes of an example.
+///
+/// It can be moved to another thread; each thread that runs it has an instance of its own.
+pub struct Staged<T: Plain, P, R> {
+    compiled: Compiled,
+    /// Names and types of the example's components.
+    example: Signature,
+    /// Those of the last call, and the components.
+    signature: Signature,
+    inputs: Vec<Leaf<T>>,
+    /// What results are written to, and handed out; another one takes its place where it is still held by then.
+    outputs: Vec<Leaf<T>>,
+    /// Of what structure the result is.
+    result: R,
+    takes: std::marker::PhantomData<fn(P)>,
+}
+
+/// Records `f` for inputs with the shapes of `example`, optimises the program and compiles it with LLVM.
+///
+/// Inputs and results are any [`Structure`]: models, batches, tuples of arrays and indices.
+///
+/// ```
+/// use antiphon::{NdArray, NdInt, Real, Tensor, stage, value_and_grad};
+/// fn rows<T: Tensor>(table: &T, indices: &T::Int) -> (T, T) {
+///     value_and_grad(|table| table.gather_rows(indices).powi(3).sum(..), table).unwrap()
+/// }
+/// let table = NdArray::from(vec![1.0f64, 2.0, 3.0]);
+/// let example = (table.clone(), NdInt::from(vec![0, 0]));
+/// let mut rows = stage("rows", |(table, indices)| rows(&table, &indices), &example)?;
+/// let (sum, gradient) = rows.call(&(table, NdInt::from(vec![2, 1])))?;
+/// assert_eq!(sum.item(), 35.0);
+/// assert_eq!(gradient, NdArray::from(vec![0.0, 12.0, 27.0]));
+/// # Ok::<(), antiphon::Error>(())
+/// ```
+///
+/// # Errors
+/// What `f` raises while it is recorded; [`Error::Recording`](crate::Error::Recording) if the program cannot be
+/// compiled.
+#[track_caller]
+pub fn stage<T, P, Q>(
+    name: &str,
+    f: impl FnOnce(P::With<Expr>) -> Q,
+    example: &P,
+) -> Result<Staged<T, P, Q::With<T>>>
+where
+    T: Plain,
+    P: Structure<T>,
+    Q: Structure<Expr>,
+    Q::With<T>: State<T>,
+{
+    let (program, result) = trace(name, |input| Ok(f(example.map_components(&mut Path::default(), input))))?;
+    let options = CompileOptions { optimise: Some(Options::default()), ..CompileOptions::default() };
+    let compiled = compile(&program, &options).located()?;
+    let at = At::caller();
+    let outputs: Vec<Leaf<T>> = compiled.outputs().iter().map(|ty| zeros(ty, at)).collect::<Result<_>>()?;
+    let result = result.map_components(&mut Path::default(), &mut |_, leaf| placeholder(&leaf));
+    let (mut signature, mut inputs) = (Vec::new(), Vec::new());
+    take_components(example, &mut signature, &mut inputs);
+    inputs.clear();
+    let example = signature.clone();
+    Ok(Staged { compiled, example, signature, inputs, outputs, result, takes: std::marker::PhantomData })
+}
+
+impl<T: Plain, P: Structure<T>, R: State<T>> Staged<T, P, R> {
+    /// Runs the model.
+    ///
+    /// # Errors
+    /// [`Error::Recording`](crate::Error::Recording) if the inputs' structure or shapes are not the example's;
+    /// [`Error::Index`](crate::Error::Index) if one is out of range; [`Error::StackExhausted`](crate::Error::StackExhausted)
+    /// if recursion went deeper than [`stack::configure`] allows. The next call works.
+    #[track_caller]
+    pub fn call(&mut self, inputs: &P) -> Result<R> {
+        let at = At::caller();
+        // Inputs of another order are copied, and outputs that somebody holds are made anew: for that there may be no
+        // memory.
+        let run = catch(|| operator(at, || self.run(inputs, at)));
+        self.inputs.clear();
+        run?;
+        Ok(self.result.rebuild(&mut self.outputs.iter().cloned()))
+    }
+}
+
+impl<T: Plain, P: Structure<T>, R> Staged<T, P, R> {
+    fn run(&mut self, inputs: &P, at: At) -> Result<()> {
+        take_components(inputs, &mut self.signature, &mut self.inputs);
+        check_signature("the example", &self.example, &self.signature, at)?;
+        self.compiled.limit(stack::configured());
+        let run = self.compiled.run_into(
+            self.inputs.iter().map(|leaf| Some(T::elements(leaf))),
+            self.outputs.iter_mut().map(T::elements_mut),
+        );
+        run.map_err(|error| from_staging(error, at))
+    }
+}
+
+impl<T: Plain, P, R> Staged<T, P, R> {
+    /// The optimised program, which a person can read.
+    pub fn program(&self) -> &Program {
+        self.compiled.program()
+    }
+
+    /// The program as LLVM's intermediate language.
+    ///
+    /// # Errors
+    /// [`Error::Recording`](crate::Error::Recording) if LLVM refuses.
+    #[track_caller]
+    pub fn llvm_ir(&self) -> Result<String> {
+        self.compiled.llvm_ir().located()
+    }
+
+    /// The program as this machine's assembly.
+    ///
+    /// # Errors
+    /// [`Error::Recording`](crate::Error::Recording) if LLVM refuses.
+    #[track_caller]
+    pub fn assembly(&self) -> Result<String> {
+        self.compiled.assembly().located()
+    }
+}

@@ -1,0 +1,277 @@
+//! Steps that are recorded and compiled, and own the state that they change.
+
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::time::{Duration, Instant};
+
+use antiphon_staging::Options;
+use antiphon_staging::jit::{Buffers, CompileOptions, Compiled, cache, compile};
+
+use super::{Mode, TrainingStep};
+use crate::compiled::signature::{Signature, check_signature, each_component, placeholder, take_components};
+use crate::continuation::stack;
+use crate::error::{At, OrRaise, Result, catch, operator};
+use crate::language::params::Path;
+use crate::language::state::{Leaf, State};
+use crate::language::structure::Structure;
+use crate::recording::{Expr, Located, Plain, from_staging, trace, zeros};
+
+/// How many shapes of data code is kept for by default.
+const VARIANTS: usize = 256;
+
+/// What a state is compared with, in words.
+const STATE: &str = "the step's state";
+
+/// A step that is compiled for each signature of data.
+struct Staged<T: Plain, S, D, Q, R, F> {
+    step: F,
+    options: CompileOptions,
+    /// Of what structure the state is.
+    structure: S,
+    /// Names and types of the state's components.
+    example: Signature,
+    /// The components of the state.
+    state: Buffers,
+    variants: HashMap<Signature, Variant<T, R>>,
+    /// How many of them are kept.
+    most: usize,
+    /// Calls so far: the time by which it is told which variant was used last.
+    calls: u64,
+    compilations: usize,
+    evictions: usize,
+    /// Signature and components of the data of the last call.
+    signature: Signature,
+    inputs: Vec<Leaf<T>>,
+    compile_time: Duration,
+    recorded: PhantomData<fn(D) -> Q>,
+}
+
+/// Code for one signature of data.
+struct Variant<T: Plain, R> {
+    /// The call that used it last.
+    used: u64,
+    compiled: Compiled,
+    /// What results are written to, and handed out; another one takes its place where it is still held by then.
+    outputs: Vec<Leaf<T>>,
+    /// Of what structure the result is.
+    result: R,
+}
+
+impl<'f, S, D, R> TrainingStep<'f, S, D, R> {
+    /// A step that is compiled when it is first called, and again when data comes in other shapes; from `state` on.
+    ///
+    /// The step owns its state and changes it in place, in memory that is aligned to 64 bytes. Fields of the data that
+    /// are no components, such as a number of classes, are what they were when data of these shapes first came.
+    ///
+    /// Denormal numbers count as zeros while the step runs, and code is kept in the user's cache directory, see
+    /// [`cache::directory`](antiphon_staging::jit::cache::directory). [`configure`](TrainingStep::configure) changes
+    /// both.
+    #[track_caller]
+    pub fn staged<T, Q>(
+        state: S,
+        step: impl FnMut(&mut S::With<Expr>, &D::With<Expr>) -> Result<Q> + Send + 'f,
+    ) -> TrainingStep<'f, S, D, R>
+    where
+        T: Plain + 'f,
+        S: Structure<T> + Send + 'f,
+        S::With<Expr>: Structure<Expr>,
+        D: Structure<T> + 'f,
+        Q: Structure<Expr, With<T> = R> + 'f,
+        R: State<T> + Send + 'f,
+    {
+        let (mut example, mut components) = (Vec::new(), Vec::new());
+        take_components(&state, &mut example, &mut components);
+        let mut staged = Staged {
+            step,
+            options: CompileOptions {
+                optimise: Some(Options { reassociate: true }),
+                flush_denormals: true,
+                cache: cache::directory(),
+                cache_limits: cache::Limits::from_environment(),
+                updates: (0..components.len()).map(|i| (i, i)).collect(),
+                ..CompileOptions::default()
+            },
+            structure: state.rebuild(&mut components.iter().map(placeholder)),
+            state: Buffers::zeros(components.iter().map(T::ty)).located().or_raise(),
+            example,
+            variants: HashMap::new(),
+            most: VARIANTS,
+            calls: 0,
+            compilations: 0,
+            evictions: 0,
+            signature: Vec::new(),
+            inputs: Vec::new(),
+            compile_time: Duration::ZERO,
+            recorded: PhantomData::<fn(D) -> Q>,
+        };
+        staged.write(components);
+        TrainingStep { mode: Box::new(staged) }
+    }
+
+    /// Changes how the step is compiled, and drops what is compiled already; does nothing to an eager one.
+    ///
+    /// ```
+    /// # use antiphon::{Real, Result, TrainingStep};
+    /// let halve = TrainingStep::staged(1.0f64, |x, half: &antiphon::recording::Expr| {
+    ///     *x = *x * half;
+    ///     Ok(*x)
+    /// });
+    /// let mut halve = halve.configure(|options| options.cache = None);
+    /// assert_eq!(halve.call(&0.5)?, 0.5);
+    /// assert_eq!(halve.call(&0.5)?, 0.25);
+    /// assert_eq!(halve.state(), 0.25);
+    /// # Ok::<(), antiphon::Error>(())
+    /// ```
+    pub fn configure(mut self, change: impl FnOnce(&mut CompileOptions)) -> Self {
+        if let Some(options) = self.mode.options() {
+            change(options);
+        }
+        self
+    }
+
+    /// Keeps the code of so many combinations of shapes at a time, and of one at least: 256 by default. When data comes
+    /// in one more, the code that was used the longest ago is dropped, and [counted](TrainingStep::evictions). Data of
+    /// its shapes is compiled again, or its code taken from the cache. Does nothing to an eager step.
+    pub fn keep_variants(mut self, most: usize) -> Self {
+        self.mode.keep_variants(most);
+        self
+    }
+
+    /// The code that the last call ran, if it was compiled: its program, LLVM's IR, and assembly.
+    pub fn compiled(&self) -> Option<&Compiled> {
+        self.mode.compiled()
+    }
+}
+
+impl<T, S, D, Q, R, F> Staged<T, S, D, Q, R, F>
+where
+    T: Plain,
+    S: Structure<T>,
+    S::With<Expr>: Structure<Expr>,
+    D: Structure<T>,
+    Q: Structure<Expr, With<T> = R>,
+    F: FnMut(&mut S::With<Expr>, &D::With<Expr>) -> Result<Q>,
+{
+    /// The state as the user's structure.
+    #[track_caller]
+    fn read(&self) -> S {
+        let at = At::caller();
+        let component = |(elements, ty)| {
+            let mut leaf = zeros(ty, at).or_raise();
+            T::elements_mut(&mut leaf).copy_from(elements).expect("components of the same types");
+            leaf
+        };
+        self.structure.rebuild(&mut self.state.elements().zip(self.state.types()).map(component))
+    }
+
+    /// Takes over components of the state's types, in row-major order.
+    fn write(&mut self, components: Vec<Leaf<T>>) {
+        for (mut to, from) in self.state.elements_mut().zip(components) {
+            to.copy_from(T::elements(&from)).expect("components of the same types");
+        }
+    }
+
+    /// Runs the code for data of this signature, compiled first if there is none yet.
+    fn run(&mut self, data: &D, at: At) -> Result<()> {
+        take_components(data, &mut self.signature, &mut self.inputs);
+        self.calls += 1;
+        if !self.variants.contains_key(&self.signature[..]) {
+            let variant = self.compile(data, at)?;
+            self.evict(self.most - 1);
+            self.variants.insert(self.signature.clone(), variant);
+        }
+        let variant = self.variants.get_mut(&self.signature[..]).expect("it is there now");
+        variant.used = self.calls;
+        let kept = std::iter::repeat_n(None, self.state.len());
+        variant.compiled.limit(stack::configured());
+        let run = variant.compiled.run_into(
+            kept.chain(self.inputs.iter().map(|leaf| Some(T::elements(leaf)))),
+            self.state.elements_mut().chain(variant.outputs.iter_mut().map(T::elements_mut)),
+        );
+        run.map_err(|error| from_staging(error, at))
+    }
+
+    /// Code for data of the present signature.
+    fn compile(&mut self, data: &D, at: At) -> Result<Variant<T, R>> {
+        let start = Instant::now();
+        let example = self.read();
+        let (program, (changed, result)) = trace("step", |input| {
+            let mut state = example.map_components(&mut Path::default(), input);
+            let result = (self.step)(&mut state, &data.map_components(&mut Path::default(), input))?;
+            Ok((state, result))
+        })?;
+        let mut types = program.funcs[program.entry].results.iter().cloned();
+        let mut signature = Vec::new();
+        each_component(&changed, &mut |path, _| signature.extend(types.next().map(|ty| (path.clone(), ty))));
+        check_signature(STATE, &self.example, &signature, at)?;
+        let compiled = compile(&program, &self.options).map_err(|error| from_staging(error, at))?;
+        let outputs =
+            compiled.outputs()[self.state.len()..].iter().map(|ty| zeros(ty, at)).collect::<Result<_>>()?;
+        let result = result.map_components::<T>(&mut Path::default(), &mut |_, leaf| placeholder(&leaf));
+        self.compile_time += start.elapsed();
+        self.compilations += 1;
+        Ok(Variant { used: self.calls, compiled, outputs, result })
+    }
+
+    /// Drops the variants that were used the longest ago until there are so many.
+    fn evict(&mut self, most: usize) {
+        while self.variants.len() > most {
+            let oldest = self.variants.iter().min_by_key(|(_, variant)| variant.used);
+            let oldest = oldest.map(|(signature, _)| signature.clone()).expect("there are more than `most`");
+            self.variants.remove(&oldest);
+            self.evictions += 1;
+        }
+    }
+}
+
+impl<T, S, D, Q, R, F> Mode<S, D, R> for Staged<T, S, D, Q, R, F>
+where
+    T: Plain,
+    S: Structure<T>,
+    S::With<Expr>: Structure<Expr>,
+    D: Structure<T>,
+    Q: Structure<Expr, With<T> = R>,
+    R: State<T>,
+    F: FnMut(&mut S::With<Expr>, &D::With<Expr>) -> Result<Q>,
+{
+    fn call(&mut self, data: &D, at: At) -> Result<R> {
+        let run = catch(|| operator(at, || self.run(data, at)));
+        self.inputs.clear();
+        run?;
+        let variant = self.variants.get(&self.signature[..]).expect("it was run");
+        Ok(variant.result.rebuild(&mut variant.outputs.iter().cloned()))
+    }
+
+    fn state(&self) -> S {
+        self.read()
+    }
+
+    fn set_state(&mut self, state: &S, at: At) -> Result<()> {
+        let (mut signature, mut components) = (Vec::new(), Vec::new());
+        take_components(state, &mut signature, &mut components);
+        check_signature(STATE, &self.example, &signature, at)?;
+        self.write(components);
+        Ok(())
+    }
+
+    fn compilations(&self) -> usize {
+        self.compilations
+    }
+    fn evictions(&self) -> usize {
+        self.evictions
+    }
+    fn keep_variants(&mut self, most: usize) {
+        self.most = most.max(1);
+        self.evict(self.most);
+    }
+    fn compile_time(&self) -> Duration {
+        self.compile_time
+    }
+    fn options(&mut self) -> Option<&mut CompileOptions> {
+        self.variants.clear();
+        Some(&mut self.options)
+    }
+    fn compiled(&self) -> Option<&Compiled> {
+        Some(&self.variants.get(&self.signature[..])?.compiled)
+    }
+}

@@ -1,0 +1,178 @@
+//! Array operators: linear ones apply to tangents as they are, the others have a line each.
+
+use std::ops::Range;
+
+use super::{Dual, DualAdjoint};
+use crate::error::{At, OrRaise, Result, operator};
+use crate::language::control::continuation_passing::PutRow;
+use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
+use crate::language::tensor::Tensor;
+use crate::sealed::Internal;
+
+impl<T: Tensor> Tensor for Dual<T> {
+    fn record_rows(internal: Internal, shape: &[usize], fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
+        let mut tangent = None;
+        let primal = T::record_rows(internal, shape, &mut |put_primal| {
+            tangent = Some(T::record_rows(internal, shape, &mut |put_tangent| {
+                fill(&|index, row: Self| {
+                    put_tangent(index, row.tangent());
+                    put_primal(index, row.primal);
+                });
+            }));
+        });
+        Dual { primal, tangent }
+    }
+    fn with_adjoint_row(adjoint: &DualAdjoint<T>, index: &T::Int, pull: impl FnOnce(Self)) {
+        T::with_adjoint_row(&adjoint.primal, index, |primal| {
+            pull(Dual { primal, tangent: Some(T::adjoint_row(&adjoint.tangent, index)) });
+        });
+    }
+    fn adjoint_row(adjoint: &DualAdjoint<T>, index: &T::Int) -> Self {
+        let tangent = Some(T::adjoint_row(&adjoint.tangent, index));
+        Dual { primal: T::adjoint_row(&adjoint.primal, index), tangent }
+    }
+    fn open_adjoint(shape: &[usize]) -> DualAdjoint<T> {
+        DualAdjoint { primal: T::open_adjoint(shape), tangent: T::open_adjoint(shape) }
+    }
+    fn accumulate_rows(adjoint: &DualAdjoint<T>, operand: &Self, indices: &T::Int, g: Self) {
+        T::accumulate_rows(&adjoint.primal, &operand.primal, indices, g.primal);
+        if let Some(tangent) = g.tangent {
+            T::accumulate_rows(&adjoint.tangent, &operand.primal, indices, tangent);
+        }
+    }
+    fn shape(&self) -> Shape {
+        self.primal.shape()
+    }
+    fn full(shape: &[usize], value: f64) -> Self {
+        Self::constant_of(T::full(shape, value))
+    }
+    #[track_caller]
+    fn from_elements(shape: &[usize], elements: &[f64]) -> Result<Self> {
+        T::from_elements(shape, elements).map(Self::constant_of)
+    }
+    fn from_mask(mask: &T::Bool) -> Self {
+        Self::constant_of(T::from_mask(mask))
+    }
+    fn uniform(shape: &[usize], seed: &T::Int) -> Self {
+        Self::constant_of(T::uniform(shape, seed))
+    }
+    #[track_caller]
+    fn reshape(&self, shape: &[usize]) -> Self {
+        self.linear(|x| x.reshape(shape))
+    }
+    #[track_caller]
+    fn permute(&self, order: &[usize]) -> Self {
+        self.linear(|x| x.permute(order))
+    }
+    #[track_caller]
+    fn broadcast_to(&self, shape: &[usize]) -> Self {
+        self.linear(|x| x.broadcast_to(shape))
+    }
+    #[track_caller]
+    fn sum(&self, axes: impl Into<Axes>) -> Self {
+        let axes = axes.into();
+        self.linear(|x| x.sum(axes.clone()))
+    }
+    /// The tangent is the mean over the elements that attain the maximum.
+    #[track_caller]
+    fn max(&self, axes: impl Into<Axes>) -> Self {
+        let axes = axes.into();
+        operator(At::caller(), || {
+            let y = self.primal.max(axes.clone());
+            let tangent = self.tangent.as_ref().map(|dx| {
+                let attains = T::from_mask(&self.primal.equal(&y.reshape(&self.kept("max", &axes))));
+                (attains.clone() * dx).sum(axes.clone()) / attains.sum(axes)
+            });
+            Dual { primal: y, tangent }
+        })
+    }
+    /// The tangent is the mean weighted by `e^(x−y)`.
+    #[track_caller]
+    fn logsumexp(&self, axes: impl Into<Axes>) -> Self {
+        let axes = axes.into();
+        operator(At::caller(), || {
+            let y = self.primal.logsumexp(axes.clone());
+            let tangent = self.tangent.as_ref().map(|dx| {
+                let keep = self.kept("logsumexp", &axes);
+                ((self.primal.clone() - y.reshape(&keep)).exp() * dx).sum(axes)
+            });
+            Dual { primal: y, tangent }
+        })
+    }
+    #[track_caller]
+    fn argmax(&self, axis: isize) -> T::Int {
+        self.primal.argmax(axis)
+    }
+    #[track_caller]
+    fn batch_matmul(&self, rhs: &Self) -> Self {
+        self.bilinear(rhs, |a, b| a.batch_matmul(b))
+    }
+    #[track_caller]
+    fn concat(parts: &[Self], axis: isize) -> Self {
+        operator(At::caller(), || {
+            let primals: Vec<T> = parts.iter().map(|part| part.primal.clone()).collect();
+            let primal = T::concat(&primals, axis);
+            let moves = parts.iter().any(|part| part.tangent.is_some());
+            let tangent =
+                moves.then(|| T::concat(&parts.iter().map(Dual::tangent).collect::<Vec<T>>(), axis));
+            Dual { primal, tangent }
+        })
+    }
+    #[track_caller]
+    fn slice_step(&self, axis: isize, range: Range<usize>, step: usize) -> Self {
+        self.linear(|x| x.slice_step(axis, range.clone(), step))
+    }
+    #[track_caller]
+    fn pad(&self, axis: isize, padding: Padding) -> Self {
+        self.linear(|x| x.pad(axis, padding))
+    }
+    #[track_caller]
+    fn flip(&self, axis: isize) -> Self {
+        self.linear(|x| x.flip(axis))
+    }
+    #[track_caller]
+    fn gather_rows(&self, indices: &T::Int) -> Self {
+        self.linear(|x| x.gather_rows(indices))
+    }
+    #[track_caller]
+    fn scatter_rows(&self, indices: &T::Int, rows: usize) -> Self {
+        self.linear(|x| x.scatter_rows(indices, rows))
+    }
+    #[track_caller]
+    fn gather_last(&self, indices: &T::Int) -> Self {
+        self.linear(|x| x.gather_last(indices))
+    }
+    #[track_caller]
+    fn scatter_last(&self, indices: &T::Int, n: usize) -> Self {
+        self.linear(|x| x.scatter_last(indices, n))
+    }
+    #[track_caller]
+    fn conv2d(&self, kernel: &Self, window: Window2d) -> Self {
+        self.bilinear(kernel, |x, w| x.conv2d(w, window))
+    }
+    #[track_caller]
+    fn conv2d_image(&self, kernel: &Self, size: [usize; 2], window: Window2d) -> Self {
+        self.bilinear(kernel, |g, w| g.conv2d_image(w, size, window))
+    }
+    #[track_caller]
+    fn conv2d_kernel(&self, y_bar: &Self, size: [usize; 2], window: Window2d) -> Self {
+        self.bilinear(y_bar, |x, g| x.conv2d_kernel(g, size, window))
+    }
+    #[track_caller]
+    fn unfold2d(&self, kernel: [usize; 2], window: Window2d) -> Self {
+        self.linear(|x| x.unfold2d(kernel, window))
+    }
+    #[track_caller]
+    fn fold2d(&self, size: [usize; 2], kernel: [usize; 2], window: Window2d) -> Self {
+        self.linear(|x| x.fold2d(size, kernel, window))
+    }
+}
+
+impl<T: Tensor> Dual<T> {
+    /// The shape with the reduced axes kept at length one.
+    #[track_caller]
+    fn kept(&self, op: &'static str, axes: &Axes) -> Shape {
+        let shape = self.shape();
+        shape::reduce_keep(&shape, &axes.resolve(op, &shape).or_raise())
+    }
+}

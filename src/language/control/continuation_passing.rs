@@ -1,0 +1,239 @@
+//! Control flow that is recorded: what [`Control`] does where a condition is not known while the model runs.
+//!
+//! In direct style, `record_cond` and `record_fix` write an `if` and a local function. In reverse mode both are needed
+//! in continuation-passing style, over the interpretation below: the rest of the program becomes a function from
+//! primals to adjoints, written once. An arm of `branch_to` computes its result, calls the join point with it, gets
+//! the adjoints back and runs its backward half; a body of `fix_to` does the same with the continuation it was given.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use crate::error::{At, CpsResult, Error, raise};
+use crate::language::control::Control;
+use crate::language::real::Real;
+use crate::language::state::{Leaf, State};
+#[cfg(doc)]
+use crate::language::tensor::Tensor;
+use crate::sealed::INTERNAL;
+
+/// A piece of the user's control flow: the name under which it was called, and where.
+#[derive(Clone, Copy)]
+pub struct Site {
+    /// "while_loop", which is recorded as a function, say.
+    pub op: &'static str,
+    /// The user's line.
+    pub at: At,
+}
+
+impl Site {
+    /// Control flow of this name at the caller's line.
+    #[track_caller]
+    pub(crate) fn caller(op: &'static str) -> Site {
+        Site { op, at: At::caller() }
+    }
+    /// What the two ways of a branch do, in words.
+    pub(crate) fn arms(self) -> &'static str {
+        match self.op {
+            "fold_tree" => "the leaf and the inner function of a fold_tree give",
+            _ => "the arms of a cond give",
+        }
+    }
+    /// What becomes of the arguments of a function, in words.
+    pub(crate) fn calls(self) -> &'static str {
+        match self.op {
+            "while_loop" => "before and after a round, the state of a while_loop has",
+            "scan" => "before and after a step, the carry of a scan has",
+            _ => "a recursive function is called with",
+        }
+    }
+    /// How many of the arguments and results of a function the user knows nothing of: a scan counts its rows.
+    #[cfg(feature = "staging")]
+    pub(crate) fn own_values(self) -> usize {
+        usize::from(self.op == "scan")
+    }
+}
+
+/// The components of a state.
+pub type Leaves<T> = Vec<Leaf<T>>;
+/// What calls a recorded function in direct style.
+pub type Call<'a, T> = &'a dyn Fn(Leaves<T>) -> Leaves<T>;
+/// The body of a recorded function in direct style: its recursive self, and the argument.
+pub type Function<'a, T> = &'a dyn Fn(Call<'_, T>, Leaves<T>) -> Leaves<T>;
+/// A recorded continuation: from primals to the adjoints of those that are real.
+pub type To<'a, T> = &'a mut dyn FnMut(Leaves<T>) -> CpsResult<Vec<<T as Real>::Adjoint>>;
+/// One arm of a branch, which calls the join point.
+pub type Arm<'a, T> = &'a mut dyn FnMut(To<'_, T>) -> CpsResult<()>;
+/// What calls a recorded function in continuation-passing style.
+pub type CallTo<'a, T> = &'a dyn Fn(Leaves<T>, To<'_, T>) -> CpsResult<Vec<<T as Real>::Adjoint>>;
+/// The body of a recorded function in continuation-passing style: its recursive self, the argument, the continuation.
+pub type BodyTo<'a, T> =
+    &'a mut dyn FnMut(CallTo<'_, T>, Leaves<T>, To<'_, T>) -> CpsResult<Vec<<T as Real>::Adjoint>>;
+
+/// What writes a row of [`Tensor::record_rows`].
+pub type PutRow<'a, T> = &'a dyn Fn(&<T as Real>::Int, T);
+
+/// Control flow over a derivative of a derivative in reverse.
+pub(crate) fn unsupported(Site { op, at }: Site) -> Error {
+    let reason = "recorded control flow has no reverse mode over reverse mode: \
+                  take one of the two derivatives forward (hvp, jvp)";
+    Error::Argument { op, reason: reason.into(), at }
+}
+
+/// The components of a state.
+pub(crate) fn leaves<T: Real, S: State<T>>(state: &S) -> Leaves<T> {
+    let mut leaves = Vec::new();
+    state.flatten(&mut leaves);
+    leaves
+}
+
+/// That values of the same components have them in the same places; other ones differ in their types.
+fn same_outline<T: Real, S: State<T>>(who: &str, Site { at, .. }: Site, a: &S, b: &S) {
+    let outline = |x: &S| {
+        let mut lengths = Vec::new();
+        x.outline(&mut lengths);
+        lengths
+    };
+    if outline(a) != outline(b) && leaves(a).len() == leaves(b).len() {
+        let reason =
+            format!("{who} lists of different lengths, or an option with something here and nothing there");
+        raise(Error::Recording { reason, at });
+    }
+}
+
+thread_local! {
+    /// Whether a function's body is only being tried, for the structure of its result.
+    static TRYING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Sets [`TRYING`] until dropped.
+struct Trying(bool);
+
+impl Trying {
+    fn set(trying: bool) -> Trying {
+        Trying(TRYING.replace(trying))
+    }
+}
+
+impl Drop for Trying {
+    fn drop(&mut self) {
+        TRYING.set(self.0);
+    }
+}
+
+/// The payload with which a tried body leaves the arm that calls the function again.
+struct Recurses;
+
+fn is_recursion(payload: &(dyn Any + Send)) -> bool {
+    payload.is::<Recurses>()
+}
+
+/// [`Control::cond`] at a line of the user's.
+pub(crate) fn cond<T: Control, S: State<T>>(
+    at: Site,
+    condition: &T::Bool,
+    then: impl FnOnce() -> S,
+    otherwise: impl FnOnce() -> S,
+) -> S {
+    if TRYING.get() {
+        // Any arm that does not recurse shows the structure.
+        return match catch_unwind(AssertUnwindSafe(then)) {
+            Ok(result) => result,
+            Err(payload) if is_recursion(payload.as_ref()) => otherwise(),
+            Err(payload) => resume_unwind(payload),
+        };
+    }
+    let structure = RefCell::new(None);
+    let flat = |result: S| {
+        let flat = leaves(&result);
+        if let Some(other) = structure.borrow().as_ref() {
+            same_outline(at.arms(), at, other, &result);
+        }
+        structure.replace(Some(result));
+        flat
+    };
+    let (mut then, mut otherwise) = (Some(then), Some(otherwise));
+    let results = T::record_cond(
+        INTERNAL,
+        at,
+        condition,
+        &mut || flat(then.take().expect("an arm is recorded once")()),
+        &mut || flat(otherwise.take().expect("an arm is recorded once")()),
+    );
+    let structure = structure.take().expect("both arms were recorded");
+    structure.rebuild(&mut results.into_iter())
+}
+
+/// [`Control::fix`] at a line of the user's; `result` is like its result, if known.
+pub(crate) fn fix<T: Control, A: State<T>, B: State<T>>(
+    at: Site,
+    x: A,
+    result: Option<B>,
+    body: &impl Fn(&dyn Fn(A) -> B, A) -> B,
+) -> B {
+    if TRYING.get() {
+        return result.unwrap_or_else(|| body(&|_| resume_unwind(Box::new(Recurses)), x));
+    }
+    let result = match result {
+        Some(result) => result,
+        None => attempt::<T, B>(at, || body(&|_| resume_unwind(Box::new(Recurses)), x.clone())),
+    };
+    let results = T::record_fix(INTERNAL, at, leaves(&x), &leaves(&result), &|call, argument| {
+        let again = |argument: A| {
+            same_outline(at.calls(), at, &x, &argument);
+            // In a trial of another function that is defined in this one's body.
+            if TRYING.get() {
+                result.clone()
+            } else {
+                result.rebuild(&mut call(leaves(&argument)).into_iter())
+            }
+        };
+        let found = body(&again, x.rebuild(&mut argument.into_iter()));
+        same_outline("a recursive function gives", at, &result, &found);
+        leaves(&found)
+    });
+    result.rebuild(&mut results.into_iter())
+}
+
+/// What `body` returns, of which only the structure is of account: nothing of it is recorded in the end.
+pub(crate) fn tried<T: Control, B>(at: Site, body: impl FnOnce() -> B) -> B {
+    if TRYING.get() { body() } else { attempt::<T, B>(at, body) }
+}
+
+/// Whether everything that is being recorded is only tried.
+pub(crate) fn is_trial() -> bool {
+    TRYING.get()
+}
+
+/// The structure of what `body` returns; nothing of it is recorded in the end.
+fn attempt<T: Control, B>(Site { op, at }: Site, body: impl FnOnce() -> B) -> B {
+    let (mut body, mut outcome) = (Some(body), None);
+    T::scratch(INTERNAL, &mut || {
+        let _trying = Trying::set(true);
+        let body = body.take().expect("tried once");
+        outcome = Some(catch_unwind(AssertUnwindSafe(body)));
+    });
+    match outcome.expect("it was tried") {
+        Ok(result) => result,
+        Err(payload) if is_recursion(payload.as_ref()) => {
+            let reason =
+                format!("{op}: the function calls itself whatever its argument: one arm of a cond must not");
+            raise(Error::Recording { reason, at })
+        }
+        Err(payload) => resume_unwind(payload),
+    }
+}
+
+/// [`Control::while_loop`] at a line of the user's, by recursion.
+pub(crate) fn while_loop<T: Control, S: State<T>>(
+    at: Site,
+    init: S,
+    condition: impl Fn(&S) -> T::Bool,
+    body: impl Fn(S) -> S,
+) -> S {
+    let like = init.clone();
+    fix::<T, S, S>(at, init, Some(like), &|again, state| {
+        let goes_on = condition(&state);
+        cond::<T, S>(at, &goes_on, || again(body(state.clone())), || state.clone())
+    })
+}

@@ -1,0 +1,172 @@
+//! [`Control`]: branches, loops and recursion that depend on data.
+//!
+//! There are two primitives, [`cond`](Control::cond) and [`fix`](Control::fix); loops, scans and folds are defined
+//! from them. In eager interpretations they are Rust's own `if` and recursion, which models may use as well.
+
+pub(crate) mod continuation_passing;
+mod scan;
+mod tree;
+
+pub use scan::scan;
+pub(crate) use tree::fold_arrays;
+pub use tree::{NumberedTree, Tree, TreeArrays, fold};
+
+use crate::continuation::stack;
+use crate::error::{CpsResult, Error, raise};
+use crate::language::control::continuation_passing::{Arm, BodyTo, Function, Leaves, Site, To};
+use crate::language::real::{Mask, Real};
+use crate::language::state::{Leaf, State};
+use crate::sealed::Internal;
+
+/// Data-dependent control flow of an interpretation.
+///
+/// Recorded, a value flows through branches and functions together with its tangents, and what has none gets zeros. So a
+/// forward derivative is NaN there where zeros meet an infinite derivative, `0·∞`, while eagerly an absent tangent stays
+/// absent. Adjoints that are absent eagerly are absent from the recorded program's runs as well.
+pub trait Control: Real {
+    /// `then()` where the condition holds, else `otherwise()`.
+    #[track_caller]
+    fn cond<S: State<Self>>(
+        condition: &Self::Bool,
+        then: impl FnOnce() -> S,
+        otherwise: impl FnOnce() -> S,
+    ) -> S {
+        cond_at(Site::caller("cond"), condition, then, otherwise)
+    }
+
+    /// The recursive function `f = body(f, ·)`, applied to `x`.
+    ///
+    /// ```
+    /// use antiphon::{Control, Real, grad};
+    /// // x^(2^n), by recursion on the value: square until it exceeds 100.
+    /// fn grow<T: Control>(x: T) -> T {
+    ///     T::fix(x, |grow, x: T| {
+    ///         let small = x.less(&T::constant(100.0));
+    ///         T::cond(&small, || grow(x.square()), || x.clone())
+    ///     })
+    /// }
+    /// assert_eq!(grow(2.0), 256.0);
+    /// assert_eq!(grad(|x| grow(x), &2.0f64)?, 8.0 * 128.0);
+    /// # Ok::<(), antiphon::Error>(())
+    /// ```
+    #[track_caller]
+    fn fix<A: State<Self>, B: State<Self>>(x: A, body: impl Fn(&dyn Fn(A) -> B, A) -> B) -> B {
+        fix_at(Site::caller("fix"), x, body)
+    }
+
+    /// Repeats `body` while `condition` holds of the state.
+    ///
+    /// A condition that stays true is a loop without an end in every interpretation. In reverse mode it keeps something of
+    /// each round for the way back, until that is [`Error::StackExhausted`].
+    #[track_caller]
+    fn while_loop<S: State<Self>>(init: S, condition: impl Fn(&S) -> Self::Bool, body: impl Fn(S) -> S) -> S {
+        let site = Site::caller("while_loop");
+        if Self::RECORDS {
+            return continuation_passing::while_loop(site, init, condition, body);
+        }
+        let mut state = init;
+        while known(site, &condition(&state)) {
+            state = body(state);
+        }
+        state
+    }
+
+    /// Whether conditions are recorded: not known while the model runs. Then the methods below take the place of
+    /// Rust's own control flow; see [`recorded`](crate::language::control::continuation_passing) for what each of them is.
+    #[doc(hidden)]
+    const RECORDS: bool = false;
+
+    /// Runs `f`, of which nothing is recorded in the end.
+    #[doc(hidden)]
+    fn scratch(_: Internal, f: &mut dyn FnMut()) {
+        f();
+    }
+    /// A recorded `if`.
+    #[doc(hidden)]
+    fn record_cond(
+        _: Internal,
+        at: Site,
+        _condition: &Self::Bool,
+        _then: &mut dyn FnMut() -> Leaves<Self>,
+        _otherwise: &mut dyn FnMut() -> Leaves<Self>,
+    ) -> Leaves<Self> {
+        raise(continuation_passing::unsupported(at))
+    }
+    /// A recorded recursive function, applied to `x`; `results` are like its results.
+    #[doc(hidden)]
+    fn record_fix(
+        _: Internal,
+        at: Site,
+        _x: Leaves<Self>,
+        _results: &[Leaf<Self>],
+        _body: Function<'_, Self>,
+    ) -> Leaves<Self> {
+        raise(continuation_passing::unsupported(at))
+    }
+    /// A recorded `if` in continuation-passing style, with a join point that both arms call.
+    #[doc(hidden)]
+    fn branch_to(
+        _: Internal,
+        at: Site,
+        _condition: &Self::Bool,
+        _then: Arm<'_, Self>,
+        _otherwise: Arm<'_, Self>,
+        _join: To<'_, Self>,
+    ) -> CpsResult<()> {
+        Err(continuation_passing::unsupported(at).into())
+    }
+    /// A recorded recursive function in continuation-passing style, applied to `x` and `k`.
+    #[doc(hidden)]
+    fn fix_to(
+        _: Internal,
+        at: Site,
+        _x: Leaves<Self>,
+        _results: &[Leaf<Self>],
+        _body: BodyTo<'_, Self>,
+        _k: To<'_, Self>,
+    ) -> CpsResult<Vec<Self::Adjoint>> {
+        Err(continuation_passing::unsupported(at).into())
+    }
+}
+
+/// [`Control::cond`] at a line of the user's.
+fn cond_at<T: Control, S: State<T>>(
+    site: Site,
+    condition: &T::Bool,
+    then: impl FnOnce() -> S,
+    otherwise: impl FnOnce() -> S,
+) -> S {
+    if T::RECORDS {
+        return continuation_passing::cond(site, condition, then, otherwise);
+    }
+    if known(site, condition) { then() } else { otherwise() }
+}
+
+/// [`Control::fix`] at a line of the user's.
+fn fix_at<T: Control, A: State<T>, B: State<T>>(
+    site: Site,
+    x: A,
+    body: impl Fn(&dyn Fn(A) -> B, A) -> B,
+) -> B {
+    fn call<A, B>(body: &impl Fn(&dyn Fn(A) -> B, A) -> B, x: A) -> B {
+        stack::guard(|| body(&|x| call(body, x), x))
+    }
+    if T::RECORDS {
+        return continuation_passing::fix(site, x, None, &body);
+    }
+    stack::on_reserved(|| call(&body, x))
+}
+
+/// The truth of a condition that has to be known now.
+#[inline]
+fn known(site: Site, condition: &impl Mask) -> bool {
+    match condition.known() {
+        Some(known) => known,
+        None => raise(not_single(site, &condition.lengths())),
+    }
+}
+
+/// A condition that is an array.
+pub(crate) fn not_single(Site { op, at }: Site, shape: &[usize]) -> Error {
+    Error::Operand { op, shape: shape.into(), reason: "the condition is not a single truth value".into(), at }
+}

@@ -1,0 +1,105 @@
+//! The elementwise operators and their derivatives: one line each, shared by reverse and forward mode.
+//!
+//! `op(x) -> y, dy: e` says that `e` is `f′(x)·dy`. The derivative of an elementwise operator is diagonal and so its
+//! own transpose: reverse mode reads the line as `x̄ += e` with `dy = ȳ`, forward mode as `ẏ = e` with `dy = ẋ`.
+//! Each formula is written over `T`, so it can be differentiated again.
+
+/// Applies a macro to the table of unary operators.
+macro_rules! for_each_unary {
+    ($generate:ident) => {
+        $generate! {
+            /// `y = −x`, `dy = −dx`.
+            neg(x) -> y, dy: -dy;
+            /// `y = 1/x`, `dy = −y²·dx`.
+            recip(x) -> y, dy: -(dy * y * y);
+            /// `y = |x|`, `dy = sign(x)·dx`, with `sign(0) = 0`.
+            abs(x) -> y, dy: dy * x.sign();
+            /// `y = eˣ`, `dy = y·dx`.
+            exp(x) -> y, dy: dy * y;
+            /// `y = eˣ − 1`, `dy = (y + 1)·dx`.
+            expm1(x) -> y, dy: dy.clone() * y + dy;
+            /// `y = ln x`, `dy = dx/x`.
+            log(x) -> y, dy: dy / x;
+            /// `y = ln(1 + x)`, `dy = dx/(1 + x)`.
+            log1p(x) -> y, dy: dy / x.clone().offset(1.0);
+            /// `y = √x`, `dy = ½·dx/y`.
+            sqrt(x) -> y, dy: dy.scale(0.5) / y;
+            /// `y = sin x`, `dy = cos(x)·dx`.
+            sin(x) -> y, dy: dy * x.cos();
+            /// `y = cos x`, `dy = −sin(x)·dx`.
+            cos(x) -> y, dy: -(dy * x.sin());
+            /// `y = tan x`, `dy = (1 + y²)·dx`.
+            tan(x) -> y, dy: dy.clone() * y * y + dy;
+            /// `y = tanh x`, `dy = (1 − y²)·dx`.
+            tanh(x) -> y, dy: dy * (T::constant(1.0) - y.square());
+            /// `y = 1/(1 + e⁻ˣ)`, `dy = y·(1 − y)·dx`.
+            sigmoid(x) -> y, dy: dy * y * (T::constant(1.0) - y);
+            /// `y = ln(1 + eˣ)`, `dy = sigmoid(x)·dx`.
+            softplus(x) -> y, dy: dy * x.sigmoid();
+            /// `y = max(x, 0)`, `dy = dx` where `x > 0`, else 0.
+            relu(x) -> y, dy: T::select(&x.greater(&T::constant(0.0)), &dy, &T::constant(0.0));
+            /// `y = erf x`, `dy = 2/√π·e^(−x²)·dx`.
+            erf(x) -> y, dy: dy * (-x.square()).exp().scale(std::f64::consts::FRAC_2_SQRT_PI);
+        }
+    };
+}
+pub(crate) use for_each_unary;
+
+/// Applies a macro to the table of binary operators: `op(a, b) -> y, dy: ∂y/∂a·dy, ∂y/∂b·dy`.
+macro_rules! for_each_binary {
+    ($generate:ident) => {
+        $generate! {
+            /// `y = a + b`, `dy = da + db`.
+            add(a, b) -> y, dy: dy, dy;
+            /// `y = a − b`, `dy = da − db`.
+            sub(a, b) -> y, dy: dy, -dy;
+            /// `y = a·b`, `dy = b·da + a·db`.
+            mul(a, b) -> y, dy: dy * b, dy * a;
+            /// `y = a/b`, `dy = da/b − y/b·db`.
+            div(a, b) -> y, dy: dy / b, -(dy * (y.clone() / b));
+            /// `y = aᵇ`, `dy = b·aᵇ⁻¹·da + y·ln(a)·db`; 0 in the first term for `a = b = 0`, in the second for `a = 0 ≤ b`.
+            pow(a, b) -> y, dy:
+                {
+                    let zero = T::constant(0.0);
+                    let slope = b.clone() * a.pow(&b.clone().offset(-1.0));
+                    // For b = 0 alone the slope is 0 as it stands, and its own derivative by b is not.
+                    let corner = crate::Mask::and(&a.equal(&zero), &b.equal(&zero));
+                    dy * T::select(&corner, &zero, &slope)
+                },
+                {
+                    let zero = T::constant(0.0);
+                    let vanishes = crate::Mask::and(&a.equal(&zero), &b.greater_equal(&zero));
+                    dy * T::select(&vanishes, &zero, &(y.clone() * a.log()))
+                };
+            /// `y = max(a, b)`, `dy` of the larger one; half of each if they are equal.
+            maximum(a, b) -> y, dy: dy * crate::language::derivatives::share(a, b), dy * crate::language::derivatives::share(b, a);
+            /// `y = min(a, b)`, `dy` of the smaller one; half of each if they are equal.
+            minimum(a, b) -> y, dy: dy * crate::language::derivatives::share(b, a), dy * crate::language::derivatives::share(a, b);
+        }
+    };
+}
+pub(crate) use for_each_binary;
+
+use crate::language::real::{Mask, Real};
+
+/// 1 where `a > b`, ½ where they are equal, 0 elsewhere; constant.
+pub(crate) fn share<T: Real>(a: &T, b: &T) -> T {
+    let [zero, half, one] = [0.0, 0.5, 1.0].map(T::constant);
+    T::select(&a.greater(b), &one, &T::select(&a.equal(b), &half, &zero))
+}
+
+/// `n·xⁿ⁻¹·dy`; zero for `n = 0`, also where `x = 0`.
+pub(crate) fn powi<T: Real>(x: &T, n: i32, dy: T) -> T {
+    match n {
+        0 => dy.zeros_like(),
+        1 => dy,
+        i32::MIN => dy * (x.powi(n) / x).scale(f64::from(n)),
+        _ => dy * x.powi(n - 1).scale(f64::from(n)),
+    }
+}
+
+/// `dy` where `low ≤ x ≤ high`, else 0.
+pub(crate) fn clamp<T: Real>(x: &T, low: f64, high: f64, dy: T) -> T {
+    let within = x.greater_equal(&T::constant(low)).and(&x.less_equal(&T::constant(high)));
+    T::select(&within, &dy, &T::constant(0.0))
+}

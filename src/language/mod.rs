@@ -1,0 +1,11 @@
+//! The language that models are written in: traits over numbers, arrays and control flow, and what goes with them. Each
+//! type that implements the traits interprets it.
+
+pub mod control;
+pub(crate) mod derivatives;
+pub mod params;
+pub mod real;
+pub mod shape;
+pub mod state;
+pub mod structure;
+pub mod tensor;

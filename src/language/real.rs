@@ -1,0 +1,369 @@
+//! [`Real`]: the scalar part of the calculus. Every interpretation of a model is a type that implements it.
+
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use crate::error::Result;
+use crate::language::shape::Shape;
+use crate::language::state::State;
+use crate::reverse::node::NodeRef;
+
+/// Truth values of an interpretation: a `bool`, an array of them, or a recorded condition.
+pub trait Mask: Clone {
+    /// Elementwise conjunction (broadcasting).
+    #[track_caller]
+    fn and(&self, other: &Self) -> Self;
+    /// Elementwise disjunction (broadcasting).
+    #[track_caller]
+    fn or(&self, other: &Self) -> Self;
+    /// Elementwise negation.
+    #[track_caller]
+    fn not(&self) -> Self;
+    /// The single truth value, where it is known while the model runs. `None` when it is only being
+    /// recorded (then branch with [`Control::cond`](crate::Control::cond)), or when this is not a scalar.
+    fn known(&self) -> Option<bool>;
+    /// Lengths of the axes, for errors.
+    #[doc(hidden)]
+    fn lengths(&self) -> Shape {
+        Shape::new()
+    }
+}
+
+/// Integers of an interpretation (token ids, labels, counters): an `i64`, an array of them, or a recorded one. Sums and
+/// products of arrays and of recorded integers wrap around on overflow; those of an `i64` are Rust's own, which panic in
+/// debug builds.
+pub trait Int:
+    Clone
+    + Add<Output = Self>
+    + for<'a> Add<&'a Self, Output = Self>
+    + Sub<Output = Self>
+    + for<'a> Sub<&'a Self, Output = Self>
+    + Mul<Output = Self>
+    + for<'a> Mul<&'a Self, Output = Self>
+{
+    /// The truth values that comparisons give.
+    type Bool: Mask;
+    /// A scalar integer.
+    #[track_caller]
+    fn constant(value: i64) -> Self;
+    /// `self < other`, elementwise.
+    #[track_caller]
+    fn less(&self, other: &Self) -> Self::Bool;
+    /// `self = other`, elementwise.
+    #[track_caller]
+    fn equal(&self, other: &Self) -> Self::Bool;
+    /// The single integer, where it is known while the model runs; see [`Mask::known`].
+    fn known(&self) -> Option<i64>;
+    /// The same integer, with a name in the text of a recorded program; see [`Real::named`].
+    #[must_use]
+    fn named(self, _name: &str) -> Self {
+        self
+    }
+}
+
+/// Real numbers of an interpretation, or arrays of them: the language that scalar models are written in.
+///
+/// A model is a function over one type parameter `T: Real` (or [`Tensor`](crate::Tensor), for arrays). Running it
+/// with `f64` evaluates it, with [`Var`](crate::Var) differentiates it in reverse, with [`Dual`](crate::Dual)
+/// forward; the interpretations nest. Operators take the left operand by value and the right one by value or by
+/// reference; on arrays all of them work elementwise and broadcast as NumPy does.
+///
+/// # Conventions at kinks
+/// `abs′(0) = sign(0) = 0`; `relu′(0) = 0`; `maximum` and `minimum` of equal operands send half of the adjoint to
+/// each; `clamp` lets the adjoint pass on its closed interval; `∂/∂x xʸ = y·xʸ⁻¹` with `0⁰ = 1`;
+/// `∂/∂y xʸ = xʸ·ln x`, and 0 where `x = 0 ≤ y`. `maximum` and `minimum` of NaN are NaN.
+///
+/// ```
+/// use antiphon::{Real, grad};
+/// fn norm<T: Real>(x: &T, y: &T) -> T {
+///     (x.clone() * x + y.clone() * y).sqrt()
+/// }
+/// assert_eq!(norm(&3.0, &4.0), 5.0);
+/// let (dx, dy) = grad(|(x, y)| norm(&x, &y), &(3.0, 4.0))?;
+/// assert!((dx - 0.6f64).abs() < 1e-15 && (dy - 0.8f64).abs() < 1e-15);
+/// # Ok::<(), antiphon::Error>(())
+/// ```
+pub trait Real:
+    Clone
+    + Neg<Output = Self>
+    + Add<Output = Self>
+    + for<'a> Add<&'a Self, Output = Self>
+    + Sub<Output = Self>
+    + for<'a> Sub<&'a Self, Output = Self>
+    + Mul<Output = Self>
+    + for<'a> Mul<&'a Self, Output = Self>
+    + Div<Output = Self>
+    + for<'a> Div<&'a Self, Output = Self>
+    + State<Self>
+{
+    /// Truth values: what comparisons give and [`select`](Real::select) takes.
+    type Bool: Mask;
+    /// Integers: token ids, labels, counters.
+    type Int: Int<Bool = Self::Bool>;
+    /// Where an adjoint is collected: eagerly an optional value (absent means zero, so that nothing is
+    /// zero-filled), recorded a mutable accumulator.
+    type Adjoint;
+    /// How variables `V` over this interpretation reach their values and adjoints: [`StackNode<V>`] if running a model
+    /// with it runs the model, [`SharedNode<V>`] if it writes the model down.
+    ///
+    /// [`StackNode<V>`]: crate::node::StackNode
+    /// [`SharedNode<V>`]: crate::node::SharedNode
+    type Node<V: Real>: NodeRef<V>;
+
+    /// Which interpretations this one is made of, two bits for each, the outermost in the lowest: it tells derivatives
+    /// of different kinds apart, where control flow asks for the innermost one of its own kind.
+    #[doc(hidden)]
+    const NESTING: u64 = 1;
+
+    /// Whether operators need memory, which may not be there: then an error may come from any of those that a rule is
+    /// made of, in the backward half as well, and is to name the user's line.
+    #[doc(hidden)]
+    const ALLOCATES: bool = true;
+
+    /// A scalar constant. It broadcasts against arrays.
+    #[track_caller]
+    fn constant(value: f64) -> Self;
+    /// The same value with no derivative: nothing flows back through it.
+    #[track_caller]
+    fn detach(&self) -> Self;
+
+    /// An empty accumulator for adjoints of this value.
+    fn adjoint(&self) -> Self::Adjoint;
+    /// Adds `g`, of the value's own shape, to the accumulator.
+    #[track_caller]
+    fn accumulate(adjoint: &Self::Adjoint, g: Self);
+    /// [`accumulate`](Real::accumulate) of what an operator has computed from [quiet](Real::quiet) numbers.
+    #[doc(hidden)]
+    #[inline]
+    #[track_caller]
+    fn accumulate_quiet(adjoint: &Self::Adjoint, g: Self) {
+        Self::accumulate(adjoint, g);
+    }
+    /// The same number; of a signalling NaN, the quiet one. Adjoints of plain numbers have a use for signalling NaNs, so
+    /// whatever comes into a derivative from outside is made quiet: then everything that is computed of it is.
+    #[doc(hidden)]
+    #[inline]
+    #[must_use]
+    fn quiet(self) -> Self {
+        self
+    }
+    /// What was accumulated, if anything was. The accumulator is empty afterwards.
+    #[track_caller]
+    fn take_adjoint(adjoint: &Self::Adjoint) -> Option<Self>;
+    /// Adds what another accumulator, of a value of the same shape, holds, if it holds anything.
+    #[doc(hidden)]
+    #[inline]
+    #[track_caller]
+    fn accumulate_all(adjoint: &Self::Adjoint, from: Self::Adjoint) {
+        Self::with_adjoint(&from, |g| Self::accumulate(adjoint, g));
+    }
+    /// Calls `pull` with what was accumulated, if anything was: the backward half of an operator. (Whether anything
+    /// was may be decided only when a recorded program runs; then the call is recorded as conditional.)
+    #[inline]
+    #[track_caller]
+    fn with_adjoint(adjoint: &Self::Adjoint, pull: impl FnOnce(Self)) {
+        if let Some(g) = Self::take_adjoint(adjoint) {
+            pull(g);
+        }
+    }
+    /// Where in a program recording is now: what [`leave_for`](Real::leave_for) takes.
+    #[doc(hidden)]
+    #[inline]
+    fn place() -> usize {
+        0
+    }
+    /// An accumulator that holds just this value and can be read at an earlier place, which encloses this one: a
+    /// recorded value is known only where it was recorded.
+    #[doc(hidden)]
+    #[inline]
+    #[track_caller]
+    fn leave_for(self, _place: usize) -> Self::Adjoint {
+        let held = self.adjoint();
+        Self::accumulate(&held, self);
+        held
+    }
+    /// Checks that two operands of an elementwise operator broadcast. Scalars always do.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) with the operator's name.
+    #[inline]
+    #[track_caller]
+    fn check_broadcast(_op: &'static str, _lhs: &Self, _rhs: &Self) -> Result<()> {
+        Ok(())
+    }
+    /// Whether two values have the same shape. Scalars always do.
+    #[inline]
+    fn same_shape(_a: &Self, _b: &Self) -> bool {
+        true
+    }
+    /// Checks that this is a single number, as a loss has to be.
+    ///
+    /// # Errors
+    /// [`Error::Operand`](crate::Error::Operand) with the name of the entry point.
+    #[inline]
+    #[track_caller]
+    fn check_scalar(&self, _op: &'static str) -> Result<()> {
+        Ok(())
+    }
+    /// This value repeated to the shape of `like`, to which it broadcasts.
+    #[inline]
+    #[track_caller]
+    fn broadcast_like(&self, _like: &Self) -> Self {
+        self.clone()
+    }
+    /// The sum over what broadcasting repeated: an adjoint `self` in the shape of an operand `like`.
+    #[inline]
+    #[track_caller]
+    fn unbroadcast(self, _like: &Self) -> Self {
+        self
+    }
+
+    /// `1/x`.
+    #[track_caller]
+    fn recip(&self) -> Self;
+    /// `|x|`.
+    #[track_caller]
+    fn abs(&self) -> Self;
+    /// −1, 0 or 1; its derivative is zero everywhere.
+    #[track_caller]
+    fn sign(&self) -> Self;
+    /// `eˣ`.
+    #[track_caller]
+    fn exp(&self) -> Self;
+    /// `eˣ − 1`, exact near zero.
+    #[track_caller]
+    fn expm1(&self) -> Self;
+    /// Natural logarithm.
+    #[track_caller]
+    fn log(&self) -> Self;
+    /// `ln(1 + x)`, exact near zero.
+    #[track_caller]
+    fn log1p(&self) -> Self;
+    /// Square root.
+    #[track_caller]
+    fn sqrt(&self) -> Self;
+    /// Sine.
+    #[track_caller]
+    fn sin(&self) -> Self;
+    /// Cosine.
+    #[track_caller]
+    fn cos(&self) -> Self;
+    /// Tangent.
+    #[track_caller]
+    fn tan(&self) -> Self;
+    /// Hyperbolic tangent.
+    #[track_caller]
+    fn tanh(&self) -> Self;
+    /// `1/(1 + e⁻ˣ)`, without overflow.
+    #[track_caller]
+    fn sigmoid(&self) -> Self;
+    /// `ln(1 + eˣ)`, without overflow.
+    #[track_caller]
+    fn softplus(&self) -> Self;
+    /// `max(x, 0)`.
+    #[track_caller]
+    fn relu(&self) -> Self;
+    /// Gauss error function `2/√π · ∫₀ˣ e^(−t²) dt`.
+    #[track_caller]
+    fn erf(&self) -> Self;
+    /// `xⁿ` for a fixed integer.
+    #[track_caller]
+    fn powi(&self, n: i32) -> Self;
+    /// `xʸ`.
+    #[track_caller]
+    fn pow(&self, exponent: &Self) -> Self;
+    /// The larger of two.
+    #[track_caller]
+    fn maximum(&self, other: &Self) -> Self;
+    /// The smaller of two.
+    #[track_caller]
+    fn minimum(&self, other: &Self) -> Self;
+    /// `x` limited to `low ..= high`.
+    #[track_caller]
+    fn clamp(&self, low: f64, high: f64) -> Self;
+
+    /// `self < other`.
+    #[track_caller]
+    fn less(&self, other: &Self) -> Self::Bool;
+    /// `self ≤ other`.
+    #[track_caller]
+    fn less_equal(&self, other: &Self) -> Self::Bool;
+    /// `self = other`.
+    #[track_caller]
+    fn equal(&self, other: &Self) -> Self::Bool;
+    /// `self > other`.
+    #[track_caller]
+    fn greater(&self, other: &Self) -> Self::Bool {
+        other.less(self)
+    }
+    /// `self ≥ other`.
+    #[track_caller]
+    fn greater_equal(&self, other: &Self) -> Self::Bool {
+        other.less_equal(self)
+    }
+    /// `self ≠ other` (true for NaN).
+    #[track_caller]
+    fn not_equal(&self, other: &Self) -> Self::Bool {
+        self.equal(other).not()
+    }
+    /// `then` where the mask holds, `otherwise` elsewhere; the three broadcast.
+    #[track_caller]
+    fn select(mask: &Self::Bool, then: &Self, otherwise: &Self) -> Self;
+    /// Integers as reals.
+    #[track_caller]
+    fn from_int(value: &Self::Int) -> Self;
+
+    /// The same value, which the text of a recorded program calls by this name, and its adjoint `name_bar`. Where
+    /// nothing is recorded it costs nothing.
+    ///
+    /// ```
+    /// use antiphon::Real;
+    /// fn step<T: Real>(h: &T, w: &T) -> T {
+    ///     (h.clone() * w).tanh().named("h")
+    /// }
+    /// assert_eq!(step(&0.5, &2.0), 1f64.tanh());
+    /// ```
+    #[must_use]
+    #[inline]
+    fn named(self, name: &str) -> Self {
+        self.name_with(&|| name.into());
+        self
+    }
+    /// [`named`](Real::named), by a name that is made only where it is used.
+    #[doc(hidden)]
+    #[inline]
+    fn name_with(&self, _name: &dyn Fn() -> String) {}
+
+    /// `x²`.
+    #[track_caller]
+    fn square(&self) -> Self {
+        self.clone() * self
+    }
+    /// Zeros of this value's shape, constant.
+    #[track_caller]
+    fn zeros_like(&self) -> Self {
+        self.full_like(0.0)
+    }
+    /// Ones of this value's shape, constant.
+    #[track_caller]
+    fn ones_like(&self) -> Self {
+        self.full_like(1.0)
+    }
+    /// `value` in this value's shape, constant.
+    #[inline]
+    #[track_caller]
+    fn full_like(&self, value: f64) -> Self {
+        Self::constant(value)
+    }
+    /// `x·c` for a fixed number. On arrays `x * c` is the same.
+    #[inline]
+    #[track_caller]
+    fn scale(self, c: f64) -> Self {
+        self * Self::constant(c)
+    }
+    /// `x + c` for a fixed number. On arrays `x + c` is the same.
+    #[inline]
+    #[track_caller]
+    fn offset(self, c: f64) -> Self {
+        self + Self::constant(c)
+    }
+}

@@ -1,0 +1,106 @@
+//! [`IntExpr`] and [`BoolExpr`]: recorded integers and truth values.
+
+use std::ops::{Add, Mul, Range, Sub};
+
+use antiphon_staging::{self as staging, Binary, Comparison, Scalar, Unary};
+
+use super::tensor::{array_constant, slice};
+use super::{BoolExpr, IntExpr, own, put, recorder, shape_of};
+use crate::error::{OrRaise, Result};
+use crate::language::real::{Int, Mask};
+use crate::language::shape::{self, Shape};
+use crate::language::tensor::{IntTensor, MaskTensor};
+
+super::operators! {
+    Add add IntExpr; Sub sub IntExpr; Mul mul IntExpr;
+}
+
+impl Mask for BoolExpr {
+    #[track_caller]
+    fn and(&self, other: &Self) -> Self {
+        self.connective(Binary::And, other)
+    }
+    #[track_caller]
+    fn or(&self, other: &Self) -> Self {
+        self.connective(Binary::Or, other)
+    }
+    fn not(&self) -> Self {
+        BoolExpr(put(staging::Expr::Unary(Unary::Not, own(self.0))))
+    }
+    fn known(&self) -> Option<bool> {
+        None
+    }
+}
+
+impl BoolExpr {
+    #[track_caller]
+    fn connective(&self, op: Binary, other: &Self) -> Self {
+        shape::broadcast(op.name(), &shape_of(self.0), &shape_of(other.0)).or_raise();
+        BoolExpr(put(staging::Expr::Binary(op, own(self.0), own(other.0))))
+    }
+}
+
+impl MaskTensor for BoolExpr {
+    fn shape(&self) -> Shape {
+        shape_of(self.0)
+    }
+}
+
+impl IntExpr {
+    #[track_caller]
+    fn compare(&self, op: Comparison, other: &Self) -> BoolExpr {
+        shape::broadcast(op.name(), &shape_of(self.0), &shape_of(other.0)).or_raise();
+        BoolExpr(put(staging::Expr::Compare(op, own(self.0), own(other.0))))
+    }
+}
+
+impl Int for IntExpr {
+    type Bool = BoolExpr;
+    fn named(self, name: &str) -> Self {
+        recorder().builder.name(own(self.0), name);
+        self
+    }
+    fn constant(value: i64) -> Self {
+        IntExpr(put(staging::Expr::literal(Scalar::I64(value))))
+    }
+    #[track_caller]
+    fn less(&self, other: &Self) -> BoolExpr {
+        self.compare(Comparison::Less, other)
+    }
+    #[track_caller]
+    fn equal(&self, other: &Self) -> BoolExpr {
+        self.compare(Comparison::Equal, other)
+    }
+    fn known(&self) -> Option<i64> {
+        None
+    }
+}
+
+impl IntTensor for IntExpr {
+    fn shape(&self) -> Shape {
+        shape_of(self.0)
+    }
+    #[track_caller]
+    fn from_elements(shape: &[usize], elements: &[i64]) -> Result<Self> {
+        Ok(IntExpr(array_constant(shape, elements.len(), elements.to_vec())?))
+    }
+    fn elements(&self) -> Option<Vec<i64>> {
+        None
+    }
+    #[track_caller]
+    fn reshape(&self, shape: &[usize]) -> Self {
+        shape::reshape(&shape_of(self.0), shape).or_raise();
+        IntExpr(put(staging::Expr::Reshape(own(self.0), shape.into())))
+    }
+    #[track_caller]
+    fn gather_rows(&self, indices: &Self) -> Self {
+        shape::gather_rows(&shape_of(self.0), &shape_of(indices.0)).or_raise();
+        IntExpr(put(staging::Expr::GatherRows { x: own(self.0), indices: own(indices.0) }))
+    }
+    #[track_caller]
+    fn slice(&self, axis: isize, range: Range<usize>) -> Self {
+        IntExpr(slice(self.0, axis, range, 1))
+    }
+}
+
+crate::language::state::index_state! { IntExpr, BoolExpr; }

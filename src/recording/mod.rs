@@ -1,0 +1,87 @@
+//! Staging: [`Expr`], the interpretation that records a model instead of running it.
+//!
+//! Running a model once with `Expr` writes a [`Program`]. The derivative rules run as usual, over `Expr`, so what is
+//! recorded of `grad` is already the forward and the backward pass, interleaved.
+
+mod adjoint;
+mod control;
+mod integer;
+mod interpret;
+mod plain;
+mod real;
+mod recorder;
+mod tensor;
+
+pub use antiphon_staging::jit::{CompileOptions, Compiled, Interrupt};
+pub use antiphon_staging::print::graphviz;
+use antiphon_staging::{self as staging, Value};
+pub use antiphon_staging::{Options, Program, optimise};
+
+pub use adjoint::ExprAdjoint;
+pub use interpret::{interpret, interpret_components};
+pub use plain::Plain;
+pub(crate) use plain::zeros;
+pub use recorder::record;
+pub(crate) use recorder::{Located, from_staging, trace};
+use recorder::{Recorder, recorder};
+
+use crate::language::shape::Shape;
+
+/// A real number or array of a program that is being recorded.
+#[derive(Clone, Copy)]
+pub struct Expr(Recorded);
+
+/// An integer or array of integers of a program that is being recorded.
+#[derive(Clone, Copy)]
+pub struct IntExpr(Recorded);
+
+/// A truth value or array of them of a program that is being recorded.
+#[derive(Clone, Copy)]
+pub struct BoolExpr(Recorded);
+
+/// A value and the recording that it belongs to.
+#[derive(Clone, Copy)]
+struct Recorded {
+    value: Value,
+    recording: u64,
+}
+
+/// Appends an operator to the recording under way.
+#[track_caller]
+fn put(expr: staging::Expr) -> Recorded {
+    recorder().emit(expr)
+}
+
+/// The value, if it is of the recording under way.
+#[track_caller]
+fn own(x: Recorded) -> Value {
+    recorder().own(x)
+}
+
+#[track_caller]
+fn shape_of(x: Recorded) -> Shape {
+    let recorder = recorder();
+    recorder.builder.ty(recorder.own(x)).shape
+}
+
+/// Arithmetic by value and by reference on the right.
+macro_rules! operators {
+    ($($Trait:ident $name:ident $Wrapper:ident;)*) => { $(
+        impl $Trait for $Wrapper {
+            type Output = Self;
+            #[track_caller]
+            fn $name(self, rhs: Self) -> Self {
+                shape::broadcast(stringify!($name), &shape_of(self.0), &shape_of(rhs.0)).or_raise();
+                $Wrapper(put(staging::Expr::Binary(staging::Binary::$Trait, own(self.0), own(rhs.0))))
+            }
+        }
+        impl $Trait<&$Wrapper> for $Wrapper {
+            type Output = Self;
+            #[track_caller]
+            fn $name(self, rhs: &Self) -> Self {
+                $Trait::$name(self, *rhs)
+            }
+        }
+    )* };
+}
+use operators;

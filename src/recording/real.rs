@@ -1,0 +1,173 @@
+//! [`Expr`] as real numbers: the elementwise operators.
+
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use antiphon_staging::{self as staging, Binary, Comparison, Scalar, Unary, Update};
+
+use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, own, put, recorder, shape_of};
+use crate::error::{OrRaise, Result};
+use crate::language::real::Real;
+use crate::language::shape;
+use crate::language::tensor::{MaskTensor, Tensor};
+use crate::reverse::node::SharedNode;
+
+super::operators! {
+    Add add Expr; Sub sub Expr; Mul mul Expr; Div div Expr;
+}
+
+macro_rules! number_operators {
+    ($($Trait:ident $name:ident;)*) => { $(
+        impl $Trait<f64> for Expr {
+            type Output = Self;
+            #[track_caller]
+            fn $name(self, rhs: f64) -> Self {
+                $Trait::$name(self, Expr::constant(rhs))
+            }
+        }
+    )* };
+}
+number_operators! { Add add; Sub sub; Mul mul; Div div; }
+
+impl Neg for Expr {
+    type Output = Self;
+    #[track_caller]
+    fn neg(self) -> Self {
+        self.unary(Unary::Neg)
+    }
+}
+
+impl Expr {
+    #[track_caller]
+    fn unary(&self, op: Unary) -> Self {
+        Expr(put(staging::Expr::Unary(op, own(self.0))))
+    }
+    #[track_caller]
+    fn binary(&self, op: Binary, other: &Self) -> Self {
+        shape::broadcast(op.name(), &shape_of(self.0), &shape_of(other.0)).or_raise();
+        Expr(put(staging::Expr::Binary(op, own(self.0), own(other.0))))
+    }
+    #[track_caller]
+    fn compare(&self, op: Comparison, other: &Self) -> BoolExpr {
+        shape::broadcast(op.name(), &shape_of(self.0), &shape_of(other.0)).or_raise();
+        BoolExpr(put(staging::Expr::Compare(op, own(self.0), own(other.0))))
+    }
+}
+
+macro_rules! unary_methods {
+    ($($name:ident $Op:ident;)*) => { $(
+        #[track_caller]
+        fn $name(&self) -> Self {
+            self.unary(Unary::$Op)
+        }
+    )* };
+}
+
+impl Real for Expr {
+    type Bool = BoolExpr;
+    type Int = IntExpr;
+    type Adjoint = ExprAdjoint;
+    type Node<V: Real> = SharedNode<V>;
+
+    fn constant(value: f64) -> Self {
+        let recorder = recorder();
+        Expr(recorder.wrap(recorder.builder.real(recorder.dtype, value)))
+    }
+    fn detach(&self) -> Self {
+        *self
+    }
+    fn name_with(&self, name: &dyn Fn() -> String) {
+        recorder().builder.name(own(self.0), &name());
+    }
+    fn adjoint(&self) -> ExprAdjoint {
+        ExprAdjoint::empty(&recorder(), *self)
+    }
+    fn accumulate(adjoint: &ExprAdjoint, g: Self) {
+        adjoint.update(|recorder| Update::Add(recorder.own(g.0)));
+    }
+    fn accumulate_all(adjoint: &ExprAdjoint, from: ExprAdjoint) {
+        adjoint.absorb(from);
+    }
+    fn take_adjoint(adjoint: &ExprAdjoint) -> Option<Self> {
+        adjoint.take()
+    }
+    fn with_adjoint(adjoint: &ExprAdjoint, pull: impl FnOnce(Self)) {
+        adjoint.pull(pull);
+    }
+    fn place() -> usize {
+        recorder().builder.depth()
+    }
+    fn leave_for(self, place: usize) -> ExprAdjoint {
+        ExprAdjoint::left_for(&recorder(), self, place)
+    }
+    #[track_caller]
+    fn check_broadcast(op: &'static str, lhs: &Self, rhs: &Self) -> Result<()> {
+        shape::broadcast(op, &lhs.shape(), &rhs.shape()).map(drop)
+    }
+    fn same_shape(a: &Self, b: &Self) -> bool {
+        a.shape() == b.shape()
+    }
+    #[track_caller]
+    fn check_scalar(&self, op: &'static str) -> Result<()> {
+        shape::scalar(op, &self.shape())
+    }
+    #[track_caller]
+    fn broadcast_like(&self, like: &Self) -> Self {
+        if Self::same_shape(self, like) { *self } else { self.broadcast_to(&like.shape()) }
+    }
+    fn unbroadcast(self, like: &Self) -> Self {
+        let (from, to) = (self.shape(), like.shape());
+        if from == to {
+            return self;
+        }
+        self.sum(shape::repeated_axes(&from, &to).as_slice()).reshape(&to)
+    }
+    fn full_like(&self, value: f64) -> Self {
+        Self::full(&self.shape(), value)
+    }
+
+    unary_methods! {
+        recip Recip; abs Abs; sign Sign; exp Exp; expm1 Expm1; log Log; log1p Log1p; sqrt Sqrt; sin Sin; cos Cos;
+        tan Tan; tanh Tanh; sigmoid Sigmoid; softplus Softplus; relu Relu; erf Erf;
+    }
+    fn powi(&self, n: i32) -> Self {
+        Expr(put(staging::Expr::Powi(own(self.0), n)))
+    }
+    fn clamp(&self, low: f64, high: f64) -> Self {
+        let [low, high] = [low, high].map(|x| Scalar::of(recorder().dtype, x));
+        Expr(put(staging::Expr::Clamp { x: own(self.0), low, high }))
+    }
+    #[track_caller]
+    fn pow(&self, exponent: &Self) -> Self {
+        self.binary(Binary::Pow, exponent)
+    }
+    #[track_caller]
+    fn maximum(&self, other: &Self) -> Self {
+        self.binary(Binary::Maximum, other)
+    }
+    #[track_caller]
+    fn minimum(&self, other: &Self) -> Self {
+        self.binary(Binary::Minimum, other)
+    }
+    #[track_caller]
+    fn less(&self, other: &Self) -> BoolExpr {
+        self.compare(Comparison::Less, other)
+    }
+    #[track_caller]
+    fn less_equal(&self, other: &Self) -> BoolExpr {
+        self.compare(Comparison::LessEqual, other)
+    }
+    #[track_caller]
+    fn equal(&self, other: &Self) -> BoolExpr {
+        self.compare(Comparison::Equal, other)
+    }
+    #[track_caller]
+    fn select(mask: &BoolExpr, then: &Self, otherwise: &Self) -> Self {
+        let values = shape::broadcast("select", &then.shape(), &otherwise.shape()).or_raise();
+        shape::broadcast("select", &mask.shape(), &values).or_raise();
+        let (mask, then, otherwise) = (own(mask.0), own(then.0), own(otherwise.0));
+        Expr(put(staging::Expr::Select { mask, then, otherwise }))
+    }
+    fn from_int(value: &IntExpr) -> Self {
+        Expr(put(staging::Expr::Convert(own(value.0), recorder().dtype)))
+    }
+}

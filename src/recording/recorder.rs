@@ -1,0 +1,209 @@
+//! A recording under way, and [`record`], which begins and ends one.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::mem::ManuallyDrop;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use antiphon_staging::{self as staging, Block, Builder, Dtype, Program, Value};
+
+use super::{BoolExpr, Expr, IntExpr, Plain, Recorded};
+use crate::continuation::stack;
+use crate::error::{At, Error, Result, catch, raise};
+use crate::language::control::continuation_passing::leaves;
+use crate::language::params::Path;
+use crate::language::state::{Leaf, State};
+use crate::language::structure::{MapComponent, Structure};
+
+pub(super) struct Recorder {
+    pub(super) id: u64,
+    pub(super) dtype: Dtype,
+    pub(super) builder: Builder,
+    /// The blocks that may or may not run when what encloses them does.
+    pub(super) conditional: RefCell<HashSet<Block>>,
+}
+
+/// Numbers the recordings of all threads: values of one are strangers in all others.
+static RECORDINGS: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// The recordings under way, the innermost last.
+    /// Nothing is to be dropped when the thread ends: destructors of other values may still record then.
+    static RECORDERS: RefCell<ManuallyDrop<Vec<Rc<Recorder>>>> =
+        const { RefCell::new(ManuallyDrop::new(Vec::new())) };
+}
+
+#[track_caller]
+pub(super) fn recorder() -> Rc<Recorder> {
+    // No closure here: it would not know its caller.
+    match RECORDERS.with_borrow(|stack| stack.last().cloned()) {
+        Some(recorder) => recorder,
+        None => misplaced(),
+    }
+}
+
+#[track_caller]
+fn misplaced() -> ! {
+    let reason = "a recorded value was used outside of the recording that it belongs to";
+    raise(Error::OutsideReset { reason, at: At::caller() })
+}
+
+impl Recorder {
+    /// The value, if it is of this recording.
+    #[track_caller]
+    pub(super) fn own(&self, x: Recorded) -> Value {
+        if x.recording == self.id { x.value } else { misplaced() }
+    }
+
+    /// Begins a block that may or may not run.
+    pub(super) fn begin_arm(&self) {
+        self.builder.begin();
+        self.conditional.borrow_mut().insert(self.here());
+    }
+
+    /// The innermost open block.
+    pub(super) fn here(&self) -> Block {
+        *self.builder.open().last().expect("the program's body is open until it is finished")
+    }
+
+    pub(super) fn wrap(&self, value: Value) -> Recorded {
+        Recorded { value, recording: self.id }
+    }
+
+    #[track_caller]
+    pub(super) fn emit(&self, expr: staging::Expr) -> Recorded {
+        let at = At::caller();
+        match self.builder.emit(expr) {
+            Ok(value) => self.wrap(value),
+            Err(error) => raise(Error::Recording { reason: error.to_string(), at }),
+        }
+    }
+}
+
+/// Records `f` as a program of the components of `example`, whose values are of no account.
+///
+/// ```
+/// use antiphon::{NdArray, Real, grad, recording};
+/// let cube = |x: recording::Expr| grad(|y| y.clone() * &y * &y, &x).unwrap();
+/// let mut program = recording::record("slope", cube, &NdArray::scalar(2.0f64))?;
+/// recording::optimise(&mut program, &Default::default());
+/// assert_eq!(recording::interpret(&program, &NdArray::scalar(2.0f64))?, [NdArray::scalar(12.0)]);
+/// # Ok::<(), antiphon::Error>(())
+/// ```
+///
+/// # Errors
+/// What `f` raises: shapes that do not fit are found while recording, with the user's line.
+#[track_caller]
+pub fn record<T, P, Q>(name: &str, f: impl FnOnce(P::With<Expr>) -> Q, example: &P) -> Result<Program>
+where
+    T: Plain,
+    P: Structure<T>,
+    Q: State<Expr>,
+{
+    let outcome = trace(name, |input| Ok(f(example.map_components(&mut Path::default(), input))));
+    outcome.map(|(program, _)| program)
+}
+
+/// Records `f`, which makes its inputs from examples with the function that it is given; also the result, for its
+/// structure.
+#[track_caller]
+pub(crate) fn trace<T, Q>(
+    name: &str,
+    f: impl FnOnce(MapComponent<'_, T, Expr>) -> Result<Q>,
+) -> Result<(Program, Q)>
+where
+    T: Plain,
+    Q: State<Expr>,
+{
+    let at = At::caller();
+    let recorder = Rc::new(Recorder {
+        id: RECORDINGS.fetch_add(1, Ordering::Relaxed),
+        dtype: T::DTYPE,
+        builder: Builder::new(name),
+        conditional: RefCell::default(),
+    });
+    let (result, outputs) = catch(|| -> Result<_> {
+        let _recording = Recording::begin(Rc::clone(&recorder));
+        stack::on_reserved(|| {
+            let mut input = |path: &Path, leaf: Leaf<T>| {
+                let path = path.to_string();
+                let name = short_name(&path);
+                let input = recorder.wrap(recorder.builder.input(&name, T::ty(&leaf)));
+                match leaf {
+                    Leaf::Real(_) => Leaf::Real(Expr(input)),
+                    Leaf::Int(_) => Leaf::Int(IntExpr(input)),
+                    Leaf::Bool(_) => Leaf::Bool(BoolExpr(input)),
+                }
+            };
+            let result = f(&mut input)?;
+            let outputs = recorder.values(&leaves(&result));
+            Ok((result, outputs))
+        })
+    })?;
+    let recorder = Rc::into_inner(recorder).expect("no recorded value holds on to its recorder");
+    let program = recorder.builder.finish(&outputs);
+    Ok((program.map_err(|error| Error::Recording { reason: error.to_string(), at })?, result))
+}
+
+/// Makes a recorder the innermost one, until dropped.
+struct Recording;
+
+impl Recording {
+    fn begin(recorder: Rc<Recorder>) -> Recording {
+        RECORDERS.with_borrow_mut(|stack| stack.push(recorder));
+        Recording
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        RECORDERS.with_borrow_mut(|stack| {
+            stack.pop();
+            if stack.is_empty() {
+                // Its memory, too.
+                **stack = Vec::new();
+            }
+        });
+    }
+}
+
+/// Results of making and running programs.
+pub(crate) trait Located<T> {
+    /// The same, with this crate's error and the caller's line. A method and not a function for `map_err`, which
+    /// would not know its caller.
+    fn located(self) -> Result<T>;
+}
+
+impl<T> Located<T> for staging::Result<T> {
+    #[track_caller]
+    fn located(self) -> Result<T> {
+        let at = At::caller();
+        self.map_err(|error| from_staging(error, at))
+    }
+}
+
+/// What went wrong in a program, as this crate's error.
+pub(crate) fn from_staging(error: staging::Error, at: At) -> Error {
+    match error {
+        staging::Error::Index { op, index, length } => Error::Index { op, index, len: length, at },
+        staging::Error::StackExhausted { bytes, by, .. } => {
+            Error::StackExhausted { limit: bytes, depth: None, by }
+        }
+        staging::Error::Interrupted { after } => Error::Interrupted { after, at },
+        staging::Error::Memory { bytes } => Error::Memory { bytes, at },
+        _ => Error::Recording { reason: error.to_string(), at },
+    }
+}
+
+/// A component's name without the places in tuples that it begins with; `x` and the place, if that is all of it.
+fn short_name(path: &str) -> String {
+    let is_place = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut rest = path;
+    while let Some((first, after)) = rest.split_once('.')
+        && is_place(first)
+    {
+        rest = after;
+    }
+    if is_place(rest) { format!("x{rest}") } else { rest.to_owned() }
+}

@@ -1,0 +1,261 @@
+//! [`Expr`] as arrays: shapes, reductions, products, indexing, windows.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use antiphon_staging::{self as staging, Data, Dtype, Reduction, Scalar, Type, Update};
+
+use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, Located, Recorded, own, put, recorder, shape_of};
+use crate::error::{At, Error, OrRaise, Result};
+use crate::language::control::continuation_passing::PutRow;
+use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
+use crate::language::tensor::{IntTensor, Tensor};
+use crate::memory::collected;
+use crate::sealed::Internal;
+
+#[track_caller]
+pub(super) fn slice(x: Recorded, axis: isize, range: Range<usize>, step: usize) -> Recorded {
+    let shape = shape_of(x);
+    let axis = shape::axis("slice", &shape, axis).or_raise();
+    shape::slice(&shape, axis, &range, step).or_raise();
+    let step = shape::shorter_step(&range, step);
+    put(staging::Expr::Slice { x: own(x), axis, start: range.start, end: range.end, step })
+}
+
+/// A constant array, of as many elements as its shape has.
+#[track_caller]
+pub(super) fn array_constant(shape: &[usize], len: usize, elements: impl Into<Data>) -> Result<Recorded> {
+    shape::from_elements(shape, len)?;
+    match staging::Tensor::new(shape, elements) {
+        Some(tensor) => Ok(put(staging::Expr::Array(Arc::new(tensor)))),
+        None => {
+            let at = At::caller();
+            Err(Error::Shape { op: "from_elements", lhs: vec![len], rhs: shape.to_vec(), at })
+        }
+    }
+}
+
+impl Expr {
+    #[track_caller]
+    fn reduce(&self, name: &'static str, op: Reduction, axes: Axes) -> Self {
+        let shape = shape_of(self.0);
+        let axes = axes.resolve(name, &shape).or_raise();
+        if op == Reduction::Max {
+            shape::reduce_nonempty(name, &shape, &axes).or_raise();
+        }
+        Expr(put(staging::Expr::Reduce(op, own(self.0), axes)))
+    }
+}
+impl Tensor for Expr {
+    fn shape(&self) -> Shape {
+        shape_of(self.0)
+    }
+    fn full(shape: &[usize], value: f64) -> Self {
+        shape::elements("full", shape).or_raise();
+        let value = Scalar::of(recorder().dtype, value);
+        Expr(put(staging::Expr::Fill { value, shape: shape.into() }))
+    }
+    #[track_caller]
+    fn from_elements(shape: &[usize], elements: &[f64]) -> Result<Self> {
+        let recorded = match recorder().dtype {
+            Dtype::F32 => {
+                let elements = collected(elements.iter().map(|&x| x as f32));
+                array_constant(shape, elements.len(), elements)?
+            }
+            _ => array_constant(shape, elements.len(), elements.to_vec())?,
+        };
+        Ok(Expr(recorded))
+    }
+    fn from_mask(mask: &BoolExpr) -> Self {
+        Expr(put(staging::Expr::Convert(own(mask.0), recorder().dtype)))
+    }
+    fn uniform(shape: &[usize], seed: &IntExpr) -> Self {
+        shape::uniform(shape, &seed.shape()).or_raise();
+        // A single integer, of whatever rank.
+        let seed = if seed.shape().is_empty() { *seed } else { seed.reshape(&[]) };
+        let (seed, dtype) = (own(seed.0), recorder().dtype);
+        Expr(put(staging::Expr::Uniform { seed, dtype, shape: shape.into() }))
+    }
+    #[track_caller]
+    fn reshape(&self, shape: &[usize]) -> Self {
+        shape::reshape(&self.shape(), shape).or_raise();
+        Expr(put(staging::Expr::Reshape(own(self.0), shape.into())))
+    }
+    #[track_caller]
+    fn permute(&self, order: &[usize]) -> Self {
+        shape::permute(&self.shape(), order).or_raise();
+        Expr(put(staging::Expr::Permute(own(self.0), order.into())))
+    }
+    #[track_caller]
+    fn broadcast_to(&self, shape: &[usize]) -> Self {
+        shape::broadcast_to(&self.shape(), shape).or_raise();
+        Expr(put(staging::Expr::Broadcast(own(self.0), shape.into())))
+    }
+    #[track_caller]
+    fn sum(&self, axes: impl Into<Axes>) -> Self {
+        self.reduce("sum", Reduction::Sum, axes.into())
+    }
+    #[track_caller]
+    fn max(&self, axes: impl Into<Axes>) -> Self {
+        self.reduce("max", Reduction::Max, axes.into())
+    }
+    #[track_caller]
+    fn logsumexp(&self, axes: impl Into<Axes>) -> Self {
+        self.reduce("logsumexp", Reduction::LogSumExp, axes.into())
+    }
+    #[track_caller]
+    fn argmax(&self, axis: isize) -> IntExpr {
+        let shape = self.shape();
+        let axis = shape::axis("argmax", &shape, axis).or_raise();
+        shape::reduce_nonempty("argmax", &shape, &[axis]).or_raise();
+        IntExpr(put(staging::Expr::Argmax(own(self.0), axis)))
+    }
+    #[track_caller]
+    fn batch_matmul(&self, rhs: &Self) -> Self {
+        shape::matmul(&self.shape(), &rhs.shape()).or_raise();
+        Expr(put(staging::Expr::Matmul(own(self.0), own(rhs.0))))
+    }
+    #[track_caller]
+    fn concat(parts: &[Self], axis: isize) -> Self {
+        let mut shapes: Vec<Shape> = Vec::with_capacity(parts.len());
+        for part in parts {
+            shapes.push(part.shape());
+        }
+        // No closures here: they would not know their caller.
+        let along = match shapes.first() {
+            Some(first) => shape::axis("concat", first, axis).or_raise(),
+            None => 0,
+        };
+        shape::concat(shapes.iter().map(|shape| shape.as_slice()), along).or_raise();
+        let mut values = Vec::with_capacity(parts.len());
+        for part in parts {
+            values.push(own(part.0));
+        }
+        Expr(put(staging::Expr::Concat(values, along)))
+    }
+    #[track_caller]
+    fn slice_step(&self, axis: isize, range: Range<usize>, step: usize) -> Self {
+        Expr(slice(self.0, axis, range, step))
+    }
+    #[track_caller]
+    fn pad(&self, axis: isize, padding: Padding) -> Self {
+        let shape = self.shape();
+        let axis = shape::axis("pad", &shape, axis).or_raise();
+        shape::pad(&shape, axis, padding).or_raise();
+        let Padding { before, after, interior } = padding;
+        // Between no neighbours any number of zeros is none.
+        let interior = if shape[axis] > 1 { interior } else { 0 };
+        let padding = staging::Padding { before, after, interior };
+        Expr(put(staging::Expr::Pad { x: own(self.0), axis, padding }))
+    }
+    #[track_caller]
+    fn flip(&self, axis: isize) -> Self {
+        let axis = shape::axis("flip", &self.shape(), axis).or_raise();
+        Expr(put(staging::Expr::Flip(own(self.0), axis)))
+    }
+    #[track_caller]
+    fn gather_rows(&self, indices: &IntExpr) -> Self {
+        shape::gather_rows(&self.shape(), &indices.shape()).or_raise();
+        Expr(put(staging::Expr::GatherRows { x: own(self.0), indices: own(indices.0) }))
+    }
+    #[track_caller]
+    fn scatter_rows(&self, indices: &IntExpr, rows: usize) -> Self {
+        shape::scatter_rows(&self.shape(), &indices.shape(), rows).or_raise();
+        Expr(put(staging::Expr::ScatterRows { x: own(self.0), indices: own(indices.0), rows }))
+    }
+    #[track_caller]
+    fn gather_last(&self, indices: &IntExpr) -> Self {
+        shape::gather_last(&self.shape(), &indices.shape()).or_raise();
+        Expr(put(staging::Expr::GatherLast { x: own(self.0), indices: own(indices.0) }))
+    }
+    #[track_caller]
+    fn scatter_last(&self, indices: &IntExpr, n: usize) -> Self {
+        shape::scatter_last(&self.shape(), &indices.shape(), n).or_raise();
+        Expr(put(staging::Expr::ScatterLast { x: own(self.0), indices: own(indices.0), length: n }))
+    }
+    #[track_caller]
+    fn conv2d(&self, kernel: &Self, window: Window2d) -> Self {
+        shape::conv2d(&self.shape(), &kernel.shape(), window).or_raise();
+        let (image, kernel, window) = (own(self.0), own(kernel.0), to_window(window));
+        Expr(put(staging::Expr::Conv2d { image, kernel, window }))
+    }
+    #[track_caller]
+    fn conv2d_image(&self, kernel: &Self, size: [usize; 2], window: Window2d) -> Self {
+        shape::conv2d_image(&self.shape(), &kernel.shape(), size, window).or_raise();
+        let (y_bar, kernel, window) = (own(self.0), own(kernel.0), to_window(window));
+        Expr(put(staging::Expr::Conv2dImage { y_bar, kernel, size, window }))
+    }
+    #[track_caller]
+    fn conv2d_kernel(&self, y_bar: &Self, size: [usize; 2], window: Window2d) -> Self {
+        shape::conv2d_kernel(&self.shape(), &y_bar.shape(), size, window).or_raise();
+        let (image, y_bar, window) = (own(self.0), own(y_bar.0), to_window(window));
+        Expr(put(staging::Expr::Conv2dKernel { image, y_bar, size, window }))
+    }
+    #[track_caller]
+    fn unfold2d(&self, kernel: [usize; 2], window: Window2d) -> Self {
+        shape::unfold2d(&self.shape(), kernel, window).or_raise();
+        Expr(put(staging::Expr::Unfold2d { image: own(self.0), kernel, window: to_window(window) }))
+    }
+    #[track_caller]
+    fn fold2d(&self, size: [usize; 2], kernel: [usize; 2], window: Window2d) -> Self {
+        shape::fold2d(&self.shape(), size, kernel, window).or_raise();
+        Expr(put(staging::Expr::Fold2d { x: own(self.0), size, kernel, window: to_window(window) }))
+    }
+
+    fn accumulate_matmul(adjoint: &ExprAdjoint, a: &Self, b: &Self) {
+        adjoint.update(|recorder| Update::Matmul(recorder.own(a.0), recorder.own(b.0)));
+    }
+    fn accumulate_slice(
+        adjoint: &ExprAdjoint,
+        _operand: &Self,
+        axis: usize,
+        range: Range<usize>,
+        step: usize,
+        g: Self,
+    ) {
+        let count = g.shape()[axis];
+        let step = shape::shorter_step(&range, step);
+        let g = g.0;
+        adjoint.update(|recorder| Update::Slice {
+            axis,
+            start: range.start,
+            step,
+            count,
+            g: recorder.own(g),
+        });
+    }
+    fn record_rows(_: Internal, shape: &[usize], fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
+        // An accumulator that each row is added to once. −0 is what every number can be added to without a change.
+        let zeros = Self::full(shape, -0.0);
+        let recorder = recorder();
+        let builder = &recorder.builder;
+        let rows = builder.cell(Type::new(recorder.dtype, shape));
+        builder.name_cell(rows, "ys_rows");
+        builder.accumulate(rows, own(zeros.0)).located().or_raise();
+        fill(&|index, row| {
+            let update = Update::Rows { indices: recorder.own(index.0), g: recorder.own(row.0) };
+            builder.update(rows, update).located().or_raise();
+        });
+        let ys = builder.take(rows);
+        builder.name(ys, "ys");
+        Expr(recorder.wrap(ys))
+    }
+    fn with_adjoint_row(adjoint: &ExprAdjoint, index: &IntExpr, pull: impl FnOnce(Self)) {
+        adjoint.pull_row(*index, pull);
+    }
+    fn adjoint_row(adjoint: &ExprAdjoint, index: &IntExpr) -> Self {
+        adjoint.row(*index)
+    }
+    fn open_adjoint(shape: &[usize]) -> ExprAdjoint {
+        let recorder = recorder();
+        ExprAdjoint::open(&recorder, Type::new(recorder.dtype, shape))
+    }
+    fn accumulate_rows(adjoint: &ExprAdjoint, _operand: &Self, indices: &IntExpr, g: Self) {
+        adjoint.update(|recorder| Update::Rows { indices: recorder.own(indices.0), g: recorder.own(g.0) });
+    }
+}
+
+fn to_window(window: Window2d) -> staging::Window2d {
+    // A stride that is longer than any image is one window.
+    staging::Window2d { stride: window.stride.map(|n| n.min(shape::LARGEST)), padding: window.padding }
+}

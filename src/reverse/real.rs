@@ -1,0 +1,360 @@
+//! Direct style: under a derivative's `reset`, `a * b` *is* `shift(|k| cps::mul(a, b, k))`.
+
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use super::{Var, common_level, cps};
+use crate::continuation::{Found, Level, find, in_destructor, outside_reset, shift_to};
+use crate::error::{At, CpsResult, OrRaise, Result, blame, in_operator, raise, rule_at};
+use crate::language::derivatives::{for_each_binary, for_each_unary};
+use crate::language::real::Real;
+use crate::language::tensor::Tensor;
+use crate::scalar::Slot;
+
+/// An operator on operands that it owns.
+trait Rule<T: Real> {
+    /// Calls the continuation, once, with the result.
+    fn apply(self, k: impl for<'k> FnOnce(&Var<'k, T>) -> CpsResult<()>) -> CpsResult<()>;
+}
+
+/// The rule of an operator as a closure.
+struct Closure<F>(F);
+
+impl<T: Real, F: FnOnce(cps::Return<'_, T>) -> CpsResult<()>> Rule<T> for Closure<F> {
+    #[inline]
+    fn apply(self, k: impl for<'k> FnOnce(&Var<'k, T>) -> CpsResult<()>) -> CpsResult<()> {
+        let mut k = Some(k);
+        self.0(&mut |y| k.take().expect("a rule calls its continuation once")(y))
+    }
+}
+
+/// The rules of the elementwise operators. They are no closures, so that the whole of an operator can be made one
+/// function: then it takes one frame, and half the time.
+#[allow(non_camel_case_types)] // as the operators are called
+mod rule {
+    use super::{Real, Rule, Var, cps};
+    use crate::error::CpsResult;
+    use crate::language::derivatives::{for_each_binary, for_each_unary};
+
+    macro_rules! unary {
+        ($($(#[$doc:meta])* $name:ident($x:ident) -> $y:ident, $dy:ident: $rule:expr;)*) => { $(
+            pub(super) struct $name<'r, T: Real>(pub(super) Var<'r, T>);
+            impl<T: Real> Rule<T> for $name<'_, T> {
+                #[inline(always)]
+                fn apply(self, k: impl for<'k> FnOnce(&Var<'k, T>) -> CpsResult<()>) -> CpsResult<()> {
+                    cps::$name(&self.0, k)
+                }
+            }
+        )* };
+    }
+    macro_rules! binary {
+        ($($(#[$doc:meta])* $name:ident($a:ident, $b:ident) -> $y:ident, $dy:ident: $da:expr, $db:expr;)*) => { $(
+            pub(super) struct $name<'r, T: Real>(pub(super) Var<'r, T>, pub(super) Var<'r, T>);
+            impl<T: Real> Rule<T> for $name<'_, T> {
+                #[inline(always)]
+                fn apply(self, k: impl for<'k> FnOnce(&Var<'k, T>) -> CpsResult<()>) -> CpsResult<()> {
+                    cps::$name(&self.0, &self.1, k)
+                }
+            }
+        )* };
+    }
+    for_each_unary!(unary);
+    for_each_binary!(binary);
+}
+
+/// [`suspended`], for a closure.
+#[inline]
+pub(super) fn direct<'r, T: Real>(
+    level: Option<Level>,
+    at: At,
+    rule: impl FnOnce(cps::Return<'_, T>) -> CpsResult<()>,
+) -> Var<'r, T> {
+    suspended(level, at, Closure(rule))
+}
+
+/// Suspends the body, runs `rule` on the driver's stack, and returns what the rule gave to its continuation.
+/// Operators on constants do not suspend.
+#[inline]
+fn suspended<'r, T: Real>(level: Option<Level>, at: At, rule: impl Rule<T>) -> Var<'r, T> {
+    // Of a rule that is made of several operators of an outer derivative, all are the user's one operator.
+    let around = if T::ALLOCATES { rule_at() } else { None };
+    let at = blame(at);
+    let prompt = match level.map(find) {
+        Some(Found::Running(prompt)) => prompt,
+        None => return value_of(at, around, rule),
+        // In a destructor of a body that is unwound. The result has its value, and no rest that it could be
+        // differentiated through.
+        Some(Found::Cut) => return in_destructor(|| value_of(at, around, rule)),
+        Some(Found::Nowhere) => raise(outside_reset(at)),
+    };
+    // SAFETY: all rules of this crate own what they capture, and those of `Var::shift` are `'static`. For `rebrand`: the
+    // frame of the rule, with the node of `y` in it, lies below this prompt's driver until the body has ended. Where nodes
+    // are not shared, that is the body of the derivative of this level (only recorded control flow has prompts of the same
+    // level inside of it), to which `'r` is confined: some operand has this level, and whoever made it vouched for that.
+    unsafe {
+        shift_to::<Var<'r, T>>(prompt, at, move |k| {
+            let mut k = Some(k);
+            in_operator(Some(at));
+            let outcome = rule.apply(|y| {
+                in_operator(around);
+                let k = k.take().expect("a rule calls its continuation once");
+                k.resume(y.rebrand())
+            });
+            // An error from before the rest of the body ran is the operator's own: it names the user's line.
+            match outcome {
+                Err(error) if k.is_some() => Err(error.relocated(at)),
+                outcome => outcome,
+            }
+        })
+    }
+}
+
+/// What a rule computes, as a constant.
+#[inline(never)] // so that operators' frames have no room for what they do not do
+fn value_of<'r, T: Real>(at: At, around: Option<At>, rule: impl Rule<T>) -> Var<'r, T> {
+    let mut y = None;
+    in_operator(Some(at));
+    let outcome = rule.apply(|value| {
+        in_operator(around);
+        y = Some(value.value().clone());
+        Ok(())
+    });
+    match outcome {
+        Ok(()) => Var::from_value(y.expect("a rule calls its continuation")),
+        Err(error) => raise(error.relocated(at)),
+    }
+}
+
+impl<'r, T: Real> Var<'r, T> {
+    /// An operator of your own in direct style, from its rule in continuation-passing style.
+    ///
+    /// The rule gets the operands and the continuation. It runs on the stack of the derivative's driver and outlives
+    /// the caller's frame, so it borrows nothing else.
+    /// ```
+    /// use antiphon::{Real, Var, cps, grad};
+    /// fn cube<'r, T: Real>(x: &Var<'r, T>) -> Var<'r, T> {
+    ///     Var::shift([x], |[x], k| {
+    ///         let v = x.value().clone();
+    ///         cps::custom([x], v.powi(3), |_, y_bar| [(y_bar * v.square()).scale(3.0)], k)
+    ///     })
+    /// }
+    /// assert_eq!(grad(|x| cube(&x) + &x, &2.0)?, 13.0);
+    /// assert_eq!(grad(|x| grad(|y| cube(&y), &x).unwrap(), &2.0)?, 12.0);
+    /// # Ok::<(), antiphon::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Raises what the rule returns before it calls its continuation, and
+    /// [`Error::OutsideReset`](crate::Error::OutsideReset) if the operands' derivative is not running here.
+    ///
+    /// # Panics
+    /// If the rule returns without having called its continuation.
+    #[track_caller]
+    pub fn shift<const N: usize>(
+        operands: [&Var<'r, T>; N],
+        rule: impl for<'k> FnOnce([&'k Var<'k, T>; N], cps::Return<'k, T>) -> CpsResult<()> + 'static,
+    ) -> Var<'r, T> {
+        let mut level = None;
+        for operand in operands {
+            level = common_level(level, operand.level()).or_raise();
+        }
+        let operands = operands.map(Clone::clone);
+        direct(level, At::caller(), move |k| {
+            let operands = operands.each_ref().map(Var::shorten);
+            rule(operands.each_ref(), k)
+        })
+    }
+}
+
+/// The level of two operands; raises if they belong to different derivatives.
+#[inline]
+#[track_caller]
+pub(super) fn level2<T: Real>(a: &Var<'_, T>, b: &Var<'_, T>) -> Option<Level> {
+    common_level(a.level(), b.level()).or_raise()
+}
+
+macro_rules! operator {
+    ($Trait:ident $name:ident) => {
+        impl<'r, T: Real> $Trait for Var<'r, T> {
+            type Output = Self;
+            #[inline]
+            #[track_caller]
+            fn $name(self, rhs: Self) -> Self {
+                suspended(level2(&self, &rhs), At::caller(), rule::$name(self, rhs))
+            }
+        }
+        impl<'r, T: Real> $Trait<&Var<'r, T>> for Var<'r, T> {
+            type Output = Self;
+            #[inline]
+            #[track_caller]
+            fn $name(self, rhs: &Self) -> Self {
+                $Trait::$name(self, rhs.clone())
+            }
+        }
+        /// On arrays: with a plain number.
+        impl<'r, T: Tensor> $Trait<f64> for Var<'r, T> {
+            type Output = Self;
+            #[inline]
+            #[track_caller]
+            fn $name(self, rhs: f64) -> Self {
+                $Trait::$name(self, Self::constant(rhs))
+            }
+        }
+    };
+}
+operator!(Add add);
+operator!(Sub sub);
+operator!(Mul mul);
+operator!(Div div);
+
+impl<T: Real> Neg for Var<'_, T> {
+    type Output = Self;
+    #[inline]
+    #[track_caller]
+    fn neg(self) -> Self {
+        suspended(self.level(), At::caller(), rule::neg(self))
+    }
+}
+
+macro_rules! unary_methods {
+    ($($(#[$doc:meta])* $name:ident($x:ident) -> $y:ident, $dy:ident: $rule:expr;)*) => {
+        $(unary_methods!(@method $name);)*
+    };
+    (@method neg) => {};
+    (@method $name:ident) => {
+        #[inline]
+        #[track_caller]
+        fn $name(&self) -> Self {
+            suspended(self.level(), At::caller(), rule::$name(self.clone()))
+        }
+    };
+}
+
+macro_rules! binary_methods {
+    ($($(#[$doc:meta])* $name:ident($a:ident, $b:ident) -> $y:ident, $dy:ident: $da:expr, $db:expr;)*) => {
+        $(binary_methods!(@method $name);)*
+    };
+    (@method add) => {};
+    (@method sub) => {};
+    (@method mul) => {};
+    (@method div) => {};
+    (@method $name:ident) => {
+        #[inline]
+        #[track_caller]
+        fn $name(&self, other: &Self) -> Self {
+            suspended(level2(self, other), At::caller(), rule::$name(self.clone(), other.clone()))
+        }
+    };
+}
+
+impl<T: Real> Real for Var<'_, T> {
+    type Bool = T::Bool;
+    type Int = T::Int;
+    type Adjoint = Slot<Self>;
+    type Node<V: Real> = T::Node<V>;
+    const NESTING: u64 = T::NESTING << 2 | 3;
+    const ALLOCATES: bool = T::ALLOCATES;
+
+    for_each_unary!(unary_methods);
+    for_each_binary!(binary_methods);
+
+    #[inline]
+    fn constant(value: f64) -> Self {
+        Self::from_value(T::constant(value))
+    }
+    #[inline]
+    fn detach(&self) -> Self {
+        // Also of the derivatives outside of this one, as `Dual::detach`.
+        Self::from_value(self.value().detach())
+    }
+    #[inline]
+    fn name_with(&self, name: &dyn Fn() -> String) {
+        self.value().name_with(name);
+    }
+    #[inline]
+    fn adjoint(&self) -> Slot<Self> {
+        Slot::new()
+    }
+    #[inline]
+    fn accumulate(adjoint: &Slot<Self>, g: Self) {
+        adjoint.accumulate(g);
+    }
+    #[inline]
+    fn take_adjoint(adjoint: &Slot<Self>) -> Option<Self> {
+        adjoint.take()
+    }
+    #[inline]
+    #[track_caller]
+    fn check_broadcast(op: &'static str, lhs: &Self, rhs: &Self) -> Result<()> {
+        T::check_broadcast(op, lhs.value(), rhs.value())
+    }
+    #[inline]
+    fn same_shape(a: &Self, b: &Self) -> bool {
+        T::same_shape(a.value(), b.value())
+    }
+    #[inline]
+    #[track_caller]
+    fn check_scalar(&self, op: &'static str) -> Result<()> {
+        self.value().check_scalar(op)
+    }
+    #[inline]
+    fn broadcast_like(&self, like: &Self) -> Self {
+        if Self::same_shape(self, like) {
+            return self.clone();
+        }
+        let (x, like) = (self.clone(), like.value().clone());
+        direct(x.level(), At::caller(), move |k| cps::broadcast_like(&x, &like, k))
+    }
+    #[inline]
+    fn unbroadcast(self, like: &Self) -> Self {
+        if Self::same_shape(&self, like) {
+            return self;
+        }
+        let like = like.value().clone();
+        direct(self.level(), At::caller(), move |k| cps::unbroadcast(&self, &like, k))
+    }
+    #[inline]
+    fn full_like(&self, value: f64) -> Self {
+        Self::from_value(self.value().full_like(value))
+    }
+    #[inline]
+    fn sign(&self) -> Self {
+        Self::from_value(self.value().sign())
+    }
+    #[inline]
+    #[track_caller]
+    fn powi(&self, n: i32) -> Self {
+        let x = self.clone();
+        direct(x.level(), At::caller(), move |k| cps::powi(&x, n, k))
+    }
+    #[inline]
+    #[track_caller]
+    fn clamp(&self, low: f64, high: f64) -> Self {
+        let x = self.clone();
+        direct(x.level(), At::caller(), move |k| cps::clamp(&x, low, high, k))
+    }
+    #[inline]
+    #[track_caller]
+    fn less(&self, other: &Self) -> T::Bool {
+        self.value().less(other.value())
+    }
+    #[inline]
+    #[track_caller]
+    fn less_equal(&self, other: &Self) -> T::Bool {
+        self.value().less_equal(other.value())
+    }
+    #[inline]
+    #[track_caller]
+    fn equal(&self, other: &Self) -> T::Bool {
+        self.value().equal(other.value())
+    }
+    #[inline]
+    #[track_caller]
+    fn select(mask: &T::Bool, then: &Self, otherwise: &Self) -> Self {
+        let (mask, a, b) = (mask.clone(), then.clone(), otherwise.clone());
+        direct(level2(&a, &b), At::caller(), move |k| cps::select(&mask, &a, &b, k))
+    }
+    #[inline]
+    fn from_int(value: &T::Int) -> Self {
+        Self::from_value(T::from_int(value))
+    }
+}
