@@ -3,8 +3,9 @@
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
 use crate::array::NdArray;
+use crate::continuation::unwinding::{OrRaise, catch};
 use crate::derivative::grad;
-use crate::error::{Error, OrRaise, Result, catch};
+use crate::error::{Error, Result};
 use crate::forward::Dual;
 use crate::language::shape;
 use crate::language::tensor::Tensor;

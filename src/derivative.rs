@@ -1,18 +1,19 @@
 //! The entry points: derivatives of functions.
 
 use crate::continuation::stack;
+use crate::continuation::unwinding::{catch, operator};
 use crate::continuation::{Level, reset_at};
 #[allow(unused_imports)] // named in the documentation
 use crate::error::Error;
-use crate::error::{At, Result, catch, operator};
+use crate::error::{At, Result};
 use crate::forward::Dual;
+use crate::language::node::{Node, OwnedNode, own, owned};
 use crate::language::params::Params;
 use crate::language::real::Real;
 use crate::language::shape::{self, Shape};
 use crate::language::tensor::Tensor;
 use crate::memory;
 use crate::reverse::Var;
-use crate::reverse::node::{Node, OwnedNode, own, owned};
 
 /// A function that can be differentiated in reverse: any closure from `P`'s structure of variables to a variable.
 ///
@@ -42,7 +43,7 @@ fn pull<P: Params, U: Real>(
             let variables = structure.with_leaves(variables)?;
             let mut value = None;
             let place = U::place();
-            reset_at::<Var<'_, U>>(level, at, || {
+            reset_at(<Var<'_, U> as Real>::NESTING, level, at, || {
                 let y = f(variables);
                 let seed = operator(at, || seed(y.value()))?;
                 y.accumulate(seed);

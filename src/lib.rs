@@ -28,9 +28,10 @@ pub use check::{Differentiable, Forward, Program, Reverse, check_gradients};
 pub use compiled::TrainingStep;
 #[cfg(feature = "staging")]
 pub use compiled::{Staged, stage};
+pub use continuation::unwinding::{OrRaise, raise};
 pub use continuation::{Continuation, Prompt, reset, shift, stack};
 pub use derivative::{Function, Gradient, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp};
-pub use error::{Error, OrRaise, Result, raise};
+pub use error::{Error, Result};
 pub use forward::Dual;
 pub use language::control::Control;
 pub use language::params::Params;
@@ -39,8 +40,8 @@ pub use language::shape::{Axes, Padding, Shape, Window2d};
 pub use language::state::{Flag, Index, State};
 pub use language::structure::Structure;
 pub use language::tensor::{IntTensor, MaskTensor, Tensor};
-pub use language::{control, params, real, shape, state, structure, tensor};
-pub use reverse::{Var, cps, node};
+pub use language::{control, node, params, real, shape, state, structure, tensor};
+pub use reverse::{Var, cps};
 
 /// The code in the README and the documentation, compiled and run.
 #[cfg(doctest)]

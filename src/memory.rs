@@ -2,8 +2,10 @@
 
 use std::alloc::{Layout, alloc, alloc_zeroed};
 
-use crate::array::Float;
-use crate::error::{At, Error, raise};
+use bytemuck::Zeroable;
+
+use crate::continuation::unwinding::raise;
+use crate::error::{At, Error};
 
 /// An empty vector with room for exactly `n` elements, from an allocator's function.
 /// Not by a method of `Vec`: of those that report a failure, none gives zeros.
@@ -45,9 +47,9 @@ pub(crate) fn room<T>(n: usize) -> Vec<T> {
 /// `n` zeros, which take no time and no memory as long as they are not written. Errors as [`room`].
 #[inline]
 #[track_caller]
-pub(crate) fn zeros<E: Float>(n: usize) -> Vec<E> {
+pub(crate) fn zeros<E: Zeroable>(n: usize) -> Vec<E> {
     let mut elements = allocate::<E>(n, alloc_zeroed);
-    // SAFETY: there is room for as many, and all their bytes are zero, which is the number 0 in f32 and f64.
+    // SAFETY: there is room for as many, and all their bytes are zero, which is a value of such a type.
     unsafe { elements.set_len(n) };
     elements
 }

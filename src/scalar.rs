@@ -3,8 +3,8 @@
 use std::cell::Cell;
 
 use crate::language::control::Control;
+use crate::language::node::StackNode;
 use crate::language::real::{Int, Mask, Real};
-use crate::reverse::node::StackNode;
 
 impl Mask for bool {
     #[inline]

@@ -9,7 +9,7 @@ use super::buffer::{Storage, from_vec, memory, write_vec};
 use super::dot::Rows;
 use super::float::Float;
 use super::layout::Loops;
-use crate::error::OrRaise;
+use crate::continuation::unwinding::OrRaise;
 use crate::language::shape;
 
 /// A matrix in memory: element `[i, j]` is at `i·row_stride + j·column_stride`.

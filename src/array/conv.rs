@@ -6,7 +6,7 @@ use super::NdArray;
 use super::buffer::{memory, write_vec};
 use super::contract::{Matrix, add_product, set_product};
 use super::float::Float;
-use crate::error::OrRaise;
+use crate::continuation::unwinding::OrRaise;
 use crate::language::shape::{self, Window2d};
 use crate::memory::zeros;
 

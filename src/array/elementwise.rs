@@ -4,7 +4,7 @@ use super::buffer::{self, Storage, exclusive, memory};
 use super::float::Float;
 use super::kernel::{self, Map, Zip};
 use super::{NdArray, NdBool};
-use crate::error::OrRaise;
+use crate::continuation::unwinding::OrRaise;
 use crate::language::shape::{self, Shape};
 use crate::memory::room;
 

@@ -1,5 +1,6 @@
 //! [`Float`]: what the elements of an array are.
 
+use bytemuck::Zeroable;
 use std::fmt::{Debug, Display};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -14,6 +15,7 @@ use crate::scalar::Element;
 pub trait Float:
     Element
     + DotRows
+    + Zeroable
     + Add<Output = Self>
     + Sub<Output = Self>
     + Mul<Output = Self>

@@ -8,7 +8,8 @@ use super::buffer::{Storage, contiguous, from_vec, memory};
 use super::elementwise::Add;
 use super::float::Float;
 use super::{NdArray, NdInt, kernel};
-use crate::error::{At, Error, OrRaise, raise};
+use crate::continuation::unwinding::{OrRaise, raise};
+use crate::error::{At, Error};
 use crate::language::shape::{self, Padding};
 use crate::memory::{collected, room, zeros};
 

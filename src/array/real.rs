@@ -6,10 +6,10 @@ use super::float::Float;
 use super::kernel::Zip;
 use super::{NdArray, NdBool, NdInt};
 use crate::error::Result;
+use crate::language::node::StackNode;
 use crate::language::real::Real;
 use crate::language::shape;
 use crate::language::tensor::Tensor;
-use crate::reverse::node::StackNode;
 
 macro_rules! map_methods {
     ($($method:ident: $F:expr;)*) => { $(

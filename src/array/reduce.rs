@@ -8,7 +8,7 @@ use super::elementwise::{Add, Exp, Maximum, Sub};
 use super::float::Float;
 use super::kernel::{self, Zip, dispatch};
 use super::{NdArray, NdInt};
-use crate::error::OrRaise;
+use crate::continuation::unwinding::OrRaise;
 use crate::language::shape::{self, Axes, Shape};
 use crate::memory::{collected, repeated, room, zeros};
 

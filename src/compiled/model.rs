@@ -5,7 +5,8 @@ use antiphon_staging::{Options, Program};
 
 use crate::compiled::signature::{Signature, check_signature, placeholder, take_components};
 use crate::continuation::stack;
-use crate::error::{At, Result, catch, operator};
+use crate::continuation::unwinding::{catch, operator};
+use crate::error::{At, Result};
 use crate::language::params::Path;
 use crate::language::state::{Leaf, State};
 use crate::language::structure::Structure;

@@ -9,7 +9,8 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 use super::Continuation;
 use super::prompts::{CURRENT, Link};
 use super::stack::{self, Floor, Pooled};
-use crate::error::{At, CpsResult, Error, catch, raise};
+use crate::continuation::unwinding::{catch, raise};
+use crate::error::{At, CpsResult, Error};
 
 /// What a suspended body asks for: run this handler, at this prompt.
 pub(super) struct Request {

@@ -11,15 +11,16 @@
 mod driver;
 mod prompts;
 pub mod stack;
+pub(crate) mod unwinding;
 
 use std::cell::Cell;
 use std::marker::PhantomData;
 
-use crate::error::{At, CpsResult, Error, Result, catch, raise};
-use crate::language::real::Real;
+use crate::continuation::unwinding::{catch, raise};
+use crate::error::{At, CpsResult, Error, Result};
 use driver::{Resume, run, shift_unchecked};
 use prompts::Link;
-pub(crate) use prompts::{Found, Here, Level, Nearest, find, in_destructor, nearest, raising};
+pub(crate) use prompts::{Found, Here, Level, Nearest, Trial, find, in_destructor, is_trial, nearest};
 
 thread_local! {
     /// The answer of every derivative's prompt.
@@ -143,9 +144,15 @@ pub(crate) fn outside_reset(at: At) -> Error {
     Error::OutsideReset { reason, at }
 }
 
-/// A [`reset`] for the variables `V` of one derivative, whose operators find it by its level.
-pub(crate) fn reset_at<V: Real>(level: Level, at: At, body: impl FnOnce() -> CpsResult<()>) -> CpsResult<()> {
-    run(&Link::new(level, V::NESTING, at), || {
+/// A [`reset`] for the variables of one derivative, of this [kind](crate::Real::NESTING), whose operators find it by its
+/// level.
+pub(crate) fn reset_at(
+    variables: u64,
+    level: Level,
+    at: At,
+    body: impl FnOnce() -> CpsResult<()>,
+) -> CpsResult<()> {
+    run(&Link::new(level, variables, at), || {
         body()?;
         NOTHING.set(Some(()));
         Ok(())

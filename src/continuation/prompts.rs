@@ -9,7 +9,6 @@ use corosensei::Yielder;
 use super::driver::Request;
 use super::stack::{self, Extent, Floor};
 use crate::error::At;
-use crate::language::control::continuation_passing::is_trial;
 
 /// A prompt without its types: one link of the chain of prompts that are running.
 pub(super) struct Link {
@@ -212,4 +211,30 @@ pub(crate) fn in_destructor<R>(f: impl FnOnce() -> R) -> R {
         Floor::set(stack::last_floor(floor))
     });
     f()
+}
+
+thread_local! {
+    /// Whether a function's body is only tried, for the structure of its result: nothing of it is recorded in the end.
+    static TRYING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A trial, until dropped.
+pub(crate) struct Trial(bool);
+
+impl Trial {
+    /// Begins one.
+    pub(crate) fn begin() -> Trial {
+        Trial(TRYING.replace(true))
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        TRYING.set(self.0);
+    }
+}
+
+/// Whether everything that is being recorded is only tried.
+pub(crate) fn is_trial() -> bool {
+    TRYING.get()
 }

@@ -6,7 +6,8 @@ mod tensor;
 
 use std::fmt;
 
-use crate::error::{At, operator};
+use crate::continuation::unwinding::operator;
+use crate::error::At;
 use crate::language::real::Real;
 
 /// A value and its derivative in one direction, over the interpretation `T`.

@@ -3,7 +3,8 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::{Dual, DualAdjoint, plus};
-use crate::error::{At, Result, part_of_operator};
+use crate::continuation::unwinding::part_of_operator;
+use crate::error::{At, Result};
 use crate::language::derivatives::{self, for_each_binary, for_each_unary};
 use crate::language::real::Real;
 use crate::language::tensor::Tensor;
@@ -18,7 +19,7 @@ macro_rules! unary_methods {
         #[track_caller]
         #[allow(unused_variables)] // not every rule needs operand and result
         fn $name(&self) -> Self {
-            part_of_operator::<T, _>(At::caller(), || {
+            part_of_operator(T::ALLOCATES, At::caller(), || {
                 let $x = &self.primal;
                 let y = T::$name($x);
                 let tangent = self.tangent.clone().map(|$dy| {
@@ -35,7 +36,7 @@ macro_rules! unary_methods {
 macro_rules! binary_body {
     ($lhs:expr, $rhs:expr, |$a:ident, $b:ident, $y:ident, $dy:ident| $value:expr, $da:expr, $db:expr) => {{
         let (lhs, rhs): (&Dual<T>, &Dual<T>) = ($lhs, $rhs);
-        part_of_operator::<T, _>(At::caller(), || {
+        part_of_operator(T::ALLOCATES, At::caller(), || {
             let ($a, $b) = (&lhs.primal, &rhs.primal);
             let y: T = $value;
             let $y = &y;
@@ -110,7 +111,7 @@ impl<T: Real> Neg for Dual<T> {
     #[inline]
     #[track_caller]
     fn neg(self) -> Self {
-        part_of_operator::<T, _>(At::caller(), || Dual {
+        part_of_operator(T::ALLOCATES, At::caller(), || Dual {
             primal: -self.primal,
             tangent: self.tangent.map(|dx| -dx),
         })
@@ -208,13 +209,13 @@ impl<T: Real> Real for Dual<T> {
         Self::constant_of(self.primal.sign())
     }
     fn powi(&self, n: i32) -> Self {
-        part_of_operator::<T, _>(At::caller(), || {
+        part_of_operator(T::ALLOCATES, At::caller(), || {
             let tangent = self.tangent.clone().map(|dx| derivatives::powi(&self.primal, n, dx));
             Dual { primal: self.primal.powi(n), tangent }
         })
     }
     fn clamp(&self, low: f64, high: f64) -> Self {
-        part_of_operator::<T, _>(At::caller(), || {
+        part_of_operator(T::ALLOCATES, At::caller(), || {
             let tangent = self.tangent.clone().map(|dx| derivatives::clamp(&self.primal, low, high, dx));
             Dual { primal: self.primal.clamp(low, high), tangent }
         })

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::{Dual, DualAdjoint};
-use crate::error::{At, OrRaise, Result, operator};
+use crate::continuation::unwinding::{OrRaise, operator};
+use crate::error::{At, Result};
 use crate::language::control::continuation_passing::PutRow;
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::language::tensor::Tensor;

@@ -3,6 +3,8 @@
 
 pub mod control;
 pub(crate) mod derivatives;
+#[doc(hidden)]
+pub mod node;
 pub mod params;
 pub mod real;
 pub mod shape;

@@ -3,9 +3,9 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use crate::error::Result;
+use crate::language::node::NodeRef;
 use crate::language::shape::Shape;
 use crate::language::state::State;
-use crate::reverse::node::NodeRef;
 
 /// Truth values of an interpretation: a `bool`, an array of them, or a recorded condition.
 pub trait Mask: Clone {

@@ -2,7 +2,8 @@
 
 use std::ops::{Add, Div, Mul, Range, Sub};
 
-use crate::error::{At, Error, OrRaise, Result, raise};
+use crate::continuation::unwinding::{OrRaise, raise};
+use crate::error::{At, Error, Result};
 use crate::language::control::continuation_passing::{self, PutRow, Site};
 use crate::language::control::{Control, TreeArrays, fold_arrays};
 use crate::language::real::{Int, Mask, Real};

@@ -5,7 +5,7 @@ use std::f64::consts::TAU;
 use rand::rngs::ChaCha12Rng;
 use rand::{Rng as _, SeedableRng};
 
-use crate::error::OrRaise;
+use crate::continuation::unwinding::OrRaise;
 use crate::language::shape;
 use crate::language::tensor::Tensor;
 use crate::memory;

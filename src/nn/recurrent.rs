@@ -1,7 +1,8 @@
 //! What recurrent cells have in common, and whole sequences.
 
 use crate::Params;
-use crate::error::{At, Error, OrRaise, raise};
+use crate::continuation::unwinding::{OrRaise, raise};
+use crate::error::{At, Error};
 use crate::language::control::scan;
 use crate::language::state::State;
 use crate::language::tensor::Tensor;

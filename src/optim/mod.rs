@@ -41,7 +41,8 @@ pub use schedule::Schedule;
 pub use sgd::{Momentum, Sgd};
 pub use state::OptState;
 
-use crate::error::{Error, Result, catch};
+use crate::continuation::unwinding::catch;
+use crate::error::{Error, Result};
 use crate::language::params::{Params, Path};
 use crate::language::real::Real;
 

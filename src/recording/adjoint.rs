@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use antiphon_staging::{self as staging, Block, Scalar, Type, Update, Value};
 
 use super::{Expr, IntExpr, Located, Recorder, recorder};
-use crate::error::OrRaise;
+use crate::continuation::unwinding::OrRaise;
 
 /// An accumulator of adjoints that is being recorded.
 pub struct ExprAdjoint {

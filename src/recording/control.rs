@@ -6,7 +6,8 @@ use antiphon_staging::{self as staging, Block, Func, Signature, Target, Type, Va
 
 use super::adjoint::Passed;
 use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, Located, Recorder, recorder};
-use crate::error::{CpsResult, Error, OrRaise, Result};
+use crate::continuation::unwinding::OrRaise;
+use crate::error::{CpsResult, Error, Result};
 use crate::language::control::continuation_passing::{Arm, BodyTo, Function, Leaves, Site, To};
 use crate::language::control::{Control, not_single};
 use crate::language::shape::Shape;

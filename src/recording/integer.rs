@@ -6,7 +6,8 @@ use antiphon_staging::{self as staging, Binary, Comparison, Scalar, Unary};
 
 use super::tensor::{array_constant, slice};
 use super::{BoolExpr, IntExpr, own, put, recorder, shape_of};
-use crate::error::{OrRaise, Result};
+use crate::continuation::unwinding::OrRaise;
+use crate::error::Result;
 use crate::language::real::{Int, Mask};
 use crate::language::shape::{self, Shape};
 use crate::language::tensor::{IntTensor, MaskTensor};

@@ -4,7 +4,8 @@ use antiphon_staging::{self as staging, Program};
 
 use super::plain::{Plain, from_tensor, to_tensor};
 use super::recorder::from_staging;
-use crate::error::{At, Error, Result, catch, operator};
+use crate::continuation::unwinding::{catch, operator};
+use crate::error::{At, Error, Result};
 use crate::language::control::continuation_passing::leaves;
 use crate::language::state::Leaf;
 use crate::language::structure::Structure;

@@ -3,7 +3,8 @@
 use antiphon_staging::jit::{Elements, ElementsMut};
 use antiphon_staging::{Data, Dtype, Tensor, Type};
 
-use crate::error::{At, Error, Result, catch, operator};
+use crate::continuation::unwinding::{catch, operator};
+use crate::error::{At, Error, Result};
 use crate::language::real::Real;
 use crate::language::state::Leaf;
 use crate::memory::collected;

@@ -5,11 +5,12 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 use antiphon_staging::{self as staging, Binary, Comparison, Scalar, Unary, Update};
 
 use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, own, put, recorder, shape_of};
-use crate::error::{OrRaise, Result};
+use crate::continuation::unwinding::OrRaise;
+use crate::error::Result;
+use crate::language::node::SharedNode;
 use crate::language::real::Real;
 use crate::language::shape;
 use crate::language::tensor::{MaskTensor, Tensor};
-use crate::reverse::node::SharedNode;
 
 super::operators! {
     Add add Expr; Sub sub Expr; Mul mul Expr; Div div Expr;

@@ -10,7 +10,8 @@ use antiphon_staging::{self as staging, Block, Builder, Dtype, Program, Value};
 
 use super::{BoolExpr, Expr, IntExpr, Plain, Recorded};
 use crate::continuation::stack;
-use crate::error::{At, Error, Result, catch, raise};
+use crate::continuation::unwinding::{catch, raise};
+use crate::error::{At, Error, Result};
 use crate::language::control::continuation_passing::leaves;
 use crate::language::params::Path;
 use crate::language::state::{Leaf, State};

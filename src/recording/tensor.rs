@@ -6,7 +6,8 @@ use std::sync::Arc;
 use antiphon_staging::{self as staging, Data, Dtype, Reduction, Scalar, Type, Update};
 
 use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, Located, Recorded, own, put, recorder, shape_of};
-use crate::error::{At, Error, OrRaise, Result};
+use crate::continuation::unwinding::OrRaise;
+use crate::error::{At, Error, Result};
 use crate::language::control::continuation_passing::PutRow;
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::language::tensor::{IntTensor, Tensor};

@@ -5,11 +5,12 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::Var;
-use super::node::{NodeRef, OwnedNode, own};
+use crate::continuation::unwinding::raise;
 use crate::continuation::{Continuation, Level, Nearest, nearest, outside_reset, reset_at, shift_at};
-use crate::error::{At, CpsResult, Error, raise};
+use crate::error::{At, CpsResult, Error};
 use crate::language::control::Control;
 use crate::language::control::continuation_passing::{self, Function, Leaves, PutRow, Site, To};
+use crate::language::node::{NodeRef, OwnedNode, own};
 use crate::language::real::Real;
 use crate::language::state::Leaf;
 use crate::language::tensor::Tensor;
@@ -136,7 +137,7 @@ fn deliver<'r, T: Control>(
     body: impl FnOnce() -> Leaves<Var<'r, T>>,
     k: To<'_, T>,
 ) -> CpsResult<()> {
-    reset_at::<Var<'r, T>>(level, at.at, || {
+    reset_at(<Var<'r, T> as Real>::NESTING, level, at.at, || {
         let results = body();
         // SAFETY: the handler owns the variables, and borrows `k` from the caller of the `reset`.
         let delivered = unsafe {

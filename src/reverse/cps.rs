@@ -19,13 +19,14 @@
 //! About 128 nested closures reach the compiler's recursion limit; let functions take their continuation as
 //! `&mut dyn FnMut(&Var<T>) -> Result<()>` at the boundaries of layers and loops.
 
-use super::node::{OwnedNode, own, owned};
 use super::{Var, common_level};
 use crate::continuation::Level;
 use crate::continuation::stack;
+use crate::continuation::unwinding::{blame, catch, part_of_operator};
 pub use crate::error::CpsResult as Result;
-use crate::error::{At, Error, blame, catch, part_of_operator};
+use crate::error::{At, Error};
 use crate::language::derivatives::{for_each_binary, for_each_unary};
+use crate::language::node::{OwnedNode, own, owned};
 use crate::language::real::Real;
 
 pub use super::rules::*;
@@ -95,7 +96,7 @@ fn frame<T: Real, R>(
     let result = k(&variable).map_err(Error::deeper)?;
     if level > Some(Level::CONSTANT) {
         let node = owned::<T>(&owner);
-        node.with_adjoint(|y_bar| part_of_operator::<T, _>(at, || pull(node.value(), y_bar)));
+        node.with_adjoint(|y_bar| part_of_operator(T::ALLOCATES, at, || pull(node.value(), y_bar)));
     }
     Ok(result)
 }
@@ -143,7 +144,7 @@ fn unary<T: Real, R>(
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
     stack::check()?;
-    let y = part_of_operator::<T, _>(At::caller(), || f(x.value()));
+    let y = part_of_operator(T::ALLOCATES, At::caller(), || f(x.value()));
     frame(x.mark(), y, k, |y, y_bar| x.accumulate_computed(pull(x.value(), y, y_bar)))
 }
 
@@ -179,7 +180,7 @@ fn binary<T: Real, R>(
     stack::check()?;
     let level = common_level(a.mark(), b.mark())?;
     T::check_broadcast(op, a.value(), b.value())?;
-    let y = part_of_operator::<T, _>(At::caller(), || f(a.value(), b.value()));
+    let y = part_of_operator(T::ALLOCATES, At::caller(), || f(a.value(), b.value()));
     frame(level, y, k, |y, y_bar| {
         let (va, vb) = (a.value(), b.value());
         // Each operand's half stands here once: with the two in every arm of one `match`, the compiler merges the arms'

@@ -2,7 +2,6 @@
 
 mod control;
 pub mod cps;
-pub mod node;
 mod real;
 mod rules;
 mod tensor;
@@ -14,8 +13,7 @@ use crate::continuation::Level;
 use crate::error::{At, CpsResult, Error};
 use crate::language::real::Real;
 
-use node::NodeRef;
-pub(crate) use node::{Node, OwnedNode};
+use crate::language::node::{Node, NodeRef, OwnedNode};
 
 /// A variable of a reverse-mode derivative over the interpretation `T`.
 ///

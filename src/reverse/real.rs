@@ -3,8 +3,9 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::{Var, common_level, cps};
+use crate::continuation::unwinding::{OrRaise, blame, in_operator, raise, rule_at};
 use crate::continuation::{Found, Level, find, in_destructor, outside_reset, shift_to};
-use crate::error::{At, CpsResult, OrRaise, Result, blame, in_operator, raise, rule_at};
+use crate::error::{At, CpsResult, Result};
 use crate::language::derivatives::{for_each_binary, for_each_unary};
 use crate::language::real::Real;
 use crate::language::tensor::Tensor;

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::real::{direct, level2};
 use super::{Var, common_level, rules};
-use crate::error::{At, OrRaise};
+use crate::continuation::unwinding::OrRaise;
+use crate::error::At;
 use crate::language::control::continuation_passing::PutRow;
 use crate::language::shape::{Axes, Padding, Shape, Window2d};
 use crate::language::tensor::Tensor;

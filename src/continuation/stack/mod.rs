@@ -33,7 +33,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use antiphon_system::{budget, memory, reserve};
 
-use crate::error::{CpsResult, Error, OrRaise, Result, raise};
+use crate::continuation::unwinding::{OrRaise, raise};
+use crate::error::{CpsResult, Error, Result};
 
 pub use antiphon_system::budget::Limit;
 pub(crate) use extent::{Extent, Pooled};

@@ -6,10 +6,12 @@
 //! the adjoints back and runs its backward half; a body of `fix_to` does the same with the continuation it was given.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use crate::error::{At, CpsResult, Error, raise};
+use crate::continuation::unwinding::raise;
+use crate::continuation::{Trial, is_trial};
+use crate::error::{At, CpsResult, Error};
 use crate::language::control::Control;
 use crate::language::real::Real;
 use crate::language::state::{Leaf, State};
@@ -101,26 +103,6 @@ fn same_outline<T: Real, S: State<T>>(who: &str, Site { at, .. }: Site, a: &S, b
     }
 }
 
-thread_local! {
-    /// Whether a function's body is only being tried, for the structure of its result.
-    static TRYING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Sets [`TRYING`] until dropped.
-struct Trying(bool);
-
-impl Trying {
-    fn set(trying: bool) -> Trying {
-        Trying(TRYING.replace(trying))
-    }
-}
-
-impl Drop for Trying {
-    fn drop(&mut self) {
-        TRYING.set(self.0);
-    }
-}
-
 /// The payload with which a tried body leaves the arm that calls the function again.
 struct Recurses;
 
@@ -135,7 +117,7 @@ pub(crate) fn cond<T: Control, S: State<T>>(
     then: impl FnOnce() -> S,
     otherwise: impl FnOnce() -> S,
 ) -> S {
-    if TRYING.get() {
+    if is_trial() {
         // Any arm that does not recurse shows the structure.
         return match catch_unwind(AssertUnwindSafe(then)) {
             Ok(result) => result,
@@ -171,7 +153,7 @@ pub(crate) fn fix<T: Control, A: State<T>, B: State<T>>(
     result: Option<B>,
     body: &impl Fn(&dyn Fn(A) -> B, A) -> B,
 ) -> B {
-    if TRYING.get() {
+    if is_trial() {
         return result.unwrap_or_else(|| body(&|_| resume_unwind(Box::new(Recurses)), x));
     }
     let result = match result {
@@ -182,11 +164,7 @@ pub(crate) fn fix<T: Control, A: State<T>, B: State<T>>(
         let again = |argument: A| {
             same_outline(at.calls(), at, &x, &argument);
             // In a trial of another function that is defined in this one's body.
-            if TRYING.get() {
-                result.clone()
-            } else {
-                result.rebuild(&mut call(leaves(&argument)).into_iter())
-            }
+            if is_trial() { result.clone() } else { result.rebuild(&mut call(leaves(&argument)).into_iter()) }
         };
         let found = body(&again, x.rebuild(&mut argument.into_iter()));
         same_outline("a recursive function gives", at, &result, &found);
@@ -197,19 +175,14 @@ pub(crate) fn fix<T: Control, A: State<T>, B: State<T>>(
 
 /// What `body` returns, of which only the structure is of account: nothing of it is recorded in the end.
 pub(crate) fn tried<T: Control, B>(at: Site, body: impl FnOnce() -> B) -> B {
-    if TRYING.get() { body() } else { attempt::<T, B>(at, body) }
-}
-
-/// Whether everything that is being recorded is only tried.
-pub(crate) fn is_trial() -> bool {
-    TRYING.get()
+    if is_trial() { body() } else { attempt::<T, B>(at, body) }
 }
 
 /// The structure of what `body` returns; nothing of it is recorded in the end.
 fn attempt<T: Control, B>(Site { op, at }: Site, body: impl FnOnce() -> B) -> B {
     let (mut body, mut outcome) = (Some(body), None);
     T::scratch(INTERNAL, &mut || {
-        let _trying = Trying::set(true);
+        let _trying = Trial::begin();
         let body = body.take().expect("tried once");
         outcome = Some(catch_unwind(AssertUnwindSafe(body)));
     });

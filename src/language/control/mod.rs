@@ -12,7 +12,8 @@ pub(crate) use tree::fold_arrays;
 pub use tree::{NumberedTree, Tree, TreeArrays, fold};
 
 use crate::continuation::stack;
-use crate::error::{CpsResult, Error, raise};
+use crate::continuation::unwinding::raise;
+use crate::error::{CpsResult, Error};
 use crate::language::control::continuation_passing::{Arm, BodyTo, Function, Leaves, Site, To};
 use crate::language::real::{Mask, Real};
 use crate::language::state::{Leaf, State};

@@ -1,6 +1,8 @@
 //! [`scan`]: a loop over the rows of an array.
 
-use crate::error::{At, Error, Result, operator, raise};
+use crate::continuation::is_trial;
+use crate::continuation::unwinding::{operator, raise};
+use crate::error::{At, Error, Result};
 use crate::language::control::continuation_passing::{self, Site};
 use crate::language::real::Int;
 use crate::language::shape::Shape;
@@ -64,7 +66,7 @@ fn record<T: Tensor, S: State<T>>(init: S, xs: &T, rows: usize, step: impl Fn(S,
     let row_of = |i: &T::Int| operator(at, || xs.gather_rows(i));
     let row = continuation_passing::tried::<T, _>(site, || step(init.clone(), row_of(&number(0))).1.shape());
     let shape: Shape = std::iter::once(rows).chain(row.iter().copied()).collect();
-    if continuation_passing::is_trial() {
+    if is_trial() {
         return (init, T::zeros(&shape));
     }
     let mut last = None;

@@ -2,7 +2,8 @@
 
 use super::{cond_at, fix_at};
 use crate::continuation::stack;
-use crate::error::{At, Error, Result, catch, operator};
+use crate::continuation::unwinding::{catch, operator};
+use crate::error::{At, Error, Result};
 use crate::language::control::continuation_passing::Site;
 use crate::language::params::Path;
 use crate::language::real::{Int, Real};

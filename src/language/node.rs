@@ -7,8 +7,8 @@ use crate::language::real::Real;
 /// A value and the adjoint that it collects.
 #[doc(hidden)]
 pub struct Node<T: Real> {
-    pub(super) value: T,
-    pub(super) adjoint: T::Adjoint,
+    pub(crate) value: T,
+    pub(crate) adjoint: T::Adjoint,
 }
 
 impl<T: Real> Node<T> {
