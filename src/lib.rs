@@ -45,7 +45,7 @@ pub use real::{Int, Mask, Real};
 pub use reverse::{Var, cps, node};
 pub use shape::{Axes, Padding, Shape, Window2d};
 #[cfg(feature = "staging")]
-pub use stage::{Staged, stage};
+pub use stage::{Staged, stage, stage_with};
 pub use state::{Flag, Index, State};
 pub use step::TrainingStep;
 pub use structure::Structure;

@@ -22,9 +22,9 @@ pub use adjoint::ExprAdjoint;
 pub use interpret::{interpret, interpret_components};
 pub use plain::Plain;
 pub(crate) use plain::zeros;
-pub use recording::record;
 pub(crate) use recording::{Located, from_staging, trace};
 use recording::{Recorder, recorder};
+pub use recording::{record, record_with};
 pub(crate) use signature::{Signature, each_component, look_at, placeholder, same};
 
 use crate::shape::Shape;

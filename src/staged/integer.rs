@@ -24,6 +24,7 @@ impl Mask for BoolExpr {
     fn or(&self, other: &Self) -> Self {
         self.connective(Binary::Or, other)
     }
+    #[track_caller]
     fn not(&self) -> Self {
         BoolExpr(put(staging::Expr::Unary(Unary::Not, own(self.0))))
     }
@@ -41,6 +42,7 @@ impl BoolExpr {
 }
 
 impl MaskTensor for BoolExpr {
+    #[track_caller]
     fn shape(&self) -> Shape {
         shape_of(self.0)
     }
@@ -56,10 +58,12 @@ impl IntExpr {
 
 impl Int for IntExpr {
     type Bool = BoolExpr;
+    #[track_caller]
     fn named(self, name: &str) -> Self {
         recorder().builder.name(own(self.0), name);
         self
     }
+    #[track_caller]
     fn constant(value: i64) -> Self {
         IntExpr(put(staging::Expr::literal(Scalar::I64(value))))
     }
@@ -77,6 +81,7 @@ impl Int for IntExpr {
 }
 
 impl IntTensor for IntExpr {
+    #[track_caller]
     fn shape(&self) -> Shape {
         shape_of(self.0)
     }
