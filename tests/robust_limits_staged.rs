@@ -100,6 +100,21 @@ fn threads_with_compiled_code_share_the_memory_of_a_container() {
     });
 }
 
+/// A model that would need gigabytes to be recorded, or to be lowered, is refused before it takes them.
+#[test]
+fn models_that_are_too_large_are_errors_in_a_container() {
+    limited::run("models_that_are_too_large_are_errors_in_a_container", &CONTAINER, || {
+        let sines = |n: usize| {
+            let sines = |x: Expr| (0..n).fold(x, |x, _| x.sin());
+            stage("sines", sines, &full(64, 1.0)).map(drop).unwrap_err().to_string()
+        };
+        let error = sines(10_000_000);
+        assert!(error.contains("the program has more than 524288 operators"), "{error}");
+        let error = sines(20_000);
+        assert!(error.contains("sines has 20000 operators"), "{error}");
+    });
+}
+
 /// A step whose state is how many elements its data has had.
 fn counting() -> TrainingStep<'static, Array, Array, Array> {
     let step = TrainingStep::staged(Array::scalar(0.0), |total: &mut Expr, xs: &Expr| {

@@ -2,12 +2,14 @@
 //! another result than eagerly.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
 
 use antiphon::control::scan;
-use antiphon::recording::{Expr, Interrupt};
+use antiphon::recording::{self, CompileOptions, Expr, Interrupt};
 use antiphon::{
     Control, Error, NdArray, OrRaise, Padding, Params, Real, Result, State, Structure, Tensor, TrainingStep,
-    Window2d, grad, stage,
+    Window2d, grad, stage, stage_with,
 };
 
 type Array = NdArray<f64>;
@@ -50,6 +52,94 @@ fn a_loop_that_was_unrolled_is_refused_and_its_line_named() {
     assert!(reason.starts_with("step has 10000 operators"), "{reason}");
     assert!(reason.contains("`scan` or `while_loop`"), "{reason}");
     assert_eq!(at.to_string().split(':').nth(1), Some(line.to_string().as_str()), "{at}");
+}
+
+#[test]
+fn recording_ends_at_the_line_that_records_more_operators_than_it_may() {
+    let options = CompileOptions { operators: 100, ..CompileOptions::default() };
+    let text = "the program has more than 100 operators: write what is unrolled as a loop, with `scan` or \
+                `while_loop`, or raise `CompileOptions::operators`";
+    let zeros = Array::zeros(&[3]);
+    let line = AtomicU32::new(0);
+    let at_the_line = |found: Result<()>| {
+        let error = found.unwrap_err();
+        let Error::Recording { at, .. } = &error else { panic!("{error:?}") };
+        assert_eq!(at.to_string().split(':').nth(1), Some(line.load(Relaxed).to_string().as_str()), "{at}");
+        says(Err::<(), _>(error), text);
+    };
+    // More of them than there is memory for, without a limit.
+    let forever = 1u64 << 40;
+    let products = |x: Expr| (0..forever).fold(x, |y, _| (y * 2.0, line.store(line!(), Relaxed)).0);
+    at_the_line(recording::record_with("products", products, &zeros, &options).map(drop));
+    let powers = |x: Expr| (0..forever).fold(x, |y, _| (y.powi(3), line.store(line!(), Relaxed)).0);
+    at_the_line(stage_with("powers", powers, &zeros, &options).map(drop));
+    // Forward and, since a sine is one operator forward and three backward, backward.
+    for n in [forever, 50] {
+        let sines = |x: Expr| {
+            grad(|x| (0..n).fold(x.sum(..), |y, _| (y.sin(), line.store(line!(), Relaxed)).0), &x).or_raise()
+        };
+        let found = stage_with("sines", sines, &zeros, &options).map(drop);
+        if n == forever { at_the_line(found) } else { says(found, text) }
+    }
+    let step = TrainingStep::staged(1.0f64, |x, _: &Expr| {
+        *x = (0..forever).fold(*x, |y, _| (y.exp(), line.store(line!(), Relaxed)).0);
+        Ok(*x)
+    });
+    let mut step = step.configure(|to| *to = CompileOptions { cache: None, ..options.clone() });
+    at_the_line(step.call(&0.0).map(drop));
+    let sines = |x: Expr| (0..100).fold(x, |x, _| x.sin());
+    assert_eq!(recording::record_with("sines", sines, &zeros, &options).unwrap().len(), 100);
+    assert!(stage_with("sines", sines, &zeros, &options).is_ok());
+}
+
+#[test]
+fn recording_is_part_of_what_an_interruption_and_a_time_limit_end() {
+    let zeros = Array::zeros(&[3]);
+    let endless = |x: Expr| (0..1u64 << 40).fold(x, |y, _| y * 2.0);
+    let operators = usize::MAX;
+    let limit = Duration::from_millis(20);
+    let late = CompileOptions { operators, time_limit: Some(limit), ..CompileOptions::default() };
+    let interrupt = Interrupt::default();
+    interrupt.raise();
+    let raised = CompileOptions { operators, interrupt: Some(interrupt), ..CompileOptions::default() };
+    for (options, least) in [(late, limit), (raised, Duration::ZERO)] {
+        let found = [
+            recording::record_with("endless", endless, &zeros, &options).map(drop),
+            stage_with("endless", endless, &zeros, &options).map(drop),
+            TrainingStep::staged(0.0f64, |x: &mut Expr, _: &Expr| Ok(endless(*x)))
+                .configure(|to| *to = options.clone())
+                .call(&0.0)
+                .map(drop),
+        ];
+        for error in found {
+            assert!(matches!(&error, Err(Error::Interrupted { after, .. }) if *after >= least), "{error:?}");
+        }
+    }
+    // What is over before the program is there, and is not looked at while it is recorded.
+    let slow = |x: Expr| {
+        std::thread::sleep(2 * limit);
+        x
+    };
+    let options = CompileOptions { time_limit: Some(limit), ..CompileOptions::default() };
+    let error = stage_with("slow", slow, &zeros, &options).map(drop).unwrap_err();
+    assert!(matches!(&error, Error::Interrupted { after, .. } if *after > limit), "{error:?}");
+}
+
+#[test]
+fn a_step_writes_over_its_state_and_a_staged_model_over_nothing_whatever_is_asked_for() {
+    for wrong in [vec![], vec![(1, 0)], vec![(0, 7)], vec![(7, 0), (0, 0), (0, 0)]] {
+        let step = TrainingStep::staged((1.0f64, 10.0f64), |(x, y): &mut (Expr, Expr), more: &Expr| {
+            (*x, *y) = (*x + more, *y * more);
+            Ok(*x)
+        });
+        let mut step = step.configure(|options| (options.cache, options.updates) = (None, wrong.clone()));
+        assert_eq!((step.call(&2.0).unwrap(), step.state()), (3.0, (3.0, 20.0)), "{wrong:?}");
+        let options = CompileOptions { updates: wrong.clone(), ..CompileOptions::default() };
+        let found = stage_with("same", |x: Expr| x, &0.0f64, &options).map(drop);
+        if !wrong.is_empty() {
+            says(found, "`CompileOptions::updates`: the inputs of a staged model are not written over");
+        }
+    }
 }
 
 #[test]

@@ -9,5 +9,5 @@ mod step;
 #[cfg(feature = "staging")]
 pub use antiphon_staging::jit::{CompileOptions, Compiled, Interrupt};
 #[cfg(feature = "staging")]
-pub use model::{Staged, stage};
+pub use model::{Staged, stage, stage_with};
 pub use step::TrainingStep;

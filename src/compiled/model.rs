@@ -1,15 +1,15 @@
-//! [`stage`]: a model as compiled code.
+//! [`stage`] and [`stage_with`]: a model as compiled code.
 
-use antiphon_staging::jit::{CompileOptions, Compiled, compile};
+use antiphon_staging::jit::{CompileOptions, Compiled, Stop, compile_until};
 use antiphon_staging::{Options, Program};
 
 use crate::compiled::signature::{Signature, check_signature, placeholder, take_components};
 use crate::continuation::stack;
 use crate::continuation::unwinding::{catch, operator};
-use crate::error::{At, Result};
+use crate::error::{At, Error, Result};
 use crate::language::params::Path;
 use crate::language::state::{Leaf, State};
-use crate::language::structure::Structure;
+use crate::language::structure::{MapComponent, Structure};
 use crate::recording::{Expr, Located, Plain, from_staging, trace, zeros};
 
 /// A model of inputs `P` and results `R` over `T`, recorded, optimised and compiled for the shapes of an example.
@@ -62,10 +62,49 @@ where
     Q: Structure<Expr>,
     Q::With<T>: State<T>,
 {
-    let (program, result) = trace(name, |input| Ok(f(example.map_components(&mut Path::default(), input))))?;
     let options = CompileOptions { optimise: Some(Options::default()), ..CompileOptions::default() };
-    let compiled = compile(&program, &options).located()?;
+    stage_with(name, f, example, &options)
+}
+
+/// [`stage`] with options: what compiled code may assume and take, where it is kept, and how long recording and
+/// compiling it may take. [`stage`] itself has the default ones, and optimises.
+///
+/// ```
+/// use antiphon::recording::{CompileOptions, Expr, Options};
+/// use antiphon::{Real, stage_with};
+/// let optimise = Some(Options { reassociate: true });
+/// let options = CompileOptions { optimise, flush_denormals: true, ..CompileOptions::default() };
+/// let mut squares = stage_with("square", |x: Expr| x * x, &0.0f64, &options)?;
+/// assert_eq!(squares.call(&1e-160)?, 0.0);
+/// # Ok::<(), antiphon::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`stage`]; [`Error::Interrupted`](crate::Error::Interrupted);
+/// [`Error::Recording`](crate::Error::Recording) if [`updates`](CompileOptions::updates) are wanted, which are for
+/// [`TrainingStep`](crate::TrainingStep).
+#[track_caller]
+pub fn stage_with<T, P, Q>(
+    name: &str,
+    f: impl FnOnce(P::With<Expr>) -> Q,
+    example: &P,
+    options: &CompileOptions,
+) -> Result<Staged<T, P, Q::With<T>>>
+where
+    T: Plain,
+    P: Structure<T>,
+    Q: Structure<Expr>,
+    Q::With<T>: State<T>,
+{
     let at = At::caller();
+    if !options.updates.is_empty() {
+        let reason = "`CompileOptions::updates`: the inputs of a staged model are not written over".into();
+        return Err(Error::Recording { reason, at });
+    }
+    let stop = Stop::of(options);
+    let f = |input: MapComponent<'_, T, Expr>| Ok(f(example.map_components(&mut Path::default(), input)));
+    let (program, result) = trace(name, options, &stop, f)?;
+    let compiled = compile_until(program.into(), options, &stop).located()?;
     let outputs: Vec<Leaf<T>> = compiled.outputs().iter().map(|ty| zeros(ty, at)).collect::<Result<_>>()?;
     let result = result.map_components(&mut Path::default(), &mut |_, leaf| placeholder(&leaf));
     let (mut signature, mut inputs) = (Vec::new(), Vec::new());

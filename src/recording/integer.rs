@@ -25,6 +25,7 @@ impl Mask for BoolExpr {
     fn or(&self, other: &Self) -> Self {
         self.connective(Binary::Or, other)
     }
+    #[track_caller]
     fn not(&self) -> Self {
         BoolExpr(put(staging::Expr::Unary(Unary::Not, own(self.0))))
     }
@@ -42,6 +43,7 @@ impl BoolExpr {
 }
 
 impl MaskTensor for BoolExpr {
+    #[track_caller]
     fn shape(&self) -> Shape {
         shape_of(self.0)
     }
@@ -57,10 +59,12 @@ impl IntExpr {
 
 impl Int for IntExpr {
     type Bool = BoolExpr;
+    #[track_caller]
     fn named(self, name: &str) -> Self {
         recorder().builder.name(own(self.0), name);
         self
     }
+    #[track_caller]
     fn constant(value: i64) -> Self {
         IntExpr(put(staging::Expr::literal(Scalar::I64(value))))
     }
@@ -78,6 +82,7 @@ impl Int for IntExpr {
 }
 
 impl IntTensor for IntExpr {
+    #[track_caller]
     fn shape(&self) -> Shape {
         shape_of(self.0)
     }

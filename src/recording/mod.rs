@@ -21,9 +21,9 @@ pub use adjoint::ExprAdjoint;
 pub use interpret::{interpret, interpret_components};
 pub use plain::Plain;
 pub(crate) use plain::zeros;
-pub use recorder::record;
 pub(crate) use recorder::{Located, from_staging, trace};
 use recorder::{Recorder, recorder};
+pub use recorder::{record, record_with};
 
 use crate::language::shape::Shape;
 

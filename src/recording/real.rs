@@ -69,6 +69,7 @@ impl Real for Expr {
     type Adjoint = ExprAdjoint;
     type Node<V: Real> = SharedNode<V>;
 
+    #[track_caller]
     fn constant(value: f64) -> Self {
         let recorder = recorder();
         Expr(recorder.wrap(recorder.builder.real(recorder.dtype, value)))
@@ -76,6 +77,7 @@ impl Real for Expr {
     fn detach(&self) -> Self {
         *self
     }
+    #[track_caller]
     fn name_with(&self, name: &dyn Fn() -> String) {
         recorder().builder.name(own(self.0), &name());
     }
@@ -122,6 +124,7 @@ impl Real for Expr {
         }
         self.sum(shape::repeated_axes(&from, &to).as_slice()).reshape(&to)
     }
+    #[track_caller]
     fn full_like(&self, value: f64) -> Self {
         Self::full(&self.shape(), value)
     }
@@ -130,9 +133,11 @@ impl Real for Expr {
         recip Recip; abs Abs; sign Sign; exp Exp; expm1 Expm1; log Log; log1p Log1p; sqrt Sqrt; sin Sin; cos Cos;
         tan Tan; tanh Tanh; sigmoid Sigmoid; softplus Softplus; relu Relu; erf Erf;
     }
+    #[track_caller]
     fn powi(&self, n: i32) -> Self {
         Expr(put(staging::Expr::Powi(own(self.0), n)))
     }
+    #[track_caller]
     fn clamp(&self, low: f64, high: f64) -> Self {
         let [low, high] = [low, high].map(|x| Scalar::of(recorder().dtype, x));
         Expr(put(staging::Expr::Clamp { x: own(self.0), low, high }))
@@ -168,6 +173,7 @@ impl Real for Expr {
         let (mask, then, otherwise) = (own(mask.0), own(then.0), own(otherwise.0));
         Expr(put(staging::Expr::Select { mask, then, otherwise }))
     }
+    #[track_caller]
     fn from_int(value: &IntExpr) -> Self {
         Expr(put(staging::Expr::Convert(own(value.0), recorder().dtype)))
     }

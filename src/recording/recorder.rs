@@ -6,11 +6,12 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use antiphon_staging::jit::Stop;
 use antiphon_staging::{self as staging, Block, Builder, Dtype, Program, Value};
 
-use super::{BoolExpr, Expr, IntExpr, Plain, Recorded};
+use super::{BoolExpr, CompileOptions, Expr, IntExpr, Plain, Recorded};
 use crate::continuation::stack;
-use crate::continuation::unwinding::{catch, raise};
+use crate::continuation::unwinding::{blame, catch, raise};
 use crate::error::{At, Error, Result};
 use crate::language::control::continuation_passing::leaves;
 use crate::language::params::Path;
@@ -23,6 +24,9 @@ pub(super) struct Recorder {
     pub(super) builder: Builder,
     /// The blocks that may or may not run when what encloses them does.
     pub(super) conditional: RefCell<HashSet<Block>>,
+    /// How many operators the program may have.
+    operators: usize,
+    stop: Stop,
 }
 
 /// Numbers the recordings of all threads: values of one are strangers in all others.
@@ -39,7 +43,10 @@ thread_local! {
 pub(super) fn recorder() -> Rc<Recorder> {
     // No closure here: it would not know its caller.
     match RECORDERS.with_borrow(|stack| stack.last().cloned()) {
-        Some(recorder) => recorder,
+        Some(recorder) => {
+            recorder.check(blame(At::caller()));
+            recorder
+        }
         None => misplaced(),
     }
 }
@@ -51,6 +58,25 @@ fn misplaced() -> ! {
 }
 
 impl Recorder {
+    /// Leaves the model if it has recorded too much, or for too long.
+    fn check(&self, at: At) {
+        // What destructors record while an error leaves the model is not much, and must not raise another one.
+        if std::thread::panicking() {
+            return;
+        }
+        if self.builder.count() > self.operators {
+            let reason = format!(
+                "the program has more than {} operators: write what is unrolled as a loop, with `scan` or \
+                 `while_loop`, or raise `CompileOptions::operators`",
+                self.operators
+            );
+            raise(Error::Recording { reason, at });
+        }
+        if let Err(error) = self.stop.check() {
+            raise(from_staging(error, at));
+        }
+    }
+
     /// The value, if it is of this recording.
     #[track_caller]
     pub(super) fn own(&self, x: Recorded) -> Value {
@@ -102,15 +128,47 @@ where
     P: Structure<T>,
     Q: State<Expr>,
 {
-    let outcome = trace(name, |input| Ok(f(example.map_components(&mut Path::default(), input))));
-    outcome.map(|(program, _)| program)
+    record_with(name, f, example, &CompileOptions::default())
 }
 
-/// Records `f`, which makes its inputs from examples with the function that it is given; also the result, for its
-/// structure.
+/// [`record`] with other options, of which recording reads
+/// [`operators`](CompileOptions::operators), [`interrupt`](CompileOptions::interrupt) and
+/// [`time_limit`](CompileOptions::time_limit).
+///
+/// ```
+/// use antiphon::recording::{CompileOptions, Expr, record_with};
+/// use antiphon::{NdArray, Real};
+/// let sines = |x: Expr| (0..1000).fold(x, |x, _| x.sin());
+/// let options = CompileOptions { operators: 999, ..CompileOptions::default() };
+/// let error = record_with("sines", sines, &NdArray::scalar(1.0f64), &options).unwrap_err();
+/// assert!(error.to_string().contains("more than 999 operators"));
+/// ```
+///
+/// # Errors
+/// As [`record`]; [`Error::Interrupted`].
+#[track_caller]
+pub fn record_with<T, P, Q>(
+    name: &str,
+    f: impl FnOnce(P::With<Expr>) -> Q,
+    example: &P,
+    options: &CompileOptions,
+) -> Result<Program>
+where
+    T: Plain,
+    P: Structure<T>,
+    Q: State<Expr>,
+{
+    let f = |input: MapComponent<'_, T, Expr>| Ok(f(example.map_components(&mut Path::default(), input)));
+    trace(name, options, &Stop::of(options), f).map(|(program, _)| program)
+}
+
+/// Records `f`, which makes its inputs from examples with the function that it is given, until it is to stop; also the
+/// result, for its structure.
 #[track_caller]
 pub(crate) fn trace<T, Q>(
     name: &str,
+    options: &CompileOptions,
+    stop: &Stop,
     f: impl FnOnce(MapComponent<'_, T, Expr>) -> Result<Q>,
 ) -> Result<(Program, Q)>
 where
@@ -123,6 +181,8 @@ where
         dtype: T::DTYPE,
         builder: Builder::new(name),
         conditional: RefCell::default(),
+        operators: options.operators,
+        stop: stop.clone(),
     });
     let (result, outputs) = catch(|| -> Result<_> {
         let _recording = Recording::begin(Rc::clone(&recorder));
@@ -139,11 +199,13 @@ where
             };
             let result = f(&mut input)?;
             let outputs = recorder.values(&leaves(&result));
+            recorder.check(at);
             Ok((result, outputs))
         })
     })?;
     let recorder = Rc::into_inner(recorder).expect("no recorded value holds on to its recorder");
-    let program = recorder.builder.finish(&outputs);
+    // Verifying goes as deep as functions are nested: once more for each loop of a derivative.
+    let program = catch(|| -> Result<_> { Ok(stack::on_reserved(|| recorder.builder.finish(&outputs))) })?;
     Ok((program.map_err(|error| Error::Recording { reason: error.to_string(), at })?, result))
 }
 

@@ -48,9 +48,11 @@ impl Expr {
     }
 }
 impl Tensor for Expr {
+    #[track_caller]
     fn shape(&self) -> Shape {
         shape_of(self.0)
     }
+    #[track_caller]
     fn full(shape: &[usize], value: f64) -> Self {
         shape::elements("full", shape).or_raise();
         let value = Scalar::of(recorder().dtype, value);
@@ -67,9 +69,11 @@ impl Tensor for Expr {
         };
         Ok(Expr(recorded))
     }
+    #[track_caller]
     fn from_mask(mask: &BoolExpr) -> Self {
         Expr(put(staging::Expr::Convert(own(mask.0), recorder().dtype)))
     }
+    #[track_caller]
     fn uniform(shape: &[usize], seed: &IntExpr) -> Self {
         shape::uniform(shape, &seed.shape()).or_raise();
         // A single integer, of whatever rank.

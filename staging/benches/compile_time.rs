@@ -1,8 +1,10 @@
 //! Processor time to compile programs against their numbers of operators, which is why
-//! [`CompileOptions::instructions`](antiphon_staging::CompileOptions::instructions) has a limit:
+//! [`instructions`](antiphon_staging::CompileOptions::instructions) and
+//! [`program_instructions`](antiphon_staging::CompileOptions::program_instructions) have limits:
 //!
 //! ```text
-//! cargo bench --package antiphon-staging --features llvm --bench compile_time
+//! cargo bench --package antiphon-staging --features llvm --bench compile_time            # all chains
+//! cargo bench --package antiphon-staging --features llvm --bench compile_time -- loops   # those with this name
 //! ```
 
 use antiphon_staging::*;
@@ -65,14 +67,33 @@ fn functions(n: usize) -> Result<Program> {
     b.finish(&[y])
 }
 
+/// Loops as `while_loop` records them, one after another: functions that call themselves.
+fn loops(n: usize) -> Result<Program> {
+    let b = Builder::new("loops");
+    let scalar = Type::scalar(Dtype::F64);
+    let x = b.input("x", scalar.clone());
+    let one = std::slice::from_ref(&scalar);
+    // Four operators each.
+    let y = (0..n / 4).try_fold(x, |x, _| {
+        let f = b.function(Signature::new("f", one, one), &[], |f, xs, _| {
+            let more = b.less(xs[0], b.real(Dtype::F64, 2.0))?;
+            let again = || b.call(Target::Func(f), &[b.mul(xs[0], xs[0])?], &[]);
+            b.if_else(more, again, || Ok(vec![xs[0]]))
+        })?;
+        Ok(b.call(Target::Func(f), &[x], &[])?[0])
+    })?;
+    b.finish(&[y])
+}
+
 type Family = (&'static str, fn(usize) -> Result<Program>);
 
-const FAMILIES: [Family; 9] = [
+const FAMILIES: [Family; 10] = [
     ("exp", |n| chain(&[], n, |b, y, _| b.unary(Unary::Exp, y))),
     ("sin", |n| chain(&[], n, |b, y, _| b.unary(Unary::Sin, y))),
     ("product", |n| chain(&[], n, |b, y, x| b.mul(b.unary(Unary::Neg, y)?, x))),
     ("sin, derivative", |n| derivative(&[], n)),
     ("sin in functions of 20", functions),
+    ("loops of four", loops),
     ("sin of 64", |n| chain(&[64], n, |b, y, _| b.unary(Unary::Sin, y))),
     ("sin of 64, derivative", |n| derivative(&[64], n)),
     ("sin of the sum of 64", |n| {
@@ -86,9 +107,13 @@ const FAMILIES: [Family; 9] = [
 
 fn main() {
     let optimise = Some(Options { reassociate: true });
-    let options = CompileOptions { optimise, instructions: usize::MAX, ..CompileOptions::default() };
+    let most = usize::MAX;
+    let limits =
+        CompileOptions { instructions: most, program_instructions: most, ..CompileOptions::default() };
+    let options = CompileOptions { optimise, ..limits };
     println!("{:24} {:>9} {:>9}  phases", "", "operators", "seconds");
-    for (name, make) in FAMILIES {
+    let asked = std::env::args().skip(1).find(|arg| !arg.starts_with('-')).unwrap_or_default();
+    for (name, make) in FAMILIES.into_iter().filter(|(name, _)| name.contains(&asked)) {
         for n in [250, 500, 1000, 2000, 4000, 8000, 16000] {
             let program = make(n).expect("a well-formed program");
             let start = seconds();

@@ -32,6 +32,8 @@ struct State {
     program: Program,
     /// Blocks begun and not ended, innermost last.
     open: Vec<Block>,
+    /// How many statements were recorded.
+    count: usize,
 }
 
 /// Records a program. All methods take a shared reference and return small `Copy` ids, so that an interpretation of a
@@ -72,7 +74,7 @@ impl Builder {
             conts: Arena::default(),
             entry,
         };
-        Builder { state: RefCell::new(State { program, open: vec![body] }) }
+        Builder { state: RefCell::new(State { program, open: vec![body], count: 0 }) }
     }
     /// A further input of the program.
     pub fn input(&self, name: &str, ty: Type) -> Value {
@@ -87,7 +89,7 @@ impl Builder {
     /// # Errors
     /// Whatever [`verify`] finds; [`Error::Unbalanced`] if a block is still open.
     pub fn finish(self, results: &[Value]) -> Result<Program> {
-        let State { mut program, open } = self.state.into_inner();
+        let State { mut program, open, .. } = self.state.into_inner();
         let [body] = open[..] else {
             return Err(Error::Unbalanced {
                 problem: if open.is_empty() { "ended twice" } else { "left open" },
@@ -248,6 +250,10 @@ impl Builder {
     pub fn open(&self) -> Vec<Block> {
         self.state.borrow().open.clone()
     }
+    /// How many statements were recorded, those of abandoned blocks included.
+    pub fn count(&self) -> usize {
+        self.state.borrow().count
+    }
     /// How many blocks are open.
     pub fn depth(&self) -> usize {
         self.state.borrow().open.len()
@@ -266,7 +272,8 @@ impl Builder {
     }
     /// An empty cell in an enclosing open block, in scope wherever recording may now be inside of that block.
     pub fn cell_in(&self, block: Block, ty: Type) -> Cell {
-        let State { program, open } = &mut *self.state.borrow_mut();
+        let State { program, open, count } = &mut *self.state.borrow_mut();
+        *count += 1;
         let cell = program.cells.push(CellData { ty, name: None });
         // A function whose body is being recorded captures what is defined before it.
         let body = open.iter().skip_while(|&&outer| outer != block).nth(1);
@@ -386,6 +393,7 @@ impl State {
     fn push(&mut self, stmt: Stmt) {
         let block = *self.open.last().expect("the program's body is open until it is finished");
         self.program.blocks[block].stmts.push(stmt);
+        self.count += 1;
     }
 }
 

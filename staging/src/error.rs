@@ -113,6 +113,24 @@ pub enum Error {
         /// How many it may have.
         limit: usize,
     },
+    /// A program's functions are so many, so large, or nested so deep, that compiling it would take unreasonably long.
+    #[error(
+        "{program} has {operators} operators in {functions} functions, as much work to compile as {instructions} \
+         instructions or more, and more than {limit} take too long: write what is unrolled as a loop, with `scan` or \
+         `while_loop`, or raise `CompileOptions::program_instructions`"
+    )]
+    ProgramTooLarge {
+        /// Its name.
+        program: String,
+        /// How many operators it has.
+        operators: usize,
+        /// How many functions, itself included.
+        functions: usize,
+        /// As many of LLVM's instructions are as much work, as far as is known.
+        instructions: usize,
+        /// How many they may be.
+        limit: usize,
+    },
     /// Compiling was ended by [`CompileOptions::interrupt`](crate::CompileOptions::interrupt) or took longer than
     /// [`CompileOptions::time_limit`](crate::CompileOptions::time_limit).
     #[error("compiling was interrupted after {:.1} s", after.as_secs_f64())]

@@ -17,6 +17,7 @@
 //! | [`fuzz`] | random well-typed programs, for tests |
 
 pub mod build;
+mod components;
 pub mod error;
 pub mod expr;
 pub mod fuzz;

@@ -1,5 +1,7 @@
 //! [`verify`]: that a program means something.
 
+use std::cell::LazyCell;
+
 use crate::build::expect;
 use crate::error::{Error, Place, Result};
 use crate::ids::{Arena, Block, Cell, Cont, Func, Id, Value};
@@ -18,7 +20,7 @@ use crate::types::{Dtype, Type};
 pub fn verify(program: &Program) -> Result<()> {
     let mut verifier = Verifier {
         program,
-        names: Names::of(program),
+        names: LazyCell::new(Box::new(|| Names::of(program))),
         values: Scope::new(&program.values),
         cells: Scope::new(&program.cells),
         funcs: Scope::new(&program.funcs),
@@ -28,7 +30,7 @@ pub fn verify(program: &Program) -> Result<()> {
     let values = program.values.ids().map(|value| program.ty(value));
     let mut types = values.chain(program.cells.ids().map(|cell| &program.cells[cell].ty));
     if let Some(ty) = types.find(|ty| !is_possible(&ty.shape)) {
-        let reason = "no value has so many elements".into();
+        let reason = "no value has so many elements or axes".into();
         return Err(Error::Operands { op: "a value", operands: vec![ty.clone()], reason });
     }
     let entry = &program.funcs[program.entry];
@@ -76,7 +78,8 @@ impl<I: Id> Scope<I> {
 
 struct Verifier<'p> {
     program: &'p Program,
-    names: Names,
+    /// Made when something is wrong: to name everything takes longer than the rest.
+    names: LazyCell<Names, Box<dyn FnOnce() -> Names + 'p>>,
     values: Scope<Value>,
     cells: Scope<Cell>,
     funcs: Scope<Func>,

@@ -34,6 +34,23 @@ fn scrambled(shape: &[usize], seed: usize) -> Tensor {
 }
 
 #[test]
+fn no_value_has_more_than_32_axes() {
+    let of = |axes: usize| {
+        let b = Builder::new("same");
+        let x = b.input("x", Type::new(Dtype::F64, &vec![1; axes]));
+        b.finish(&[x])
+    };
+    assert!(of(32).is_ok());
+    let error = of(33).unwrap_err().to_string();
+    assert!(error.starts_with("a value of f64[1, 1,"), "{error}");
+    assert!(error.ends_with("no value has so many elements or axes"), "{error}");
+    let b = Builder::new("broadcast");
+    let x = b.input("x", Type::scalar(Dtype::F64));
+    assert!(b.emit(Expr::Broadcast(x, vec![1; 33].into())).is_err());
+    assert!(b.emit(Expr::Broadcast(x, vec![1; 32].into())).is_ok());
+}
+
+#[test]
 fn products_and_convolutions_have_the_adjoints_that_are_said_to_be_theirs() {
     let [x, y] = ids();
     for (stride, padding) in [([1, 1], [0, 0]), ([2, 1], [1, 0]), ([2, 3], [1, 2])] {

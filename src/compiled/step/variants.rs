@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
 use antiphon_staging::Options;
-use antiphon_staging::jit::{Buffers, CompileOptions, Compiled, cache, compile};
+use antiphon_staging::jit::{Buffers, CompileOptions, Compiled, Stop, cache, compile_until};
 
 use super::{Mode, TrainingStep};
 use crate::compiled::signature::{Signature, check_signature, each_component, placeholder, take_components};
@@ -109,7 +109,8 @@ impl<'f, S, D, R> TrainingStep<'f, S, D, R> {
         TrainingStep { mode: Box::new(staged) }
     }
 
-    /// Changes how the step is compiled, and drops what is compiled already; does nothing to an eager one.
+    /// Changes how the step is compiled, and drops what is compiled already; does nothing to an eager one. What it
+    /// [updates](CompileOptions::updates) is its state, whatever is said here.
     ///
     /// ```
     /// # use antiphon::{Real, Result, TrainingStep};
@@ -125,7 +126,9 @@ impl<'f, S, D, R> TrainingStep<'f, S, D, R> {
     /// ```
     pub fn configure(mut self, change: impl FnOnce(&mut CompileOptions)) -> Self {
         if let Some(options) = self.mode.options() {
+            let updates = options.updates.clone();
             change(options);
+            options.updates = updates;
         }
         self
     }
@@ -194,9 +197,9 @@ where
 
     /// Code for data of the present signature.
     fn compile(&mut self, data: &D, at: At) -> Result<Variant<T, R>> {
-        let start = Instant::now();
+        let (start, stop) = (Instant::now(), Stop::of(&self.options));
         let example = self.read();
-        let (program, (changed, result)) = trace("step", |input| {
+        let (program, (changed, result)) = trace("step", &self.options, &stop, |input| {
             let mut state = example.map_components(&mut Path::default(), input);
             let result = (self.step)(&mut state, &data.map_components(&mut Path::default(), input))?;
             Ok((state, result))
@@ -205,7 +208,8 @@ where
         let mut signature = Vec::new();
         each_component(&changed, &mut |path, _| signature.extend(types.next().map(|ty| (path.clone(), ty))));
         check_signature(STATE, &self.example, &signature, at)?;
-        let compiled = compile(&program, &self.options).map_err(|error| from_staging(error, at))?;
+        let compiled =
+            compile_until(program.into(), &self.options, &stop).map_err(|error| from_staging(error, at))?;
         let outputs =
             compiled.outputs()[self.state.len()..].iter().map(|ty| zeros(ty, at)).collect::<Result<_>>()?;
         let result = result.map_components::<T>(&mut Path::default(), &mut |_, leaf| placeholder(&leaf));

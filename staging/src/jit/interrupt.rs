@@ -59,9 +59,10 @@ impl Interrupt {
     }
 }
 
-/// What may end a compilation.
+/// What may end a compilation, and recording before it: the interruption and the time that its
+/// [options](CompileOptions) say, which runs from when this was made.
 #[derive(Clone)]
-pub(crate) struct Stop {
+pub struct Stop {
     start: Instant,
     /// The user's handle.
     interrupt: Option<Interrupt>,
@@ -71,6 +72,7 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
+    /// Of a compilation that begins now.
     pub fn of(options: &CompileOptions) -> Stop {
         Stop {
             start: Instant::now(),
@@ -83,10 +85,10 @@ impl Stop {
     /// # Errors
     /// [`Error::Interrupted`] if the compilation is to end.
     pub fn check(&self) -> Result<()> {
-        let after = self.start.elapsed();
+        let late = || self.limit.is_some_and(|limit| self.start.elapsed() > limit);
         let raised = self.interrupt.as_ref().is_some_and(Interrupt::is_raised);
-        if raised || self.abandoned.is_raised() || self.limit.is_some_and(|limit| after > limit) {
-            return Err(Error::Interrupted { after });
+        if raised || self.abandoned.is_raised() || late() {
+            return Err(Error::Interrupted { after: self.start.elapsed() });
         }
         Ok(())
     }
@@ -95,20 +97,20 @@ impl Stop {
     ///
     /// # Errors
     /// Those of `make`; [`Error::Interrupted`]; [`Error::Reserve`] if there is no thread to be had.
-    pub fn or<R: Send + 'static>(
+    pub(crate) fn or<R: Send + 'static>(
         &self,
-        program: &Program,
+        program: &Arc<Program>,
         options: &CompileOptions,
-        make: fn(Program, &CompileOptions, &Stop) -> Result<R>,
+        make: fn(&Program, &CompileOptions, &Stop) -> Result<R>,
     ) -> Result<R> {
         self.check()?;
         let bytes = STACK + program.len().saturating_mul(STACK_PER_STATEMENT).min(MOST_STACK);
         let (sender, receiver) = channel();
-        let (program, options, stop) = (program.clone(), options.clone(), self.clone());
+        let (program, options, stop) = (Arc::clone(program), options.clone(), self.clone());
         let thread = thread::Builder::new().name("antiphon-compile".into()).stack_size(bytes);
         let thread = thread.spawn(move || {
             // If nobody waits for the result any more, it is of no use.
-            let _ = sender.send(make(program, &options, &stop));
+            let _ = sender.send(make(&program, &options, &stop));
         });
         let thread =
             thread.map_err(|error| Error::Llvm(format!("there is no thread to compile in: {error}")))?;

@@ -18,6 +18,8 @@ mod size;
 pub mod symbols;
 pub mod target;
 
+use std::sync::Arc;
+
 use inkwell::context::Context;
 use inkwell::module::Module;
 use inkwell::passes::PassBuilderOptions;
@@ -30,11 +32,11 @@ use crate::optimise::optimise_while;
 use crate::types::Type;
 use crate::verify::verify;
 use cache::{Cache, Object};
-use interrupt::Stop;
 use phases::timed;
+use size::When;
 
 pub use buffers::Buffers;
-pub use interrupt::Interrupt;
+pub use interrupt::{Interrupt, Stop};
 pub use options::CompileOptions;
 pub use phases::Phases;
 pub use room::release;
@@ -44,36 +46,44 @@ pub use run::{Compiled, Elements, ElementsMut};
 pub(crate) const PASSES: &str = "always-inline,\
     function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),early-cse)";
 
-/// How much larger than at last a function may be as it was recorded: of derivatives, less than half is left.
-const RECORDED: usize = 4;
-/// How much larger than at last a function may be before LLVM's passes.
-const PASSED: usize = 4;
-
 /// Compiles a program, or takes its code from the cache.
 ///
 /// # Errors
-/// Those of [`verify`]; [`Error::TooLarge`] if a function is larger than the options let it; [`Error::Llvm`] if
-/// LLVM refuses; [`Error::Target`] if this machine cannot run code for the options' target; [`Error::Interrupted`]; [`Error::Reserve`] if there is no room for the arena.
+/// Those of [`verify`]; [`Error::TooLarge`] and [`Error::ProgramTooLarge`] if a function or all of them are larger than
+/// the options let them; [`Error::Llvm`] if LLVM refuses; [`Error::Target`] if this machine cannot run code for the
+/// options' target; [`Error::Interrupted`]; [`Error::Reserve`] if there is no room for the arena.
 pub fn compile(program: &Program, options: &CompileOptions) -> Result<Compiled> {
+    compile_until(program.clone().into(), options, &Stop::of(options))
+}
+
+/// The same for a compilation that has begun earlier, with recording the program.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_until(program: Arc<Program>, options: &CompileOptions, stop: &Stop) -> Result<Compiled> {
+    stop.check()?;
     options.target.check_host()?;
     let cache = options.cache.as_deref().and_then(|directory| Cache::open(directory, options.cache_limits));
-    let cached = cache.as_ref().map(|cache| (cache, cache::key(program, options)));
+    let cached = match cache {
+        Some(cache) => Some((cache, cache::key_while(&program, options, || stop.check())?)),
+        None => None,
+    };
     if let Some(object) = cached.as_ref().and_then(|(cache, key)| cache.read(key))
         // What is there was once verified, optimised and compiled. If it cannot be linked, it is compiled again.
-        && let Ok(compiled) = Compiled::new(program, options, object, None, Phases::default())
+        && let Ok(compiled) = Compiled::new(&program, options, object, None, Phases::default())
     {
         return Ok(compiled);
     }
-    let (optimised, object, phases) = Stop::of(options).or(program, options, make)?;
+    let (optimised, object, phases) = stop.or(&program, options, make)?;
     if let Some((cache, key)) = cached {
         // A cache that cannot be written only costs time.
         let _ = cache.write(&key, &object);
     }
-    Compiled::new(program, options, object, Some(optimised), phases)
+    Compiled::new(&program, options, object, Some(optimised), phases)
 }
 
 /// Generates code, until it is stopped.
-fn make(program: Program, options: &CompileOptions, stop: &Stop) -> Result<(Program, Object, Phases)> {
+fn make(program: &Program, options: &CompileOptions, stop: &Stop) -> Result<(Program, Object, Phases)> {
     let mut phases = Phases::default();
     let optimised = timed(&mut phases.optimising, || prepare(program, options, stop))?;
     let object = generate(&optimised, options, &mut phases, stop)?;
@@ -81,13 +91,14 @@ fn make(program: Program, options: &CompileOptions, stop: &Stop) -> Result<(Prog
 }
 
 /// The program that code is generated from.
-fn prepare(mut program: Program, options: &CompileOptions, stop: &Stop) -> Result<Program> {
-    verify(&program)?;
+fn prepare(program: &Program, options: &CompileOptions, stop: &Stop) -> Result<Program> {
+    verify(program)?;
+    size::check_recorded(program, options)?;
+    let mut program = program.clone();
     if let Some(passes) = &options.optimise {
-        size::check_operators(&program, options.instructions, RECORDED)?;
         optimise_while(&mut program, passes, || stop.check())?;
     }
-    size::check_operators(&program, options.instructions, 1)?;
+    size::check_lowered(&program, options)?;
     Ok(program)
 }
 
@@ -110,12 +121,11 @@ fn with_module<R>(
     module.set_data_layout(&machine.get_target_data().get_data_layout());
     module.verify().map_err(llvm)?;
     stop.check()?;
-    // Before LLVM's passes, which make it smaller, a function may be larger.
-    size::check_code(program, &module, options.instructions, PASSED)?;
+    size::check_code(program, &module, When::BeforePasses, options)?;
     timed(&mut phases.passes, || module.run_passes(PASSES, &machine, PassBuilderOptions::create()))
         .map_err(llvm)?;
     stop.check()?;
-    size::check_code(program, &module, options.instructions, 1)?;
+    size::check_code(program, &module, When::AfterPasses, options)?;
     timed(&mut phases.generation, || f(&module, &machine, arena))
 }
 
@@ -133,7 +143,7 @@ fn generate(program: &Program, options: &CompileOptions, phases: &mut Phases, st
 /// # Errors
 /// As [`compile`].
 pub fn llvm_ir(program: &Program, options: &CompileOptions) -> Result<String> {
-    Stop::of(options).or(program, options, |program, options, stop| {
+    Stop::of(options).or(&program.clone().into(), options, |program, options, stop| {
         let program = prepare(program, options, stop)?;
         with_module(&program, options, &mut Phases::default(), stop, |module, _, _| {
             Ok(module.print_to_string().to_string())
@@ -146,7 +156,7 @@ pub fn llvm_ir(program: &Program, options: &CompileOptions) -> Result<String> {
 /// # Errors
 /// As [`compile`].
 pub fn assembly(program: &Program, options: &CompileOptions) -> Result<String> {
-    Stop::of(options).or(program, options, |program, options, stop| {
+    Stop::of(options).or(&program.clone().into(), options, |program, options, stop| {
         let program = prepare(program, options, stop)?;
         with_module(&program, options, &mut Phases::default(), stop, |module, machine, _| {
             let text = machine

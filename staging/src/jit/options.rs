@@ -10,6 +10,10 @@ use crate::optimise::Options;
 
 /// Instructions of a function unless asked otherwise: so many take LLVM some ten seconds.
 const INSTRUCTIONS: usize = 1 << 16;
+/// Instructions of a program unless asked otherwise: in functions of ordinary size, so many take LLVM some ten seconds.
+const PROGRAM_INSTRUCTIONS: usize = 1 << 18;
+/// Operators of a program that is recorded unless asked otherwise.
+const OPERATORS: usize = 1 << 19;
 
 /// How a program is compiled and run.
 #[derive(Clone, Debug)]
@@ -34,18 +38,32 @@ pub struct CompileOptions {
     pub cache: Option<PathBuf>,
     /// How much may lie in the cache, and how long.
     pub cache_limits: cache::Limits,
+    /// How many operators a program may have while it is recorded, in all its branches and functions: 524,288 by
+    /// default. Each takes some 190 bytes. Recording reads this; whoever compiles a program has recorded it already.
+    pub operators: usize,
     /// How many of LLVM's instructions a function of the program may become, so that compiling ends in reasonable time:
     /// 65,536 by default, some two thousand elementary functions of numbers. LLVM takes a time that grows with the
-    /// square of a function's instructions. It does not bound how many functions there are (thousands of them
-    /// take long as well), and bounds operators on arrays only once they are lowered. A function may have as many operators, and four times as many as it was recorded.
+    /// square of a function's instructions. A function may have as many operators, and four times as many as it was
+    /// recorded.
     pub instructions: usize,
-    /// A handle that ends compiling.
+    /// How many of them all functions of the program may become together, of which each counts for 32 more: 262,144 by
+    /// default. A program may have as many operators, and four times as many as it was recorded. Functions inside of
+    /// functions, and very many that are inlined, cost the optimiser more: twelve operators count as an instruction for
+    /// each function around them. (In the derivative of loops that follow each other, the later ones are inside of
+    /// functions of the earlier ones: some 550 loops are too much.)
+    pub program_instructions: usize,
+    /// A handle that ends recording and compiling.
     ///
-    /// Who waits for the compilation is told within milliseconds. What LLVM has begun it ends all the same, in
-    /// a thread that nobody waits for, but for the process when it exits.
+    /// Who waits for it is told within milliseconds. What LLVM has begun it ends all the same, in a thread that nobody
+    /// waits for, but for the process when it exits: LLVM cannot be stopped, and must not run any more while the
+    /// process is taken down. It looks at the handle before each pass and function, and before each of LLVM's phases,
+    /// of which the longest takes as long as [`instructions`](CompileOptions::instructions) and
+    /// [`program_instructions`](CompileOptions::program_instructions) allow: about a minute by default, mostly much
+    /// less.
     pub interrupt: Option<Interrupt>,
-    /// How long compiling may take before it is ended as by [`interrupt`](CompileOptions::interrupt); any time by
-    /// default.
+    /// How long it may take before it is ended as by [`interrupt`](CompileOptions::interrupt); any time by default. It
+    /// counts from the call on: with a name for the code in the cache, and, where a model is staged, with recording it.
+    /// Recording looks at the time before each operator, so what the model computes otherwise it does not end.
     pub time_limit: Option<Duration>,
     /// Outputs that are written over inputs, as `(output, input)`; see
     /// [`run_into`](crate::jit::Compiled::run_into).
@@ -63,7 +81,9 @@ impl Default for CompileOptions {
             arena_bytes: None,
             cache: None,
             cache_limits: cache::Limits::default(),
+            operators: OPERATORS,
             instructions: INSTRUCTIONS,
+            program_instructions: PROGRAM_INSTRUCTIONS,
             interrupt: None,
             time_limit: None,
             updates: Vec::new(),

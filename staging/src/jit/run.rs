@@ -1,7 +1,7 @@
 //! Running compiled programs.
 
 use std::ptr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::build::expect;
 use crate::error::{Error, Result};
@@ -82,7 +82,7 @@ impl ElementsMut<'_> {
 /// A program as native code. One thread at a time can run it; it may be any. What it runs in is the thread's.
 pub struct Compiled {
     /// As it was recorded.
-    recorded: Program,
+    recorded: Arc<Program>,
     /// What the code was generated from, once it is known: code from the cache needs none.
     program: OnceLock<Program>,
     options: CompileOptions,
@@ -110,7 +110,7 @@ unsafe impl Send for Compiled {}
 
 impl Compiled {
     pub(super) fn new(
-        program: &Program,
+        program: &Arc<Program>,
         options: &CompileOptions,
         object: Object,
         optimised: Option<Program>,
@@ -141,7 +141,7 @@ impl Compiled {
             limit: None,
             from: vec![ptr::null(); inputs.len()],
             to: vec![ptr::null_mut(); outputs.len()],
-            recorded: program.clone(),
+            recorded: Arc::clone(program),
             program: optimised.map(OnceLock::from).unwrap_or_default(),
             updated,
             options: options.clone(),
@@ -280,7 +280,7 @@ impl Compiled {
     /// The program that the code is generated from, with the passes of the [options](CompileOptions::optimise) applied.
     pub fn program(&self) -> &Program {
         self.program.get_or_init(|| {
-            let mut program = self.recorded.clone();
+            let mut program = Program::clone(&self.recorded);
             if let Some(passes) = &self.options.optimise {
                 optimise(&mut program, passes);
             }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use crate::components::components;
 use crate::ids::{Block, Cell, Cont, Func, Value};
 use crate::ir::{Program, Stmt, Target};
 use crate::lower::liveness::{Site, sites};
@@ -22,6 +23,8 @@ pub struct FuncFacts {
     pub parent: Option<Func>,
     /// What functions nested in it use of its own, in the order of its frame's fields.
     pub captured: BTreeSet<Entity>,
+    /// Whether all that it defines itself are scalars.
+    pub only_scalars: bool,
     /// Whether any function is nested in it.
     pub has_nested: bool,
     /// Whether it may be called while it is active, other than where it calls itself as a [loop](super::recursion).
@@ -62,6 +65,14 @@ impl Analysis {
                 *analysis.uses.entry(v).or_default() += 1;
             }
         }
+        for (entity, owner) in &analysis.owner {
+            let only_scalars = match entity {
+                Entity::Value(v) => program.ty(*v).shape.is_empty(),
+                Entity::Cell(c) => program.cells[*c].ty.shape.is_empty(),
+                Entity::Cont(_) => false,
+            };
+            analysis.funcs.get_mut(owner).expect("every function has facts").only_scalars &= only_scalars;
+        }
         for func in analysis.all.clone() {
             analysis.facts(func).sites = sites(program, &analysis, func);
         }
@@ -90,7 +101,7 @@ impl Analysis {
 
     fn function(&mut self, program: &Program, func: Func, parent: Option<Func>) {
         self.all.push(func);
-        self.funcs.insert(func, FuncFacts { parent, ..FuncFacts::default() });
+        self.funcs.insert(func, FuncFacts { parent, only_scalars: true, ..FuncFacts::default() });
         let data = &program.funcs[func];
         self.owner.extend(data.params.iter().map(|&v| (Entity::Value(v), func)));
         self.owner.extend(data.continuations.iter().map(|&k| (Entity::Cont(k), func)));
@@ -179,16 +190,15 @@ impl Analysis {
         for func in calls_unknown {
             edges.entry(func).or_default().extend(&passed);
         }
-        for &func in &self.all {
-            let mut seen = HashSet::new();
-            let mut pending: Vec<Func> = edges[&func].iter().copied().collect();
-            while let Some(next) = pending.pop() {
-                if seen.insert(next) {
-                    pending.extend(&edges[&next]);
-                }
+        let numbers: HashMap<Func, usize> = self.all.iter().copied().zip(0..).collect();
+        let numbered =
+            |func: &Func| edges[func].iter().filter_map(|called| numbers.get(called).copied()).collect();
+        let edges: Vec<Vec<usize>> = self.all.iter().map(numbered).collect();
+        for component in components(&edges) {
+            for &node in &component {
+                let recursive = component.len() > 1 || edges[node].contains(&node);
+                self.facts(self.all[node]).recursive = recursive;
             }
-            let recursive = seen.contains(&func);
-            self.funcs.get_mut(&func).expect("every function has facts").recursive = recursive;
         }
     }
 }

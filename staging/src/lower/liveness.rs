@@ -30,14 +30,7 @@ pub fn sites(program: &Program, analysis: &Analysis, func: Func) -> HashMap<(Blo
         visible: data.params.iter().map(|&v| Entity::Value(v)).collect(),
         sites: HashMap::new(),
     };
-    let is_scalar = |entity: &Entity| match entity {
-        Entity::Value(v) => program.ty(*v).shape.is_empty(),
-        Entity::Cell(c) => program.cells[*c].ty.shape.is_empty(),
-        Entity::Cont(_) => false,
-    };
-    let mut own = analysis.owner.iter().filter(|(_, owner)| **owner == func);
-    let scalar =
-        own.all(|(entity, _)| is_scalar(entity)) && data.results.iter().all(|ty| ty.shape.is_empty());
+    let scalar = analysis.funcs[&func].only_scalars && data.results.iter().all(|ty| ty.shape.is_empty());
     if scalar && data.continuations.is_empty() && func != program.entry {
         walk.block(data.body, BTreeSet::new(), true);
     }

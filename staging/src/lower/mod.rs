@@ -78,11 +78,16 @@ use crate::lower::body::Body;
 use crate::lower::collect::Collecting;
 use crate::lower::contract::Kernel;
 pub use crate::lower::math::Math;
+pub(crate) use crate::lower::values::computes;
 use crate::optimise::effects::Effects;
 use crate::types::Type;
 
 /// LLVM's number of the calling convention of functions that nobody else calls.
 const FAST: u32 = 8;
+
+/// Loops that become part of the function in which they are defined, at most. LLVM takes a time that grows with the
+/// square of the loops of a function.
+const LOOPS: usize = 1024;
 
 /// What was made of a program.
 pub struct Lowered<'c> {
@@ -148,6 +153,7 @@ impl<'p, 'c> Lowerer<'p, 'c> {
     }
     fn run(mut self, go_on: &dyn Fn() -> Result<()>) -> Result<Lowered<'c>> {
         let context = self.asm.context;
+        let mut loops: HashMap<Option<Func>, usize> = HashMap::new();
         for func in self.analysis.all.clone() {
             let function = if func == self.program.entry {
                 let ty = context.void_type().fn_type(&[self.asm.ptr_ty().into()], false);
@@ -161,8 +167,12 @@ impl<'p, 'c> Lowerer<'p, 'c> {
                 function.set_call_conventions(FAST);
                 let facts = &self.analysis.funcs[&func];
                 if !facts.sites.is_empty() && !facts.recursive && facts.mentions == 1 {
-                    // A loop in its place: what it captures and accumulates is in registers then.
-                    self.asm.always_inline(function);
+                    let others = loops.entry(facts.parent).or_default();
+                    *others += 1;
+                    if *others <= LOOPS {
+                        // A loop in its place: what it captures and accumulates is in registers then.
+                        self.asm.always_inline(function);
+                    }
                 }
                 function
             };

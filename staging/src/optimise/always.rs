@@ -12,7 +12,7 @@ use crate::expr::Expr;
 use crate::ids::{Block, Cell, Cont, Func, Value};
 use crate::ir::{Program, Stmt, Target};
 use crate::optimise::Options;
-use crate::optimise::effects::Effects;
+use crate::optimise::effects::{Effects, functions};
 use crate::optimise::rewrite::{Definitions, Substitution, use_counts};
 use crate::types::Scalar;
 
@@ -51,13 +51,6 @@ pub fn run(program: &mut Program, _: &Options) -> bool {
     }
     rewrite.substitution.apply(program);
     !rewrite.substitution.is_empty()
-}
-
-/// All functions that are defined, the entry first.
-fn functions(program: &Program) -> Vec<Func> {
-    let defined = program.reachable().into_iter().flat_map(|block| &program.blocks[block].stmts);
-    let defined = defined.filter_map(|stmt| if let Stmt::Define(func) = stmt { Some(*func) } else { None });
-    std::iter::once(program.entry).chain(defined).collect()
 }
 
 struct Rewrite {

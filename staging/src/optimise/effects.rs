@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use crate::components::components;
 use crate::ids::{Cell, Cont, Func};
 use crate::ir::{Program, Stmt, Target};
 
@@ -41,22 +42,15 @@ impl Effects {
     /// Of a program.
     pub fn of(program: &Program) -> Effects {
         let mut effects = Effects { funcs: HashMap::new(), younger: HashMap::new() };
-        let mut calls: HashMap<Func, BTreeSet<Func>> = HashMap::new();
         let mut owned: HashMap<Func, Own> = HashMap::new();
-        let mut functions = vec![program.entry];
-        for block in program.reachable() {
-            functions.extend(program.blocks[block].stmts.iter().filter_map(|stmt| match stmt {
-                Stmt::Define(func) => Some(*func),
-                _ => None,
-            }));
-        }
+        let functions = functions(program);
         for &func in &functions {
-            let (mut effect, mut called) = (Effect::default(), BTreeSet::new());
+            let mut effect = Effect::default();
             let mut own =
                 Own { conts: program.funcs[func].continuations.iter().copied().collect(), ..Own::default() };
             for block in program.within(program.funcs[func].body) {
                 for stmt in &program.blocks[block].stmts {
-                    mention(stmt, &mut effect, &mut called);
+                    mention(stmt, &mut effect, &mut Vec::new());
                     match stmt {
                         Stmt::Cell(cell) => drop(own.cells.insert(*cell)),
                         Stmt::Define(inner) => own.conts.extend(&program.funcs[*inner].continuations),
@@ -70,42 +64,58 @@ impl Effects {
             effect.leave(&own);
             owned.insert(func, own);
             effects.funcs.insert(func, effect);
-            calls.insert(func, called);
         }
-        effects.close(&functions, calls, &owned);
+        effects.close(program, &functions, &owned);
         effects
     }
 
     /// Adds to each function's effect those of all functions that it reaches.
-    fn close(
-        &mut self,
-        functions: &[Func],
-        mut reach: HashMap<Func, BTreeSet<Func>>,
-        owned: &HashMap<Func, Own>,
-    ) {
-        loop {
-            let mut changed = false;
-            for func in functions.iter().rev() {
-                let further: Vec<Func> =
-                    reach[func].iter().filter_map(|g| reach.get(g)).flatten().copied().collect();
-                let known = reach.get_mut(func).expect("every function has an entry");
-                let before = known.len();
-                known.extend(further);
-                changed |= known.len() > before;
+    fn close(&mut self, program: &Program, functions: &[Func], owned: &HashMap<Func, Own>) {
+        let count = functions.len();
+        let numbers: HashMap<Func, usize> = functions.iter().copied().zip(0..).collect();
+        // Of each function two nodes: itself, and `count` further on its body, which mentions what the bodies of
+        // functions that are defined in it mention, whether or not these are called.
+        let mut edges: Vec<Vec<usize>> = (0..2 * count).map(|_| Vec::new()).collect();
+        for (i, &func) in functions.iter().enumerate() {
+            edges[i].push(count + i);
+            let mut called = Vec::new();
+            let mut blocks = vec![program.funcs[func].body];
+            while let Some(block) = blocks.pop() {
+                for stmt in &program.blocks[block].stmts {
+                    mention(stmt, &mut Effect::default(), &mut called);
+                    match stmt {
+                        Stmt::Define(inner) => edges[count + i].push(count + numbers[inner]),
+                        _ => blocks.extend(program.children(stmt)),
+                    }
+                }
             }
-            if !changed {
-                break;
-            }
+            edges[count + i].extend(called.iter().filter_map(|called| numbers.get(called)));
         }
-        let direct = self.funcs.clone();
-        for (func, reached) in reach {
-            let effect = self.funcs.get_mut(&func).expect("every function has an effect");
-            for other in reached.iter().filter_map(|other| direct.get(other)) {
+        let mut closed: Vec<Effect> = Vec::new();
+        let mut place = vec![0; 2 * count];
+        for component in components(&edges) {
+            let mut effect = Effect { recursive: component.len() > 1, ..Effect::default() };
+            for &node in &component {
+                place[node] = closed.len();
+            }
+            let mut further = BTreeSet::new();
+            for &node in &component {
+                if let Some(direct) = functions.get(node).map(|func| &self.funcs[func]) {
+                    effect.cells.extend(&direct.cells);
+                    effect.conts.extend(&direct.conts);
+                }
+                further.extend(edges[node].iter().map(|&to| place[to]).filter(|&to| to < closed.len()));
+            }
+            for other in further.into_iter().map(|place| &closed[place]) {
                 effect.cells.extend(&other.cells);
                 effect.conts.extend(&other.conts);
             }
-            effect.leave(&owned[&func]);
-            effect.recursive = reached.contains(&func);
+            closed.push(effect);
+        }
+        for (i, func) in functions.iter().enumerate() {
+            let mut effect = closed[place[i]].clone();
+            effect.leave(&owned[func]);
+            self.funcs.insert(*func, effect);
         }
     }
 
@@ -119,7 +129,7 @@ impl Effects {
         if matches!(stmt, Stmt::Let(..) | Stmt::Define(_)) {
             return Vec::new();
         }
-        let (mut effect, mut called) = (Effect::default(), BTreeSet::new());
+        let (mut effect, mut called) = (Effect::default(), Vec::new());
         mention(stmt, &mut effect, &mut called);
         for block in program.children(stmt).flat_map(|block| program.within(block)) {
             program.blocks[block].stmts.iter().for_each(|stmt| mention(stmt, &mut effect, &mut called));
@@ -137,15 +147,23 @@ impl Effects {
 
     /// Whether a call can be left out if nothing needs its results: it returns, and touches no cell but its own.
     pub fn is_quiet(&self, call: &Stmt) -> bool {
-        let (mut effect, mut called) = (Effect::default(), BTreeSet::new());
+        let (mut effect, mut called) = (Effect::default(), Vec::new());
         mention(call, &mut effect, &mut called);
         let quiet = |effect: &Effect| effect.cells.is_empty() && effect.conts.is_empty() && !effect.recursive;
         quiet(&effect) && called.iter().all(|func| self.funcs.get(func).is_some_and(quiet))
     }
 }
 
+/// All functions that are defined, the entry first.
+pub(crate) fn functions(program: &Program) -> Vec<Func> {
+    let blocks = program.reachable().into_iter();
+    let stmts = blocks.flat_map(|block| &program.blocks[block].stmts);
+    let defined = stmts.filter_map(|stmt| if let Stmt::Define(func) = stmt { Some(*func) } else { None });
+    std::iter::once(program.entry).chain(defined).collect()
+}
+
 /// Adds what a statement itself mentions.
-fn mention(stmt: &Stmt, effect: &mut Effect, called: &mut BTreeSet<Func>) {
+fn mention(stmt: &Stmt, effect: &mut Effect, called: &mut Vec<Func>) {
     match stmt {
         Stmt::Accumulate(cell, _) | Stmt::Take(_, cell) | Stmt::Present(_, cell) | Stmt::Row(_, cell, _) => {
             effect.cells.insert(*cell);
@@ -153,7 +171,7 @@ fn mention(stmt: &Stmt, effect: &mut Effect, called: &mut BTreeSet<Func>) {
         Stmt::Call { target, continuations, .. } => {
             for target in std::iter::once(target).chain(continuations) {
                 match *target {
-                    Target::Func(func) => drop(called.insert(func)),
+                    Target::Func(func) => called.push(func),
                     Target::Cont(cont) => drop(effect.conts.insert(cont)),
                 }
             }

@@ -1,6 +1,6 @@
 //! The names that a printed program uses.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::expr::Expr;
 use crate::ids::{Block, Cell, Cont, Func, Id, Value};
@@ -22,6 +22,8 @@ pub struct Names {
 #[derive(Default)]
 struct Taken {
     names: HashSet<String>,
+    /// Of words that were asked for: the numbers up to this one are taken.
+    numbers: HashMap<String, usize>,
     unnamed: [usize; 2],
 }
 
@@ -30,9 +32,14 @@ impl Taken {
         // One word, whatever the source calls it.
         let word = name.replace(|c: char| c.is_whitespace() || c.is_control(), "_");
         let word = if word.is_empty() { "_".into() } else { word };
-        let numbered = (1..).map(|i| format!("{word}_{i}"));
-        let unique = std::iter::once(word.clone()).chain(numbered).find(|name| !self.names.contains(name));
-        let unique = unique.expect("numbers do not end");
+        let mut unique = word.clone();
+        if self.names.contains(&word) {
+            let number = self.numbers.entry(word.clone()).or_default();
+            while self.names.contains(&unique) {
+                *number += 1;
+                unique = format!("{word}_{number}");
+            }
+        }
         self.names.insert(unique.clone());
         unique
     }

@@ -2,15 +2,31 @@
 
 use std::fmt::{self, Write};
 
+use crate::error::{Error, Result};
 use crate::ir::Program;
 use crate::jit::CompileOptions;
 
-/// A hash of text that is written to it.
-struct Hashed(blake3::Hasher);
+/// A hash of text that is written to it, as long as `go_on` returns no error.
+struct Hashed<F> {
+    hasher: blake3::Hasher,
+    pieces: usize,
+    go_on: F,
+    ended: Option<Error>,
+}
 
-impl Write for Hashed {
+/// Pieces of text between two calls of `go_on`: they take a millisecond or less.
+const PIECES: usize = 1 << 12;
+
+impl<F: FnMut() -> Result<()>> Write for Hashed<F> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.update(text.as_bytes());
+        self.pieces += 1;
+        if self.pieces.is_multiple_of(PIECES)
+            && let Err(error) = (self.go_on)()
+        {
+            self.ended = Some(error);
+            return Err(fmt::Error);
+        }
+        self.hasher.update(text.as_bytes());
         Ok(())
     }
 }
@@ -18,7 +34,16 @@ impl Write for Hashed {
 /// A key for everything that decides what the code is: the program as it was recorded, so that a hit skips even the
 /// optimiser, what is done to it, the processor, LLVM, and this crate's own source. 64 hexadecimal digits.
 pub fn key(program: &Program, options: &CompileOptions) -> String {
-    key_for(&compiler(), program, options)
+    key_while(program, options, || Ok(())).expect("nothing ends it")
+}
+
+/// The same, as long as `go_on` returns no error.
+pub(crate) fn key_while(
+    program: &Program,
+    options: &CompileOptions,
+    go_on: impl FnMut() -> Result<()>,
+) -> Result<String> {
+    key_for(&compiler(), program, options, go_on)
 }
 
 /// What makes the code: versions of this crate and of LLVM, and a checksum of this crate's source.
@@ -26,13 +51,23 @@ fn compiler() -> String {
     format!("{} {:?}", env!("ANTIPHON_STAGING_SOURCE"), inkwell::support::get_llvm_version())
 }
 
-fn key_for(compiler: &str, program: &Program, options: &CompileOptions) -> String {
+fn key_for(
+    compiler: &str,
+    program: &Program,
+    options: &CompileOptions,
+    go_on: impl FnMut() -> Result<()>,
+) -> Result<String> {
     let CompileOptions { target, optimise, updates, .. } = options;
     let math = options.math();
-    let mut text = Hashed(blake3::Hasher::new());
-    write!(text, "{compiler} {target:?} {optimise:?} {math:?} {updates:?} {program:?}")
-        .expect("hashing does not fail");
-    text.0.finalize().to_hex().to_string()
+    let mut text = Hashed { hasher: blake3::Hasher::new(), pieces: 0, go_on, ended: None };
+    let written = write!(text, "{compiler} {target:?} {optimise:?} {math:?} {updates:?} {program:?}");
+    match text.ended {
+        Some(error) => Err(error),
+        None => {
+            written.expect("hashing does not fail");
+            Ok(text.hasher.finalize().to_hex().to_string())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -59,6 +94,7 @@ mod tests {
             key(&program, &changed)
         };
         let target = |change: &dyn Fn(&mut Target)| with(&|options| change(&mut options.target));
+        let made_by = |compiler| key_for(compiler, &program, &options, || Ok(())).unwrap();
         let keys = [
             key(&program, &options),
             key(&scaled(2.0f64.next_up(), Dtype::F64), &options),
@@ -74,13 +110,24 @@ mod tests {
             target(&|target| target.features += ",-avx512f"),
             target(&|target| target.vector_bits /= 2),
             target(&|target| target.vector_registers /= 2),
-            key_for("0.0.9-0000000000000000 (19, 1, 7)", &program, &options),
-            key_for("0.0.9-0000000000000001 (19, 1, 7)", &program, &options),
-            key_for("0.0.9-0000000000000000 (20, 1, 0)", &program, &options),
+            made_by("0.0.9-0000000000000000 (19, 1, 7)"),
+            made_by("0.0.9-0000000000000001 (19, 1, 7)"),
+            made_by("0.0.9-0000000000000000 (20, 1, 0)"),
         ];
         for (i, key) in keys.iter().enumerate() {
             assert!(!keys[..i].contains(key), "key {i}");
         }
+        // A program whose text is of many pieces can be ended.
+        let b = Builder::new("long");
+        let x = b.input("x", Type::scalar(Dtype::F64));
+        let y = (0..1000).try_fold(x, |y, _| b.mul(y, x)).unwrap();
+        let long = b.finish(&[y]).unwrap();
+        let mut asked = 0;
+        let ended = key_while(&long, &options, || {
+            asked += 1;
+            if asked == 3 { Err(Error::Llvm("enough".into())) } else { Ok(()) }
+        });
+        assert_eq!(ended, Err(Error::Llvm("enough".into())));
         // What is read when code runs does not count.
         let run = with(&|options| {
             options.cache = Some("elsewhere".into());

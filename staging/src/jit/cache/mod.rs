@@ -26,6 +26,7 @@ use antiphon_system::private::{Private, Refusal};
 
 pub use entry::{Object, decode, encode};
 pub use key::key;
+pub(crate) use key::key_while;
 pub use limits::Limits;
 
 /// How long ago code was last used, so that its file is marked as used again. Less often than at each start, since it
