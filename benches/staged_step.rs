@@ -6,7 +6,7 @@
 //! the compilation (the best of three), the arena's size, and the time of a step (the best of many, and the median).
 
 #[path = "../examples/common/char_model.rs"]
-#[allow(dead_code)] // generating text is not timed
+#[allow(dead_code, reason = "generating text is not timed")]
 mod char_model;
 
 use std::time::{Duration, Instant};

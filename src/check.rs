@@ -13,12 +13,12 @@ use crate::reverse::Var;
 
 /// A function of some arrays, as the interpretation `T` runs it. [`program!`](crate::program) writes one for every
 /// interpretation from a closure; implement it for a struct when the function needs data of its own.
-pub trait Program<T> {
+pub trait RunsOn<T> {
     /// The function.
     fn call(&self, x: &[T]) -> T;
 }
 
-/// A [`Program`] from a closure over `x: &[T]`, in which `T` names the interpretation. After the closure comes what
+/// A function that [runs on](crate::check::RunsOn) any interpretation, from a closure over `x: &[T]`, in which `T` names the interpretation. After the closure comes what
 /// operators of your own ask of `T`, other than [`Tensor`].
 ///
 /// ```
@@ -42,7 +42,7 @@ pub trait Program<T> {
 macro_rules! program {
     (|$x:ident| $body:expr $(, T: $bound:path)* $(,)?) => {{
         struct Closure;
-        impl<T: $crate::Tensor $(+ $bound)*> $crate::Program<T> for Closure {
+        impl<T: $crate::Tensor $(+ $bound)*> $crate::check::RunsOn<T> for Closure {
             fn call(&self, $x: &[T]) -> T {
                 $body
             }
@@ -62,26 +62,26 @@ macro_rules! programs {
 }
 programs! {
     /// What runs over plain arrays and over a first derivative.
-    Once { Program<Array> + Program<Dual<Array>> + for<'a> Program<Var<'a, Array>> }
+    Once { RunsOn<Array> + RunsOn<Dual<Array>> + for<'a> RunsOn<Var<'a, Array>> }
     /// What runs over second derivatives too.
     Twice {
         Once
-        + Program<Dual<Dual<Array>>>
-        + for<'a> Program<Dual<Var<'a, Array>>>
-        + for<'a> Program<Var<'a, Dual<Array>>>
-        + for<'a, 'b> Program<Var<'a, Var<'b, Array>>>
+        + RunsOn<Dual<Dual<Array>>>
+        + for<'a> RunsOn<Dual<Var<'a, Array>>>
+        + for<'a> RunsOn<Var<'a, Dual<Array>>>
+        + for<'a, 'b> RunsOn<Var<'a, Var<'b, Array>>>
     }
-    /// A [`Program`] that runs over plain arrays, and over derivatives in any mode up to the third order.
+    /// What runs over plain arrays, and over derivatives in any mode up to the third order.
     Differentiable {
         Twice
-        + Program<Dual<Dual<Dual<Array>>>>
-        + for<'a> Program<Dual<Dual<Var<'a, Array>>>>
-        + for<'a> Program<Dual<Var<'a, Dual<Array>>>>
-        + for<'a, 'b> Program<Dual<Var<'a, Var<'b, Array>>>>
-        + for<'a> Program<Var<'a, Dual<Dual<Array>>>>
-        + for<'a, 'b> Program<Var<'a, Dual<Var<'b, Array>>>>
-        + for<'a, 'b> Program<Var<'a, Var<'b, Dual<Array>>>>
-        + for<'a, 'b, 'c> Program<Var<'a, Var<'b, Var<'c, Array>>>>
+        + RunsOn<Dual<Dual<Dual<Array>>>>
+        + for<'a> RunsOn<Dual<Dual<Var<'a, Array>>>>
+        + for<'a> RunsOn<Dual<Var<'a, Dual<Array>>>>
+        + for<'a, 'b> RunsOn<Dual<Var<'a, Var<'b, Array>>>>
+        + for<'a> RunsOn<Var<'a, Dual<Dual<Array>>>>
+        + for<'a, 'b> RunsOn<Var<'a, Dual<Var<'b, Array>>>>
+        + for<'a, 'b> RunsOn<Var<'a, Var<'b, Dual<Array>>>>
+        + for<'a, 'b, 'c> RunsOn<Var<'a, Var<'b, Var<'c, Array>>>>
     }
 }
 
@@ -173,7 +173,7 @@ fn lift<T: Tensor>(x: &Array) -> T {
 /// `Σ w·f(x)` for weights of no particular pattern: a scalar function that sees every element of the result.
 struct Weighted<'a, F>(&'a F);
 
-impl<T: Tensor, F: Program<T>> Program<T> for Weighted<'_, F> {
+impl<T: Tensor, F: RunsOn<T>> RunsOn<T> for Weighted<'_, F> {
     fn call(&self, x: &[T]) -> T {
         let y = self.0.call(x);
         let w = random(&mut ChaCha8Rng::seed_from_u64(2), &y.shape());
@@ -182,6 +182,7 @@ impl<T: Tensor, F: Program<T>> Program<T> for Weighted<'_, F> {
 }
 
 /// The derivative of `f` in the direction `v`, in forward mode, as a function of `x`.
+#[derive(Debug)]
 pub struct Forward<'a, F> {
     /// The function.
     pub f: &'a F,
@@ -189,7 +190,7 @@ pub struct Forward<'a, F> {
     pub v: &'a [Array],
 }
 
-impl<T: Tensor, F: Program<Dual<T>>> Program<T> for Forward<'_, F> {
+impl<T: Tensor, F: RunsOn<Dual<T>>> RunsOn<T> for Forward<'_, F> {
     fn call(&self, x: &[T]) -> T {
         let x: Vec<Dual<T>> = x.iter().zip(self.v).map(|(x, v)| Dual::new(x.clone(), lift(v))).collect();
         self.f.call(&x).tangent()
@@ -197,6 +198,7 @@ impl<T: Tensor, F: Program<Dual<T>>> Program<T> for Forward<'_, F> {
 }
 
 /// The derivative of the sum of `f`'s result in the direction `v`, in reverse mode, as a function of `x`.
+#[derive(Debug)]
 pub struct Reverse<'a, F> {
     /// The function.
     pub f: &'a F,
@@ -204,7 +206,7 @@ pub struct Reverse<'a, F> {
     pub v: &'a [Array],
 }
 
-impl<T: Tensor, F: for<'r> Program<Var<'r, T>>> Program<T> for Reverse<'_, F> {
+impl<T: Tensor, F: for<'r> RunsOn<Var<'r, T>>> RunsOn<T> for Reverse<'_, F> {
     fn call(&self, x: &[T]) -> T {
         let gradient = grad(|x: Vec<Var<'_, T>>| self.f.call(&x).sum(..), &x.to_vec()).or_raise();
         gradient

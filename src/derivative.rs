@@ -3,11 +3,11 @@
 use crate::continuation::stack;
 use crate::continuation::unwinding::{catch, operator};
 use crate::continuation::{Level, reset_at};
-#[allow(unused_imports)] // named in the documentation
+#[expect(unused_imports, reason = "named in the documentation")]
 use crate::error::Error;
 use crate::error::{At, Result};
 use crate::forward::Dual;
-use crate::language::node::{Node, OwnedNode, own, owned};
+use crate::language::node::{Node, OwnedNode, node_for, node_in};
 use crate::language::params::Params;
 use crate::language::real::Real;
 use crate::language::shape::{self, Shape};
@@ -36,7 +36,7 @@ fn pull<P: Params, U: Real>(
     catch(|| {
         stack::on_reserved(|| {
             let level = Level::fresh();
-            let nodes: Vec<OwnedNode<U>> = inputs.into_iter().map(|input| own(input.quiet())).collect();
+            let nodes: Vec<OwnedNode<U>> = inputs.into_iter().map(|input| node_for(input.quiet())).collect();
             // SAFETY: the nodes stay in their list until the `reset` below is over, to which the brand of the variables
             // is confined: `f` has to work for any brand.
             let variables = nodes.iter().map(|node| unsafe { Var::active(node, level) }).collect();
@@ -51,7 +51,7 @@ fn pull<P: Params, U: Real>(
                 Ok(())
             })?;
             let adjoint = |node: &Node<U>| node.take_adjoint().unwrap_or_else(|| node.value().zeros_like());
-            let adjoints = operator(at, || nodes.iter().map(owned::<U>).map(adjoint).collect());
+            let adjoints = operator(at, || nodes.iter().map(node_in::<U>).map(adjoint).collect());
             let value = value.as_ref().and_then(U::take_adjoint);
             Ok((value.expect("set by a body that ended well"), adjoints))
         })

@@ -4,7 +4,7 @@
 extern crate self as antiphon;
 
 mod array;
-mod check;
+pub mod check;
 pub mod compiled;
 mod continuation;
 pub mod data;
@@ -24,7 +24,7 @@ mod sealed;
 
 pub use antiphon_derive::{Params, Structure};
 pub use array::{Float, NdArray, NdBool, NdInt};
-pub use check::{Differentiable, Forward, Program, Reverse, check_gradients};
+pub use check::check_gradients;
 pub use compiled::TrainingStep;
 #[cfg(feature = "staging")]
 pub use compiled::{Staged, stage, stage_with};
@@ -37,7 +37,7 @@ pub use language::control::Control;
 pub use language::params::Params;
 pub use language::real::{Int, Mask, Real};
 pub use language::shape::{Axes, Padding, Shape, Window2d};
-pub use language::state::{Flag, Index, State};
+pub use language::state::State;
 pub use language::structure::Structure;
 pub use language::tensor::{IntTensor, MaskTensor, Tensor};
 pub use language::{control, node, params, real, shape, state, structure, tensor};

@@ -1,6 +1,7 @@
 //! `f32` and `f64`: plain scalar evaluation.
 
 use std::cell::Cell;
+use std::fmt;
 
 use crate::language::control::Control;
 use crate::language::node::StackNode;
@@ -51,6 +52,12 @@ impl Int for i64 {
 /// outer derivative) without anything being borrowed.
 pub struct Slot<T>(Cell<Option<T>>);
 
+impl<T> fmt::Debug for Slot<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot").finish_non_exhaustive()
+    }
+}
+
 impl<T: Real> Slot<T> {
     /// An empty one.
     #[inline]
@@ -88,6 +95,12 @@ impl<T: Real> Default for Slot<T> {
 /// is such a NaN becomes another. Adjoints of scalar programs stay in stack frames, where every word that is
 /// written is seen in the time.
 pub struct Sum<E>(Cell<E>);
+
+impl<E> fmt::Debug for Sum<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sum").finish_non_exhaustive()
+    }
+}
 
 /// Elementwise functions that the standard library lacks, or whose conventions are the calculus's own; one
 /// definition for scalars and for the elements of arrays.

@@ -2,7 +2,7 @@
 
 /// A parameter of such a method. Its module is private, so nobody else can write its name or make one: the method can be
 /// neither called nor overridden from outside. What unsafe code asks of these methods is therefore asked of this crate.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Internal(());
 
 /// The only value.

@@ -246,7 +246,8 @@ print(chart.chart(groups, ["numpy", "antiphon staged"], titles), end="")
 #[test]
 fn graphs_of_programs_are_graphs() {
     use antiphon::recording::{Expr, graphviz, record};
-    use antiphon::{Control, Index, Int, OrRaise, grad};
+    use antiphon::state::Index;
+    use antiphon::{Control, Int, OrRaise, grad};
     use resvg::tiny_skia::{Pixmap, Transform};
     use resvg::usvg::roxmltree::{Document, ParsingOptions};
     use resvg::usvg::{Options, Tree};

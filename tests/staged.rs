@@ -2,9 +2,10 @@
 
 use antiphon::nn::{LstmState, Recurrent, Rng};
 use antiphon::recording::{Expr, Options, interpret, optimise, record};
+use antiphon::state::{Flag, Index};
 use antiphon::{
-    Control, Dual, Error, Flag, Float, Index, Int, NdArray, NdBool, NdInt, Params, Real, Structure, Tensor,
-    Var, grad, hvp, nn, recording, stage, value_and_grad,
+    Control, Dual, Error, Float, Int, NdArray, NdBool, NdInt, Params, Real, Structure, Tensor, Var, grad,
+    hvp, nn, recording, stage, value_and_grad,
 };
 
 type Array = NdArray<f64>;

@@ -5,22 +5,22 @@
 mod ways;
 
 #[path = "../examples/04_data_dependent_loop.rs"]
-#[allow(dead_code)] // what it prints
+#[allow(dead_code, reason = "what it prints")]
 mod data_dependent_loop;
 #[path = "../examples/02_explicit_closures.rs"]
-#[allow(dead_code)] // what it prints
+#[allow(dead_code, reason = "what it prints")]
 mod explicit_closures;
 #[path = "../examples/01_first_gradient.rs"]
-#[allow(dead_code)] // what it prints
+#[allow(dead_code, reason = "what it prints")]
 mod first_gradient;
 #[path = "../examples/06_hessian_vector_product.rs"]
-#[allow(dead_code)] // what it prints
+#[allow(dead_code, reason = "what it prints")]
 mod hessian_vector_product;
 #[path = "../examples/05_recursion_over_a_tree.rs"]
-#[allow(dead_code)] // what it prints
+#[allow(dead_code, reason = "what it prints")]
 mod recursion_over_a_tree;
 #[path = "../examples/03_shift_reset.rs"]
-#[allow(dead_code)] // what it prints
+#[allow(dead_code, reason = "what it prints")]
 mod shift_reset;
 
 use antiphon::recording::{Expr, record};

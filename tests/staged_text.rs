@@ -2,8 +2,9 @@
 
 use antiphon::control::scan;
 use antiphon::recording::{Expr, IntExpr, Options, graphviz, optimise, record};
+use antiphon::state::Index;
 use antiphon::{
-    Control, Index, Int, NdArray, NdInt, OrRaise, Params, Real, Tensor, Var, grad, hvp, stage, value_and_grad,
+    Control, Int, NdArray, NdInt, OrRaise, Params, Real, Tensor, Var, grad, hvp, stage, value_and_grad,
 };
 
 type Array = NdArray<f32>;

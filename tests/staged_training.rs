@@ -1,7 +1,7 @@
 //! Training steps that are compiled: the same numbers as eagerly, in memory of their own.
 
 #[path = "../examples/common/char_model.rs"]
-#[allow(dead_code)] // generating text is not tested here
+#[allow(dead_code, reason = "generating text is not tested here")]
 mod char_model;
 #[path = "support/counting.rs"]
 mod counting;

@@ -10,7 +10,7 @@ mod models;
 #[path = "../scalar/settings.rs"]
 mod settings;
 #[path = "../scalar/tape.rs"]
-#[allow(dead_code)] // what the scalar operators' table uses
+#[expect(dead_code, reason = "what the scalar operators' table uses")]
 mod tape;
 mod tapes;
 

@@ -1,5 +1,5 @@
 //! What the examples that train share: exit codes, the training loop, progress, report and picture.
-#![allow(dead_code)] // every example uses its part
+#![allow(dead_code, reason = "every example uses its part")]
 
 pub mod char_model;
 pub mod cli;

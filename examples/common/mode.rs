@@ -46,7 +46,7 @@ impl<T: Tensor<Int: Send, Bool: Send> + Stored + Send + 'static> Array for T {}
 
 /// `TrainingStep` in a mode, from a state on: `training_step!(mode, state, |state, data| step(state, data))`. The function
 /// has to exist over every interpretation.
-#[allow(unused_macros)] // every example uses its part
+#[allow(unused_macros, reason = "every example uses its part")]
 macro_rules! training_step {
     ($mode:expr, $state:expr, $step:expr) => {
         match $mode {
@@ -58,7 +58,7 @@ macro_rules! training_step {
         }
     };
 }
-#[allow(unused_imports)]
+#[allow(unused_imports, reason = "as above")]
 pub(crate) use training_step;
 
 /// `--print`: what a compiled step consists of.

@@ -192,7 +192,7 @@ impl<T: Tensor, M: Params<Leaf = T>, S: Source<T, M>> NetworkRun<'_, T, M, S> {
 }
 
 /// [`Steps`] of a network in a mode, for [`NetworkRun::train`].
-#[allow(unused_macros)] // every example uses its part
+#[allow(unused_macros, reason = "every example uses its part")]
 macro_rules! network_steps {
     ($mode:expr, $learning:expr) => {
         (
@@ -209,7 +209,7 @@ macro_rules! network_steps {
         )
     };
 }
-#[allow(unused_imports)]
+#[allow(unused_imports, reason = "as above")]
 pub(crate) use network_steps;
 
 impl<T, M, S> Training for NetworkRun<'_, T, M, S>

@@ -5,6 +5,7 @@
 //! the factors are collected, and many are multiplied at once.
 
 use std::cell::Cell;
+use std::fmt;
 
 use super::buffer::memory;
 use super::float::Float;
@@ -23,6 +24,12 @@ const LARGE: usize = 1024;
 pub struct Accumulator<E> {
     sum: Slot<NdArray<E>>,
     products: Cell<Option<Box<Products<E>>>>,
+}
+
+impl<E> fmt::Debug for Accumulator<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accumulator").finish_non_exhaustive()
+    }
 }
 
 /// `Σ left[t, ..]ᵀ · right[t, ..]` over the terms `t`.

@@ -15,7 +15,7 @@ pub trait DotRows: Sized {
 }
 
 /// Rows in memory: how many, and how far apart.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Rows<'a, E> {
     pub data: &'a [E],
     pub count: usize,

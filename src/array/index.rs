@@ -36,7 +36,7 @@ pub(super) fn permute<T: Copy>(x: &Storage<T>, order: &[usize]) -> Storage<T> {
 }
 
 /// Number of elements before, along and after an axis: the array as `[outer, n, inner]`.
-fn around(shape: &[usize], along: usize) -> (usize, usize, usize) {
+fn lengths_around(shape: &[usize], along: usize) -> (usize, usize, usize) {
     (shape::size(&shape[..along]), shape[along], shape::size(&shape[along + 1..]))
 }
 
@@ -79,7 +79,7 @@ pub(super) fn add_slice<E: Float>(
     g: &NdArray<E>,
 ) {
     let g = g.row_major();
-    let (outer, count, inner) = around(g.shape(), along);
+    let (outer, count, inner) = lengths_around(g.shape(), along);
     if g.is_empty() {
         return;
     }
@@ -106,7 +106,7 @@ pub(super) fn add_slice<E: Float>(
 pub(super) fn flip<E: Float>(x: &NdArray<E>, axis: isize) -> NdArray<E> {
     let along = shape::axis("flip", x.0.shape(), axis).or_raise();
     let row_major = x.row_major();
-    let (outer, n, inner) = around(x.0.shape(), along);
+    let (outer, n, inner) = lengths_around(x.0.shape(), along);
     let data = memory(&row_major);
     let mut elements = room(data.len());
     for o in 0..outer {

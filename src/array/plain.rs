@@ -19,7 +19,7 @@ fn filled<T: Copy>(ty: &Type, value: T) -> Storage<T> {
 }
 
 #[track_caller]
-fn owned<T: Copy>(storage: &mut Storage<T>, value: T) -> &mut [T] {
+fn owned_slice<T: Copy>(storage: &mut Storage<T>, value: T) -> &mut [T] {
     if exclusive(storage).is_none() {
         *storage = from_vec(storage.shape(), repeated(storage.len(), value));
     }
@@ -60,9 +60,9 @@ macro_rules! plain_array {
             }
             fn elements_mut(leaf: &mut Leaf<Self>) -> ElementsMut<'_> {
                 match leaf {
-                    Leaf::Real(x) => ElementsMut::$Kind(owned(&mut x.0, 0.0)),
-                    Leaf::Int(i) => ElementsMut::I64(owned(&mut i.0, 0)),
-                    Leaf::Bool(b) => ElementsMut::Bool(owned(&mut b.0, false)),
+                    Leaf::Real(x) => ElementsMut::$Kind(owned_slice(&mut x.0, 0.0)),
+                    Leaf::Int(i) => ElementsMut::I64(owned_slice(&mut i.0, 0)),
+                    Leaf::Bool(b) => ElementsMut::Bool(owned_slice(&mut b.0, false)),
                 }
             }
         }

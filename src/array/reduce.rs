@@ -190,14 +190,14 @@ impl<E: Float> Zip<E> for AddLog {
 /// Sum over axes.
 #[track_caller]
 pub(super) fn sum<E: Float>(x: &NdArray<E>, axes: Axes) -> NdArray<E> {
-    let axes = axes.resolve("sum", x.0.shape()).or_raise();
+    let axes = shape::axes("sum", &axes, x.0.shape()).or_raise();
     Reduction::new(&x.0, &axes).run(Add, Sum, E::ZERO)
 }
 
 /// Maximum over axes.
 #[track_caller]
 pub(super) fn max<E: Float>(x: &NdArray<E>, axes: Axes) -> NdArray<E> {
-    let axes = axes.resolve("max", x.0.shape()).or_raise();
+    let axes = shape::axes("max", &axes, x.0.shape()).or_raise();
     shape::reduce_nonempty("max", x.0.shape(), &axes).or_raise();
     Reduction::new(&x.0, &axes).run(Maximum, Max, E::NEG_INFINITY)
 }
@@ -205,7 +205,7 @@ pub(super) fn max<E: Float>(x: &NdArray<E>, axes: Axes) -> NdArray<E> {
 /// `ln Σ eˣ` over axes; −∞ over nothing.
 #[track_caller]
 pub(super) fn logsumexp<E: Float>(x: &NdArray<E>, axes: Axes) -> NdArray<E> {
-    let axes = axes.resolve("logsumexp", x.0.shape()).or_raise();
+    let axes = shape::axes("logsumexp", &axes, x.0.shape()).or_raise();
     let Reduction { data, outer, n, shape, .. } = Reduction::rows(&x.0, &axes);
     if outer == 0 || n == 0 {
         return NdArray::from_vec(&shape, repeated(outer, E::NEG_INFINITY));

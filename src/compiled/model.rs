@@ -2,6 +2,7 @@
 
 use antiphon_staging::jit::{CompileOptions, Compiled, Stop, compile_until};
 use antiphon_staging::{Options, Program};
+use std::fmt;
 
 use crate::compiled::signature::{Signature, check_signature, placeholder, take_components};
 use crate::continuation::stack;
@@ -27,6 +28,12 @@ pub struct Staged<T: Plain, P, R> {
     /// Of what structure the result is.
     result: R,
     takes: std::marker::PhantomData<fn(P)>,
+}
+
+impl<T: Plain, P, R> fmt::Debug for Staged<T, P, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Staged").field("compiled", &self.compiled).finish_non_exhaustive()
+    }
 }
 
 /// Records `f` for inputs with the shapes of `example`, optimises the program and compiles it with LLVM.

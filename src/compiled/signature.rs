@@ -63,14 +63,14 @@ pub(crate) fn check_signature(
     let place = expected.iter().zip(found).take_while(|(expected, found)| expected == found).count();
     let reason = match (expected.get(place), found.get(place)) {
         (Some((path, was)), Some((other, is))) if path == other => {
-            format!("{} is {is}, but it was {was} in {whole}", name(path))
+            format!("{} is {is}, but it was {was} in {whole}", component_name(path))
         }
         (Some((path, _)), Some((other, _))) => {
-            format!("there is {} where {whole} has {}", name(other), name(path))
+            format!("there is {} where {whole} has {}", component_name(other), component_name(path))
         }
-        (Some((path, _)), None) => format!("{} is missing, which {whole} has", name(path)),
+        (Some((path, _)), None) => format!("{} is missing, which {whole} has", component_name(path)),
         (None, other) => {
-            let other = other.map(|(path, _)| name(path)).unwrap_or_default();
+            let other = other.map(|(path, _)| component_name(path)).unwrap_or_default();
             format!("there is {other}, which {whole} has not")
         }
     };
@@ -78,7 +78,7 @@ pub(crate) fn check_signature(
 }
 
 /// What a component is called in a message.
-fn name(path: &Path) -> String {
+fn component_name(path: &Path) -> String {
     match path.to_string() {
         name if name.is_empty() => "the value".into(),
         name if name.contains(char::is_alphabetic) => name,

@@ -14,13 +14,14 @@ pub mod stack;
 pub(crate) mod unwinding;
 
 use std::cell::Cell;
+use std::fmt;
 use std::marker::PhantomData;
 
 use crate::continuation::unwinding::{catch, raise};
 use crate::error::{At, CpsResult, Error, Result};
 use driver::{Resume, run, shift_unchecked};
 use prompts::Link;
-pub(crate) use prompts::{Found, Here, Level, Nearest, Trial, find, in_destructor, is_trial, nearest};
+pub(crate) use prompts::{Found, Here, Level, Nearest, Trial, find_prompt, in_destructor, is_trial, nearest};
 
 thread_local! {
     /// The answer of every derivative's prompt.
@@ -35,6 +36,12 @@ pub struct Prompt<'p, 'env: 'p, A> {
     brand: PhantomData<(&'p mut &'p (), &'env mut &'env ())>,
 }
 
+impl<A> fmt::Debug for Prompt<'_, '_, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prompt").finish_non_exhaustive()
+    }
+}
+
 /// The rest of a body after a [`shift`], up to its `reset`. If its handler returns without having resumed it, the
 /// body is unwound then: its values are dropped.
 pub struct Continuation<'k, V, A> {
@@ -42,6 +49,12 @@ pub struct Continuation<'k, V, A> {
     answer: *const Cell<Option<A>>,
     resume: Resume,
     brand: PhantomData<&'k mut &'k ()>,
+}
+
+impl<V, A> fmt::Debug for Continuation<'_, V, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Continuation").finish_non_exhaustive()
+    }
 }
 
 impl<V, A> Continuation<'_, V, A> {
@@ -118,7 +131,7 @@ pub fn shift<'p, V, A>(
     prompt: &'p Prompt<'p, '_, A>,
     handler: impl for<'k> FnOnce(Continuation<'k, V, A>) -> CpsResult<A> + 'p,
 ) -> V {
-    match find(prompt.link.level) {
+    match find_prompt(prompt.link.level) {
         // SAFETY: the handler outlives `'p`, the time during which the body runs.
         Found::Running(_) => unsafe {
             shift_unchecked(&raw const prompt.link, &raw const prompt.answer, At::caller(), handler)
@@ -159,7 +172,7 @@ pub(crate) fn reset_at(
     })
 }
 
-/// [`shift`] to a [`reset_at`] that [`find`] has just found running.
+/// [`shift`] to a [`reset_at`] that [`find_prompt`] has just found running.
 ///
 /// # Safety
 /// The handler must not use anything that ends before the body does, other than what it owns.
@@ -184,7 +197,7 @@ pub(crate) unsafe fn shift_at<V>(
     at: At,
     handler: impl for<'k> FnOnce(Continuation<'k, V, ()>) -> CpsResult<()>,
 ) -> Option<V> {
-    match find(level) {
+    match find_prompt(level) {
         // SAFETY: the caller vouches for the handler.
         Found::Running(prompt) => Some(unsafe { shift_to(prompt, at, handler) }),
         Found::Cut | Found::Nowhere => None,

@@ -117,7 +117,7 @@ pub(crate) fn nearest(variables: u64) -> Nearest {
         // SAFETY: links of the chain live on the stacks of the `run`s that are under way.
         let Some(prompt) = (unsafe { link.as_ref() }) else { return Nearest::Nowhere };
         if prompt.variables == variables {
-            return match find(prompt.level) {
+            return match find_prompt(prompt.level) {
                 Found::Running(_) => Nearest::Running(prompt.level),
                 Found::Cut => Nearest::Cut,
                 Found::Nowhere => Nearest::Nowhere,
@@ -144,7 +144,7 @@ pub(crate) struct Here(pub(super) *const Link);
 
 /// The innermost prompt of a level.
 #[inline]
-pub(crate) fn find(level: Level) -> Found {
+pub(crate) fn find_prompt(level: Level) -> Found {
     let panicking = std::thread::panicking();
     let mut link = CURRENT.get();
     loop {
@@ -160,13 +160,13 @@ pub(crate) fn find(level: Level) -> Found {
     }
 }
 
-/// [`find`] in a destructor, or in a body that was given up.
+/// [`find_prompt`] in a destructor, or in a body that was given up.
 #[cold]
 #[inline(never)]
 fn find_in_destructor(mut link: *const Link, level: Level, panicking: bool) -> Found {
     let mut unwinding = false;
     loop {
-        // SAFETY: as in `find`.
+        // SAFETY: as in `find_prompt`.
         let Some(prompt) = (unsafe { link.as_ref() }) else { return Found::Nowhere };
         // A body that has caught its unwinding and goes on can be told with an error.
         if prompt.abandoned.get() && !panicking {
@@ -190,7 +190,7 @@ fn find_in_destructor(mut link: *const Link, level: Level, panicking: bool) -> F
 /// Declares that the innermost running body has raised an error, or (`false`) that the error was caught inside of it. In
 /// between destructors run, which have room where the error was that there is none.
 pub(crate) fn raising(raising: bool) {
-    // SAFETY: as in `find`.
+    // SAFETY: as in `find_prompt`.
     let prompt = unsafe { CURRENT.get().as_ref() };
     // A body that a coroutine of somebody else's has left in the middle raises nothing.
     if let Some(prompt) = prompt.filter(|prompt| prompt.is_here()) {
@@ -203,7 +203,7 @@ pub(crate) fn raising(raising: bool) {
 
 /// Runs `f`, an operator in a destructor of the body that runs innermost, with the room that is kept for destructors.
 pub(crate) fn in_destructor<R>(f: impl FnOnce() -> R) -> R {
-    // SAFETY: as in `find`.
+    // SAFETY: as in `find_prompt`.
     let prompt = unsafe { CURRENT.get().as_ref() };
     let _floor = prompt.filter(|prompt| prompt.is_here()).map(|prompt| {
         // SAFETY: the body runs.

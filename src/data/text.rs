@@ -58,7 +58,7 @@ impl Text {
     }
 
     /// Length in bytes; at least one.
-    #[allow(clippy::len_without_is_empty)] // it never is
+    #[expect(clippy::len_without_is_empty, reason = "it never is")]
     pub fn len(&self) -> usize {
         self.symbols.len()
     }

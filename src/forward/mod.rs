@@ -93,3 +93,9 @@ pub struct DualAdjoint<T: Real> {
     primal: T::Adjoint,
     tangent: T::Adjoint,
 }
+
+impl<T: Real> fmt::Debug for DualAdjoint<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DualAdjoint").finish_non_exhaustive()
+    }
+}

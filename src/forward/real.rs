@@ -17,7 +17,7 @@ macro_rules! unary_methods {
     (@method $name:ident $x:ident $y:ident $dy:ident $rule:expr) => {
         #[inline]
         #[track_caller]
-        #[allow(unused_variables)] // not every rule needs operand and result
+        #[allow(unused_variables, reason = "not every rule needs operand and result")]
         fn $name(&self) -> Self {
             part_of_operator(T::ALLOCATES, At::caller(), || {
                 let $x = &self.primal;
@@ -59,7 +59,7 @@ macro_rules! binary_methods {
     (@method $name:ident $a:ident $b:ident $y:ident $dy:ident [$da:expr] [$db:expr]) => {
         #[inline]
         #[track_caller]
-        #[allow(unused_variables)] // not every rule needs operands and result
+        #[allow(unused_variables, reason = "not every rule needs operands and result")]
         fn $name(&self, other: &Self) -> Self {
             binary_body!(self, other, |$a, $b, $y, $dy| T::$name($a, $b), $da, $db)
         }
@@ -80,7 +80,7 @@ macro_rules! operators {
             type Output = Self;
             #[inline]
             #[track_caller]
-            #[allow(unused_variables)] // not every rule needs operands and result
+            #[allow(unused_variables, reason = "not every rule needs operands and result")]
             fn $name(self, rhs: &Self) -> Self {
                 binary_body!(&self, rhs, |$a, $b, $y, $dy| $Trait::$name($a.clone(), $b), $da, $db)
             }

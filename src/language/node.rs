@@ -1,5 +1,6 @@
 //! Where a variable's value and adjoint are, and how long they stay there.
 
+use std::fmt;
 use std::rc::Rc;
 
 use crate::language::real::Real;
@@ -9,6 +10,12 @@ use crate::language::real::Real;
 pub struct Node<T: Real> {
     pub(crate) value: T,
     pub(crate) adjoint: T::Adjoint,
+}
+
+impl<T: Real> fmt::Debug for Node<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").finish_non_exhaustive()
+    }
 }
 
 impl<T: Real> Node<T> {
@@ -66,13 +73,13 @@ pub(crate) type OwnedNode<T> = <<T as Real>::Node<T> as NodeRef<T>>::Owner;
 
 /// A node for a value, to be held in a frame.
 #[inline(always)]
-pub(crate) fn own<T: Real>(value: T) -> OwnedNode<T> {
+pub(crate) fn node_for<T: Real>(value: T) -> OwnedNode<T> {
     T::Node::own(value)
 }
 
 /// The node that a frame holds.
 #[inline]
-pub(crate) fn owned<T: Real>(owner: &OwnedNode<T>) -> &Node<T> {
+pub(crate) fn node_in<T: Real>(owner: &OwnedNode<T>) -> &Node<T> {
     T::Node::<T>::owned(owner)
 }
 
@@ -85,6 +92,12 @@ mod sealed {
 /// A pointer to a node in the stack frame of the operator that computed it: for interpretations that run a program.
 /// Such a frame is there until the rest of the program has returned.
 pub struct StackNode<T: Real>(*const Node<T>);
+
+impl<T: Real> fmt::Debug for StackNode<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StackNode").finish_non_exhaustive()
+    }
+}
 
 impl<T: Real> Clone for StackNode<T> {
     #[inline]
@@ -124,6 +137,12 @@ impl<T: Real> NodeRef<T> for StackNode<T> {
 /// recorded loop, function or branch is run once, to be written down, and its frames are gone when the program that
 /// follows it is recorded. A variable that was kept from it is then out of place, which is an error; but it is there.
 pub struct SharedNode<T: Real>(Rc<Node<T>>);
+
+impl<T: Real> fmt::Debug for SharedNode<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedNode").finish_non_exhaustive()
+    }
+}
 
 impl<T: Real> Clone for SharedNode<T> {
     fn clone(&self) -> Self {

@@ -1,6 +1,7 @@
 //! [`State`]: what can flow through [`Control`](crate::Control): reals, integers, truth values and structures of them.
 
 use crate::language::real::Real;
+use std::fmt;
 
 /// One component of a [`State`].
 #[derive(Clone)]
@@ -11,6 +12,16 @@ pub enum Leaf<T: Real> {
     Int(T::Int),
     /// A truth value.
     Bool(T::Bool),
+}
+
+impl<T: Real> fmt::Debug for Leaf<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Leaf::Real(_) => "Real(..)",
+            Leaf::Int(_) => "Int(..)",
+            Leaf::Bool(_) => "Bool(..)",
+        })
+    }
 }
 
 const ALIKE: &str = "components in the order in which this structure was flattened";
@@ -67,8 +78,20 @@ impl<T: Real> State<T> for T {
 /// An integer of the interpretation as a [`State`], in code that is generic over the interpretation.
 pub struct Index<T: Real>(pub T::Int);
 
+impl<T: Real> fmt::Debug for Index<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Index").finish_non_exhaustive()
+    }
+}
+
 /// A truth value of the interpretation as a [`State`], in code that is generic over the interpretation.
 pub struct Flag<T: Real>(pub T::Bool);
+
+impl<T: Real> fmt::Debug for Flag<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flag").finish_non_exhaustive()
+    }
+}
 
 macro_rules! wrapper_state {
     ($($Wrapper:ident $Kind:ident $value:ident;)*) => { $(
@@ -123,15 +146,15 @@ index_state! { i64, bool; }
 macro_rules! tuple_state {
     ($($S:ident $i:tt),*) => {
         impl<T: Real, $($S: State<T>),*> State<T> for ($($S,)*) {
-            #[allow(unused_variables)] // the empty tuple
+            #[allow(unused_variables, reason = "the empty tuple")]
             fn flatten(&self, leaves: &mut Vec<Leaf<T>>) {
                 $(self.$i.flatten(leaves);)*
             }
-            #[allow(unused_variables, clippy::unused_unit)] // the empty tuple
+            #[allow(unused_variables, clippy::unused_unit, reason = "the empty tuple")]
             fn rebuild(&self, leaves: &mut dyn Iterator<Item = Leaf<T>>) -> Self {
                 ($(self.$i.rebuild(leaves),)*)
             }
-            #[allow(unused_variables)] // the empty tuple
+            #[allow(unused_variables, reason = "the empty tuple")]
             fn outline(&self, lengths: &mut Vec<usize>) {
                 $(self.$i.outline(lengths);)*
             }

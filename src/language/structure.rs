@@ -59,7 +59,7 @@ macro_rules! tuple_structure {
     ($($S:ident $i:tt),*) => {
         impl<T: Real, $($S: Structure<T>),*> Structure<T> for ($($S,)*) {
             type With<U: Real> = ($($S::With<U>,)*);
-            #[allow(unused_variables, clippy::unused_unit)] // the empty tuple
+            #[allow(unused_variables, clippy::unused_unit, reason = "the empty tuple")]
             fn map_components<U: Real>(
                 &self,
                 path: &mut Path,

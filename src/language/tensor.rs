@@ -297,7 +297,7 @@ pub trait Tensor:
         let axes = axes.into();
         let shape = self.shape();
         let lengths: Shape =
-            axes.resolve("mean", &shape).or_raise().iter().map(|&axis| shape[axis]).collect();
+            shape::axes("mean", &axes, &shape).or_raise().iter().map(|&axis| shape[axis]).collect();
         let count = shape::size(&lengths);
         self.sum(axes) * (1.0 / count as f64)
     }
@@ -305,7 +305,7 @@ pub trait Tensor:
     #[track_caller]
     fn var(&self, axes: impl Into<Axes>) -> Self {
         let axes = axes.into();
-        let keep = shape::reduce_keep(&self.shape(), &axes.resolve("var", &self.shape()).or_raise());
+        let keep = shape::reduce_keep(&self.shape(), &shape::axes("var", &axes, &self.shape()).or_raise());
         (self.clone() - self.mean(axes.clone()).reshape(&keep)).square().mean(axes)
     }
     /// `eˣ / Σ eˣ` along an axis.

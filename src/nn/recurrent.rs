@@ -10,6 +10,7 @@ use crate::nn::init::{Init, Rng};
 
 /// The weights that every cell has: of the input, `[in, gates·hidden]`, of the state, `[hidden, gates·hidden]`, and the
 /// bias, `[gates·hidden]`.
+#[derive(Debug)]
 pub struct Weights<W> {
     /// Input weights.
     pub wx: W,

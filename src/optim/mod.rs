@@ -47,6 +47,7 @@ use crate::language::params::{Params, Path};
 use crate::language::real::Real;
 
 /// What a rule is given besides the parameter: scalars of the interpretation.
+#[derive(Debug)]
 pub struct Step<'a, T> {
     /// The learning rate.
     pub lr: &'a T,

@@ -1,6 +1,7 @@
 //! [`ExprAdjoint`]: an adjoint that is being recorded, and what is known of it while recording.
 
 use std::cell::RefCell;
+use std::fmt;
 
 use antiphon_staging::{self as staging, Block, Scalar, Type, Update, Value};
 
@@ -15,6 +16,12 @@ pub struct ExprAdjoint {
     /// The block of the value that it belongs to, where it is read.
     home: Block,
     sum: RefCell<Sum>,
+}
+
+impl fmt::Debug for ExprAdjoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExprAdjoint").field("type", &self.ty).finish_non_exhaustive()
+    }
 }
 
 /// What was accumulated.
@@ -74,7 +81,7 @@ impl Recorder {
 
 impl ExprAdjoint {
     pub(super) fn empty(recorder: &Recorder, like: Expr) -> ExprAdjoint {
-        let value = recorder.own(like.0);
+        let value = recorder.value_of(like.0);
         let (ty, home) = (recorder.builder.ty(value), recorder.here());
         ExprAdjoint { ty, of: Some(value), home, sum: RefCell::new(Sum::Absent) }
     }
@@ -88,7 +95,7 @@ impl ExprAdjoint {
     /// A value that can be read in the block which was the innermost at that depth.
     pub(super) fn left_for(recorder: &Recorder, value: Expr, depth: usize) -> ExprAdjoint {
         let held = ExprAdjoint { of: None, ..ExprAdjoint::empty(recorder, value) };
-        let value = recorder.own(value.0);
+        let value = recorder.value_of(value.0);
         let home = recorder.builder.open()[depth - 1];
         if home == held.home {
             held.sum.replace(Sum::Passed(Passed { value, present: None }));
@@ -150,7 +157,7 @@ impl ExprAdjoint {
             }
             theirs => {
                 from.sum.replace(theirs);
-                from.pull(|g| self.update(|recorder| Update::Add(recorder.own(g.0))));
+                from.pull(|g| self.update(|recorder| Update::Add(recorder.value_of(g.0))));
             }
         }
     }
@@ -168,7 +175,7 @@ impl ExprAdjoint {
         let recorder = recorder();
         let (cell, certain) = self.cell(&recorder);
         self.sum.replace(Sum::Cell { cell, certain });
-        let row = recorder.builder.row(cell, recorder.own(index.0)).located().or_raise();
+        let row = recorder.builder.row(cell, recorder.value_of(index.0)).located().or_raise();
         Expr(recorder.wrap(row))
     }
 

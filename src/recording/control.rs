@@ -35,9 +35,9 @@ impl Drop for Balance<'_> {
 impl Recorder {
     pub(super) fn values(&self, leaves: &[Leaf<Expr>]) -> Vec<Value> {
         let value = |leaf: &Leaf<Expr>| match leaf {
-            Leaf::Real(x) => self.own(x.0),
-            Leaf::Int(i) => self.own(i.0),
-            Leaf::Bool(b) => self.own(b.0),
+            Leaf::Real(x) => self.value_of(x.0),
+            Leaf::Int(i) => self.value_of(i.0),
+            Leaf::Bool(b) => self.value_of(b.0),
         };
         leaves.iter().map(value).collect()
     }
@@ -68,7 +68,7 @@ impl Recorder {
     /// Types of the real ones.
     fn reals(&self, leaves: &[Leaf<Expr>]) -> Vec<Type> {
         let reals = leaves.iter().filter_map(|leaf| if let Leaf::Real(x) = leaf { Some(x) } else { None });
-        reals.map(|x| self.builder.ty(self.own(x.0))).collect()
+        reals.map(|x| self.builder.ty(self.value_of(x.0))).collect()
     }
 
     /// Types of the adjoints of the real ones, each with whether it is present.
@@ -101,7 +101,7 @@ impl Recorder {
 
     /// A condition, which has to be a single truth value, of whatever rank.
     fn condition(&self, condition: &BoolExpr, at: Site) -> Result<Value> {
-        let value = self.own(condition.0);
+        let value = self.value_of(condition.0);
         let ty = self.builder.ty(value);
         match ty.size() {
             _ if ty.shape.is_empty() => Ok(value),

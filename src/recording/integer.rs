@@ -5,7 +5,7 @@ use std::ops::{Add, Mul, Range, Sub};
 use antiphon_staging::{self as staging, Binary, Comparison, Scalar, Unary};
 
 use super::tensor::{array_constant, slice};
-use super::{BoolExpr, IntExpr, own, put, recorder, shape_of};
+use super::{BoolExpr, IntExpr, emit, recorder, shape_of, value_of};
 use crate::continuation::unwinding::OrRaise;
 use crate::error::Result;
 use crate::language::real::{Int, Mask};
@@ -27,7 +27,7 @@ impl Mask for BoolExpr {
     }
     #[track_caller]
     fn not(&self) -> Self {
-        BoolExpr(put(staging::Expr::Unary(Unary::Not, own(self.0))))
+        BoolExpr(emit(staging::Expr::Unary(Unary::Not, value_of(self.0))))
     }
     fn known(&self) -> Option<bool> {
         None
@@ -38,7 +38,7 @@ impl BoolExpr {
     #[track_caller]
     fn connective(&self, op: Binary, other: &Self) -> Self {
         shape::broadcast(op.name(), &shape_of(self.0), &shape_of(other.0)).or_raise();
-        BoolExpr(put(staging::Expr::Binary(op, own(self.0), own(other.0))))
+        BoolExpr(emit(staging::Expr::Binary(op, value_of(self.0), value_of(other.0))))
     }
 }
 
@@ -53,7 +53,7 @@ impl IntExpr {
     #[track_caller]
     fn compare(&self, op: Comparison, other: &Self) -> BoolExpr {
         shape::broadcast(op.name(), &shape_of(self.0), &shape_of(other.0)).or_raise();
-        BoolExpr(put(staging::Expr::Compare(op, own(self.0), own(other.0))))
+        BoolExpr(emit(staging::Expr::Compare(op, value_of(self.0), value_of(other.0))))
     }
 }
 
@@ -61,12 +61,12 @@ impl Int for IntExpr {
     type Bool = BoolExpr;
     #[track_caller]
     fn named(self, name: &str) -> Self {
-        recorder().builder.name(own(self.0), name);
+        recorder().builder.name(value_of(self.0), name);
         self
     }
     #[track_caller]
     fn constant(value: i64) -> Self {
-        IntExpr(put(staging::Expr::literal(Scalar::I64(value))))
+        IntExpr(emit(staging::Expr::literal(Scalar::I64(value))))
     }
     #[track_caller]
     fn less(&self, other: &Self) -> BoolExpr {
@@ -96,12 +96,12 @@ impl IntTensor for IntExpr {
     #[track_caller]
     fn reshape(&self, shape: &[usize]) -> Self {
         shape::reshape(&shape_of(self.0), shape).or_raise();
-        IntExpr(put(staging::Expr::Reshape(own(self.0), shape.into())))
+        IntExpr(emit(staging::Expr::Reshape(value_of(self.0), shape.into())))
     }
     #[track_caller]
     fn gather_rows(&self, indices: &Self) -> Self {
         shape::gather_rows(&shape_of(self.0), &shape_of(indices.0)).or_raise();
-        IntExpr(put(staging::Expr::GatherRows { x: own(self.0), indices: own(indices.0) }))
+        IntExpr(emit(staging::Expr::GatherRows { x: value_of(self.0), indices: value_of(indices.0) }))
     }
     #[track_caller]
     fn slice(&self, axis: isize, range: Range<usize>) -> Self {

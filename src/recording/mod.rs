@@ -28,19 +28,19 @@ pub use recorder::{record, record_with};
 use crate::language::shape::Shape;
 
 /// A real number or array of a program that is being recorded.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Expr(Recorded);
 
 /// An integer or array of integers of a program that is being recorded.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct IntExpr(Recorded);
 
 /// A truth value or array of them of a program that is being recorded.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct BoolExpr(Recorded);
 
 /// A value and the recording that it belongs to.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Recorded {
     value: Value,
     recording: u64,
@@ -48,20 +48,20 @@ struct Recorded {
 
 /// Appends an operator to the recording under way.
 #[track_caller]
-fn put(expr: staging::Expr) -> Recorded {
+fn emit(expr: staging::Expr) -> Recorded {
     recorder().emit(expr)
 }
 
 /// The value, if it is of the recording under way.
 #[track_caller]
-fn own(x: Recorded) -> Value {
-    recorder().own(x)
+fn value_of(x: Recorded) -> Value {
+    recorder().value_of(x)
 }
 
 #[track_caller]
 fn shape_of(x: Recorded) -> Shape {
     let recorder = recorder();
-    recorder.builder.ty(recorder.own(x)).shape
+    recorder.builder.ty(recorder.value_of(x)).shape
 }
 
 /// Arithmetic by value and by reference on the right.
@@ -72,7 +72,7 @@ macro_rules! operators {
             #[track_caller]
             fn $name(self, rhs: Self) -> Self {
                 shape::broadcast(stringify!($name), &shape_of(self.0), &shape_of(rhs.0)).or_raise();
-                $Wrapper(put(staging::Expr::Binary(staging::Binary::$Trait, own(self.0), own(rhs.0))))
+                $Wrapper(emit(staging::Expr::Binary(staging::Binary::$Trait, value_of(self.0), value_of(rhs.0))))
             }
         }
         impl $Trait<&$Wrapper> for $Wrapper {

@@ -4,7 +4,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use antiphon_staging::{self as staging, Binary, Comparison, Scalar, Unary, Update};
 
-use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, own, put, recorder, shape_of};
+use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, emit, recorder, shape_of, value_of};
 use crate::continuation::unwinding::OrRaise;
 use crate::error::Result;
 use crate::language::node::SharedNode;
@@ -40,17 +40,17 @@ impl Neg for Expr {
 impl Expr {
     #[track_caller]
     fn unary(&self, op: Unary) -> Self {
-        Expr(put(staging::Expr::Unary(op, own(self.0))))
+        Expr(emit(staging::Expr::Unary(op, value_of(self.0))))
     }
     #[track_caller]
     fn binary(&self, op: Binary, other: &Self) -> Self {
         shape::broadcast(op.name(), &shape_of(self.0), &shape_of(other.0)).or_raise();
-        Expr(put(staging::Expr::Binary(op, own(self.0), own(other.0))))
+        Expr(emit(staging::Expr::Binary(op, value_of(self.0), value_of(other.0))))
     }
     #[track_caller]
     fn compare(&self, op: Comparison, other: &Self) -> BoolExpr {
         shape::broadcast(op.name(), &shape_of(self.0), &shape_of(other.0)).or_raise();
-        BoolExpr(put(staging::Expr::Compare(op, own(self.0), own(other.0))))
+        BoolExpr(emit(staging::Expr::Compare(op, value_of(self.0), value_of(other.0))))
     }
 }
 
@@ -79,13 +79,13 @@ impl Real for Expr {
     }
     #[track_caller]
     fn name_with(&self, name: &dyn Fn() -> String) {
-        recorder().builder.name(own(self.0), &name());
+        recorder().builder.name(value_of(self.0), &name());
     }
     fn adjoint(&self) -> ExprAdjoint {
         ExprAdjoint::empty(&recorder(), *self)
     }
     fn accumulate(adjoint: &ExprAdjoint, g: Self) {
-        adjoint.update(|recorder| Update::Add(recorder.own(g.0)));
+        adjoint.update(|recorder| Update::Add(recorder.value_of(g.0)));
     }
     fn accumulate_all(adjoint: &ExprAdjoint, from: ExprAdjoint) {
         adjoint.absorb(from);
@@ -135,12 +135,12 @@ impl Real for Expr {
     }
     #[track_caller]
     fn powi(&self, n: i32) -> Self {
-        Expr(put(staging::Expr::Powi(own(self.0), n)))
+        Expr(emit(staging::Expr::Powi(value_of(self.0), n)))
     }
     #[track_caller]
     fn clamp(&self, low: f64, high: f64) -> Self {
         let [low, high] = [low, high].map(|x| Scalar::of(recorder().dtype, x));
-        Expr(put(staging::Expr::Clamp { x: own(self.0), low, high }))
+        Expr(emit(staging::Expr::Clamp { x: value_of(self.0), low, high }))
     }
     #[track_caller]
     fn pow(&self, exponent: &Self) -> Self {
@@ -170,11 +170,11 @@ impl Real for Expr {
     fn select(mask: &BoolExpr, then: &Self, otherwise: &Self) -> Self {
         let values = shape::broadcast("select", &then.shape(), &otherwise.shape()).or_raise();
         shape::broadcast("select", &mask.shape(), &values).or_raise();
-        let (mask, then, otherwise) = (own(mask.0), own(then.0), own(otherwise.0));
-        Expr(put(staging::Expr::Select { mask, then, otherwise }))
+        let (mask, then, otherwise) = (value_of(mask.0), value_of(then.0), value_of(otherwise.0));
+        Expr(emit(staging::Expr::Select { mask, then, otherwise }))
     }
     #[track_caller]
     fn from_int(value: &IntExpr) -> Self {
-        Expr(put(staging::Expr::Convert(own(value.0), recorder().dtype)))
+        Expr(emit(staging::Expr::Convert(value_of(value.0), recorder().dtype)))
     }
 }

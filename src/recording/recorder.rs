@@ -79,7 +79,7 @@ impl Recorder {
 
     /// The value, if it is of this recording.
     #[track_caller]
-    pub(super) fn own(&self, x: Recorded) -> Value {
+    pub(super) fn value_of(&self, x: Recorded) -> Value {
         if x.recording == self.id { x.value } else { misplaced() }
     }
 

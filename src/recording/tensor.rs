@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use antiphon_staging::{self as staging, Data, Dtype, Reduction, Scalar, Type, Update};
 
-use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, Located, Recorded, own, put, recorder, shape_of};
+use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, Located, Recorded, emit, recorder, shape_of, value_of};
 use crate::continuation::unwinding::OrRaise;
 use crate::error::{At, Error, Result};
 use crate::language::control::continuation_passing::PutRow;
@@ -20,7 +20,7 @@ pub(super) fn slice(x: Recorded, axis: isize, range: Range<usize>, step: usize) 
     let axis = shape::axis("slice", &shape, axis).or_raise();
     shape::slice(&shape, axis, &range, step).or_raise();
     let step = shape::shorter_step(&range, step);
-    put(staging::Expr::Slice { x: own(x), axis, start: range.start, end: range.end, step })
+    emit(staging::Expr::Slice { x: value_of(x), axis, start: range.start, end: range.end, step })
 }
 
 /// A constant array, of as many elements as its shape has.
@@ -28,7 +28,7 @@ pub(super) fn slice(x: Recorded, axis: isize, range: Range<usize>, step: usize) 
 pub(super) fn array_constant(shape: &[usize], len: usize, elements: impl Into<Data>) -> Result<Recorded> {
     shape::from_elements(shape, len)?;
     match staging::Tensor::new(shape, elements) {
-        Some(tensor) => Ok(put(staging::Expr::Array(Arc::new(tensor)))),
+        Some(tensor) => Ok(emit(staging::Expr::Array(Arc::new(tensor)))),
         None => {
             let at = At::caller();
             Err(Error::Shape { op: "from_elements", lhs: vec![len], rhs: shape.to_vec(), at })
@@ -40,11 +40,11 @@ impl Expr {
     #[track_caller]
     fn reduce(&self, name: &'static str, op: Reduction, axes: Axes) -> Self {
         let shape = shape_of(self.0);
-        let axes = axes.resolve(name, &shape).or_raise();
+        let axes = shape::axes(name, &axes, &shape).or_raise();
         if op == Reduction::Max {
             shape::reduce_nonempty(name, &shape, &axes).or_raise();
         }
-        Expr(put(staging::Expr::Reduce(op, own(self.0), axes)))
+        Expr(emit(staging::Expr::Reduce(op, value_of(self.0), axes)))
     }
 }
 impl Tensor for Expr {
@@ -56,7 +56,7 @@ impl Tensor for Expr {
     fn full(shape: &[usize], value: f64) -> Self {
         shape::elements("full", shape).or_raise();
         let value = Scalar::of(recorder().dtype, value);
-        Expr(put(staging::Expr::Fill { value, shape: shape.into() }))
+        Expr(emit(staging::Expr::Fill { value, shape: shape.into() }))
     }
     #[track_caller]
     fn from_elements(shape: &[usize], elements: &[f64]) -> Result<Self> {
@@ -71,30 +71,30 @@ impl Tensor for Expr {
     }
     #[track_caller]
     fn from_mask(mask: &BoolExpr) -> Self {
-        Expr(put(staging::Expr::Convert(own(mask.0), recorder().dtype)))
+        Expr(emit(staging::Expr::Convert(value_of(mask.0), recorder().dtype)))
     }
     #[track_caller]
     fn uniform(shape: &[usize], seed: &IntExpr) -> Self {
         shape::uniform(shape, &seed.shape()).or_raise();
         // A single integer, of whatever rank.
         let seed = if seed.shape().is_empty() { *seed } else { seed.reshape(&[]) };
-        let (seed, dtype) = (own(seed.0), recorder().dtype);
-        Expr(put(staging::Expr::Uniform { seed, dtype, shape: shape.into() }))
+        let (seed, dtype) = (value_of(seed.0), recorder().dtype);
+        Expr(emit(staging::Expr::Uniform { seed, dtype, shape: shape.into() }))
     }
     #[track_caller]
     fn reshape(&self, shape: &[usize]) -> Self {
         shape::reshape(&self.shape(), shape).or_raise();
-        Expr(put(staging::Expr::Reshape(own(self.0), shape.into())))
+        Expr(emit(staging::Expr::Reshape(value_of(self.0), shape.into())))
     }
     #[track_caller]
     fn permute(&self, order: &[usize]) -> Self {
         shape::permute(&self.shape(), order).or_raise();
-        Expr(put(staging::Expr::Permute(own(self.0), order.into())))
+        Expr(emit(staging::Expr::Permute(value_of(self.0), order.into())))
     }
     #[track_caller]
     fn broadcast_to(&self, shape: &[usize]) -> Self {
         shape::broadcast_to(&self.shape(), shape).or_raise();
-        Expr(put(staging::Expr::Broadcast(own(self.0), shape.into())))
+        Expr(emit(staging::Expr::Broadcast(value_of(self.0), shape.into())))
     }
     #[track_caller]
     fn sum(&self, axes: impl Into<Axes>) -> Self {
@@ -113,12 +113,12 @@ impl Tensor for Expr {
         let shape = self.shape();
         let axis = shape::axis("argmax", &shape, axis).or_raise();
         shape::reduce_nonempty("argmax", &shape, &[axis]).or_raise();
-        IntExpr(put(staging::Expr::Argmax(own(self.0), axis)))
+        IntExpr(emit(staging::Expr::Argmax(value_of(self.0), axis)))
     }
     #[track_caller]
     fn batch_matmul(&self, rhs: &Self) -> Self {
         shape::matmul(&self.shape(), &rhs.shape()).or_raise();
-        Expr(put(staging::Expr::Matmul(own(self.0), own(rhs.0))))
+        Expr(emit(staging::Expr::Matmul(value_of(self.0), value_of(rhs.0))))
     }
     #[track_caller]
     fn concat(parts: &[Self], axis: isize) -> Self {
@@ -134,9 +134,9 @@ impl Tensor for Expr {
         shape::concat(shapes.iter().map(|shape| shape.as_slice()), along).or_raise();
         let mut values = Vec::with_capacity(parts.len());
         for part in parts {
-            values.push(own(part.0));
+            values.push(value_of(part.0));
         }
-        Expr(put(staging::Expr::Concat(values, along)))
+        Expr(emit(staging::Expr::Concat(values, along)))
     }
     #[track_caller]
     fn slice_step(&self, axis: isize, range: Range<usize>, step: usize) -> Self {
@@ -147,68 +147,71 @@ impl Tensor for Expr {
         let shape = self.shape();
         let axis = shape::axis("pad", &shape, axis).or_raise();
         shape::pad(&shape, axis, padding).or_raise();
-        let Padding { before, after, interior } = padding;
         // Between no neighbours any number of zeros is none.
-        let interior = if shape[axis] > 1 { interior } else { 0 };
-        let padding = staging::Padding { before, after, interior };
-        Expr(put(staging::Expr::Pad { x: own(self.0), axis, padding }))
+        let interior = if shape[axis] > 1 { padding.interior } else { 0 };
+        let padding = Padding { interior, ..padding };
+        Expr(emit(staging::Expr::Pad { x: value_of(self.0), axis, padding }))
     }
     #[track_caller]
     fn flip(&self, axis: isize) -> Self {
         let axis = shape::axis("flip", &self.shape(), axis).or_raise();
-        Expr(put(staging::Expr::Flip(own(self.0), axis)))
+        Expr(emit(staging::Expr::Flip(value_of(self.0), axis)))
     }
     #[track_caller]
     fn gather_rows(&self, indices: &IntExpr) -> Self {
         shape::gather_rows(&self.shape(), &indices.shape()).or_raise();
-        Expr(put(staging::Expr::GatherRows { x: own(self.0), indices: own(indices.0) }))
+        Expr(emit(staging::Expr::GatherRows { x: value_of(self.0), indices: value_of(indices.0) }))
     }
     #[track_caller]
     fn scatter_rows(&self, indices: &IntExpr, rows: usize) -> Self {
         shape::scatter_rows(&self.shape(), &indices.shape(), rows).or_raise();
-        Expr(put(staging::Expr::ScatterRows { x: own(self.0), indices: own(indices.0), rows }))
+        Expr(emit(staging::Expr::ScatterRows { x: value_of(self.0), indices: value_of(indices.0), rows }))
     }
     #[track_caller]
     fn gather_last(&self, indices: &IntExpr) -> Self {
         shape::gather_last(&self.shape(), &indices.shape()).or_raise();
-        Expr(put(staging::Expr::GatherLast { x: own(self.0), indices: own(indices.0) }))
+        Expr(emit(staging::Expr::GatherLast { x: value_of(self.0), indices: value_of(indices.0) }))
     }
     #[track_caller]
     fn scatter_last(&self, indices: &IntExpr, n: usize) -> Self {
         shape::scatter_last(&self.shape(), &indices.shape(), n).or_raise();
-        Expr(put(staging::Expr::ScatterLast { x: own(self.0), indices: own(indices.0), length: n }))
+        Expr(emit(staging::Expr::ScatterLast {
+            x: value_of(self.0),
+            indices: value_of(indices.0),
+            length: n,
+        }))
     }
     #[track_caller]
     fn conv2d(&self, kernel: &Self, window: Window2d) -> Self {
         shape::conv2d(&self.shape(), &kernel.shape(), window).or_raise();
-        let (image, kernel, window) = (own(self.0), own(kernel.0), to_window(window));
-        Expr(put(staging::Expr::Conv2d { image, kernel, window }))
+        let (image, kernel, window) = (value_of(self.0), value_of(kernel.0), shortened(window));
+        Expr(emit(staging::Expr::Conv2d { image, kernel, window }))
     }
     #[track_caller]
     fn conv2d_image(&self, kernel: &Self, size: [usize; 2], window: Window2d) -> Self {
         shape::conv2d_image(&self.shape(), &kernel.shape(), size, window).or_raise();
-        let (y_bar, kernel, window) = (own(self.0), own(kernel.0), to_window(window));
-        Expr(put(staging::Expr::Conv2dImage { y_bar, kernel, size, window }))
+        let (y_bar, kernel, window) = (value_of(self.0), value_of(kernel.0), shortened(window));
+        Expr(emit(staging::Expr::Conv2dImage { y_bar, kernel, size, window }))
     }
     #[track_caller]
     fn conv2d_kernel(&self, y_bar: &Self, size: [usize; 2], window: Window2d) -> Self {
         shape::conv2d_kernel(&self.shape(), &y_bar.shape(), size, window).or_raise();
-        let (image, y_bar, window) = (own(self.0), own(y_bar.0), to_window(window));
-        Expr(put(staging::Expr::Conv2dKernel { image, y_bar, size, window }))
+        let (image, y_bar, window) = (value_of(self.0), value_of(y_bar.0), shortened(window));
+        Expr(emit(staging::Expr::Conv2dKernel { image, y_bar, size, window }))
     }
     #[track_caller]
     fn unfold2d(&self, kernel: [usize; 2], window: Window2d) -> Self {
         shape::unfold2d(&self.shape(), kernel, window).or_raise();
-        Expr(put(staging::Expr::Unfold2d { image: own(self.0), kernel, window: to_window(window) }))
+        Expr(emit(staging::Expr::Unfold2d { image: value_of(self.0), kernel, window: shortened(window) }))
     }
     #[track_caller]
     fn fold2d(&self, size: [usize; 2], kernel: [usize; 2], window: Window2d) -> Self {
         shape::fold2d(&self.shape(), size, kernel, window).or_raise();
-        Expr(put(staging::Expr::Fold2d { x: own(self.0), size, kernel, window: to_window(window) }))
+        Expr(emit(staging::Expr::Fold2d { x: value_of(self.0), size, kernel, window: shortened(window) }))
     }
 
     fn accumulate_matmul(adjoint: &ExprAdjoint, a: &Self, b: &Self) {
-        adjoint.update(|recorder| Update::Matmul(recorder.own(a.0), recorder.own(b.0)));
+        adjoint.update(|recorder| Update::Matmul(recorder.value_of(a.0), recorder.value_of(b.0)));
     }
     fn accumulate_slice(
         adjoint: &ExprAdjoint,
@@ -226,7 +229,7 @@ impl Tensor for Expr {
             start: range.start,
             step,
             count,
-            g: recorder.own(g),
+            g: recorder.value_of(g),
         });
     }
     fn record_rows(_: Internal, shape: &[usize], fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
@@ -236,9 +239,9 @@ impl Tensor for Expr {
         let builder = &recorder.builder;
         let rows = builder.cell(Type::new(recorder.dtype, shape));
         builder.name_cell(rows, "ys_rows");
-        builder.accumulate(rows, own(zeros.0)).located().or_raise();
+        builder.accumulate(rows, value_of(zeros.0)).located().or_raise();
         fill(&|index, row| {
-            let update = Update::Rows { indices: recorder.own(index.0), g: recorder.own(row.0) };
+            let update = Update::Rows { indices: recorder.value_of(index.0), g: recorder.value_of(row.0) };
             builder.update(rows, update).located().or_raise();
         });
         let ys = builder.take(rows);
@@ -256,11 +259,14 @@ impl Tensor for Expr {
         ExprAdjoint::open(&recorder, Type::new(recorder.dtype, shape))
     }
     fn accumulate_rows(adjoint: &ExprAdjoint, _operand: &Self, indices: &IntExpr, g: Self) {
-        adjoint.update(|recorder| Update::Rows { indices: recorder.own(indices.0), g: recorder.own(g.0) });
+        adjoint.update(|recorder| Update::Rows {
+            indices: recorder.value_of(indices.0),
+            g: recorder.value_of(g.0),
+        });
     }
 }
 
-fn to_window(window: Window2d) -> staging::Window2d {
-    // A stride that is longer than any image is one window.
-    staging::Window2d { stride: window.stride.map(|n| n.min(shape::LARGEST)), padding: window.padding }
+/// A stride that is longer than any image is one window.
+fn shortened(window: Window2d) -> Window2d {
+    Window2d { stride: window.stride.map(|n| n.min(shape::LARGEST)), ..window }
 }

@@ -10,7 +10,7 @@ use crate::continuation::{Continuation, Level, Nearest, nearest, outside_reset, 
 use crate::error::{At, CpsResult, Error};
 use crate::language::control::Control;
 use crate::language::control::continuation_passing::{self, Function, Leaves, PutRow, Site, To};
-use crate::language::node::{NodeRef, OwnedNode, own};
+use crate::language::node::{NodeRef, OwnedNode, node_for};
 use crate::language::real::Real;
 use crate::language::state::Leaf;
 use crate::language::tensor::Tensor;
@@ -80,7 +80,7 @@ fn with_variables<'r, T: Control>(
     assert!(<T::Node<T> as NodeRef<T>>::SHARED, "`running` has refused what does not record");
     let mut owners: Vec<OwnedNode<T>> = Vec::with_capacity(leaves.len());
     let variables = with_reals(leaves, |value| {
-        let owner = own(value);
+        let owner = node_for(value);
         // SAFETY: nodes of this interpretation are shared, as was just asserted.
         let variable = unsafe { Var::active(&owner, level) };
         owners.push(owner);

@@ -26,7 +26,7 @@ use crate::continuation::unwinding::{blame, catch, part_of_operator};
 pub use crate::error::CpsResult as Result;
 use crate::error::{At, Error};
 use crate::language::derivatives::{for_each_binary, for_each_unary};
-use crate::language::node::{OwnedNode, own, owned};
+use crate::language::node::{OwnedNode, node_for, node_in};
 use crate::language::real::Real;
 
 pub use super::rules::*;
@@ -47,7 +47,7 @@ pub fn grad<T: Real>(
     let at = At::caller();
     catch(|| {
         stack::on_reserved(|| {
-            let owner: OwnedNode<T> = own(x.clone().quiet());
+            let owner: OwnedNode<T> = node_for(x.clone().quiet());
             // SAFETY: the node stays here during the call of `f`, to which the brand of the variable is confined: `f` has
             // to work for any brand.
             let x = unsafe { Var::active(&owner, Level::fresh()) };
@@ -56,7 +56,7 @@ pub fn grad<T: Real>(
                 y.accumulate(y.value().ones_like());
                 Ok(())
             })?;
-            let node = owned::<T>(&owner);
+            let node = node_in::<T>(&owner);
             Ok(node.take_adjoint().unwrap_or_else(|| node.value().zeros_like()))
         })
     })
@@ -89,13 +89,13 @@ fn frame<T: Real, R>(
     let at = if T::ALLOCATES { blame(At::caller()) } else { At::caller() };
     // Constants get a node too: with one call of the continuation, which is often the whole rest of the program, there
     // is one copy of that in the compiled program, and with one kind of result it keeps most nodes in registers.
-    let owner: OwnedNode<T> = own(y);
+    let owner: OwnedNode<T> = node_for(y);
     // SAFETY: the node stays here during the call of `k`, to which the brand of the variable is confined: `k` has to
     // work for any brand.
     let variable = unsafe { Var::active(&owner, level.unwrap_or(Level::CONSTANT)) };
     let result = k(&variable).map_err(Error::deeper)?;
     if level > Some(Level::CONSTANT) {
-        let node = owned::<T>(&owner);
+        let node = node_in::<T>(&owner);
         node.with_adjoint(|y_bar| part_of_operator(T::ALLOCATES, at, || pull(node.value(), y_bar)));
     }
     Ok(result)
@@ -153,7 +153,7 @@ macro_rules! unary_rules {
         $(#[$doc])*
         #[inline(always)] // likewise
         #[track_caller]
-        #[allow(unused_variables)] // not every rule needs operand and result
+        #[allow(unused_variables, reason = "not every rule needs operand and result")]
         pub fn $name<T: Real, R>(
             x: &Var<'_, T>,
             k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
@@ -207,7 +207,7 @@ macro_rules! binary_rules {
         /// [`Error::Shape`] if the operands do not broadcast.
         #[inline(always)] // likewise
         #[track_caller]
-        #[allow(unused_variables)] // not every rule needs operands and result
+        #[allow(unused_variables, reason = "not every rule needs operands and result")]
         pub fn $name<T: Real, R>(
             a: &Var<'_, T>,
             b: &Var<'_, T>,

@@ -4,7 +4,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::{Var, common_level, cps};
 use crate::continuation::unwinding::{OrRaise, blame, in_operator, raise, rule_at};
-use crate::continuation::{Found, Level, find, in_destructor, outside_reset, shift_to};
+use crate::continuation::{Found, Level, find_prompt, in_destructor, outside_reset, shift_to};
 use crate::error::{At, CpsResult, Result};
 use crate::language::derivatives::{for_each_binary, for_each_unary};
 use crate::language::real::Real;
@@ -30,7 +30,7 @@ impl<T: Real, F: FnOnce(cps::Return<'_, T>) -> CpsResult<()>> Rule<T> for Closur
 
 /// The rules of the elementwise operators. They are no closures, so that the whole of an operator can be made one
 /// function: then it takes one frame, and half the time.
-#[allow(non_camel_case_types)] // as the operators are called
+#[expect(non_camel_case_types, reason = "as the operators are called")]
 mod rule {
     use super::{Real, Rule, Var, cps};
     use crate::error::CpsResult;
@@ -79,7 +79,7 @@ fn suspended<'r, T: Real>(level: Option<Level>, at: At, rule: impl Rule<T>) -> V
     // Of a rule that is made of several operators of an outer derivative, all are the user's one operator.
     let around = if T::ALLOCATES { rule_at() } else { None };
     let at = blame(at);
-    let prompt = match level.map(find) {
+    let prompt = match level.map(find_prompt) {
         Some(Found::Running(prompt)) => prompt,
         None => return value_of(at, around, rule),
         // In a destructor of a body that is unwound. The result has its value, and no rest that it could be

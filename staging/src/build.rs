@@ -1,6 +1,7 @@
 //! [`Builder`]: records a program, one operator at a time.
 
 use std::cell::RefCell;
+use std::fmt;
 
 use crate::error::{Error, Result};
 use crate::expr::{Binary, Comparison, Expr, Unary};
@@ -55,6 +56,12 @@ struct State {
 /// ```
 pub struct Builder {
     state: RefCell<State>,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").finish_non_exhaustive()
+    }
 }
 
 impl Builder {

@@ -1,5 +1,7 @@
 //! Pure operators on values: what a `let` binds.
 
+pub use antiphon_shape::{Padding, Window2d};
+
 use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
@@ -115,29 +117,9 @@ operators! {
     }
 }
 
-/// Stride and zero padding of a two-dimensional window, as `[vertical, horizontal]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Window2d {
-    /// Distance between neighbouring windows; at least one.
-    pub stride: [usize; 2],
-    /// Zeros added on each of the two sides of an axis.
-    pub padding: [usize; 2],
-}
-
-/// Zeros added along an axis.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Padding {
-    /// Before the first element.
-    pub before: usize,
-    /// After the last element.
-    pub after: usize,
-    /// Between each two neighbours.
-    pub interior: usize,
-}
-
 /// A pure operator applied to values. Axes are positions `0..rank`; elementwise operators broadcast as NumPy's do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // the fields are the operands and constants that each variant's line names
+#[expect(missing_docs, reason = "the fields are the operands and constants that each variant's line names")]
 pub enum Expr {
     /// An array filled with one constant; a literal, at rank 0.
     Fill { value: Scalar, shape: Shape },

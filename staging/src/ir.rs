@@ -86,7 +86,7 @@ pub enum Target {
 /// What is added to a cell. An empty cell counts as zeros, but the first addition stores its operand exactly (so −0
 /// stays −0); a later one changes only the elements that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // the fields are the operands that each variant's line names
+#[expect(missing_docs, reason = "the fields are the operands that each variant's line names")]
 pub enum Update {
     /// `cell += g`.
     Add(Value),
@@ -125,7 +125,7 @@ impl Update {
 
 /// A statement.
 #[derive(Clone, Debug)]
-#[allow(missing_docs)] // the fields are what each variant's line names
+#[expect(missing_docs, reason = "the fields are what each variant's line names")]
 pub enum Stmt {
     /// Binds a value to an expression.
     Let(Value, Expr),

@@ -3,18 +3,11 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+pub use antiphon_shape::{Shape, size};
 use smallvec::SmallVec;
-
-/// The lengths of a value's axes; rank 0 is a scalar.
-pub type Shape = SmallVec<[usize; 6]>;
 
 /// Positions of axes.
 pub type Axes = SmallVec<[usize; 6]>;
-
-/// Number of elements of a shape; the largest number there is, if it is larger still.
-pub fn size(shape: &[usize]) -> usize {
-    shape.iter().fold(1, |n: usize, &length| n.saturating_mul(length))
-}
 
 /// What the elements of a value are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

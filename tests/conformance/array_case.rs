@@ -276,7 +276,7 @@ macro_rules! array_cases {
         pub fn for_each(visitor: &mut impl $crate::array_case::ArrayVisitor) {
             $({
                 struct Case;
-                #[allow(unused_variables)] // a constant function uses none of its inputs
+                #[allow(unused_variables, reason = "a constant function uses none of its inputs")]
                 impl $crate::array_case::ArrayCase for Case {
                     const NAME: &'static str = concat!(module_path!(), "::", stringify!($name));
                     const SMOOTH: bool = {

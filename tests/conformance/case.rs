@@ -58,7 +58,7 @@ macro_rules! scalar_cases {
         pub fn for_each(visitor: &mut impl $crate::case::ScalarVisitor) {
             $({
                 struct Case;
-                #[allow(unused_variables)] // a constant function uses none of its inputs
+                #[allow(unused_variables, reason = "a constant function uses none of its inputs")]
                 impl $crate::case::ScalarCase for Case {
                     const NAME: &'static str = concat!(module_path!(), "::", stringify!($name));
                     const POINTS: &'static [&'static [f64]] = &[$(&[$($p),+]),*];

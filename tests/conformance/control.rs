@@ -1,6 +1,7 @@
 //! Branches, loops and recursion of the calculus: `cond`, `while_loop`, `fix`.
 
-use antiphon::{Control, Index, Int};
+use antiphon::state::Index;
+use antiphon::{Control, Int};
 
 use crate::case::{c, scalar_cases};
 

@@ -2,7 +2,8 @@
 
 mod table;
 
-use antiphon::{Axes, Int, IntTensor, NdInt, Program, Tensor, check_gradients, program};
+use antiphon::check::RunsOn;
+use antiphon::{Axes, Int, IntTensor, NdInt, Tensor, check_gradients, program};
 use table::{Formula, array};
 
 fn check(cases: &[table::Case]) {
@@ -68,7 +69,7 @@ fn third_order() {
 #[test]
 fn a_wrong_derivative_is_found() {
     struct Wrong;
-    impl<T: Tensor> Program<T> for Wrong {
+    impl<T: Tensor> RunsOn<T> for Wrong {
         fn call(&self, x: &[T]) -> T {
             // The second factor is hidden from the derivative.
             x[0].clone() * x[0].detach()

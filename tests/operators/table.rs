@@ -1,6 +1,7 @@
 //! Every array operator in a formula, and the shapes that it is checked for.
 
-use antiphon::{Int, IntTensor, NdArray, OrRaise, Padding, Program, Tensor, Window2d};
+use antiphon::check::RunsOn;
+use antiphon::{Int, IntTensor, NdArray, OrRaise, Padding, Tensor, Window2d};
 
 /// Values without ties or kinks, different for each argument.
 pub fn array(shape: &[usize], seed: u64) -> NdArray<f64> {
@@ -27,7 +28,7 @@ pub type Case = (&'static str, &'static [&'static [&'static [usize]]]);
 
 macro_rules! formulas {
     ($($group:ident { $($shapes:expr => |$x:ident| $body:expr;)* })*) => {
-        impl<T: Tensor> Program<T> for Formula {
+        impl<T: Tensor> RunsOn<T> for Formula {
             fn call(&self, x: &[T]) -> T {
                 $($(
                     if self.0 == stringify!($body) {
@@ -42,7 +43,7 @@ macro_rules! formulas {
             pub const $group: &[Case] = &[$((stringify!($body), $shapes)),*];
         )*
         /// All of them.
-        #[allow(dead_code)] // one of the two tests that share this table takes it group by group
+        #[allow(dead_code, reason = "one of the two tests that share this table takes it group by group")]
         pub const ALL: &[&[Case]] = &[$($group),*];
     };
 }

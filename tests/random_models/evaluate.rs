@@ -1,6 +1,7 @@
 //! What a model means: one function, generic over the interpretation.
 
-use antiphon::{Control, Index, Int, Mask, Real};
+use antiphon::state::Index;
+use antiphon::{Control, Int, Mask, Real};
 
 use crate::arrays::ArrayOp;
 use crate::model::{Block, Comparison, DEPTH, Model, Step, TRIPS};

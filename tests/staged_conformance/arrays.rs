@@ -1,7 +1,8 @@
 //! The array cases, and every operator.
 
+use antiphon::check::RunsOn;
 use antiphon::recording::{Expr, record};
-use antiphon::{Dual, NdArray, OrRaise, Program, Result, Tensor, Var, jvp, value_and_grad};
+use antiphon::{Dual, NdArray, OrRaise, Result, Tensor, Var, jvp, value_and_grad};
 
 use crate::array_case::{ArrayCase, ArrayVisitor, Plain, arrays, direction, elements, weights};
 use crate::operators::{self, Formula};

@@ -6,10 +6,10 @@
 //! kernels; see [`ways::Bound`].
 
 #[path = "../conformance/array_case.rs"]
-#[allow(dead_code)] // the closed forms
+#[allow(dead_code, reason = "the closed forms")]
 mod array_case;
 #[path = "../conformance/case.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "as above")]
 mod case;
 
 #[path = "../conformance/aliasing.rs"]

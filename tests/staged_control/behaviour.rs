@@ -1,7 +1,8 @@
 //! Conditions, trip counts and recursions that depend on data.
 
 use antiphon::recording::{Expr, Options, interpret, optimise, record};
-use antiphon::{Control, Index, Int, IntTensor, NdArray, OrRaise, Real, Tensor, grad, value_and_grad};
+use antiphon::state::Index;
+use antiphon::{Control, Int, IntTensor, NdArray, OrRaise, Real, Tensor, grad, value_and_grad};
 
 use crate::{Array, Model, agree, arrays, check, constant};
 

@@ -2,7 +2,7 @@
 //! computes the values and derivatives that the same model has eagerly.
 
 #[path = "../conformance/case.rs"]
-#[allow(dead_code)] // kinks and third derivatives
+#[allow(dead_code, reason = "kinks and third derivatives")]
 mod case;
 #[path = "../conformance/control.rs"]
 mod control;

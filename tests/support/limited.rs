@@ -57,7 +57,7 @@ pub fn run(test: &str, limits: &Limits, child: impl FnOnce()) {
 }
 
 /// Lets this process have so much more address space than it has now.
-#[allow(dead_code)] // Not every program with such tests needs it.
+#[allow(dead_code, reason = "Not every program with such tests needs it.")]
 pub fn leave_address_space(bytes: u64) {
     let statm = fs::read_to_string("/proc/self/statm").unwrap();
     let pages: u64 = statm.split(' ').next().unwrap().parse().unwrap();

@@ -1,5 +1,5 @@
 //! Running the examples as the programs that they are.
-#![allow(dead_code)] // every test uses its part
+#![allow(dead_code, reason = "every test uses its part")]
 
 use std::collections::BTreeMap;
 use std::fs::File;

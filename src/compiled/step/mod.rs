@@ -3,6 +3,7 @@
 #[cfg(feature = "staging")]
 mod variants;
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::error::{At, Result};
@@ -42,6 +43,14 @@ use crate::error::{At, Result};
 /// It can be moved to another thread. Several threads that train at once have one each.
 pub struct TrainingStep<'f, S, D, R> {
     mode: Box<dyn Mode<S, D, R> + Send + 'f>,
+}
+
+impl<S, D, R> fmt::Debug for TrainingStep<'_, S, D, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrainingStep")
+            .field("compilations", &self.mode.compilations())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A way to run a step.

@@ -23,7 +23,7 @@ const SMALL_PAGES: usize = 4 << 20;
 const POOLED: usize = 16;
 
 thread_local! {
-    #[allow(clippy::vec_box)] // what is in use is pointed to, so that it must not move
+    #[expect(clippy::vec_box, reason = "what is in use is pointed to, so that it must not move")]
     static POOL: RefCell<Vec<Box<Extent>>> = const { RefCell::new(Vec::new()) };
     /// The stack in use that was taken last; each knows the one before it.
     static USED: Cell<*const Extent> = const { Cell::new(ptr::null()) };
@@ -87,7 +87,7 @@ impl Extent {
     /// Whether this is the stack that the caller runs on.
     #[inline]
     pub(crate) fn is_current(&self) -> bool {
-        self.holds(super::here())
+        self.holds(super::stack_pointer())
     }
 
     #[inline]
@@ -219,7 +219,7 @@ pub(super) fn or_released<R>(take: impl Fn() -> Result<R, Limit>) -> Result<R, L
 }
 
 /// The stack in use that has this address, if it is not on a stack of somebody else.
-pub(super) fn around<'a>(address: usize) -> Option<&'a Extent> {
+pub(super) fn extent_around<'a>(address: usize) -> Option<&'a Extent> {
     let mut next = USED.get();
     loop {
         // SAFETY: a stack is in the chain from `begin` to `end`, which it outlives; the caller runs on the one found.

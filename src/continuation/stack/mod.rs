@@ -143,7 +143,7 @@ pub fn guard<R>(f: impl FnOnce() -> R) -> R {
 /// Raises [`Error::StackReserve`] if there is none to be had.
 pub fn on_reserved<R>(f: impl FnOnce() -> R) -> R {
     // Miri has no stacks but its own. A coroutine of somebody else's may have left a reserved stack in the middle.
-    if cfg!(miri) || FLOOR.get() != 0 && extent::around(here()).is_some() {
+    if cfg!(miri) || FLOOR.get() != 0 && extent::extent_around(stack_pointer()).is_some() {
         return f();
     }
     let mut stack = Pooled::take().or_raise();
@@ -158,12 +158,12 @@ pub fn on_reserved<R>(f: impl FnOnce() -> R) -> R {
 /// Whether the current stack has room for another operator.
 #[inline(always)]
 pub(crate) fn check() -> CpsResult<()> {
-    if here() < FLOOR.get() { ask::more() } else { Ok(()) }
+    if stack_pointer() < FLOOR.get() { ask::more() } else { Ok(()) }
 }
 
 /// How far down the stack is used by the function that this is inlined in, or an address near that.
 #[inline(always)]
-fn here() -> usize {
+fn stack_pointer() -> usize {
     // A local's address would do, but takes room in the frames of all operators.
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
@@ -186,9 +186,9 @@ fn here() -> usize {
 #[cold]
 #[inline(never)]
 extern "C" fn more() -> Option<Box<Error>> {
-    let probe = here();
+    let probe = stack_pointer();
     // Code on a stack that somebody else has made is not ours to check.
-    let extent = extent::around(probe)?;
+    let extent = extent::extent_around(probe)?;
     let noted = match FLOOR.get() {
         LOOK => BEFORE_LOOK.get(),
         floor => floor,

@@ -20,7 +20,7 @@ use crate::language::tensor::Tensor;
 use crate::sealed::INTERNAL;
 
 /// A piece of the user's control flow: the name under which it was called, and where.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Site {
     /// "while_loop", which is recorded as a function, say.
     pub op: &'static str,

@@ -12,6 +12,7 @@ use crate::language::state::{Index, Leaf, State};
 use crate::language::structure::{MapComponent, Structure};
 use crate::language::tensor::{IntTensor, Tensor};
 use crate::memory;
+use std::fmt;
 
 /// A tree of the user's own: what [`fold`] goes down into.
 pub trait Tree {
@@ -119,6 +120,12 @@ pub struct NumberedTree<'t, N> {
     nodes: Vec<&'t N>,
     left: Vec<i64>,
     right: Vec<i64>,
+}
+
+impl<N> fmt::Debug for NumberedTree<'_, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NumberedTree").field("nodes", &self.nodes.len()).finish_non_exhaustive()
+    }
 }
 
 impl<'t, N: Tree> NumberedTree<'t, N> {

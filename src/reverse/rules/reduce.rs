@@ -18,7 +18,7 @@ pub fn sum<T: Tensor, R>(
 ) -> Result<R> {
     let axes = axes.into();
     let shape = x.value().shape();
-    let keep = shape::reduce_keep(&shape, &axes.resolve("sum", &shape)?);
+    let keep = shape::reduce_keep(&shape, &shape::axes("sum", &axes, &shape)?);
     operator(x.level(), x.value().sum(axes), k, |_, y_bar| {
         x.accumulate(y_bar.reshape(&keep).broadcast_to(&x.value().shape()))
     })
@@ -36,7 +36,7 @@ pub fn max<T: Tensor, R>(
 ) -> Result<R> {
     let axes = axes.into();
     let shape = x.value().shape();
-    let resolved = axes.resolve("max", &shape)?;
+    let resolved = shape::axes("max", &axes, &shape)?;
     shape::reduce_nonempty("max", &shape, &resolved)?;
     let keep = shape::reduce_keep(&shape, &resolved);
     operator(x.level(), x.value().max(axes.clone()), k, |y, y_bar| {
@@ -58,7 +58,7 @@ pub fn logsumexp<T: Tensor, R>(
 ) -> Result<R> {
     let axes = axes.into();
     let shape = x.value().shape();
-    let keep = shape::reduce_keep(&shape, &axes.resolve("logsumexp", &shape)?);
+    let keep = shape::reduce_keep(&shape, &shape::axes("logsumexp", &axes, &shape)?);
     operator(x.level(), x.value().logsumexp(axes), k, |y, y_bar| {
         x.accumulate((x.value().clone() - y.reshape(&keep)).exp() * y_bar.reshape(&keep))
     })

@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::jit::{Elements, ElementsMut};
 use crate::tensor::look_for_memory;
 use crate::types::{Dtype, Type};
+use std::fmt;
 
 /// A cache line, and the widest vector.
 #[derive(Clone, Copy)]
@@ -15,6 +16,12 @@ pub struct Buffers {
     memory: Vec<Line>,
     /// Each array's type and the line that it begins at.
     arrays: Vec<(Type, usize)>,
+}
+
+impl fmt::Debug for Buffers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buffers").field("arrays", &self.arrays.len()).finish_non_exhaustive()
+    }
 }
 
 /// The elements from an address on, as a view of their kind.

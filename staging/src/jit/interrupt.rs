@@ -61,7 +61,7 @@ impl Interrupt {
 
 /// What may end a compilation, and recording before it: the interruption and the time that its
 /// [options](CompileOptions) say, which runs from when this was made.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Stop {
     start: Instant,
     /// The user's handle.

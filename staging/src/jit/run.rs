@@ -1,5 +1,6 @@
 //! Running compiled programs.
 
+use std::fmt;
 use std::ptr;
 use std::sync::{Arc, OnceLock};
 
@@ -103,6 +104,14 @@ pub struct Compiled {
     phases: Phases,
     /// Keeps the code in memory.
     _linked: Linked,
+}
+
+impl fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compiled")
+            .field("name", &self.recorded.funcs[self.recorded.entry].name)
+            .finish_non_exhaustive()
+    }
 }
 
 // SAFETY: the addresses in `from` and `to` are used only during a run, which borrows what they point to.

@@ -231,7 +231,7 @@ impl<'c> Body<'_, '_, 'c> {
         nest.node(Op::Load { from, at, mask, fresh: false }, dtype)
     }
 
-    #[allow(clippy::too_many_arguments)] // the parts of one formula
+    #[expect(clippy::too_many_arguments, reason = "the parts of one formula")]
     fn sum_products(
         &self,
         mut nest: Nest<'c>,

@@ -1,5 +1,5 @@
 //! Programs that several tests look at.
-#![allow(dead_code)] // each test uses some of them
+#![allow(dead_code, reason = "each test uses some of them")]
 
 use antiphon_staging::*;
 

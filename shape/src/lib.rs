@@ -1,14 +1,12 @@
 //! Shape inference: what every tensor operator requires of its operands' shapes, and the shape of its result.
 //!
-//! Each rule is written once and shared by all interpretations of the calculus: plain arrays, the two
-//! derivative modes and the recorder ask the same functions, so they accept and refuse the same programs.
+//! Each rule is written once, with what it refuses as data: all interpretations of the calculus and the recorded programs
+//! ask the same functions, so they accept and refuse the same operands.
 //! Broadcasting follows NumPy: shapes are aligned at their last axes; a dimension of length one stretches.
 
 use std::ops::{Range, RangeFull};
 
 use smallvec::SmallVec;
-
-use crate::error::{At, Error, Result};
 
 mod window;
 
@@ -32,25 +30,23 @@ pub fn size(shape: &[usize]) -> usize {
 /// Number of elements of an array of this shape, which an operator is asked for.
 ///
 /// # Errors
-/// [`Error::Operand`] if there are more than an array [can have](LARGEST); [`Error::Argument`] if it has more
+/// [`Refused::Operand`] if there are more than an array [can have](LARGEST); [`Refused::Argument`] if it has more
 /// [axes](MOST_AXES).
-#[track_caller]
-pub fn elements(op: &'static str, shape: &[usize]) -> Result<usize> {
+pub fn elements(shape: &[usize]) -> Result<usize> {
     if shape.len() > MOST_AXES {
         let reason = format!("{} axes are more than the {MOST_AXES} that an array can have", shape.len());
-        return Err(Error::Argument { op, reason, at: At::caller() });
+        return Err(Refused::Argument(reason));
     }
     let most = shape.iter().fold(1, |size: usize, &length| size.saturating_mul(length.max(1)));
     if most <= LARGEST {
         return Ok(size(shape));
     }
-    Err(operand(op, shape, "no array has so many elements".into(), At::caller()))
+    Err(operand(shape, "no array has so many elements".into()))
 }
 
 /// A shape that an operator gives, if an array can have it.
-#[track_caller]
-fn possible(op: &'static str, shape: Shape) -> Result<Shape> {
-    elements(op, &shape)?;
+fn possible(shape: Shape) -> Result<Shape> {
+    elements(&shape)?;
     Ok(shape)
 }
 
@@ -95,19 +91,18 @@ impl Axes {
     /// The axes as positions `0..rank`, ascending.
     ///
     /// # Errors
-    /// [`Error::Operand`] if an axis is out of range or named twice.
-    #[track_caller]
-    pub fn resolve(&self, op: &'static str, shape: &[usize]) -> Result<SmallVec<[usize; 6]>> {
+    /// [`Refused::Operand`] if an axis is out of range or named twice.
+    pub fn resolve(&self, shape: &[usize]) -> Result<SmallVec<[usize; 6]>> {
         let Axes::Some(axes) = self else {
             return Ok((0..shape.len()).collect());
         };
         let mut resolved = SmallVec::new();
         for &axis in axes {
-            resolved.push(self::axis(op, shape, axis)?);
+            resolved.push(self::axis(shape, axis)?);
         }
         resolved.sort_unstable();
         if resolved.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(operand(op, shape, format!("an axis is named twice in {axes:?}"), At::caller()));
+            return Err(operand(shape, format!("an axis is named twice in {axes:?}")));
         }
         Ok(resolved)
     }
@@ -124,48 +119,69 @@ pub struct Padding {
     pub interior: usize,
 }
 
-fn operand(op: &'static str, shape: &[usize], reason: String, at: At) -> Error {
-    Error::Operand { op, shape: shape.into(), reason, at }
+/// Why there is no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Two shapes do not fit each other.
+    Shapes {
+        /// The left one.
+        lhs: Shape,
+        /// The right one.
+        rhs: Shape,
+    },
+    /// Something is wrong with one operand, or with the result that is asked for.
+    Operand {
+        /// Its shape.
+        shape: Shape,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Something is wrong with another argument.
+    Argument(String),
 }
 
-fn mismatch(op: &'static str, lhs: &[usize], rhs: &[usize], at: At) -> Error {
-    Error::Shape { op, lhs: lhs.into(), rhs: rhs.into(), at }
+/// A shape, or why there is none.
+pub type Result<T> = std::result::Result<T, Refused>;
+
+fn operand(shape: &[usize], reason: String) -> Refused {
+    Refused::Operand { shape: shape.into(), reason }
+}
+
+fn mismatch(lhs: &[usize], rhs: &[usize]) -> Refused {
+    Refused::Shapes { lhs: lhs.into(), rhs: rhs.into() }
 }
 
 /// Checks that a shape is that of a single number.
 ///
 /// # Errors
-/// [`Error::Operand`] if it has axes.
-#[track_caller]
-pub fn scalar(op: &'static str, shape: &[usize]) -> Result<()> {
+/// [`Refused::Operand`] if it has axes.
+pub fn scalar(shape: &[usize]) -> Result<()> {
     if shape.is_empty() {
         return Ok(());
     }
     let reason = "the function has to return a scalar; reduce it, with sum(..) for instance".into();
-    Err(operand(op, shape, reason, At::caller()))
+    Err(operand(shape, reason))
 }
 
 /// One axis as a position `0..rank`; negative ones count from the end.
 ///
 /// # Errors
-/// [`Error::Operand`] if there is no such axis.
-#[track_caller]
-pub fn axis(op: &'static str, shape: &[usize], axis: isize) -> Result<usize> {
+/// [`Refused::Operand`] if there is no such axis.
+pub fn axis(shape: &[usize], axis: isize) -> Result<usize> {
     let rank = shape.len() as isize;
     let position = if axis < 0 { axis + rank } else { axis };
     if (0..rank).contains(&position) {
         Ok(position as usize)
     } else {
-        Err(operand(op, shape, format!("axis {axis} is out of range for rank {rank}"), At::caller()))
+        Err(operand(shape, format!("axis {axis} is out of range for rank {rank}")))
     }
 }
 
 /// The common shape of two operands of an elementwise operator, by NumPy's broadcasting.
 ///
 /// # Errors
-/// [`Error::Shape`] if two aligned dimensions differ and neither is one.
-#[track_caller]
-pub fn broadcast(op: &'static str, lhs: &[usize], rhs: &[usize]) -> Result<Shape> {
+/// [`Refused::Shapes`] if two aligned dimensions differ and neither is one.
+pub fn broadcast(lhs: &[usize], rhs: &[usize]) -> Result<Shape> {
     if lhs == rhs {
         return Ok(lhs.into());
     }
@@ -176,22 +192,21 @@ pub fn broadcast(op: &'static str, lhs: &[usize], rhs: &[usize]) -> Result<Shape
         match (dim(lhs, i), dim(rhs, i)) {
             (a, b) if a == b || b == 1 => joined.push(a),
             (1, b) => joined.push(b),
-            _ => return Err(mismatch(op, lhs, rhs, At::caller())),
+            _ => return Err(mismatch(lhs, rhs)),
         }
     }
-    possible(op, joined)
+    possible(joined)
 }
 
 /// Checks that `from` can be stretched to exactly `to`.
 ///
 /// # Errors
-/// [`Error::Shape`] otherwise.
-#[track_caller]
+/// [`Refused::Shapes`] otherwise.
 pub fn broadcast_to(from: &[usize], to: &[usize]) -> Result<Shape> {
-    match broadcast("broadcast_to", from, to) {
+    match broadcast(from, to) {
         Ok(joined) if joined.as_slice() == to => Ok(joined),
-        Err(error @ Error::Operand { .. }) => Err(error),
-        _ => Err(mismatch("broadcast_to", from, to, At::caller())),
+        Err(error @ Refused::Operand { .. }) => Err(error),
+        _ => Err(mismatch(from, to)),
     }
 }
 
@@ -212,14 +227,13 @@ pub fn reduce_keep(shape: &[usize], axes: &[usize]) -> Shape {
     shape.iter().enumerate().map(|(i, &n)| if axes.contains(&i) { 1 } else { n }).collect()
 }
 
-/// Like [`reduce`], for reductions that have no value over nothing (max, argmax).
+/// Like [`reduce`], for reductions that have no value over nothing (`"max"`, `"argmax"`).
 ///
 /// # Errors
-/// [`Error::Operand`] if a reduced axis is empty.
-#[track_caller]
-pub fn reduce_nonempty(op: &'static str, shape: &[usize], axes: &[usize]) -> Result<Shape> {
+/// [`Refused::Operand`] if a reduced axis is empty.
+pub fn reduce_nonempty(reduction: &str, shape: &[usize], axes: &[usize]) -> Result<Shape> {
     match axes.iter().find(|&&axis| shape[axis] == 0) {
-        Some(axis) => Err(operand(op, shape, format!("axis {axis} is empty and has no {op}"), At::caller())),
+        Some(axis) => Err(operand(shape, format!("axis {axis} is empty and has no {reduction}"))),
         None => Ok(reduce(shape, axes)),
     }
 }
@@ -227,21 +241,15 @@ pub fn reduce_nonempty(op: &'static str, shape: &[usize], axes: &[usize]) -> Res
 /// Shape of `reshape`.
 ///
 /// # Errors
-/// [`Error::Shape`] if the number of elements changes; [`Error::Operand`] if no array can have the shape.
-#[track_caller]
+/// [`Refused::Shapes`] if the number of elements changes; [`Refused::Operand`] if no array can have the shape.
 pub fn reshape(from: &[usize], to: &[usize]) -> Result<Shape> {
-    if size(from) == size(to) {
-        possible("reshape", to.into())
-    } else {
-        Err(mismatch("reshape", from, to, At::caller()))
-    }
+    if size(from) == size(to) { possible(to.into()) } else { Err(mismatch(from, to)) }
 }
 
 /// Shape after reordering the axes: axis `i` of the result is axis `order[i]` of the operand.
 ///
 /// # Errors
-/// [`Error::Operand`] if `order` is not a permutation of the axes.
-#[track_caller]
+/// [`Refused::Operand`] if `order` is not a permutation of the axes.
 pub fn permute(shape: &[usize], order: &[usize]) -> Result<Shape> {
     let mut seen: SmallVec<[bool; 6]> = SmallVec::from_elem(false, shape.len());
     let valid = order.len() == shape.len()
@@ -249,7 +257,7 @@ pub fn permute(shape: &[usize], order: &[usize]) -> Result<Shape> {
     if valid {
         Ok(order.iter().map(|&axis| shape[axis]).collect())
     } else {
-        Err(operand("permute", shape, format!("{order:?} is not a permutation of its axes"), At::caller()))
+        Err(operand(shape, format!("{order:?} is not a permutation of its axes")))
     }
 }
 
@@ -266,71 +274,60 @@ pub fn inverse_permutation(order: &[usize]) -> SmallVec<[usize; 6]> {
 /// `[.., m, k] × [.., k, n] → [.., m, n]`.
 ///
 /// # Errors
-/// [`Error::Shape`] if the inner dimensions differ or the batches do not broadcast.
-#[track_caller]
+/// [`Refused::Shapes`] if the inner dimensions differ or the batches do not broadcast.
 pub fn matmul(lhs: &[usize], rhs: &[usize]) -> Result<Shape> {
-    let at = At::caller();
-    let fail = || mismatch("matmul", lhs, rhs, at);
+    let fail = || mismatch(lhs, rhs);
     let ([batch_l @ .., m, k], [batch_r @ .., inner, n]) = (lhs, rhs) else {
         return Err(fail());
     };
     if k != inner {
         return Err(fail());
     }
-    let mut shape = broadcast("matmul", batch_l, batch_r).map_err(|_| fail())?;
+    let mut shape = broadcast(batch_l, batch_r).map_err(|_| fail())?;
     shape.extend([*m, *n]);
-    possible("matmul", shape)
-}
-
-/// The error of a product of a vector with something that does not fit, with the shapes as the user wrote them.
-#[track_caller]
-pub(crate) fn mismatch_matmul<T>(lhs: &[usize], rhs: &[usize]) -> Result<T> {
-    Err(mismatch("matmul", lhs, rhs, At::caller()))
+    possible(shape)
 }
 
 /// Checks that parts of these lengths make up a resolved axis.
 ///
 /// # Errors
-/// [`Error::Operand`] if they do not add up to its length.
-#[track_caller]
+/// [`Refused::Operand`] if they do not add up to its length.
 pub fn split(shape: &[usize], along: usize, lengths: &[usize]) -> Result<()> {
     if lengths.iter().try_fold(0usize, |sum, &length| sum.checked_add(length)) == Some(shape[along]) {
         return Ok(());
     }
-    Err(operand("split", shape, format!("{lengths:?} do not add up to axis {along}"), At::caller()))
+    Err(operand(shape, format!("{lengths:?} do not add up to axis {along}")))
 }
 
 /// Shape of the concatenation along a resolved axis.
 ///
 /// # Errors
-/// [`Error::Argument`] if there is nothing to concatenate; [`Error::Shape`] if two parts differ in another axis;
-/// [`Error::Operand`] if together they are longer than an array can be.
-#[track_caller]
+/// [`Refused::Argument`] if there is nothing to concatenate; [`Refused::Shapes`] if two parts differ in another axis;
+/// [`Refused::Operand`] if together they are longer than an array can be.
 pub fn concat<'a>(mut parts: impl Iterator<Item = &'a [usize]>, along: usize) -> Result<Shape> {
     let Some(first) = parts.next() else {
         let reason = "there is nothing to concatenate".into();
-        return Err(Error::Argument { op: "concat", reason, at: At::caller() });
+        return Err(Refused::Argument(reason));
     };
     let mut joined: Shape = first.into();
     for part in parts {
         let alike = part.len() == first.len() && (0..part.len()).all(|i| i == along || part[i] == first[i]);
         if !alike {
-            return Err(mismatch("concat", first, part, At::caller()));
+            return Err(mismatch(first, part));
         }
         joined[along] = joined[along].saturating_add(part[along]);
     }
-    possible("concat", joined)
+    possible(joined)
 }
 
 /// Shape of every `step`-th element of `range` along a resolved axis.
 ///
 /// # Errors
-/// [`Error::Operand`] if the range leaves the axis or the step is zero.
-#[track_caller]
+/// [`Refused::Operand`] if the range leaves the axis or the step is zero.
 pub fn slice(shape: &[usize], along: usize, range: &Range<usize>, step: usize) -> Result<Shape> {
     if step == 0 || range.start > range.end || range.end > shape[along] {
         let reason = format!("{range:?} by {step} does not fit axis {along}");
-        return Err(operand("slice", shape, reason, At::caller()));
+        return Err(operand(shape, reason));
     }
     let mut sliced: Shape = shape.into();
     sliced[along] = range.len().div_ceil(step);
@@ -345,89 +342,82 @@ pub fn shorter_step(range: &Range<usize>, step: usize) -> usize {
 /// Shape after adding zeros along a resolved axis. An empty axis has no interior.
 ///
 /// # Errors
-/// [`Error::Operand`] if the padded axis would be longer than an array can be.
-#[track_caller]
+/// [`Refused::Operand`] if the padded axis would be longer than an array can be.
 pub fn pad(shape: &[usize], along: usize, padding: Padding) -> Result<Shape> {
     let n = shape[along];
     let interior = n.saturating_sub(1).saturating_mul(padding.interior);
     let mut padded: Shape = shape.into();
     padded[along] = [padding.before, interior, padding.after].into_iter().fold(n, usize::saturating_add);
-    match elements("pad", &padded) {
+    match elements(&padded) {
         Ok(_) => Ok(padded),
-        Err(_) => Err(operand("pad", shape, format!("{padding:?} is too much"), At::caller())),
+        Err(_) => Err(operand(shape, format!("{padding:?} is too much"))),
     }
 }
 
 /// Shape of `x.gather_rows(indices)`: `[rows, rest..]` by indices of any shape gives `[indices.., rest..]`.
 ///
 /// # Errors
-/// [`Error::Operand`] if the operand is a scalar, or no array can have so many rows.
-#[track_caller]
+/// [`Refused::Operand`] if the operand is a scalar, or no array can have so many rows.
 pub fn gather_rows(shape: &[usize], indices: &[usize]) -> Result<Shape> {
     match shape {
-        [] => Err(operand("gather_rows", shape, "a scalar has no rows".into(), At::caller())),
-        [_, rest @ ..] => possible("gather_rows", indices.iter().chain(rest).copied().collect()),
+        [] => Err(operand(shape, "a scalar has no rows".into())),
+        [_, rest @ ..] => possible(indices.iter().chain(rest).copied().collect()),
     }
 }
 
 /// Shape of `x.scatter_rows(indices, rows)`, the adjoint of [`gather_rows`]: `[indices.., rest..]` gives `[rows, rest..]`.
 ///
 /// # Errors
-/// [`Error::Shape`] if the operand does not begin with the indices' shape; [`Error::Operand`] if no array can have so
+/// [`Refused::Shapes`] if the operand does not begin with the indices' shape; [`Refused::Operand`] if no array can have so
 /// many rows.
-#[track_caller]
 pub fn scatter_rows(shape: &[usize], indices: &[usize], rows: usize) -> Result<Shape> {
     match shape.strip_prefix(indices) {
-        Some(rest) => possible("scatter_rows", std::iter::once(rows).chain(rest.iter().copied()).collect()),
-        None => Err(mismatch("scatter_rows", shape, indices, At::caller())),
+        Some(rest) => possible(std::iter::once(rows).chain(rest.iter().copied()).collect()),
+        None => Err(mismatch(shape, indices)),
     }
 }
 
 /// Shape of `x.gather_last(indices)`: one element from each row, `[.., n]` by `[..]` gives `[..]`.
 ///
 /// # Errors
-/// [`Error::Shape`] if the indices' shape is not the operand's without its last axis.
-#[track_caller]
+/// [`Refused::Shapes`] if the indices' shape is not the operand's without its last axis.
 pub fn gather_last(shape: &[usize], indices: &[usize]) -> Result<Shape> {
     match shape {
         [rows @ .., _] if rows == indices => Ok(indices.into()),
-        _ => Err(mismatch("gather_last", shape, indices, At::caller())),
+        _ => Err(mismatch(shape, indices)),
     }
 }
 
 /// Shape of `x.scatter_last(indices, n)`, the adjoint of [`gather_last`].
 ///
 /// # Errors
-/// [`Error::Shape`] if the operand and the indices differ in shape; [`Error::Operand`] if no array can have such rows.
-#[track_caller]
+/// [`Refused::Shapes`] if the operand and the indices differ in shape; [`Refused::Operand`] if no array can have such rows.
 pub fn scatter_last(shape: &[usize], indices: &[usize], n: usize) -> Result<Shape> {
     if shape == indices {
-        possible("scatter_last", shape.iter().copied().chain([n]).collect())
+        possible(shape.iter().copied().chain([n]).collect())
     } else {
-        Err(mismatch("scatter_last", shape, indices, At::caller()))
+        Err(mismatch(shape, indices))
     }
 }
 
 /// Checks that there are as many elements as a shape has.
 ///
 /// # Errors
-/// [`Error::Shape`] if there are more or fewer; [`Error::Operand`] if no array can have the shape.
-#[track_caller]
+/// [`Refused::Shapes`] if there are more or fewer; [`Refused::Operand`] if no array can have the shape.
 pub fn from_elements(shape: &[usize], len: usize) -> Result<()> {
-    if elements("from_elements", shape)? == len {
+    if elements(shape)? == len {
         return Ok(());
     }
-    Err(mismatch("from_elements", &[len], shape, At::caller()))
+    Err(mismatch(&[len], shape))
 }
 
 /// Checks that the seed of random numbers of a shape is a single integer.
 ///
 /// # Errors
-/// [`Error::Operand`] if it is not, or if no array can have the shape.
-#[track_caller]
+/// [`Refused::Operand`] if it is not, or if no array can have the shape.
 pub fn uniform(shape: &[usize], seed: &[usize]) -> Result<Shape> {
     if size(seed) != 1 {
-        return Err(operand("uniform", seed, "the seed is not a single integer".into(), At::caller()));
+        return Err(operand(seed, "the seed is not a single integer".into()));
     }
-    possible("uniform", shape.into())
+    possible(shape.into())
 }
