@@ -3,9 +3,7 @@
 use crate::continuation::stack;
 use crate::continuation::unwinding::{catch, operator};
 use crate::continuation::{Level, reset_at};
-#[expect(unused_imports, reason = "named in the documentation")]
-use crate::error::Error;
-use crate::error::{At, Result};
+use crate::error::{At, Error, Result};
 use crate::forward::Dual;
 use crate::language::node::{Node, OwnedNode, node_for, node_in};
 use crate::language::params::Params;
@@ -25,8 +23,13 @@ impl<'r, P: Params, U: Real, F: FnOnce(P::With<Var<'r, U>>) -> Var<'r, U>> Funct
 /// A gradient: a structure like the parameters'.
 pub type Gradient<P> = <P as Params>::With<<P as Params>::Leaf>;
 
+/// Why there is no value.
+const NOT_ENDED: &str =
+    "a rule of the function returned Ok without having called its continuation, or although that failed";
+
 /// Runs `f` on variables with the values `inputs`, arranged like `structure`, and pulls `seed(y)` back to them.
 fn pull<P: Params, U: Real>(
+    op: &'static str,
     at: At,
     structure: &P,
     inputs: Vec<U>,
@@ -52,8 +55,10 @@ fn pull<P: Params, U: Real>(
             })?;
             let adjoint = |node: &Node<U>| node.take_adjoint().unwrap_or_else(|| node.value().zeros_like());
             let adjoints = operator(at, || nodes.iter().map(node_in::<U>).map(adjoint).collect());
-            let value = value.as_ref().and_then(U::take_adjoint);
-            Ok((value.expect("set by a body that ended well"), adjoints))
+            match value.as_ref().and_then(U::take_adjoint) {
+                Some(value) => Ok((value, adjoints)),
+                None => Err(Error::Argument { op, reason: NOT_ENDED.into(), at }),
+            }
         })
     })
 }
@@ -86,7 +91,7 @@ pub fn value_and_grad<P: Params>(
     x: &P,
 ) -> Result<(P::Leaf, Gradient<P>)> {
     let at = At::caller();
-    let (y, adjoints) = pull(at, x, x.leaves(), f, |y| {
+    let (y, adjoints) = pull("grad", at, x, x.leaves(), f, |y| {
         y.check_scalar("grad").map_err(|error| error.relocate(at))?;
         Ok(y.ones_like())
     })?;
@@ -104,7 +109,7 @@ pub fn vjp<P: Params>(
     y_bar: &P::Leaf,
 ) -> Result<(P::Leaf, Gradient<P>)> {
     let at = At::caller();
-    let (y, adjoints) = pull(at, x, x.leaves(), f, |y| Ok(y_bar.broadcast_like(y)))?;
+    let (y, adjoints) = pull("vjp", at, x, x.leaves(), f, |y| Ok(y_bar.broadcast_like(y)))?;
     Ok((y, x.with_leaves(adjoints)?))
 }
 
@@ -152,10 +157,20 @@ pub fn hvp<P: Params, V: Params<Leaf = P::Leaf>>(
     x: &P,
     v: &V,
 ) -> Result<(Gradient<P>, Gradient<P>)> {
-    let at = At::caller();
+    product("hvp", At::caller(), f, x, v)
+}
+
+/// [`hvp`] for the entry point `op`, called at `at`.
+fn product<P: Params, V: Params<Leaf = P::Leaf>>(
+    op: &'static str,
+    at: At,
+    f: impl for<'r> Function<'r, P, Dual<P::Leaf>>,
+    x: &P,
+    v: &V,
+) -> Result<(Gradient<P>, Gradient<P>)> {
     let inputs = catch(|| operator(at, || x.zip_leaves(v, |x, v| Dual::new(x.clone(), v.clone()))))?;
-    let (_, adjoints) = pull(at, x, inputs.leaves(), f, |y| {
-        y.check_scalar("hvp").map_err(|error| error.relocate(at))?;
+    let (_, adjoints) = pull(op, at, x, inputs.leaves(), f, |y| {
+        y.check_scalar(op).map_err(|error| error.relocate(at))?;
         Ok(y.ones_like())
     })?;
     let gradient = adjoints.iter().map(|g| g.primal().clone()).collect();
@@ -175,7 +190,7 @@ pub fn jacobian<T: Tensor>(f: impl for<'r> Fn(Var<'r, T>) -> Var<'r, T>, x: &T) 
     let mut y_shape: Option<Shape> = None;
     let mut i = 0;
     while y_shape.as_ref().is_none_or(|y| i < shape::size(y)) {
-        let (y, adjoint) = pull(at, x, vec![x.clone()], &f, |y| unit(&y.shape(), i))?;
+        let (y, adjoint) = pull("jacobian", at, x, vec![x.clone()], &f, |y| unit(&y.shape(), i))?;
         let shape = y_shape.get_or_insert(y.shape());
         if shape::size(shape) > 0 {
             rows.extend(adjoint);
@@ -198,7 +213,7 @@ pub fn hessian<T: Tensor>(f: impl for<'r> Fn(Var<'r, Dual<T>>) -> Var<'r, Dual<T
     let mut rows = Vec::new();
     for i in 0..shape::size(&shape) {
         let direction = catch(|| operator(at, || unit::<T>(&shape, i)))?;
-        rows.push(hvp(&f, x, &direction)?.1);
+        rows.push(product("hessian", at, &f, x, &direction)?.1);
     }
     let shape: Vec<usize> = shape.iter().chain(&shape).copied().collect();
     stacked(at, &rows, &shape)

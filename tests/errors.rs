@@ -307,3 +307,48 @@ fn an_array_has_at_most_32_axes() {
     assert!(error.to_string().starts_with("reshape: 33 axes are more than the 32"), "{error}");
     assert!(error.to_string().contains("tests/errors.rs"), "{error}");
 }
+
+#[test]
+fn rules_of_the_users_own_that_do_not_keep_to_what_is_asked_of_them() {
+    // One that lets nobody know that the rest of the function failed, and one that never calls it.
+    for calls in [true, false] {
+        let (failed, line) = (
+            grad(
+                |x: Var<'_, f64>| {
+                    let y = Var::shift([&x], move |[x], k| {
+                        if calls {
+                            let _ = cps::sin(x, k);
+                        }
+                        Ok(())
+                    });
+                    if calls { raise(Error::User("no".into())) } else { y }
+                },
+                &1.0f64,
+            ),
+            line!() - 12,
+        );
+        let error = failed.unwrap_err();
+        assert!(matches!(error, Error::Argument { op: "grad", .. }), "{error:?}");
+        assert!(error.to_string().contains(&format!("errors.rs:{line}:")), "{error} at {line}");
+    }
+    // Adjoints of a shape that is not the operand's.
+    let x = zeros(&[2, 3]);
+    let result = grad(
+        |x: Var<'_, Array>| Var::shift([&x], |[x], k| cps::custom([x], zeros(&[]), |_, _| [zeros(&[9])], k)),
+        &x,
+    );
+    let error = result.unwrap_err();
+    assert!(matches!(error, Error::Shape { .. }) && error.to_string().contains("errors.rs"), "{error}");
+    // A number broadcasts to the operand.
+    let ones = grad(
+        |x: Var<'_, Array>| Var::shift([&x], |[x], k| cps::custom([x], zeros(&[]), |_, y_bar| [y_bar], k)),
+        &x,
+    );
+    assert_eq!(ones.unwrap(), NdArray::ones(&[2, 3]));
+}
+
+#[test]
+fn a_hessians_error_is_called_by_its_name() {
+    let error = hessian(|x: Var<'_, Dual<Array>>| x * 2.0, &zeros(&[2])).unwrap_err();
+    assert!(error.to_string().starts_with("hessian: "), "{error}");
+}

@@ -43,6 +43,10 @@ fn replacing_a_file_keeps_its_permissions_and_links() {
     assert!(link.is_symlink());
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
     assert_eq!(only_files(directory.path()), ["file", "link"]);
+    // A link that leads nowhere stays one.
+    fs::remove_file(&file).unwrap();
+    assert!(write_atomically(&link, b"new").is_err());
+    assert!(link.is_symlink() && !file.exists());
 }
 
 fn only_files(directory: &Path) -> Vec<String> {

@@ -299,3 +299,10 @@ fn graphs_of_programs_are_graphs() {
     let drawn = pixels.pixels().iter().filter(|pixel| pixel.alpha() == 255 && pixel.red() < 64).count();
     assert!(drawn > 20 * graph.lines().count(), "{drawn} black pixels of {graph}");
 }
+
+#[test]
+fn losses_that_cannot_be_drawn_are_an_error() {
+    for loss in [f64::MAX, f64::INFINITY, f64::NAN] {
+        assert!(curve::of_one("too large", &of_four_characters(), &[loss; 60]).is_err());
+    }
+}

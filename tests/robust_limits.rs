@@ -164,6 +164,45 @@ fn a_thousand_threads_have_a_derivative_each_in_8_gib_of_address_space() {
     );
 }
 
+/// Goes down the stack as far as this address, without an operator.
+fn down_to(address: usize) -> f64 {
+    let frame = std::hint::black_box([1u8; 512]);
+    if frame.as_ptr().addr() > address { down_to(address) } else { f64::from(std::hint::black_box(frame)[0]) }
+}
+
+/// Takes so many bytes of stack.
+fn plain_recursion(bytes: usize) -> f64 {
+    let here = 0u8;
+    down_to((&raw const here).addr() - bytes)
+}
+
+#[test]
+fn under_a_limit_code_between_operators_has_room_too() {
+    let test = || {
+        for _ in 0..3 {
+            assert_eq!(grad(|x| x.scale(plain_recursion(3 << 19)), &1.0f64).unwrap(), 1.0);
+            // Also on a stack that has grown, and has given back what it took.
+            assert_eq!(grad(|x| power(100_000, &x), &1.0f64).unwrap(), 1e5);
+        }
+    };
+    limited::run("under_a_limit_code_between_operators_has_room_too", &address_space(8 << 30), test);
+}
+
+#[test]
+fn a_text_that_does_not_fit_twice_is_read_and_one_that_does_not_fit_is_an_error() {
+    use antiphon::data::Text;
+    let test = || {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("text");
+        for (bytes, fits) in [(96u64 << 20, true), (3 << 30, false), (1 << 43, false)] {
+            std::fs::File::create(&path).unwrap().set_len(bytes).unwrap();
+            assert_eq!(Text::open(&path).is_ok(), fits, "{bytes} bytes");
+        }
+    };
+    let name = "a_text_that_does_not_fit_twice_is_read_and_one_that_does_not_fit_is_an_error";
+    limited::run(name, &address_space(256 << 20), test);
+}
+
 #[test]
 fn without_limits_there_are_stacks_for_thousands_of_threads() {
     limited::run("without_limits_there_are_stacks_for_thousands_of_threads", &Limits::NONE, || {

@@ -114,6 +114,9 @@ const STEPS: &str = "step";
 
 fn panel(area: &Area<'_>, title: &str, x: &str, unit: &str, lines: &[Line<'_>]) -> Outcome {
     let points = || lines.iter().flat_map(|line| &line.points);
+    if points().any(|(x, y)| !x.is_finite() || !(y * 4.0).is_finite()) {
+        return Err("losses, or times, that are not finite or too large to be drawn".into());
+    }
     let above_zero = |end: f64| if end > 0.0 { end } else { 1.0 };
     let top = above_zero(points().map(|point| point.1).fold(0.0, f64::max));
     let right = above_zero(points().map(|point| point.0).fold(0.0, f64::max));

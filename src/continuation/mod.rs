@@ -121,7 +121,8 @@ pub fn reset<'env, A>(body: impl for<'p> FnOnce(&'p Prompt<'p, 'env, A>) -> Resu
 /// returns is the answer of that rest. The value of `shift` is what the handler gives to `k.resume`.
 ///
 /// In a destructor that runs while its body is being given up there is no rest to capture: `k.resume` gives the value
-/// to the destructor and returns an error at once, and the handler's answer is dropped.
+/// to the destructor and returns an error at once, and the handler's answer is dropped. (A destructor that panics then ends
+/// the process, as Rust has it.)
 ///
 /// # Errors
 /// Raises [`Error::OutsideReset`] if the prompt's body is not running (in a handler of its own, for instance), or is

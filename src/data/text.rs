@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result};
 use crate::io::open;
 
 /// A file of text has no more bytes than this (4 GiB).
@@ -25,21 +25,36 @@ impl Text {
     /// GiB.
     pub fn open(path: impl AsRef<Path>) -> Result<Text> {
         let path = path.as_ref();
-        let mut bytes = Vec::new();
-        let read = open(path)?.take(LIMIT + 1).read_to_end(&mut bytes);
-        read.map_err(|source| Error::Io { path: path.into(), source })?;
-        if bytes.len() as u64 > LIMIT {
-            return Err(Error::Format { path: path.into(), reason: format!("longer than {LIMIT} bytes") });
+        let io_error = |source| Error::Io { path: path.into(), source };
+        let too_long = || Error::Format { path: path.into(), reason: format!("longer than {LIMIT} bytes") };
+        let file = open(path)?;
+        if file.metadata().map_err(io_error)?.len() > LIMIT {
+            return Err(too_long());
         }
-        Text::new(path, &bytes)
+        let mut bytes = Vec::new();
+        file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(io_error)?;
+        if bytes.len() as u64 > LIMIT {
+            return Err(too_long());
+        }
+        Text::of(path.into(), bytes)
     }
 
     /// A text from memory; `source` is what error messages call it.
     ///
     /// # Errors
-    /// [`Error::Format`] if it is empty.
+    /// [`Error::Format`] if it is empty; [`Error::Memory`] if there is none for a copy.
+    #[track_caller]
     pub fn new(source: impl Into<PathBuf>, bytes: &[u8]) -> Result<Text> {
-        let source = source.into();
+        let mut copy = Vec::new();
+        if copy.try_reserve_exact(bytes.len()).is_err() {
+            return Err(Error::Memory { bytes: bytes.len(), at: At::caller() });
+        }
+        copy.extend_from_slice(bytes);
+        Text::of(source.into(), copy)
+    }
+
+    /// A text of these bytes, which become its symbols.
+    fn of(source: PathBuf, mut bytes: Vec<u8>) -> Result<Text> {
         if bytes.is_empty() {
             return Err(Error::Format { path: source, reason: "the text is empty".into() });
         }
@@ -48,8 +63,8 @@ impl Text {
         let vocabulary: Vec<u8> = (0..=255u8).filter(|&byte| seen[byte as usize]).collect();
         let mut number = [0u8; 256];
         vocabulary.iter().zip(0..=255).for_each(|(&byte, symbol)| number[byte as usize] = symbol);
-        let symbols = bytes.iter().map(|&byte| number[byte as usize]).collect();
-        Ok(Text { source, vocabulary, symbols })
+        bytes.iter_mut().for_each(|byte| *byte = number[*byte as usize]);
+        Ok(Text { source, vocabulary, symbols: bytes })
     }
 
     /// The byte of each symbol, ascending: symbol `i` stands for `vocabulary()[i]`.

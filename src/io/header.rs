@@ -14,8 +14,12 @@ use super::wanted::shown;
 use super::{format_error, io_error};
 use crate::error::Result;
 
-/// More bytes than this are no header: they would be of more than a hundred thousand arrays.
-pub(super) const LIMIT: u64 = 1 << 24;
+/// The entry of a header that is no array.
+pub(super) const METADATA: &str = "__metadata__";
+
+/// More bytes than this are no header: they would be of some thirty thousand arrays. What they describe takes several
+/// times as much memory.
+pub(super) const LIMIT: u64 = 1 << 22;
 
 /// How the file's first bytes are read: its length, and JSON of that length.
 pub(super) struct Header {
@@ -73,7 +77,7 @@ impl<'de> Deserialize<'de> for Parsed {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parsed, A::Error> {
                 let (mut metadata, mut arrays) = (None, Unique(BTreeMap::new()));
                 while let Some(name) = map.next_key::<String>()? {
-                    if name != "__metadata__" {
+                    if name != METADATA {
                         arrays.insert(name, map.next_value()?)?;
                     } else if metadata.replace(map.next_value::<Unique<String>>()?).is_some() {
                         return Err(A::Error::custom("two maps of metadata"));

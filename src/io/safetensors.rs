@@ -65,6 +65,11 @@ pub(super) struct Encoded<'a> {
 impl<'a> Encoded<'a> {
     /// Double precision first and then by name, as the `safetensors` crate orders them, so that all are aligned.
     pub fn of(path: &Path, arrays: &'a Arrays<'a>, metadata: Option<&Metadata>) -> Result<Encoded<'a>> {
+        if arrays.contains_key(header::METADATA) {
+            let reason =
+                format!("an array cannot be called {}, which the format has for itself", header::METADATA);
+            return Err(format_error(path, reason));
+        }
         let metadata = metadata.map(|map| map.iter().map(|(k, v)| (k.clone(), v.clone())).collect());
         let mut in_order: Vec<_> = arrays.iter().collect();
         in_order.sort_by_key(|(_, values)| Reverse(values.number().width()));

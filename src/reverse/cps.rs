@@ -115,7 +115,8 @@ fn frame<T: Real, R>(
 /// ```
 ///
 /// # Errors
-/// [`Error::OutsideReset`] if the operands belong to different derivatives.
+/// [`Error::OutsideReset`] if the operands belong to different derivatives. What `pull` gives has to broadcast to the
+/// operands' shapes: else [`Error::Shape`] with the line of the call.
 #[track_caller]
 pub fn custom<T: Real, R, const N: usize>(
     x: [&Var<'_, T>; N],
@@ -130,7 +131,8 @@ pub fn custom<T: Real, R, const N: usize>(
     }
     frame(level, y.quiet(), k, |y, y_bar| {
         for (operand, g) in x.iter().zip(pull(y, y_bar)) {
-            operand.accumulate(g);
+            let like = operand.value();
+            operand.accumulate(if T::same_shape(&g, like) { g } else { g.broadcast_like(like) });
         }
     })
 }

@@ -78,7 +78,7 @@ impl Totals {
         if left < least {
             return Err(match memory.address_space {
                 Some(left) if left == memory.before_end => Limit::AddressSpace,
-                _ => Limit::Memory { available: memory.before_end },
+                _ => Limit::Memory { available: left },
             });
         }
         let share = match claim {

@@ -111,3 +111,19 @@ fn two_leaves_of_one_name_are_not_loaded() {
         &["two parameters are named params.b"],
     );
 }
+
+#[test]
+fn a_leaf_that_could_not_be_loaded_again_is_not_saved() {
+    #[derive(Clone, Params)]
+    struct Odd<T> {
+        #[params(name = "__metadata__")]
+        b: T,
+    }
+    let directory = Directory::new();
+    let path = directory.at("model.safetensors");
+    refused(save_safetensors(&path, &Odd { b: 1.0 }), &path, &["cannot be called __metadata__"]);
+    let (mut odd, path) = (Odd { b: 0.0 }, directory.at("model.npz"));
+    save_npz(&path, &Odd { b: 1.0 }).unwrap();
+    load_npz(&path, &mut odd).unwrap();
+    assert_eq!(odd.b, 1.0);
+}

@@ -13,7 +13,10 @@ use crate::error::{Error, Result};
 
 /// What a new stack may use, its margin included.
 const FIRST: usize = 512 << 10;
-/// What is counted of that: most runs, and endless nestings of shallow ones, touch no more.
+/// Address space that a new stack has, which costs no memory until it is touched: what a user's code takes between two
+/// operators lies in it, as on a thread's own stack.
+const MAPPED: usize = 2 << 20;
+/// What is counted of [`FIRST`]: most runs, and endless nestings of shallow ones, touch no more.
 const COUNTED: usize = 64 << 10;
 /// What an unused stack keeps, if it has used it.
 const KEPT: usize = 1 << 20;
@@ -60,7 +63,7 @@ impl Extent {
         let reserved = match asked {
             // A configured size is a promise.
             Some(bytes) => Reserved::new(bytes).map_err(|source| (bytes, source)),
-            None => Reserved::growing(FIRST, size()).map_err(|source| (FIRST, source)),
+            None => Reserved::growing(MAPPED, size()).map_err(|source| (MAPPED, source)),
         };
         let region = reserved.map_err(|(size, source)| Error::StackReserve { size, source })?;
         Ok(Extent {
@@ -184,7 +187,7 @@ impl Extent {
         let kept = recent.usual().max(KEPT);
         if self.granted.get() > kept {
             // SAFETY: nobody runs on the stack any more.
-            unsafe { self.region.forget_below(kept) };
+            unsafe { self.region.forget_below(kept.max(MAPPED)) };
             self.grant.borrow_mut().shrink(counted(kept));
             self.granted.set(kept);
             self.set_bytes(kept);

@@ -16,6 +16,9 @@
 //! * What arrays take counts as well: a derivative ends with the same error when the arrays that it remembers leave
 //!   less than 1/32 of the memory (32 MiB if that is more, but never more than 1/8).
 //!
+//! What a user's own code takes between two operators is not checked, as it is not on a thread's stack: it has 2 MiB at
+//! least. [`guard`] checks before a recursion of one's own.
+//!
 //! [`Limit`] says which it was. Not covered are other processes that take memory at the same moment, memory that the
 //! program takes by other means than arrays between two pieces (1/64 of the memory, 64 MiB at most), and a single array
 //! that is larger than what is left.

@@ -69,7 +69,12 @@ pub fn replace_with<E: From<io::Error>>(
 ) -> Result<(), E> {
     let (target, old) = match access {
         Access::Umask => {
-            let target = fs::canonicalize(path).unwrap_or_else(|_| path.into());
+            let target = match fs::canonicalize(path) {
+                Ok(target) => target,
+                // A link to what is not there is not replaced by what it was to lead to.
+                Err(error) if fs::symlink_metadata(path).is_ok() => return Err(error.into()),
+                Err(_) => path.into(),
+            };
             let old = fs::metadata(&target).ok();
             (target, old)
         }
