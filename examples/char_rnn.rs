@@ -9,9 +9,9 @@
 //! `--carry`. The loss is the sum over time of the batch mean of the cross-entropy. Outputs go to `--out`: a
 //! checkpoint to `--resume` from, the loss curve, and the weights.
 //!
-//! `--mode staged` compiles the whole step, optimiser included (with the feature `staging`); `--print program` shows the
-//! program that it is, `--print graph`, `llvm` and `assembly` the same in other forms. `--compare` says how a training
-//! went beside an earlier one.
+//! `--mode staged` compiles the whole step, optimiser included (with the feature `staging`); `--print program` shows
+//! the program that it is, `--print graph`, `llvm` and `assembly` the same in other forms. `--compare` says how a
+//! training went beside an earlier one.
 
 mod common;
 
@@ -206,7 +206,8 @@ impl Cell {
     }
 }
 
-/// What a step changes: the model, what the optimiser remembers of it, and with `--carry` the state after the last step.
+/// What a step changes: the model, what the optimiser remembers of it, and with `--carry` the state after the last
+/// step.
 type Trained<T, M> = (M, OptState<M>, Vec<T>);
 
 /// What a step reads: symbols and the symbols after them, both `[time, batch]`, and the learning rate.

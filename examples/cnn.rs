@@ -1,5 +1,5 @@
-//! Trains a convolutional network on digits: conv 5×5 1→10, pool, relu, conv 5×5 10→20, pool, relu, 320→50, relu, dropout,
-//! 50→10. The convolutions have no bias, the pools take the maximum of 2 × 2.
+//! Trains a convolutional network on digits: conv 5×5 1→10, pool, relu, conv 5×5 10→20, pool, relu, 320→50, relu,
+//! dropout, 50→10. The convolutions have no bias, the pools take the maximum of 2 × 2.
 //!
 //! ```text
 //! cargo run --release --example cnn -- --images train-images-idx3-ubyte.gz --labels train-labels-idx1-ubyte.gz

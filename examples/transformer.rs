@@ -4,9 +4,9 @@
 //! cargo run --release --example transformer -- --text book.txt --width 128 --layers 4
 //! ```
 //!
-//! The order of the data is that of `char_rnn`: step `s` takes the characters from `p = s·B·T` on; row `j` of the batch is
-//! the `T` characters from `p + j·T`, its targets are shifted by one. The last tenth of the text is held out. The loss is
-//! the mean over all characters of the cross-entropy.
+//! The order of the data is that of `char_rnn`: step `s` takes the characters from `p = s·B·T` on; row `j` of the batch
+//! is the `T` characters from `p + j·T`, its targets are shifted by one. The last tenth of the text is held out. The
+//! loss is the mean over all characters of the cross-entropy.
 
 mod common;
 

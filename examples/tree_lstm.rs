@@ -4,9 +4,10 @@
 //! cargo run --release --example tree_lstm -- --trees sst_dev.txt
 //! ```
 //!
-//! Trees are binary, one a line in brackets with labels from 0 to 4: `(3 (2 good) (2 film))`. Without a file, sentences are
-//! generated whose sentiment has to be composed: *not very good*. One tree a step, in the order of the file; the loss is
-//! the sum over its nodes of the cross-entropy; Adagrad. Nine of eleven trees are for training, the last two held out.
+//! Trees are binary, one a line in brackets with labels from 0 to 4: `(3 (2 good) (2 film))`. Without a file, sentences
+//! are generated whose sentiment has to be composed: *not very good*. One tree a step, in the order of the file; the
+//! loss is the sum over its nodes of the cross-entropy; Adagrad. Nine of eleven trees are for training, the last two
+//! held out.
 //!
 //! The word vectors are parameters too (Tai et al. 2015, §5.2, tune them): of a step only the rows of its words change,
 //! and only these are updated. For Adagrad that is the same as updating all, since a gradient of zero changes nothing.
@@ -172,8 +173,8 @@ impl<T: Table> Learnt<TreeLstm<T>> for Run<'_, T> {
         self.model()
     }
 
-    /// Fine: of five labels. Binary: of nodes that are not neutral, whether the positive labels or the negative ones are
-    /// the more likely.
+    /// Fine: of five labels. Binary: of nodes that are not neutral, whether the positive labels or the negative ones
+    /// are the more likely.
     fn accuracy(&self) -> Result<BTreeMap<String, f64>> {
         let mut shares: BTreeMap<String, (usize, usize)> = BTreeMap::new();
         let TreeLstm { emb, reader } = self.model();

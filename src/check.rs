@@ -18,8 +18,8 @@ pub trait RunsOn<T> {
     fn call(&self, x: &[T]) -> T;
 }
 
-/// A function that [runs on](crate::check::RunsOn) any interpretation, from a closure over `x: &[T]`, in which `T` names the interpretation. After the closure comes what
-/// operators of your own ask of `T`, other than [`Tensor`].
+/// A function that [runs on](crate::check::RunsOn) any interpretation, from a closure over `x: &[T]`, in which `T`
+/// names the interpretation. After the closure comes what operators of your own ask of `T`, other than [`Tensor`].
 ///
 /// ```
 /// use antiphon::{NdArray, Real, Tensor, check_gradients, program};

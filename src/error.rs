@@ -192,7 +192,8 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// An error of the user's own, raised inside of a model with [`raise`] or [`OrRaise::or_raise`].
+    /// An error of the user's own, raised inside of a model with [`raise`](crate::raise) or
+    /// [`OrRaise::or_raise`](crate::OrRaise::or_raise).
     #[error(transparent)]
     User(Box<dyn std::error::Error + Send + Sync>),
 }

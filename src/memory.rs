@@ -18,7 +18,8 @@ fn allocate<T>(n: usize, allocate: unsafe fn(Layout) -> *mut u8) -> Vec<T> {
             // SAFETY: the layout's size is not zero.
             let start = unsafe { allocate(layout) }.cast::<T>();
             if !start.is_null() {
-                // SAFETY: the global allocator has just given it, with the layout of `n` elements, none of which is used.
+                // SAFETY: the global allocator has just given it, with the layout of `n` elements, none of which is
+                // used.
                 return unsafe { Vec::from_raw_parts(start, 0, n) };
             }
         }

@@ -136,8 +136,8 @@ macro_rules! scalar {
             }
             #[inline]
             fn get(&self) -> Option<$E> {
-                // The half with the exponent tells: it fits into an instruction, where the whole takes a register in every
-                // operator's frame.
+                // The half with the exponent tells: it fits into an instruction, where the whole takes a register in
+                // every operator's frame.
                 const HALF: usize = if cfg!(target_endian = "little") { size_of::<$E>() / 4 - 1 } else { 0 };
                 // SAFETY: it reads four of the number's four or eight bytes, which are aligned to that.
                 let half = unsafe { self.0.as_ptr().cast::<u32>().add(HALF).read() };

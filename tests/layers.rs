@@ -1,4 +1,5 @@
-//! The layers of the crates: what each folder of their sources may import.
+//! The layers of the crates: what each folder of their sources may import; and that lines end where a reader's window
+//! does.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -91,4 +92,24 @@ fn assert_layers(source: &str, layers: &[&str]) {
 #[test]
 fn no_folder_imports_what_stands_above_it() {
     assert_layers("src", ANTIPHON);
+}
+
+#[test]
+fn no_line_has_more_than_120_characters() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for directory in ["src", "derive", "shape", "staging/src", "system"] {
+        sources(&root.join(directory), &mut files);
+    }
+    assert!(files.len() > 150, "{} files", files.len());
+    let long: Vec<String> = files
+        .iter()
+        .flat_map(|path| {
+            let text = fs::read_to_string(path).unwrap();
+            let long = |(_, line): &(usize, &str)| line.chars().count() > 120;
+            let place = |(number, _): (usize, &str)| format!("{}:{}", path.display(), number + 1);
+            text.lines().enumerate().filter(long).map(place).collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(long.is_empty(), "lines of more than 120 characters: {long:?}");
 }

@@ -1,8 +1,8 @@
 //! Programs that need more than the machine gives them: an error and no killed process, in a control group of 256 MiB,
 //! under limits on address space, and with very many threads.
 //!
-//! Each test runs this program again as a child under its limit. Where no control group can be made (that takes root, or
-//! a group that was delegated), the child has a limit on its data instead.
+//! Each test runs this program again as a child under its limit. Where no control group can be made (that takes root,
+//! or a group that was delegated), the child has a limit on its data instead.
 #![cfg(target_os = "linux")]
 
 #[path = "support/limited.rs"]

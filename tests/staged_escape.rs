@@ -1,5 +1,6 @@
-//! Variables that are kept from where they belong to: from an inner derivative, from the body of a recorded loop, function
-//! or branch. Using them is an error, and never a use of memory that is gone (`make sanitize` runs this under Valgrind).
+//! Variables that are kept from where they belong to: from an inner derivative, from the body of a recorded loop,
+//! function or branch. Using them is an error, and never a use of memory that is gone (`make sanitize` runs this under
+//! Valgrind).
 
 use std::cell::RefCell;
 

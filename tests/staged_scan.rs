@@ -1,4 +1,5 @@
-//! `scan` recorded: a loop whose code does not grow with the length, and the values and derivatives that it has eagerly.
+//! `scan` recorded: a loop whose code does not grow with the length, and the values and derivatives that it has
+//! eagerly.
 
 use antiphon::control::scan;
 use antiphon::nn::{Gru, Lstm, Recurrent, Rnn};
@@ -234,8 +235,8 @@ fn what_does_not_fit_is_found() {
     assert!(error.contains("different types"), "{error}");
 }
 
-/// Rows are written and read where they are: copying the results, or the adjoint of `xs`, at each of these steps would be
-/// to move 2·10⁸ rows.
+/// Rows are written and read where they are: copying the results, or the adjoint of `xs`, at each of these steps would
+/// be to move 2·10⁸ rows.
 #[test]
 fn a_long_sequence_takes_time_in_proportion() {
     fn loss<T: Tensor>(xs: &T) -> T {

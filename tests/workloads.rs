@@ -56,8 +56,8 @@ impl Data {
         command
     }
 
-    /// Trains both sides for 50 steps, ours in this mode. The differences of the first step's gradients, relative to the largest element of
-    /// their array, and of the losses; each the largest.
+    /// Trains both sides for 50 steps, ours in this mode. The differences of the first step's gradients, relative to
+    /// the largest element of their array, and of the losses; each the largest.
     fn compare(&self, model: &str, mode: &str, precision: &str, flags: &[&str], only: &[&str]) -> (f64, f64) {
         let at = |name: &str| self.path(name).display().to_string();
         let (init, side) =
@@ -138,7 +138,8 @@ fn accuracy(report: &Path, what: &str) -> f64 {
     json["accuracy"][what].as_f64().unwrap_or_else(|| panic!("no {what} in {}", json["accuracy"]))
 }
 
-/// `make peers` shows no time of an opponent whose gradients or losses are not the others', even if they are no numbers.
+/// `make peers` shows no time of an opponent whose gradients or losses are not the others', even if they are no
+/// numbers.
 #[test]
 fn the_peers_are_refused_if_they_disagree() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/self_check.py");

@@ -1,8 +1,8 @@
 //! Programs whose control flow depends on data, and their gradients, compiled, eagerly, in C, on a tape and in JAX:
 //! `cargo bench --features staging --bench control`.
 //!
-//! First a table of microseconds; `-- --table` prints it alone. What runs in this process runs in turns, many times, and
-//! the table has the least of each; C and JAX time themselves in processes of their own, in turns with these. C is
+//! First a table of microseconds; `-- --table` prints it alone. What runs in this process runs in turns, many times,
+//! and the table has the least of each; C and JAX time themselves in processes of their own, in turns with these. C is
 //! `programs.c`, compiled by `cc -O3 -march=native`. JAX is `../peers/control_peer.py`, run by the Python that
 //! `ANTIPHON_PEERS_PYTHON` names (that of `make peers` by default). What is not installed is left out.
 

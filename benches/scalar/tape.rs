@@ -1,7 +1,8 @@
-//! What the library is compared with: a flat tape (Wengert list) that programs can be written against as they are against
-//! the library's variables. A number is its value, its place on a tape and a reference to that tape, and operators append
-//! to it; so the tape grows behind a `RefCell`, and that two operands are on the same tape is checked. Nodes lie in one
-//! vector whose memory is reused, partial derivatives are stored as numbers, and operands are 32-bit places.
+//! What the library is compared with: a flat tape (Wengert list) that programs can be written against as they are
+//! against the library's variables. A number is its value, its place on a tape and a reference to that tape, and
+//! operators append to it; so the tape grows behind a `RefCell`, and that two operands are on the same tape is checked.
+//! Nodes lie in one vector whose memory is reused, partial derivatives are stored as numbers, and operands are 32-bit
+//! places.
 
 use std::cell::RefCell;
 use std::ops::{Add, Mul, Sub};

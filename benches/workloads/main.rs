@@ -1,5 +1,5 @@
-//! Training steps of all workloads, eager and compiled: `cargo bench --bench workloads --features staging`, perhaps with
-//! part of a name: `-- LSTM`. A table comes last. Without the feature nothing is compiled.
+//! Training steps of all workloads, eager and compiled: `cargo bench --bench workloads --features staging`, perhaps
+//! with part of a name: `-- LSTM`. A table comes last. Without the feature nothing is compiled.
 //!
 //! The models are those of the examples. `TREES=FILE` gives the trees of the Tree-LSTM; else they are generated.
 //! `make peers` compares the same steps with other libraries.

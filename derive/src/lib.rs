@@ -62,7 +62,8 @@ pub fn derive_params(input: TokenStream) -> TokenStream {
 /// ```
 ///
 /// It follows the rules of `#[derive(Params)]`, its attributes included, and knows `T::Int` and `T::Bool` as types of
-/// fields. Where they are elements (`Vec<T::Int>`), `antiphon::state::Index<T>` and `antiphon::state::Flag<T>` take their places.
+/// fields. Where they are elements (`Vec<T::Int>`), `antiphon::state::Index<T>` and `antiphon::state::Flag<T>` take
+/// their places.
 #[proc_macro_derive(Structure, attributes(params))]
 pub fn derive_structure(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);

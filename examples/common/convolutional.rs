@@ -1,5 +1,5 @@
-//! A convolutional network for images of 28 × 28 pixels (after LeCun et al., *Gradient-based learning applied to document
-//! recognition*, 1998).
+//! A convolutional network for images of 28 × 28 pixels (after LeCun et al., *Gradient-based learning applied to
+//! document recognition*, 1998).
 
 use antiphon::nn::{Dropout, Init, Pool2d, Rng};
 use antiphon::{Params, Tensor, Window2d};

@@ -44,8 +44,8 @@ pub fn draw_both(path: &Path, title: &str, trainings: [&Report; 2]) -> Result<()
     write_atomically(path, of_two(title, trainings)?.as_bytes())
 }
 
-/// The losses over the steps as an SVG: each step as a thin line, the mean of the last 50, or as many as there are, as a
-/// thick one.
+/// The losses over the steps as an SVG: each step as a thin line, the mean of the last 50, or as many as there are, as
+/// a thick one.
 pub fn of_one(title: &str, unit: &LossUnit, losses: &[f64]) -> Result<String> {
     let losses = unit.measure(losses);
     let points = |losses: &[f64]| losses.iter().enumerate().map(|(x, &y)| (x as f64, y)).collect();

@@ -33,8 +33,8 @@ pub fn check_places(files: [&Option<PathBuf>; 3], out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// How many steps a checkpoint says it has seen. The loss of each is in the file: more than it has bytes are not true, and
-/// there would be no room for them.
+/// How many steps a checkpoint says it has seen. The loss of each is in the file: more than it has bytes are not true,
+/// and there would be no room for them.
 pub fn steps_seen(checkpoint: &Path, metadata: &Metadata) -> Option<usize> {
     let bytes = fs::metadata(checkpoint).ok()?.len();
     metadata.get("steps")?.parse().ok().filter(|&steps: &usize| steps as u64 <= bytes)

@@ -44,8 +44,8 @@ pub trait Array: Tensor<Int: Send, Bool: Send> + Stored + Send + 'static {}
 #[cfg(not(feature = "staging"))]
 impl<T: Tensor<Int: Send, Bool: Send> + Stored + Send + 'static> Array for T {}
 
-/// `TrainingStep` in a mode, from a state on: `training_step!(mode, state, |state, data| step(state, data))`. The function
-/// has to exist over every interpretation.
+/// `TrainingStep` in a mode, from a state on: `training_step!(mode, state, |state, data| step(state, data))`. The
+/// function has to exist over every interpretation.
 #[allow(unused_macros, reason = "every example uses its part")]
 macro_rules! training_step {
     ($mode:expr, $state:expr, $step:expr) => {

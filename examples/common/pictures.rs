@@ -58,8 +58,8 @@ pub trait Classifier<T> {
     fn logits(&self, images: &T) -> T;
 }
 
-/// Images in two parts: the first ones to train on, the last ones held out. Step `s` takes images `s·B` to `s·B + B − 1`
-/// of the first part, modulo its whole batches. Pixels are divided by 255.
+/// Images in two parts: the first ones to train on, the last ones held out. Step `s` takes images `s·B` to `s·B + B −
+/// 1` of the first part, modulo its whole batches. Pixels are divided by 255.
 pub struct Pictures<T> {
     training: Part<T>,
     held_out: Part<T>,

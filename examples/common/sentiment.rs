@@ -1,5 +1,5 @@
-//! The binary constituency Tree-LSTM (Tai, Socher & Manning, *Improved semantic representations from tree-structured long
-//! short-term memory networks*, 2015, §3.2), and a label for every node.
+//! The binary constituency Tree-LSTM (Tai, Socher & Manning, *Improved semantic representations from tree-structured
+//! long short-term memory networks*, 2015, §3.2), and a label for every node.
 
 use std::cell::{Cell, RefCell};
 
@@ -76,7 +76,8 @@ impl<T: Tensor> Reader<T> {
         }
     }
 
-    /// All leaves at once: `i o u = x·Wl + bl`, `c = σ(i)·tanh(u)`, `h = σ(o)·tanh(c)`; `h` and `c`, `[leaves, hidden]`.
+    /// All leaves at once: `i o u = x·Wl + bl`, `c = σ(i)·tanh(u)`, `h = σ(o)·tanh(c)`; `h` and `c`, `[leaves,
+    /// hidden]`.
     fn leaves(&self, words: &T) -> Node<T> {
         let hidden = self.wy.shape()[0];
         let gates = words.matmul(&self.wl) + &self.bl;
@@ -96,8 +97,8 @@ impl<T: Tensor> Reader<T> {
         Node { h: gate(3) * c.tanh(), c }
     }
 
-    /// Logits of every node, `[nodes, 5]`, children before their parent; `words: [leaves, embedding]` are the vectors of
-    /// the tree's words from left to right.
+    /// Logits of every node, `[nodes, 5]`, children before their parent; `words: [leaves, embedding]` are the vectors
+    /// of the tree's words from left to right.
     pub fn logits(&self, tree: &SentimentTree, words: &T) -> T {
         let leaves = self.leaves(words);
         let next = Cell::new(0);
@@ -116,8 +117,8 @@ impl<T: Tensor> Reader<T> {
         T::concat(&states.into_inner(), 0).matmul(&self.wy) + &self.by
     }
 
-    /// The leaves of a tree as data: its `leaves` rows, or more of them, up to one of four numbers. Each number is a branch,
-    /// so that a short sentence does not cost what the longest does. Rows beyond are zeros.
+    /// The leaves of a tree as data: its `leaves` rows, or more of them, up to one of four numbers. Each number is a
+    /// branch, so that a short sentence does not cost what the longest does. Rows beyond are zeros.
     fn leaves_of_arrays<I>(&self, sentence: &SentenceArrays<I>, words: &T, rows: usize) -> (T, T)
     where
         I: Real<Int = T::Int>,

@@ -58,7 +58,8 @@ pub fn print(training: &mut impl Training, form: Form) -> Result<()> {
     Ok(())
 }
 
-/// Trains to the end of the plan; returns the time of each step made, without that of compiling it. The last checkpoint is of the last step.
+/// Trains to the end of the plan; returns the time of each step made, without that of compiling it. The last checkpoint
+/// is of the last step.
 pub fn train(training: &mut impl Training, plan: &Plan) -> Result<Vec<Duration>> {
     let progress = Progress::new(plan, training.losses().len());
     let mut times = Vec::new();

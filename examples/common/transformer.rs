@@ -1,5 +1,5 @@
-//! A decoder-only transformer over characters (Vaswani et al., *Attention is all you need*, 2017, with the normalisation
-//! before each part as in Radford et al., *Language models are unsupervised multitask learners*, 2019).
+//! A decoder-only transformer over characters (Vaswani et al., *Attention is all you need*, 2017, with the
+//! normalisation before each part as in Radford et al., *Language models are unsupervised multitask learners*, 2019).
 
 use antiphon::nn::{Embedding, Init, LayerNorm, Linear, Rng};
 use antiphon::{IntTensor, Params, Tensor};

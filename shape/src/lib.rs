@@ -1,8 +1,8 @@
 //! Shape inference: what every tensor operator requires of its operands' shapes, and the shape of its result.
 //!
-//! Each rule is written once, with what it refuses as data: all interpretations of the calculus and the recorded programs
-//! ask the same functions, so they accept and refuse the same operands.
-//! Broadcasting follows NumPy: shapes are aligned at their last axes; a dimension of length one stretches.
+//! Each rule is written once, with what it refuses as data: all interpretations of the calculus and the recorded
+//! programs ask the same functions, so they accept and refuse the same operands. Broadcasting follows NumPy: shapes are
+//! aligned at their last axes; a dimension of length one stretches.
 
 use std::ops::{Range, RangeFull};
 
@@ -125,14 +125,14 @@ pub enum Refused {
     /// Two shapes do not fit each other.
     Shapes {
         /// The left one.
-        lhs: Shape,
+        lhs: Vec<usize>,
         /// The right one.
-        rhs: Shape,
+        rhs: Vec<usize>,
     },
     /// Something is wrong with one operand, or with the result that is asked for.
     Operand {
         /// Its shape.
-        shape: Shape,
+        shape: Vec<usize>,
         /// What is wrong.
         reason: String,
     },
@@ -365,11 +365,12 @@ pub fn gather_rows(shape: &[usize], indices: &[usize]) -> Result<Shape> {
     }
 }
 
-/// Shape of `x.scatter_rows(indices, rows)`, the adjoint of [`gather_rows`]: `[indices.., rest..]` gives `[rows, rest..]`.
+/// Shape of `x.scatter_rows(indices, rows)`, the adjoint of [`gather_rows`]: `[indices.., rest..]` gives `[rows,
+/// rest..]`.
 ///
 /// # Errors
-/// [`Refused::Shapes`] if the operand does not begin with the indices' shape; [`Refused::Operand`] if no array can have so
-/// many rows.
+/// [`Refused::Shapes`] if the operand does not begin with the indices' shape; [`Refused::Operand`] if no array can have
+/// so many rows.
 pub fn scatter_rows(shape: &[usize], indices: &[usize], rows: usize) -> Result<Shape> {
     match shape.strip_prefix(indices) {
         Some(rest) => possible(std::iter::once(rows).chain(rest.iter().copied()).collect()),
@@ -391,7 +392,8 @@ pub fn gather_last(shape: &[usize], indices: &[usize]) -> Result<Shape> {
 /// Shape of `x.scatter_last(indices, n)`, the adjoint of [`gather_last`].
 ///
 /// # Errors
-/// [`Refused::Shapes`] if the operand and the indices differ in shape; [`Refused::Operand`] if no array can have such rows.
+/// [`Refused::Shapes`] if the operand and the indices differ in shape; [`Refused::Operand`] if no array can have such
+/// rows.
 pub fn scatter_last(shape: &[usize], indices: &[usize], n: usize) -> Result<Shape> {
     if shape == indices {
         possible(shape.iter().copied().chain([n]).collect())

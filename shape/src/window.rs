@@ -21,8 +21,8 @@ impl Default for Window2d {
 /// Number of windows on each axis of an image that is padded on both sides.
 ///
 /// # Errors
-/// [`Refused::Shapes`] if the window does not fit or the stride is zero; [`Refused::Operand`] if the padding is longer than an
-/// array can be.
+/// [`Refused::Shapes`] if the window does not fit or the stride is zero; [`Refused::Operand`] if the padding is longer
+/// than an array can be.
 fn windows(image: &[usize], kernel: &[usize], window: Window2d) -> Result<[usize; 2]> {
     let mut counts = [0; 2];
     for i in 0..2 {
@@ -42,8 +42,8 @@ fn windows(image: &[usize], kernel: &[usize], window: Window2d) -> Result<[usize
 /// gives `[batch, out, rows, columns]`.
 ///
 /// # Errors
-/// [`Refused::Shapes`] if the ranks are not four, the channels differ or the kernel does not fit; [`Refused::Operand`] if the
-/// padding, or the result, is larger than an array can be.
+/// [`Refused::Shapes`] if the ranks are not four, the channels differ or the kernel does not fit; [`Refused::Operand`]
+/// if the padding, or the result, is larger than an array can be.
 pub fn conv2d(image: &[usize], kernel: &[usize], window: Window2d) -> Result<Shape> {
     convolved(image, kernel, window)
 }
@@ -71,8 +71,8 @@ fn adjoint(y_bar: &[usize], image: &[usize], kernel: &[usize], window: Window2d)
 /// `[batch, out, rows, columns]` and a kernel `[out, channels, kh, kw]`.
 ///
 /// # Errors
-/// [`Refused::Shapes`] if such an image and the kernel do not give such a result; [`Refused::Operand`] if an image cannot be
-/// so large.
+/// [`Refused::Shapes`] if such an image and the kernel do not give such a result; [`Refused::Operand`] if an image
+/// cannot be so large.
 pub fn conv2d_image(y_bar: &[usize], kernel: &[usize], size: [usize; 2], window: Window2d) -> Result<Shape> {
     let (&[batch, ..], &[_, channels, ..]) = (y_bar, kernel) else {
         return Err(mismatch(y_bar, kernel));
@@ -86,8 +86,8 @@ pub fn conv2d_image(y_bar: &[usize], kernel: &[usize], size: [usize; 2], window:
 /// `[batch, channels, height, width]` and a result's adjoint `[batch, out, rows, columns]`.
 ///
 /// # Errors
-/// [`Refused::Shapes`] if the image and such a kernel do not give such a result; [`Refused::Operand`] if a kernel cannot be so
-/// large.
+/// [`Refused::Shapes`] if the image and such a kernel do not give such a result; [`Refused::Operand`] if a kernel
+/// cannot be so large.
 pub fn conv2d_kernel(image: &[usize], y_bar: &[usize], size: [usize; 2], window: Window2d) -> Result<Shape> {
     let (&[_, channels, ..], &[_, out, ..]) = (image, y_bar) else {
         return Err(mismatch(image, y_bar));
@@ -101,8 +101,8 @@ pub fn conv2d_kernel(image: &[usize], y_bar: &[usize], size: [usize; 2], window:
 /// `[batch, channels, kh·kw, rows, columns]`.
 ///
 /// # Errors
-/// [`Refused::Shapes`] if the rank is not four or the window does not fit; [`Refused::Operand`] if the padding, or the result,
-/// is larger than an array can be.
+/// [`Refused::Shapes`] if the rank is not four or the window does not fit; [`Refused::Operand`] if the padding, or the
+/// result, is larger than an array can be.
 pub fn unfold2d(image: &[usize], kernel: [usize; 2], window: Window2d) -> Result<Shape> {
     unfolded(image, kernel, window)
 }
@@ -119,7 +119,8 @@ fn unfolded(image: &[usize], kernel: [usize; 2], window: Window2d) -> Result<Sha
 /// Shape of windows `[batch, channels, kh·kw, rows, columns]` added up to an image: `[batch, channels, height, width]`.
 ///
 /// # Errors
-/// [`Refused::Shapes`] if these are not the windows of such an image; [`Refused::Operand`] if an image cannot be so large.
+/// [`Refused::Shapes`] if these are not the windows of such an image; [`Refused::Operand`] if an image cannot be so
+/// large.
 pub fn fold2d(x: &[usize], size: [usize; 2], kernel: [usize; 2], window: Window2d) -> Result<Shape> {
     let &[batch, channels, ..] = x else {
         return Err(mismatch(x, &size));

@@ -67,7 +67,8 @@ impl Geometry {
         }
     }
 
-    /// The matrix `[taps, count]` of an image, zero where windows reach into the padding. `matrix` has to be zero there.
+    /// The matrix `[taps, count]` of an image, zero where windows reach into the padding. `matrix` has to be zero
+    /// there.
     fn unfold<E: Float>(&self, image: &[E], matrix: &mut [E]) {
         let step = self.window.stride[1];
         self.for_each_run(|from, to, length| {

@@ -30,7 +30,10 @@ impl<'a, E> Rows<'a, E> {
 }
 
 macro_rules! dot_rows {
-    ($E:ident, $worthwhile:literal, $as_simd:ident, $splat:ident, $mul_add:ident, $partial_load:ident, $reduce_sum:ident) => {
+    (
+        $E:ident, $worthwhile:literal,
+        $as_simd:ident, $splat:ident, $mul_add:ident, $partial_load:ident, $reduce_sum:ident
+    ) => {
         impl DotRows for $E {
             const WORTHWHILE: usize = $worthwhile;
 

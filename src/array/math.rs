@@ -22,9 +22,15 @@ macro_rules! horner {
 macro_rules! vector_math {
     (
         $E:ident, $bits:ident, mantissa: $mantissa:literal, bias: $bias:literal,
-        exp: { min: $exp_min:literal, max: $exp_max:literal, ln2: [$ln2_hi:literal, $ln2_lo:literal], polynomial: [$($p:expr),+] },
+        exp: {
+            min: $exp_min:literal, max: $exp_max:literal, ln2: [$ln2_hi:literal, $ln2_lo:literal],
+            polynomial: [$($p:expr),+]
+        },
         expm1: { min: $expm1_min:literal },
-        log: { sqrt_half: $sqrt_half:literal, ln2: [$log_ln2_hi:literal, $log_ln2_lo:literal], polynomial: [$($lg:expr),+] },
+        log: {
+            sqrt_half: $sqrt_half:literal, ln2: [$log_ln2_hi:literal, $log_ln2_lo:literal],
+            polynomial: [$($lg:expr),+]
+        },
         erf: { near: [$($near:expr),+], far: [$($far:expr),+], most: $most:literal },
     ) => {
         /// Vectorisable elementary functions of this type.

@@ -1,8 +1,9 @@
 //! [`NdArray`]: plain evaluation over arrays, on top of `ndarray`.
 //!
-//! One file per subject: `buffer` (storage), `accumulator` (adjoints), `layout` and `kernel` (the loops of elementwise operators), `math` and
-//! `float` (elements), `elementwise`, `operators`, `reduce`, `contract`, `dot`, `index`, `conv` (the operators themselves),
-//! `real` and `tensor` (their listing as instances of the calculus), `int` and `mask` (integers and truth values).
+//! One file per subject: `buffer` (storage), `accumulator` (adjoints), `layout` and `kernel` (the loops of elementwise
+//! operators), `math` and `float` (elements), `elementwise`, `operators`, `reduce`, `contract`, `dot`, `index`, `conv`
+//! (the operators themselves), `real` and `tensor` (their listing as instances of the calculus), `int` and `mask`
+//! (integers and truth values).
 
 mod accumulator;
 mod buffer;

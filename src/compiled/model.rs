@@ -126,8 +126,9 @@ impl<T: Plain, P: Structure<T>, R: State<T>> Staged<T, P, R> {
     ///
     /// # Errors
     /// [`Error::Recording`](crate::Error::Recording) if the inputs' structure or shapes are not the example's;
-    /// [`Error::Index`](crate::Error::Index) if one is out of range; [`Error::StackExhausted`](crate::Error::StackExhausted)
-    /// if recursion went deeper than [`stack::configure`] allows. The next call works.
+    /// [`Error::Index`](crate::Error::Index) if one is out of range;
+    /// [`Error::StackExhausted`](crate::Error::StackExhausted) if recursion went deeper than [`stack::configure`]
+    /// allows. The next call works.
     #[track_caller]
     pub fn call(&mut self, inputs: &P) -> Result<R> {
         let at = At::caller();

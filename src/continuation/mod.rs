@@ -121,8 +121,8 @@ pub fn reset<'env, A>(body: impl for<'p> FnOnce(&'p Prompt<'p, 'env, A>) -> Resu
 /// returns is the answer of that rest. The value of `shift` is what the handler gives to `k.resume`.
 ///
 /// In a destructor that runs while its body is being given up there is no rest to capture: `k.resume` gives the value
-/// to the destructor and returns an error at once, and the handler's answer is dropped. (A destructor that panics then ends
-/// the process, as Rust has it.)
+/// to the destructor and returns an error at once, and the handler's answer is dropped. (A destructor that panics then
+/// ends the process, as Rust has it.)
 ///
 /// # Errors
 /// Raises [`Error::OutsideReset`] if the prompt's body is not running (in a handler of its own, for instance), or is
@@ -158,8 +158,8 @@ pub(crate) fn outside_reset(at: At) -> Error {
     Error::OutsideReset { reason, at }
 }
 
-/// A [`reset`] for the variables of one derivative, of this [kind](crate::Real::NESTING), whose operators find it by its
-/// level.
+/// A [`reset`] for the variables of one derivative, of this [kind](crate::Real::NESTING), whose operators find it by
+/// its level.
 pub(crate) fn reset_at(
     variables: u64,
     level: Level,

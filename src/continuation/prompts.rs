@@ -187,8 +187,8 @@ fn find_in_destructor(mut link: *const Link, level: Level, panicking: bool) -> F
     }
 }
 
-/// Declares that the innermost running body has raised an error, or (`false`) that the error was caught inside of it. In
-/// between destructors run, which have room where the error was that there is none.
+/// Declares that the innermost running body has raised an error, or (`false`) that the error was caught inside of it.
+/// In between destructors run, which have room where the error was that there is none.
 pub(crate) fn raising(raising: bool) {
     // SAFETY: as in `find_prompt`.
     let prompt = unsafe { CURRENT.get().as_ref() };

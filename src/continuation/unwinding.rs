@@ -48,8 +48,8 @@ pub(crate) fn operator<R>(at: At, f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Runs a part of the implementation of an operator, so that an error raised by it names the user's line, if there is any
-/// that it can raise: of memory that is not there, in interpretations whose operators allocate.
+/// Runs a part of the implementation of an operator, so that an error raised by it names the user's line, if there is
+/// any that it can raise: of memory that is not there, in interpretations whose operators allocate.
 #[inline]
 pub(crate) fn part_of_operator<R>(allocates: bool, at: At, f: impl FnOnce() -> R) -> R {
     if allocates { operator(at, f) } else { f() }

@@ -18,8 +18,8 @@ const NUMBER: usize = 64;
 /// first of several lines of one word counts.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) if it cannot be read; [`Error::Format`](crate::Error::Format) with the line if it has
-/// not `width` numbers, or one that is not finite, or is longer than a word and so many numbers are. All lines are
+/// [`Error::Io`](crate::Error::Io) if it cannot be read; [`Error::Format`](crate::Error::Format) with the line if it
+/// has not `width` numbers, or one that is not finite, or is longer than a word and so many numbers are. All lines are
 /// checked.
 pub fn read_glove(path: impl AsRef<Path>, width: usize, words: &[String]) -> Result<Vec<Option<Vec<f64>>>> {
     let path = path.as_ref();

@@ -1,8 +1,8 @@
 //! IDX, the format of MNIST's files: arrays of bytes, compressed by gzip or not.
 //!
 //! A file is two zero bytes, the type of its elements (8: bytes without a sign), the number of axes, the length of each
-//! axis as 32 bits in big-endian order, and the elements in row-major order (LeCun, Cortes & Burges, *The MNIST database
-//! of handwritten digits*).
+//! axis as 32 bits in big-endian order, and the elements in row-major order (LeCun, Cortes & Burges, *The MNIST
+//! database of handwritten digits*).
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -36,9 +36,9 @@ impl Idx {
     /// Reads a file of this many axes: 3 for images, 1 for labels.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read; [`Error::Format`] with the byte for a file that does not begin as an IDX file
-    /// of bytes with `rank` axes, that is truncated, or longer than it says, or that says it has more than a GiB, or,
-    /// if it is compressed, more than 16 MiB and 100 times its size.
+    /// [`Error::Io`] if it cannot be read; [`Error::Format`] with the byte for a file that does not begin as an IDX
+    /// file of bytes with `rank` axes, that is truncated, or longer than it says, or that says it has more than a GiB,
+    /// or, if it is compressed, more than 16 MiB and 100 times its size.
     pub fn open(path: impl AsRef<Path>, rank: usize) -> Result<Idx> {
         Opened::open(path.as_ref(), rank)?.read()
     }

@@ -174,6 +174,6 @@ impl<T: Tensor> Dual<T> {
     #[track_caller]
     fn kept(&self, op: &'static str, axes: &Axes) -> Shape {
         let shape = self.shape();
-        shape::reduce_keep(&shape, &shape::axes(op, &axes, &shape).or_raise())
+        shape::reduce_keep(&shape, &shape::axes(op, axes, &shape).or_raise())
     }
 }

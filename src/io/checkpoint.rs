@@ -63,8 +63,9 @@ where
 /// Fills parameters and state from a checkpoint and returns its metadata.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) if the file cannot be read; [`Error::Format`](crate::Error::Format), naming file and leaves, if it is no
-/// checkpoint, is truncated or damaged in any bit, or is of another model or optimiser. Nothing is changed then.
+/// [`Error::Io`](crate::Error::Io) if the file cannot be read; [`Error::Format`](crate::Error::Format), naming file and
+/// leaves, if it is no checkpoint, is truncated or damaged in any bit, or is of another model or optimiser. Nothing is
+/// changed then.
 pub fn load_checkpoint<P, S>(path: impl AsRef<Path>, params: &mut P, state: &mut S) -> Result<Metadata>
 where
     P: Params<Leaf: Stored>,

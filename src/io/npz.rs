@@ -24,7 +24,8 @@ use crate::language::params::Params;
 /// Saves all leaves of a structure under their names, as `numpy.savez(path, Wx=…, Wh=…)` does.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) if the file cannot be written; [`Error::Format`](crate::Error::Format) if two leaves have the same name.
+/// [`Error::Io`](crate::Error::Io) if the file cannot be written; [`Error::Format`](crate::Error::Format) if two leaves
+/// have the same name.
 pub fn save_npz<P: Params<Leaf: Stored>>(path: impl AsRef<Path>, params: &P) -> Result<()> {
     let path = path.as_ref();
     let leaves = named_leaves(path, "", params)?;
@@ -35,9 +36,10 @@ pub fn save_npz<P: Params<Leaf: Stored>>(path: impl AsRef<Path>, params: &P) -> 
 /// understood.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) if the file cannot be read; [`Error::Format`](crate::Error::Format), naming file and leaves, if it is not a `.npz`
-/// file, is truncated, has entries of the same name or in the same place, if the checksum of an array is not that of
-/// the archive, or if leaves are missing, left over, or of another shape or type. The structure is as before then.
+/// [`Error::Io`](crate::Error::Io) if the file cannot be read; [`Error::Format`](crate::Error::Format), naming file and
+/// leaves, if it is not a `.npz` file, is truncated, has entries of the same name or in the same place, if the checksum
+/// of an array is not that of the archive, or if leaves are missing, left over, or of another shape or type. The
+/// structure is as before then.
 pub fn load_npz<P: Params<Leaf: Stored>>(path: impl AsRef<Path>, params: &mut P) -> Result<()> {
     let path = path.as_ref();
     let wanted = Wanted::of(path).and("", params)?;

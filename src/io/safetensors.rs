@@ -20,7 +20,8 @@ use crate::language::params::Params;
 /// Saves all leaves of a structure under their names.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) if the file cannot be written; [`Error::Format`](crate::Error::Format) if two leaves have the same name.
+/// [`Error::Io`](crate::Error::Io) if the file cannot be written; [`Error::Format`](crate::Error::Format) if two leaves
+/// have the same name.
 pub fn save_safetensors<P: Params<Leaf: Stored>>(path: impl AsRef<Path>, params: &P) -> Result<()> {
     let path = path.as_ref();
     let leaves = named_leaves(path, "", params)?;
@@ -38,9 +39,9 @@ pub fn save_safetensors<P: Params<Leaf: Stored>>(path: impl AsRef<Path>, params:
 /// The format has no checksum: an element that has changed since it was saved is not noticed.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) if the file cannot be read; [`Error::Format`](crate::Error::Format), naming file and leaves, if it is not a
-/// `.safetensors` file, is truncated, or if leaves are missing, left over, or of another shape or type. The
-/// structure is as before then.
+/// [`Error::Io`](crate::Error::Io) if the file cannot be read; [`Error::Format`](crate::Error::Format), naming file and
+/// leaves, if it is not a `.safetensors` file, is truncated, or if leaves are missing, left over, or of another shape
+/// or type. The structure is as before then.
 pub fn load_safetensors<P: Params<Leaf: Stored>>(path: impl AsRef<Path>, params: &mut P) -> Result<()> {
     let path = path.as_ref();
     let mut file = BufReader::new(open(path)?);

@@ -57,7 +57,8 @@ macro_rules! for_each_binary {
             mul(a, b) -> y, dy: dy * b, dy * a;
             /// `y = a/b`, `dy = da/b − y/b·db`.
             div(a, b) -> y, dy: dy / b, -(dy * (y.clone() / b));
-            /// `y = aᵇ`, `dy = b·aᵇ⁻¹·da + y·ln(a)·db`; 0 in the first term for `a = b = 0`, in the second for `a = 0 ≤ b`.
+            /// `y = aᵇ`, `dy = b·aᵇ⁻¹·da + y·ln(a)·db`; 0 in the first term for `a = b = 0`, in the second for `a = 0 ≤
+            /// b`.
             pow(a, b) -> y, dy:
                 {
                     let zero = T::constant(0.0);
@@ -72,9 +73,13 @@ macro_rules! for_each_binary {
                     dy * T::select(&vanishes, &zero, &(y.clone() * a.log()))
                 };
             /// `y = max(a, b)`, `dy` of the larger one; half of each if they are equal.
-            maximum(a, b) -> y, dy: dy * crate::language::derivatives::share(a, b), dy * crate::language::derivatives::share(b, a);
+            maximum(a, b) -> y, dy:
+                dy * crate::language::derivatives::share(a, b),
+                dy * crate::language::derivatives::share(b, a);
             /// `y = min(a, b)`, `dy` of the smaller one; half of each if they are equal.
-            minimum(a, b) -> y, dy: dy * crate::language::derivatives::share(b, a), dy * crate::language::derivatives::share(a, b);
+            minimum(a, b) -> y, dy:
+                dy * crate::language::derivatives::share(b, a),
+                dy * crate::language::derivatives::share(a, b);
         }
     };
 }

@@ -29,8 +29,8 @@ pub trait Mask: Clone {
 }
 
 /// Integers of an interpretation (token ids, labels, counters): an `i64`, an array of them, or a recorded one. Sums and
-/// products of arrays and of recorded integers wrap around on overflow; those of an `i64` are Rust's own, which panic in
-/// debug builds.
+/// products of arrays and of recorded integers wrap around on overflow; those of an `i64` are Rust's own, which panic
+/// in debug builds.
 pub trait Int:
     Clone
     + Add<Output = Self>
@@ -138,8 +138,8 @@ pub trait Real:
     fn accumulate_quiet(adjoint: &Self::Adjoint, g: Self) {
         Self::accumulate(adjoint, g);
     }
-    /// The same number; of a signalling NaN, the quiet one. Adjoints of plain numbers have a use for signalling NaNs, so
-    /// whatever comes into a derivative from outside is made quiet: then everything that is computed of it is.
+    /// The same number; of a signalling NaN, the quiet one. Adjoints of plain numbers have a use for signalling NaNs,
+    /// so whatever comes into a derivative from outside is made quiet: then everything that is computed of it is.
     #[doc(hidden)]
     #[inline]
     #[must_use]

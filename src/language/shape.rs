@@ -27,8 +27,8 @@ fn located<T>(op: &'static str, result: antiphon_shape::Result<T>) -> Result<T> 
 #[cold]
 fn error(op: &'static str, refused: Refused, at: At) -> Error {
     match refused {
-        Refused::Shapes { lhs, rhs } => Error::Shape { op, lhs: lhs.to_vec(), rhs: rhs.to_vec(), at },
-        Refused::Operand { shape, reason } => Error::Operand { op, shape: shape.to_vec(), reason, at },
+        Refused::Shapes { lhs, rhs } => Error::Shape { op, lhs, rhs, at },
+        Refused::Operand { shape, reason } => Error::Operand { op, shape, reason, at },
         Refused::Argument(reason) => Error::Argument { op, reason, at },
     }
 }
@@ -119,11 +119,12 @@ rules! {
     /// # Errors
     /// [`Error::Operand`] if the operand is a scalar, or no array can have so many rows.
     gather_rows(shape: &[usize], indices: &[usize]) -> Result<Shape>;
-    /// Shape of `x.scatter_rows(indices, rows)`, the adjoint of [`gather_rows`]: `[indices.., rest..]` gives `[rows, rest..]`.
+    /// Shape of `x.scatter_rows(indices, rows)`, the adjoint of [`gather_rows`]: `[indices.., rest..]` gives `[rows,
+    /// rest..]`.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the operand does not begin with the indices' shape; [`Error::Operand`] if no array can have so
-    /// many rows.
+    /// [`Error::Shape`] if the operand does not begin with the indices' shape; [`Error::Operand`] if no array can have
+    /// so many rows.
     scatter_rows(shape: &[usize], indices: &[usize], rows: usize) -> Result<Shape>;
     /// Shape of `x.gather_last(indices)`: one element from each row, `[.., n]` by `[..]` gives `[..]`.
     ///
@@ -133,7 +134,8 @@ rules! {
     /// Shape of `x.scatter_last(indices, n)`, the adjoint of [`gather_last`].
     ///
     /// # Errors
-    /// [`Error::Shape`] if the operand and the indices differ in shape; [`Error::Operand`] if no array can have such rows.
+    /// [`Error::Shape`] if the operand and the indices differ in shape; [`Error::Operand`] if no array can have such
+    /// rows.
     scatter_last(shape: &[usize], indices: &[usize], n: usize) -> Result<Shape>;
     /// Checks that there are as many elements as a shape has.
     ///
@@ -149,34 +151,36 @@ rules! {
     /// gives `[batch, out, rows, columns]`.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the ranks are not four, the channels differ or the kernel does not fit; [`Error::Operand`] if the
-    /// padding, or the result, is larger than an array can be.
+    /// [`Error::Shape`] if the ranks are not four, the channels differ or the kernel does not fit; [`Error::Operand`]
+    /// if the padding, or the result, is larger than an array can be.
     conv2d(image: &[usize], kernel: &[usize], window: Window2d) -> Result<Shape>;
     /// Shape of the image's adjoint in a convolution: `[batch, channels, height, width]`, of a result's adjoint
     /// `[batch, out, rows, columns]` and a kernel `[out, channels, kh, kw]`.
     ///
     /// # Errors
-    /// [`Error::Shape`] if such an image and the kernel do not give such a result; [`Error::Operand`] if an image cannot be
-    /// so large.
+    /// [`Error::Shape`] if such an image and the kernel do not give such a result; [`Error::Operand`] if an image
+    /// cannot be so large.
     conv2d_image(y_bar: &[usize], kernel: &[usize], size: [usize; 2], window: Window2d) -> Result<Shape>;
     /// Shape of the kernel's adjoint in a convolution: `[out, channels, kh, kw]`, of an image
     /// `[batch, channels, height, width]` and a result's adjoint `[batch, out, rows, columns]`.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the image and such a kernel do not give such a result; [`Error::Operand`] if a kernel cannot be so
-    /// large.
+    /// [`Error::Shape`] if the image and such a kernel do not give such a result; [`Error::Operand`] if a kernel cannot
+    /// be so large.
     conv2d_kernel(image: &[usize], y_bar: &[usize], size: [usize; 2], window: Window2d) -> Result<Shape>;
     /// Shape of all windows of an image: `[batch, channels, height, width]` gives
     /// `[batch, channels, kh·kw, rows, columns]`.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the rank is not four or the window does not fit; [`Error::Operand`] if the padding, or the result,
-    /// is larger than an array can be.
+    /// [`Error::Shape`] if the rank is not four or the window does not fit; [`Error::Operand`] if the padding, or the
+    /// result, is larger than an array can be.
     unfold2d(image: &[usize], kernel: [usize; 2], window: Window2d) -> Result<Shape>;
-    /// Shape of windows `[batch, channels, kh·kw, rows, columns]` added up to an image: `[batch, channels, height, width]`.
+    /// Shape of windows `[batch, channels, kh·kw, rows, columns]` added up to an image: `[batch, channels, height,
+    /// width]`.
     ///
     /// # Errors
-    /// [`Error::Shape`] if these are not the windows of such an image; [`Error::Operand`] if an image cannot be so large.
+    /// [`Error::Shape`] if these are not the windows of such an image; [`Error::Operand`] if an image cannot be so
+    /// large.
     fold2d(x: &[usize], size: [usize; 2], kernel: [usize; 2], window: Window2d) -> Result<Shape>;
 }
 

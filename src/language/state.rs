@@ -127,12 +127,17 @@ macro_rules! index_state {
                 $crate::language::state::Leaf::next(leaves).$kind()
             }
         }
-        impl<T: $crate::language::real::Real<$Associated = $value>> $crate::language::structure::Structure<T> for $value {
+        impl<T: $crate::language::real::Real<$Associated = $value>> $crate::language::structure::Structure<T>
+            for $value
+        {
             type With<U: $crate::language::real::Real> = U::$Associated;
             fn map_components<U: $crate::language::real::Real>(
                 &self,
                 path: &mut $crate::language::params::Path,
-                f: &mut dyn FnMut(&$crate::language::params::Path, $crate::language::state::Leaf<T>) -> $crate::language::state::Leaf<U>,
+                f: &mut dyn FnMut(
+                    &$crate::language::params::Path,
+                    $crate::language::state::Leaf<T>,
+                ) -> $crate::language::state::Leaf<U>,
             ) -> U::$Associated {
                 f(path, $crate::language::state::Leaf::$Kind(self.clone())).$kind()
             }

@@ -395,8 +395,9 @@ pub trait Tensor:
         let kept = Self::uniform(&self.shape(), seed).greater_equal(&Self::constant(rate));
         self.clone() * Self::from_mask(&kept) * (1.0 / (1.0 - rate))
     }
-    /// `leaf(node)` of the leaves and `inner(node, left, right)`, given the results of its children, of the other nodes,
-    /// from the leaves of a tree up to its root: [`fold`](crate::language::control::fold) where the shape of the tree is data.
+    /// `leaf(node)` of the leaves and `inner(node, left, right)`, given the results of its children, of the other
+    /// nodes, from the leaves of a tree up to its root: [`fold`](crate::language::control::fold) where the shape of the
+    /// tree is data.
     ///
     /// It is [`fix`](Control::fix) of a function of the node's number: recursion in every interpretation, recorded as
     /// one local function.

@@ -54,7 +54,10 @@ fn constants<'r, T: Control>(leaves: Leaves<T>) -> Leaves<Var<'r, T>> {
 
 /// The values of variables of one derivative.
 fn values<T: Control>(level: Level, at: Site, leaves: &[Leaf<Var<'_, T>>]) -> CpsResult<Leaves<T>> {
-    let foreign = |leaf: &Leaf<Var<'_, T>>| matches!(leaf, Leaf::Real(x) if x.level().is_some_and(|other| other != level));
+    let foreign = |leaf: &Leaf<Var<'_, T>>| match leaf {
+        Leaf::Real(x) => x.level().is_some_and(|other| other != level),
+        Leaf::Int(_) | Leaf::Bool(_) => false,
+    };
     if leaves.iter().any(foreign) {
         let reason = "a variable of another derivative came out of control flow of this one: \
                       let it into the inner derivative with Var::lift";

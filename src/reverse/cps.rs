@@ -48,8 +48,8 @@ pub fn grad<T: Real>(
     catch(|| {
         stack::on_reserved(|| {
             let owner: OwnedNode<T> = node_for(x.clone().quiet());
-            // SAFETY: the node stays here during the call of `f`, to which the brand of the variable is confined: `f` has
-            // to work for any brand.
+            // SAFETY: the node stays here during the call of `f`, to which the brand of the variable is confined: `f`
+            // has to work for any brand.
             let x = unsafe { Var::active(&owner, Level::fresh()) };
             f(&x, &mut |y| {
                 y.value().check_scalar("grad").map_err(|error| error.relocate(at))?;
@@ -76,8 +76,8 @@ pub(super) fn operator<T: Real, R>(
     frame(level, y, k, pull)
 }
 
-/// The frame of an [`operator`], after the check: where that comes first of all, before there is anything that has to be
-/// kept while it asks for more room, frames are smaller.
+/// The frame of an [`operator`], after the check: where that comes first of all, before there is anything that has to
+/// be kept while it asks for more room, frames are smaller.
 #[inline(always)] // one frame per operator
 #[track_caller]
 fn frame<T: Real, R>(

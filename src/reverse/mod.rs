@@ -113,7 +113,8 @@ impl<'r, T: Real> Var<'r, T> {
         self.mark().filter(|&level| level > Level::CONSTANT)
     }
 
-    /// [`level`](Var::level), except that constants with a node may be marked as such: what is there, without a decision.
+    /// [`level`](Var::level), except that constants with a node may be marked as such: what is there, without a
+    /// decision.
     #[inline]
     fn mark(&self) -> Option<Level> {
         match self.0 {

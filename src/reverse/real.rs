@@ -87,10 +87,11 @@ fn suspended<'r, T: Real>(level: Option<Level>, at: At, rule: impl Rule<T>) -> V
         Some(Found::Cut) => return in_destructor(|| value_of(at, around, rule)),
         Some(Found::Nowhere) => raise(outside_reset(at)),
     };
-    // SAFETY: all rules of this crate own what they capture, and those of `Var::shift` are `'static`. For `rebrand`: the
-    // frame of the rule, with the node of `y` in it, lies below this prompt's driver until the body has ended. Where nodes
-    // are not shared, that is the body of the derivative of this level (only recorded control flow has prompts of the same
-    // level inside of it), to which `'r` is confined: some operand has this level, and whoever made it vouched for that.
+    // SAFETY: all rules of this crate own what they capture, and those of `Var::shift` are `'static`. For `rebrand`:
+    // the frame of the rule, with the node of `y` in it, lies below this prompt's driver until the body has ended.
+    // Where nodes are not shared, that is the body of the derivative of this level (only recorded control flow has
+    // prompts of the same level inside of it), to which `'r` is confined: some operand has this level, and whoever made
+    // it vouched for that.
     unsafe {
         shift_to::<Var<'r, T>>(prompt, at, move |k| {
             let mut k = Some(k);

@@ -42,7 +42,8 @@ impl Buffer {
     }
 }
 
-/// Whether the process lacks what it takes to read a file. That a file is not there, or not for this process, is an answer.
+/// Whether the process lacks what it takes to read a file. That a file is not there, or not for this process, is an
+/// answer.
 pub(crate) fn is_starved(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EINTR))
 }

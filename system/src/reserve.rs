@@ -106,8 +106,8 @@ impl Reserved {
         self.end - self.lowest - GUARD
     }
 
-    /// Asks for large pages below the last `from` and above the last `to` bytes, which are usable: whoever uses much memory
-    /// in order has fewer addresses to look up. It is a wish, which the operating system may or may not fulfil.
+    /// Asks for large pages below the last `from` and above the last `to` bytes, which are usable: whoever uses much
+    /// memory in order has fewer addresses to look up. It is a wish, which the operating system may or may not fulfil.
     pub fn prefer_large_pages(&self, from: usize, to: usize) {
         #[cfg(target_os = "linux")]
         if from < to && to <= self.end - self.start.get() - GUARD {

@@ -53,8 +53,8 @@ pub struct Generator<'a> {
     steps: Vec<Step>,
 }
 
-/// The model that a stream of choices stands for, and the rest of the stream. Any stream will do; zeros and short streams
-/// give simple models.
+/// The model that a stream of choices stands for, and the rest of the stream. Any stream will do; zeros and short
+/// streams give simple models.
 pub fn generate(choices: &[u32], kind: Kind) -> (Model, &[u32]) {
     let mut generator = Generator {
         choices,

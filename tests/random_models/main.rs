@@ -1,11 +1,12 @@
 //! Random models, run eagerly, recorded and interpreted, and compiled: value, gradient and other derivatives agree.
 //!
-//! A model is a small syntax tree of the calculus: operators, `cond`, `while_loop` and `fix` whose bodies close over what
-//! is in scope, conditions and trip counts that are data, shared and dead values. One function, generic over the
+//! A model is a small syntax tree of the calculus: operators, `cond`, `while_loop` and `fix` whose bodies close over
+//! what is in scope, conditions and trip counts that are data, shared and dead values. One function, generic over the
 //! interpretation, runs it. Models grow from streams of choices, and a failing one is made as small as possible.
 //!
-//! `MODELS=100000 cargo test --features staging --test random_models` makes a long run of it; `SEED=7` begins at another
-//! place, with `MODELS=1` at one that a failure has named. `TRACE=1`, with `--nocapture`, says each seed before it is run.
+//! `MODELS=100000 cargo test --features staging --test random_models` makes a long run of it; `SEED=7` begins at
+//! another place, with `MODELS=1` at one that a failure has named. `TRACE=1`, with `--nocapture`, says each seed before
+//! it is run.
 
 mod arrays;
 mod evaluate;

@@ -221,10 +221,11 @@ pub struct Agreement {
 
 /// Runs a case eagerly, in the interpreter and compiled, at each of its points.
 ///
-/// The interpreter, the optimised program and strictly compiled code give the same bits. So does an eager run on scalars
-/// without control flow, but for the signs of zeros, where an adjoint is absent eagerly and recorded as zeros. Through
-/// branches and functions adjoints add up in another order, and eager kernels of arrays, as code that is compiled for
-/// speed, round differently: there results agree to [`Precision::TOLERANCE`], unless rounding errors alone move them.
+/// The interpreter, the optimised program and strictly compiled code give the same bits. So does an eager run on
+/// scalars without control flow, but for the signs of zeros, where an adjoint is absent eagerly and recorded as zeros.
+/// Through branches and functions adjoints add up in another order, and eager kernels of arrays, as code that is
+/// compiled for speed, round differently: there results agree to [`Precision::TOLERANCE`], unless rounding errors alone
+/// move them.
 ///
 /// # Errors
 /// Says what does not agree.
@@ -276,8 +277,9 @@ pub fn check<E: Precision>(case: &Case) -> std::result::Result<Agreement, String
     Ok(agreement)
 }
 
-/// Puts NaN where control flow gave a forward derivative a tangent that is absent eagerly: recorded, values flow through
-/// it with tangents, which may be zeros, and zero times an infinite derivative is NaN. Whether it did so anywhere.
+/// Puts NaN where control flow gave a forward derivative a tangent that is absent eagerly: recorded, values flow
+/// through it with tangents, which may be zeros, and zero times an infinite derivative is NaN. Whether it did so
+/// anywhere.
 fn excuse(case: &Case, eager: &mut Results, recorded: &Results) -> bool {
     let forward = matches!(case.extra, Extra::Forward | Extra::Product) && case.model.has_control_flow();
     let first = if forward { 1 + case.model.reals.len() } else { eager.len() };

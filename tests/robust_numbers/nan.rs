@@ -84,7 +84,8 @@ fn the_same_through_nested_derivatives_arrays_and_compiled_code() {
     }
 }
 
-/// Padding is left out of a convolution, and not multiplied: a kernel that is not finite counts inside of the image only.
+/// Padding is left out of a convolution, and not multiplied: a kernel that is not finite counts inside of the image
+/// only.
 #[test]
 fn padding_does_not_multiply() {
     let window = Window2d { stride: [1, 1], padding: [1, 1] };

@@ -1,5 +1,5 @@
-//! The conformance table and every operator in five ways: eagerly, and recorded, in the interpreter and compiled, each as
-//! recorded and as optimised.
+//! The conformance table and every operator in five ways: eagerly, and recorded, in the interpreter and compiled, each
+//! as recorded and as optimised.
 //!
 //! Of each function one program is recorded: its value, its gradient in reverse and its derivatives forward. All runs
 //! of it give the same bits, except that code which is compiled for speed may round differently, and so may the eager

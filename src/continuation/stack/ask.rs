@@ -1,10 +1,10 @@
 //! A call that is hardly ever made, from code that must not be slower for it.
 //!
-//! After an ordinary call the caller's values are gone from most registers. Where it comes back from the call, as a check
-//! does that has been given more room, all operators would have to keep these values in their frames, whether the call
-//! is made or not: frames, which are what memory goes into here, would be a third larger. So the function that is called
-//! here saves the registers itself, all of them, as the dynamic linker does where it looks up a function that is called
-//! for the first time.
+//! After an ordinary call the caller's values are gone from most registers. Where it comes back from the call, as a
+//! check does that has been given more room, all operators would have to keep these values in their frames, whether the
+//! call is made or not: frames, which are what memory goes into here, would be a third larger. So the function that is
+//! called here saves the registers itself, all of them, as the dynamic linker does where it looks up a function that is
+//! called for the first time.
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,7 +62,8 @@ extern "C" fn keeping_registers() {
         "push rbx",
         "push rbp",
         "mov rbp, rsp",
-        // All others, at an address that is aligned to 64 bytes: 512 bytes, a header, and what AVX-512 has, 2,688 in all.
+        // All others, at an address that is aligned to 64 bytes: 512 bytes, a header, and what AVX-512 has, 2,688 in
+        // all.
         "sub rsp, 2688",
         "and rsp, -64",
         "cmp byte ptr [rip + {xsave}], 0",

@@ -68,8 +68,8 @@ thread_local! {
 
 /// Sets the size in bytes of the stacks reserved from now on, in all threads; `None` for what they are by default: as
 /// large as the process's memory allows, see [the module](self). An operator in direct style takes about 200 bytes, an
-/// explicit one about 100. It holds for code that [`stage`](crate::compiled::model) compiles as well, which has as much again for
-/// the arrays of recursive functions.
+/// explicit one about 100. It holds for code that [`stage`](crate::stage) compiles as well, which has as much
+/// again for the arrays of recursive functions.
 ///
 /// # Errors
 /// [`Error::Config`] below [`MIN_SIZE`], above [`MAX_SIZE`], and above half of what the process's limits leave of its
@@ -184,8 +184,8 @@ fn stack_pointer() -> usize {
     }
 }
 
-/// More room under this function's caller, if it is needed, or else a look at what arrays have taken; what stands against
-/// it, if something does.
+/// More room under this function's caller, if it is needed, or else a look at what arrays have taken; what stands
+/// against it, if something does.
 #[cold]
 #[inline(never)]
 extern "C" fn more() -> Option<Box<Error>> {

@@ -21,9 +21,9 @@ use crate::sealed::Internal;
 
 /// Data-dependent control flow of an interpretation.
 ///
-/// Recorded, a value flows through branches and functions together with its tangents, and what has none gets zeros. So a
-/// forward derivative is NaN there where zeros meet an infinite derivative, `0·∞`, while eagerly an absent tangent stays
-/// absent. Adjoints that are absent eagerly are absent from the recorded program's runs as well.
+/// Recorded, a value flows through branches and functions together with its tangents, and what has none gets zeros. So
+/// a forward derivative is NaN there where zeros meet an infinite derivative, `0·∞`, while eagerly an absent tangent
+/// stays absent. Adjoints that are absent eagerly are absent from the recorded program's runs as well.
 pub trait Control: Real {
     /// `then()` where the condition holds, else `otherwise()`.
     #[track_caller]
@@ -57,8 +57,8 @@ pub trait Control: Real {
 
     /// Repeats `body` while `condition` holds of the state.
     ///
-    /// A condition that stays true is a loop without an end in every interpretation. In reverse mode it keeps something of
-    /// each round for the way back, until that is [`Error::StackExhausted`].
+    /// A condition that stays true is a loop without an end in every interpretation. In reverse mode it keeps something
+    /// of each round for the way back, until that is [`Error::StackExhausted`].
     #[track_caller]
     fn while_loop<S: State<Self>>(init: S, condition: impl Fn(&S) -> Self::Bool, body: impl Fn(S) -> S) -> S {
         let site = Site::caller("while_loop");
@@ -72,8 +72,8 @@ pub trait Control: Real {
         state
     }
 
-    /// Whether conditions are recorded: not known while the model runs. Then the methods below take the place of
-    /// Rust's own control flow; see [`recorded`](crate::language::control::continuation_passing) for what each of them is.
+    /// Whether conditions are recorded: not known while the model runs. Then the methods below take the place of Rust's
+    /// own control flow; see [`recorded`](crate::language::control::continuation_passing) for what each of them is.
     #[doc(hidden)]
     const RECORDS: bool = false;
 

@@ -53,8 +53,8 @@ pub fn fold<N: Tree, S>(tree: &N, f: &impl Fn(&N, Vec<S>) -> S) -> S {
     stack::on_reserved(|| go(tree, f))
 }
 
-/// A binary tree as data, in integers `I` of an interpretation: nodes are numbers, and what they hold is in arrays of the
-/// user's, indexed by them. [`Tensor::fold_tree`] is its fold.
+/// A binary tree as data, in integers `I` of an interpretation: nodes are numbers, and what they hold is in arrays of
+/// the user's, indexed by them. [`Tensor::fold_tree`] is its fold.
 ///
 /// When a model is staged, the arrays and the root are inputs like any other, so that one compilation serves every
 /// tree of up to as many nodes as the arrays have elements. [`NumberedTree`] makes them of a tree of the user's own.
@@ -114,8 +114,8 @@ pub(crate) fn fold_arrays<T: Tensor, S: State<T>>(
     })
 }
 
-/// A tree of the user's own with its nodes numbered: the root is 0, and a node comes before those below it, those on the
-/// left first.
+/// A tree of the user's own with its nodes numbered: the root is 0, and a node comes before those below it, those on
+/// the left first.
 pub struct NumberedTree<'t, N> {
     nodes: Vec<&'t N>,
     left: Vec<i64>,
