@@ -20,11 +20,13 @@ export ANTIPHON_PYTHON ?= $(abspath $(VENV))/bin/python
 
 .PHONY: demo test robust sanitize miri bench lint peers clean
 
-RUN := $(CARGO) run --release --quiet --features staging --example char_rnn --
+CHAR_RNN := --release --package antiphon-examples --features staging --example char_rnn
+RUN := $(CARGO) run --quiet $(CHAR_RNN) --
 DEMO := --cell lstm --hidden 128 --seq 32 --batch 16 --optimizer adam --lr 0.004 --steps 5000 --seed 0
 
 demo: .tools .llvm
-	@$(CARGO) build --release --features staging --example char_rnn
+	@echo "The library and the example are compiled first, which takes a few minutes; after that, nothing is."
+	@$(CARGO) build $(CHAR_RNN)
 	@echo
 	@echo "First, each operator runs as the model calls it:"
 	@$(RUN) $(DEMO) --mode eager --sample-every 5000 \
