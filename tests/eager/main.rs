@@ -4,6 +4,7 @@
 //! One program: a test is a program of its own only if it needs a process of its own.
 
 mod array;
+#[cfg(feature = "data")]
 mod data;
 mod derive;
 mod destructors;
@@ -14,5 +15,6 @@ mod operators;
 mod optim;
 mod shift_reset;
 mod soundness;
+#[cfg(feature = "data")]
 mod text;
 mod transform;
