@@ -1,9 +1,11 @@
 # make demo    trains a character model on this project's own source, eagerly and then compiled; shows what it learnt,
 #              that the losses agree, and how much faster compiled code was
 # make test    all tests, doc tests and examples included
+# make test-long  ten times as many random models, damaged files and hostile numbers as `make test` tries; and the tests
+#              without LLVM
 # make sanitize  captured continuations, compiled code and what enters it, and steps of training under Valgrind
 # make miri    explicit operators and arrays in Miri, which wants a nightly toolchain
-# make robust  ten times as many damaged and hostile files and sizes as `make test` tries, programs that take more than
+# make robust  ten times as many damaged and hostile files and sizes as `make test-long` tries, programs that take more than
 #              containers and limits give them, and a step compiled for 3,000 shapes
 # make bench   benchmarks; at the end a table of training steps, eager and compiled
 # make lint    formatting, clippy, documentation; warnings are errors
@@ -18,13 +20,15 @@ PYTHON ?= python3
 VENV := .venv
 export ANTIPHON_PYTHON ?= $(abspath $(VENV))/bin/python
 
-.PHONY: demo test robust sanitize miri bench lint peers clean
+.PHONY: demo test test-long robust sanitize miri bench lint peers clean
 
-RUN := $(CARGO) run --release --quiet --features staging --example char_rnn --
+CHAR_RNN := --release --package antiphon-examples --features staging --example char_rnn
+RUN := $(CARGO) run --quiet $(CHAR_RNN) --
 DEMO := --cell lstm --hidden 128 --seq 32 --batch 16 --optimizer adam --lr 0.004 --steps 5000 --seed 0
 
 demo: .tools .llvm
-	@$(CARGO) build --release --features staging --example char_rnn
+	@echo "The library and the example are compiled first, which takes a few minutes; after that, nothing is."
+	@$(CARGO) build $(CHAR_RNN)
 	@echo
 	@echo "First, each operator runs as the model calls it:"
 	@$(RUN) $(DEMO) --mode eager --sample-every 5000 \
@@ -45,32 +49,35 @@ demo: .tools .llvm
 	@echo "  checkpoint.safetensors   go on with: cargo run --release --features staging --example char_rnn -- \\"
 	@echo "                             --mode staged --resume out/demo/checkpoint.safetensors --out out/demo --steps 10000"
 
-# First everything without LLVM, then what is compiled with it.
-test: .tools $(VENV)/.installed
-	$(CARGO) test --workspace --no-fail-fast
-	@$(MAKE) --no-print-directory .llvm
+# Everything is compiled once, with LLVM; `make lint` compiles without it, and `make test-long` runs the tests without it.
+test: .tools .llvm $(VENV)/.installed
 	@command -v dot > /dev/null || $(call apt,graphviz)
-	$(CARGO) test --no-fail-fast --package antiphon-staging --features llvm
-	$(CARGO) build --features staging --examples
-	$(CARGO) test --no-fail-fast --features staging --test 'staged*' --test random_models --test reference --test workloads \
-	    --test resume --test pictures --test destructors --test robust_limits_staged --test robust_numbers
-	$(CARGO) test --features staging --doc
+	$(CARGO) build --workspace --features staging --examples
+	$(CARGO) test --no-fail-fast --workspace --features staging --lib --tests
+	$(CARGO) test --workspace --features staging --doc
+
+test-long: .tools .llvm $(VENV)/.installed
+	MODELS=3500 CASES=10000 $(CARGO) test --features staging --test random_models --test robust_files --test robust_numbers
+	$(CARGO) build --examples
+	$(CARGO) test --no-fail-fast --workspace --exclude antiphon-staging --lib --tests
 
 # Left out is what Valgrind does not model: the processor's mode in which denormals are zeros, and AVX's comparison `neq_oq`,
 # which under it is true of what is no number.
 VALGRIND := --config 'target."cfg(all())".runner = ["valgrind", "-q", "--error-exitcode=9"]'
 sanitize: .tools .llvm
 	@command -v valgrind > /dev/null || $(call apt,valgrind)
-	$(CARGO) test $(VALGRIND) --package antiphon-staging --features llvm --test compiled_runs -- --skip denormals_
-	$(CARGO) test $(VALGRIND) --features staging --test shift_reset --test destructors --test foreign_stacks --test staged_escape \
-	    --test staged_semantics -- --skip kinks_
-	$(CARGO) test $(VALGRIND) --features staging --test staged_training -- the_state_ a_step_that_fails_ data_of_
+	$(CARGO) test $(VALGRIND) --package antiphon-staging --features llvm --test compiled -- runs:: --skip denormals_
+	$(CARGO) test $(VALGRIND) --features staging --test foreign_stacks
+	$(CARGO) test $(VALGRIND) --features staging --test eager -- shift_reset:: destructors::
+	$(CARGO) test $(VALGRIND) --features staging --test staged -- --skip kinks_ destructors:: escape:: semantics:: \
+	    training::the_state_ training::a_step_that_fails_ training::data_of_
 
 # Direct style and compiled code change stacks, which Miri does not model; closures run on its own.
 MIRI := MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri
 miri: .tools
 	@$(MIRI) --version > /dev/null 2>&1 || rustup toolchain install nightly --profile minimal --component miri,rust-src
-	$(MIRI) test --test array -- errors:: a_value_ pooling conversions_ an_operator_ an_accumulated_ uniform_
+	$(MIRI) test --test eager -- array::errors:: array::math::a_value_ \
+	    $(addprefix array::structure::,pooling conversions_ an_operator_ an_accumulated_ uniform_)
 	$(MIRI) test --test conformance -- explicit::reverse_of_arrays explicit::every_
 
 # Random changes and sizes have the same seeds every time.

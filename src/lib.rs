@@ -7,6 +7,7 @@ mod array;
 pub mod check;
 pub mod compiled;
 mod continuation;
+#[cfg(feature = "data")]
 pub mod data;
 mod derivative;
 pub mod error;

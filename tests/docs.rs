@@ -34,7 +34,7 @@ fn the_patch_of_adding_an_operator_adds_it() {
     let page = fs::read_to_string(root.join("docs/adding-an-operator.md")).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let at = |path: &str| directory.path().join(path);
-    for part in ["src", "derive", "shape", "staging", "system", "docs", "tests", "benches"] {
+    for part in ["src", "derive", "examples", "shape", "staging", "system", "docs", "tests", "benches"] {
         copy(&root.join(part), &at(part));
     }
     for part in ["Cargo.toml", "Cargo.lock", "README.md"] {

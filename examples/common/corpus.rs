@@ -9,7 +9,9 @@ use antiphon::error::Error;
 
 /// The README, `docs/*.md` and `src/**/*.rs` of this project, in the order of their paths.
 pub fn own_source() -> Result<Vec<u8>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // Of the examples or of the tests.
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = package.ancestors().find(|directory| directory.join("README.md").exists()).unwrap_or(package);
     let mut files = vec![root.join("README.md")];
     for directory in ["docs", "src"] {
         collect(&root.join(directory), &mut files)?;

@@ -9,7 +9,7 @@ use std::fmt;
 
 use super::buffer::memory;
 use super::float::Float;
-use super::{NdArray, contract};
+use super::{NdArray, NdInt, contract, index};
 use crate::language::tensor::Tensor;
 use crate::scalar::Slot;
 
@@ -53,12 +53,24 @@ impl<E: Float> Accumulator<E> {
         self.sum.accumulate(g);
     }
 
-    /// Changes the sum in place; `zeros` makes one if there is none.
+    /// Changes the sum, of this shape, in place.
     #[track_caller]
-    pub(super) fn update(&self, zeros: impl FnOnce() -> NdArray<E>, change: impl FnOnce(&mut [E])) {
-        let mut sum = self.sum.take().unwrap_or_else(zeros);
+    fn update(&self, shape: &[usize], change: impl FnOnce(&mut [E])) {
+        let mut sum = self.sum.take().unwrap_or_else(|| NdArray::zeros(shape));
         change(sum.elements_mut());
         self.sum.set(sum);
+    }
+
+    /// Adds `g` to a slice of the sum, of this shape; see [`index::add_slice`].
+    #[track_caller]
+    pub(super) fn add_slice(&self, shape: &[usize], axis: usize, start: usize, step: usize, g: &NdArray<E>) {
+        self.update(shape, |sum| index::add_slice(sum, shape, axis, start, step, g));
+    }
+
+    /// Adds `g` to rows of the sum, of this shape; see [`index::add_rows`].
+    #[track_caller]
+    pub(super) fn add_rows(&self, shape: &[usize], indices: &NdInt, g: &NdArray<E>) {
+        self.update(shape, |sum| index::add_rows(sum, shape, indices, g));
     }
 
     /// Adds `a × b`, perhaps later.

@@ -1,9 +1,11 @@
 //! Elementwise operators: each a scalar function, and the one way in which all of them are applied to arrays.
 
+use std::marker::PhantomData;
+
 use super::buffer::{self, Storage, exclusive, memory};
 use super::float::Float;
 use super::kernel::{self, Map, Zip};
-use super::{NdArray, NdBool};
+use super::{NdArray, NdBool, NdInt};
 use crate::continuation::unwinding::OrRaise;
 use crate::language::shape::{self, Shape};
 use crate::memory::room;
@@ -11,8 +13,8 @@ use crate::memory::room;
 /// Unit structs with a function of one element.
 macro_rules! maps {
     ($($name:ident: $x:ident => $y:expr;)*) => { $(
-        #[derive(Clone, Copy)]
-        pub(super) struct $name;
+        #[derive(Debug, Clone, Copy)]
+        pub struct $name;
         impl<E: Float> Map<E> for $name {
             type Output = E;
             #[inline(always)]
@@ -48,8 +50,8 @@ maps! {
 }
 
 /// `xⁿ`.
-#[derive(Clone, Copy)]
-pub(super) struct Powi(pub i32);
+#[derive(Debug, Clone, Copy)]
+pub struct Powi(pub i32);
 
 impl<E: Float> Map<E> for Powi {
     type Output = E;
@@ -60,8 +62,8 @@ impl<E: Float> Map<E> for Powi {
 }
 
 /// `x` limited to `low ..= high`.
-#[derive(Clone, Copy)]
-pub(super) struct Clamp {
+#[derive(Debug, Clone, Copy)]
+pub struct Clamp {
     pub low: f64,
     pub high: f64,
 }
@@ -77,8 +79,8 @@ impl<E: Float> Map<E> for Clamp {
 /// Unit structs with a function of two elements.
 macro_rules! zips {
     ($($name:ident: ($x:ident, $y:ident) -> $O:ty => $z:expr;)*) => { $(
-        #[derive(Clone, Copy)]
-        pub(super) struct $name;
+        #[derive(Debug, Clone, Copy)]
+        pub struct $name;
         impl<E: Float> Zip<E> for $name {
             type Output = $O;
             #[inline(always)]
@@ -198,59 +200,55 @@ fn update<A: Copy, F: Zip<A, Output = A>>(f: F, x: &mut Storage<A>, y: &Storage<
     true
 }
 
-impl<E: Float> NdArray<E> {
-    /// `f` of each element.
-    #[inline]
-    #[track_caller]
-    pub(super) fn map<F: Map<E, Output = E>>(&self, f: F) -> NdArray<E> {
-        if self.0.is_standard_layout() {
-            return NdArray(map(f, &self.0));
-        }
-        let mut elements = kernel::copy(&self.0);
-        kernel::map_in_place(f, &mut elements);
-        NdArray::from_vec(self.0.shape(), elements)
+/// `f` of each element.
+#[track_caller]
+pub(super) fn map_array<E: Float, F: Map<E, Output = E>>(f: F, x: &NdArray<E>) -> NdArray<E> {
+    if x.0.is_standard_layout() {
+        return NdArray(map(f, &x.0));
     }
+    let mut elements = kernel::copy(&x.0);
+    kernel::map_in_place(f, &mut elements);
+    NdArray::from_vec(x.0.shape(), elements)
+}
 
-    /// `f` of each element, in place if nobody else holds the array.
-    #[inline]
-    #[track_caller]
-    pub(super) fn map_into<F: Map<E, Output = E>>(mut self, f: F) -> NdArray<E> {
-        match exclusive(&mut self.0) {
-            Some(elements) => {
-                kernel::map_in_place(f, elements);
-                self
+/// `f` of each element, in place if nobody else holds the array.
+#[track_caller]
+pub(super) fn map_array_into<E: Float, F: Map<E, Output = E>>(f: F, mut x: NdArray<E>) -> NdArray<E> {
+    match exclusive(&mut x.0) {
+        Some(elements) => {
+            kernel::map_in_place(f, elements);
+            x
+        }
+        None => map_array(f, &x),
+    }
+}
+
+/// `then` where the mask holds, else `otherwise`; the three broadcast.
+#[track_caller]
+pub(super) fn choose<E: Float>(mask: &NdBool, then: &NdArray<E>, otherwise: &NdArray<E>) -> NdArray<E> {
+    let (m, x, y) = (&mask.0, &then.0, &otherwise.0);
+    let shape = shape::broadcast("select", x.shape(), y.shape()).or_raise();
+    let shape = shape::broadcast("select", m.shape(), &shape).or_raise();
+    let mut elements = room(shape::size(&shape));
+    if elements.capacity() > 0 {
+        let operands = [(m.shape(), m.strides()), (x.shape(), x.strides()), (y.shape(), y.strides())];
+        let loops = super::layout::Loops::new(&shape, operands);
+        let (ms, xs, ys) = (memory(m), memory(x), memory(y));
+        let ((rows, row), (columns, [cm, cx, cy])) = (loops.rows, loops.columns);
+        loops.for_each(|offsets| {
+            for r in 0..rows {
+                let [om, ox, oy]: [usize; 3] = std::array::from_fn(|i| offsets[i] + r * row[i]);
+                let (ms, xs, ys) = (&ms[om..], &xs[ox..], &ys[oy..]);
+                elements.extend((0..columns).map(|c| if ms[c * cm] { xs[c * cx] } else { ys[c * cy] }));
             }
-            None => self.map(f),
-        }
+        });
     }
-
-    /// `then` where the mask holds, else `otherwise`; the three broadcast.
-    #[track_caller]
-    pub(super) fn choose(mask: &NdBool, then: &NdArray<E>, otherwise: &NdArray<E>) -> NdArray<E> {
-        let (m, x, y) = (&mask.0, &then.0, &otherwise.0);
-        let shape = shape::broadcast("select", x.shape(), y.shape()).or_raise();
-        let shape = shape::broadcast("select", m.shape(), &shape).or_raise();
-        let mut elements = room(shape::size(&shape));
-        if elements.capacity() > 0 {
-            let operands = [(m.shape(), m.strides()), (x.shape(), x.strides()), (y.shape(), y.strides())];
-            let loops = super::layout::Loops::new(&shape, operands);
-            let (ms, xs, ys) = (memory(m), memory(x), memory(y));
-            let ((rows, row), (columns, [cm, cx, cy])) = (loops.rows, loops.columns);
-            loops.for_each(|offsets| {
-                for r in 0..rows {
-                    let [om, ox, oy]: [usize; 3] = std::array::from_fn(|i| offsets[i] + r * row[i]);
-                    let (ms, xs, ys) = (&ms[om..], &xs[ox..], &ys[oy..]);
-                    elements.extend((0..columns).map(|c| if ms[c * cm] { xs[c * cx] } else { ys[c * cy] }));
-                }
-            });
-        }
-        NdArray::from_vec(&shape, elements)
-    }
+    NdArray::from_vec(&shape, elements)
 }
 
 /// An integer, as a real.
 #[derive(Clone, Copy, Default)]
-pub(super) struct FromInt<E>(std::marker::PhantomData<E>);
+struct FromInt<E>(PhantomData<E>);
 
 impl<E: Float> Map<i64> for FromInt<E> {
     type Output = E;
@@ -262,12 +260,36 @@ impl<E: Float> Map<i64> for FromInt<E> {
 
 /// One for true, zero for false.
 #[derive(Clone, Copy, Default)]
-pub(super) struct FromBool<E>(std::marker::PhantomData<E>);
+struct FromBool<E>(PhantomData<E>);
 
 impl<E: Float> Map<bool> for FromBool<E> {
     type Output = E;
     #[inline(always)]
     fn apply(self, holds: bool) -> E {
         if holds { E::ONE } else { E::ZERO }
+    }
+}
+
+/// Integers, as reals.
+#[track_caller]
+pub(super) fn from_int<E: Float>(x: &NdInt) -> NdArray<E> {
+    NdArray(map(FromInt(PhantomData), &x.0))
+}
+
+/// Ones where the mask holds, zeros elsewhere.
+#[track_caller]
+pub(super) fn from_mask<E: Float>(mask: &NdBool) -> NdArray<E> {
+    NdArray(map(FromBool(PhantomData), &mask.0))
+}
+
+/// A function of two elements with its second argument fixed.
+#[derive(Debug, Clone, Copy)]
+pub struct WithNumber<F, E>(pub(super) F, pub(super) E);
+
+impl<E: Float, F: Zip<E>> Map<E> for WithNumber<F, E> {
+    type Output = F::Output;
+    #[inline(always)]
+    fn apply(self, x: E) -> F::Output {
+        self.0.apply(x, self.1)
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::{Debug, Display};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::dot::DotRows;
+use super::instances::Instances;
 use super::math;
 use crate::scalar::Element;
 
@@ -15,6 +16,7 @@ use crate::scalar::Element;
 pub trait Float:
     Element
     + DotRows
+    + Instances
     + Zeroable
     + Add<Output = Self>
     + Sub<Output = Self>

@@ -28,6 +28,20 @@ pub(super) fn slice<T: Copy>(x: &Storage<T>, axis: isize, range: Range<usize>, s
     view
 }
 
+/// The same elements in another shape of as many.
+#[track_caller]
+pub(super) fn reshape<E: Float>(x: &NdArray<E>, shape: &[usize]) -> NdArray<E> {
+    shape::reshape(x.0.shape(), shape).or_raise();
+    NdArray(super::buffer::reshape(&x.0, shape))
+}
+
+/// Stretched to a shape that it broadcasts to.
+#[track_caller]
+pub(super) fn broadcast_to<E: Float>(x: &NdArray<E>, shape: &[usize]) -> NdArray<E> {
+    shape::broadcast_to(x.0.shape(), shape).or_raise();
+    NdArray::from_vec(shape, kernel::repeat(&x.0, shape))
+}
+
 /// Reordered axes: a view.
 #[track_caller]
 pub(super) fn permute<T: Copy>(x: &Storage<T>, order: &[usize]) -> Storage<T> {

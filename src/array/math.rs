@@ -11,8 +11,8 @@
 //! * `tanh x = −t/(2+t)` with `t = expm1(−2|x|)`, and the sign put back: no cancellation near zero, no overflow.
 //!
 //! Every multiplication that feeds an addition is fused explicitly, so results are the same on every machine; on one
-//! without the instruction, libm computes it, slowly. Measured over all magnitudes (`cargo test --test array math --
-//! --nocapture`), errors are below 2.5 units in the last place in f32 and at most 3 in f64.
+//! without the instruction, libm computes it, slowly. Measured over all magnitudes (`cargo test --test eager
+//! array::math -- --nocapture`), errors are below 2.5 units in the last place in f32 and at most 3 in f64.
 
 macro_rules! horner {
     ($E:ident, $x:expr; $c:expr) => { $c };

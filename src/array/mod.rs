@@ -13,6 +13,7 @@ mod dot;
 mod elementwise;
 mod float;
 mod index;
+mod instances;
 mod int;
 mod kernel;
 mod layout;

@@ -3,7 +3,7 @@
 use std::ops;
 
 use super::NdArray;
-use super::elementwise::{Add, Div, Mul, Neg, Sub, zip, zip_into, zip_owned};
+use super::elementwise::{Add, Div, Mul, Neg, Sub, WithNumber};
 use super::float::Float;
 
 macro_rules! operator {
@@ -13,7 +13,7 @@ macro_rules! operator {
             #[inline]
             #[track_caller]
             fn $method(self, rhs: NdArray<E>) -> NdArray<E> {
-                NdArray(zip_owned(stringify!($method), $Op, self.0, rhs.0))
+                NdArray(E::zip_owned(stringify!($method), $Op, self.0, rhs.0))
             }
         }
         impl<E: Float> ops::$Op<&NdArray<E>> for NdArray<E> {
@@ -21,7 +21,7 @@ macro_rules! operator {
             #[inline]
             #[track_caller]
             fn $method(self, rhs: &NdArray<E>) -> NdArray<E> {
-                NdArray(zip_into(stringify!($method), $Op, self.0, &rhs.0))
+                NdArray(E::zip_into(stringify!($method), $Op, self.0, &rhs.0))
             }
         }
         impl<E: Float> ops::$Op<&NdArray<E>> for &NdArray<E> {
@@ -29,7 +29,7 @@ macro_rules! operator {
             #[inline]
             #[track_caller]
             fn $method(self, rhs: &NdArray<E>) -> NdArray<E> {
-                NdArray(zip(stringify!($method), $Op, &self.0, &rhs.0))
+                NdArray(E::zip(stringify!($method), $Op, &self.0, &rhs.0))
             }
         }
         impl<E: Float> ops::$Op<f64> for NdArray<E> {
@@ -37,7 +37,7 @@ macro_rules! operator {
             #[inline]
             #[track_caller]
             fn $method(self, rhs: f64) -> NdArray<E> {
-                self.map_into(WithNumber($Op, E::from_f64(rhs)))
+                E::map_into(WithNumber($Op, E::from_f64(rhs)), self)
             }
         }
         impl<E: Float> ops::$Op<f64> for &NdArray<E> {
@@ -45,7 +45,7 @@ macro_rules! operator {
             #[inline]
             #[track_caller]
             fn $method(self, rhs: f64) -> NdArray<E> {
-                self.map(WithNumber($Op, E::from_f64(rhs)))
+                E::map(WithNumber($Op, E::from_f64(rhs)), self)
             }
         }
     )* };
@@ -58,24 +58,12 @@ operator! {
     Div div;
 }
 
-/// A function of two elements with its second argument fixed.
-#[derive(Clone, Copy)]
-struct WithNumber<F, E>(F, E);
-
-impl<E: Float, F: super::kernel::Zip<E>> super::kernel::Map<E> for WithNumber<F, E> {
-    type Output = F::Output;
-    #[inline(always)]
-    fn apply(self, x: E) -> F::Output {
-        self.0.apply(x, self.1)
-    }
-}
-
 impl<E: Float> ops::Neg for NdArray<E> {
     type Output = NdArray<E>;
     #[inline]
     #[track_caller]
     fn neg(self) -> NdArray<E> {
-        self.map_into(Neg)
+        E::map_into(Neg, self)
     }
 }
 
@@ -84,6 +72,6 @@ impl<E: Float> ops::Neg for &NdArray<E> {
     #[inline]
     #[track_caller]
     fn neg(self) -> NdArray<E> {
-        self.map(Neg)
+        E::map(Neg, self)
     }
 }

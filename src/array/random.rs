@@ -1,8 +1,9 @@
 //! Random numbers without state: a function of a seed and a position.
 
-use super::NdArray;
 use super::float::Float;
-use crate::language::shape::{self, Shape};
+use super::{NdArray, NdInt};
+use crate::continuation::unwinding::OrRaise;
+use crate::language::shape;
 use crate::memory::collected;
 
 /// Weyl increment of SplitMix64: 2⁶⁴ divided by the golden ratio, made odd.
@@ -19,8 +20,9 @@ fn mix(z: u64) -> u64 {
 
 /// See [`NdArray`]'s [`Tensor::uniform`](crate::Tensor::uniform), whose documentation has the formula.
 #[track_caller]
-pub(super) fn uniform<E: Float>(shape: &Shape, seed: i64) -> NdArray<E> {
-    let start = mix((seed as u64).wrapping_add(GOLDEN));
+pub(super) fn uniform<E: Float>(shape: &[usize], seed: &NdInt) -> NdArray<E> {
+    let shape = &shape::uniform(shape, seed.0.shape()).or_raise();
+    let start = mix((seed.item() as u64).wrapping_add(GOLDEN));
     let word = |i: usize| mix(start.wrapping_add((i as u64 + 1).wrapping_mul(GOLDEN)));
     let elements = (0..shape::size(shape)).map(|i| E::from_random_bits(word(i)));
     NdArray::from_vec(shape, collected(elements))

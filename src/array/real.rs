@@ -3,7 +3,6 @@
 use super::accumulator::Accumulator;
 use super::elementwise::*;
 use super::float::Float;
-use super::kernel::Zip;
 use super::{NdArray, NdBool, NdInt};
 use crate::error::Result;
 use crate::language::node::StackNode;
@@ -16,7 +15,7 @@ macro_rules! map_methods {
         #[inline]
         #[track_caller]
         fn $method(&self) -> Self {
-            self.map($F)
+            E::map($F, self)
         }
     )* };
 }
@@ -40,11 +39,11 @@ impl<E: Float> Real for NdArray<E> {
     }
     #[inline]
     fn accumulate(adjoint: &Self::Adjoint, g: Self) {
-        adjoint.add(g);
+        E::accumulate(adjoint, g);
     }
     #[inline]
     fn take_adjoint(adjoint: &Self::Adjoint) -> Option<Self> {
-        adjoint.take()
+        E::take_adjoint(adjoint)
     }
     #[inline]
     #[track_caller]
@@ -69,12 +68,7 @@ impl<E: Float> Real for NdArray<E> {
     }
     #[inline]
     fn unbroadcast(self, like: &Self) -> Self {
-        let (from, to) = (self.0.shape(), like.0.shape());
-        if from == to {
-            return self;
-        }
-        let sum = self.sum(shape::repeated_axes(from, to).as_slice());
-        if sum.0.shape() == to { sum } else { sum.reshape(to) }
+        if Self::same_shape(&self, like) { self } else { E::unbroadcast(self, like.0.shape()) }
     }
 
     map_methods! {
@@ -96,53 +90,43 @@ impl<E: Float> Real for NdArray<E> {
         erf: Erf;
     }
     fn powi(&self, n: i32) -> Self {
-        self.map(Powi(n))
+        E::map(Powi(n), self)
     }
     #[track_caller]
     fn pow(&self, exponent: &Self) -> Self {
-        NdArray(zip("pow", Pow, &self.0, &exponent.0))
+        NdArray(E::zip("pow", Pow, &self.0, &exponent.0))
     }
     #[track_caller]
     fn maximum(&self, other: &Self) -> Self {
-        NdArray(zip("maximum", Maximum, &self.0, &other.0))
+        NdArray(E::zip("maximum", Maximum, &self.0, &other.0))
     }
     #[track_caller]
     fn minimum(&self, other: &Self) -> Self {
-        NdArray(zip("minimum", Minimum, &self.0, &other.0))
+        NdArray(E::zip("minimum", Minimum, &self.0, &other.0))
     }
     fn clamp(&self, low: f64, high: f64) -> Self {
-        self.map(Clamp { low, high })
+        E::map(Clamp { low, high }, self)
     }
     #[track_caller]
     fn less(&self, other: &Self) -> NdBool {
-        compare("less", Less, self, other)
+        NdBool(E::zip("less", Less, &self.0, &other.0))
     }
     #[track_caller]
     fn less_equal(&self, other: &Self) -> NdBool {
-        compare("less_equal", LessEqual, self, other)
+        NdBool(E::zip("less_equal", LessEqual, &self.0, &other.0))
     }
     #[track_caller]
     fn equal(&self, other: &Self) -> NdBool {
-        compare("equal", Equal, self, other)
+        NdBool(E::zip("equal", Equal, &self.0, &other.0))
     }
     #[track_caller]
     fn select(mask: &NdBool, then: &Self, otherwise: &Self) -> Self {
-        NdArray::choose(mask, then, otherwise)
+        E::choose(mask, then, otherwise)
     }
     fn from_int(value: &NdInt) -> Self {
-        NdArray(map(FromInt::<E>::default(), &value.0))
+        E::from_int(value)
     }
     fn full_like(&self, value: f64) -> Self {
         Self::full(self.0.shape(), value)
     }
-}
-
-#[track_caller]
-fn compare<E: Float, F: Zip<E, Output = bool>>(
-    op: &'static str,
-    f: F,
-    x: &NdArray<E>,
-    y: &NdArray<E>,
-) -> NdBool {
-    NdBool(zip(op, f, &x.0, &y.0))
 }

@@ -239,3 +239,10 @@ pub(super) fn argmax<E: Float>(x: &NdArray<E>, axis: isize) -> NdInt {
     };
     NdInt(from_vec(&shape, collected(memory(&rows.data).chunks_exact(rows.n).map(largest))))
 }
+
+/// Sums to another shape, which broadcasts to this one.
+#[track_caller]
+pub(super) fn unbroadcast<E: Float>(x: NdArray<E>, to: &[usize]) -> NdArray<E> {
+    let sum = sum(&x, shape::repeated_axes(x.0.shape(), to).as_slice().into());
+    if sum.0.shape() == to { sum } else { super::index::reshape(&sum, to) }
+}

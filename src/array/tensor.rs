@@ -4,9 +4,8 @@ use std::ops::Range;
 
 use super::accumulator::Accumulator;
 use super::buffer::{self, exclusive};
-use super::elementwise::{FromBool, map};
 use super::float::Float;
-use super::{NdArray, NdBool, NdInt, contract, conv, index, kernel, random, reduce};
+use super::{NdArray, NdBool, NdInt, index, kernel};
 use crate::continuation::unwinding::OrRaise;
 use crate::error::Result;
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
@@ -19,21 +18,14 @@ impl<E: Float> Tensor for NdArray<E> {
         self.0.shape().into()
     }
     fn full(shape: &[usize], value: f64) -> Self {
-        let size = shape::elements("full", shape).or_raise();
-        // +0 and no other number is all zero bits.
-        let elements = match value.to_bits() {
-            0 => memory::zeros(size),
-            _ => memory::repeated(size, E::from_f64(value)),
-        };
-        NdArray::from_vec(shape, elements)
+        E::full(shape, value)
     }
     #[track_caller]
     fn from_elements(shape: &[usize], elements: &[f64]) -> Result<Self> {
-        shape::from_elements(shape, elements.len())?;
-        Ok(NdArray::from_vec(shape, memory::collected(elements.iter().map(|&x| E::from_f64(x)))))
+        E::from_elements(shape, elements)
     }
     fn from_mask(mask: &NdBool) -> Self {
-        NdArray(map(FromBool::<E>::default(), &mask.0))
+        E::from_mask(mask)
     }
     /// Uniform samples of `[0, 1)`. Element `i`, counted from 0 in row-major order, is, in wrapping 64-bit arithmetic,
     ///
@@ -46,50 +38,44 @@ impl<E: Float> Tensor for NdArray<E> {
     /// The seed is hashed first, so that the sequences of different seeds are not shifts of each other.
     #[track_caller]
     fn uniform(shape: &[usize], seed: &NdInt) -> Self {
-        let shape = shape::uniform(shape, seed.0.shape()).or_raise();
-        random::uniform(&shape, seed.item())
+        E::uniform(shape, seed)
     }
 
     #[track_caller]
     fn reshape(&self, shape: &[usize]) -> Self {
-        shape::reshape(self.0.shape(), shape).or_raise();
-        NdArray(buffer::reshape(&self.0, shape))
+        E::reshape(self, shape)
     }
     #[track_caller]
     fn permute(&self, order: &[usize]) -> Self {
-        NdArray(index::permute(&self.0, order))
+        NdArray(E::permute(&self.0, order))
     }
     #[track_caller]
     fn broadcast_to(&self, shape: &[usize]) -> Self {
-        if self.0.shape() == shape {
-            return self.clone();
-        }
-        shape::broadcast_to(self.0.shape(), shape).or_raise();
-        NdArray::from_vec(shape, kernel::repeat(&self.0, shape))
+        if self.0.shape() == shape { self.clone() } else { E::broadcast_to(self, shape) }
     }
     #[track_caller]
     fn sum(&self, axes: impl Into<Axes>) -> Self {
-        reduce::sum(self, axes.into())
+        E::sum(self, axes.into())
     }
     #[track_caller]
     fn max(&self, axes: impl Into<Axes>) -> Self {
-        reduce::max(self, axes.into())
+        E::max(self, axes.into())
     }
     #[track_caller]
     fn logsumexp(&self, axes: impl Into<Axes>) -> Self {
-        reduce::logsumexp(self, axes.into())
+        E::logsumexp(self, axes.into())
     }
     #[track_caller]
     fn argmax(&self, axis: isize) -> NdInt {
-        reduce::argmax(self, axis)
+        E::argmax(self, axis)
     }
     #[track_caller]
     fn batch_matmul(&self, rhs: &Self) -> Self {
-        contract::batch_matmul(self, rhs)
+        E::batch_matmul(self, rhs)
     }
     #[track_caller]
     fn concat(parts: &[Self], axis: isize) -> Self {
-        index::concat(parts, axis)
+        E::concat(parts, axis)
     }
     #[inline]
     #[track_caller]
@@ -98,51 +84,51 @@ impl<E: Float> Tensor for NdArray<E> {
     }
     #[track_caller]
     fn pad(&self, axis: isize, padding: Padding) -> Self {
-        index::pad(self, axis, padding)
+        E::pad(self, axis, padding)
     }
     #[track_caller]
     fn flip(&self, axis: isize) -> Self {
-        index::flip(self, axis)
+        E::flip(self, axis)
     }
     #[track_caller]
     fn gather_rows(&self, indices: &NdInt) -> Self {
-        NdArray(index::gather_rows(&self.0, indices))
+        NdArray(E::gather_rows(&self.0, indices))
     }
     #[track_caller]
     fn scatter_rows(&self, indices: &NdInt, rows: usize) -> Self {
-        index::scatter_rows(self, indices, rows)
+        E::scatter_rows(self, indices, rows)
     }
     #[track_caller]
     fn gather_last(&self, indices: &NdInt) -> Self {
-        index::gather_last(self, indices)
+        E::gather_last(self, indices)
     }
     #[track_caller]
     fn scatter_last(&self, indices: &NdInt, n: usize) -> Self {
-        index::scatter_last(self, indices, n)
+        E::scatter_last(self, indices, n)
     }
     #[track_caller]
     fn conv2d(&self, kernel: &Self, window: Window2d) -> Self {
-        conv::conv2d(self, kernel, window)
+        E::conv2d(self, kernel, window)
     }
     #[track_caller]
     fn conv2d_image(&self, kernel: &Self, size: [usize; 2], window: Window2d) -> Self {
-        conv::conv2d_image(self, kernel, size, window)
+        E::conv2d_image(self, kernel, size, window)
     }
     #[track_caller]
     fn conv2d_kernel(&self, y_bar: &Self, size: [usize; 2], window: Window2d) -> Self {
-        conv::conv2d_kernel(self, y_bar, size, window)
+        E::conv2d_kernel(self, y_bar, size, window)
     }
     #[track_caller]
     fn unfold2d(&self, kernel: [usize; 2], window: Window2d) -> Self {
-        conv::unfold2d(self, kernel, window)
+        E::unfold2d(self, kernel, window)
     }
     #[track_caller]
     fn fold2d(&self, size: [usize; 2], kernel: [usize; 2], window: Window2d) -> Self {
-        conv::fold2d(self, size, kernel, window)
+        E::fold2d(self, size, kernel, window)
     }
 
     fn accumulate_matmul(adjoint: &Accumulator<E>, a: &Self, b: &Self) {
-        adjoint.add_product(a, b);
+        E::accumulate_product(adjoint, a, b);
     }
     fn accumulate_slice(
         adjoint: &Accumulator<E>,
@@ -152,13 +138,10 @@ impl<E: Float> Tensor for NdArray<E> {
         step: usize,
         g: Self,
     ) {
-        let shape = operand.0.shape();
-        adjoint
-            .update(|| Self::zeros(shape), |sum| index::add_slice(sum, shape, axis, range.start, step, &g));
+        E::accumulate_slice(adjoint, operand.0.shape(), axis, range.start, step, &g);
     }
     fn accumulate_rows(adjoint: &Accumulator<E>, operand: &Self, indices: &NdInt, g: Self) {
-        let shape = operand.0.shape();
-        adjoint.update(|| Self::zeros(shape), |sum| index::add_rows(sum, shape, indices, &g));
+        E::accumulate_rows(adjoint, operand.0.shape(), indices, &g);
     }
 }
 
@@ -171,4 +154,23 @@ impl<E: Float> NdArray<E> {
         }
         exclusive(&mut self.0).expect("a fresh copy is exclusive and row-major")
     }
+}
+
+/// An array of one number. Its shape may be too large.
+#[track_caller]
+pub(super) fn full<E: Float>(shape: &[usize], value: f64) -> NdArray<E> {
+    let size = shape::elements("full", shape).or_raise();
+    // +0 and no other number is all zero bits.
+    let elements = match value.to_bits() {
+        0 => memory::zeros(size),
+        _ => memory::repeated(size, E::from_f64(value)),
+    };
+    NdArray::from_vec(shape, elements)
+}
+
+/// The numbers, in row-major order.
+#[track_caller]
+pub(super) fn from_elements<E: Float>(shape: &[usize], elements: &[f64]) -> Result<NdArray<E>> {
+    shape::from_elements(shape, elements.len())?;
+    Ok(NdArray::from_vec(shape, memory::collected(elements.iter().map(|&x| E::from_f64(x)))))
 }

@@ -14,13 +14,11 @@
 //! | [`mod@interpret`] | the reference semantics: slow and obvious |
 //! | [`mod@optimise`] | passes, each checked against the interpreter |
 //! | `jit` | native code by LLVM, with the feature `llvm` |
-//! | [`fuzz`] | random well-typed programs, for tests |
 
 pub mod build;
 mod components;
 pub mod error;
 pub mod expr;
-pub mod fuzz;
 pub mod ids;
 pub mod infer;
 pub mod interpret;

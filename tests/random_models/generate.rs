@@ -1,9 +1,9 @@
 //! Models from streams of choices, so that whatever shrinks a stream shrinks its model.
 
 use antiphon::{Int, IntTensor, NdArray, NdInt, Tensor, reset};
-use antiphon_staging::fuzz::below;
 
 use crate::arrays::ArrayOp;
+use crate::choices::below;
 use crate::model::{Binary, Block, Comparison, Model, Place, Step, Unary};
 
 /// Largest number of elements of a value.

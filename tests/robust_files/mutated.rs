@@ -20,7 +20,7 @@ use super::{Directory, Model, message, model, refusing, state};
 
 /// How many cases of each format.
 fn cases() -> u64 {
-    std::env::var("CASES").map_or(10_000, |cases| cases.parse().expect("CASES is a number"))
+    std::env::var("CASES").map_or(1_000, |cases| cases.parse().expect("CASES is a number"))
 }
 
 /// A stream of numbers: SplitMix64 (Steele, Lea & Flood, *Fast splittable pseudorandom number generators*, 2014).

@@ -38,7 +38,7 @@ mod reduction;
 #[path = "../conformance/vector.rs"]
 mod vector;
 
-#[path = "../operators/table.rs"]
+#[path = "../eager/operators/table.rs"]
 mod operators;
 
 mod arrays;

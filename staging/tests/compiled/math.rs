@@ -1,0 +1,108 @@
+//! Elementary functions of compiled code, against the C library's in double precision.
+
+use antiphon_staging::*;
+
+/// Distance in units of the last place of the reference, in double precision for single.
+fn ulps(found: f64, exact: f64, single: bool) -> f64 {
+    if found == exact || (found.is_nan() && exact.is_nan()) {
+        return 0.0;
+    }
+    if !found.is_finite() || !exact.is_finite() {
+        return f64::INFINITY;
+    }
+    let ulp = if single {
+        let x = (exact.abs() as f32).max(f32::MIN_POSITIVE);
+        f64::from(x.next_up() - x)
+    } else {
+        let x = exact.abs().max(f64::MIN_POSITIVE);
+        x.next_up() - x
+    };
+    (found - exact).abs() / ulp
+}
+
+/// Arguments of all magnitudes, and the special ones.
+fn arguments(range: f64) -> Vec<f64> {
+    let mut xs =
+        vec![0.0, -0.0, 1.0, -1.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e-310, -1e-310, 1e-40];
+    let n = 4000;
+    for i in 1..=n {
+        let t = f64::from(i) / f64::from(n);
+        for x in [t * range, t.powi(7) * range, 1e-30 * 1e30f64.powf(t), range * 1e-9f64.powf(t)] {
+            xs.extend([x, -x]);
+        }
+    }
+    xs
+}
+
+fn compiled(op: Unary, xs: &Tensor) -> Vec<f64> {
+    let b = Builder::new("f");
+    let x = b.input("x", xs.ty());
+    let y = b.unary(op, x).unwrap();
+    let program = b.finish(&[y]).unwrap();
+    let y = compile(&program, &CompileOptions::default()).unwrap().run(std::slice::from_ref(xs)).unwrap();
+    (0..y[0].size()).map(|i| y[0].at(i).real().unwrap()).collect()
+}
+
+fn reference(op: Unary, x: f64) -> f64 {
+    match op {
+        Unary::Exp => x.exp(),
+        Unary::Expm1 => x.exp_m1(),
+        Unary::Log => x.ln(),
+        Unary::Log1p => x.ln_1p(),
+        Unary::Sin => x.sin(),
+        Unary::Cos => x.cos(),
+        Unary::Tanh => x.tanh(),
+        Unary::Erf => libm::erf(x),
+        Unary::Sigmoid if x < 0.0 => x.exp() / (1.0 + x.exp()),
+        Unary::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        Unary::Softplus => (if x < 0.0 { 0.0 } else { x }) + (-x.abs()).exp().ln_1p(),
+        _ => unreachable!("not among the functions under test"),
+    }
+}
+
+#[test]
+fn elementary_functions_are_right_to_a_few_units_in_the_last_place() {
+    // Range of arguments; largest error in single and in double precision.
+    let table = [
+        (Unary::Exp, 760.0, 1.5, 1.5),
+        (Unary::Expm1, 760.0, 2.5, 2.5),
+        (Unary::Log, 1e30, 1.5, 1.5),
+        (Unary::Log1p, 1e30, 3.0, 3.0),
+        (Unary::Sin, 8e3, 2.0, 2.0),
+        (Unary::Cos, 8e3, 2.0, 2.0),
+        (Unary::Tanh, 25.0, 3.5, 3.5),
+        (Unary::Erf, 7.0, 1.5, 1.5),
+        (Unary::Sigmoid, 760.0, 3.0, 3.0),
+        (Unary::Softplus, 100.0, 3.5, 3.5),
+    ];
+    let mut wrong = Vec::new();
+    for (op, range, most_single, most_double) in table {
+        for (single, most) in [(true, most_single), (false, most_double)] {
+            let xs: Vec<f64> =
+                arguments(range).into_iter().map(|x| if single { f64::from(x as f32) } else { x }).collect();
+            let tensor = if single {
+                Tensor::new(&[xs.len()], xs.iter().map(|&x| x as f32).collect::<Vec<f32>>()).unwrap()
+            } else {
+                Tensor::new(&[xs.len()], xs.clone()).unwrap()
+            };
+            let mut worst = (0.0, 0.0, 0.0, 0.0);
+            for (&x, y) in xs.iter().zip(compiled(op, &tensor)) {
+                let exact = reference(op, x);
+                let exact = if single && f64::from(exact as f32).is_infinite() {
+                    f64::from(exact as f32)
+                } else {
+                    exact
+                };
+                let error = ulps(y, exact, single);
+                if error > worst.0 {
+                    worst = (error, x, y, exact);
+                }
+            }
+            println!("{op:?} {} {:.2} at {:e}", if single { "f32" } else { "f64" }, worst.0, worst.1);
+            if worst.0 > most {
+                wrong.push((op, single, worst));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

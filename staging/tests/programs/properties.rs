@@ -1,0 +1,115 @@
+//! Facts about random programs.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use antiphon_staging::*;
+
+use crate::fuzz::{Case, choices, generate, shrink};
+
+/// Random programs for each property; `CASES=100000 cargo test` makes a long run of it.
+static CASES: LazyLock<u64> =
+    LazyLock::new(|| std::env::var("CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(4000));
+
+fn case(stream: &[u32]) -> Case {
+    generate(stream).expect("the generator's programs verify")
+}
+
+#[test]
+fn generated_programs_verify_and_run() {
+    let mut seen = [0usize; 5];
+    let mut operators = HashSet::new();
+    for seed in 0..*CASES {
+        let Case { program, inputs } = case(&choices(seed, 400));
+        interpret(&program, &inputs).unwrap_or_else(|error| panic!("{error}\n{program}"));
+        operators.extend(program.exprs().iter().map(|expr| expr.name()));
+        let text = program.to_string();
+        for (count, feature) in seen.iter_mut().zip(["if ", "join(", "recur(", "take ", "matmul("]) {
+            *count += usize::from(text.contains(feature));
+        }
+    }
+    for count in seen {
+        assert!(count > *CASES as usize / 20, "a feature is rare: {seen:?}");
+    }
+    let few = [
+        "conv2d",
+        "conv2d_image",
+        "conv2d_kernel",
+        "unfold2d",
+        "scatter_rows",
+        "scatter_last",
+        "gather_last",
+    ];
+    for operator in few {
+        assert!(operators.contains(operator), "no {operator}");
+    }
+    assert!(operators.len() >= 55, "{operators:?}");
+}
+
+#[test]
+fn shrinking_finds_the_smallest_program_with_a_property() {
+    let has_tanh = |stream: &[u32]| case(stream).program.to_string().contains("tanh(");
+    let stream = (0..).map(|seed| choices(seed, 400)).find(|stream| has_tanh(stream)).expect("some use tanh");
+    let smallest = case(&shrink(stream, has_tanh)).program;
+    assert!(smallest.len() <= 4, "{smallest}");
+}
+
+/// What is wrong with a pass on a case, if anything.
+fn disagreement(stream: &[u32], pass: &str, change: impl Fn(&mut Program)) -> Option<String> {
+    let Case { program, inputs } = case(stream);
+    let mut changed = program.clone();
+    change(&mut changed);
+    let report = |what: String| Some(format!("{pass}: {what}\nbefore:\n{program}\nafter:\n{changed}"));
+    if let Err(error) = verify(&changed) {
+        return report(error.to_string());
+    }
+    let (expected, found) = (interpret(&program, &inputs), interpret(&changed, &inputs));
+    let (Ok(expected), Ok(found)) = (&expected, &found) else {
+        return report(format!("{expected:?} became {found:?}"));
+    };
+    match expected.iter().zip(found).find(|(expected, found)| !expected.same(found)) {
+        Some((expected, found)) => report(format!("{expected:?} became {found:?}")),
+        None => None,
+    }
+}
+
+fn preserves(pass: &str, change: impl Fn(&mut Program), seeds: std::ops::Range<u64>) {
+    for seed in seeds {
+        let stream = choices(seed, 400);
+        if disagreement(&stream, pass, &change).is_some() {
+            let smallest = shrink(stream, |stream| disagreement(stream, pass, &change).is_some());
+            panic!("{}", disagreement(&smallest, pass, &change).expect("shrinking keeps the disagreement"));
+        }
+    }
+}
+
+#[test]
+fn each_pass_preserves_every_bit() {
+    for (name, run) in optimise::PASSES {
+        let changes = Cell::new(0);
+        let change = |program: &mut Program| {
+            let changed = run(program, &Options { reassociate: false });
+            changes.set(changes.get() + u64::from(changed));
+        };
+        preserves(name, change, 0..*CASES / 4);
+        let idle = ["like_terms", "tiles", "defer"].contains(&name);
+        assert!(idle || changes.get() > *CASES / 200, "{name} changed only {} programs", changes.get());
+    }
+}
+
+#[test]
+fn all_passes_together_preserve_every_bit() {
+    preserves("all", |program| _ = optimise(program, &Options::default()), 0..*CASES);
+}
+
+#[test]
+fn optimised_programs_have_nothing_left_to_do() {
+    for seed in 0..*CASES / 4 {
+        let Case { mut program, .. } = case(&choices(seed, 400));
+        let first = optimise(&mut program, &Options::default());
+        assert!(first.rounds < 20, "{} rounds for\n{program}", first.rounds);
+        let again = optimise(&mut program, &Options::default());
+        assert_eq!((again.rounds, again.before), (1, again.after), "{program}");
+    }
+}

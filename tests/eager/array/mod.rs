@@ -1,0 +1,7 @@
+//! Arrays compute what their definitions, written out index by index, say.
+
+mod errors;
+mod math;
+mod operators;
+mod reference;
+mod structure;

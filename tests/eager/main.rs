@@ -1,0 +1,20 @@
+//! What runs as the model calls it: arrays, derivatives, continuations, layers, optimisers, data, files, and what goes
+//! wrong.
+//!
+//! One program: a test is a program of its own only if it needs a process of its own.
+
+mod array;
+#[cfg(feature = "data")]
+mod data;
+mod derive;
+mod destructors;
+mod errors;
+mod io;
+mod nn;
+mod operators;
+mod optim;
+mod shift_reset;
+mod soundness;
+#[cfg(feature = "data")]
+mod text;
+mod transform;

@@ -1,0 +1,10 @@
+//! The examples as the programs that they are, in both modes.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod examples;
+mod pictures;
+mod reference;
+mod resume;
+mod workloads;

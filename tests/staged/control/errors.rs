@@ -1,0 +1,91 @@
+//! What cannot be recorded, and errors while recording.
+
+use antiphon::recording::{Expr, interpret, record};
+use antiphon::{Control, Error, OrRaise, Real, Tensor, Var, grad};
+
+use super::{Array, constant};
+
+#[test]
+fn what_cannot_be_recorded_is_an_error() {
+    let x = Array::scalar(0.5);
+    let positive = |x: &Expr| x.greater(&constant(0.0));
+    // Arms of different types.
+    let different = |x: Expr| Expr::cond(&positive(&x), || x, || Expr::zeros(&[2]));
+    let error = record("f", different, &x).unwrap_err().to_string();
+    assert!(error.contains("different types: (f64) and (f64[2])"), "{error}");
+    assert!(error.contains("tests/staged/control/errors.rs"), "{error}");
+    let different = |x: Expr| {
+        grad(|y| Var::cond(&positive(&x), || y.clone(), || Var::zeros(&[2]) + &y).sum(..), &x).or_raise()
+    };
+    let error = record("f", different, &x).unwrap_err().to_string();
+    assert!(error.contains("different types: (f64) and (f64[2])"), "{error}");
+    assert!(error.contains("tests/staged/control/errors.rs"), "{error}");
+    // A recursion without an end.
+    let error = record("f", |x: Expr| Expr::fix(x, |f: &dyn Fn(Expr) -> Expr, x| f(x) * x), &x).unwrap_err();
+    assert!(matches!(&error, Error::Recording { reason, .. } if reason.contains("calls itself")), "{error}");
+    // Reverse mode over reverse mode.
+    let second = |x: Expr| {
+        let choose = || positive(&x);
+        grad(|y| grad(|z| Var::cond(&choose(), || z.clone() * &z, || z.clone()), &y).or_raise(), &x)
+            .or_raise()
+    };
+    let error = record("f", second, &x).unwrap_err();
+    assert!(error.to_string().contains("no reverse mode over reverse mode"), "{error}");
+    let second = |x: Expr| {
+        let go_on = || positive(&x);
+        grad(|y| grad(|z| Var::while_loop(z, |_| go_on(), |z| z.square()), &y).or_raise(), &x).or_raise()
+    };
+    let error = record("f", second, &x).unwrap_err();
+    assert!(error.to_string().contains("no reverse mode over reverse mode"), "{error}");
+    // A value that leaves its arm by another way than as the result.
+    let smuggled = |x: Expr| {
+        let mut kept = x;
+        let square = || {
+            kept = x * x;
+            x
+        };
+        Expr::cond(&positive(&x), square, || x);
+        kept
+    };
+    let error = record("f", smuggled, &x).unwrap_err();
+    assert!(error.to_string().contains("not in scope"), "{error}");
+}
+
+#[test]
+fn an_error_in_an_arm_can_be_handled_while_recording() {
+    let fail = |x: &Expr| x.matmul(&Expr::zeros(&[3, 4]));
+    let handled = |x: Expr| {
+        let wrong = grad(
+            |y| {
+                let bad = Var::zeros(&[2, 2]).matmul(&Var::zeros(&[3, 3]));
+                Var::cond(&x.greater(&constant(0.0)), || y.clone() * &y, || y.clone() * &bad)
+            },
+            &x,
+        );
+        assert!(wrong.is_err());
+        let within = |wrong: bool| {
+            grad(
+                |y| {
+                    let bad = || if wrong { y.matmul(&Var::zeros(&[3, 4])) } else { y.exp() };
+                    let arm = || Var::cond(&x.less(&constant(3.0)), || y.square(), bad);
+                    let y = Var::cond(&x.greater(&constant(0.0)), arm, || y.sin());
+                    if wrong { y } else { y.clone() * &y }
+                },
+                &x,
+            )
+        };
+        assert!(within(true).is_err());
+        let after = grad(
+            |y| {
+                let y = Var::cond(&x.greater(&constant(0.0)), || y.square(), || y.sin());
+                y.matmul(&Var::zeros(&[3, 4]))
+            },
+            &x,
+        );
+        assert!(after.is_err());
+        within(false).or_raise()
+    };
+    let program = record("f", handled, &Array::scalar(1.0)).unwrap();
+    assert_eq!(interpret(&program, &Array::scalar(2.0)).unwrap(), [Array::scalar(4.0 * 8.0)]);
+    assert!(record("f", |x: Expr| fail(&x), &Array::scalar(1.0)).is_err());
+}

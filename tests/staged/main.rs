@@ -1,0 +1,17 @@
+//! What is recorded as a program, interpreted and compiled.
+
+#[path = "../conformance/case.rs"]
+#[allow(dead_code, reason = "kinks and third derivatives")]
+mod case;
+
+mod control;
+mod destructors;
+mod escape;
+mod examples;
+mod mistakes;
+mod models;
+mod scan;
+mod semantics;
+mod text;
+mod training;
+mod variants;
