@@ -85,7 +85,9 @@ impl Builder {
             conts: Arena::default(),
             entry,
         };
-        Builder { state: RefCell::new(State { program, open: vec![body], count: 0, defined: HashMap::new() }) }
+        Builder {
+            state: RefCell::new(State { program, open: vec![body], count: 0, defined: HashMap::new() }),
+        }
     }
     /// A further input of the program.
     pub fn input(&self, name: &str, ty: Type) -> Value {

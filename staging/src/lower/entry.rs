@@ -94,6 +94,6 @@ impl<'c> Body<'_, '_, 'c> {
         let aliased = |v: &Value| *v != input && self.uses(*v) > 0 && address(v) == address(&input);
         let together = self.pending.iter().filter(|v| self.ty(**v).shape == *shape).filter_map(deferred);
         let readers = together.flat_map(Expr::operands).filter(|&x| x == input).count();
-        readers == self.uses(input) && !self.places.keys().any(aliased)
+        readers == self.uses(input) && !self.places.keys().any(aliased) && !self.keeps_arrays()
     }
 }

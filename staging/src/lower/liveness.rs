@@ -55,11 +55,13 @@ impl Walk<'_> {
         let data = &program.blocks[block];
         // What each statement sees is known going forward.
         let outer = self.visible.clone();
-        let scopes: Vec<BTreeSet<Entity>> = data
+        let scopes: Vec<Option<BTreeSet<Entity>>> = data
             .stmts
             .iter()
             .map(|stmt| {
-                let before = self.visible.clone();
+                let calls =
+                    matches!(stmt, Stmt::Call { target: Target::Func(func), .. } if *func == self.func);
+                let before = (calls || matches!(stmt, Stmt::If { .. })).then(|| self.visible.clone());
                 if !matches!(stmt, Stmt::Let(_, Expr::Fill { .. })) {
                     self.visible.extend(bound(stmt));
                 }
@@ -73,17 +75,17 @@ impl Walk<'_> {
             for entity in bound(stmt) {
                 live.remove(&entity);
             }
-            match stmt {
-                Stmt::If { then, otherwise, .. } => {
+            match (stmt, scope) {
+                (Stmt::If { then, otherwise, .. }, Some(scope)) => {
                     self.visible = scope;
                     let arms = [then, otherwise].map(|&arm| self.block(arm, live.clone(), last));
                     live = arms.into_iter().flatten().collect();
                 }
-                Stmt::Call { target: Target::Func(func), .. } if *func == self.func => {
+                (Stmt::Call { .. }, Some(scope)) => {
                     let live = live.intersection(&scope).copied().collect();
                     self.sites.insert((block, i), Site { live, last });
                 }
-                Stmt::Call { .. } => live.extend(&self.captured),
+                (Stmt::Call { .. }, None) => live.extend(&self.captured),
                 _ => {}
             }
             stmt.for_each_use(|v| live.extend([Entity::Value(v)]));
