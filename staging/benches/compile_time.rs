@@ -1,4 +1,4 @@
-//! Processor time to compile programs against their numbers of operators, which is why
+//! Processor time to record, to compile and to run programs, against their numbers of operators, which is why
 //! [`instructions`](antiphon_staging::CompileOptions::instructions) and
 //! [`program_instructions`](antiphon_staging::CompileOptions::program_instructions) have limits:
 //!
@@ -8,6 +8,11 @@
 //! ```
 
 use antiphon_staging::*;
+
+/// How often a program is run, of which the fastest run counts.
+const RUNS: usize = 30;
+/// How often a loop runs whose body is large.
+const ROUNDS: i64 = 10;
 
 /// A chain grows no further when compiling it took so many seconds.
 const LONG: f64 = 5.0;
@@ -30,23 +35,82 @@ fn chain(shape: &[usize], n: usize, link: Link) -> Result<Program> {
     b.finish(&[y])
 }
 
-/// The derivative of a chain of `n` sines, as reverse mode records it.
-fn derivative(shape: &[usize], n: usize) -> Result<Program> {
-    let b = Builder::new("derivative");
-    let ty = Type::new(Dtype::F64, shape);
-    let mut values = vec![b.input("x", ty.clone())];
-    let mut cells = vec![b.cell(ty.clone())];
-    for i in 0..n {
-        values.push(b.unary(Unary::Sin, values[i])?);
-        cells.push(b.cell(ty.clone()));
-    }
-    b.accumulate(cells[n], values[n])?;
-    for i in (0..n).rev() {
+/// A function of one, and its slope, by argument and value.
+type Link1 = (fn(&Builder, Value) -> Result<Value>, fn(&Builder, Value, Value) -> Result<Value>);
+
+const SIN: Link1 = (|b, x| b.unary(Unary::Sin, x), |b, x, _| b.unary(Unary::Cos, x));
+const EXP: Link1 = (|b, x| b.unary(Unary::Exp, x), |_, _, y| Ok(y));
+
+/// The backward half of a chain of values, each a function of the one before, from the adjoint of the last.
+fn backward(b: &Builder, values: &[Value], (_, slope): Link1, g: Value) -> Result<Value> {
+    let cells: Vec<Cell> = values.iter().map(|&x| b.cell(b.ty(x))).collect();
+    b.accumulate(cells[values.len() - 1], g)?;
+    for i in (0..values.len() - 1).rev() {
         let g = b.take(cells[i + 1]);
-        b.accumulate(cells[i], b.mul(g, b.unary(Unary::Cos, values[i])?)?)?;
+        b.accumulate(cells[i], b.mul(g, slope(b, values[i], values[i + 1])?)?)?;
     }
-    let g = b.take(cells[0]);
+    Ok(b.take(cells[0]))
+}
+
+fn forward(b: &Builder, x: Value, n: usize, (f, _): Link1) -> Result<Vec<Value>> {
+    let mut values = vec![x];
+    for i in 0..n {
+        values.push(f(b, values[i])?);
+    }
+    Ok(values)
+}
+
+/// The derivative of a chain of `n` functions, as reverse mode records it.
+fn derivative(shape: &[usize], n: usize, link: Link1) -> Result<Program> {
+    let b = Builder::new("derivative");
+    let x = b.input("x", Type::new(Dtype::F64, shape));
+    let values = forward(&b, x, n, link)?;
+    let g = backward(&b, &values, link, values[n])?;
     b.finish(&[g])
+}
+
+/// The gradient of `Σ e^(x·i)`, a sum of `n` terms.
+fn wide(n: usize) -> Result<Program> {
+    let b = Builder::new("wide");
+    let x = b.input("x", Type::scalar(Dtype::F64));
+    let x_bar = b.cell(Type::scalar(Dtype::F64));
+    let mut terms = Vec::new();
+    for i in 0..n {
+        let factor = b.real(Dtype::F64, i as f64 / n as f64);
+        terms.push((factor, b.unary(Unary::Exp, b.mul(x, factor)?)?));
+    }
+    let sum = terms.iter().skip(1).try_fold(terms[0].1, |sum, &(_, term)| b.add(sum, term))?;
+    for &(factor, term) in terms.iter().rev() {
+        b.accumulate(x_bar, b.mul(term, factor)?)?;
+    }
+    let g = b.take(x_bar);
+    b.finish(&[sum, g])
+}
+
+/// A loop whose body is `n` functions one after another, and its derivative: a function that goes on by calling itself,
+/// and goes back when that returns.
+fn looped(n: usize, link: Link1) -> Result<Program> {
+    let b = Builder::new("looped");
+    let [scalar, integer] = [Dtype::F64, Dtype::I64].map(Type::scalar);
+    let x = b.input("x", scalar.clone());
+    let signature = Signature::new("f", &[scalar.clone(), integer], &[scalar]);
+    let f = b.function(signature, &[], |f, params, _| {
+        let &[x, i] = params else { unreachable!("two parameters") };
+        let more = b.less(i, b.literal(Scalar::I64(ROUNDS)))?;
+        b.if_else(
+            more,
+            || {
+                let values = forward(&b, x, n, link)?;
+                let next = b.add(i, b.literal(Scalar::I64(1)))?;
+                let g = b.call(Target::Func(f), &[values[n], next], &[])?[0];
+                Ok(vec![backward(&b, &values, link, g)?])
+            },
+            || Ok(vec![b.real(Dtype::F64, 1.0)]),
+        )
+    })?;
+    let first = b.literal(Scalar::I64(0));
+    let results = b.call(Target::Func(f), &[x, first], &[])?;
+    b.finish(&results)
 }
 
 /// Functions of twenty sines, each called twice, so that none is inlined.
@@ -87,15 +151,19 @@ fn loops(n: usize) -> Result<Program> {
 
 type Family = (&'static str, fn(usize) -> Result<Program>);
 
-const FAMILIES: [Family; 10] = [
+const FAMILIES: [Family; 14] = [
     ("exp", |n| chain(&[], n, |b, y, _| b.unary(Unary::Exp, y))),
+    ("exp, derivative", |n| derivative(&[], n, EXP)),
     ("sin", |n| chain(&[], n, |b, y, _| b.unary(Unary::Sin, y))),
     ("product", |n| chain(&[], n, |b, y, x| b.mul(b.unary(Unary::Neg, y)?, x))),
-    ("sin, derivative", |n| derivative(&[], n)),
+    ("sin, derivative", |n| derivative(&[], n, SIN)),
+    ("wide sum", wide),
+    ("body of exp, derivative", |n| looped(n, EXP)),
+    ("body of sin, derivative", |n| looped(n, SIN)),
     ("sin in functions of 20", functions),
     ("loops of four", loops),
     ("sin of 64", |n| chain(&[64], n, |b, y, _| b.unary(Unary::Sin, y))),
-    ("sin of 64, derivative", |n| derivative(&[64], n)),
+    ("sin of 64, derivative", |n| derivative(&[64], n, SIN)),
     ("sin of the sum of 64", |n| {
         chain(&[64], n / 3, |b, y, _| {
             let sum = b.emit(Expr::Reduce(Reduction::Sum, y, [0].as_slice().into()))?;
@@ -105,21 +173,40 @@ const FAMILIES: [Family; 10] = [
     ("product of 16 by 16", |n| chain(&[16, 16], n, |b, y, x| b.emit(Expr::Matmul(y, x)))),
 ];
 
+/// Seconds of the fastest of many runs.
+fn run(compiled: &mut Compiled, program: &Program) -> f64 {
+    let types = program.types(&program.funcs[program.entry].params);
+    let fill =
+        |ty: &Type| Tensor::new(&ty.shape, vec![0.5; ty.size()]).expect("as many elements as the shape has");
+    let inputs: Vec<Tensor> = types.iter().map(fill).collect();
+    let mut least = f64::INFINITY;
+    for _ in 0..RUNS {
+        let start = seconds();
+        compiled.run(&inputs).expect("a program that does not fail");
+        least = least.min(seconds() - start);
+    }
+    least
+}
+
 fn main() {
     let optimise = Some(Options { reassociate: true });
     let most = usize::MAX;
     let limits =
         CompileOptions { instructions: most, program_instructions: most, ..CompileOptions::default() };
     let options = CompileOptions { optimise, ..limits };
-    println!("{:24} {:>9} {:>9}  phases", "", "operators", "seconds");
+    println!("{:24} {:>9} {:>9} {:>9} {:>9}  phases", "", "operators", "recording", "compiling", "run, µs");
     let asked = std::env::args().skip(1).find(|arg| !arg.starts_with('-')).unwrap_or_default();
     for (name, make) in FAMILIES.into_iter().filter(|(name, _)| name.contains(&asked)) {
-        for n in [250, 500, 1000, 2000, 4000, 8000, 16000] {
-            let program = make(n).expect("a well-formed program");
+        for n in [100, 300, 1000, 3000, 10_000, 30_000, 100_000] {
             let start = seconds();
-            let compiled = compile(&program, &options).expect("a program that can be compiled");
+            let program = make(n).expect("a well-formed program");
+            let recorded = seconds() - start;
+            let start = seconds();
+            let mut compiled = compile(&program, &options).expect("a program that can be compiled");
             let took = seconds() - start;
-            println!("{name:24} {:9} {took:9.2}  {}", program.exprs().len(), compiled.phases());
+            let us = run(&mut compiled, &program) * 1e6;
+            let count = program.exprs().len();
+            println!("{name:24} {count:9} {recorded:9.3} {took:9.2} {us:9.2}  {}", compiled.phases());
             if took > LONG {
                 break;
             }

@@ -104,7 +104,8 @@ fn matmul(c: &mut Criterion) {
 /// Channels in and out, rows and columns of the image; windows of 5×5, batches of 100.
 const CONVOLUTIONS: [[usize; 3]; 2] = [[1, 10, 28], [10, 20, 12]];
 
-/// The three products of a convolution, each as the sum of its elements: what is measured is not the copy of its result.
+/// The three products of a convolution, each as the sum of its elements: what is measured is not the copy of its
+/// result.
 fn convolution(c: &mut Criterion) {
     let window = Window2d { stride: [1, 1], padding: [0, 0] };
     for [channels, out, side] in CONVOLUTIONS {

@@ -1,6 +1,7 @@
 //! [`Builder`]: records a program, one operator at a time.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
 
 use crate::error::{Error, Result};
@@ -35,6 +36,16 @@ struct State {
     open: Vec<Block>,
     /// How many statements were recorded.
     count: usize,
+    /// Functions that are defined, by their bodies.
+    defined: HashMap<Block, Definition>,
+}
+
+/// The definition of a function.
+struct Definition {
+    /// The block that it is a statement of.
+    block: Block,
+    /// Cells that are to come into being right before it, when the program is finished: the function captures them.
+    cells: Vec<Cell>,
 }
 
 /// Records a program. All methods take a shared reference and return small `Copy` ids, so that an interpretation of a
@@ -81,7 +92,9 @@ impl Builder {
             conts: Arena::default(),
             entry,
         };
-        Builder { state: RefCell::new(State { program, open: vec![body], count: 0 }) }
+        Builder {
+            state: RefCell::new(State { program, open: vec![body], count: 0, defined: HashMap::new() }),
+        }
     }
     /// A further input of the program.
     pub fn input(&self, name: &str, ty: Type) -> Value {
@@ -96,13 +109,14 @@ impl Builder {
     /// # Errors
     /// Whatever [`verify`] finds; [`Error::Unbalanced`] if a block is still open.
     pub fn finish(self, results: &[Value]) -> Result<Program> {
-        let State { mut program, open, .. } = self.state.into_inner();
+        let State { mut program, open, mut defined, .. } = self.state.into_inner();
         let [body] = open[..] else {
             return Err(Error::Unbalanced {
                 problem: if open.is_empty() { "ended twice" } else { "left open" },
             });
         };
         program.blocks[body].results = results.into();
+        place_cells(&mut program, &mut defined);
         let entry = program.entry;
         program.funcs[entry].results = program.types(results);
         verify(&program)?;
@@ -279,19 +293,15 @@ impl Builder {
     }
     /// An empty cell in an enclosing open block, in scope wherever recording may now be inside of that block.
     pub fn cell_in(&self, block: Block, ty: Type) -> Cell {
-        let State { program, open, count } = &mut *self.state.borrow_mut();
+        let State { program, open, count, defined } = &mut *self.state.borrow_mut();
         *count += 1;
         let cell = program.cells.push(CellData { ty, name: None });
         // A function whose body is being recorded captures what is defined before it.
-        let body = open.iter().skip_while(|&&outer| outer != block).nth(1);
-        let stmts = &program.blocks[block].stmts;
-        let definition = |body: &Block| {
-            stmts
-                .iter()
-                .rposition(|stmt| matches!(stmt, Stmt::Define(func) if program.funcs[*func].body == *body))
-        };
-        let position = body.and_then(definition).unwrap_or(stmts.len());
-        program.blocks[block].stmts.insert(position, Stmt::Cell(cell));
+        let inner = open.iter().skip_while(|&&outer| outer != block).nth(1);
+        match inner.and_then(|body| defined.get_mut(body)) {
+            Some(definition) if definition.block == block => definition.cells.push(cell),
+            _ => program.blocks[block].stmts.push(Stmt::Cell(cell)),
+        }
         cell
     }
     /// `if condition { then } else { otherwise }`, of two ended blocks.
@@ -345,8 +355,9 @@ impl Builder {
     /// takes the results, its body is the innermost open block. Returns its parameters and continuations.
     pub fn define(&self, func: Func) -> (Vec<Value>, Vec<Cont>) {
         let mut state = self.state.borrow_mut();
-        state.push(Stmt::Define(func));
+        let block = state.push(Stmt::Define(func));
         let FuncData { params, continuations, body, .. } = state.program.funcs[func].clone();
+        state.defined.insert(body, Definition { block, cells: Vec::new() });
         state.open.push(body);
         (params, continuations)
     }
@@ -397,10 +408,32 @@ impl Builder {
 }
 
 impl State {
-    fn push(&mut self, stmt: Stmt) {
+    /// Appends a statement to the innermost open block, which is returned.
+    fn push(&mut self, stmt: Stmt) -> Block {
         let block = *self.open.last().expect("the program's body is open until it is finished");
         self.program.blocks[block].stmts.push(stmt);
         self.count += 1;
+        block
+    }
+}
+
+/// Puts the cells that were recorded inside of functions before the definitions of these.
+fn place_cells(program: &mut Program, defined: &mut HashMap<Block, Definition>) {
+    let mut blocks: Vec<Block> =
+        defined.values().filter(|definition| !definition.cells.is_empty()).map(|d| d.block).collect();
+    blocks.sort_unstable();
+    blocks.dedup();
+    for block in blocks {
+        let mut stmts = Vec::new();
+        for stmt in std::mem::take(&mut program.blocks[block].stmts) {
+            if let Stmt::Define(func) = stmt
+                && let Some(definition) = defined.get_mut(&program.funcs[func].body)
+            {
+                stmts.extend(definition.cells.drain(..).map(Stmt::Cell));
+            }
+            stmts.push(stmt);
+        }
+        program.blocks[block].stmts = stmts;
     }
 }
 

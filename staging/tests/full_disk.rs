@@ -1,5 +1,5 @@
-//! A disk that is full when code is to be cached. What stands for it, a limit on the size of files, is the process's, so
-//! this test has one of its own.
+//! A disk that is full when code is to be cached. What stands for it, a limit on the size of files, is the process's,
+//! so this test has one of its own.
 #![cfg(feature = "llvm")]
 
 mod common;

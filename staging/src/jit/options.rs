@@ -10,8 +10,8 @@ use crate::optimise::Options;
 
 /// Instructions of a function unless asked otherwise: so many take LLVM some ten seconds.
 const INSTRUCTIONS: usize = 1 << 16;
-/// Instructions of a program unless asked otherwise: in functions of ordinary size, so many take LLVM some ten seconds.
-const PROGRAM_INSTRUCTIONS: usize = 1 << 18;
+/// Instructions of a program unless asked otherwise: in functions of ordinary size, so many take LLVM about a minute.
+const PROGRAM_INSTRUCTIONS: usize = 1 << 20;
 /// Operators of a program that is recorded unless asked otherwise.
 const OPERATORS: usize = 1 << 19;
 
@@ -41,16 +41,17 @@ pub struct CompileOptions {
     /// How many operators a program may have while it is recorded, in all its branches and functions: 524,288 by
     /// default. Each takes some 190 bytes. Recording reads this; whoever compiles a program has recorded it already.
     pub operators: usize,
-    /// How many of LLVM's instructions a function of the program may become, so that compiling ends in reasonable time:
-    /// 65,536 by default, some two thousand elementary functions of numbers. LLVM takes a time that grows with the
-    /// square of a function's instructions. A function may have as many operators, and four times as many as it was
-    /// recorded.
+    /// How many of LLVM's instructions a function may have that a program becomes, so that compiling ends in reasonable
+    /// time: 65,536 by default. LLVM takes a time that grows with the square of a function's instructions. Long code
+    /// over numbers is cut into functions of some hundreds; what may become too large is one loop into which very many
+    /// operators on arrays are fused, some two thousand elementary functions.
     pub instructions: usize,
-    /// How many of them all functions of the program may become together, of which each counts for 32 more: 262,144 by
-    /// default. A program may have as many operators, and four times as many as it was recorded. Functions inside of
-    /// functions, and very many that are inlined, cost the optimiser more: twelve operators count as an instruction for
-    /// each function around them. (In the derivative of loops that follow each other, the later ones are inside of
-    /// functions of the earlier ones: some 550 loops are too much.)
+    /// How many of them all functions of the program may become together, of which each counts for 32 more: 1,048,576
+    /// by default, more than a hundred thousand operators on numbers become. A program may have as many operators, and
+    /// four times as many as it was recorded. Functions inside of functions, and very many that are inlined, cost the
+    /// optimiser more: three operators count as an instruction for each function around them. (In the derivative of
+    /// loops that follow each other, the later ones are inside of functions of the earlier ones: some 550 loops are too
+    /// much.)
     pub program_instructions: usize,
     /// A handle that ends recording and compiling.
     ///

@@ -185,8 +185,8 @@ impl Compiled {
     }
 
     /// Writes results where the caller wants them, without allocating anything. An input that an output
-    /// [updates](CompileOptions::updates) is `None`: it is read from the output's elements before they are written. Nothing
-    /// is written if there is an error.
+    /// [updates](CompileOptions::updates) is `None`: it is read from the output's elements before they are written.
+    /// Nothing is written if there is an error.
     ///
     /// # Errors
     /// As [`run`](Compiled::run).

@@ -1,8 +1,9 @@
 //! How large programs are to LLVM.
 //!
 //! LLVM generates code for one function at a time, in a time that grows with the square of its instructions; so that is
-//! limited for each function, and for all of them together. Operators on arrays, whose loops occur again and again and
-//! become functions, cost little each. What is costly is a loop over numbers that was unrolled, and thousands of loops.
+//! limited for each function, and for all of them together. Straight code is cut into functions of ordinary size
+//! ([`lower`](crate::lower)), and what operators on arrays have in common are functions as well, so that a program
+//! takes a time in proportion to its operators. What cannot be cut is one loop over arrays with thousands of operators.
 //!
 //! Programs are refused as early as it can be told: by their operators as they were recorded, before they are
 //! optimised; by what their operators become at least, before they are lowered; by their instructions, before and after
@@ -12,11 +13,11 @@ use inkwell::module::Module;
 use inkwell::values::FunctionValue;
 
 use crate::error::{Error, Result};
-use crate::expr::{Expr, Unary};
+use crate::expr::Expr;
 use crate::ids::Func;
 use crate::ir::{Program, Stmt, Target};
 use crate::jit::options::CompileOptions;
-use crate::lower::{abi, computes};
+use crate::lower::{abi, computes, is_elementary};
 
 /// How much larger than at last a program may be as it was recorded: of derivatives, less than half is left.
 const RECORDED: usize = 4;
@@ -27,7 +28,7 @@ const ELEMENTARY: usize = 12;
 /// Instructions that take LLVM as long as to begin and end a function.
 const FUNCTION: usize = 32;
 /// Operators inside of one more function that take the optimiser as long as one instruction takes LLVM.
-const NESTED: usize = 12;
+const NESTED: usize = 3;
 /// Functions of which each, where it becomes part of another, costs the optimiser as much as one more function around
 /// everything.
 const INLINED: usize = 64;
@@ -46,14 +47,13 @@ pub enum When {
 /// [`Error::TooLarge`]; [`Error::ProgramTooLarge`].
 pub fn check_recorded(program: &Program, options: &CompileOptions) -> Result<()> {
     let functions = functions(program, options);
-    let largest = largest(&functions, |function| function.operators);
-    if largest.operators > options.instructions.saturating_mul(RECORDED) {
-        return Err(too_large(program, largest, largest.operators, options));
-    }
     let straight = functions.iter().filter(|function| !function.calls_itself).count();
     let operators = functions.iter().map(|function| function.operators).sum::<usize>();
     let nested = |function: &Function| function.operators * (function.depth - 1 + straight / INLINED);
-    let work = operators / RECORDED + functions.iter().map(nested).sum::<usize>() / NESTED;
+    // A function that calls itself stays one.
+    let loops = functions.len() - straight;
+    let work =
+        (operators + loops * FUNCTION) / RECORDED + functions.iter().map(nested).sum::<usize>() / NESTED;
     check_program(program, &functions, work, options.program_instructions, options)
 }
 
@@ -63,9 +63,9 @@ pub fn check_recorded(program: &Program, options: &CompileOptions) -> Result<()>
 /// [`Error::TooLarge`]; [`Error::ProgramTooLarge`].
 pub fn check_lowered(program: &Program, options: &CompileOptions) -> Result<()> {
     let functions = functions(program, options);
-    let largest = largest(&functions, Function::instructions);
-    if largest.instructions() > options.instructions {
-        return Err(too_large(program, largest, largest.instructions(), options));
+    let largest = largest(&functions, |function| function.largest_loop);
+    if largest.largest_loop > options.instructions {
+        return Err(too_large(program, largest, largest.largest_loop, options));
     }
     let sum = functions.iter().map(|function| function.straight).sum();
     check_program(program, &functions, sum, options.program_instructions, options)
@@ -140,18 +140,11 @@ struct Function {
     /// Number of functions around it, and one.
     depth: usize,
     operators: usize,
-    /// Instructions of its own at least, if all of its loops over arrays become functions of their own.
+    /// Instructions of its own and its parts at least, if all of its loops over arrays become functions of their own.
     straight: usize,
     /// Instructions at least of the largest loop over arrays.
     largest_loop: usize,
     calls_itself: bool,
-}
-
-impl Function {
-    /// Instructions at least of the largest of the functions that it becomes.
-    fn instructions(&self) -> usize {
-        self.straight.max(self.largest_loop)
-    }
 }
 
 fn largest(functions: &[Function], size: impl Fn(&Function) -> usize) -> &Function {
@@ -183,7 +176,8 @@ fn functions(program: &Program, options: &CompileOptions) -> Vec<Function> {
                     Stmt::Let(v, expr) => {
                         let shape = &program.ty(*v).shape;
                         if shape.is_empty() {
-                            size
+                            // Elementary functions of numbers are calls, if there are many.
+                            1
                         } else {
                             let so_far = if run.0 == Some(shape) && computes(expr) { run.1 } else { 0 };
                             run = (Some(shape), if computes(expr) { so_far + size } else { 0 });
@@ -209,18 +203,7 @@ fn operator(stmt: &Stmt, options: &CompileOptions) -> Option<usize> {
         Stmt::Cell(_) | Stmt::Define(_) => None,
         Stmt::Let(_, expr) if expr.operands().is_empty() => None,
         // In strict code they are calls.
-        Stmt::Let(_, expr) if is_elementary(expr) && !options.strict => Some(ELEMENTARY),
+        Stmt::Let(_, Expr::Unary(op, _)) if is_elementary(*op) && !options.strict => Some(ELEMENTARY),
         _ => Some(1),
-    }
-}
-
-fn is_elementary(expr: &Expr) -> bool {
-    use Unary::*;
-    match expr {
-        // Tangents and powers are calls.
-        Expr::Unary(op, _) => {
-            matches!(op, Exp | Expm1 | Log | Log1p | Sin | Cos | Tanh | Sigmoid | Softplus | Erf)
-        }
-        _ => false,
     }
 }

@@ -80,8 +80,8 @@ impl Target {
     /// That this machine runs code for it.
     ///
     /// # Errors
-    /// [`Error::Target`] if the code is for another architecture or processor, or may use features that this one lacks, or
-    /// vectors of a width that no processor has.
+    /// [`Error::Target`] if the code is for another architecture or processor, or may use features that this one lacks,
+    /// or vectors of a width that no processor has.
     pub(crate) fn check_host(&self) -> Result<()> {
         let host = Target::host();
         let lacks =

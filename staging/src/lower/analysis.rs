@@ -23,6 +23,8 @@ pub struct FuncFacts {
     pub parent: Option<Func>,
     /// What functions nested in it use of its own, in the order of its frame's fields.
     pub captured: BTreeSet<Entity>,
+    /// Number of fields of its frame: a link to the frame around it, and one or two for each of these.
+    pub fields: i64,
     /// Whether all that it defines itself are scalars.
     pub only_scalars: bool,
     /// Whether any function is nested in it.
@@ -35,6 +37,8 @@ pub struct FuncFacts {
     pub mentions: usize,
     /// Statements of its own blocks in the order of the text.
     pub order: Vec<(Block, usize)>,
+    /// How often its own statements read a value of its own.
+    pub uses: HashMap<Value, usize>,
 }
 
 /// Facts about a program.
@@ -42,16 +46,20 @@ pub struct Analysis {
     pub funcs: HashMap<Func, FuncFacts>,
     /// The function that defines an entity.
     pub owner: HashMap<Entity, Func>,
-    /// How often its owner's own statements read a value.
-    pub uses: HashMap<Value, usize>,
+    /// The field of its owner's frame in which something captured is kept.
+    pub fields: HashMap<Entity, i64>,
     /// All functions, each after the one in which it is defined.
     pub all: Vec<Func>,
 }
 
 impl Analysis {
     pub fn of(program: &Program) -> Analysis {
-        let mut analysis =
-            Analysis { funcs: HashMap::new(), owner: HashMap::new(), uses: HashMap::new(), all: Vec::new() };
+        let mut analysis = Analysis {
+            funcs: HashMap::new(),
+            owner: HashMap::new(),
+            fields: HashMap::new(),
+            all: Vec::new(),
+        };
         analysis.function(program, program.entry, None);
         let mut used = Vec::new();
         for &func in &analysis.all {
@@ -62,8 +70,16 @@ impl Analysis {
             if owner != func {
                 analysis.facts(owner).captured.insert(entity);
             } else if let Entity::Value(v) = entity {
-                *analysis.uses.entry(v).or_default() += 1;
+                *analysis.facts(owner).uses.entry(v).or_default() += 1;
             }
+        }
+        for facts in analysis.funcs.values_mut() {
+            let mut next = 1;
+            for &entity in &facts.captured {
+                analysis.fields.insert(entity, next);
+                next += if let Entity::Value(_) = entity { 1 } else { 2 };
+            }
+            facts.fields = next;
         }
         for (entity, owner) in &analysis.owner {
             let only_scalars = match entity {

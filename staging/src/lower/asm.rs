@@ -14,6 +14,7 @@ use inkwell::values::{
 };
 use inkwell::{AddressSpace, FloatPredicate, IntPredicate};
 
+use crate::expr::Unary;
 use crate::jit::target::Target;
 use crate::types::{Dtype, Scalar};
 
@@ -28,6 +29,8 @@ pub struct Asm<'c> {
     pub target: Target,
     /// Functions of loop nests, by what they do.
     pub nests: RefCell<HashMap<String, FunctionValue<'c>>>,
+    /// Elementary functions of numbers that are called and not emitted inline.
+    pub elementary: HashMap<(Unary, Dtype), FunctionValue<'c>>,
 }
 
 /// The builder refuses only what has no position, no matching type or no such operand: defects of this crate.
@@ -43,7 +46,7 @@ pub fn lanes(x: Reg<'_>) -> u32 {
 impl<'c> Asm<'c> {
     pub fn new(context: &'c Context, name: &str, target: Target) -> Asm<'c> {
         let (module, builder) = (context.create_module(name), context.create_builder());
-        Asm { context, module, builder, target, nests: RefCell::default() }
+        Asm { context, module, builder, target, nests: RefCell::default(), elementary: HashMap::new() }
     }
 
     // Types.

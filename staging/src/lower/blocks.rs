@@ -170,6 +170,12 @@ impl<'c> Asm<'c> {
     pub fn always_inline(&self, function: FunctionValue<'c>) {
         self.mark(function, "alwaysinline");
     }
+    /// Says that a function reads and writes nothing and returns.
+    pub fn pure(&self, function: FunctionValue<'c>) {
+        // No memory at all is zero.
+        self.mark(function, "memory");
+        self.mark(function, "willreturn");
+    }
     fn mark(&self, function: FunctionValue<'c>, attribute: &str) {
         let kind = Attribute::get_named_enum_kind_id(attribute);
         function.add_attribute(AttributeLoc::Function, self.context.create_enum_attribute(kind, 0));

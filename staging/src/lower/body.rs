@@ -14,6 +14,7 @@ use crate::lower::asm::{Asm, Reg};
 use crate::lower::collect::cell_bytes;
 use crate::lower::joined::Joined;
 use crate::lower::memory::{Buffer, Frame};
+use crate::lower::parts::{Outside, Words};
 use crate::lower::recursion::Rounds;
 use crate::lower::values::Place;
 use crate::lower::{Lowerer, bytes, is_scalar};
@@ -45,8 +46,8 @@ pub struct Body<'l, 'p, 'c> {
     pub uses: HashMap<Value, usize>,
     /// Values that are not computed yet, in the order of their definitions.
     pub pending: Vec<Value>,
-    /// Whether cheap values are computed again where they are read, for which what they are computed from has to stay as
-    /// it is.
+    /// Whether cheap values are computed again where they are read, for which what they are computed from has to stay
+    /// as it is.
     pub recomputes: bool,
     /// The buffer that a value is in, and how many values that are alive are in a buffer.
     pub buffers: HashMap<Value, Buffer>,
@@ -64,6 +65,10 @@ pub struct Body<'l, 'p, 'c> {
     /// Where values are kept that outlive a call of the function by itself, if it runs as a loop.
     pub slots: HashMap<Value, PointerValue<'c>>,
     pub rounds: Option<Rounds<'c>>,
+    /// What parts of the function have to find, if it is cut.
+    pub words: Option<Words>,
+    /// What is not to be seen by the part that is being emitted, if one is.
+    pub outside: Option<Outside<'c>>,
     /// Position of the statement being emitted in the function's order.
     pub position: usize,
 }
@@ -94,7 +99,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             base,
             plan: Frame::default(),
             places: HashMap::new(),
-            uses: lower.analysis.uses.clone(),
+            uses: facts.uses.clone(),
             pending: Vec::new(),
             recomputes: true,
             buffers: HashMap::new(),
@@ -107,9 +112,12 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             conts: HashMap::new(),
             slots: HashMap::new(),
             rounds: None,
+            words: None,
+            outside: None,
             position: 0,
         };
         body.link();
+        body.begin_words();
         if facts.recursive {
             let end = asm.at(byte, base, amount);
             body.check_room(end);
@@ -141,16 +149,27 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
     fn link(&mut self) {
         let (asm, lower) = (self.asm, self.lower);
         let i64_ty = asm.context.i64_type();
-        let around = self.function.get_nth_param(1).map(|link| link.into_pointer_value());
+        let around = self.around();
         let analysis = &lower.analysis;
         if analysis.funcs[&self.func].has_nested && analysis.frame_for(self.func) == self.func {
-            let count = lower.slot_count(self.func);
+            let count = analysis.funcs[&self.func].fields;
             let frame = asm.alloca(i64_ty.array_type(count as u32).into());
             if let Some(link) = around {
                 asm.store_raw(link.into(), frame);
             }
             self.frames.insert(self.func, frame);
         }
+        self.link_around(around);
+    }
+
+    /// The frame around this function, if there is any.
+    pub fn around(&self) -> Option<PointerValue<'c>> {
+        self.function.get_nth_param(1).map(Reg::into_pointer_value)
+    }
+
+    /// Finds the frames around this function, of which the innermost is given.
+    pub fn link_around(&mut self, around: Option<PointerValue<'c>>) {
+        let (asm, analysis) = (self.asm, &self.lower.analysis);
         let around_of = |func: Func| analysis.funcs[&func].parent.map(|parent| analysis.frame_for(parent));
         let mut next = around;
         let mut ancestor = around_of(self.func);
@@ -164,7 +183,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
     /// Address of a field of a frame.
     pub fn field(&self, entity: Entity) -> PointerValue<'c> {
         let frame = self.frames[&self.lower.analysis.owner[&entity]];
-        self.asm.bytes(frame, 8 * self.lower.slot(entity))
+        self.asm.bytes(frame, 8 * self.lower.analysis.fields[&entity])
     }
 
     /// Ends the run if the stack or the arena has no room for this function.
@@ -206,15 +225,19 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             let ty = &lower.program.cells[cell].ty;
             let captured = lower.analysis.is_captured(Entity::Cell(cell));
             let field = captured.then(|| self.field(Entity::Cell(cell)));
-            let data = if is_scalar(ty) {
-                field.unwrap_or_else(|| asm.alloca(asm.memory_ty(ty.dtype, 1)))
-            } else {
-                let (_, at) = self.plan.place(cell_bytes(lower, cell));
+            let at = (!is_scalar(ty)).then(|| self.plan.place(cell_bytes(lower, cell)).1);
+            if !captured && let Some(place) = self.cell_in_words(cell, at) {
+                self.cells.insert(cell, place);
+                continue;
+            }
+            let data = if let Some(at) = at {
                 let data = asm.bytes(self.base, at as i64);
                 if let Some(field) = field {
                     asm.store_raw(data.into(), field);
                 }
                 data
+            } else {
+                field.unwrap_or_else(|| asm.alloca(asm.memory_ty(ty.dtype, 1)))
             };
             let present = match field {
                 Some(field) => asm.bytes(field, 8),
@@ -227,6 +250,9 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
     /// The cell, perhaps in a frame around this one.
     pub fn cell(&mut self, cell: Cell) -> CellPlace<'c> {
         if let Some(&place) = self.cells.get(&cell) {
+            return place;
+        }
+        if let Some(place) = self.cell_of_words(cell) {
             return place;
         }
         let field = self.field(Entity::Cell(cell));
@@ -255,6 +281,8 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
                 let field = self.field(Entity::Cont(cont));
                 asm.store_raw(code.into(), field);
                 asm.store_raw(frame.into(), asm.bytes(field, 8));
+            } else {
+                self.keep_cont(cont, (code, frame));
             }
         }
         let to: Vec<Option<PointerValue<'c>>> =
@@ -300,7 +328,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
                 && own(result)
                 && !captured
             {
-                self.wanted.entry(*result).or_insert(*to);
+                self.want(*result, *to);
             }
         }
         self.stmts(block)?;

@@ -6,7 +6,7 @@ use inkwell::values::{InstructionOpcode, PointerValue};
 
 use crate::expr::{Binary, Expr};
 use crate::ids::{Cell, Value};
-use crate::ir::Update;
+use crate::ir::{Stmt, Update};
 use crate::lower::asm::Reg;
 use crate::lower::body::{Body, CellPlace};
 use crate::lower::nest::{Affine, Nest, NodeId, Op, Root, identity};
@@ -102,8 +102,14 @@ impl<'c> Body<'_, '_, 'c> {
         let program = self.lower.program;
         let order = &self.lower.analysis.funcs[&self.func].order;
         order[self.position + 1..].iter().any(|&(block, i)| {
-            let stmt = &program.blocks[block].stmts[i];
-            !self.lower.effects.touched(program, stmt, std::iter::once(cell)).is_empty()
+            match &program.blocks[block].stmts[i] {
+                // What is inside of a branch comes after it in this order.
+                Stmt::Let(..) | Stmt::Cell(_) | Stmt::Define(_) | Stmt::If { .. } => false,
+                call @ Stmt::Call { .. } => {
+                    !self.lower.effects.touched(program, call, std::iter::once(cell)).is_empty()
+                }
+                stmt => stmt.touched() == Some(cell),
+            }
         })
     }
 

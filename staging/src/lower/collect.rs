@@ -1,7 +1,7 @@
-//! Cells to which inner functions add products of few rows: the gradients of weights that every node of a tree, or every
-//! step of a loop, uses once. `c += xᵀ·y` would read and write the whole sum to add a few rows' worth to it. Instead the
-//! rows of `x` and of `y` are collected beside the cell, and are contracted at once when there is no room for more, or
-//! when something else looks at the cell. Sums are grouped differently thereby, so not in strict code.
+//! Cells to which inner functions add products of few rows: the gradients of weights that every node of a tree, or
+//! every step of a loop, uses once. `c += xᵀ·y` would read and write the whole sum to add a few rows' worth to it.
+//! Instead the rows of `x` and of `y` are collected beside the cell, and are contracted at once when there is no room
+//! for more, or when something else looks at the cell. Sums are grouped differently thereby, so not in strict code.
 //!
 //! (Where all products are in one block, [`defer`](crate::optimise::defer) does the same ahead of time.)
 

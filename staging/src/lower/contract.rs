@@ -1,10 +1,10 @@
-//! Matrix products. Each distinct [`Kernel`] is emitted once, as a private function of the module that is specialised to
-//! its static shapes, and called wherever it is needed.
+//! Matrix products. Each distinct [`Kernel`] is emitted once, as a private function of the module that is specialised
+//! to its static shapes, and called wherever it is needed.
 //!
 //! A block of sums stays in registers while the contraction runs. Long contractions are cut into parts, and factors
 //! that would be read again and again in an order in which the cache does not hold them are copied into *panels* first
-//! ([`pack`](crate::lower::pack)), as in Goto & van de Geijn, *Anatomy of High-Performance Matrix Multiplication* (2008).
-//! [`Plan`] decides; [`kernel`](crate::lower::kernel) emits.
+//! ([`pack`](crate::lower::pack)), as in Goto & van de Geijn, *Anatomy of High-Performance Matrix Multiplication*
+//! (2008). [`Plan`] decides; [`kernel`](crate::lower::kernel) emits.
 //!
 //! The length of a contraction may be known only at run time ([`Length::Given`]): `c += xᵀ·y` for the rows of `x` and
 //! `y` that have been written so far, say.

@@ -12,16 +12,8 @@ use crate::lower::values::Place;
 use crate::lower::{FAST, is_scalar};
 
 impl<'c> Body<'_, '_, 'c> {
-    /// Emits the statements of a block.
-    pub fn stmts(&mut self, block: Block) -> Result<()> {
-        let program = self.lower.program;
-        for stmt in &program.blocks[block].stmts {
-            self.stmt(stmt)?;
-        }
-        Ok(())
-    }
-
-    fn stmt(&mut self, stmt: &Stmt) -> Result<()> {
+    /// Emits a statement.
+    pub fn stmt(&mut self, stmt: &Stmt) -> Result<()> {
         match stmt {
             Stmt::Let(v, expr) => self.define(*v, expr)?,
             Stmt::Cell(cell) => self.empty(*cell),
@@ -100,6 +92,7 @@ impl<'c> Body<'_, '_, 'c> {
             }
             Target::Cont(cont) => match self.conts.get(&cont) {
                 Some(&closure) => closure,
+                None if let Some(closure) = self.kept_cont(cont) => closure,
                 None => {
                     let field = self.field(Entity::Cont(cont));
                     (self.asm.load_ptr(field), self.asm.load_ptr(self.asm.bytes(field, 8)))

@@ -1,6 +1,6 @@
 //! Convolutions and windows. Where the batch fills vectors, convolutions are computed [directly](crate::lower::direct);
-//! else, and where every bit counts, as loop nests over images, channels and taps. Taps outside of the image are skipped,
-//! not multiplied by zero: `0·∞` is NaN.
+//! else, and where every bit counts, as loop nests over images, channels and taps. Taps outside of the image are
+//! skipped, not multiplied by zero: `0·∞` is NaN.
 
 use inkwell::values::PointerValue;
 

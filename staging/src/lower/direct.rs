@@ -1,10 +1,10 @@
-//! Direct convolution with the batch innermost: `[channels, rows, columns, batch]`, the batch padded with zeros to whole
-//! vectors. Every tap is then one multiply–add of whole vectors, whatever the window's strides and padding are, and taps
-//! outside of the image are not visited.
+//! Direct convolution with the batch innermost: `[channels, rows, columns, batch]`, the batch padded with zeros to
+//! whole vectors. Every tap is then one multiply–add of whole vectors, whatever the window's strides and padding are,
+//! and taps outside of the image are not visited.
 //!
-//! The sum over taps is that of a matrix product for each pixel, `y[o, n] += w[o, tap]·x[tap, n]`, so blocks of sums stay
-//! in registers as in [`contract`](crate::lower::contract). The gradient of the kernel contracts over the batch: its sums
-//! are vectors, one for each of some taps and channels, and are added up at the end.
+//! The sum over taps is that of a matrix product for each pixel, `y[o, n] += w[o, tap]·x[tap, n]`, so blocks of sums
+//! stay in registers as in [`contract`](crate::lower::contract). The gradient of the kernel contracts over the batch:
+//! its sums are vectors, one for each of some taps and channels, and are added up at the end.
 
 use inkwell::module::Linkage;
 use inkwell::types::BasicMetadataTypeEnum;

@@ -1,7 +1,7 @@
 //! Products of few rows with a matrix that is stored column by column: sums along both, of several columns at once.
 //!
-//! Every element of the matrix is read once, in the order in which it lies, and the row once for all columns of a block;
-//! the lanes of a block's sums are added at its end, all sums in the same instructions.
+//! Every element of the matrix is read once, in the order in which it lies, and the row once for all columns of a
+//! block; the lanes of a block's sums are added at its end, all sums in the same instructions.
 
 use inkwell::values::{FunctionValue, IntValue, PointerValue};
 
@@ -13,7 +13,8 @@ use crate::types::Scalar;
 /// Columns of a block: as many sums hide the time that one addition takes.
 const COLUMNS: u64 = 8;
 
-/// Whether a kernel is one of these: with too few columns the sums would wait for one another, and these kernels add in another order than from the first term to the last.
+/// Whether a kernel is one of these: with too few columns the sums would wait for one another, and these kernels add in
+/// another order than from the first term to the last.
 pub fn serves(kernel: &Kernel, strict: bool) -> bool {
     let along = kernel.b.row == 1 && kernel.b.column != 1;
     let long = matches!(kernel.k, Length::Fixed(k) if k > 1);

@@ -234,7 +234,13 @@ impl<'c> Emitter<'_, 'c> {
                 let steps = asm.int_vector((0..wide).map(|i| i64::from(i) * step));
                 asm.op(InstructionOpcode::Add, asm.splat(start.into(), wide), steps.into())
             }
-            Op::Unary(op, x) => elementwise::unary(asm, self.math, *op, args[0], self.nest.nodes[*x].dtype),
+            Op::Unary(op, x) => {
+                let dtype = self.nest.nodes[*x].dtype;
+                match asm.elementary.get(&(*op, dtype)).filter(|_| self.nest.loops() == 0) {
+                    Some(&function) => asm.result(asm.call(function, &args)),
+                    None => elementwise::unary(asm, self.math, *op, args[0], dtype),
+                }
+            }
             Op::Powi(_, n) => elementwise::powi(asm, args[0], *n),
             Op::Clamp(_, low, high) => elementwise::clamp(asm, args[0], *low, *high),
             Op::Binary(op, ..) => elementwise::binary(asm, self.math, *op, args[0], args[1]),

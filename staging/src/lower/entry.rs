@@ -72,8 +72,8 @@ impl<'c> Body<'_, '_, 'c> {
         Ok(())
     }
 
-    /// Whether an output that is yet to be computed can be written where it belongs: every other reader of what is there
-    /// reads an element in the same round of the same loop, before it is written.
+    /// Whether an output that is yet to be computed can be written where it belongs: every other reader of what is
+    /// there reads an element in the same round of the same loop, before it is written.
     fn may_be_written_over(&self, output: usize, result: Value) -> bool {
         let deferred = |v: &Value| match self.places.get(v) {
             Some(Place::Deferred(expr)) if computes(expr) => Some(expr),
@@ -94,6 +94,6 @@ impl<'c> Body<'_, '_, 'c> {
         let aliased = |v: &Value| *v != input && self.uses(*v) > 0 && address(v) == address(&input);
         let together = self.pending.iter().filter(|v| self.ty(**v).shape == *shape).filter_map(deferred);
         let readers = together.flat_map(Expr::operands).filter(|&x| x == input).count();
-        readers == self.uses(input) && !self.places.keys().any(aliased)
+        readers == self.uses(input) && !self.places.keys().any(aliased) && !self.keeps_arrays()
     }
 }

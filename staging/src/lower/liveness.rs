@@ -19,7 +19,10 @@ pub struct Site {
 /// and cells are scalars, and it takes no continuations, so that no call of it hands on what an earlier one owns.
 pub fn sites(program: &Program, analysis: &Analysis, func: Func) -> HashMap<(Block, usize), Site> {
     let data = &program.funcs[func];
-    let itself = |&(block, i): &(Block, usize)| matches!(program.blocks[block].stmts[i], Stmt::Call { target: Target::Func(called), .. } if called == func);
+    let itself = |&(block, i): &(Block, usize)| match program.blocks[block].stmts[i] {
+        Stmt::Call { target: Target::Func(called), .. } => called == func,
+        _ => false,
+    };
     if !analysis.funcs[&func].order.iter().any(itself) {
         return HashMap::new();
     }
@@ -55,11 +58,13 @@ impl Walk<'_> {
         let data = &program.blocks[block];
         // What each statement sees is known going forward.
         let outer = self.visible.clone();
-        let scopes: Vec<BTreeSet<Entity>> = data
+        let scopes: Vec<Option<BTreeSet<Entity>>> = data
             .stmts
             .iter()
             .map(|stmt| {
-                let before = self.visible.clone();
+                let calls =
+                    matches!(stmt, Stmt::Call { target: Target::Func(func), .. } if *func == self.func);
+                let before = (calls || matches!(stmt, Stmt::If { .. })).then(|| self.visible.clone());
                 if !matches!(stmt, Stmt::Let(_, Expr::Fill { .. })) {
                     self.visible.extend(bound(stmt));
                 }
@@ -73,17 +78,17 @@ impl Walk<'_> {
             for entity in bound(stmt) {
                 live.remove(&entity);
             }
-            match stmt {
-                Stmt::If { then, otherwise, .. } => {
+            match (stmt, scope) {
+                (Stmt::If { then, otherwise, .. }, Some(scope)) => {
                     self.visible = scope;
                     let arms = [then, otherwise].map(|&arm| self.block(arm, live.clone(), last));
                     live = arms.into_iter().flatten().collect();
                 }
-                Stmt::Call { target: Target::Func(func), .. } if *func == self.func => {
+                (Stmt::Call { .. }, Some(scope)) => {
                     let live = live.intersection(&scope).copied().collect();
                     self.sites.insert((block, i), Site { live, last });
                 }
-                Stmt::Call { .. } => live.extend(&self.captured),
+                (Stmt::Call { .. }, None) => live.extend(&self.captured),
                 _ => {}
             }
             stmt.for_each_use(|v| live.extend([Entity::Value(v)]));

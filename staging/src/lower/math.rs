@@ -1,21 +1,70 @@
 //! Transcendental functions. A strict program calls the C library's, lane by lane; else they are polynomials, emitted
 //! inline for scalars and vectors alike, so that they fuse with what surrounds them. The polynomials are those of
 //! fdlibm (Ng, Sun Microsystems 1993) and Cephes (Moshier 1989), but `eˣ` in double precision, which is Taylor's, and
-//! those of `erf`.
+//! those of `erf`. Those of numbers that a program applies very often are functions of the module.
+
+use std::collections::HashMap;
 
 use inkwell::FloatPredicate;
+use inkwell::module::Linkage;
+use inkwell::types::BasicType;
 use inkwell::values::InstructionOpcode as I;
 
-use crate::expr::{Binary, Unary};
+use crate::expr::{Binary, Expr, Unary};
+use crate::ir::Program;
+use crate::lower::FAST;
 use crate::lower::asm::{Asm, Reg, lanes};
 use crate::lower::elementwise;
 use crate::types::Dtype;
+
+/// Uses of an elementary function of numbers by a program, up to which all of them are emitted inline.
+const INLINE: usize = 128;
 
 /// How reals are computed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Math {
     /// Whether every bit must be the interpreter's: no reassociation, no contraction, the C library's functions.
     pub strict: bool,
+}
+
+/// Whether an operator is a function that takes many instructions: tangents and powers are calls.
+pub fn is_elementary(op: Unary) -> bool {
+    use Unary::*;
+    matches!(op, Exp | Expm1 | Log | Log1p | Sin | Cos | Tanh | Sigmoid | Softplus | Erf)
+}
+
+/// The elementary functions of numbers that a program applies so often that one function of the module each serves
+/// better than as many copies.
+pub fn frequent(program: &Program, math: Math) -> Vec<(Unary, Dtype)> {
+    let mut uses: HashMap<(Unary, Dtype), usize> = HashMap::new();
+    for expr in program.exprs() {
+        if let &Expr::Unary(op, x) = expr
+            && is_elementary(op)
+            && !math.strict
+            && program.ty(x).shape.is_empty()
+        {
+            *uses.entry((op, program.ty(x).dtype)).or_default() += 1;
+        }
+    }
+    let all = Unary::ALL.iter().flat_map(|&op| [(op, Dtype::F32), (op, Dtype::F64)]);
+    all.filter(|function| uses.get(function).is_some_and(|&count| count > INLINE)).collect()
+}
+
+/// Emits elementary functions of numbers as functions of the module.
+pub fn emit_functions(asm: &mut Asm<'_>, math: Math, wanted: Vec<(Unary, Dtype)>) {
+    for (op, dtype) in wanted {
+        let number = asm.scalar_ty(dtype);
+        let ty = number.fn_type(&[number.into()], false);
+        let function = asm.module.add_function(&format!("{}_{dtype}", op.name()), ty, Some(Linkage::Private));
+        function.set_call_conventions(FAST);
+        asm.attributes(function);
+        asm.pure(function);
+        asm.go_to(asm.context.append_basic_block(function, "entry"));
+        let x = function.get_first_param().expect("it has one parameter");
+        let y = elementwise::unary(asm, math, op, x, dtype);
+        asm.ret(Some(y));
+        asm.elementary.insert((op, dtype), function);
+    }
 }
 
 /// A function that is not an instruction.
@@ -111,8 +160,8 @@ const COS_F64: [f64; 6] = [
 const SIN_F32: [f64; 3] = [-1.666_665_461_1e-1, 8.332_160_873_6e-3, -1.951_529_589_1e-4];
 const COS_F32: [f64; 3] = [4.166_664_568_298_827e-2, -1.388_731_625_493_765e-3, 2.443_315_711_809_948e-5];
 /// `erf(x)/x − 1` by `x²` where `|x| ≤ 1`, and `ln erfc x` by `x − 1` where `x ≥ 1`: weighted least squares at
-/// Chebyshev's points, in 60 digits, reweighted by the errors in 12 rounds (Lawson 1961). The relative errors of erf are
-/// 4e-8 and 1e-9, in double precision 7e-18 both, before rounding.
+/// Chebyshev's points, in 60 digits, reweighted by the errors in 12 rounds (Lawson 1961). The relative errors of erf
+/// are 4e-8 and 1e-9, in double precision 7e-18 both, before rounding.
 const ERF_F32: [f64; 6] =
     [1.283_791_22e-1, -3.761_232_61e-1, 1.128_017_95e-1, -2.671_129_36e-2, 4.917_531_52e-3, -5.631_343_45e-4];
 const ERFC_F32: [f64; 7] = [

@@ -21,9 +21,10 @@
 //! | [`joined`] | concatenations whose parts are computed in place |
 //! | [`nest`], [`emit`] | loop nests of fused elementwise operators and reductions |
 //! | [`outline`] | nests that occur again and again as functions |
+//! | [`parts`] | long straight code as several functions |
 //! | [`elementwise`], [`math`] | operators on vectors of elements |
 //! | [`product`] | which kernel a product calls |
-//! | [`contract`], [`kernel`], [`dots`], [`pack`], [`transpose`] | kernels, and factors in the order in which they read them |
+//! | [`contract`], [`kernel`], [`dots`], [`pack`], [`transpose`] | kernels, and factors as they read them |
 //! | [`asm`], [`blocks`], [`abi`] | a layer over inkwell's builder; what compiled code and its caller agree on |
 
 pub(crate) mod abi;
@@ -55,13 +56,14 @@ mod nest;
 mod nodes;
 mod outline;
 mod pack;
+mod parts;
 mod product;
 mod recursion;
 mod transpose;
 mod values;
 
 use std::cell::{Cell as Counter, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use inkwell::context::Context;
 use inkwell::module::{Linkage, Module};
@@ -72,12 +74,14 @@ use crate::error::Result;
 use crate::ids::{Cont, Func};
 use crate::ir::Program;
 use crate::jit::target::Target;
-use crate::lower::analysis::{Analysis, Entity};
+use crate::lower::analysis::Analysis;
 use crate::lower::asm::Asm;
 use crate::lower::body::Body;
 use crate::lower::collect::Collecting;
 use crate::lower::contract::Kernel;
 pub use crate::lower::math::Math;
+pub(crate) use crate::lower::math::is_elementary;
+use crate::lower::parts::Weights;
 pub(crate) use crate::lower::values::computes;
 use crate::optimise::effects::Effects;
 use crate::types::Type;
@@ -97,8 +101,8 @@ pub struct Lowered<'c> {
     pub arena: u64,
 }
 
-/// Lowers a verified program, of which some outputs are written over inputs: `(output, input)`. It ends with an error of
-/// `go_on`, which is called before each function.
+/// Lowers a verified program, of which some outputs are written over inputs: `(output, input)`. It ends with an error
+/// of `go_on`, which is called before each function.
 pub fn lower<'c>(
     context: &'c Context,
     program: &Program,
@@ -124,6 +128,7 @@ pub(crate) struct Lowerer<'p, 'c> {
     kernels: RefCell<HashMap<Kernel, FunctionValue<'c>>>,
     effects: Effects,
     collecting: Collecting,
+    weights: Weights,
     /// Bytes of arena that are planned.
     arena: Counter<u64>,
 }
@@ -138,13 +143,16 @@ impl<'p, 'c> Lowerer<'p, 'c> {
     ) -> Lowerer<'p, 'c> {
         let analysis = Analysis::of(program);
         let collecting = if math.strict { Collecting::default() } else { Collecting::of(program, &analysis) };
+        let mut asm = Asm::new(context, &program.funcs[program.entry].name, target);
+        math::emit_functions(&mut asm, math, math::frequent(program, math));
         Lowerer {
-            asm: Asm::new(context, &program.funcs[program.entry].name, target),
+            asm,
             program,
             updates,
             analysis,
             collecting,
             effects: Effects::of(program),
+            weights: Weights::default(),
             math,
             functions: HashMap::new(),
             kernels: RefCell::default(),
@@ -154,6 +162,7 @@ impl<'p, 'c> Lowerer<'p, 'c> {
     fn run(mut self, go_on: &dyn Fn() -> Result<()>) -> Result<Lowered<'c>> {
         let context = self.asm.context;
         let mut loops: HashMap<Option<Func>, usize> = HashMap::new();
+        let mut inlined = HashSet::new();
         for func in self.analysis.all.clone() {
             let function = if func == self.program.entry {
                 let ty = context.void_type().fn_type(&[self.asm.ptr_ty().into()], false);
@@ -172,6 +181,7 @@ impl<'p, 'c> Lowerer<'p, 'c> {
                     if *others <= LOOPS {
                         // A loop in its place: what it captures and accumulates is in registers then.
                         self.asm.always_inline(function);
+                        inlined.insert(func);
                     }
                 }
                 function
@@ -179,6 +189,7 @@ impl<'p, 'c> Lowerer<'p, 'c> {
             self.asm.attributes(function);
             self.functions.insert(func, function);
         }
+        self.weights = Weights::of(&self, |func| inlined.contains(&func));
         for &func in &self.analysis.all {
             go_on()?;
             Body::emit(&self, func)?;
@@ -216,20 +227,6 @@ impl<'p, 'c> Lowerer<'p, 'c> {
         global.set_linkage(Linkage::Private);
         global
     }
-
-    /// The field of its owner's frame in which something captured is kept.
-    fn slot(&self, entity: Entity) -> i64 {
-        let captured = &self.analysis.funcs[&self.analysis.owner[&entity]].captured;
-        let before = captured.iter().take_while(|&&other| other != entity);
-        1 + before.map(|&other| slots(other)).sum::<i64>()
-    }
-    fn slot_count(&self, func: Func) -> i64 {
-        1 + self.analysis.funcs[&func].captured.iter().map(|&entity| slots(entity)).sum::<i64>()
-    }
-}
-
-fn slots(entity: Entity) -> i64 {
-    if let Entity::Value(_) = entity { 1 } else { 2 }
 }
 
 /// Whether values of a type are kept in registers.

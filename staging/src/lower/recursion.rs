@@ -2,8 +2,8 @@
 //!
 //! A call pushes what is needed when it returns, and goes back to the head of the function; a return goes to where the
 //! topmost record was pushed, or leaves if there is none. So the derivative of a loop is a loop forward that keeps what
-//! the loop backward reads, and a call that nothing comes after is a jump. The records lie where the frames of recursive
-//! functions do, and end with the same error where these would.
+//! the loop backward reads, and a call that nothing comes after is a jump. The records lie where the frames of
+//! recursive functions do, and end with the same error where these would.
 
 use std::cmp::Reverse;
 
@@ -18,6 +18,7 @@ use crate::lower::abi::{Failure, offset};
 use crate::lower::analysis::Entity;
 use crate::lower::asm::{Asm, Reg, built, element_bytes};
 use crate::lower::body::Body;
+use crate::lower::parts::WORD;
 use crate::lower::values::Place;
 use crate::types::Dtype;
 
@@ -39,11 +40,20 @@ pub struct Rounds<'c> {
     shared: bool,
 }
 
-/// One scalar of a record, and where it is otherwise.
+/// A scalar of a record, or several that are neighbours there and where they are otherwise.
 struct Kept<'c> {
     dtype: Dtype,
+    count: i64,
     place: PointerValue<'c>,
     at: i64,
+    /// The word after them, if they are in words.
+    next: Option<u64>,
+}
+
+impl Kept<'_> {
+    fn bytes(&self) -> i64 {
+        self.count * i64::from(element_bytes(self.dtype))
+    }
 }
 
 /// A number at the end of a record.
@@ -64,7 +74,10 @@ impl<'c> Body<'_, '_, 'c> {
             if !self.slots.contains_key(&v) {
                 let slot = match lower.analysis.is_captured(entity) {
                     true => self.field(entity),
-                    false => self.scalar_slot(self.ty(v).dtype),
+                    false => {
+                        let word = self.slot_in_words(v);
+                        word.unwrap_or_else(|| self.scalar_slot(self.ty(v).dtype))
+                    }
                 };
                 self.slots.insert(v, slot);
             }
@@ -147,7 +160,7 @@ impl<'c> Body<'_, '_, 'c> {
         let after = asm.block("returned");
         let (kept, empty) = self.kept(&site.live);
         let mut state = self.rounds.take().expect("it is emitted as a loop");
-        let end = kept.last().map_or(0, |last| last.at + i64::from(element_bytes(last.dtype)));
+        let end = kept.last().map_or(0, |last| last.at + last.bytes());
         // Never nothing: a record is told from none by its length.
         let size = (end + 7) / 8 * 8 + if state.numbered { NUMBER } else { 0 };
         let size = size.max(NUMBER);
@@ -177,31 +190,38 @@ impl<'c> Body<'_, '_, 'c> {
 
     /// What a record holds, and the cells that are empty, of which it holds nothing.
     fn kept(&mut self, live: &[Entity]) -> (Vec<Kept<'c>>, Vec<Cell>) {
-        let mut scalars: Vec<(Dtype, PointerValue<'c>)> = Vec::new();
+        let mut scalars: Vec<(Dtype, PointerValue<'c>, Option<u64>)> = Vec::new();
         let mut empty = Vec::new();
         for &entity in live {
             match entity {
-                Entity::Value(v) => scalars.push((self.ty(v).dtype, self.slots[&v])),
+                Entity::Value(v) => scalars.push((self.ty(v).dtype, self.slots[&v], self.word_of_slot(v))),
                 Entity::Cell(cell) => {
                     if self.known.get(&cell) == Some(&false) {
                         empty.push(cell);
                     } else {
                         let place = self.cell(cell);
-                        scalars.push((self.lower.program.cells[cell].ty.dtype, place.data));
-                        scalars.push((Dtype::Bool, place.present));
+                        scalars.push((self.lower.program.cells[cell].ty.dtype, place.data, None));
+                        scalars.push((Dtype::Bool, place.present, None));
                     }
                 }
                 Entity::Cont(_) => unreachable!("it takes no continuations"),
             }
         }
-        scalars.sort_by_key(|(dtype, _)| Reverse(element_bytes(*dtype)));
+        scalars.sort_by_key(|(dtype, ..)| Reverse(element_bytes(*dtype)));
+        let mut kept: Vec<Kept<'c>> = Vec::new();
         let mut at = 0;
-        let kept = scalars.into_iter().map(|(dtype, place)| {
-            let kept = Kept { dtype, place, at };
-            at += i64::from(element_bytes(dtype));
-            kept
-        });
-        (kept.collect(), empty)
+        for (dtype, place, word) in scalars {
+            let bytes = element_bytes(dtype);
+            let next = word.map(|word| word + WORD);
+            match kept.last_mut() {
+                Some(last) if word.is_some() && last.next == word && u64::from(bytes) == WORD => {
+                    (last.count, last.next) = (last.count + 1, next);
+                }
+                _ => kept.push(Kept { dtype, count: 1, place, at, next }),
+            }
+            at += i64::from(bytes);
+        }
+        (kept, empty)
     }
 
     fn push(&mut self, state: &Rounds<'c>, kept: &[Kept<'c>], number: IntValue<'c>, size: i64) {
@@ -210,9 +230,8 @@ impl<'c> Body<'_, '_, 'c> {
         let top = asm.bytes(from, size);
         let full = asm.icmp(IntPredicate::UGT, address(asm, top), address(asm, state.limit));
         self.fail_if(full, Failure::Arena, 0, asm.int(0).into(), 0);
-        for Kept { dtype, place, at } in kept {
-            let ty = asm.memory_ty(*dtype, 1);
-            asm.store_raw(asm.load_raw(ty, *place), asm.bytes(from, *at));
+        for scalars in kept {
+            self.copy_kept(scalars, asm.bytes(from, scalars.at), scalars.place);
         }
         if state.numbered {
             asm.store_raw(number.into(), asm.bytes(top, -NUMBER));
@@ -223,11 +242,18 @@ impl<'c> Body<'_, '_, 'c> {
     fn pop(&self, state: &Rounds<'c>, kept: &[Kept<'c>], size: i64) {
         let asm = self.asm;
         let from = asm.bytes(asm.load_ptr(state.top), -size);
-        for Kept { dtype, place, at } in kept {
-            let ty = asm.memory_ty(*dtype, 1);
-            asm.store_raw(asm.load_raw(ty, asm.bytes(from, *at)), *place);
+        for scalars in kept {
+            self.copy_kept(scalars, scalars.place, asm.bytes(from, scalars.at));
         }
         self.set_top(state, from);
+    }
+
+    fn copy_kept(&self, scalars: &Kept<'c>, to: PointerValue<'c>, from: PointerValue<'c>) {
+        if scalars.count > 1 {
+            return self.asm.copy(to, from, scalars.bytes() as u64);
+        }
+        let ty = self.asm.memory_ty(scalars.dtype, 1);
+        self.asm.store_raw(self.asm.load_raw(ty, from), to);
     }
 
     fn set_top(&self, state: &Rounds<'c>, top: PointerValue<'c>) {

@@ -72,11 +72,14 @@ impl<'c> Body<'_, '_, 'c> {
     }
 
     pub fn place(&mut self, v: Value) -> Place<'c> {
-        if let Some(&slot) = self.slots.get(&v) {
+        if let Some(slot) = self.slot(v) {
             return Place::Register(self.asm.load(self.ty(v).dtype, 1, slot));
         }
         if let Some(place) = self.places.get(&v) {
             return place.clone();
+        }
+        if let Some(place) = self.kept_place(v) {
+            return place;
         }
         // Captured. Not kept: this may be one arm of a branch only.
         let field = self.field(Entity::Value(v));
@@ -128,6 +131,7 @@ impl<'c> Body<'_, '_, 'c> {
         if *uses > 0 || self.is_captured(v) {
             return;
         }
+        self.leave_word(v);
         if let Some(Place::Deferred(expr)) = self.places.get(&v).cloned() {
             self.places.remove(&v);
             self.pending.retain(|&w| w != v);
@@ -146,8 +150,8 @@ impl<'c> Body<'_, '_, 'c> {
 
     /// Memory for an array that is about to be computed.
     pub fn new_buffer(&mut self, v: Value) -> PointerValue<'c> {
-        let address = match self.wanted.get(&v) {
-            Some(&address) => address,
+        let address = match self.wanted_address(v) {
+            Some(address) => address,
             None => {
                 let at = self.part_place(v).unwrap_or_else(|| self.own_place(v));
                 self.asm.bytes(self.base, at as i64)
@@ -189,11 +193,11 @@ impl<'c> Body<'_, '_, 'c> {
     /// Makes a value visible to nested functions that capture it, and to what comes after a call of the function by
     /// itself.
     pub fn publish(&mut self, v: Value) {
-        if let (Some(&slot), Some(Place::Register(x))) = (self.slots.get(&v), self.places.get(&v)) {
+        if let (Some(slot), Some(Place::Register(x))) = (self.slot(v), self.places.get(&v)) {
             return self.asm.store(self.ty(v).dtype, *x, slot);
         }
         if !self.is_captured(v) {
-            return;
+            return self.keep_for_parts(v);
         }
         let field = self.field(Entity::Value(v));
         match self.places[&v].clone() {

@@ -6,7 +6,7 @@
 //! takes its place. Several accumulations of which one is a product, a slice or rows stay in the cell: adding in place
 //! is then cheaper than adding up arrays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::expr::{Binary, Expr};
 use crate::ids::{Cell, Value};
@@ -31,7 +31,7 @@ pub fn run(program: &mut Program, _: &Options) -> bool {
             out: vec![],
             changed: false,
         };
-        let own: Vec<Cell> =
+        let own: HashSet<Cell> =
             stmts.iter().filter_map(|s| if let Stmt::Cell(cell) = s { Some(*cell) } else { None }).collect();
         stmts.into_iter().for_each(|stmt| follow.stmt(stmt));
         follow.leave(&own);
@@ -118,7 +118,7 @@ impl Follow<'_> {
     }
 
     /// Ends the block: what was put off for its own cells is lost with them.
-    fn leave(&mut self, own: &[Cell]) {
+    fn leave(&mut self, own: &HashSet<Cell>) {
         for (cell, updates) in std::mem::take(&mut self.known) {
             if own.contains(&cell) {
                 self.changed |= !updates.is_empty();

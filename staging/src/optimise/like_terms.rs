@@ -1,8 +1,8 @@
 //! Collecting like terms: `x·x + (x + x)·x = 3·x·x`. Only with [`Options::reassociate`].
 //!
 //! A tree of sums, differences and products of reals of one type, whose inner nodes nothing else reads, is brought into
-//! the form `Σ cᵢ·Πⱼ xᵢⱼ` and rebuilt if that takes fewer operators. A tree in which terms cancel is left alone: `x − x`
-//! is NaN where `x` is infinite, and reassociation must not hide that.
+//! the form `Σ cᵢ·Πⱼ xᵢⱼ` and rebuilt if that takes fewer operators. A tree in which terms cancel is left alone: `x −
+//! x` is NaN where `x` is infinite, and reassociation must not hide that.
 
 use crate::expr::{Binary, Expr, Unary};
 use crate::ids::{Id, Value};

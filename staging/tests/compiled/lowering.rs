@@ -111,3 +111,39 @@ fn a_function_of_scalars_that_calls_itself_is_a_loop_with_records_of_what_it_nee
         }
     }
 }
+
+#[test]
+fn elementary_functions_of_numbers_that_occur_often_are_called_and_give_the_same_bits() {
+    use Unary::*;
+    let elementary = [Exp, Expm1, Log, Log1p, Sin, Cos, Tanh, Sigmoid, Softplus, Erf];
+    // Of as many numbers each.
+    let program = |dtype: Dtype, n: usize| {
+        let b = Builder::new("often");
+        let x = b.input("x", Type::scalar(dtype));
+        let mut results = Vec::new();
+        for i in 0..n {
+            let shifted = b.add(x, b.real(dtype, i as f64 / 16.0)).unwrap();
+            results.extend(elementary.map(|op| b.unary(op, shifted).unwrap()));
+        }
+        b.finish(&results).unwrap()
+    };
+    let options = CompileOptions::default();
+    for dtype in [Dtype::F32, Dtype::F64] {
+        let calls = |n: usize| {
+            let text = llvm_ir(&program(dtype, n), &options).unwrap();
+            elementary
+                .map(|op| text.matches(&format!("call fastcc {} @{}_{dtype}(", ty(dtype), op.name())).count())
+        };
+        assert_eq!(calls(128), [0; 10]);
+        assert_eq!(calls(129), [129; 10]);
+        let x = if dtype == Dtype::F32 { Tensor::from(0.3f32) } else { Tensor::from(0.3) };
+        let run = |n| compile(&program(dtype, n), &options).unwrap().run(std::slice::from_ref(&x)).unwrap();
+        let (inline, called) = (run(128), run(129));
+        assert!(inline.iter().zip(&called).all(|(inline, called)| inline.same(called)));
+    }
+}
+
+/// What LLVM calls a type of numbers.
+fn ty(dtype: Dtype) -> &'static str {
+    if dtype == Dtype::F32 { "float" } else { "double" }
+}
