@@ -15,6 +15,14 @@
 //! | [`mod@optimise`] | passes, each checked against the interpreter |
 //! | `jit` | native code by LLVM, with the feature `llvm` |
 
+// The generators of random programs name this crate by its name.
+#[cfg(all(test, feature = "llvm"))]
+extern crate self as antiphon_staging;
+#[cfg(all(test, feature = "llvm"))]
+#[allow(dead_code, unused_imports, reason = "the tests of this crate's own use a part")]
+#[path = "../tests/fuzz/mod.rs"]
+mod fuzz;
+
 pub mod build;
 mod components;
 pub mod error;

@@ -35,6 +35,9 @@ const ELEMENTARY: usize = 32;
 const MEMORY: usize = 4;
 /// Weight of a call, or of an operator on arrays, which mostly is one.
 const CALL: usize = 6;
+/// What counts where it is decided whether a function is cut: operators on numbers. Those on arrays do not, for calls are
+/// soon compiled, and a function that is not cut can compute arrays in the place of others.
+const NUMBERS: usize = if cfg!(test) { CALL } else { 0 };
 /// Elements of arrays whose operators are emitted where they are.
 const FEW: usize = 8;
 /// Bytes of the buffers from which words are taken.
@@ -45,8 +48,8 @@ pub const WORD: u64 = 8;
 /// About how many instructions statements become where they are.
 #[derive(Default)]
 pub struct Weights {
-    /// Of the functions that become part of their callers.
-    inlined: HashMap<Func, usize>,
+    /// Of the functions that become part of their callers: with operators on arrays, and without them.
+    inlined: HashMap<Func, [usize; 2]>,
 }
 
 impl Weights {
@@ -56,21 +59,25 @@ impl Weights {
         // What is inlined is mostly called where it is defined: inner functions come first.
         for &func in lower.analysis.all.iter().rev() {
             if is_inlined(func) {
-                let weight = weights.block(lower, lower.program.funcs[func].body);
+                let body = lower.program.funcs[func].body;
+                let of = [CALL, NUMBERS].map(|array| weights.block(lower, body, array));
                 // What is cut is hardly more than calls.
-                weights.inlined.insert(func, if weight > WHOLE { weight / SHORT } else { weight });
+                weights
+                    .inlined
+                    .insert(func, if of[1] > WHOLE { of.map(|weight| weight / SHORT) } else { of });
             }
         }
         weights
     }
 
-    fn block(&self, lower: &Lowerer<'_, '_>, block: Block) -> usize {
-        lower.program.blocks[block].stmts.iter().map(|stmt| self.stmt(lower, stmt)).sum()
+    /// Of a block, where an operator on arrays has this weight.
+    fn block(&self, lower: &Lowerer<'_, '_>, block: Block, array: usize) -> usize {
+        lower.program.blocks[block].stmts.iter().map(|stmt| self.stmt(lower, stmt, array)).sum()
     }
 
-    fn stmt(&self, lower: &Lowerer<'_, '_>, stmt: &Stmt) -> usize {
+    fn stmt(&self, lower: &Lowerer<'_, '_>, stmt: &Stmt, array: usize) -> usize {
         match stmt {
-            Stmt::Let(v, expr) => self.operator(lower, *v, expr),
+            Stmt::Let(v, expr) => self.operator(lower, *v, expr, array),
             Stmt::Define(_) => 0,
             Stmt::Cell(_) => 2,
             Stmt::Accumulate(cell, _)
@@ -80,24 +87,24 @@ impl Weights {
                 if is_scalar(&lower.program.cells[*cell].ty) {
                     MEMORY
                 } else {
-                    CALL
+                    array
                 }
             }
             Stmt::If { then, otherwise, .. } => {
-                2 + [then, otherwise].map(|&arm| self.block(lower, arm)).iter().sum::<usize>()
+                2 + [then, otherwise].map(|&arm| self.block(lower, arm, array)).iter().sum::<usize>()
             }
             Stmt::Call { target: Target::Func(func), .. } => {
-                CALL + self.inlined.get(func).copied().unwrap_or(0)
+                CALL + self.inlined.get(func).map_or(0, |of| of[usize::from(array == NUMBERS)])
             }
             Stmt::Call { .. } => CALL,
         }
     }
 
-    fn operator(&self, lower: &Lowerer<'_, '_>, v: Value, expr: &Expr) -> usize {
+    fn operator(&self, lower: &Lowerer<'_, '_>, v: Value, expr: &Expr, array: usize) -> usize {
         let ty = lower.program.ty(v);
         match expr {
             _ if expr.operands().is_empty() || moves(expr) => 0,
-            _ if !computes(expr) || ty.size() > FEW => CALL,
+            _ if !computes(expr) || ty.size() > FEW => array,
             Expr::Unary(op, x) if is_elementary(*op) && !lower.math.strict => {
                 let called = lower.asm.elementary.contains_key(&(*op, lower.program.ty(*x).dtype));
                 if called && is_scalar(ty) { CALL } else { ELEMENTARY }
@@ -108,7 +115,7 @@ impl Weights {
 
     /// Whether a function is cut.
     fn is_cut(&self, lower: &Lowerer<'_, '_>, func: Func) -> bool {
-        self.block(lower, lower.program.funcs[func].body) > WHOLE
+        self.block(lower, lower.program.funcs[func].body, NUMBERS) > WHOLE
     }
 
     /// Statements in runs, each with whether it becomes a part: all but those in which a function that runs as a loop
@@ -118,7 +125,7 @@ impl Weights {
         let mut runs = Vec::new();
         let (mut start, mut weight) = (0, 0);
         for (i, stmt) in stmts.iter().enumerate() {
-            let own = self.stmt(lower, stmt);
+            let own = self.stmt(lower, stmt, CALL);
             let large = matches!(stmt, Stmt::If { .. }) && own > PART;
             if large || is_loop && calls(lower.program, stmt, func) {
                 runs.extend([(start..i, weight > SHORT), (i..i + 1, false)]);
