@@ -35,8 +35,8 @@ const ELEMENTARY: usize = 32;
 const MEMORY: usize = 4;
 /// Weight of a call, or of an operator on arrays, which mostly is one.
 const CALL: usize = 6;
-/// What counts where it is decided whether a function is cut: operators on numbers. Those on arrays do not, for calls are
-/// soon compiled, and a function that is not cut can compute arrays in the place of others.
+/// What counts where it is decided whether a function is cut: operators on numbers. Those on arrays do not, for calls
+/// are soon compiled, and a function that is not cut can compute arrays in the place of others.
 const NUMBERS: usize = if cfg!(test) { CALL } else { 0 };
 /// Elements of arrays whose operators are emitted where they are.
 const FEW: usize = 8;
