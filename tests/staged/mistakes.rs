@@ -46,7 +46,7 @@ fn a_loop_that_was_unrolled_is_refused_and_its_line_named() {
         *x = (0..10_000).fold(*x, |x, _| x.exp());
         Ok(*x)
     });
-    let mut step = step.configure(|options| options.cache = None);
+    let mut step = step.configure(|options| (options.cache, options.program_instructions) = (None, 10_000));
     let (error, line) = (step.call(&0.0).unwrap_err(), line!());
     let Error::Recording { reason, at } = &error else { panic!("{error:?}") };
     assert!(reason.starts_with("step has 10000 operators"), "{reason}");
