@@ -42,7 +42,8 @@ fn outcome<E: Precision>(stream: &[u32], kind: Kind) -> Result<Agreement, String
 }
 
 fn agree<E: Precision>(kind: Kind, first: u64, models: u64) {
-    let (first, models) = (variable("SEED", first), variable("MODELS", models));
+    let models = variable("MODELS", models * variable("TIMES", 1));
+    let first = variable("SEED", first);
     let trace = std::env::var_os("TRACE").is_some();
     let (mut magnify, mut excused, mut finite, mut runs) = (0, 0, 0, 0);
     for seed in first..first + models {
