@@ -74,8 +74,13 @@ fn killing_and_resuming_changes_no_loss() {
         succeed(&mut training(directory.path(), "whole", &flags));
         let whole = losses(&directory.path().join("whole/report.json"));
         assert_eq!(whole.len(), STEPS);
-        let (resumed, kills) = killed_and_resumed(directory.path(), &flags, apart);
-        assert!(kills > 0, "the training was too short to be killed");
+        let (mut resumed, mut kills) = killed_and_resumed(directory.path(), &flags, apart);
+        if kills < 3 {
+            // A busy machine has looked too late: once more, at once each time.
+            fs::remove_dir_all(directory.path().join("killed")).expect("what the first try has left");
+            (resumed, kills) = killed_and_resumed(directory.path(), &flags, 0);
+        }
+        assert!(kills >= 3, "the training was too short to be killed more than {kills} times");
         assert_eq!(resumed, whole, "{flags:?}, killed {kills} times");
         let weights = |out: &str| fs::read(directory.path().join(out).join("weights.npz")).unwrap();
         assert!(weights("killed") == weights("whole"), "{flags:?}: the weights differ");
