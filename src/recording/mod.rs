@@ -12,8 +12,8 @@ mod real;
 mod recorder;
 mod tensor;
 
+pub use antiphon_staging::ir::print::graphviz;
 pub use antiphon_staging::jit::{CompileOptions, Compiled, Interrupt};
-pub use antiphon_staging::print::graphviz;
 use antiphon_staging::{self as staging, Value};
 pub use antiphon_staging::{Options, Program, optimise};
 

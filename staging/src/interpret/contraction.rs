@@ -1,10 +1,10 @@
 //! Matrix products and convolutions, each a plain loop nest in the order in which its formula is written.
 
-use crate::expr::{Expr, Window2d};
 use crate::interpret::elementwise::Float;
 use crate::interpret::index::{broadcast_positions, each_index, position, strides};
-use crate::tensor::{Data, Tensor};
-use crate::types::{Type, size};
+use crate::ir::expr::{Expr, Window2d};
+use crate::ir::tensor::{Data, Tensor};
+use crate::ir::types::{Type, size};
 
 /// Value of a contraction.
 pub fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Tensor {

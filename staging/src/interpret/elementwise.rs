@@ -1,9 +1,9 @@
 //! Elementwise operators, with broadcasting. Arithmetic of `f32` is done in `f32`.
 
-use crate::expr::{Binary, Comparison, Expr, Unary};
 use crate::interpret::index::broadcast_positions;
-use crate::tensor::{Data, Tensor};
-use crate::types::{Dtype, Scalar, Type, size};
+use crate::ir::expr::{Binary, Comparison, Expr, Unary};
+use crate::ir::tensor::{Data, Tensor};
+use crate::ir::types::{Dtype, Scalar, Type, size};
 
 /// The functions of reals that operators are made of.
 pub trait Float: Copy + PartialOrd + From<f32> + std::ops::AddAssign + std::ops::Mul<Output = Self> {

@@ -1,6 +1,6 @@
 //! Row-major positions.
 
-use crate::types::Shape;
+use crate::ir::types::Shape;
 
 /// Distances between neighbours along each axis.
 pub fn strides(shape: &[usize]) -> Shape {
@@ -34,7 +34,7 @@ pub fn each_index(shape: &[usize], mut f: impl FnMut(&[usize])) {
 pub fn broadcast_positions(from: &[usize], to: &[usize]) -> Vec<usize> {
     let strides = strides(from);
     let lead = to.len() - from.len();
-    let mut positions = Vec::with_capacity(crate::types::size(to));
+    let mut positions = Vec::with_capacity(crate::ir::types::size(to));
     each_index(to, |index| {
         let own = index[lead..].iter().zip(from).map(|(&i, &n)| if n == 1 { 0 } else { i });
         positions.push(own.zip(&strides).map(|(i, stride)| i * stride).sum());

@@ -11,14 +11,14 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::build::expect;
-use crate::error::{Error, Result};
-use crate::expr::Expr;
-use crate::ids::{Block, Cell, Cont, Func, Value};
-use crate::infer::infer;
+use crate::ir::build::expect;
+use crate::ir::error::{Error, Result};
+use crate::ir::expr::Expr;
+use crate::ir::ids::{Block, Cell, Cont, Func, Value};
+use crate::ir::infer::infer;
+use crate::ir::tensor::{Tensor, look_for_memory};
+use crate::ir::types::Type;
 use crate::ir::{Program, Stmt, Target, Update};
-use crate::tensor::{Tensor, look_for_memory};
-use crate::types::Type;
 
 /// How many calls and branches may be nested when nothing else is asked for.
 pub const DEPTH: usize = 1 << 20;
@@ -238,7 +238,7 @@ impl Machine<'_> {
                 scope.bind(*v, Rc::new(row));
             }
             Stmt::If { condition, then, otherwise, results } => {
-                let holds = value(scope, *condition).at(0) == crate::types::Scalar::Bool(true);
+                let holds = value(scope, *condition).at(0) == crate::ir::types::Scalar::Bool(true);
                 let arm = if holds { *then } else { *otherwise };
                 self.push(Frame::new(arm, scope.clone(), results.clone()))?;
             }

@@ -1,10 +1,10 @@
 //! Reductions over axes.
 
-use crate::expr::{Binary, Expr, Reduction};
 use crate::interpret::elementwise::Float;
 use crate::interpret::index::{each_index, position, strides};
-use crate::tensor::{Data, Tensor};
-use crate::types::Type;
+use crate::ir::expr::{Binary, Expr, Reduction};
+use crate::ir::tensor::{Data, Tensor};
+use crate::ir::types::Type;
 
 /// Value of a reduction.
 pub fn apply(expr: &Expr, x: &Tensor, ty: &Type) -> Tensor {

@@ -1,11 +1,11 @@
 //! Operators that move elements: the result's elements are the operand's, or zero.
 
-use crate::error::{Error, Result};
-use crate::expr::{Expr, Padding};
 use crate::interpret::elementwise::add_at;
 use crate::interpret::index::{broadcast_positions, each_index, position, strides};
-use crate::tensor::{Data, Tensor, with_elements};
-use crate::types::{Type, size};
+use crate::ir::error::{Error, Result};
+use crate::ir::expr::{Expr, Padding};
+use crate::ir::tensor::{Data, Tensor, with_elements};
+use crate::ir::types::{Type, size};
 
 /// Value of a structural expression.
 ///
@@ -28,7 +28,7 @@ pub fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Result<Tensor> {
         Expr::Flip(_, axis) => {
             let last = x.shape()[*axis].saturating_sub(1);
             Ok(rearrange(x, ty, |index| {
-                let mut index = crate::types::Shape::from_slice(index);
+                let mut index = crate::ir::types::Shape::from_slice(index);
                 index[*axis] = last - index[*axis];
                 Some(position(&index, &own))
             }))
@@ -36,7 +36,7 @@ pub fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Result<Tensor> {
         Expr::Pad { axis, padding, .. } => {
             let n = x.shape()[*axis];
             Ok(rearrange(x, ty, |index| {
-                let mut index = crate::types::Shape::from_slice(index);
+                let mut index = crate::ir::types::Shape::from_slice(index);
                 index[*axis] = unpadded(index[*axis], n, *padding)?;
                 Some(position(&index, &own))
             }))
@@ -104,7 +104,7 @@ fn pick(x: &Tensor, ty: &Type, places: impl Iterator<Item = Option<usize>>) -> T
 fn concat(parts: &[&Tensor], axis: usize, ty: &Type) -> Tensor {
     let mut places = Vec::new();
     each_index(&ty.shape, |index| {
-        let mut index = crate::types::Shape::from_slice(index);
+        let mut index = crate::ir::types::Shape::from_slice(index);
         let mut part = 0;
         while index[axis] >= parts[part].shape()[axis] {
             index[axis] -= parts[part].shape()[axis];

@@ -1,9 +1,9 @@
 //! [`Buffers`]: arrays that outlive a run.
 
-use crate::error::Result;
+use crate::ir::error::Result;
+use crate::ir::tensor::look_for_memory;
+use crate::ir::types::{Dtype, Type};
 use crate::jit::{Elements, ElementsMut};
-use crate::tensor::look_for_memory;
-use crate::types::{Dtype, Type};
 use std::fmt;
 
 /// A cache line, and the widest vector.

@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use antiphon_system::reserve::Reserved;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
-use crate::error::{Error, Result};
+use crate::ir::error::{Error, Result};
 use crate::jit::room::Part;
 use crate::lower::abi::{Context, Failure, INDEXED};
 

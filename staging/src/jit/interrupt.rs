@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, Once};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Result};
 use crate::ir::Program;
+use crate::ir::error::{Error, Result};
 use crate::jit::options::CompileOptions;
 
 /// How long an interruption may go unnoticed by who waits for a compilation.

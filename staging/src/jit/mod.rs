@@ -16,7 +16,6 @@ mod room;
 mod run;
 mod size;
 pub mod symbols;
-pub mod target;
 
 use std::sync::Arc;
 
@@ -25,12 +24,13 @@ use inkwell::module::Module;
 use inkwell::passes::PassBuilderOptions;
 use inkwell::targets::FileType;
 
-use crate::error::{Error, Result};
 use crate::ir::Program;
+use crate::ir::error::{Error, Result};
+use crate::ir::types::Type;
+use crate::ir::verify::verify;
+pub use crate::lower::asm::target;
 use crate::lower::{self, Math, abi};
 use crate::optimise::optimise_while;
-use crate::types::Type;
-use crate::verify::verify;
 use cache::{Cache, Object};
 use phases::timed;
 use size::When;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::jit::cache;
 use crate::jit::interrupt::Interrupt;
-use crate::jit::target::Target;
+use crate::lower::asm::target::Target;
 use crate::optimise::Options;
 
 /// Instructions of a function unless asked otherwise: so many take LLVM some ten seconds.

@@ -15,7 +15,7 @@ use inkwell::llvm_sys::orc2::{
     LLVMOrcJITDylibDefine,
 };
 
-use crate::error::{Error, Result};
+use crate::ir::error::{Error, Result};
 use crate::jit::symbols;
 
 /// Object code that is linked into this process.

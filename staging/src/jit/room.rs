@@ -11,7 +11,7 @@ use antiphon_system::budget::{Claim, Grant, Limit};
 use antiphon_system::recent::Recent;
 use antiphon_system::reserve::Reserved;
 
-use crate::error::{Error, Result};
+use crate::ir::error::{Error, Result};
 
 /// What recursion gets of stack and arena at first.
 const FIRST: usize = 256 << 10;

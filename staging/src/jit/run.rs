@@ -4,9 +4,11 @@ use std::fmt;
 use std::ptr;
 use std::sync::{Arc, OnceLock};
 
-use crate::build::expect;
-use crate::error::{Error, Result};
 use crate::ir::Program;
+use crate::ir::build::expect;
+use crate::ir::error::{Error, Result};
+use crate::ir::tensor::{Tensor, look_for_memory, with_elements};
+use crate::ir::types::{Dtype, Type};
 use crate::jit::cache::Object;
 use crate::jit::denormals::Flushed;
 use crate::jit::enter::{self, Ended, Entry, MARGIN};
@@ -16,8 +18,6 @@ use crate::jit::room::{Need, Part, Room};
 use crate::jit::{ENTRY, Phases, assembly, llvm_ir, signature};
 use crate::lower::abi::Context;
 use crate::optimise::optimise;
-use crate::tensor::{Tensor, look_for_memory, with_elements};
-use crate::types::{Dtype, Type};
 
 /// Elements in row-major order that a program reads.
 #[derive(Clone, Copy, Debug)]

@@ -12,12 +12,14 @@
 use inkwell::module::Module;
 use inkwell::values::FunctionValue;
 
-use crate::error::{Error, Result};
-use crate::expr::Expr;
-use crate::ids::Func;
+use crate::ir::error::{Error, Result};
+use crate::ir::expr::Expr;
+use crate::ir::ids::Func;
 use crate::ir::{Program, Stmt, Target};
 use crate::jit::options::CompileOptions;
-use crate::lower::{abi, computes, is_elementary};
+use crate::lower::abi;
+use crate::lower::asm::math::is_elementary;
+use crate::lower::function::values::computes;
 
 /// How much larger than at last a program may be as it was recorded: of derivatives, less than half is left.
 const RECORDED: usize = 4;

@@ -1,7 +1,7 @@
 //! What compiled code and its caller agree on.
 
-use crate::ids::Func;
 use crate::ir::Program;
+use crate::ir::ids::Func;
 
 /// State of one run, passed to every function. All fields are 64 bits wide.
 #[repr(C)]

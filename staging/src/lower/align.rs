@@ -6,13 +6,13 @@
 
 use std::collections::HashMap;
 
-use crate::expr::{Expr, Padding};
-use crate::ids::{Func, Value};
+use crate::analysis::effects::Effects;
+use crate::ir::expr::{Expr, Padding};
+use crate::ir::ids::{Func, Value};
+use crate::ir::types::Type;
 use crate::ir::{Program, Stmt};
 use crate::lower::asm::element_bytes;
-use crate::optimise::effects::Effects;
 use crate::optimise::hoist::{bound, second_of_few_rows};
-use crate::types::Type;
 
 /// Bytes of a cache line.
 const LINE: usize = 64;

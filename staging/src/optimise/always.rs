@@ -8,13 +8,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::expr::Expr;
-use crate::ids::{Block, Cell, Cont, Func, Value};
+use crate::analysis::effects::{Effects, functions};
+use crate::ir::expr::Expr;
+use crate::ir::ids::{Block, Cell, Cont, Func, Value};
+use crate::ir::types::Scalar;
 use crate::ir::{Program, Stmt, Target};
 use crate::optimise::Options;
-use crate::optimise::effects::{Effects, functions};
 use crate::optimise::rewrite::{Definitions, Substitution, use_counts};
-use crate::types::Scalar;
 
 /// Runs the pass.
 pub fn run(program: &mut Program, _: &Options) -> bool {
@@ -63,7 +63,7 @@ struct Rewrite {
 impl Rewrite {
     /// Literals in place of those values that are constant.
     fn literals(&mut self, program: &mut Program, values: &[Value]) -> Vec<Stmt> {
-        use crate::ids::Id;
+        use crate::ir::ids::Id;
         let mut literals = Vec::new();
         for &old in values {
             let Some(&value) = self.constants.get(&old).filter(|_| self.is_read[old.index()]) else {

@@ -1,9 +1,9 @@
 //! Branches on constants: the arm that is taken becomes part of the block.
 
+use crate::ir::types::Scalar;
 use crate::ir::{Program, Stmt};
 use crate::optimise::Options;
 use crate::optimise::rewrite::{Definitions, Substitution};
-use crate::types::Scalar;
 
 /// Runs the pass.
 pub fn run(program: &mut Program, _: &Options) -> bool {

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use crate::expr::{Binary, Comparison, Expr};
-use crate::ids::{Block, Value};
+use crate::ir::expr::{Binary, Comparison, Expr};
+use crate::ir::ids::{Block, Value};
 use crate::ir::{Program, Stmt};
 use crate::optimise::Options;
 use crate::optimise::rewrite::Substitution;

@@ -6,10 +6,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::ids::{Block, Cell, Func, Id, Value};
+use crate::analysis::effects::Effects;
+use crate::ir::ids::{Block, Cell, Func, Id, Value};
 use crate::ir::{Program, Stmt, Target};
 use crate::optimise::Options;
-use crate::optimise::effects::Effects;
 
 /// Runs the pass.
 pub fn run(program: &mut Program, _: &Options) -> bool {

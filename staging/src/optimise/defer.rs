@@ -6,12 +6,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::expr::Expr;
-use crate::ids::{Cell, Value};
+use crate::ir::expr::Expr;
+use crate::ir::ids::{Cell, Value};
+use crate::ir::types::{Axes, Shape, Type};
 use crate::ir::{Program, Stmt, Update};
 use crate::optimise::Options;
 use crate::optimise::rewrite::{Definitions, local_cells};
-use crate::types::{Axes, Shape, Type};
 
 /// Runs the pass.
 pub fn run(program: &mut Program, options: &Options) -> bool {

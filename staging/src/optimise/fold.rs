@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::expr::Expr;
-use crate::ids::Value;
 use crate::interpret::evaluate;
+use crate::ir::expr::Expr;
+use crate::ir::ids::Value;
+use crate::ir::tensor::Tensor;
 use crate::ir::{Program, Stmt};
 use crate::optimise::Options;
-use crate::tensor::Tensor;
 
 /// Largest constant that is read or made, in elements: folding must not make programs bigger.
 const LARGEST: usize = 4096;

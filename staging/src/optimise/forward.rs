@@ -8,13 +8,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::expr::{Binary, Expr};
-use crate::ids::{Cell, Value};
+use crate::analysis::effects::Effects;
+use crate::ir::expr::{Binary, Expr};
+use crate::ir::ids::{Cell, Value};
+use crate::ir::types::{Scalar, Shape};
 use crate::ir::{Program, Stmt, Update};
 use crate::optimise::Options;
-use crate::optimise::effects::Effects;
 use crate::optimise::rewrite::Substitution;
-use crate::types::{Scalar, Shape};
 
 /// Runs the pass.
 pub fn run(program: &mut Program, _: &Options) -> bool {

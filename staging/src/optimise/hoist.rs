@@ -7,11 +7,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::expr::{Binary, Expr, Unary};
-use crate::ids::{Block, Func, Value};
+use crate::analysis::effects::Effects;
+use crate::ir::expr::{Binary, Expr, Unary};
+use crate::ir::ids::{Block, Func, Value};
 use crate::ir::{Program, Stmt, Update};
 use crate::optimise::Options;
-use crate::optimise::effects::Effects;
 
 /// Runs the pass.
 pub fn run(program: &mut Program, _: &Options) -> bool {

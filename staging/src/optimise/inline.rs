@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::ids::{Block, Cell, Cont, Func, Value};
+use crate::ir::ids::{Block, Cell, Cont, Func, Value};
 use crate::ir::{Program, Stmt, Target};
 use crate::optimise::Options;
 use crate::optimise::rewrite::{Substitution, targets};

@@ -4,12 +4,12 @@
 //! the form `Σ cᵢ·Πⱼ xᵢⱼ` and rebuilt if that takes fewer operators. A tree in which terms cancel is left alone: `x −
 //! x` is NaN where `x` is infinite, and reassociation must not hide that.
 
-use crate::expr::{Binary, Expr, Unary};
-use crate::ids::{Id, Value};
+use crate::ir::expr::{Binary, Expr, Unary};
+use crate::ir::ids::{Id, Value};
+use crate::ir::types::{Scalar, Type};
 use crate::ir::{Program, Stmt};
 use crate::optimise::Options;
 use crate::optimise::rewrite::{Definitions, use_counts};
-use crate::types::{Scalar, Type};
 
 /// Most terms of one sum.
 const TERMS: usize = 64;

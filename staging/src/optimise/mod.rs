@@ -26,7 +26,6 @@ pub mod branch;
 pub mod cse;
 pub mod dead;
 pub mod defer;
-pub(crate) mod effects;
 pub mod fold;
 pub mod forward;
 pub mod hoist;

@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::expr::Expr;
-use crate::ids::{Block, Cell, Value};
+use crate::ir::expr::Expr;
+use crate::ir::ids::{Block, Cell, Value};
+use crate::ir::types::Scalar;
 use crate::ir::{Name, Program, Stmt, Target};
-use crate::types::Scalar;
 
 /// The expression that each value is bound to, if it is bound to one.
 pub struct Definitions(HashMap<Value, Expr>);
@@ -87,7 +87,7 @@ impl Substitution {
 
 /// How often each value is read, by id.
 pub fn use_counts(program: &Program) -> Vec<usize> {
-    use crate::ids::Id;
+    use crate::ir::ids::Id;
     let mut counts = vec![0; program.values.len()];
     for block in program.reachable() {
         let data = &program.blocks[block];

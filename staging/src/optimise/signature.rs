@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::ids::{Block, Func, Value};
+use crate::ir::ids::{Block, Func, Value};
 use crate::ir::{Program, Stmt, Target};
 use crate::optimise::Options;
 

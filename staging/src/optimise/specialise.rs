@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::ids::{Block, Func};
+use crate::ir::ids::{Block, Func};
 use crate::ir::{Program, Stmt, Target};
 use crate::optimise::Options;
 use crate::optimise::rewrite::targets;

@@ -4,8 +4,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::expr::Expr;
-use crate::ids::{Cell, Value};
+use crate::ir::expr::Expr;
+use crate::ir::ids::{Cell, Value};
 use crate::ir::{Program, Stmt, Update};
 use crate::optimise::Options;
 use crate::optimise::rewrite::local_cells;

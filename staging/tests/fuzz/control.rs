@@ -3,12 +3,12 @@
 use std::slice::from_ref;
 
 use super::{Generator, Visible};
-use antiphon_staging::build::Signature;
-use antiphon_staging::error::Error;
-use antiphon_staging::expr::Binary;
-use antiphon_staging::ids::{Cont, Func, Value};
 use antiphon_staging::ir::Target;
-use antiphon_staging::types::{Dtype, Scalar, Type};
+use antiphon_staging::ir::build::Signature;
+use antiphon_staging::ir::error::Error;
+use antiphon_staging::ir::expr::Binary;
+use antiphon_staging::ir::ids::{Cont, Func, Value};
+use antiphon_staging::ir::types::{Dtype, Scalar, Type};
 
 /// How deep blocks are nested.
 const NESTING: usize = 3;

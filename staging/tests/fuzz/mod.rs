@@ -9,12 +9,12 @@ mod ops;
 
 pub use choices::{below, choices, shrink};
 
-use antiphon_staging::build::Builder;
-use antiphon_staging::error::Error;
-use antiphon_staging::ids::{Cell, Cont, Func, Value};
 use antiphon_staging::ir::Program;
-use antiphon_staging::tensor::Tensor;
-use antiphon_staging::types::{Dtype, Type};
+use antiphon_staging::ir::build::Builder;
+use antiphon_staging::ir::error::Error;
+use antiphon_staging::ir::ids::{Cell, Cont, Func, Value};
+use antiphon_staging::ir::tensor::Tensor;
+use antiphon_staging::ir::types::{Dtype, Type};
 
 /// Largest number of elements of a value that further operators are applied to.
 const LARGEST: usize = 48;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::{Generator, LARGEST};
-use antiphon_staging::expr::{Binary, Comparison, Expr, Padding, Reduction, Unary, Window2d};
-use antiphon_staging::ids::{Cell, Value};
 use antiphon_staging::ir::Update;
-use antiphon_staging::tensor::Tensor;
-use antiphon_staging::types::{Axes, Dtype, Scalar, Shape, Type};
+use antiphon_staging::ir::expr::{Binary, Comparison, Expr, Padding, Reduction, Unary, Window2d};
+use antiphon_staging::ir::ids::{Cell, Value};
+use antiphon_staging::ir::tensor::Tensor;
+use antiphon_staging::ir::types::{Axes, Dtype, Scalar, Shape, Type};
 
 /// Reals on which identities go wrong that look right.
 const REALS: [f64; 12] = [1.0, 0.0, 2.0, -1.0, -0.0, 0.5, 3.0, 0.1, f64::INFINITY, f64::NAN, 1e-40, 1e300];

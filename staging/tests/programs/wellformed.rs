@@ -227,14 +227,14 @@ fn malformed_programs_are_refused_with_what_and_where() {
 
 #[test]
 fn the_picture_has_a_node_for_every_statement_and_an_edge_for_every_use() {
-    let picture = print::graphviz(&cube());
+    let picture = ir::print::graphviz(&cube());
     assert!(picture.starts_with("digraph program {\n"));
     assert_eq!(picture.matches("[style=dotted]").count(), 8, "five accumulations and three takes");
     let multiplications =
         picture.lines().filter(|line| line.contains("label=") && line.contains(" * ")).count();
     assert_eq!(multiplications, 6);
     assert_eq!(picture.matches('{').count(), picture.matches('}').count());
-    assert!(print::graphviz(&power()).contains("[style=dashed]"), "a continuation is passed down");
+    assert!(ir::print::graphviz(&power()).contains("[style=dashed]"), "a continuation is passed down");
 }
 
 #[test]

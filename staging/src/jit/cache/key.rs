@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write};
 
-use crate::error::{Error, Result};
 use crate::ir::Program;
+use crate::ir::error::{Error, Result};
 use crate::jit::CompileOptions;
 
 /// A hash of text that is written to it, as long as `go_on` returns no error.
@@ -73,10 +73,10 @@ fn key_for(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::Builder;
-    use crate::jit::target::Target;
+    use crate::ir::build::Builder;
+    use crate::ir::types::{Dtype, Type};
+    use crate::lower::asm::target::Target;
     use crate::optimise::Options;
-    use crate::types::{Dtype, Type};
 
     fn scaled(factor: f64, dtype: Dtype) -> Program {
         let b = Builder::new("scaled");

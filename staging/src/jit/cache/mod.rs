@@ -4,8 +4,8 @@
 //! the effective user, nobody else can write it, and nobody else can exchange it or a directory above it; the same
 //! holds for each file, which must be a regular one. Otherwise the code is compiled, and a line on the standard error
 //! stream says so, once for each directory: the only place where this library prints. Within that, a file is either
-//! whole and right or not used. It is replaced as a whole, and a hash covers its contents and the [key] that they were
-//! made for.
+//! whole and right or not used. It is replaced as a whole, and a hash covers its contents and the key that
+//! they were made for.
 //!
 //! The hash finds what was damaged or misplaced. It is no signature: whoever can write as this user can have
 //! his code run, here as anywhere else.

@@ -1,9 +1,9 @@
 //! Identities of elementwise operators.
 
 use super::{Rewrite, Simplify};
-use crate::expr::{Binary, Comparison, Expr, Unary};
-use crate::ids::Value;
-use crate::types::{Dtype, Scalar, Type};
+use crate::ir::expr::{Binary, Comparison, Expr, Unary};
+use crate::ir::ids::Value;
+use crate::ir::types::{Dtype, Scalar, Type};
 
 impl Simplify<'_> {
     pub(super) fn arithmetic(&self, ty: &Type, expr: &Expr) -> Option<Rewrite> {

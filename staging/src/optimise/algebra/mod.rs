@@ -9,12 +9,12 @@
 mod arithmetic;
 mod shapes;
 
-use crate::expr::Expr;
-use crate::ids::Value;
+use crate::ir::expr::Expr;
+use crate::ir::ids::Value;
+use crate::ir::types::{Scalar, Shape, Type};
 use crate::ir::{Program, Stmt};
 use crate::optimise::Options;
 use crate::optimise::rewrite::{Definitions, Substitution};
-use crate::types::{Scalar, Shape, Type};
 
 /// What an expression is replaced by.
 enum Rewrite {
@@ -56,7 +56,7 @@ pub fn run(program: &mut Program, _: &Options) -> bool {
                         let literal = program.value(Type::scalar(c.dtype()));
                         definitions.set(literal, Expr::literal(c));
                         out.push(Stmt::Let(literal, Expr::literal(c)));
-                        expr = Expr::Binary(crate::expr::Binary::Mul, literal, x);
+                        expr = Expr::Binary(crate::ir::expr::Binary::Mul, literal, x);
                     }
                     Rewrite::Reshaped(inner, shape) => {
                         let x = program.value(Type { dtype: program.ty(v).dtype, shape });

@@ -1,10 +1,10 @@
 //! Identities of operators that move elements.
 
 use super::{Rewrite, Simplify};
-use crate::expr::{Expr, Padding};
-use crate::ids::Value;
-use crate::infer::infer;
-use crate::types::{Axes, Type};
+use crate::ir::expr::{Expr, Padding};
+use crate::ir::ids::Value;
+use crate::ir::infer::infer;
+use crate::ir::types::{Axes, Type};
 
 impl Simplify<'_> {
     pub(super) fn shapes(&self, ty: &Type, expr: &Expr) -> Option<Rewrite> {

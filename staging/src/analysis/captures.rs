@@ -1,0 +1,220 @@
+//! What has to be known of a program before code is emitted: who owns and who captures what, and which functions may
+//! be active more than once at a time.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use crate::analysis::components::components;
+use crate::analysis::liveness::{Site, sites};
+use crate::ir::ids::{Block, Cell, Cont, Func, Value};
+use crate::ir::{Program, Stmt, Target};
+
+/// Something that a function may capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Entity {
+    Value(Value),
+    Cell(Cell),
+    Cont(Cont),
+}
+
+/// Facts about one function.
+#[derive(Default)]
+pub struct FuncFacts {
+    /// The function in which it is defined.
+    pub parent: Option<Func>,
+    /// What functions nested in it use of its own, in the order of its frame's fields.
+    pub captured: BTreeSet<Entity>,
+    /// Number of fields of its frame: a link to the frame around it, and one or two for each of these.
+    pub fields: i64,
+    /// Whether all that it defines itself are scalars.
+    pub only_scalars: bool,
+    /// Whether any function is nested in it.
+    pub has_nested: bool,
+    /// Whether it may be called while it is active, other than where it calls itself as a [loop](super::liveness).
+    pub recursive: bool,
+    /// Where it calls itself, if it runs as a loop.
+    pub sites: HashMap<(Block, usize), Site>,
+    /// How often others call it, or pass it on.
+    pub mentions: usize,
+    /// Statements of its own blocks in the order of the text.
+    pub order: Vec<(Block, usize)>,
+    /// How often its own statements read a value of its own.
+    pub uses: HashMap<Value, usize>,
+}
+
+/// Facts about a program.
+pub struct Analysis {
+    pub funcs: HashMap<Func, FuncFacts>,
+    /// The function that defines an entity.
+    pub owner: HashMap<Entity, Func>,
+    /// The field of its owner's frame in which something captured is kept.
+    pub fields: HashMap<Entity, i64>,
+    /// All functions, each after the one in which it is defined.
+    pub all: Vec<Func>,
+}
+
+impl Analysis {
+    pub fn of(program: &Program) -> Analysis {
+        let mut analysis = Analysis {
+            funcs: HashMap::new(),
+            owner: HashMap::new(),
+            fields: HashMap::new(),
+            all: Vec::new(),
+        };
+        analysis.function(program, program.entry, None);
+        let mut used = Vec::new();
+        for &func in &analysis.all {
+            analysis.uses_of(program, func, program.funcs[func].body, &mut used);
+        }
+        for (func, entity) in used {
+            let owner = analysis.owner[&entity];
+            if owner != func {
+                analysis.facts(owner).captured.insert(entity);
+            } else if let Entity::Value(v) = entity {
+                *analysis.facts(owner).uses.entry(v).or_default() += 1;
+            }
+        }
+        for facts in analysis.funcs.values_mut() {
+            let mut next = 1;
+            for &entity in &facts.captured {
+                analysis.fields.insert(entity, next);
+                next += if let Entity::Value(_) = entity { 1 } else { 2 };
+            }
+            facts.fields = next;
+        }
+        for (entity, owner) in &analysis.owner {
+            let only_scalars = match entity {
+                Entity::Value(v) => program.ty(*v).shape.is_empty(),
+                Entity::Cell(c) => program.cells[*c].ty.shape.is_empty(),
+                Entity::Cont(_) => false,
+            };
+            analysis.funcs.get_mut(owner).expect("every function has facts").only_scalars &= only_scalars;
+        }
+        for func in analysis.all.clone() {
+            analysis.facts(func).sites = sites(program, &analysis, func);
+        }
+        analysis.find_recursion(program);
+        analysis
+    }
+
+    fn facts(&mut self, func: Func) -> &mut FuncFacts {
+        self.funcs.get_mut(&func).expect("every function has facts")
+    }
+
+    pub fn is_captured(&self, entity: Entity) -> bool {
+        self.owner.get(&entity).is_some_and(|owner| self.funcs[owner].captured.contains(&entity))
+    }
+
+    /// The function whose frame those defined in `func` are given: its own, or, if it has nothing that anyone captures,
+    /// that of the next function around it which has.
+    pub fn frame_for(&self, func: Func) -> Func {
+        match &self.funcs[&func] {
+            FuncFacts { parent: Some(parent), captured, .. } if captured.is_empty() => {
+                self.frame_for(*parent)
+            }
+            _ => func,
+        }
+    }
+
+    fn function(&mut self, program: &Program, func: Func, parent: Option<Func>) {
+        self.all.push(func);
+        self.funcs.insert(func, FuncFacts { parent, only_scalars: true, ..FuncFacts::default() });
+        let data = &program.funcs[func];
+        self.owner.extend(data.params.iter().map(|&v| (Entity::Value(v), func)));
+        self.owner.extend(data.continuations.iter().map(|&k| (Entity::Cont(k), func)));
+        self.block(program, func, data.body);
+    }
+
+    fn block(&mut self, program: &Program, func: Func, block: Block) {
+        for (i, stmt) in program.blocks[block].stmts.iter().enumerate() {
+            self.facts(func).order.push((block, i));
+            self.owner.extend(stmt.results().iter().map(|&v| (Entity::Value(v), func)));
+            match stmt {
+                Stmt::Cell(cell) => drop(self.owner.insert(Entity::Cell(*cell), func)),
+                Stmt::Define(inner) => {
+                    self.facts(func).has_nested = true;
+                    self.function(program, *inner, Some(func));
+                }
+                Stmt::If { then, otherwise, .. } => {
+                    self.block(program, func, *then);
+                    self.block(program, func, *otherwise);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn uses_of(&self, program: &Program, func: Func, block: Block, used: &mut Vec<(Func, Entity)>) {
+        let data = &program.blocks[block];
+        for stmt in &data.stmts {
+            stmt.for_each_use(|v| used.push((func, Entity::Value(v))));
+            match stmt {
+                Stmt::Accumulate(cell, _)
+                | Stmt::Take(_, cell)
+                | Stmt::Present(_, cell)
+                | Stmt::Row(_, cell, _) => {
+                    used.push((func, Entity::Cell(*cell)));
+                }
+                Stmt::If { then, otherwise, .. } => {
+                    self.uses_of(program, func, *then, used);
+                    self.uses_of(program, func, *otherwise, used);
+                }
+                Stmt::Call { target, continuations, .. } => {
+                    let conts = std::iter::once(target).chain(continuations).filter_map(|t| match t {
+                        Target::Cont(k) => Some((func, Entity::Cont(*k))),
+                        Target::Func(_) => None,
+                    });
+                    used.extend(conts);
+                }
+                _ => {}
+            }
+        }
+        used.extend(data.results.iter().map(|&v| (func, Entity::Value(v))));
+    }
+
+    /// A continuation may be any function that is passed anywhere.
+    fn find_recursion(&mut self, program: &Program) {
+        let mut edges: HashMap<Func, HashSet<Func>> = HashMap::new();
+        let mut calls_unknown = HashSet::new();
+        let mut passed = HashSet::new();
+        let mut mentioned = Vec::new();
+        for &func in &self.all {
+            let called = edges.entry(func).or_default();
+            for &(block, i) in &self.funcs[&func].order {
+                let Stmt::Call { target, continuations, .. } = &program.blocks[block].stmts[i] else {
+                    continue;
+                };
+                if self.funcs[&func].sites.contains_key(&(block, i)) {
+                    continue;
+                }
+                match target {
+                    Target::Func(f) => drop(called.insert(*f)),
+                    Target::Cont(_) => drop(calls_unknown.insert(func)),
+                }
+                for k in continuations {
+                    if let Target::Func(f) = k {
+                        passed.insert(*f);
+                    }
+                }
+                mentioned.extend(std::iter::once(target).chain(continuations));
+            }
+        }
+        for target in mentioned {
+            if let Target::Func(func) = target {
+                self.facts(func).mentions += 1;
+            }
+        }
+        for func in calls_unknown {
+            edges.entry(func).or_default().extend(&passed);
+        }
+        let numbers: HashMap<Func, usize> = self.all.iter().copied().zip(0..).collect();
+        let numbered =
+            |func: &Func| edges[func].iter().filter_map(|called| numbers.get(called).copied()).collect();
+        let edges: Vec<Vec<usize>> = self.all.iter().map(numbered).collect();
+        for component in components(&edges) {
+            for &node in &component {
+                let recursive = component.len() > 1 || edges[node].contains(&node);
+                self.facts(self.all[node]).recursive = recursive;
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Statements, branches and calls.
+
+use inkwell::values::PointerValue;
+
+use crate::analysis::captures::Entity;
+use crate::ir::error::Result;
+use crate::ir::ids::{Block, Value};
+use crate::ir::{Stmt, Target};
+use crate::lower::asm::Reg;
+use crate::lower::asm::{FAST, is_scalar};
+use crate::lower::function::Body;
+use crate::lower::function::values::Place;
+
+impl<'c> Body<'_, '_, 'c> {
+    /// Emits a statement.
+    pub fn stmt(&mut self, stmt: &Stmt) -> Result<()> {
+        match stmt {
+            Stmt::Let(v, expr) => self.define(*v, expr)?,
+            Stmt::Cell(cell) => self.empty(*cell),
+            Stmt::Accumulate(cell, update) => self.accumulate(*cell, update),
+            Stmt::Take(v, cell) => self.take(*v, *cell),
+            Stmt::Present(v, cell) => self.present(*v, *cell),
+            Stmt::Row(v, cell, index) => self.row_of_cell(*v, *cell, *index),
+            Stmt::Define(_) => {}
+            Stmt::If { condition, then, otherwise, results } => {
+                // The nested statements come next in the function's order.
+                self.position += 1;
+                return self.branch(*condition, [*then, *otherwise], results);
+            }
+            Stmt::Call { target, args, continuations, results } => {
+                self.call(*target, args, continuations, results);
+            }
+        }
+        self.position += 1;
+        Ok(())
+    }
+
+    /// Addresses for results that are arrays.
+    fn room(&mut self, results: &[Value]) -> Vec<Option<PointerValue<'c>>> {
+        let room = results.iter().map(|&v| (!is_scalar(self.ty(v))).then(|| self.new_buffer(v)));
+        room.collect()
+    }
+    fn bind_scalars(&mut self, results: &[Value], scalars: impl IntoIterator<Item = Reg<'c>>) {
+        let mut scalars = scalars.into_iter();
+        for &v in results {
+            if is_scalar(self.ty(v)) {
+                let x = scalars.next().expect("one for each scalar result");
+                self.bind(v, Place::Register(x));
+            }
+        }
+    }
+
+    fn branch(&mut self, condition: Value, arms: [Block; 2], results: &[Value]) -> Result<()> {
+        let asm = self.asm;
+        let holds = self.register(condition);
+        self.release(condition);
+        // What is computed in one arm would not be there in the other.
+        self.force_all();
+        let to = self.room(results);
+        let (blocks, after) = ([asm.block("then"), asm.block("else")], asm.block("after"));
+        asm.branch(holds, blocks[0], blocks[1]);
+        let before = self.known.clone();
+        let mut ends = Vec::new();
+        for (arm, block) in arms.into_iter().zip(blocks) {
+            asm.go_to(block);
+            self.known = before.clone();
+            let copies = self.batch_innermost.clone();
+            let scalars = self.block(arm, &to)?;
+            self.batch_innermost = copies;
+            ends.push((scalars, asm.here(), std::mem::take(&mut self.known)));
+            asm.jump(after);
+        }
+        asm.go_to(after);
+        let otherwise = ends.pop().expect("two arms");
+        let then = ends.pop().expect("two arms");
+        self.known =
+            then.2.into_iter().filter(|(cell, known)| otherwise.2.get(cell) == Some(known)).collect();
+        let pairs = then.0.into_iter().zip(otherwise.0);
+        let joined: Vec<Reg<'c>> =
+            pairs.map(|(a, b)| asm.phi(a.get_type(), &[(a, then.1), (b, otherwise.1)])).collect();
+        self.bind_scalars(results, joined);
+        Ok(())
+    }
+
+    /// Code and frame of what a call runs or passes.
+    fn closure(&mut self, target: Target) -> (PointerValue<'c>, PointerValue<'c>) {
+        match target {
+            Target::Func(func) => {
+                let code = self.lower.functions[&func].as_global_value().as_pointer_value();
+                let parent = self.lower.analysis.funcs[&func].parent.expect("the entry is not called");
+                (code, self.frames[&self.lower.analysis.frame_for(parent)])
+            }
+            Target::Cont(cont) => match self.conts.get(&cont) {
+                Some(&closure) => closure,
+                None if let Some(closure) = self.kept_cont(cont) => closure,
+                None => {
+                    let field = self.field(Entity::Cont(cont));
+                    (self.asm.load_ptr(field), self.asm.load_ptr(self.asm.bytes(field, 8)))
+                }
+            },
+        }
+    }
+
+    fn call(&mut self, target: Target, args: &[Value], continuations: &[Target], results: &[Value]) {
+        let asm = self.asm;
+        if self.rounds.is_some() && target == Target::Func(self.func) {
+            let returned = self.call_itself(args);
+            self.bind_scalars(results, returned);
+            return self.called(args);
+        }
+        let (code, frame) = self.closure(target);
+        let mut passed: Vec<Reg<'c>> = vec![self.context.into(), frame.into()];
+        for &v in args {
+            let x = if is_scalar(self.ty(v)) { self.register(v) } else { self.address(v).into() };
+            passed.push(x);
+        }
+        for &k in continuations {
+            let (code, frame) = self.closure(k);
+            passed.extend([Reg::from(code), frame.into()]);
+        }
+        let to = self.room(results);
+        passed.extend(to.into_iter().flatten().map(Reg::from));
+        let call = match target {
+            Target::Func(func) => asm.call(self.lower.functions[&func], &passed),
+            Target::Cont(cont) => asm.call_pointer(self.lower.cont_ty(cont), code, &passed, FAST),
+        };
+        let scalars = results.iter().filter(|&&v| is_scalar(self.ty(v))).count() as u32;
+        match scalars {
+            0 => {}
+            1 => {
+                let x = asm.result(call);
+                self.bind_scalars(results, [x]);
+            }
+            _ => {
+                let all = asm.result(call);
+                let fields: Vec<Reg<'c>> = (0..scalars).map(|i| asm.field(all, i)).collect();
+                self.bind_scalars(results, fields);
+            }
+        }
+        self.called(args);
+    }
+
+    /// What is known after a call.
+    fn called(&mut self, args: &[Value]) {
+        let analysis = &self.lower.analysis;
+        self.known.retain(|&cell, _| !analysis.is_captured(Entity::Cell(cell)));
+        args.iter().for_each(|&v| self.release(v));
+    }
+}

@@ -1,0 +1,269 @@
+//! What a `let` becomes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use inkwell::module::Linkage;
+use inkwell::types::BasicType;
+use inkwell::values::{BasicValueEnum, PointerValue};
+
+use crate::ir::error::Result;
+use crate::ir::expr::{Binary, Comparison, Expr, Reduction, Unary};
+use crate::ir::ids::Value;
+use crate::ir::tensor::{Data, Tensor};
+use crate::ir::types::{Dtype, Scalar, Type};
+use crate::lower::asm::Reg;
+use crate::lower::asm::{bytes, is_scalar};
+use crate::lower::function::Body;
+use crate::lower::function::nodes::Known;
+use crate::lower::function::values::{Place, computes, moves};
+use crate::lower::loops::emit;
+use crate::lower::loops::nest::{Affine, Nest, NodeId, Op, Root, identity};
+
+impl<'c> Body<'_, '_, 'c> {
+    /// Binds a value to an expression.
+    pub fn define(&mut self, v: Value, expr: &Expr) -> Result<()> {
+        let ty = self.ty(v).clone();
+        if computes(expr) || moves(expr) {
+            if !is_scalar(&ty) {
+                self.defer(v, expr);
+                return Ok(());
+            }
+            let mut nest = Nest::new(&[]);
+            let node = self.expression(&mut nest, expr, &ty, &[], &mut HashMap::new());
+            nest.roots.push(Root::Keep(node));
+            let x = emit::emit(self.asm, self.lower.math, nest)[0];
+            self.bind(v, Place::Register(x));
+            return self.release_operands(expr);
+        }
+        match expr {
+            Expr::Array(tensor) => self.array(v, tensor),
+            Expr::Reshape(x, _) => self.reshape(v, *x, &ty),
+            Expr::Reduce(op, x, axes) => self.reduce(v, *op, *x, axes, &ty),
+            Expr::Matmul(a, b) => {
+                let to = self.new_buffer(v);
+                self.matmul(*a, *b, to, &ty, None);
+            }
+            Expr::Concat(parts, axis) => self.concat(v, parts, *axis),
+            Expr::Pad { x, axis, padding } => {
+                let to = self.new_buffer(v);
+                self.asm.zero(to, bytes(&ty));
+                self.move_into(*x, to, &ty, *axis, padding.before, padding.interior + 1);
+            }
+            Expr::Argmax(x, axis) => self.argmax(v, *x, *axis, &ty),
+            Expr::GatherRows { x, indices } => self.gather_rows(v, *x, *indices),
+            Expr::ScatterRows { x, indices, rows } => {
+                let to = self.new_buffer(v);
+                self.asm.zero(to, bytes(&ty));
+                self.add_rows(to, *rows, *x, *indices, &ty);
+            }
+            Expr::GatherLast { x, indices } => self.gather_last(v, *x, *indices),
+            Expr::ScatterLast { x, indices, length } => self.scatter_last(v, *x, *indices, *length, &ty),
+            _ => self.convolution(v, expr, &ty),
+        }
+        self.release_operands(expr)
+    }
+
+    fn release_operands(&mut self, expr: &Expr) -> Result<()> {
+        expr.operands().into_iter().for_each(|x| self.release(x));
+        Ok(())
+    }
+
+    /// Binds a result that may be a scalar: `compute` gets its address.
+    pub fn through_memory(&mut self, v: Value, compute: impl FnOnce(&mut Self, PointerValue<'c>)) {
+        let ty = self.ty(v).clone();
+        if !is_scalar(&ty) {
+            let to = self.new_buffer(v);
+            return compute(self, to);
+        }
+        let (buffer, to) = self.temporary(bytes(&ty));
+        compute(self, to);
+        let x = self.asm.load(ty.dtype, 1, to);
+        self.bind(v, Place::Register(x));
+        self.plan.free(buffer);
+    }
+
+    fn array(&mut self, v: Value, tensor: &Arc<Tensor>) {
+        if let Some(only) = tensor.shape().is_empty().then(|| tensor.at(0)) {
+            let x = self.asm.constant(only, 1);
+            return self.bind(v, Place::Register(x));
+        }
+        let address = self.constant_data(tensor);
+        self.bind(v, Place::Memory(address));
+    }
+
+    /// The address of constant elements.
+    fn constant_data(&self, tensor: &Tensor) -> PointerValue<'c> {
+        let byte = self.asm.context.i8_type();
+        let mut raw: Vec<u8> = Vec::new();
+        match tensor.data() {
+            Data::F32(xs) => xs.iter().for_each(|x| raw.extend(x.to_ne_bytes())),
+            Data::F64(xs) => xs.iter().for_each(|x| raw.extend(x.to_ne_bytes())),
+            Data::I64(xs) => xs.iter().for_each(|x| raw.extend(x.to_ne_bytes())),
+            Data::Bool(xs) => xs.iter().for_each(|x| raw.push(u8::from(*x))),
+        }
+        let elements: Vec<_> = raw.iter().map(|&x| byte.const_int(x.into(), false)).collect();
+        let data = byte.const_array(&elements);
+        let global = self.asm.module.add_global(data.get_type().as_basic_type_enum(), None, "constant");
+        global.set_initializer(&BasicValueEnum::ArrayValue(data));
+        global.set_constant(true);
+        global.set_linkage(Linkage::Private);
+        global.set_alignment(64);
+        global.as_pointer_value()
+    }
+
+    fn reshape(&mut self, v: Value, x: Value, ty: &Type) {
+        match (is_scalar(self.ty(x)), is_scalar(ty)) {
+            (true, true) => {
+                let x = self.register(x);
+                self.bind(v, Place::Register(x));
+            }
+            (true, false) => {
+                let element = self.register(x);
+                let to = self.new_buffer(v);
+                self.asm.store(ty.dtype, element, to);
+            }
+            (false, true) => {
+                let from = self.address(x);
+                let element = self.asm.load(ty.dtype, 1, from);
+                self.bind(v, Place::Register(element));
+            }
+            (false, false) => self.share(v, x),
+        }
+    }
+
+    fn reduce(&mut self, v: Value, op: Reduction, x: Value, axes: &[usize], ty: &Type) {
+        if op == Reduction::LogSumExp {
+            return self.log_sum_exp(v, x, axes, ty);
+        }
+        let to = (!is_scalar(ty)).then(|| self.new_buffer(v));
+        if let Some(result) = self.reduction(x, axes, to, false, |_, node, _| (op, node)) {
+            self.bind(v, Place::Register(result));
+        }
+    }
+
+    /// `ln Σ e^(x − max) + max`, or the maximum if it is not finite.
+    fn log_sum_exp(&mut self, v: Value, x: Value, axes: &[usize], ty: &Type) {
+        let (buffer, room) = self.temporary(bytes(ty));
+        let in_memory = !is_scalar(ty);
+        let max =
+            self.reduction(x, axes, in_memory.then_some(room), true, |_, node, _| (Reduction::Max, node));
+        let max_at = |nest: &mut Nest<'c>, at: Affine| match max {
+            Some(max) => nest.node(Op::Register(max), ty.dtype),
+            None => nest.load(room, at, ty.dtype),
+        };
+        let to = in_memory.then(|| self.new_buffer(v));
+        let sum = self.reduction(x, axes, to, false, |nest, node, at| {
+            let max = max_at(nest, at);
+            let difference = nest.binary(Binary::Sub, node, max);
+            (Reduction::Sum, nest.unary(Unary::Exp, difference))
+        });
+        let (mut nest, at) = match to {
+            Some(_) => (Nest::new(&[ty.size()]), Affine::counter(1, 0)),
+            None => (Nest::new(&[]), Affine::constant(0, 0)),
+        };
+        let sum = match (sum, to) {
+            (Some(sum), _) => nest.node(Op::Register(sum), ty.dtype),
+            (None, to) => nest.load(to.expect("what is in no register"), at.clone(), ty.dtype),
+        };
+        let max = max_at(&mut nest, at.clone());
+        let log = nest.unary(Unary::Log, sum);
+        let whole = nest.binary(Binary::Add, log, max);
+        let magnitude = nest.unary(Unary::Abs, max);
+        let infinity = nest.node(Op::Constant(Scalar::of(ty.dtype, f64::INFINITY)), ty.dtype);
+        let finite = nest.node(Op::Compare(Comparison::Less, magnitude, infinity), Dtype::Bool);
+        let node = nest.node(Op::Select(finite, whole, max), ty.dtype);
+        nest.roots.push(match to {
+            Some(to) => Root::Store { to, at, node, mask: None },
+            None => Root::Keep(node),
+        });
+        if let [result] = emit::emit(self.asm, self.lower.math, nest)[..] {
+            self.bind(v, Place::Register(result));
+        }
+        self.plan.free(buffer);
+    }
+
+    /// A loop that reduces what `of` makes of an array's elements and of the result's position, to memory or into the
+    /// register that it returns. The array is stored only if others read it, or if it is to be reduced `again`.
+    fn reduction(
+        &mut self,
+        x: Value,
+        axes: &[usize],
+        to: Option<PointerValue<'c>>,
+        again: bool,
+        of: impl FnOnce(&mut Nest<'c>, NodeId, Affine) -> (Reduction, NodeId),
+    ) -> Option<Reg<'c>> {
+        let shape = self.ty(x).shape.clone();
+        let loops = shape.len();
+        let reduce = |body: &mut Self, nest: &mut Nest<'c>, known: &mut Known| {
+            let index = identity(loops);
+            axes.iter().for_each(|axis| nest.reduced |= 1 << axis);
+            let node = body.node(nest, x, &index, known);
+            let is_kept = |i: &usize| !axes.contains(i);
+            let kept: Vec<Affine> = (0..loops).filter(is_kept).map(|i| index[i].clone()).collect();
+            let left: Vec<usize> = (0..loops).filter(is_kept).map(|i| shape[i]).collect();
+            let at = Affine::position(&kept, &left, loops);
+            let (op, node) = of(nest, node, at.clone());
+            nest.roots.push(Root::Reduce { op, node, to: to.map(|to| (to, at)) });
+        };
+        let deferred = matches!(self.places.get(&x), Some(Place::Deferred(expr)) if computes(expr));
+        let in_place = if again { self.is_cheap(x, &[]) } else { self.is_read_in_place(x) };
+        if deferred && !in_place {
+            // What is computed row by row can be stored and reduced at once.
+            let rows = axes.iter().copied().eq(loops - axes.len()..loops);
+            if rows && to.is_some() && !self.lower.math.strict {
+                let (needed, consumed) = if again { (Some(x), None) } else { (None, Some(x)) };
+                self.fuse(&shape, needed, consumed.as_slice(), reduce);
+                return None;
+            }
+        }
+        if !in_place {
+            self.address(x);
+        }
+        let mut nest = Nest::new(&shape);
+        reduce(self, &mut nest, &mut HashMap::new());
+        emit::emit(self.asm, self.lower.math, nest).first().copied()
+    }
+
+    /// Writes an array to `start, start + step, ..` along an axis of a larger one.
+    pub fn move_into(
+        &mut self,
+        x: Value,
+        to: PointerValue<'c>,
+        ty: &Type,
+        axis: usize,
+        start: usize,
+        step: usize,
+    ) {
+        if !self.is_read_in_place(x) {
+            self.address(x);
+        }
+        let shape = self.ty(x).shape.clone();
+        let mut nest = Nest::new(&shape);
+        let mut index = identity(shape.len());
+        let node = self.node(&mut nest, x, &index, &mut HashMap::new());
+        index[axis] = index[axis].clone().times(step as i64, start as i64);
+        let at = Affine::position(&index, &ty.shape, shape.len());
+        nest.roots.push(Root::Store { to, at, node, mask: None });
+        emit::emit(self.asm, self.lower.math, nest);
+    }
+
+    /// Fills an array with one element.
+    pub fn fill(&mut self, to: PointerValue<'c>, ty: &Type, with: Scalar) {
+        let mut nest = Nest::new(&[ty.size()]);
+        let node = nest.node(Op::Constant(with), ty.dtype);
+        nest.roots.push(Root::Store { to, at: Affine::counter(1, 0), node, mask: None });
+        emit::emit(self.asm, self.lower.math, nest);
+    }
+
+    /// Elements of an integer array, which are in memory.
+    pub fn integers(&mut self, v: Value) -> (Option<Reg<'c>>, Option<PointerValue<'c>>, usize) {
+        let ty = self.ty(v).clone();
+        debug_assert_eq!(ty.dtype, Dtype::I64);
+        if is_scalar(&ty) {
+            (Some(self.register(v)), None, 1)
+        } else {
+            (None, Some(self.address(v)), ty.size())
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Operators whose positions are data.
+
+use inkwell::FloatPredicate;
+use inkwell::IntPredicate;
+use inkwell::values::{InstructionOpcode, IntValue, PointerValue};
+
+use crate::ir::ids::Value;
+use crate::ir::types::{Dtype, Scalar, Type, size};
+use crate::lower::abi::{Failure, INDEXED};
+use crate::lower::asm::Reg;
+use crate::lower::asm::elementwise::is_nan;
+use crate::lower::asm::is_scalar;
+use crate::lower::function::Body;
+use crate::lower::loops::emit;
+use crate::lower::loops::nest::{Affine, Nest, Op, Root};
+
+impl<'c> Body<'_, '_, 'c> {
+    /// Runs `f` in a loop over indices, with the loop's counter and the index, after all have been checked.
+    fn each_index(
+        &mut self,
+        op: &str,
+        indices: Value,
+        length: usize,
+        mut f: impl FnMut(&mut Self, IntValue<'c>, IntValue<'c>),
+    ) {
+        let (only, address, n) = self.integers(indices);
+        if n == 0 {
+            return;
+        }
+        let asm = self.asm;
+        let number = INDEXED.iter().position(|name| *name == op).expect("an operator that checks indices");
+        let load = |i: IntValue<'c>| match (only, address) {
+            (Some(x), _) => x,
+            (_, Some(from)) => asm.load(Dtype::I64, 1, asm.at(asm.memory_ty(Dtype::I64, 1), from, i)),
+            _ => unreachable!("indices are in a register or in memory"),
+        };
+        for check in [true, false] {
+            let of = asm.begin_loop(0, n as u64, 1, &[]);
+            let index = load(of.counter);
+            if check {
+                let bound = asm.int(length as i64).into();
+                let outside = asm.icmp(IntPredicate::UGE, index, bound);
+                self.fail_if(outside, Failure::Index, number as i64, index, length);
+            } else {
+                f(self, of.counter, index.into_int_value());
+            }
+            asm.end_loop(of, vec![]);
+        }
+    }
+
+    /// The address of a row.
+    fn row(&self, from: PointerValue<'c>, row: IntValue<'c>, width: usize, dtype: Dtype) -> PointerValue<'c> {
+        let asm = self.asm;
+        asm.at(asm.memory_ty(dtype, 1), from, asm.index_mul(row, width as i64))
+    }
+
+    pub fn gather_rows(&mut self, v: Value, x: Value, indices: Value) {
+        let ty = self.ty(x).clone();
+        let from = self.address(x);
+        self.rows(v, from, &ty, indices);
+    }
+
+    /// Rows of an array in memory.
+    pub fn rows(&mut self, v: Value, from: PointerValue<'c>, ty: &Type, indices: Value) {
+        let width = size(&ty.shape[1..]);
+        self.through_memory(v, |body, to| {
+            body.each_index("gather_rows", indices, ty.shape[0], |body, i, index| {
+                let mut nest = Nest::new(&[width]);
+                let source = body.row(from, index, width, ty.dtype);
+                let node = nest.load(source, Affine::counter(1, 0), ty.dtype);
+                let to = body.row(to, i, width, ty.dtype);
+                nest.roots.push(Root::Store { to, at: Affine::counter(1, 0), node, mask: None });
+                emit::emit(body.asm, body.lower.math, nest);
+            });
+        });
+    }
+
+    /// `to[indices[i]] += x[i]`.
+    pub fn add_rows(&mut self, to: PointerValue<'c>, rows: usize, x: Value, indices: Value, ty: &Type) {
+        let width = size(&ty.shape[1..]);
+        let given = self.ty(x).clone();
+        let only = is_scalar(&given).then(|| self.register(x));
+        let from = if only.is_none() { Some(self.address(x)) } else { None };
+        self.each_index("scatter_rows", indices, rows, |body, i, index| {
+            let mut nest = Nest::new(&[width]);
+            let at = Affine::counter(1, 0);
+            let to = body.row(to, index, width, ty.dtype);
+            let old = nest.load(to, at.clone(), ty.dtype);
+            let new = match (only, from) {
+                (None, Some(from)) => {
+                    let from = body.row(from, i, width, ty.dtype);
+                    nest.load(from, at.clone(), ty.dtype)
+                }
+                (Some(only), _) => nest.node(Op::Register(only), ty.dtype),
+                _ => unreachable!("rows are in a register or in memory"),
+            };
+            let node = nest.binary(crate::ir::expr::Binary::Add, old, new);
+            nest.roots.push(Root::Store { to, at, node, mask: None });
+            emit::emit(body.asm, body.lower.math, nest);
+        });
+    }
+
+    pub fn gather_last(&mut self, v: Value, x: Value, indices: Value) {
+        let ty = self.ty(x).clone();
+        let n = ty.shape[ty.shape.len() - 1];
+        let from = self.address(x);
+        self.through_memory(v, |body, to| {
+            body.each_index("gather_last", indices, n, |body, i, index| {
+                let row = body.row(from, i, n, ty.dtype);
+                let element = body.asm.load(ty.dtype, 1, body.row(row, index, 1, ty.dtype));
+                body.asm.store(ty.dtype, element, body.row(to, i, 1, ty.dtype));
+            });
+        });
+    }
+
+    pub fn scatter_last(&mut self, v: Value, x: Value, indices: Value, length: usize, ty: &Type) {
+        let only = is_scalar(self.ty(x)).then(|| self.register(x));
+        let from = if only.is_none() { Some(self.address(x)) } else { None };
+        let to = self.new_buffer(v);
+        self.fill(to, ty, Scalar::of(ty.dtype, 0.0));
+        self.each_index("scatter_last", indices, length, |body, i, index| {
+            let element = match (only, from) {
+                (None, Some(from)) => body.asm.load(ty.dtype, 1, body.row(from, i, 1, ty.dtype)),
+                (Some(only), _) => only,
+                _ => unreachable!("elements are in a register or in memory"),
+            };
+            let row = body.row(to, i, length, ty.dtype);
+            body.asm.store(ty.dtype, element, body.row(row, index, 1, ty.dtype));
+        });
+    }
+
+    pub fn argmax(&mut self, v: Value, x: Value, axis: usize, ty: &Type) {
+        let of = self.ty(x).clone();
+        let (outer, n, inner) = (size(&of.shape[..axis]), of.shape[axis], size(&of.shape[axis + 1..]));
+        let from = self.address(x);
+        if ty.size() == 0 {
+            self.new_buffer(v);
+            return;
+        }
+        self.through_memory(v, |body, to| {
+            let asm = body.asm;
+            let along = asm.begin_loop(0, outer as u64, 1, &[]);
+            let across = asm.begin_loop(0, inner as u64, 1, &[]);
+            let start = body.row(from, along.counter, n * inner, of.dtype);
+            let start = body.row(start, across.counter, 1, of.dtype);
+            let first = asm.load(of.dtype, 1, start);
+            let best = if n == 1 {
+                asm.int(0).into()
+            } else {
+                let of_loop = asm.begin_loop(1, n as u64, 1, &[first, asm.int(0).into()]);
+                let (best, place): (Reg<'c>, Reg<'c>) = (of_loop.carried[0], of_loop.carried[1]);
+                let x = asm.load(of.dtype, 1, body.row(start, of_loop.counter, inner, of.dtype));
+                let larger = asm.fcmp(FloatPredicate::OGT, x, best);
+                let wins = asm.op(InstructionOpcode::Or, larger, is_nan(asm, x));
+                let open = asm.fcmp(FloatPredicate::ORD, best, best);
+                let wins = asm.op(InstructionOpcode::And, wins, open);
+                let next = vec![asm.select(wins, x, best), asm.select(wins, of_loop.counter.into(), place)];
+                asm.end_loop(of_loop, next)[1]
+            };
+            let to = body.row(to, along.counter, inner, Dtype::I64);
+            asm.store(Dtype::I64, best, body.row(to, across.counter, 1, Dtype::I64));
+            asm.end_loop(across, vec![]);
+            asm.end_loop(along, vec![]);
+        });
+    }
+}

@@ -1,0 +1,379 @@
+//! The code of one function.
+//!
+//! | module | |
+//! |---|---|
+//! | [`module`] | what the functions of a program have in common |
+//! | [`entry`], [`control`] | the program itself; statements, branches and calls |
+//! | [`recursion`] | functions that call themselves, as loops |
+//! | [`values`], [`nodes`] | where values are; which are computed only where they are needed |
+//! | [`memory`] | the plan of a function's buffers |
+//! | [`expression`], [`index`], [`conv`], [`product`] | what each operator becomes |
+//! | [`cells`], [`collect`] | accumulators, and those that collect the rows of products |
+//! | [`joined`] | concatenations whose parts are computed in place |
+//! | [`parts`] | long straight code as several functions |
+
+mod cells;
+pub mod collect;
+mod control;
+mod conv;
+mod entry;
+mod expression;
+mod index;
+mod joined;
+mod memory;
+pub mod module;
+mod nodes;
+pub mod parts;
+mod product;
+mod recursion;
+pub mod values;
+
+use std::collections::HashMap;
+
+use inkwell::IntPredicate;
+use inkwell::values::{FunctionValue, GlobalValue, InstructionOpcode, PointerValue};
+
+use crate::analysis::captures::Entity;
+use crate::ir::Stmt;
+use crate::ir::error::Result;
+use crate::ir::ids::{Block, Cell, Cont, Func, Value};
+use crate::ir::types::Dtype;
+use crate::lower::abi::{Failure, offset};
+use crate::lower::asm::{Asm, Reg};
+use crate::lower::asm::{bytes, is_scalar};
+use crate::lower::function::collect::cell_bytes;
+use crate::lower::function::joined::Joined;
+use crate::lower::function::memory::{Buffer, Frame};
+use crate::lower::function::module::Lowerer;
+use crate::lower::function::parts::{Outside, Words};
+use crate::lower::function::recursion::Rounds;
+use crate::lower::function::values::Place;
+
+/// Where a cell is.
+#[derive(Clone, Copy)]
+pub struct CellPlace<'c> {
+    /// Address of what is accumulated.
+    pub data: PointerValue<'c>,
+    /// Address of the byte that says whether anything is.
+    pub present: PointerValue<'c>,
+}
+
+/// A function that is being emitted.
+pub struct Body<'l, 'p, 'c> {
+    pub lower: &'l Lowerer<'p, 'c>,
+    pub asm: &'l Asm<'c>,
+    pub func: Func,
+    pub function: FunctionValue<'c>,
+    pub context: PointerValue<'c>,
+    /// Its own frame and those around it.
+    pub frames: HashMap<Func, PointerValue<'c>>,
+    /// The start of its buffers.
+    pub base: PointerValue<'c>,
+    pub plan: Frame,
+    pub places: HashMap<Value, Place<'c>>,
+    /// How often a value is yet to be read by code that is not emitted yet.
+    pub uses: HashMap<Value, usize>,
+    /// Values that are not computed yet, in the order of their definitions.
+    pub pending: Vec<Value>,
+    /// Whether cheap values are computed again where they are read, for which what they are computed from has to stay
+    /// as it is.
+    pub recomputes: bool,
+    /// The buffer that a value is in, and how many values that are alive are in a buffer.
+    pub buffers: HashMap<Value, Buffer>,
+    pub tenants: HashMap<Buffer, usize>,
+    /// Where a value is to be written when it is computed.
+    pub wanted: HashMap<Value, PointerValue<'c>>,
+    /// Parts of concatenations that are computed where they end up.
+    pub joined: Joined,
+    /// Copies of images with the batch as the innermost axis.
+    pub batch_innermost: HashMap<Value, PointerValue<'c>>,
+    pub cells: HashMap<Cell, CellPlace<'c>>,
+    /// Whether a cell holds anything, where that is known.
+    pub known: HashMap<Cell, bool>,
+    pub conts: HashMap<Cont, (PointerValue<'c>, PointerValue<'c>)>,
+    /// Where values are kept that outlive a call of the function by itself, if it runs as a loop.
+    pub slots: HashMap<Value, PointerValue<'c>>,
+    pub rounds: Option<Rounds<'c>>,
+    /// What parts of the function have to find, if it is cut.
+    pub words: Option<Words>,
+    /// What is not to be seen by the part that is being emitted, if one is.
+    pub outside: Option<Outside<'c>>,
+    /// Position of the statement being emitted in the function's order.
+    pub position: usize,
+}
+
+impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
+    /// Emits a function.
+    pub fn emit(lower: &'l Lowerer<'p, 'c>, func: Func) -> Result<()> {
+        let (asm, function) = (&lower.asm, lower.functions[&func]);
+        let facts = &lower.analysis.funcs[&func];
+        asm.go_to(asm.context.append_basic_block(function, "entry"));
+        let context = function.get_first_param().expect("the context comes first").into_pointer_value();
+        let size = lower.late_constant("frame");
+        let i64_ty = asm.scalar_ty(Dtype::I64);
+        let amount = asm.load_raw(i64_ty, size.as_pointer_value()).into_int_value();
+        let byte = asm.context.i8_type().into();
+        let base = if facts.recursive {
+            asm.load_ptr(asm.bytes(context, offset::TOP))
+        } else {
+            asm.at(byte, asm.load_ptr(asm.bytes(context, offset::ARENA)), amount)
+        };
+        let mut body = Body {
+            lower,
+            asm,
+            func,
+            function,
+            context,
+            frames: HashMap::new(),
+            base,
+            plan: Frame::default(),
+            places: HashMap::new(),
+            uses: facts.uses.clone(),
+            pending: Vec::new(),
+            recomputes: true,
+            buffers: HashMap::new(),
+            tenants: HashMap::new(),
+            wanted: HashMap::new(),
+            joined: Joined::of(lower, func),
+            batch_innermost: HashMap::new(),
+            cells: HashMap::new(),
+            known: HashMap::new(),
+            conts: HashMap::new(),
+            slots: HashMap::new(),
+            rounds: None,
+            words: None,
+            outside: None,
+            position: 0,
+        };
+        body.link();
+        body.begin_words();
+        if facts.recursive {
+            let end = asm.at(byte, base, amount);
+            body.check_room(end);
+            asm.store_raw(end.into(), asm.bytes(context, offset::TOP));
+        }
+        body.own_cells();
+        body.own_slots();
+        if func == lower.program.entry {
+            body.entry()?
+        } else {
+            body.local()?
+        }
+        body.place_frame(size);
+        Ok(())
+    }
+
+    /// Fixes the size of a recursive function's frame, or the place of another's.
+    fn place_frame(&self, size: GlobalValue<'c>) {
+        let planned = self.plan.size();
+        if self.lower.analysis.funcs[&self.func].recursive {
+            size.set_initializer(&self.asm.int(planned as i64));
+        } else {
+            size.set_initializer(&self.asm.int(self.lower.arena.get() as i64));
+            self.lower.arena.set(self.lower.arena.get() + planned);
+        }
+    }
+
+    /// Finds the frames around this function, and makes its own.
+    fn link(&mut self) {
+        let (asm, lower) = (self.asm, self.lower);
+        let i64_ty = asm.context.i64_type();
+        let around = self.around();
+        let analysis = &lower.analysis;
+        if analysis.funcs[&self.func].has_nested && analysis.frame_for(self.func) == self.func {
+            let count = analysis.funcs[&self.func].fields;
+            let frame = asm.alloca(i64_ty.array_type(count as u32).into());
+            if let Some(link) = around {
+                asm.store_raw(link.into(), frame);
+            }
+            self.frames.insert(self.func, frame);
+        }
+        self.link_around(around);
+    }
+
+    /// The frame around this function, if there is any.
+    pub fn around(&self) -> Option<PointerValue<'c>> {
+        self.function.get_nth_param(1).map(Reg::into_pointer_value)
+    }
+
+    /// Finds the frames around this function, of which the innermost is given.
+    pub fn link_around(&mut self, around: Option<PointerValue<'c>>) {
+        let (asm, analysis) = (self.asm, &self.lower.analysis);
+        let around_of = |func: Func| analysis.funcs[&func].parent.map(|parent| analysis.frame_for(parent));
+        let mut next = around;
+        let mut ancestor = around_of(self.func);
+        while let (Some(frame), Some(of)) = (next, ancestor) {
+            self.frames.insert(of, frame);
+            ancestor = around_of(of);
+            next = ancestor.map(|_| asm.load_ptr(frame));
+        }
+    }
+
+    /// Address of a field of a frame.
+    pub fn field(&self, entity: Entity) -> PointerValue<'c> {
+        let frame = self.frames[&self.lower.analysis.owner[&entity]];
+        self.asm.bytes(frame, 8 * self.lower.analysis.fields[&entity])
+    }
+
+    /// Ends the run if the stack or the arena has no room for this function.
+    fn check_room(&self, end: PointerValue<'c>) {
+        let asm = self.asm;
+        let address = |p: PointerValue<'c>| asm.cast(InstructionOpcode::PtrToInt, p.into(), self.integer());
+        let of = |field: i64| address(asm.load_ptr(asm.bytes(self.context, field)));
+        let low = asm.icmp(IntPredicate::ULT, address(asm.stack_pointer()), of(offset::STACK));
+        self.fail_if(low, Failure::Stack, 0, asm.int(0).into(), 0);
+        let high = asm.icmp(IntPredicate::UGT, address(end), of(offset::LIMIT));
+        self.fail_if(high, Failure::Arena, 0, asm.int(0).into(), 0);
+    }
+    fn integer(&self) -> inkwell::types::BasicTypeEnum<'c> {
+        self.asm.scalar_ty(Dtype::I64)
+    }
+
+    /// Ends the run if a condition holds.
+    pub fn fail_if(&self, condition: Reg<'c>, why: Failure, op: i64, index: Reg<'c>, length: usize) {
+        let asm = self.asm;
+        let (failing, fine) = (asm.block("fail"), asm.block("fine"));
+        asm.branch(condition, failing, fine);
+        asm.go_to(failing);
+        let i64_ty = asm.context.i64_type().into();
+        let params = [asm.ptr_ty().into(), i64_ty, i64_ty, i64_ty, i64_ty];
+        let ty = asm.context.void_type().fn_type(&params, false);
+        let code = asm.load_ptr(asm.bytes(self.context, offset::FAIL));
+        let numbers = [why as i64, op].map(|n| asm.int(n).into());
+        let args = [self.context.into(), numbers[0], numbers[1], index, asm.int(length as i64).into()];
+        asm.call_pointer(ty, code, &args, 0);
+        asm.unreachable();
+        asm.go_to(fine);
+    }
+
+    /// Room for the cells that this function defines.
+    fn own_cells(&mut self) {
+        let (asm, lower) = (self.asm, self.lower);
+        for &(block, i) in &lower.analysis.funcs[&self.func].order {
+            let Stmt::Cell(cell) = lower.program.blocks[block].stmts[i] else { continue };
+            let ty = &lower.program.cells[cell].ty;
+            let captured = lower.analysis.is_captured(Entity::Cell(cell));
+            let field = captured.then(|| self.field(Entity::Cell(cell)));
+            let at = (!is_scalar(ty)).then(|| self.plan.place(cell_bytes(lower, cell)).1);
+            if !captured && let Some(place) = self.cell_in_words(cell, at) {
+                self.cells.insert(cell, place);
+                continue;
+            }
+            let data = if let Some(at) = at {
+                let data = asm.bytes(self.base, at as i64);
+                if let Some(field) = field {
+                    asm.store_raw(data.into(), field);
+                }
+                data
+            } else {
+                field.unwrap_or_else(|| asm.alloca(asm.memory_ty(ty.dtype, 1)))
+            };
+            let present = match field {
+                Some(field) => asm.bytes(field, 8),
+                None => asm.alloca(asm.context.i8_type().into()),
+            };
+            self.cells.insert(cell, CellPlace { data, present });
+        }
+    }
+
+    /// The cell, perhaps in a frame around this one.
+    pub fn cell(&mut self, cell: Cell) -> CellPlace<'c> {
+        if let Some(&place) = self.cells.get(&cell) {
+            return place;
+        }
+        if let Some(place) = self.cell_of_words(cell) {
+            return place;
+        }
+        let field = self.field(Entity::Cell(cell));
+        let data =
+            if is_scalar(&self.lower.program.cells[cell].ty) { field } else { self.asm.load_ptr(field) };
+        // Not kept: this may be one arm of a branch only.
+        CellPlace { data, present: self.asm.bytes(field, 8) }
+    }
+
+    fn local(&mut self) -> Result<()> {
+        let (asm, program) = (self.asm, self.lower.program);
+        let data = &program.funcs[self.func];
+        let mut given = self.function.get_params().into_iter().skip(2);
+        if self.is_loop() {
+            return self.rounds(&given.collect::<Vec<_>>());
+        }
+        let mut next = || given.next().expect("as many parameters as the type has");
+        for &param in &data.params {
+            let x = next();
+            self.bind_param(param, x);
+        }
+        for &cont in &data.continuations {
+            let [code, frame] = [next(), next()].map(Reg::into_pointer_value);
+            self.conts.insert(cont, (code, frame));
+            if self.lower.analysis.is_captured(Entity::Cont(cont)) {
+                let field = self.field(Entity::Cont(cont));
+                asm.store_raw(code.into(), field);
+                asm.store_raw(frame.into(), asm.bytes(field, 8));
+            } else {
+                self.keep_cont(cont, (code, frame));
+            }
+        }
+        let to: Vec<Option<PointerValue<'c>>> =
+            data.results.iter().map(|ty| (!is_scalar(ty)).then(|| next().into_pointer_value())).collect();
+        let scalars = self.block(data.body, &to)?;
+        self.leave_function(&scalars);
+        Ok(())
+    }
+
+    /// Returns scalars; arrays are where they are wanted.
+    pub fn leave_function(&self, scalars: &[Reg<'c>]) {
+        let asm = self.asm;
+        if self.lower.analysis.funcs[&self.func].recursive {
+            asm.store_raw(self.base.into(), asm.bytes(self.context, offset::TOP));
+        }
+        match *scalars {
+            [] => asm.ret(None),
+            [x] => asm.ret(Some(x)),
+            _ => asm.ret(Some(asm.aggregate(scalars))),
+        }
+    }
+
+    pub fn bind_param(&mut self, param: Value, x: Reg<'c>) {
+        match x {
+            Reg::PointerValue(address) => {
+                self.places.insert(param, Place::Memory(address));
+            }
+            x => {
+                self.places.insert(param, Place::Register(x));
+            }
+        }
+        self.publish(param);
+    }
+
+    /// Emits a block; its scalar results, and its arrays at the given addresses.
+    pub fn block(&mut self, block: Block, to: &[Option<PointerValue<'c>>]) -> Result<Vec<Reg<'c>>> {
+        let program = self.lower.program;
+        let data = &program.blocks[block];
+        let own = |v: &Value| data.stmts.iter().any(|stmt| stmt.results().contains(v));
+        for (result, to) in data.results.iter().zip(to) {
+            let captured = self.lower.analysis.is_captured(Entity::Value(*result));
+            if let Some(to) = to
+                && own(result)
+                && !captured
+            {
+                self.want(*result, *to);
+            }
+        }
+        self.stmts(block)?;
+        let mut scalars = Vec::new();
+        for (&result, to) in data.results.iter().zip(to) {
+            let Some(to) = *to else {
+                scalars.push(self.register(result));
+                self.release(result);
+                continue;
+            };
+            let from = self.address(result);
+            if from != to {
+                self.asm.copy(to, from, bytes(program.ty(result)));
+            }
+            self.release(result);
+        }
+        Ok(scalars)
+    }
+}
