@@ -35,7 +35,7 @@ pub use antiphon_system::budget::Limit;
 pub use interpret::interpret;
 pub use ir::build::{Builder, Signature};
 pub use ir::error::{Error, Result};
-pub use ir::expr::{Binary, Comparison, Expr, Padding, Reduction, Unary, Window2d};
+pub use ir::expr::{Binary, Class, Comparison, Expr, Padding, Reduction, Unary, Window2d};
 pub use ir::ids::{Block, Cell, Cont, Func, Value};
 pub use ir::tensor::{Data, Tensor};
 pub use ir::types::{Dtype, Scalar, Shape, Type};

@@ -85,7 +85,18 @@ fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Result<Tensor> {
         | Expr::Conv2dImage { .. }
         | Expr::Conv2dKernel { .. }
         | Expr::Fold2d { .. } => Ok(contraction::apply(expr, operands, ty)),
-        _ => structural::apply(expr, operands, ty),
+        Expr::Reshape(..)
+        | Expr::Permute(..)
+        | Expr::Broadcast(..)
+        | Expr::Concat(..)
+        | Expr::Slice { .. }
+        | Expr::Pad { .. }
+        | Expr::Flip(..)
+        | Expr::GatherRows { .. }
+        | Expr::ScatterRows { .. }
+        | Expr::GatherLast { .. }
+        | Expr::ScatterLast { .. }
+        | Expr::Unfold2d { .. } => structural::apply(expr, operands, ty),
     }
 }
 

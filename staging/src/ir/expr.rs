@@ -181,6 +181,28 @@ pub enum Expr {
     Uniform { seed: Value, dtype: Dtype, shape: Shape },
 }
 
+/// How the elements of an operator's result come about: what passes and lowering ask of an operator before they look
+/// at which it is. A new operator has to have a class, or [`Expr::class`] does not compile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Each is computed from the elements at its own index, after broadcasting.
+    Elementwise,
+    /// Each is one of the operand's, or zero.
+    Movement,
+    /// They are in memory already: a constant array, or the operand in another shape.
+    InMemory,
+    /// They are written to their places in a larger array.
+    Placement,
+    /// Each is found, or added to, by an index that is data and may be out of range: the operator can fail.
+    Indexed,
+    /// Each sums up, or otherwise combines, elements along axes.
+    Reduction,
+    /// Products along axes.
+    Product,
+    /// Convolutions, windows of images, and their adjoints.
+    Convolution,
+}
+
 macro_rules! operands {
     ($expr:expr, $iter:ident) => {
         match $expr {
@@ -220,6 +242,38 @@ impl Expr {
     /// A literal: a constant of rank 0.
     pub fn literal(value: Scalar) -> Expr {
         Expr::Fill { value, shape: Shape::new() }
+    }
+    /// How the elements of the result come about.
+    pub fn class(&self) -> Class {
+        match self {
+            Expr::Fill { .. }
+            | Expr::Unary(..)
+            | Expr::Powi(..)
+            | Expr::Clamp { .. }
+            | Expr::Binary(..)
+            | Expr::Compare(..)
+            | Expr::Select { .. }
+            | Expr::Convert(..)
+            | Expr::Uniform { .. } => Class::Elementwise,
+            Expr::Permute(..)
+            | Expr::Broadcast(..)
+            | Expr::Slice { .. }
+            | Expr::Flip(..)
+            | Expr::Pad { padding: Padding { interior: 0, .. }, .. } => Class::Movement,
+            Expr::Array(_) | Expr::Reshape(..) => Class::InMemory,
+            Expr::Concat(..) | Expr::Pad { .. } => Class::Placement,
+            Expr::GatherRows { .. }
+            | Expr::ScatterRows { .. }
+            | Expr::GatherLast { .. }
+            | Expr::ScatterLast { .. } => Class::Indexed,
+            Expr::Reduce(..) | Expr::Argmax(..) => Class::Reduction,
+            Expr::Matmul(..) => Class::Product,
+            Expr::Conv2d { .. }
+            | Expr::Conv2dImage { .. }
+            | Expr::Conv2dKernel { .. }
+            | Expr::Unfold2d { .. }
+            | Expr::Fold2d { .. } => Class::Convolution,
+        }
     }
     /// The values that it reads, in order.
     pub fn operands(&self) -> SmallVec<[Value; 4]> {

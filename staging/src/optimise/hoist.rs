@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::analysis::effects::Effects;
-use crate::ir::expr::{Binary, Expr, Unary};
+use crate::ir::expr::{Binary, Class, Expr, Unary};
 use crate::ir::ids::{Block, Func, Value};
 use crate::ir::{Program, Stmt, Update};
 use crate::optimise::Options;
@@ -47,7 +47,7 @@ fn invariants(program: &mut Program, func: Func) -> Vec<Stmt> {
         for stmt in &program.blocks[block].stmts {
             let Stmt::Let(v, expr) = stmt else { continue };
             let fixed = |x: &Value| !inside.contains(x) || candidates.contains_key(x);
-            if may_fail(expr) || !expr.operands().iter().all(fixed) {
+            if expr.class() == Class::Indexed || !expr.operands().iter().all(fixed) {
                 continue;
             }
             candidates.insert(*v, expr);
@@ -90,16 +90,6 @@ pub(crate) fn bound(program: &Program, func: Func, blocks: &[Block]) -> HashSet<
         }
     }
     inside
-}
-
-fn may_fail(expr: &Expr) -> bool {
-    matches!(
-        expr,
-        Expr::GatherRows { .. }
-            | Expr::ScatterRows { .. }
-            | Expr::GatherLast { .. }
-            | Expr::ScatterLast { .. }
-    )
 }
 
 /// Rows up to which a product reads its second factor once, and is bound by that: then it may as well read it where it
@@ -146,6 +136,21 @@ fn is_worth_it(program: &Program, v: Value, expr: &Expr) -> bool {
         Expr::Powi(..) | Expr::Clamp { .. } | Expr::Compare(..) | Expr::Select { .. } | Expr::Convert(..) => {
             !scalar
         }
-        _ => true,
+        Expr::Permute(..)
+        | Expr::Reduce(..)
+        | Expr::Argmax(..)
+        | Expr::Matmul(..)
+        | Expr::Concat(..)
+        | Expr::Pad { .. }
+        | Expr::GatherRows { .. }
+        | Expr::ScatterRows { .. }
+        | Expr::GatherLast { .. }
+        | Expr::ScatterLast { .. }
+        | Expr::Conv2d { .. }
+        | Expr::Conv2dImage { .. }
+        | Expr::Conv2dKernel { .. }
+        | Expr::Unfold2d { .. }
+        | Expr::Fold2d { .. }
+        | Expr::Uniform { .. } => true,
     }
 }

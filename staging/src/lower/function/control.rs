@@ -3,7 +3,6 @@
 use inkwell::values::PointerValue;
 
 use crate::analysis::captures::Entity;
-use crate::ir::error::Result;
 use crate::ir::ids::{Block, Value};
 use crate::ir::{Stmt, Target};
 use crate::lower::asm::Reg;
@@ -13,9 +12,9 @@ use crate::lower::function::values::Place;
 
 impl<'c> Body<'_, '_, 'c> {
     /// Emits a statement.
-    pub fn stmt(&mut self, stmt: &Stmt) -> Result<()> {
+    pub fn stmt(&mut self, stmt: &Stmt) {
         match stmt {
-            Stmt::Let(v, expr) => self.define(*v, expr)?,
+            Stmt::Let(v, expr) => self.define(*v, expr),
             Stmt::Cell(cell) => self.empty(*cell),
             Stmt::Accumulate(cell, update) => self.accumulate(*cell, update),
             Stmt::Take(v, cell) => self.take(*v, *cell),
@@ -32,7 +31,6 @@ impl<'c> Body<'_, '_, 'c> {
             }
         }
         self.position += 1;
-        Ok(())
     }
 
     /// Addresses for results that are arrays.
@@ -50,7 +48,7 @@ impl<'c> Body<'_, '_, 'c> {
         }
     }
 
-    fn branch(&mut self, condition: Value, arms: [Block; 2], results: &[Value]) -> Result<()> {
+    fn branch(&mut self, condition: Value, arms: [Block; 2], results: &[Value]) {
         let asm = self.asm;
         let holds = self.register(condition);
         self.release(condition);
@@ -65,7 +63,7 @@ impl<'c> Body<'_, '_, 'c> {
             asm.go_to(block);
             self.known = before.clone();
             let copies = self.batch_innermost.clone();
-            let scalars = self.block(arm, &to)?;
+            let scalars = self.block(arm, &to);
             self.batch_innermost = copies;
             ends.push((scalars, asm.here(), std::mem::take(&mut self.known)));
             asm.jump(after);
@@ -79,7 +77,6 @@ impl<'c> Body<'_, '_, 'c> {
         let joined: Vec<Reg<'c>> =
             pairs.map(|(a, b)| asm.phi(a.get_type(), &[(a, then.1), (b, otherwise.1)])).collect();
         self.bind_scalars(results, joined);
-        Ok(())
     }
 
     /// Code and frame of what a call runs or passes.

@@ -7,7 +7,6 @@ use std::collections::HashSet;
 
 use inkwell::values::PointerValue;
 
-use crate::ir::error::Result;
 use crate::ir::expr::Expr;
 use crate::ir::ids::Value;
 use crate::lower::abi::offset;
@@ -18,7 +17,7 @@ use crate::lower::function::values::{Place, computes};
 
 impl<'c> Body<'_, '_, 'c> {
     /// Emits the entry.
-    pub fn entry(&mut self) -> Result<()> {
+    pub fn entry(&mut self) {
         let (asm, program) = (self.asm, self.lower.program);
         let data = &program.funcs[self.func];
         let inputs = asm.load_ptr(asm.bytes(self.context, offset::INPUTS));
@@ -28,7 +27,7 @@ impl<'c> Body<'_, '_, 'c> {
             let param_value = if is_scalar(ty) { asm.load(ty.dtype, 1, address) } else { Reg::from(address) };
             self.bind_param(param, param_value);
         }
-        self.stmts(data.body)?;
+        self.stmts(data.body);
         let results = &program.blocks[data.body].results;
         let outputs = asm.load_ptr(asm.bytes(self.context, offset::OUTPUTS));
         let to: Vec<PointerValue<'c>> =
@@ -69,7 +68,6 @@ impl<'c> Body<'_, '_, 'c> {
             }
         }
         asm.ret(None);
-        Ok(())
     }
 
     /// Whether an output that is yet to be computed can be written where it belongs: every other reader of what is

@@ -7,8 +7,7 @@ use inkwell::module::Linkage;
 use inkwell::types::BasicType;
 use inkwell::values::{BasicValueEnum, PointerValue};
 
-use crate::ir::error::Result;
-use crate::ir::expr::{Binary, Comparison, Expr, Reduction, Unary};
+use crate::ir::expr::{Binary, Class, Comparison, Expr, Reduction, Unary};
 use crate::ir::ids::Value;
 use crate::ir::tensor::{Data, Tensor};
 use crate::ir::types::{Dtype, Scalar, Type};
@@ -16,57 +15,75 @@ use crate::lower::asm::Reg;
 use crate::lower::asm::{bytes, is_scalar};
 use crate::lower::function::Body;
 use crate::lower::function::nodes::Known;
-use crate::lower::function::values::{Place, computes, moves};
+use crate::lower::function::values::{Place, computes};
 use crate::lower::loops::emit;
 use crate::lower::loops::nest::{Affine, Nest, NodeId, Op, Root, identity};
 
 impl<'c> Body<'_, '_, 'c> {
     /// Binds a value to an expression.
-    pub fn define(&mut self, v: Value, expr: &Expr) -> Result<()> {
+    pub fn define(&mut self, v: Value, expr: &Expr) {
         let ty = self.ty(v).clone();
-        if computes(expr) || moves(expr) {
-            if !is_scalar(&ty) {
-                self.defer(v, expr);
-                return Ok(());
+        match expr.class() {
+            Class::Elementwise | Class::Movement if !is_scalar(&ty) => return self.defer(v, expr),
+            Class::Elementwise | Class::Movement => {
+                let mut nest = Nest::new(&[]);
+                let node = self.expression(&mut nest, expr, &ty, &[], &mut HashMap::new());
+                nest.roots.push(Root::Keep(node));
+                let x = emit::emit(self.asm, self.lower.math, nest)[0];
+                self.bind(v, Place::Register(x));
             }
-            let mut nest = Nest::new(&[]);
-            let node = self.expression(&mut nest, expr, &ty, &[], &mut HashMap::new());
-            nest.roots.push(Root::Keep(node));
-            let x = emit::emit(self.asm, self.lower.math, nest)[0];
-            self.bind(v, Place::Register(x));
-            return self.release_operands(expr);
+            Class::Convolution => self.convolution(v, expr, &ty),
+            Class::InMemory | Class::Placement | Class::Indexed | Class::Reduction | Class::Product => {
+                self.compute(v, expr, &ty);
+            }
         }
+        expr.operands().into_iter().for_each(|x| self.release(x));
+    }
+
+    /// Computes an operator where it stands.
+    fn compute(&mut self, v: Value, expr: &Expr, ty: &Type) {
         match expr {
             Expr::Array(tensor) => self.array(v, tensor),
-            Expr::Reshape(x, _) => self.reshape(v, *x, &ty),
-            Expr::Reduce(op, x, axes) => self.reduce(v, *op, *x, axes, &ty),
+            Expr::Reshape(x, _) => self.reshape(v, *x, ty),
+            Expr::Reduce(op, x, axes) => self.reduce(v, *op, *x, axes, ty),
             Expr::Matmul(a, b) => {
                 let to = self.new_buffer(v);
-                self.matmul(*a, *b, to, &ty, None);
+                self.matmul(*a, *b, to, ty, None);
             }
             Expr::Concat(parts, axis) => self.concat(v, parts, *axis),
             Expr::Pad { x, axis, padding } => {
                 let to = self.new_buffer(v);
-                self.asm.zero(to, bytes(&ty));
-                self.move_into(*x, to, &ty, *axis, padding.before, padding.interior + 1);
+                self.asm.zero(to, bytes(ty));
+                self.move_into(*x, to, ty, *axis, padding.before, padding.interior + 1);
             }
-            Expr::Argmax(x, axis) => self.argmax(v, *x, *axis, &ty),
+            Expr::Argmax(x, axis) => self.argmax(v, *x, *axis, ty),
             Expr::GatherRows { x, indices } => self.gather_rows(v, *x, *indices),
             Expr::ScatterRows { x, indices, rows } => {
                 let to = self.new_buffer(v);
-                self.asm.zero(to, bytes(&ty));
-                self.add_rows(to, *rows, *x, *indices, &ty);
+                self.asm.zero(to, bytes(ty));
+                self.add_rows(to, *rows, *x, *indices, ty);
             }
             Expr::GatherLast { x, indices } => self.gather_last(v, *x, *indices),
-            Expr::ScatterLast { x, indices, length } => self.scatter_last(v, *x, *indices, *length, &ty),
-            _ => self.convolution(v, expr, &ty),
+            Expr::ScatterLast { x, indices, length } => self.scatter_last(v, *x, *indices, *length, ty),
+            Expr::Fill { .. }
+            | Expr::Unary(..)
+            | Expr::Powi(..)
+            | Expr::Clamp { .. }
+            | Expr::Binary(..)
+            | Expr::Compare(..)
+            | Expr::Select { .. }
+            | Expr::Convert(..)
+            | Expr::Uniform { .. }
+            | Expr::Permute(..)
+            | Expr::Broadcast(..)
+            | Expr::Slice { .. }
+            | Expr::Flip(..)
+            | Expr::Conv2d { .. }
+            | Expr::Conv2dImage { .. }
+            | Expr::Conv2dKernel { .. }
+            | Expr::Unfold2d { .. }
+            | Expr::Fold2d { .. } => unreachable!("{} is of another class", expr.name()),
         }
-        self.release_operands(expr)
-    }
-
-    fn release_operands(&mut self, expr: &Expr) -> Result<()> {
-        expr.operands().into_iter().for_each(|x| self.release(x));
-        Ok(())
     }
 
     /// Binds a result that may be a scalar: `compute` gets its address.

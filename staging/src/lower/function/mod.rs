@@ -35,7 +35,6 @@ use inkwell::values::{FunctionValue, GlobalValue, InstructionOpcode, PointerValu
 
 use crate::analysis::captures::Entity;
 use crate::ir::Stmt;
-use crate::ir::error::Result;
 use crate::ir::ids::{Block, Cell, Cont, Func, Value};
 use crate::ir::types::Dtype;
 use crate::lower::abi::{Failure, offset};
@@ -104,7 +103,7 @@ pub struct Body<'l, 'p, 'c> {
 
 impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
     /// Emits a function.
-    pub fn emit(lower: &'l Lowerer<'p, 'c>, func: Func) -> Result<()> {
+    pub fn emit(lower: &'l Lowerer<'p, 'c>, func: Func) {
         let (asm, function) = (&lower.asm, lower.functions[&func]);
         let facts = &lower.analysis.funcs[&func];
         asm.go_to(asm.context.append_basic_block(function, "entry"));
@@ -155,12 +154,11 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
         body.own_cells();
         body.own_slots();
         if func == lower.program.entry {
-            body.entry()?
+            body.entry();
         } else {
-            body.local()?
+            body.local();
         }
         body.place_frame(size);
-        Ok(())
     }
 
     /// Fixes the size of a recursive function's frame, or the place of another's.
@@ -291,7 +289,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
         CellPlace { data, present: self.asm.bytes(field, 8) }
     }
 
-    fn local(&mut self) -> Result<()> {
+    fn local(&mut self) {
         let (asm, program) = (self.asm, self.lower.program);
         let data = &program.funcs[self.func];
         let mut given = self.function.get_params().into_iter().skip(2);
@@ -316,9 +314,8 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
         }
         let to: Vec<Option<PointerValue<'c>>> =
             data.results.iter().map(|ty| (!is_scalar(ty)).then(|| next().into_pointer_value())).collect();
-        let scalars = self.block(data.body, &to)?;
+        let scalars = self.block(data.body, &to);
         self.leave_function(&scalars);
-        Ok(())
     }
 
     /// Returns scalars; arrays are where they are wanted.
@@ -347,7 +344,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
     }
 
     /// Emits a block; its scalar results, and its arrays at the given addresses.
-    pub fn block(&mut self, block: Block, to: &[Option<PointerValue<'c>>]) -> Result<Vec<Reg<'c>>> {
+    pub fn block(&mut self, block: Block, to: &[Option<PointerValue<'c>>]) -> Vec<Reg<'c>> {
         let program = self.lower.program;
         let data = &program.blocks[block];
         let own = |v: &Value| data.stmts.iter().any(|stmt| stmt.results().contains(v));
@@ -360,7 +357,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
                 self.want(*result, *to);
             }
         }
-        self.stmts(block)?;
+        self.stmts(block);
         let mut scalars = Vec::new();
         for (&result, to) in data.results.iter().zip(to) {
             let Some(to) = *to else {
@@ -374,6 +371,6 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             }
             self.release(result);
         }
-        Ok(scalars)
+        scalars
     }
 }

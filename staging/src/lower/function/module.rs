@@ -112,7 +112,7 @@ impl<'p, 'c> Lowerer<'p, 'c> {
         self.weights = Weights::of(&self, |func| inlined.contains(&func));
         for &func in &self.analysis.all {
             go_on()?;
-            Body::emit(&self, func)?;
+            Body::emit(&self, func);
         }
         Ok(Lowered { module: self.asm.module, arena: self.arena.get() })
     }

@@ -63,7 +63,26 @@ impl<'c> Body<'_, '_, 'c> {
                 let position = nest.node(Op::Position(at), Dtype::I64);
                 Op::Uniform(args[0], position)
             }
-            _ => unreachable!("{} is not elementwise", expr.name()),
+            Expr::Array(_)
+            | Expr::Reshape(..)
+            | Expr::Reduce(..)
+            | Expr::Argmax(..)
+            | Expr::Matmul(..)
+            | Expr::Concat(..)
+            | Expr::GatherRows { .. }
+            | Expr::ScatterRows { .. }
+            | Expr::GatherLast { .. }
+            | Expr::ScatterLast { .. }
+            | Expr::Conv2d { .. }
+            | Expr::Conv2dImage { .. }
+            | Expr::Conv2dKernel { .. }
+            | Expr::Unfold2d { .. }
+            | Expr::Fold2d { .. }
+            | Expr::Permute(..)
+            | Expr::Broadcast(..)
+            | Expr::Slice { .. }
+            | Expr::Pad { .. }
+            | Expr::Flip(..) => unreachable!("{} is not elementwise", expr.name()),
         };
         nest.node(op, ty.dtype)
     }

@@ -13,7 +13,6 @@ use inkwell::module::Linkage;
 use inkwell::values::PointerValue;
 
 use crate::analysis::captures::Entity;
-use crate::ir::error::Result;
 use crate::ir::expr::Expr;
 use crate::ir::ids::{Block, Cell, Cont, Func, Value};
 use crate::ir::{Program, Stmt, Target};
@@ -212,23 +211,22 @@ impl<'c> Body<'_, '_, 'c> {
     }
 
     /// Emits the statements of a block.
-    pub fn stmts(&mut self, block: Block) -> Result<()> {
+    pub fn stmts(&mut self, block: Block) {
         let stmts = &self.lower.program.blocks[block].stmts;
         if self.words.is_none() || self.outside.is_some() {
-            return stmts.iter().try_for_each(|stmt| self.stmt(stmt));
+            return stmts.iter().for_each(|stmt| self.stmt(stmt));
         }
         for (run, is_part) in self.lower.weights.runs(self.lower, self.func, stmts) {
             if is_part {
-                self.part(&stmts[run])?;
+                self.part(&stmts[run]);
             } else {
-                stmts[run].iter().try_for_each(|stmt| self.stmt(stmt))?;
+                stmts[run].iter().for_each(|stmt| self.stmt(stmt));
             }
         }
-        Ok(())
     }
 
     /// Emits statements as a part, and the call of it.
-    fn part(&mut self, stmts: &[Stmt]) -> Result<()> {
+    fn part(&mut self, stmts: &[Stmt]) {
         let (asm, here) = (self.asm, self.asm.here());
         let ptr = asm.ptr_ty();
         let ty = asm.context.void_type().fn_type(&[ptr.into(); 3], false);
@@ -264,7 +262,7 @@ impl<'c> Body<'_, '_, 'c> {
             self.places.extend(outside.places.remove_entry(v));
         }
         self.own_cells_of(stmts);
-        stmts.iter().try_for_each(|stmt| self.stmt(stmt))?;
+        stmts.iter().for_each(|stmt| self.stmt(stmt));
         let outside = self.end_part();
         self.context = outside.context;
         self.base = outside.base;
@@ -276,7 +274,6 @@ impl<'c> Body<'_, '_, 'c> {
         asm.ret(None);
         asm.go_to(here);
         asm.call(function, &args);
-        Ok(())
     }
 
     /// Keeps what was computed in a part and is read outside of it.

@@ -13,7 +13,6 @@ use inkwell::values::{InstructionOpcode, IntValue, PointerValue};
 
 use crate::analysis::captures::Entity;
 use crate::ir::Stmt;
-use crate::ir::error::Result;
 use crate::ir::ids::{Block, Cell, Value};
 use crate::ir::types::Dtype;
 use crate::lower::abi::{Failure, offset};
@@ -89,7 +88,7 @@ impl<'c> Body<'_, '_, 'c> {
     }
 
     /// Emits the function, whose arguments are given.
-    pub fn rounds(&mut self, given: &[Reg<'c>]) -> Result<()> {
+    pub fn rounds(&mut self, given: &[Reg<'c>]) {
         let (asm, program) = (self.asm, self.lower.program);
         let facts = &self.lower.analysis.funcs[&self.func];
         let data = &program.funcs[self.func];
@@ -121,7 +120,7 @@ impl<'c> Body<'_, '_, 'c> {
         }
         self.rounds = Some(state);
         let nowhere = vec![None; data.results.len()];
-        let results = self.block(data.body, &nowhere)?;
+        let results = self.block(data.body, &nowhere);
         let state = self.rounds.take().expect("it was set above");
         for ((ty, &slot), x) in data.results.iter().zip(&state.results).zip(results) {
             asm.store(ty.dtype, x, slot);
@@ -130,7 +129,6 @@ impl<'c> Body<'_, '_, 'c> {
         let results: Vec<Reg<'c>> =
             data.results.iter().zip(&state.results).map(|(ty, &slot)| asm.load(ty.dtype, 1, slot)).collect();
         self.leave_function(&results);
-        Ok(())
     }
 
     /// Goes on where the topmost record was pushed, or here if there is none.

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use inkwell::values::PointerValue;
 
 use crate::analysis::captures::Entity;
-use crate::ir::expr::{Binary, Expr, Padding, Unary};
+use crate::ir::expr::{Binary, Class, Expr, Unary};
 use crate::ir::ids::Value;
 use crate::ir::types::Type;
 use crate::lower::asm::Reg;
@@ -30,30 +30,12 @@ pub enum Place<'c> {
 
 /// Whether an operator only says where elements come from.
 pub fn moves(expr: &Expr) -> bool {
-    matches!(
-        expr,
-        Expr::Permute(..)
-            | Expr::Broadcast(..)
-            | Expr::Slice { .. }
-            | Expr::Flip(..)
-            | Expr::Pad { padding: Padding { interior: 0, .. }, .. }
-    )
+    expr.class() == Class::Movement
 }
 
 /// Whether an operator computes every element from elements.
 pub fn computes(expr: &Expr) -> bool {
-    matches!(
-        expr,
-        Expr::Fill { .. }
-            | Expr::Unary(..)
-            | Expr::Powi(..)
-            | Expr::Clamp { .. }
-            | Expr::Binary(..)
-            | Expr::Compare(..)
-            | Expr::Select { .. }
-            | Expr::Convert(..)
-            | Expr::Uniform { .. }
-    )
+    expr.class() == Class::Elementwise
 }
 
 /// Whether an operator takes an instruction or two.
