@@ -9,12 +9,12 @@
 //!
 //! | folder or file | |
 //! |---|---|
+//! | [`abi`] | what compiled code and its caller agree on |
 //! | [`asm`] | a layer over inkwell's builder, operators on vectors of elements, and what code is generated for |
 //! | [`loops`] | nests of fused elementwise operators and reductions |
 //! | [`products`] | kernels of matrix products and convolutions |
-//! | [`function`] | functions, their statements and values |
-//! | [`abi`] | what compiled code and its caller agree on |
 //! | [`align`] | copies of matrices that are read again and again |
+//! | [`function`] | functions, their statements and values |
 //!
 //! Each folder uses those above it in this table.
 
