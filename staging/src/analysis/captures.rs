@@ -1,7 +1,7 @@
 //! What has to be known of a program before code is emitted: who owns and who captures what, and which functions may
 //! be active more than once at a time.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::analysis::components::components;
 use crate::analysis::liveness::{Site, sites};
@@ -32,7 +32,7 @@ pub struct FuncFacts {
     /// Whether it may be called while it is active, other than where it calls itself as a [loop](super::liveness).
     pub recursive: bool,
     /// Where it calls itself, if it runs as a loop.
-    pub sites: HashMap<(Block, usize), Site>,
+    pub sites: BTreeMap<(Block, usize), Site>,
     /// How often others call it, or pass it on.
     pub mentions: usize,
     /// Statements of its own blocks in the order of the text.

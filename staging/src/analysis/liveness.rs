@@ -1,6 +1,6 @@
 //! Calls of a function by itself, and what it still needs of its own when such a call returns.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::analysis::captures::{Analysis, Entity};
 use crate::ir::expr::Expr;
@@ -17,21 +17,21 @@ pub struct Site {
 
 /// The places where a function calls itself, if it can run as a loop: all of its own values and cells are scalars, and
 /// it takes no continuations, so that no call of it hands on what an earlier one owns.
-pub fn sites(program: &Program, analysis: &Analysis, func: Func) -> HashMap<(Block, usize), Site> {
+pub fn sites(program: &Program, analysis: &Analysis, func: Func) -> BTreeMap<(Block, usize), Site> {
     let data = &program.funcs[func];
     let itself = |&(block, i): &(Block, usize)| match program.blocks[block].stmts[i] {
         Stmt::Call { target: Target::Func(called), .. } => called == func,
         _ => false,
     };
     if !analysis.funcs[&func].order.iter().any(itself) {
-        return HashMap::new();
+        return BTreeMap::new();
     }
     let mut walk = Walk {
         program,
         func,
         captured: analysis.funcs[&func].captured.iter().copied().collect(),
         visible: data.params.iter().map(|&v| Entity::Value(v)).collect(),
-        sites: HashMap::new(),
+        sites: BTreeMap::new(),
     };
     let scalar = analysis.funcs[&func].only_scalars && data.results.iter().all(|ty| ty.shape.is_empty());
     if scalar && data.continuations.is_empty() && func != program.entry {
@@ -47,7 +47,7 @@ struct Walk<'p> {
     captured: Vec<Entity>,
     /// What is in scope.
     visible: BTreeSet<Entity>,
-    sites: HashMap<(Block, usize), Site>,
+    sites: BTreeMap<(Block, usize), Site>,
 }
 
 impl Walk<'_> {

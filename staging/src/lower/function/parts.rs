@@ -495,15 +495,16 @@ mod tests {
     use crate::optimise::Options;
 
     #[test]
-    fn random_programs_give_the_same_numbers_in_parts() {
+    fn random_programs_give_the_same_numbers_in_parts_and_always_the_same_code() {
         let mut parts = 0;
         for seed in 0..100 {
             let Case { program, inputs } = generate(&choices(seed, 400)).expect("a well-formed program");
             let expected = interpret(&program, &inputs).unwrap();
             for optimise in [None, Some(Options::default())] {
                 let options = CompileOptions { optimise, strict: true, ..CompileOptions::default() };
-                parts +=
-                    llvm_ir(&program, &options).unwrap().matches("define private fastcc void @part").count();
+                let code = llvm_ir(&program, &options).unwrap();
+                assert_eq!(code, llvm_ir(&program, &options).unwrap(), "seed {seed}");
+                parts += code.matches("define private fastcc void @part").count();
                 let mut compiled = compile(&program, &options).unwrap();
                 // The second run finds in memory what the first one left.
                 for _ in 0..2 {
