@@ -113,6 +113,16 @@ fn no_folder_imports_what_stands_above_it() {
     assert_layers("staging/src/lower", "crate::lower::", LOWER);
 }
 
+/// What is known while a function is emitted has owners that know nothing of what is emitted.
+#[test]
+fn the_state_of_a_function_imports_nothing_of_what_emits_it() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("staging/src/lower/function");
+    let imports = imports(&source, "crate::lower::function::");
+    let of_state: Vec<_> = imports.iter().filter(|(importing, ..)| importing == "state").collect();
+    assert!(of_state.is_empty(), "{of_state:?}");
+    assert!(imports.iter().any(|(_, imported, _)| imported == "state"), "{imports:?}");
+}
+
 #[test]
 fn no_line_has_more_than_120_characters() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

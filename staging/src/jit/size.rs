@@ -13,13 +13,12 @@ use inkwell::module::Module;
 use inkwell::values::FunctionValue;
 
 use crate::ir::error::{Error, Result};
-use crate::ir::expr::Expr;
+use crate::ir::expr::{Class, Expr};
 use crate::ir::ids::Func;
 use crate::ir::{Program, Stmt, Target};
 use crate::jit::options::CompileOptions;
 use crate::lower::abi;
 use crate::lower::asm::math::is_elementary;
-use crate::lower::function::values::computes;
 
 /// How much larger than at last a program may be as it was recorded: of derivatives, less than half is left.
 const RECORDED: usize = 4;
@@ -181,8 +180,9 @@ fn functions(program: &Program, options: &CompileOptions) -> Vec<Function> {
                             // Elementary functions of numbers are calls, if there are many.
                             1
                         } else {
-                            let so_far = if run.0 == Some(shape) && computes(expr) { run.1 } else { 0 };
-                            run = (Some(shape), if computes(expr) { so_far + size } else { 0 });
+                            let fuses = expr.class() == Class::Elementwise;
+                            let so_far = if run.0 == Some(shape) && fuses { run.1 } else { 0 };
+                            run = (Some(shape), if fuses { so_far + size } else { 0 });
                             function.largest_loop = function.largest_loop.max(run.1);
                             1
                         }

@@ -10,9 +10,10 @@ use crate::ir::types::{Scalar, Type};
 use crate::ir::{Stmt, Update};
 use crate::lower::asm::Reg;
 use crate::lower::asm::{bytes, is_scalar};
-use crate::lower::function::nodes::Known;
-use crate::lower::function::values::{Place, computes};
-use crate::lower::function::{Body, CellPlace};
+use crate::lower::function::Body;
+use crate::lower::function::nodes::Nodes;
+use crate::lower::function::state::registers::CellPlace;
+use crate::lower::function::state::values::Place;
 use crate::lower::loops::emit;
 use crate::lower::loops::nest::{Affine, Nest, NodeId, Op, Root, identity};
 
@@ -25,7 +26,7 @@ impl<'c> Body<'_, '_, 'c> {
     }
 
     fn set_present(&mut self, cell: Cell, place: CellPlace<'c>, present: bool) {
-        if self.known.insert(cell, present) != Some(present) {
+        if !self.facts.set_filled(cell, present) {
             self.store_present(cell, place, present);
         }
     }
@@ -42,7 +43,7 @@ impl<'c> Body<'_, '_, 'c> {
     }
 
     fn presence(&self, cell: Cell, place: CellPlace<'c>) -> Reg<'c> {
-        if let Some(&known) = self.known.get(&cell) {
+        if let Some(known) = self.facts.is_filled(cell) {
             return self.asm.bool(known).into();
         }
         let byte = self.asm.load_raw(self.asm.context.i8_type().into(), place.present);
@@ -61,7 +62,7 @@ impl<'c> Body<'_, '_, 'c> {
         let ty = self.ty(v).clone();
         let place = self.cell(cell);
         let present = self.presence(cell, place);
-        let known = self.known.get(&cell).copied();
+        let known = self.facts.is_filled(cell);
         let zero = Scalar::of(ty.dtype, 0.0);
         if is_scalar(&ty) {
             let sum = self.asm.load(ty.dtype, 1, place.data);
@@ -93,7 +94,7 @@ impl<'c> Body<'_, '_, 'c> {
         let place = self.cell(cell);
         let present = self.presence(cell, place);
         // An empty cell stays empty; its memory then holds zeros.
-        self.prepare(self.known.get(&cell).copied(), present, place.data, &ty);
+        self.prepare(self.facts.is_filled(cell), present, place.data, &ty);
         self.rows(v, place.data, &ty, index);
         self.release(index);
     }
@@ -150,7 +151,7 @@ impl<'c> Body<'_, '_, 'c> {
             return update.operands().for_each(|x| self.release(x));
         }
         let present = self.presence(cell, place);
-        let known = self.known.get(&cell).copied();
+        let known = self.facts.is_filled(cell);
         match *update {
             Update::Add(g) if is_scalar(&ty) => {
                 let g = self.register(g);
@@ -197,7 +198,7 @@ impl<'c> Body<'_, '_, 'c> {
 
     /// `to += g`, together with what is computed in the same shape.
     fn add(&mut self, g: Value, to: PointerValue<'c>, ty: &Type, known: Option<bool>, present: Reg<'c>) {
-        let sum = |body: &mut Self, nest: &mut Nest<'c>, nodes: &mut Known| {
+        let sum = |body: &mut Self, nest: &mut Nest<'c>, nodes: &mut Nodes| {
             let index = identity(ty.shape.len());
             let at = Affine::position(&index, &ty.shape, nest.loops());
             let node = body.node(nest, g, &index, nodes);
@@ -206,15 +207,11 @@ impl<'c> Body<'_, '_, 'c> {
             let node = body.choose(nest, known, present, sum, node);
             nest.roots.push(Root::Store { to, at, node, mask: None });
         };
-        if matches!(self.places.get(&g), Some(Place::Deferred(expr)) if computes(expr)) {
+        if self.values.elementwise(g).is_some() {
             // The update itself reads the operand, once more than the loop's other operators do.
-            let own = self.uses(g) == 1;
-            if own {
-                self.together_consuming(&ty.shape, &[g], sum);
-            } else {
-                self.together(&ty.shape, Some(g), sum);
-            }
-            return;
+            let is_last = self.values.uses(g) == 1;
+            let (needed, consumed) = if is_last { (None, Some(g)) } else { (Some(g), None) };
+            return self.fuse(&ty.shape, needed, consumed.as_slice(), sum);
         }
         let mut nest = Nest::new(&ty.shape);
         sum(self, &mut nest, &mut HashMap::new());

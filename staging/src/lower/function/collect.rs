@@ -16,8 +16,8 @@ use crate::ir::types::Dtype;
 use crate::ir::{Program, Stmt, Update};
 use crate::lower::asm::{self, bytes};
 use crate::lower::function::Body;
-use crate::lower::function::memory::ALIGNMENT;
 use crate::lower::function::module::Lowerer;
+use crate::lower::function::state::buffers::ALIGNMENT;
 use crate::lower::loops::emit;
 use crate::lower::loops::nest::{Affine, Nest, Root, identity};
 use crate::lower::products::contract::{Kernel, Length, Operands, Strides, Sum};
@@ -153,7 +153,7 @@ impl<'c> Body<'_, '_, 'c> {
         to: PointerValue<'c>,
         after: IntValue<'c>,
     ) {
-        if !self.is_read_in_place(x) {
+        if !self.values.is_read_in_place(x) {
             self.address(x);
         }
         let dtype = self.ty(x).dtype;
@@ -201,7 +201,7 @@ impl<'c> Body<'_, '_, 'c> {
         self.set_count(layout, data, asm.int(0));
         asm.jump(after);
         asm.go_to(after);
-        self.known.remove(&cell);
+        self.facts.forget_filled(|forgotten| forgotten == cell);
     }
 
     fn count(&self, layout: &Layout, data: PointerValue<'c>) -> IntValue<'c> {

@@ -8,7 +8,8 @@ use crate::ir::{Stmt, Target};
 use crate::lower::asm::Reg;
 use crate::lower::asm::{FAST, is_scalar};
 use crate::lower::function::Body;
-use crate::lower::function::values::Place;
+use crate::lower::function::state::registers::Closure;
+use crate::lower::function::state::values::Place;
 
 impl<'c> Body<'_, '_, 'c> {
     /// Emits a statement.
@@ -57,22 +58,19 @@ impl<'c> Body<'_, '_, 'c> {
         let to = self.room(results);
         let (blocks, after) = ([asm.block("then"), asm.block("else")], asm.block("after"));
         asm.branch(holds, blocks[0], blocks[1]);
-        let before = self.known.clone();
+        let before = self.facts.clone();
         let mut ends = Vec::new();
         for (arm, block) in arms.into_iter().zip(blocks) {
             asm.go_to(block);
-            self.known = before.clone();
-            let copies = self.batch_innermost.clone();
+            self.facts = before.clone();
             let scalars = self.block(arm, &to);
-            self.batch_innermost = copies;
-            ends.push((scalars, asm.here(), std::mem::take(&mut self.known)));
+            ends.push((scalars, asm.here(), std::mem::take(&mut self.facts)));
             asm.jump(after);
         }
         asm.go_to(after);
         let otherwise = ends.pop().expect("two arms");
         let then = ends.pop().expect("two arms");
-        self.known =
-            then.2.into_iter().filter(|(cell, known)| otherwise.2.get(cell) == Some(known)).collect();
+        self.facts = then.2.common(&otherwise.2);
         let pairs = then.0.into_iter().zip(otherwise.0);
         let joined: Vec<Reg<'c>> =
             pairs.map(|(a, b)| asm.phi(a.get_type(), &[(a, then.1), (b, otherwise.1)])).collect();
@@ -80,21 +78,21 @@ impl<'c> Body<'_, '_, 'c> {
     }
 
     /// Code and frame of what a call runs or passes.
-    fn closure(&mut self, target: Target) -> (PointerValue<'c>, PointerValue<'c>) {
+    fn closure(&mut self, target: Target) -> Closure<'c> {
         match target {
             Target::Func(func) => {
                 let code = self.lower.functions[&func].as_global_value().as_pointer_value();
                 let parent = self.lower.analysis.funcs[&func].parent.expect("the entry is not called");
-                (code, self.frames[&self.lower.analysis.frame_for(parent)])
+                let frame = self.registers.frame(self.lower.analysis.frame_for(parent));
+                (code, frame.expect("it is linked to those around it"))
             }
-            Target::Cont(cont) => match self.conts.get(&cont) {
-                Some(&closure) => closure,
-                None if let Some(closure) = self.kept_cont(cont) => closure,
-                None => {
+            Target::Cont(cont) => {
+                let known = self.registers.continuation(cont).or_else(|| self.continuation_in_words(cont));
+                known.unwrap_or_else(|| {
                     let field = self.field(Entity::Cont(cont));
                     (self.asm.load_ptr(field), self.asm.load_ptr(self.asm.bytes(field, 8)))
-                }
-            },
+                })
+            }
         }
     }
 
@@ -106,7 +104,7 @@ impl<'c> Body<'_, '_, 'c> {
             return self.called(args);
         }
         let (code, frame) = self.closure(target);
-        let mut passed: Vec<Reg<'c>> = vec![self.context.into(), frame.into()];
+        let mut passed: Vec<Reg<'c>> = vec![self.registers.context().into(), frame.into()];
         for &v in args {
             let x = if is_scalar(self.ty(v)) { self.register(v) } else { self.address(v).into() };
             passed.push(x);
@@ -140,7 +138,7 @@ impl<'c> Body<'_, '_, 'c> {
     /// What is known after a call.
     fn called(&mut self, args: &[Value]) {
         let analysis = &self.lower.analysis;
-        self.known.retain(|&cell, _| !analysis.is_captured(Entity::Cell(cell)));
+        self.facts.forget_filled(|cell| analysis.is_captured(Entity::Cell(cell)));
         args.iter().for_each(|&v| self.release(v));
     }
 }

@@ -7,20 +7,19 @@ use std::collections::HashSet;
 
 use inkwell::values::PointerValue;
 
-use crate::ir::expr::Expr;
 use crate::ir::ids::Value;
 use crate::lower::abi::offset;
 use crate::lower::asm::Reg;
 use crate::lower::asm::{bytes, is_scalar};
 use crate::lower::function::Body;
-use crate::lower::function::values::{Place, computes};
+use crate::lower::function::state::values::Place;
 
 impl<'c> Body<'_, '_, 'c> {
     /// Emits the entry.
     pub fn entry(&mut self) {
         let (asm, program) = (self.asm, self.lower.program);
         let data = &program.funcs[self.func];
-        let inputs = asm.load_ptr(asm.bytes(self.context, offset::INPUTS));
+        let inputs = asm.load_ptr(asm.bytes(self.registers.context(), offset::INPUTS));
         for (i, &param) in data.params.iter().enumerate() {
             let address = asm.load_ptr(asm.bytes(inputs, 8 * i as i64));
             let ty = program.ty(param);
@@ -29,15 +28,15 @@ impl<'c> Body<'_, '_, 'c> {
         }
         self.stmts(data.body);
         let results = &program.blocks[data.body].results;
-        let outputs = asm.load_ptr(asm.bytes(self.context, offset::OUTPUTS));
+        let outputs = asm.load_ptr(asm.bytes(self.registers.context(), offset::OUTPUTS));
         let to: Vec<PointerValue<'c>> =
             (0..results.len()).map(|i| asm.load_ptr(asm.bytes(outputs, 8 * i as i64))).collect();
         // From here on inputs may be written over.
-        self.recomputes = false;
+        self.values.stop_recomputing();
         let mut in_place = HashSet::new();
         for (i, &result) in results.iter().enumerate() {
-            if self.may_be_written_over(i, result) && !self.wanted.contains_key(&result) {
-                self.wanted.insert(result, to[i]);
+            if self.may_be_written_over(i, result) && self.registers.wanted(result).is_none() {
+                self.registers.set_wanted(result, to[i]);
                 in_place.insert(i);
             }
         }
@@ -53,9 +52,9 @@ impl<'c> Body<'_, '_, 'c> {
                 continue;
             }
             // An output may be where an input is: whatever is not in a buffer of our own is saved first.
-            if !self.buffers.contains_key(&result) {
-                let (_, at) = self.plan.place(bytes(ty));
-                let saved = asm.bytes(self.base, at as i64);
+            if !self.buffers.hold(result) {
+                let at = self.buffers.keep(bytes(ty));
+                let saved = self.in_frame(at);
                 asm.copy(saved, address, bytes(ty));
                 address = saved;
             }
@@ -73,11 +72,7 @@ impl<'c> Body<'_, '_, 'c> {
     /// Whether an output that is yet to be computed can be written where it belongs: every other reader of what is
     /// there reads an element in the same round of the same loop, before it is written.
     fn may_be_written_over(&self, output: usize, result: Value) -> bool {
-        let deferred = |v: &Value| match self.places.get(v) {
-            Some(Place::Deferred(expr)) if computes(expr) => Some(expr),
-            _ => None,
-        };
-        if deferred(&result).is_none() {
+        if self.values.elementwise(result).is_none() {
             return false;
         }
         let Some(&(_, input)) = self.lower.updates.iter().find(|(updated, _)| *updated == output) else {
@@ -85,13 +80,18 @@ impl<'c> Body<'_, '_, 'c> {
         };
         let input = self.lower.program.funcs[self.func].params[input];
         let shape = &self.ty(input).shape;
-        let address = |v: &Value| match self.places.get(v) {
+        let address = |place: Option<&Place<'c>>| match place {
             Some(&Place::Memory(address)) => Some(address),
             _ => None,
         };
-        let aliased = |v: &Value| *v != input && self.uses(*v) > 0 && address(v) == address(&input);
-        let together = self.pending.iter().filter(|v| self.ty(**v).shape == *shape).filter_map(deferred);
-        let readers = together.flat_map(Expr::operands).filter(|&x| x == input).count();
-        readers == self.uses(input) && !self.places.keys().any(aliased) && !self.keeps_arrays()
+        let written = address(self.values.place(input));
+        let is_alias = |v: Value, place: &Place<'c>| {
+            v != input && self.values.uses(v) > 0 && address(Some(place)) == written
+        };
+        let together = self.values.elementwise_of(shape);
+        let readers = together.iter().flat_map(|(_, expr)| expr.operands()).filter(|&x| x == input).count();
+        readers == self.values.uses(input)
+            && !self.values.places().any(|(v, place)| is_alias(v, place))
+            && !self.keeps_arrays()
     }
 }

@@ -14,30 +14,32 @@ use crate::ir::types::{Dtype, Scalar, Type};
 use crate::lower::asm::Reg;
 use crate::lower::asm::{bytes, is_scalar};
 use crate::lower::function::Body;
-use crate::lower::function::nodes::Known;
-use crate::lower::function::values::{Place, computes};
+use crate::lower::function::nodes::Nodes;
+use crate::lower::function::state::values::Place;
 use crate::lower::loops::emit;
 use crate::lower::loops::nest::{Affine, Nest, NodeId, Op, Root, identity};
 
 impl<'c> Body<'_, '_, 'c> {
     /// Binds a value to an expression.
     pub fn define(&mut self, v: Value, expr: &Expr) {
-        let ty = self.ty(v).clone();
+        let ty = self.ty(v);
         match expr.class() {
-            Class::Elementwise | Class::Movement if !is_scalar(&ty) => return self.defer(v, expr),
+            Class::Elementwise | Class::Movement if !is_scalar(ty) => return self.defer(v, expr),
             Class::Elementwise | Class::Movement => {
                 let mut nest = Nest::new(&[]);
-                let node = self.expression(&mut nest, expr, &ty, &[], &mut HashMap::new());
+                let node = self.expression(&mut nest, expr, ty, &[], &mut HashMap::new());
                 nest.roots.push(Root::Keep(node));
                 let x = emit::emit(self.asm, self.lower.math, nest)[0];
                 self.bind(v, Place::Register(x));
             }
-            Class::Convolution => self.convolution(v, expr, &ty),
-            Class::InMemory | Class::Placement | Class::Indexed | Class::Reduction | Class::Product => {
-                self.compute(v, expr, &ty);
-            }
+            Class::InMemory
+            | Class::Placement
+            | Class::Indexed
+            | Class::Reduction
+            | Class::Product
+            | Class::Convolution => self.compute(v, expr, ty),
         }
-        expr.operands().into_iter().for_each(|x| self.release(x));
+        self.release_operands(expr);
     }
 
     /// Computes an operator where it stands.
@@ -65,6 +67,15 @@ impl<'c> Body<'_, '_, 'c> {
             }
             Expr::GatherLast { x, indices } => self.gather_last(v, *x, *indices),
             Expr::ScatterLast { x, indices, length } => self.scatter_last(v, *x, *indices, *length, ty),
+            Expr::Conv2d { image, kernel, window } => self.conv2d(v, [*image, *kernel], *window, ty),
+            Expr::Conv2dImage { y_bar, kernel, size, window } => {
+                self.conv2d_image(v, [*y_bar, *kernel], *size, *window, ty);
+            }
+            Expr::Conv2dKernel { image, y_bar, window, .. } => {
+                self.conv2d_kernel(v, [*image, *y_bar], *window, ty);
+            }
+            Expr::Unfold2d { image, kernel, window } => self.unfold2d(v, *image, *kernel, *window, ty),
+            Expr::Fold2d { x, size, kernel, window } => self.fold2d(v, *x, *size, *kernel, *window, ty),
             Expr::Fill { .. }
             | Expr::Unary(..)
             | Expr::Powi(..)
@@ -77,12 +88,7 @@ impl<'c> Body<'_, '_, 'c> {
             | Expr::Permute(..)
             | Expr::Broadcast(..)
             | Expr::Slice { .. }
-            | Expr::Flip(..)
-            | Expr::Conv2d { .. }
-            | Expr::Conv2dImage { .. }
-            | Expr::Conv2dKernel { .. }
-            | Expr::Unfold2d { .. }
-            | Expr::Fold2d { .. } => unreachable!("{} is of another class", expr.name()),
+            | Expr::Flip(..) => unreachable!("{} is of another class", expr.name()),
         }
     }
 
@@ -93,11 +99,11 @@ impl<'c> Body<'_, '_, 'c> {
             let to = self.new_buffer(v);
             return compute(self, to);
         }
-        let (buffer, to) = self.temporary(bytes(&ty));
-        compute(self, to);
-        let x = self.asm.load(ty.dtype, 1, to);
-        self.bind(v, Place::Register(x));
-        self.plan.free(buffer);
+        self.with_scratch(bytes(&ty), |body, to| {
+            compute(body, to);
+            let x = body.asm.load(ty.dtype, 1, to);
+            body.bind(v, Place::Register(x));
+        });
     }
 
     fn array(&mut self, v: Value, tensor: &Arc<Tensor>) {
@@ -151,7 +157,7 @@ impl<'c> Body<'_, '_, 'c> {
 
     fn reduce(&mut self, v: Value, op: Reduction, x: Value, axes: &[usize], ty: &Type) {
         if op == Reduction::LogSumExp {
-            return self.log_sum_exp(v, x, axes, ty);
+            return self.with_scratch(bytes(ty), |body, room| body.log_sum_exp(v, x, axes, ty, room));
         }
         let to = (!is_scalar(ty)).then(|| self.new_buffer(v));
         if let Some(result) = self.reduction(x, axes, to, false, |_, node, _| (op, node)) {
@@ -159,9 +165,8 @@ impl<'c> Body<'_, '_, 'c> {
         }
     }
 
-    /// `ln Σ e^(x − max) + max`, or the maximum if it is not finite.
-    fn log_sum_exp(&mut self, v: Value, x: Value, axes: &[usize], ty: &Type) {
-        let (buffer, room) = self.temporary(bytes(ty));
+    /// `ln Σ e^(x − max) + max`, or the maximum if it is not finite. There is room for the maxima.
+    fn log_sum_exp(&mut self, v: Value, x: Value, axes: &[usize], ty: &Type, room: PointerValue<'c>) {
         let in_memory = !is_scalar(ty);
         let max =
             self.reduction(x, axes, in_memory.then_some(room), true, |_, node, _| (Reduction::Max, node));
@@ -197,7 +202,6 @@ impl<'c> Body<'_, '_, 'c> {
         if let [result] = emit::emit(self.asm, self.lower.math, nest)[..] {
             self.bind(v, Place::Register(result));
         }
-        self.plan.free(buffer);
     }
 
     /// A loop that reduces what `of` makes of an array's elements and of the result's position, to memory or into the
@@ -212,10 +216,10 @@ impl<'c> Body<'_, '_, 'c> {
     ) -> Option<Reg<'c>> {
         let shape = self.ty(x).shape.clone();
         let loops = shape.len();
-        let reduce = |body: &mut Self, nest: &mut Nest<'c>, known: &mut Known| {
+        let reduce = |body: &mut Self, nest: &mut Nest<'c>, nodes: &mut Nodes| {
             let index = identity(loops);
             axes.iter().for_each(|axis| nest.reduced |= 1 << axis);
-            let node = body.node(nest, x, &index, known);
+            let node = body.node(nest, x, &index, nodes);
             let is_kept = |i: &usize| !axes.contains(i);
             let kept: Vec<Affine> = (0..loops).filter(is_kept).map(|i| index[i].clone()).collect();
             let left: Vec<usize> = (0..loops).filter(is_kept).map(|i| shape[i]).collect();
@@ -223,8 +227,8 @@ impl<'c> Body<'_, '_, 'c> {
             let (op, node) = of(nest, node, at.clone());
             nest.roots.push(Root::Reduce { op, node, to: to.map(|to| (to, at)) });
         };
-        let deferred = matches!(self.places.get(&x), Some(Place::Deferred(expr)) if computes(expr));
-        let in_place = if again { self.is_cheap(x, &[]) } else { self.is_read_in_place(x) };
+        let deferred = self.values.elementwise(x).is_some();
+        let in_place = if again { self.values.is_cheap(x, &[]) } else { self.values.is_read_in_place(x) };
         if deferred && !in_place {
             // What is computed row by row can be stored and reduced at once.
             let rows = axes.iter().copied().eq(loops - axes.len()..loops);
@@ -252,7 +256,7 @@ impl<'c> Body<'_, '_, 'c> {
         start: usize,
         step: usize,
     ) {
-        if !self.is_read_in_place(x) {
+        if !self.values.is_read_in_place(x) {
             self.address(x);
         }
         let shape = self.ty(x).shape.clone();

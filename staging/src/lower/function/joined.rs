@@ -5,14 +5,14 @@ use std::collections::{HashMap, HashSet};
 
 use crate::analysis::captures::Entity;
 use crate::ir::Stmt;
-use crate::ir::expr::Expr;
+use crate::ir::expr::{Class, Expr};
 use crate::ir::ids::{Func, Value};
 use crate::ir::types::size;
 use crate::lower::asm::bytes;
 use crate::lower::function::Body;
 use crate::lower::function::module::Lowerer;
-use crate::lower::function::nodes::Known;
-use crate::lower::function::values::{Place, computes, moves};
+use crate::lower::function::nodes::Nodes;
+use crate::lower::function::state::values::Place;
 use crate::lower::loops::nest::{Affine, Nest, Root, identity};
 
 /// Which values are parts of others, and what has been done about it.
@@ -33,7 +33,7 @@ impl Joined {
         let mut home = HashMap::new();
         for &(block, i) in &lower.analysis.funcs[&func].order {
             let Stmt::Let(v, expr) = &program.blocks[block].stmts[i] else { continue };
-            if !matches!(expr, Expr::Reshape(..) | Expr::Array(_)) {
+            if expr.class() != Class::InMemory {
                 home.insert(*v, block);
             }
             let Expr::Concat(of, axis) = expr else { continue };
@@ -61,9 +61,7 @@ impl<'c> Body<'_, '_, 'c> {
     pub fn part_place(&mut self, v: Value) -> Option<u64> {
         let &(whole, before) = self.joined.parts.get(&v)?;
         let start = self.whole_place(whole);
-        let buffer = self.buffers[&whole];
-        self.buffers.insert(v, buffer);
-        *self.tenants.get_mut(&buffer).expect("the whole is in it") += 1;
+        self.buffers.share(v, whole);
         self.joined.in_place.insert(v);
         Some(start + before)
     }
@@ -72,7 +70,7 @@ impl<'c> Body<'_, '_, 'c> {
         if let Some(&at) = self.joined.places.get(&whole) {
             return at;
         }
-        let at = self.part_place(whole).unwrap_or_else(|| self.own_place(whole));
+        let at = self.part_place(whole).unwrap_or_else(|| self.buffers.allot(whole, bytes(self.ty(whole))));
         self.joined.places.insert(whole, at);
         at
     }
@@ -81,7 +79,7 @@ impl<'c> Body<'_, '_, 'c> {
     pub fn concat(&mut self, v: Value, parts: &[Value], axis: usize) {
         let to = match self.joined.places.get(&v) {
             Some(&at) => {
-                let address = self.asm.bytes(self.base, at as i64);
+                let address = self.in_frame(at);
                 self.bind(v, Place::Memory(address));
                 address
             }
@@ -109,11 +107,11 @@ impl<'c> Body<'_, '_, 'c> {
     /// Whether several parts have one shape and some are yet to be computed.
     fn are_alike(&self, parts: &[(Value, usize)]) -> bool {
         let shape = parts.first().map(|&(part, _)| &self.ty(part).shape);
-        let pending = |v: Value| matches!(self.places.get(&v), Some(Place::Deferred(e)) if computes(e));
-        let moved = |v: Value| matches!(self.places.get(&v), Some(Place::Deferred(e)) if moves(e));
+        let computed = |v: Value| self.values.elementwise(v).is_some();
+        let moved = |v: Value| self.values.movement(v).is_some();
         parts.len() > 1
             && parts.iter().all(|&(part, _)| Some(&self.ty(part).shape) == shape && !moved(part))
-            && parts.iter().any(|&(part, _)| pending(part) && !self.is_read_in_place(part))
+            && parts.iter().any(|&(part, _)| computed(part) && !self.values.is_read_in_place(part))
     }
 
     fn join_together(
@@ -125,10 +123,10 @@ impl<'c> Body<'_, '_, 'c> {
     ) {
         let shape = self.ty(parts[0].0).shape.clone();
         let consumed: Vec<Value> = parts.iter().map(|&(part, _)| part).collect();
-        self.together_consuming(&shape, &consumed, |body, nest: &mut Nest<'c>, known: &mut Known| {
+        self.fuse(&shape, None, &consumed, |body, nest: &mut Nest<'c>, nodes: &mut Nodes| {
             for &(part, start) in parts {
                 let mut index = identity(shape.len());
-                let node = body.node(nest, part, &index, known);
+                let node = body.node(nest, part, &index, nodes);
                 index[axis] = index[axis].clone().times(1, start as i64);
                 let at = Affine::position(&index, &ty.shape, shape.len());
                 nest.roots.push(Root::Store { to, at, node, mask: None });

@@ -2,31 +2,33 @@
 //!
 //! | module | |
 //! |---|---|
+//! | [`state`] | what is known while a function is emitted, in owners that know nothing of it |
 //! | [`module`] | what the functions of a program have in common |
+//! | [`weights`] | about how many instructions statements become |
 //! | [`entry`], [`control`] | the program itself; statements, branches and calls |
 //! | [`recursion`] | functions that call themselves, as loops |
-//! | [`values`], [`nodes`] | where values are; which are computed only where they are needed |
-//! | [`memory`] | the plan of a function's buffers |
+//! | [`deferred`], [`nodes`] | values as code reads them; which are computed only where they are needed |
 //! | [`expression`], [`index`], [`conv`], [`product`] | what each operator becomes |
 //! | [`cells`], [`collect`] | accumulators, and those that collect the rows of products |
 //! | [`joined`] | concatenations whose parts are computed in place |
 //! | [`parts`] | long straight code as several functions |
 
 mod cells;
-pub mod collect;
+mod collect;
 mod control;
 mod conv;
+mod deferred;
 mod entry;
 mod expression;
 mod index;
 mod joined;
-mod memory;
 pub mod module;
 mod nodes;
-pub mod parts;
+mod parts;
 mod product;
 mod recursion;
-pub mod values;
+mod state;
+mod weights;
 
 use std::collections::HashMap;
 
@@ -35,70 +37,43 @@ use inkwell::values::{FunctionValue, GlobalValue, InstructionOpcode, PointerValu
 
 use crate::analysis::captures::Entity;
 use crate::ir::Stmt;
-use crate::ir::ids::{Block, Cell, Cont, Func, Value};
+use crate::ir::ids::{Block, Cell, Func, Value};
 use crate::ir::types::Dtype;
 use crate::lower::abi::{Failure, offset};
 use crate::lower::asm::{Asm, Reg};
 use crate::lower::asm::{bytes, is_scalar};
 use crate::lower::function::collect::cell_bytes;
 use crate::lower::function::joined::Joined;
-use crate::lower::function::memory::{Buffer, Frame};
 use crate::lower::function::module::Lowerer;
-use crate::lower::function::parts::{Outside, Words};
+use crate::lower::function::parts::Outside;
 use crate::lower::function::recursion::Rounds;
-use crate::lower::function::values::Place;
-
-/// Where a cell is.
-#[derive(Clone, Copy)]
-pub struct CellPlace<'c> {
-    /// Address of what is accumulated.
-    pub data: PointerValue<'c>,
-    /// Address of the byte that says whether anything is.
-    pub present: PointerValue<'c>,
-}
+use crate::lower::function::state::buffers::Buffers;
+use crate::lower::function::state::facts::Facts;
+use crate::lower::function::state::registers::{CellPlace, Registers};
+use crate::lower::function::state::values::{Place, Values};
+use crate::lower::function::state::words::Words;
 
 /// A function that is being emitted.
 pub struct Body<'l, 'p, 'c> {
-    pub lower: &'l Lowerer<'p, 'c>,
-    pub asm: &'l Asm<'c>,
-    pub func: Func,
-    pub function: FunctionValue<'c>,
-    pub context: PointerValue<'c>,
-    /// Its own frame and those around it.
-    pub frames: HashMap<Func, PointerValue<'c>>,
-    /// The start of its buffers.
-    pub base: PointerValue<'c>,
-    pub plan: Frame,
-    pub places: HashMap<Value, Place<'c>>,
-    /// How often a value is yet to be read by code that is not emitted yet.
-    pub uses: HashMap<Value, usize>,
-    /// Values that are not computed yet, in the order of their definitions.
-    pub pending: Vec<Value>,
-    /// Whether cheap values are computed again where they are read, for which what they are computed from has to stay
-    /// as it is.
-    pub recomputes: bool,
-    /// The buffer that a value is in, and how many values that are alive are in a buffer.
-    pub buffers: HashMap<Value, Buffer>,
-    pub tenants: HashMap<Buffer, usize>,
-    /// Where a value is to be written when it is computed.
-    pub wanted: HashMap<Value, PointerValue<'c>>,
-    /// Parts of concatenations that are computed where they end up.
-    pub joined: Joined,
-    /// Copies of images with the batch as the innermost axis.
-    pub batch_innermost: HashMap<Value, PointerValue<'c>>,
-    pub cells: HashMap<Cell, CellPlace<'c>>,
-    /// Whether a cell holds anything, where that is known.
-    pub known: HashMap<Cell, bool>,
-    pub conts: HashMap<Cont, (PointerValue<'c>, PointerValue<'c>)>,
-    /// Where values are kept that outlive a call of the function by itself, if it runs as a loop.
-    pub slots: HashMap<Value, PointerValue<'c>>,
-    pub rounds: Option<Rounds<'c>>,
-    /// What parts of the function have to find, if it is cut.
-    pub words: Option<Words>,
-    /// What is not to be seen by the part that is being emitted, if one is.
-    pub outside: Option<Outside<'c>>,
+    lower: &'l Lowerer<'p, 'c>,
+    asm: &'l Asm<'c>,
+    func: Func,
+    function: FunctionValue<'c>,
     /// Position of the statement being emitted in the function's order.
-    pub position: usize,
+    position: usize,
+    registers: Registers<'c>,
+    values: Values<'l, 'c>,
+    buffers: Buffers,
+    facts: Facts<'c>,
+    /// Parts of concatenations that are computed where they end up.
+    joined: Joined,
+    /// Where values are kept that outlive a call of the function by itself, if it runs as a loop.
+    slots: HashMap<Value, PointerValue<'c>>,
+    rounds: Option<Rounds<'c>>,
+    /// What parts of the function have to find, if it is cut.
+    words: Option<Words>,
+    /// What is not to be seen by the part that is being emitted, if one is.
+    outside: Option<Outside<'c>>,
 }
 
 impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
@@ -122,27 +97,16 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             asm,
             func,
             function,
-            context,
-            frames: HashMap::new(),
-            base,
-            plan: Frame::default(),
-            places: HashMap::new(),
-            uses: facts.uses.clone(),
-            pending: Vec::new(),
-            recomputes: true,
-            buffers: HashMap::new(),
-            tenants: HashMap::new(),
-            wanted: HashMap::new(),
+            position: 0,
+            registers: Registers::new(context, base),
+            values: Values::new(lower.program, &lower.analysis, func),
+            buffers: Buffers::default(),
+            facts: Facts::default(),
             joined: Joined::of(lower, func),
-            batch_innermost: HashMap::new(),
-            cells: HashMap::new(),
-            known: HashMap::new(),
-            conts: HashMap::new(),
             slots: HashMap::new(),
             rounds: None,
             words: None,
             outside: None,
-            position: 0,
         };
         body.link();
         body.begin_words();
@@ -163,7 +127,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
 
     /// Fixes the size of a recursive function's frame, or the place of another's.
     fn place_frame(&self, size: GlobalValue<'c>) {
-        let planned = self.plan.size();
+        let planned = self.buffers.size();
         if self.lower.analysis.funcs[&self.func].recursive {
             size.set_initializer(&self.asm.int(planned as i64));
         } else {
@@ -184,7 +148,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             if let Some(link) = around {
                 asm.store_raw(link.into(), frame);
             }
-            self.frames.insert(self.func, frame);
+            self.registers.set_frame(self.func, frame);
         }
         self.link_around(around);
     }
@@ -201,7 +165,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
         let mut next = around;
         let mut ancestor = around_of(self.func);
         while let (Some(frame), Some(of)) = (next, ancestor) {
-            self.frames.insert(of, frame);
+            self.registers.set_frame(of, frame);
             ancestor = around_of(of);
             next = ancestor.map(|_| asm.load_ptr(frame));
         }
@@ -209,7 +173,8 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
 
     /// Address of a field of a frame.
     pub fn field(&self, entity: Entity) -> PointerValue<'c> {
-        let frame = self.frames[&self.lower.analysis.owner[&entity]];
+        let owner = self.lower.analysis.owner[&entity];
+        let frame = self.registers.frame(owner).expect("it is linked to those around it");
         self.asm.bytes(frame, 8 * self.lower.analysis.fields[&entity])
     }
 
@@ -217,7 +182,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
     fn check_room(&self, end: PointerValue<'c>) {
         let asm = self.asm;
         let address = |p: PointerValue<'c>| asm.cast(InstructionOpcode::PtrToInt, p.into(), self.integer());
-        let of = |field: i64| address(asm.load_ptr(asm.bytes(self.context, field)));
+        let of = |field: i64| address(asm.load_ptr(asm.bytes(self.registers.context(), field)));
         let low = asm.icmp(IntPredicate::ULT, address(asm.stack_pointer()), of(offset::STACK));
         self.fail_if(low, Failure::Stack, 0, asm.int(0).into(), 0);
         let high = asm.icmp(IntPredicate::UGT, address(end), of(offset::LIMIT));
@@ -236,9 +201,10 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
         let i64_ty = asm.context.i64_type().into();
         let params = [asm.ptr_ty().into(), i64_ty, i64_ty, i64_ty, i64_ty];
         let ty = asm.context.void_type().fn_type(&params, false);
-        let code = asm.load_ptr(asm.bytes(self.context, offset::FAIL));
+        let code = asm.load_ptr(asm.bytes(self.registers.context(), offset::FAIL));
         let numbers = [why as i64, op].map(|n| asm.int(n).into());
-        let args = [self.context.into(), numbers[0], numbers[1], index, asm.int(length as i64).into()];
+        let args =
+            [self.registers.context().into(), numbers[0], numbers[1], index, asm.int(length as i64).into()];
         asm.call_pointer(ty, code, &args, 0);
         asm.unreachable();
         asm.go_to(fine);
@@ -252,13 +218,13 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             let ty = &lower.program.cells[cell].ty;
             let captured = lower.analysis.is_captured(Entity::Cell(cell));
             let field = captured.then(|| self.field(Entity::Cell(cell)));
-            let at = (!is_scalar(ty)).then(|| self.plan.place(cell_bytes(lower, cell)).1);
-            if !captured && let Some(place) = self.cell_in_words(cell, at) {
-                self.cells.insert(cell, place);
+            let at = (!is_scalar(ty)).then(|| self.buffers.keep(cell_bytes(lower, cell)));
+            if !captured && let Some(place) = self.add_cell_to_words(cell, at) {
+                self.registers.set_cell(cell, place);
                 continue;
             }
             let data = if let Some(at) = at {
-                let data = asm.bytes(self.base, at as i64);
+                let data = self.in_frame(at);
                 if let Some(field) = field {
                     asm.store_raw(data.into(), field);
                 }
@@ -270,16 +236,13 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
                 Some(field) => asm.bytes(field, 8),
                 None => asm.alloca(asm.context.i8_type().into()),
             };
-            self.cells.insert(cell, CellPlace { data, present });
+            self.registers.set_cell(cell, CellPlace { data, present });
         }
     }
 
     /// The cell, perhaps in a frame around this one.
     pub fn cell(&mut self, cell: Cell) -> CellPlace<'c> {
-        if let Some(&place) = self.cells.get(&cell) {
-            return place;
-        }
-        if let Some(place) = self.cell_of_words(cell) {
+        if let Some(place) = self.registers.cell(cell).or_else(|| self.cell_in_words(cell)) {
             return place;
         }
         let field = self.field(Entity::Cell(cell));
@@ -303,13 +266,13 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
         }
         for &cont in &data.continuations {
             let [code, frame] = [next(), next()].map(Reg::into_pointer_value);
-            self.conts.insert(cont, (code, frame));
+            self.registers.set_continuation(cont, (code, frame));
             if self.lower.analysis.is_captured(Entity::Cont(cont)) {
                 let field = self.field(Entity::Cont(cont));
                 asm.store_raw(code.into(), field);
                 asm.store_raw(frame.into(), asm.bytes(field, 8));
             } else {
-                self.keep_cont(cont, (code, frame));
+                self.keep_continuation(cont, (code, frame));
             }
         }
         let to: Vec<Option<PointerValue<'c>>> =
@@ -322,7 +285,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
     pub fn leave_function(&self, scalars: &[Reg<'c>]) {
         let asm = self.asm;
         if self.lower.analysis.funcs[&self.func].recursive {
-            asm.store_raw(self.base.into(), asm.bytes(self.context, offset::TOP));
+            asm.store_raw(self.registers.base().into(), asm.bytes(self.registers.context(), offset::TOP));
         }
         match *scalars {
             [] => asm.ret(None),
@@ -332,15 +295,11 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
     }
 
     pub fn bind_param(&mut self, param: Value, x: Reg<'c>) {
-        match x {
-            Reg::PointerValue(address) => {
-                self.places.insert(param, Place::Memory(address));
-            }
-            x => {
-                self.places.insert(param, Place::Register(x));
-            }
-        }
-        self.publish(param);
+        let place = match x {
+            Reg::PointerValue(address) => Place::Memory(address),
+            x => Place::Register(x),
+        };
+        self.bind(param, place);
     }
 
     /// Emits a block; its scalar results, and its arrays at the given addresses.

@@ -20,7 +20,7 @@ use crate::lower::asm::target::Target;
 use crate::lower::asm::{Asm, FAST, is_scalar};
 use crate::lower::function::Body;
 use crate::lower::function::collect::Collecting;
-use crate::lower::function::parts::Weights;
+use crate::lower::function::weights::Weights;
 use crate::lower::products::contract::Products;
 
 /// Loops that become part of the function in which they are defined, at most. LLVM takes a time that grows with the

@@ -11,7 +11,6 @@ use crate::lower::asm::bytes;
 use crate::lower::asm::{Asm, Reg, element_bytes};
 use crate::lower::function::Body;
 use crate::lower::function::nodes::broadcast_index;
-use crate::lower::function::values::{Place, computes, moves};
 use crate::lower::loops::emit;
 use crate::lower::loops::nest::{Affine, Nest, Op, Root, identity};
 use crate::lower::products::contract::{FEW_ROWS, Kernel, Length, Operands, Strides, Sum};
@@ -74,9 +73,25 @@ impl<'c> Body<'_, '_, 'c> {
         ty: &Type,
         add: Option<Reg<'c>>,
     ) {
+        match self.lower.products.scratch_bytes(self.asm, &kernel) {
+            0 => self.products_with(factors, kernel, to, ty, add, None),
+            bytes => self.with_scratch(bytes, |body, scratch| {
+                body.products_with(factors, kernel, to, ty, add, Some(scratch));
+            }),
+        }
+    }
+
+    /// The same, with the memory that the kernel needs.
+    fn products_with(
+        &self,
+        factors: &[Factor<'c>; 2],
+        kernel: Kernel,
+        to: PointerValue<'c>,
+        ty: &Type,
+        add: Option<Reg<'c>>,
+        scratch: Option<PointerValue<'c>>,
+    ) {
         let rank = ty.shape.len();
-        let scratch = self.lower.products.scratch_bytes(self.asm, &kernel);
-        let room = (scratch > 0).then(|| self.temporary(scratch));
         let batch = &ty.shape[..rank - 2];
         let open: Vec<_> = batch.iter().map(|&n| self.asm.begin_loop(0, n as u64, 1, &[])).collect();
         let counters: Vec<_> = open.iter().map(|l| l.counter).collect();
@@ -89,13 +104,10 @@ impl<'c> Body<'_, '_, 'c> {
         };
         let c = whole.at(self.asm, ty.dtype, batch.len(), &counters);
         let add = add.filter(|_| kernel.sum == Sum::Asked);
-        let operands = Operands { a, b, c, scratch: room.map(|(_, at)| at), k: None, add };
+        let operands = Operands { a, b, c, scratch, k: None, add };
         self.lower.products.call(self.asm, kernel, operands);
         for l in open.into_iter().rev() {
             self.asm.end_loop(l, vec![]);
-        }
-        if let Some((buffer, _)) = room {
-            self.plan.free(buffer);
         }
     }
 
@@ -103,7 +115,7 @@ impl<'c> Body<'_, '_, 'c> {
     fn dot_products(&mut self, a: Value, b: Value, to: PointerValue<'c>, ty: &Type, add: Option<Reg<'c>>) {
         let rank = ty.shape.len();
         for x in [a, b] {
-            if matches!(self.places.get(&x), Some(Place::Deferred(expr)) if computes(expr)) {
+            if self.values.elementwise(x).is_some() {
                 self.address(x);
             }
         }
@@ -125,26 +137,25 @@ impl<'c> Body<'_, '_, 'c> {
             emit::emit(self.asm, self.lower.math, nest);
             return;
         };
-        let (buffer, room) = self.temporary(bytes(ty));
-        let into = Some((room, place));
-        nest.roots.push(Root::Reduce { op: Reduction::Sum, node, to: into });
-        emit::emit(self.asm, self.lower.math, nest);
-        let mut sum = Nest::new(&[ty.size()]);
-        let at = Affine::counter(1, 0);
-        let [old, new] = [to, room].map(|from| sum.load(from, at.clone(), ty.dtype));
-        let both = sum.binary(Binary::Add, old, new);
-        let mask = sum.node(Op::Register(add), Dtype::Bool);
-        let node = sum.node(Op::Select(mask, both, new), ty.dtype);
-        sum.roots.push(Root::Store { to, at, node, mask: None });
-        emit::emit(self.asm, self.lower.math, sum);
-        self.plan.free(buffer);
+        self.with_scratch(bytes(ty), |body, room| {
+            nest.roots.push(Root::Reduce { op: Reduction::Sum, node, to: Some((room, place)) });
+            emit::emit(body.asm, body.lower.math, nest);
+            let mut sum = Nest::new(&[ty.size()]);
+            let at = Affine::counter(1, 0);
+            let [old, new] = [to, room].map(|from| sum.load(from, at.clone(), ty.dtype));
+            let both = sum.binary(Binary::Add, old, new);
+            let mask = sum.node(Op::Register(add), Dtype::Bool);
+            let node = sum.node(Op::Select(mask, both, new), ty.dtype);
+            sum.roots.push(Root::Store { to, at, node, mask: None });
+            emit::emit(body.asm, body.lower.math, sum);
+        });
     }
 
     /// A factor, read where it is if that is possible.
     fn factor(&mut self, x: Value, side: Side, n: usize) -> Factor<'c> {
         if let Some(moved) = self.moved(x) {
             let Strides { row, column } = moved.matrix();
-            let once = self.uses(x) == 1;
+            let once = self.values.uses(x) == 1;
             // The kernel turns a second factor for itself, which is a waste if others do, too.
             if side == Side::First || n == 1 || column == 1 || (row == 1 && column > 1 && once) {
                 return moved;
@@ -157,10 +168,7 @@ impl<'c> Body<'_, '_, 'c> {
 
     /// A factor that is another array's elements in another order, where that array is.
     fn moved(&mut self, x: Value) -> Option<Factor<'c>> {
-        let Some(Place::Deferred(expr)) = self.places.get(&x) else { return None };
-        if !moves(expr) {
-            return None;
-        }
+        self.values.movement(x)?;
         let shape = self.ty(x).shape.clone();
         let mut nest = Nest::new(&shape);
         let node = self.node(&mut nest, x, &identity(shape.len()), &mut HashMap::new());

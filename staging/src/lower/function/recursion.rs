@@ -18,8 +18,8 @@ use crate::ir::types::Dtype;
 use crate::lower::abi::{Failure, offset};
 use crate::lower::asm::{Asm, Reg, built, element_bytes};
 use crate::lower::function::Body;
-use crate::lower::function::parts::WORD;
-use crate::lower::function::values::Place;
+use crate::lower::function::state::values::Place;
+use crate::lower::function::state::words::WORD;
 
 /// The state of a function that runs as a loop.
 pub struct Rounds<'c> {
@@ -74,7 +74,7 @@ impl<'c> Body<'_, '_, 'c> {
                 let slot = match lower.analysis.is_captured(entity) {
                     true => self.field(entity),
                     false => {
-                        let word = self.slot_in_words(v);
+                        let word = self.add_slot_to_words(v);
                         word.unwrap_or_else(|| self.scalar_slot(self.ty(v).dtype))
                     }
                 };
@@ -95,12 +95,12 @@ impl<'c> Body<'_, '_, 'c> {
         let is_own = |position: &(Block, usize)| facts.sites.contains_key(position);
         let calls =
             |&(block, i): &(Block, usize)| matches!(program.blocks[block].stmts[i], Stmt::Call { .. });
-        let top_field = asm.bytes(self.context, offset::TOP);
+        let top_field = asm.bytes(self.registers.context(), offset::TOP);
         let bottom = asm.load_ptr(top_field);
         let state = Rounds {
             top: asm.alloca(asm.ptr_ty().into()),
             bottom,
-            limit: asm.load_ptr(asm.bytes(self.context, offset::LIMIT)),
+            limit: asm.load_ptr(asm.bytes(self.registers.context(), offset::LIMIT)),
             head: asm.block("head"),
             params: data.params.iter().map(|&v| self.scalar_slot(self.ty(v).dtype)).collect(),
             results: data.results.iter().map(|ty| self.scalar_slot(ty.dtype)).collect(),
@@ -194,7 +194,7 @@ impl<'c> Body<'_, '_, 'c> {
             match entity {
                 Entity::Value(v) => scalars.push((self.ty(v).dtype, self.slots[&v], self.word_of_slot(v))),
                 Entity::Cell(cell) => {
-                    if self.known.get(&cell) == Some(&false) {
+                    if self.facts.is_filled(cell) == Some(false) {
                         empty.push(cell);
                     } else {
                         let place = self.cell(cell);
@@ -257,7 +257,7 @@ impl<'c> Body<'_, '_, 'c> {
     fn set_top(&self, state: &Rounds<'c>, top: PointerValue<'c>) {
         self.asm.store_raw(top.into(), state.top);
         if state.shared {
-            self.asm.store_raw(top.into(), self.asm.bytes(self.context, offset::TOP));
+            self.asm.store_raw(top.into(), self.asm.bytes(self.registers.context(), offset::TOP));
         }
     }
 }
