@@ -3,13 +3,12 @@
 //! Outputs are written only when nothing can go wrong any more. What is elementwise and was not needed earlier is then
 //! written straight to where it belongs, parameters of a model over themselves, say; the rest is copied.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use inkwell::values::PointerValue;
 
 use crate::ir::ids::Value;
 use crate::lower::abi::offset;
-use crate::lower::asm::Reg;
 use crate::lower::asm::{bytes, is_scalar};
 use crate::lower::function::Body;
 use crate::lower::function::state::values::Place;
@@ -19,34 +18,35 @@ impl<'c> Body<'_, '_, 'c> {
     pub fn entry(&mut self) {
         let (asm, program) = (self.asm, self.lower.program);
         let data = &program.funcs[self.func];
-        let inputs = asm.load_ptr(asm.bytes(self.registers.context(), offset::INPUTS));
-        for (i, &param) in data.params.iter().enumerate() {
-            let address = asm.load_ptr(asm.bytes(inputs, 8 * i as i64));
-            let ty = program.ty(param);
-            let param_value = if is_scalar(ty) { asm.load(ty.dtype, 1, address) } else { Reg::from(address) };
-            self.bind_param(param, param_value);
+        let params = data.params.iter().copied().enumerate();
+        let (scalars, arrays): (Vec<_>, Vec<_>) = params.partition(|&(_, v)| is_scalar(program.ty(v)));
+        for (i, param) in arrays {
+            let address = self.given_address(offset::INPUTS, i);
+            self.bind(param, Place::Memory(address));
         }
+        self.in_parts(&scalars, |body, &(i, param)| {
+            let address = body.given_address(offset::INPUTS, i);
+            let x = asm.load(program.ty(param).dtype, 1, address);
+            body.bind(param, Place::Register(x));
+        });
         self.stmts(data.body);
         let results = &program.blocks[data.body].results;
-        let outputs = asm.load_ptr(asm.bytes(self.registers.context(), offset::OUTPUTS));
-        let to: Vec<PointerValue<'c>> =
-            (0..results.len()).map(|i| asm.load_ptr(asm.bytes(outputs, 8 * i as i64))).collect();
+        let outputs = results.iter().copied().enumerate();
+        let (scalars, arrays): (Vec<_>, Vec<_>) = outputs.partition(|&(_, v)| is_scalar(program.ty(v)));
+        let to: HashMap<usize, PointerValue<'c>> =
+            arrays.iter().map(|&(i, _)| (i, self.given_address(offset::OUTPUTS, i))).collect();
         // From here on inputs may be written over.
         self.values.stop_recomputing();
         let mut in_place = HashSet::new();
-        for (i, &result) in results.iter().enumerate() {
+        for &(i, result) in &arrays {
             if self.may_be_written_over(i, result) && self.registers.wanted(result).is_none() {
-                self.registers.set_wanted(result, to[i]);
+                self.registers.set_wanted(result, to[&i]);
                 in_place.insert(i);
             }
         }
         let mut writes = Vec::new();
-        for (i, &result) in results.iter().enumerate() {
+        for (i, result) in arrays {
             let ty = program.ty(result);
-            if is_scalar(ty) {
-                writes.push((i, self.register(result), ty));
-                continue;
-            }
             let mut address = self.address(result);
             if in_place.contains(&i) {
                 continue;
@@ -58,15 +58,22 @@ impl<'c> Body<'_, '_, 'c> {
                 asm.copy(saved, address, bytes(ty));
                 address = saved;
             }
-            writes.push((i, address.into(), ty));
+            writes.push((to[&i], address, bytes(ty)));
         }
-        for (i, x, ty) in writes {
-            match x {
-                Reg::PointerValue(from) => asm.copy(to[i], from, bytes(ty)),
-                x => asm.store(ty.dtype, x, to[i]),
-            }
+        for (to, from, bytes) in writes {
+            asm.copy(to, from, bytes);
         }
+        self.in_parts(&scalars, |body, &(i, result)| {
+            let x = body.register(result);
+            asm.store(program.ty(result).dtype, x, body.given_address(offset::OUTPUTS, i));
+        });
         asm.ret(None);
+    }
+
+    /// The address of an input or output that the caller gives, from the list at a place of the context.
+    fn given_address(&self, list: i64, i: usize) -> PointerValue<'c> {
+        let addresses = self.asm.load_ptr(self.asm.bytes(self.registers.context(), list));
+        self.asm.load_ptr(self.asm.bytes(addresses, 8 * i as i64))
     }
 
     /// Whether an output that is yet to be computed can be written where it belongs: every other reader of what is

@@ -24,6 +24,9 @@ use crate::lower::function::state::values::Place;
 use crate::lower::function::state::words::Words;
 use crate::lower::function::weights::for_each;
 
+/// Items of a part that is the same for each.
+const ITEMS: usize = if cfg!(test) { 2 } else { 64 };
+
 /// What the function has in registers while a part of it is emitted, which cannot read them.
 pub struct Outside<'c> {
     registers: Registers<'c>,
@@ -48,16 +51,30 @@ impl<'l, 'c> Body<'l, '_, 'c> {
             return stmts.iter().for_each(|stmt| self.stmt(stmt));
         }
         for (run, is_part) in self.lower.weights.runs(self.lower, self.func, stmts) {
+            let stmts = &stmts[run];
             if is_part {
-                self.part(&stmts[run]);
+                self.part(|body| {
+                    body.own_cells_of(stmts);
+                    stmts.iter().for_each(|stmt| body.stmt(stmt));
+                });
             } else {
-                stmts[run].iter().for_each(|stmt| self.stmt(stmt));
+                stmts.iter().for_each(|stmt| self.stmt(stmt));
             }
         }
     }
 
-    /// Emits statements as a part, and the call of it.
-    fn part(&mut self, stmts: &[Stmt]) {
+    /// Emits what `f` does with some items, of which there may be very many: in parts, if the function is cut.
+    pub fn in_parts<T>(&mut self, items: &[T], mut f: impl FnMut(&mut Self, &T)) {
+        if self.words.is_none() {
+            return items.iter().for_each(|item| f(self, item));
+        }
+        for chunk in items.chunks(ITEMS) {
+            self.part(|body| chunk.iter().for_each(|item| f(body, item)));
+        }
+    }
+
+    /// Emits a part, and the call of it.
+    fn part(&mut self, emit: impl FnOnce(&mut Self)) {
         let (asm, here) = (self.asm, self.asm.here());
         let ptr = asm.ptr_ty();
         let ty = asm.context.void_type().fn_type(&[ptr.into(); 3], false);
@@ -84,8 +101,7 @@ impl<'l, 'c> Body<'l, '_, 'c> {
             None => has_parent.then_some(given[1]),
         };
         self.link_around(around);
-        self.own_cells_of(stmts);
-        stmts.iter().for_each(|stmt| self.stmt(stmt));
+        emit(self);
         let outside = self.outside.take().expect("it was set above");
         for (v, place) in self.values.return_to(outside.places) {
             self.keep_in_word(v, &place);
