@@ -84,7 +84,7 @@ impl<'c> Body<'_, '_, 'c> {
         match target {
             Target::Func(func) => {
                 let code = self.lower.functions[&func].as_global_value().as_pointer_value();
-                let parent = self.lower.analysis.funcs[&func].parent.expect("the entry is not called");
+                let parent = self.lower.analysis.funcs[func].parent.expect("the entry is not called");
                 (code, self.frames[&self.lower.analysis.frame_for(parent)])
             }
             Target::Cont(cont) => match self.conts.get(&cont) {

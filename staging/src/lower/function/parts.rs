@@ -121,7 +121,7 @@ impl Weights {
     /// Statements in runs, each with whether it becomes a part: all but those in which a function that runs as a loop
     /// calls itself, and branches that are large themselves.
     fn runs(&self, lower: &Lowerer<'_, '_>, func: Func, stmts: &[Stmt]) -> Vec<(Range<usize>, bool)> {
-        let is_loop = !lower.analysis.funcs[&func].sites.is_empty();
+        let is_loop = !lower.analysis.funcs[func].sites.is_empty();
         let mut runs = Vec::new();
         let (mut start, mut weight) = (0, 0);
         for (i, stmt) in stmts.iter().enumerate() {
@@ -248,7 +248,7 @@ impl<'c> Body<'_, '_, 'c> {
             cells: std::mem::take(&mut self.cells),
             conts: std::mem::take(&mut self.conts),
         });
-        let has_parent = self.lower.analysis.funcs[&self.func].parent.is_some();
+        let has_parent = self.lower.analysis.funcs[self.func].parent.is_some();
         let around = match own {
             Some(_) => {
                 self.frames.insert(self.func, given[1]);

@@ -100,7 +100,7 @@ impl<'c> Body<'_, '_, 'c> {
         self.lower.analysis.is_captured(Entity::Value(v))
     }
     fn is_own(&self, v: Value) -> bool {
-        self.lower.analysis.owner[&Entity::Value(v)] == self.func
+        self.lower.analysis.owner[Entity::Value(v)] == self.func
     }
 
     /// A reader of the value has been emitted.
