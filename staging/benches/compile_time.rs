@@ -141,7 +141,7 @@ fn loops(n: usize) -> Result<Program> {
     let y = (0..n / 4).try_fold(x, |x, _| {
         let f = b.function(Signature::new("f", one, one), &[], |f, xs, _| {
             let more = b.less(xs[0], b.real(Dtype::F64, 2.0))?;
-            let again = || b.call(Target::Func(f), &[b.mul(xs[0], xs[0])?], &[]);
+            let again = || b.call(Target::Func(f), &[b.add(xs[0], xs[0])?], &[]);
             b.if_else(more, again, || Ok(vec![xs[0]]))
         })?;
         Ok(b.call(Target::Func(f), &[x], &[])?[0])

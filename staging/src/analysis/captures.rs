@@ -2,10 +2,11 @@
 //! be active more than once at a time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::{Index, IndexMut};
 
 use crate::analysis::components::components;
 use crate::analysis::liveness::{Site, sites};
-use crate::ir::ids::{Block, Cell, Cont, Func, Value};
+use crate::ir::ids::{Block, Cell, Cont, EntitySet, Func, SecondaryMap, Value};
 use crate::ir::{Program, Stmt, Target};
 
 /// Something that a function may capture.
@@ -16,8 +17,46 @@ pub enum Entity {
     Cont(Cont),
 }
 
+/// Something known of every entity.
+pub struct EntityMap<T: Clone> {
+    values: SecondaryMap<Value, T>,
+    cells: SecondaryMap<Cell, T>,
+    conts: SecondaryMap<Cont, T>,
+}
+
+impl<T: Clone> EntityMap<T> {
+    fn with_default(default: T) -> EntityMap<T> {
+        EntityMap {
+            values: SecondaryMap::with_default(default.clone()),
+            cells: SecondaryMap::with_default(default.clone()),
+            conts: SecondaryMap::with_default(default),
+        }
+    }
+}
+
+impl<T: Clone> Index<Entity> for EntityMap<T> {
+    type Output = T;
+    fn index(&self, entity: Entity) -> &T {
+        match entity {
+            Entity::Value(v) => &self.values[v],
+            Entity::Cell(c) => &self.cells[c],
+            Entity::Cont(k) => &self.conts[k],
+        }
+    }
+}
+
+impl<T: Clone> IndexMut<Entity> for EntityMap<T> {
+    fn index_mut(&mut self, entity: Entity) -> &mut T {
+        match entity {
+            Entity::Value(v) => &mut self.values[v],
+            Entity::Cell(c) => &mut self.cells[c],
+            Entity::Cont(k) => &mut self.conts[k],
+        }
+    }
+}
+
 /// Facts about one function.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct FuncFacts {
     /// The function in which it is defined.
     pub parent: Option<Func>,
@@ -43,11 +82,12 @@ pub struct FuncFacts {
 
 /// Facts about a program.
 pub struct Analysis {
-    pub funcs: HashMap<Func, FuncFacts>,
+    pub funcs: SecondaryMap<Func, FuncFacts>,
     /// The function that defines an entity.
-    pub owner: HashMap<Entity, Func>,
-    /// The field of its owner's frame in which something captured is kept.
-    pub fields: HashMap<Entity, i64>,
+    pub owner: EntityMap<Func>,
+    /// The field of its owner's frame in which something captured is kept. 0, the link to the frame around it, for what
+    /// is not captured.
+    pub fields: EntityMap<i64>,
     /// All functions, each after the one in which it is defined.
     pub all: Vec<Func>,
 }
@@ -55,9 +95,9 @@ pub struct Analysis {
 impl Analysis {
     pub fn of(program: &Program) -> Analysis {
         let mut analysis = Analysis {
-            funcs: HashMap::new(),
-            owner: HashMap::new(),
-            fields: HashMap::new(),
+            funcs: SecondaryMap::new(),
+            owner: EntityMap::with_default(program.entry),
+            fields: EntityMap::with_default(0),
             all: Vec::new(),
         };
         analysis.function(program, program.entry, None);
@@ -66,48 +106,37 @@ impl Analysis {
             analysis.uses_of(program, func, program.funcs[func].body, &mut used);
         }
         for (func, entity) in used {
-            let owner = analysis.owner[&entity];
+            let owner = analysis.owner[entity];
+            let facts = &mut analysis.funcs[owner];
             if owner != func {
-                analysis.facts(owner).captured.insert(entity);
+                facts.captured.insert(entity);
             } else if let Entity::Value(v) = entity {
-                *analysis.facts(owner).uses.entry(v).or_default() += 1;
+                *facts.uses.entry(v).or_default() += 1;
             }
         }
         for facts in analysis.funcs.values_mut() {
             let mut next = 1;
             for &entity in &facts.captured {
-                analysis.fields.insert(entity, next);
+                analysis.fields[entity] = next;
                 next += if let Entity::Value(_) = entity { 1 } else { 2 };
             }
             facts.fields = next;
         }
-        for (entity, owner) in &analysis.owner {
-            let only_scalars = match entity {
-                Entity::Value(v) => program.ty(*v).shape.is_empty(),
-                Entity::Cell(c) => program.cells[*c].ty.shape.is_empty(),
-                Entity::Cont(_) => false,
-            };
-            analysis.funcs.get_mut(owner).expect("every function has facts").only_scalars &= only_scalars;
-        }
         for func in analysis.all.clone() {
-            analysis.facts(func).sites = sites(program, &analysis, func);
+            analysis.funcs[func].sites = sites(program, &analysis, func);
         }
         analysis.find_recursion(program);
         analysis
     }
 
-    fn facts(&mut self, func: Func) -> &mut FuncFacts {
-        self.funcs.get_mut(&func).expect("every function has facts")
-    }
-
     pub fn is_captured(&self, entity: Entity) -> bool {
-        self.owner.get(&entity).is_some_and(|owner| self.funcs[owner].captured.contains(&entity))
+        self.fields[entity] > 0
     }
 
     /// The function whose frame those defined in `func` are given: its own, or, if it has nothing that anyone captures,
     /// that of the next function around it which has.
     pub fn frame_for(&self, func: Func) -> Func {
-        match &self.funcs[&func] {
+        match &self.funcs[func] {
             FuncFacts { parent: Some(parent), captured, .. } if captured.is_empty() => {
                 self.frame_for(*parent)
             }
@@ -117,21 +146,31 @@ impl Analysis {
 
     fn function(&mut self, program: &Program, func: Func, parent: Option<Func>) {
         self.all.push(func);
-        self.funcs.insert(func, FuncFacts { parent, only_scalars: true, ..FuncFacts::default() });
+        self.funcs[func] = FuncFacts { parent, only_scalars: true, ..FuncFacts::default() };
         let data = &program.funcs[func];
-        self.owner.extend(data.params.iter().map(|&v| (Entity::Value(v), func)));
-        self.owner.extend(data.continuations.iter().map(|&k| (Entity::Cont(k), func)));
+        data.params.iter().for_each(|&v| self.own(program, func, Entity::Value(v)));
+        data.continuations.iter().for_each(|&k| self.own(program, func, Entity::Cont(k)));
         self.block(program, func, data.body);
+    }
+
+    /// Notes what a function defines.
+    fn own(&mut self, program: &Program, func: Func, entity: Entity) {
+        self.owner[entity] = func;
+        self.funcs[func].only_scalars &= match entity {
+            Entity::Value(v) => program.ty(v).shape.is_empty(),
+            Entity::Cell(c) => program.cells[c].ty.shape.is_empty(),
+            Entity::Cont(_) => false,
+        };
     }
 
     fn block(&mut self, program: &Program, func: Func, block: Block) {
         for (i, stmt) in program.blocks[block].stmts.iter().enumerate() {
-            self.facts(func).order.push((block, i));
-            self.owner.extend(stmt.results().iter().map(|&v| (Entity::Value(v), func)));
+            self.funcs[func].order.push((block, i));
+            stmt.results().iter().for_each(|&v| self.own(program, func, Entity::Value(v)));
             match stmt {
-                Stmt::Cell(cell) => drop(self.owner.insert(Entity::Cell(*cell), func)),
+                Stmt::Cell(cell) => self.own(program, func, Entity::Cell(*cell)),
                 Stmt::Define(inner) => {
-                    self.facts(func).has_nested = true;
+                    self.funcs[func].has_nested = true;
                     self.function(program, *inner, Some(func));
                 }
                 Stmt::If { then, otherwise, .. } => {
@@ -173,21 +212,20 @@ impl Analysis {
 
     /// A continuation may be any function that is passed anywhere.
     fn find_recursion(&mut self, program: &Program) {
-        let mut edges: HashMap<Func, HashSet<Func>> = HashMap::new();
-        let mut calls_unknown = HashSet::new();
-        let mut passed = HashSet::new();
+        let mut edges: SecondaryMap<Func, HashSet<Func>> = SecondaryMap::new();
+        let mut calls_unknown = EntitySet::new();
+        let mut passed = EntitySet::new();
         let mut mentioned = Vec::new();
         for &func in &self.all {
-            let called = edges.entry(func).or_default();
-            for &(block, i) in &self.funcs[&func].order {
+            for &(block, i) in &self.funcs[func].order {
                 let Stmt::Call { target, continuations, .. } = &program.blocks[block].stmts[i] else {
                     continue;
                 };
-                if self.funcs[&func].sites.contains_key(&(block, i)) {
+                if self.funcs[func].sites.contains_key(&(block, i)) {
                     continue;
                 }
                 match target {
-                    Target::Func(f) => drop(called.insert(*f)),
+                    Target::Func(f) => drop(edges[func].insert(*f)),
                     Target::Cont(_) => drop(calls_unknown.insert(func)),
                 }
                 for k in continuations {
@@ -200,20 +238,19 @@ impl Analysis {
         }
         for target in mentioned {
             if let Target::Func(func) = target {
-                self.facts(func).mentions += 1;
+                self.funcs[func].mentions += 1;
             }
         }
-        for func in calls_unknown {
-            edges.entry(func).or_default().extend(&passed);
+        for func in calls_unknown.iter() {
+            edges[func].extend(passed.iter());
         }
-        let numbers: HashMap<Func, usize> = self.all.iter().copied().zip(0..).collect();
-        let numbered =
-            |func: &Func| edges[func].iter().filter_map(|called| numbers.get(called).copied()).collect();
+        let numbers: SecondaryMap<Func, usize> = self.all.iter().copied().zip(0..).collect();
+        let numbered = |func: &Func| edges[*func].iter().map(|&called| numbers[called]).collect();
         let edges: Vec<Vec<usize>> = self.all.iter().map(numbered).collect();
         for component in components(&edges) {
             for &node in &component {
                 let recursive = component.len() > 1 || edges[node].contains(&node);
-                self.facts(self.all[node]).recursive = recursive;
+                self.funcs[self.all[node]].recursive = recursive;
             }
         }
     }

@@ -1,9 +1,9 @@
 //! Which cells a statement may touch.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use crate::analysis::components::components;
-use crate::ir::ids::{Cell, Cont, Func};
+use crate::ir::ids::{Cell, Cont, Func, SecondaryMap};
 use crate::ir::{Program, Stmt, Target};
 
 /// What a function may do to what it captures, its callees included.
@@ -17,7 +17,7 @@ struct Effect {
 
 /// What comes into being inside a function. Nobody else can touch these cells; and whatever is passed for these
 /// continuations is mentioned where it is passed.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Own {
     cells: BTreeSet<Cell>,
     conts: BTreeSet<Cont>,
@@ -32,17 +32,17 @@ impl Effect {
 
 /// The cells that each function touches, and those that each continuation cannot.
 pub struct Effects {
-    funcs: HashMap<Func, Effect>,
+    funcs: SecondaryMap<Func, Effect>,
     /// Of each continuation parameter: the cells defined inside the function that takes it, which did not yet exist
     /// when the continuation was made.
-    younger: HashMap<Cont, BTreeSet<Cell>>,
+    younger: SecondaryMap<Cont, BTreeSet<Cell>>,
 }
 
 impl Effects {
     /// Of a program.
     pub fn of(program: &Program) -> Effects {
-        let mut effects = Effects { funcs: HashMap::new(), younger: HashMap::new() };
-        let mut owned: HashMap<Func, Own> = HashMap::new();
+        let mut effects = Effects { funcs: SecondaryMap::new(), younger: SecondaryMap::new() };
+        let mut owned: SecondaryMap<Func, Own> = SecondaryMap::new();
         let functions = functions(program);
         for &func in &functions {
             let mut effect = Effect::default();
@@ -59,20 +59,20 @@ impl Effects {
                 }
             }
             for &cont in &program.funcs[func].continuations {
-                effects.younger.insert(cont, own.cells.clone());
+                effects.younger[cont] = own.cells.clone();
             }
             effect.leave(&own);
-            owned.insert(func, own);
-            effects.funcs.insert(func, effect);
+            owned[func] = own;
+            effects.funcs[func] = effect;
         }
         effects.close(program, &functions, &owned);
         effects
     }
 
     /// Adds to each function's effect those of all functions that it reaches.
-    fn close(&mut self, program: &Program, functions: &[Func], owned: &HashMap<Func, Own>) {
+    fn close(&mut self, program: &Program, functions: &[Func], owned: &SecondaryMap<Func, Own>) {
         let count = functions.len();
-        let numbers: HashMap<Func, usize> = functions.iter().copied().zip(0..).collect();
+        let numbers: SecondaryMap<Func, usize> = functions.iter().copied().zip(0..).collect();
         // Of each function two nodes: itself, and `count` further on its body, which mentions what the bodies of
         // functions that are defined in it mention, whether or not these are called.
         let mut edges: Vec<Vec<usize>> = (0..2 * count).map(|_| Vec::new()).collect();
@@ -84,12 +84,12 @@ impl Effects {
                 for stmt in &program.blocks[block].stmts {
                     mention(stmt, &mut Effect::default(), &mut called);
                     match stmt {
-                        Stmt::Define(inner) => edges[count + i].push(count + numbers[inner]),
+                        Stmt::Define(inner) => edges[count + i].push(count + numbers[*inner]),
                         _ => blocks.extend(program.children(stmt)),
                     }
                 }
             }
-            edges[count + i].extend(called.iter().filter_map(|called| numbers.get(called)));
+            edges[count + i].extend(called.iter().map(|&called| numbers[called]));
         }
         let mut closed: Vec<Effect> = Vec::new();
         let mut place = vec![0; 2 * count];
@@ -100,7 +100,7 @@ impl Effects {
             }
             let mut further = BTreeSet::new();
             for &node in &component {
-                if let Some(direct) = functions.get(node).map(|func| &self.funcs[func]) {
+                if let Some(direct) = functions.get(node).map(|&func| &self.funcs[func]) {
                     effect.cells.extend(&direct.cells);
                     effect.conts.extend(&direct.conts);
                 }
@@ -112,16 +112,16 @@ impl Effects {
             }
             closed.push(effect);
         }
-        for (i, func) in functions.iter().enumerate() {
+        for (i, &func) in functions.iter().enumerate() {
             let mut effect = closed[place[i]].clone();
             effect.leave(&owned[func]);
-            self.funcs.insert(*func, effect);
+            self.funcs[func] = effect;
         }
     }
 
     /// Whether a function may call itself, by way of others perhaps.
     pub fn is_recursive(&self, func: Func) -> bool {
-        self.funcs.get(&func).is_some_and(|effect| effect.recursive)
+        self.funcs[func].recursive
     }
 
     /// Which of some cells a statement, or what it calls, may touch.
@@ -134,12 +134,12 @@ impl Effects {
         for block in program.children(stmt).flat_map(|block| program.within(block)) {
             program.blocks[block].stmts.iter().for_each(|stmt| mention(stmt, &mut effect, &mut called));
         }
-        for called in called.iter().filter_map(|func| self.funcs.get(func)) {
+        for called in called.iter().map(|&func| &self.funcs[func]) {
             effect.cells.extend(&called.cells);
             effect.conts.extend(&called.conts);
         }
         let touches = |cell: &Cell| {
-            let unknown = |cont: &Cont| self.younger.get(cont).is_none_or(|younger| !younger.contains(cell));
+            let unknown = |cont: &Cont| !self.younger[*cont].contains(cell);
             effect.cells.contains(cell) || effect.conts.iter().any(unknown)
         };
         cells.filter(touches).collect()
@@ -150,7 +150,7 @@ impl Effects {
         let (mut effect, mut called) = (Effect::default(), Vec::new());
         mention(call, &mut effect, &mut called);
         let quiet = |effect: &Effect| effect.cells.is_empty() && effect.conts.is_empty() && !effect.recursive;
-        quiet(&effect) && called.iter().all(|func| self.funcs.get(func).is_some_and(quiet))
+        quiet(&effect) && called.iter().all(|&func| quiet(&self.funcs[func]))
     }
 }
 

@@ -8,6 +8,7 @@ use crate::ir::ids::{Block, Func};
 use crate::ir::{Program, Stmt, Target};
 
 /// A place where a function calls itself.
+#[derive(Clone)]
 pub struct Site {
     /// Its values and cells that what comes after the call may read or change, but for constants.
     pub live: Vec<Entity>,
@@ -23,17 +24,17 @@ pub fn sites(program: &Program, analysis: &Analysis, func: Func) -> BTreeMap<(Bl
         Stmt::Call { target: Target::Func(called), .. } => called == func,
         _ => false,
     };
-    if !analysis.funcs[&func].order.iter().any(itself) {
+    if !analysis.funcs[func].order.iter().any(itself) {
         return BTreeMap::new();
     }
     let mut walk = Walk {
         program,
         func,
-        captured: analysis.funcs[&func].captured.iter().copied().collect(),
+        captured: analysis.funcs[func].captured.iter().copied().collect(),
         visible: data.params.iter().map(|&v| Entity::Value(v)).collect(),
         sites: BTreeMap::new(),
     };
-    let scalar = analysis.funcs[&func].only_scalars && data.results.iter().all(|ty| ty.shape.is_empty());
+    let scalar = analysis.funcs[func].only_scalars && data.results.iter().all(|ty| ty.shape.is_empty());
     if scalar && data.continuations.is_empty() && func != program.entry {
         walk.block(data.body, BTreeSet::new(), true);
     }

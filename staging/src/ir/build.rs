@@ -1,12 +1,11 @@
 //! [`Builder`]: records a program, one operator at a time.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::fmt;
 
 use crate::ir::error::{Error, Result};
 use crate::ir::expr::{Binary, Comparison, Expr, Unary};
-use crate::ir::ids::{Arena, Block, Cell, Cont, Func, Value};
+use crate::ir::ids::{Block, Cell, Cont, Func, PrimaryMap, SecondaryMap, Value};
 use crate::ir::infer::{check_update, infer, row};
 use crate::ir::types::{Dtype, Scalar, Type};
 use crate::ir::verify::verify;
@@ -37,10 +36,11 @@ struct State {
     /// How many statements were recorded.
     count: usize,
     /// Functions that are defined, by their bodies.
-    defined: HashMap<Block, Definition>,
+    defined: SecondaryMap<Block, Option<Definition>>,
 }
 
 /// The definition of a function.
+#[derive(Clone)]
 struct Definition {
     /// The block that it is a statement of.
     block: Block,
@@ -78,22 +78,22 @@ impl fmt::Debug for Builder {
 impl Builder {
     /// An empty program of this name, whose body is open.
     pub fn new(name: &str) -> Builder {
-        let mut blocks = Arena::default();
+        let mut blocks = PrimaryMap::new();
         let body = blocks.push(BlockData::default());
-        let mut funcs = Arena::default();
+        let mut funcs = PrimaryMap::new();
         let entry =
             FuncData { name: name.into(), params: vec![], continuations: vec![], results: vec![], body };
         let entry = funcs.push(entry);
         let program = Program {
-            values: Arena::default(),
-            cells: Arena::default(),
+            values: PrimaryMap::new(),
+            cells: PrimaryMap::new(),
             blocks,
             funcs,
-            conts: Arena::default(),
+            conts: PrimaryMap::new(),
             entry,
         };
         Builder {
-            state: RefCell::new(State { program, open: vec![body], count: 0, defined: HashMap::new() }),
+            state: RefCell::new(State { program, open: vec![body], count: 0, defined: SecondaryMap::new() }),
         }
     }
     /// A further input of the program.
@@ -298,7 +298,7 @@ impl Builder {
         let cell = program.cells.push(CellData { ty, name: None });
         // A function whose body is being recorded captures what is defined before it.
         let inner = open.iter().skip_while(|&&outer| outer != block).nth(1);
-        match inner.and_then(|body| defined.get_mut(body)) {
+        match inner.and_then(|&body| defined[body].as_mut()) {
             Some(definition) if definition.block == block => definition.cells.push(cell),
             _ => program.blocks[block].stmts.push(Stmt::Cell(cell)),
         }
@@ -357,7 +357,7 @@ impl Builder {
         let mut state = self.state.borrow_mut();
         let block = state.push(Stmt::Define(func));
         let FuncData { params, continuations, body, .. } = state.program.funcs[func].clone();
-        state.defined.insert(body, Definition { block, cells: Vec::new() });
+        state.defined[body] = Some(Definition { block, cells: Vec::new() });
         state.open.push(body);
         (params, continuations)
     }
@@ -418,16 +418,20 @@ impl State {
 }
 
 /// Puts the cells that were recorded inside of functions before the definitions of these.
-fn place_cells(program: &mut Program, defined: &mut HashMap<Block, Definition>) {
-    let mut blocks: Vec<Block> =
-        defined.values().filter(|definition| !definition.cells.is_empty()).map(|d| d.block).collect();
+fn place_cells(program: &mut Program, defined: &mut SecondaryMap<Block, Option<Definition>>) {
+    let mut blocks: Vec<Block> = defined
+        .values()
+        .flatten()
+        .filter(|definition| !definition.cells.is_empty())
+        .map(|d| d.block)
+        .collect();
     blocks.sort_unstable();
     blocks.dedup();
     for block in blocks {
         let mut stmts = Vec::new();
         for stmt in std::mem::take(&mut program.blocks[block].stmts) {
             if let Stmt::Define(func) = stmt
-                && let Some(definition) = defined.get_mut(&program.funcs[func].body)
+                && let Some(definition) = &mut defined[program.funcs[func].body]
             {
                 stmts.extend(definition.cells.drain(..).map(Stmt::Cell));
             }

@@ -17,7 +17,7 @@ pub mod types;
 pub mod verify;
 
 use crate::ir::expr::{Expr, Padding};
-use crate::ir::ids::{Arena, Block, Cell, Cont, Func, Value};
+use crate::ir::ids::{Block, Cell, Cont, Func, PrimaryMap, Value};
 use crate::ir::types::Type;
 
 /// What a value or a cell is called in a program's text.
@@ -210,15 +210,15 @@ impl Stmt {
 #[derive(Clone, Debug)]
 pub struct Program {
     /// All values.
-    pub values: Arena<Value, ValueData>,
+    pub values: PrimaryMap<Value, ValueData>,
     /// All cells.
-    pub cells: Arena<Cell, CellData>,
+    pub cells: PrimaryMap<Cell, CellData>,
     /// All blocks.
-    pub blocks: Arena<Block, BlockData>,
+    pub blocks: PrimaryMap<Block, BlockData>,
     /// All functions.
-    pub funcs: Arena<Func, FuncData>,
+    pub funcs: PrimaryMap<Func, FuncData>,
     /// All continuation parameters.
-    pub conts: Arena<Cont, ContData>,
+    pub conts: PrimaryMap<Cont, ContData>,
     /// The function that is the program: its parameters are the inputs, its results the outputs.
     pub entry: Func,
 }

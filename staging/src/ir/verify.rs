@@ -4,7 +4,7 @@ use std::cell::LazyCell;
 
 use crate::ir::build::expect;
 use crate::ir::error::{Error, Place, Result};
-use crate::ir::ids::{Arena, Block, Cell, Cont, Func, Id, Value};
+use crate::ir::ids::{Block, Cell, Cont, EntityRef, EntitySet, Func, PrimaryMap, Value};
 use crate::ir::infer::{check_update, infer, is_possible, row};
 use crate::ir::print::Names;
 use crate::ir::types::{Dtype, Type};
@@ -27,8 +27,8 @@ pub fn verify(program: &Program) -> Result<()> {
         conts: Scope::new(&program.conts),
         blocks: Scope::new(&program.blocks),
     };
-    let values = program.values.ids().map(|value| program.ty(value));
-    let mut types = values.chain(program.cells.ids().map(|cell| &program.cells[cell].ty));
+    let values = program.values.values().map(|value| &value.ty);
+    let mut types = values.chain(program.cells.values().map(|cell| &cell.ty));
     if let Some(ty) = types.find(|ty| !is_possible(&ty.shape)) {
         let reason = "no value has so many elements or axes".into();
         return Err(Error::Operands { op: "a value", operands: vec![ty.clone()], reason });
@@ -41,37 +41,36 @@ pub fn verify(program: &Program) -> Result<()> {
 }
 
 /// What is in scope, and what was ever defined.
-struct Scope<I> {
-    visible: Vec<bool>,
-    defined: Vec<bool>,
+struct Scope<I: EntityRef> {
+    /// How many there are in the program.
+    count: usize,
+    visible: EntitySet<I>,
+    defined: EntitySet<I>,
     log: Vec<I>,
 }
 
-impl<I: Id> Scope<I> {
-    fn new<T>(arena: &Arena<I, T>) -> Scope<I> {
-        Scope { visible: vec![false; arena.len()], defined: vec![false; arena.len()], log: Vec::new() }
+impl<I: EntityRef> Scope<I> {
+    fn new<T>(all: &PrimaryMap<I, T>) -> Scope<I> {
+        let set = || EntitySet::with_capacity(all.len());
+        Scope { count: all.len(), visible: set(), defined: set(), log: Vec::new() }
     }
     fn define(&mut self, id: I, entity: impl FnOnce() -> String) -> Result<()> {
-        match self.defined.get_mut(id.index()) {
-            None => Err(Error::OutOfScope { entity: entity() }),
-            Some(true) => Err(Error::Redefined { entity: entity() }),
-            Some(defined) => {
-                *defined = true;
-                self.visible[id.index()] = true;
-                self.log.push(id);
-                Ok(())
-            }
+        if id.index() >= self.count {
+            return Err(Error::OutOfScope { entity: entity() });
         }
+        if !self.defined.insert(id) {
+            return Err(Error::Redefined { entity: entity() });
+        }
+        self.visible.insert(id);
+        self.log.push(id);
+        Ok(())
     }
     fn check(&self, id: I, entity: impl FnOnce() -> String) -> Result<()> {
-        match self.visible.get(id.index()) {
-            Some(true) => Ok(()),
-            _ => Err(Error::OutOfScope { entity: entity() }),
-        }
+        if self.visible.contains(id) { Ok(()) } else { Err(Error::OutOfScope { entity: entity() }) }
     }
     fn leave(&mut self, mark: usize) {
         for id in self.log.drain(mark..) {
-            self.visible[id.index()] = false;
+            self.visible.remove(id);
         }
     }
 }

@@ -6,11 +6,11 @@
 //! that nothing is ever reached, follows the program, and takes back what turns out not to hold until nothing changes
 //! (conditional constant propagation: Wegman and Zadeck, 1991).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::analysis::effects::{Effects, functions};
 use crate::ir::expr::Expr;
-use crate::ir::ids::{Block, Cell, Cont, Func, Value};
+use crate::ir::ids::{Block, Cell, Cont, EntitySet, Func, PackedOption, SecondaryMap, Value};
 use crate::ir::types::Scalar;
 use crate::ir::{Program, Stmt, Target};
 use crate::optimise::Options;
@@ -27,8 +27,8 @@ pub fn run(program: &mut Program, _: &Options) -> bool {
         while facts.round(&functions) {}
         facts.constants()
     };
-    let is_read = use_counts(program).into_iter().map(|count| count > 0).collect();
-    let mut rewrite = Rewrite { constants, is_read, substitution: Substitution::default() };
+    let uses = use_counts(program);
+    let mut rewrite = Rewrite { constants, uses, substitution: Substitution::default() };
     for func in functions {
         let data = &program.funcs[func];
         let (params, body) = (data.params.clone(), data.body);
@@ -54,21 +54,18 @@ pub fn run(program: &mut Program, _: &Options) -> bool {
 }
 
 struct Rewrite {
-    constants: HashMap<Value, Scalar>,
-    /// By a value's number, whether anything reads it.
-    is_read: Vec<bool>,
+    constants: SecondaryMap<Value, Option<Scalar>>,
+    /// How often each value is read.
+    uses: SecondaryMap<Value, usize>,
     substitution: Substitution,
 }
 
 impl Rewrite {
     /// Literals in place of those values that are constant.
     fn literals(&mut self, program: &mut Program, values: &[Value]) -> Vec<Stmt> {
-        use crate::ir::ids::Id;
         let mut literals = Vec::new();
         for &old in values {
-            let Some(&value) = self.constants.get(&old).filter(|_| self.is_read[old.index()]) else {
-                continue;
-            };
+            let Some(value) = self.constants[old].filter(|_| self.uses[old] > 0) else { continue };
             let ty = program.ty(old).clone();
             let new = program.value(ty.clone());
             literals.push(Stmt::Let(new, Expr::Fill { value, shape: ty.shape }));
@@ -113,16 +110,16 @@ struct Facts<'p> {
     definitions: Definitions,
     effects: Effects,
     /// The functions that a continuation may be.
-    bound: HashMap<Cont, BTreeSet<Func>>,
-    owner: HashMap<Cell, Func>,
+    bound: SecondaryMap<Cont, BTreeSet<Func>>,
+    owner: SecondaryMap<Cell, PackedOption<Func>>,
     /// Cells that functions other than their owner empty: nothing is said of them.
-    emptied: HashSet<Cell>,
+    emptied: EntitySet<Cell>,
     /// Cells to which some way through the program adds something.
-    filled: HashSet<Cell>,
+    filled: EntitySet<Cell>,
     /// Of values that some way through the program reaches.
-    values: HashMap<Value, Fact>,
+    values: SecondaryMap<Value, Option<Fact>>,
     /// Of functions that return, as far as is known.
-    summaries: HashMap<Func, Summary>,
+    summaries: SecondaryMap<Func, Option<Summary>>,
     changed: bool,
 }
 
@@ -132,12 +129,12 @@ impl<'p> Facts<'p> {
             program,
             definitions: Definitions::of(program),
             effects: Effects::of(program),
-            bound: HashMap::new(),
-            owner: HashMap::new(),
-            emptied: HashSet::new(),
-            filled: HashSet::new(),
-            values: HashMap::new(),
-            summaries: HashMap::new(),
+            bound: SecondaryMap::new(),
+            owner: SecondaryMap::new(),
+            emptied: EntitySet::new(),
+            filled: EntitySet::new(),
+            values: SecondaryMap::new(),
+            summaries: SecondaryMap::new(),
             changed: false,
         };
         let mut passes: Vec<(Cont, Target)> = Vec::new();
@@ -147,9 +144,9 @@ impl<'p> Facts<'p> {
             for &(cont, target) in &passes {
                 let more = match target {
                     Target::Func(func) => BTreeSet::from([func]),
-                    Target::Cont(from) => facts.bound.get(&from).cloned().unwrap_or_default(),
+                    Target::Cont(from) => facts.bound[from].clone(),
                 };
-                let known = facts.bound.entry(cont).or_default();
+                let known = &mut facts.bound[cont];
                 let before = known.len();
                 known.extend(more);
                 changed |= known.len() > before;
@@ -158,7 +155,9 @@ impl<'p> Facts<'p> {
                 break;
             }
         }
-        facts.values.extend(program.funcs[program.entry].params.iter().map(|&v| (v, Fact::Varies)));
+        for &param in &program.funcs[program.entry].params {
+            facts.values[param] = Some(Fact::Varies);
+        }
         facts
     }
 
@@ -167,8 +166,8 @@ impl<'p> Facts<'p> {
         let program = self.program;
         for stmt in &program.blocks[block].stmts {
             match stmt {
-                Stmt::Cell(cell) => drop(self.owner.insert(*cell, func)),
-                Stmt::Take(_, cell) if self.owner.get(cell) != Some(&func) => {
+                Stmt::Cell(cell) => self.owner[*cell] = func.into(),
+                Stmt::Take(_, cell) if self.owner[*cell] != func.into() => {
                     self.emptied.insert(*cell);
                 }
                 Stmt::If { then, otherwise, .. } => {
@@ -190,26 +189,27 @@ impl<'p> Facts<'p> {
         for &func in functions {
             let body = self.program.funcs[func].body;
             let Some(end) = self.block(body, State::default()) else { continue };
-            let fills = end.cells.into_iter().filter(|(cell, full)| *full && self.owner[cell] != func);
+            let fills =
+                end.cells.into_iter().filter(|(cell, full)| *full && self.owner[*cell] != func.into());
             let mut summary = Summary { fills: fills.map(|(cell, _)| cell).collect(), calls: end.calls };
-            if let Some(before) = self.summaries.get(&func) {
+            if let Some(before) = &self.summaries[func] {
                 summary.fills = &summary.fills & &before.fills;
                 summary.calls = &summary.calls & &before.calls;
                 if summary == *before {
                     continue;
                 }
             }
-            self.summaries.insert(func, summary);
+            self.summaries[func] = Some(summary);
             self.changed = true;
         }
         self.changed
     }
 
     fn see(&mut self, value: Value, fact: Fact) {
-        let known = self.values.get(&value).copied();
+        let known = self.values[value];
         let fact = known.map_or(fact, |known| known.join(fact));
         if known != Some(fact) {
-            self.values.insert(value, fact);
+            self.values[value] = Some(fact);
             self.changed = true;
         }
     }
@@ -217,7 +217,7 @@ impl<'p> Facts<'p> {
     /// What some values are, others may be; `None` if one of them is captured from where nothing leads yet.
     fn flow(&mut self, from: &[Value], to: &[Value]) -> Option<()> {
         for (value, &to) in from.iter().zip(to) {
-            let fact = *self.values.get(value)?;
+            let fact = self.values[*value]?;
             self.see(to, fact);
         }
         Some(())
@@ -259,9 +259,9 @@ impl<'p> Facts<'p> {
             Stmt::Row(v, ..) => self.see(*v, Fact::Varies),
             Stmt::Define(_) => {}
             Stmt::If { condition, then, otherwise, results } => {
-                let arms = match self.values.get(condition)? {
+                let arms = match self.values[*condition]? {
                     Fact::Varies => vec![*then, *otherwise],
-                    Fact::Always(holds) if *holds == Scalar::Bool(true) => vec![*then],
+                    Fact::Always(Scalar::Bool(true)) => vec![*then],
                     Fact::Always(_) => vec![*otherwise],
                 };
                 let mut ends = Vec::new();
@@ -283,20 +283,20 @@ impl<'p> Facts<'p> {
             Stmt::Call { target, args, continuations, results } => {
                 let called: Vec<Func> = match target {
                     Target::Func(func) => vec![*func],
-                    Target::Cont(cont) => self.bound.get(cont).into_iter().flatten().copied().collect(),
+                    Target::Cont(cont) => self.bound[*cont].iter().copied().collect(),
                 };
                 let mut returns = false;
                 for func in called {
                     let data = &program.funcs[func];
                     self.flow(args, &data.params)?;
-                    if self.summaries.contains_key(&func) {
+                    if self.summaries[func].is_some() {
                         returns |= self.flow(&program.blocks[data.body].results, results).is_some();
                     }
                 }
                 if !returns {
                     return None;
                 }
-                let empty = state.cells.iter().filter(|(cell, full)| !**full && self.filled.contains(cell));
+                let empty = state.cells.iter().filter(|(cell, full)| !**full && self.filled.contains(**cell));
                 let empty: Vec<Cell> = empty.map(|(cell, _)| *cell).collect();
                 for cell in self.effects.touched(program, stmt, empty.into_iter()) {
                     state.cells.remove(&cell);
@@ -308,7 +308,7 @@ impl<'p> Facts<'p> {
     }
 
     fn set(&self, state: &mut State, cell: Cell, full: bool) {
-        if !self.emptied.contains(&cell) {
+        if !self.emptied.contains(cell) {
             state.cells.insert(cell, full);
         }
     }
@@ -318,7 +318,7 @@ impl<'p> Facts<'p> {
         match target {
             Target::Cont(cont) => drop(state.calls.insert(cont)),
             Target::Func(func) => {
-                let Some(summary) = self.summaries.get(&func) else { return };
+                let Some(summary) = &self.summaries[func] else { return };
                 summary.fills.iter().for_each(|&cell| self.set(state, cell, true));
                 let own = &self.program.funcs[func].continuations;
                 for cont in &summary.calls {
@@ -331,8 +331,8 @@ impl<'p> Facts<'p> {
         }
     }
 
-    fn constants(self) -> HashMap<Value, Scalar> {
-        let constant = |(v, fact)| if let Fact::Always(value) = fact { Some((v, value)) } else { None };
-        self.values.into_iter().filter_map(constant).collect()
+    fn constants(&self) -> SecondaryMap<Value, Option<Scalar>> {
+        let constant = |fact: &Option<Fact>| if let Some(Fact::Always(c)) = fact { Some(*c) } else { None };
+        self.values.iter().map(|(value, fact)| (value, constant(fact))).collect()
     }
 }

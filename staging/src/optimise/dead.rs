@@ -4,10 +4,8 @@
 //! Works by marking what is needed, from the results backwards, so that a cycle of statements that need only each other
 //! is dead too. A call that may not return, or that touches cells of others, is always needed.
 
-use std::collections::{HashMap, HashSet};
-
 use crate::analysis::effects::Effects;
-use crate::ir::ids::{Block, Cell, Func, Id, Value};
+use crate::ir::ids::{Block, Cell, EntitySet, Func, SecondaryMap, Value};
 use crate::ir::{Program, Stmt, Target};
 use crate::optimise::Options;
 
@@ -20,12 +18,12 @@ pub fn run(program: &mut Program, _: &Options) -> bool {
     let Marking { needed, values, .. } = marking;
     for block in program.reachable() {
         let mut position = 0;
-        let marks = needed.get(&block);
+        let marks = &needed[block];
         let stmts = &mut program.blocks[block].stmts;
         let before = stmts.len();
         stmts.retain(|_| {
             position += 1;
-            marks.is_some_and(|marks| marks[position - 1])
+            marks[position - 1]
         });
         changed |= stmts.len() < before;
     }
@@ -34,7 +32,8 @@ pub fn run(program: &mut Program, _: &Options) -> bool {
 
 /// Removes the definitions of functions that nothing from the entry on mentions.
 fn unreached(program: &mut Program) -> bool {
-    let mut reached = HashSet::from([program.entry]);
+    let mut reached = EntitySet::new();
+    reached.insert(program.entry);
     let mut pending = vec![program.funcs[program.entry].body];
     while let Some(block) = pending.pop() {
         for stmt in &program.blocks[block].stmts {
@@ -56,7 +55,7 @@ fn unreached(program: &mut Program) -> bool {
     let mut changed = false;
     for block in program.reachable() {
         program.blocks[block].stmts.retain(|stmt| {
-            let kept = !matches!(stmt, Stmt::Define(func) if !reached.contains(func));
+            let kept = !matches!(stmt, Stmt::Define(func) if !reached.contains(*func));
             changed |= !kept;
             kept
         });
@@ -65,13 +64,13 @@ fn unreached(program: &mut Program) -> bool {
 }
 
 /// Removes results of branches that nothing reads.
-fn unread_results(program: &mut Program, read: &[bool]) -> bool {
+fn unread_results(program: &mut Program, read: &EntitySet<Value>) -> bool {
     let mut changed = false;
     for block in program.reachable() {
         let mut stmts = std::mem::take(&mut program.blocks[block].stmts);
         for stmt in &mut stmts {
             let Stmt::If { then, otherwise, results, .. } = stmt else { continue };
-            let kept: Vec<bool> = results.iter().map(|result| read[result.index()]).collect();
+            let kept: Vec<bool> = results.iter().map(|result| read.contains(*result)).collect();
             changed |= kept.contains(&false);
             let keep = |list: &mut Vec<Value>| {
                 let mut kept = kept.iter();
@@ -93,16 +92,16 @@ struct Marking<'p> {
     program: &'p Program,
     effects: Effects,
     /// The statement that binds each value.
-    bound: HashMap<Value, Site>,
+    bound: SecondaryMap<Value, Option<Site>>,
     /// The statements that add to and take from each cell, and that which defines it.
-    of_cell: HashMap<Cell, Vec<Site>>,
-    definition: HashMap<Func, Site>,
+    of_cell: SecondaryMap<Cell, Vec<Site>>,
+    definition: SecondaryMap<Func, Option<Site>>,
     /// The branch or definition that each block is part of.
-    parent: HashMap<Block, Site>,
-    needed: HashMap<Block, Vec<bool>>,
-    values: Vec<bool>,
-    cells: Vec<bool>,
-    funcs: Vec<bool>,
+    parent: SecondaryMap<Block, Option<Site>>,
+    needed: SecondaryMap<Block, Vec<bool>>,
+    values: EntitySet<Value>,
+    cells: EntitySet<Cell>,
+    funcs: EntitySet<Func>,
     pending: Vec<Site>,
 }
 
@@ -111,27 +110,27 @@ impl<'p> Marking<'p> {
         let mut marking = Marking {
             program,
             effects: Effects::of(program),
-            bound: HashMap::new(),
-            of_cell: HashMap::new(),
-            definition: HashMap::new(),
-            parent: HashMap::new(),
-            needed: HashMap::new(),
-            values: vec![false; program.values.len()],
-            cells: vec![false; program.cells.len()],
-            funcs: vec![false; program.funcs.len()],
+            bound: SecondaryMap::new(),
+            of_cell: SecondaryMap::new(),
+            definition: SecondaryMap::new(),
+            parent: SecondaryMap::new(),
+            needed: SecondaryMap::new(),
+            values: EntitySet::new(),
+            cells: EntitySet::new(),
+            funcs: EntitySet::new(),
             pending: Vec::new(),
         };
         for block in program.reachable() {
-            marking.needed.insert(block, vec![false; program.blocks[block].stmts.len()]);
+            marking.needed[block] = vec![false; program.blocks[block].stmts.len()];
             for (i, stmt) in program.blocks[block].stmts.iter().enumerate() {
                 let site = (block, i);
-                marking.bound.extend(stmt.results().iter().map(|&value| (value, site)));
-                marking.parent.extend(program.children(stmt).map(|child| (child, site)));
+                stmt.results().iter().for_each(|&value| marking.bound[value] = Some(site));
+                program.children(stmt).for_each(|child| marking.parent[child] = Some(site));
                 match stmt {
                     Stmt::Cell(cell) | Stmt::Accumulate(cell, _) | Stmt::Take(_, cell) => {
-                        marking.of_cell.entry(*cell).or_default().push(site);
+                        marking.of_cell[*cell].push(site);
                     }
-                    Stmt::Define(func) => drop(marking.definition.insert(*func, site)),
+                    Stmt::Define(func) => marking.definition[*func] = Some(site),
                     _ => {}
                 }
             }
@@ -144,11 +143,11 @@ impl<'p> Marking<'p> {
     }
 
     fn value(&mut self, value: Value) {
-        if std::mem::replace(&mut self.values[value.index()], true) {
+        if !self.values.insert(value) {
             return;
         }
         // A parameter is bound by no statement.
-        let Some(&site) = self.bound.get(&value) else { return };
+        let Some(site) = self.bound[value] else { return };
         self.pending.push(site);
         if let Stmt::If { then, otherwise, results, .. } = self.stmt(site) {
             let position = results.iter().position(|&result| result == value).expect("it binds the value");
@@ -161,16 +160,16 @@ impl<'p> Marking<'p> {
 
     /// A cell that is looked at: all that happens to it is needed.
     fn cell(&mut self, cell: Cell) {
-        if !std::mem::replace(&mut self.cells[cell.index()], true) {
-            self.pending.extend(self.of_cell.get(&cell).into_iter().flatten());
+        if self.cells.insert(cell) {
+            self.pending.extend(&self.of_cell[cell]);
         }
     }
 
     fn function(&mut self, func: Func) {
-        if std::mem::replace(&mut self.funcs[func.index()], true) {
+        if !self.funcs.insert(func) {
             return;
         }
-        self.pending.extend(self.definition.get(&func));
+        self.pending.extend(self.definition[func]);
         let body = self.program.funcs[func].body;
         self.program.blocks[body].results.iter().for_each(|&value| self.value(value));
         self.calls(body);
@@ -192,12 +191,11 @@ impl<'p> Marking<'p> {
 
     fn finish(&mut self) {
         while let Some((block, i)) = self.pending.pop() {
-            let marks = self.needed.get_mut(&block).expect("every reachable block has marks");
-            if std::mem::replace(&mut marks[i], true) {
+            if std::mem::replace(&mut self.needed[block][i], true) {
                 continue;
             }
             // What encloses a statement is needed for it: the condition of its branch, the definition of its function.
-            self.pending.extend(self.parent.get(&block));
+            self.pending.extend(self.parent[block]);
             let stmt = self.stmt((block, i));
             stmt.for_each_use(|value| self.value(value));
             match stmt {

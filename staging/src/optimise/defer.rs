@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::ir::expr::Expr;
-use crate::ir::ids::{Cell, Value};
+use crate::ir::ids::{Cell, EntitySet, Value};
 use crate::ir::types::{Axes, Shape, Type};
 use crate::ir::{Program, Stmt, Update};
 use crate::optimise::Options;
@@ -62,7 +62,7 @@ struct Group {
 }
 
 /// The groups of a block that are worth it.
-fn groups(program: &Program, local: &HashSet<Cell>, stmts: &[Stmt]) -> Vec<Group> {
+fn groups(program: &Program, local: &EntitySet<Cell>, stmts: &[Stmt]) -> Vec<Group> {
     let mut open: HashMap<Cell, Vec<Product>> = HashMap::new();
     let mut done = Vec::new();
     let mut close = |cell: Cell, products: Vec<Product>| {
@@ -80,7 +80,7 @@ fn groups(program: &Program, local: &HashSet<Cell>, stmts: &[Stmt]) -> Vec<Group
             }
             Stmt::If { .. } | Stmt::Call { .. } => {
                 // Who knows what other code does to the cells that it can reach.
-                let reached: Vec<Cell> = open.keys().copied().filter(|cell| !local.contains(cell)).collect();
+                let reached: Vec<Cell> = open.keys().copied().filter(|cell| !local.contains(*cell)).collect();
                 for cell in reached {
                     open.remove(&cell).into_iter().for_each(|products| close(cell, products));
                 }

@@ -1,11 +1,10 @@
 //! Constant folding: an operator on constants is a constant, computed by the interpreter.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::interpret::evaluate;
 use crate::ir::expr::Expr;
-use crate::ir::ids::Value;
+use crate::ir::ids::{SecondaryMap, Value};
 use crate::ir::tensor::Tensor;
 use crate::ir::{Program, Stmt};
 use crate::optimise::Options;
@@ -15,7 +14,7 @@ const LARGEST: usize = 4096;
 
 /// Runs the pass. An operator that fails on its constants is left to fail when it runs.
 pub fn run(program: &mut Program, _: &Options) -> bool {
-    let mut constants: HashMap<Value, Arc<Tensor>> = HashMap::new();
+    let mut constants: SecondaryMap<Value, Option<Arc<Tensor>>> = SecondaryMap::new();
     let mut changed = false;
     for block in program.reachable() {
         let mut stmts = std::mem::take(&mut program.blocks[block].stmts);
@@ -25,14 +24,14 @@ pub fn run(program: &mut Program, _: &Options) -> bool {
                 continue;
             }
             let operands: Option<Vec<&Tensor>> =
-                expr.operands().iter().map(|v| constants.get(v).map(Arc::as_ref)).collect();
+                expr.operands().iter().map(|&v| constants[v].as_deref()).collect();
             let Some(Ok(tensor)) = operands.map(|operands| evaluate(expr, &operands)) else { continue };
             let tensor = Arc::new(tensor);
             if !matches!(expr, Expr::Fill { .. } | Expr::Array(_)) {
                 *expr = constant(&tensor);
                 changed = true;
             }
-            constants.insert(*v, tensor);
+            constants[*v] = Some(tensor);
         }
         program.blocks[block].stmts = stmts;
     }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::ir::ids::{Block, Cell, Cont, Func, Value};
+use crate::ir::ids::{Block, Cell, Cont, Func, SecondaryMap, Value};
 use crate::ir::{Program, Stmt, Target};
 use crate::optimise::Options;
 use crate::optimise::rewrite::{Substitution, targets};
@@ -40,9 +40,9 @@ struct References {
 }
 
 /// How each function is referred to, and all functions in the order of the text.
-fn references(program: &Program) -> (Vec<Func>, HashMap<Func, References>) {
+fn references(program: &Program) -> (Vec<Func>, SecondaryMap<Func, References>) {
     let mut order = Vec::new();
-    let mut references: HashMap<Func, References> = HashMap::new();
+    let mut references: SecondaryMap<Func, References> = SecondaryMap::new();
     // The functions whose bodies enclose each block that is still to be looked at, innermost last.
     let mut enclosing: Vec<Func> = Vec::new();
     let mut pending = vec![(program.funcs[program.entry].body, 0, None)];
@@ -57,7 +57,7 @@ fn references(program: &Program) -> (Vec<Func>, HashMap<Func, References>) {
             let Stmt::Call { target, continuations, .. } = stmt else { continue };
             for (i, target) in std::iter::once(target).chain(continuations).enumerate() {
                 if let Target::Func(func) = target {
-                    let entry = references.entry(*func).or_default();
+                    let entry = &mut references[*func];
                     *if i == 0 { &mut entry.calls } else { &mut entry.passed } += 1;
                     entry.recursive |= enclosing.contains(func);
                 }
@@ -71,7 +71,7 @@ fn references(program: &Program) -> (Vec<Func>, HashMap<Func, References>) {
 fn candidate(program: &Program) -> Option<(Func, Way)> {
     let (order, references) = references(program);
     order.into_iter().find_map(|func| {
-        let References { calls, passed, recursive } = references.get(&func).copied().unwrap_or_default();
+        let References { calls, passed, recursive } = references[func];
         let way = match alias(program, func) {
             _ if calls + passed == 0 || recursive => None,
             Some(target) => Some(Way::Alias(target)),

@@ -5,7 +5,7 @@
 //! x` is NaN where `x` is infinite, and reassociation must not hide that.
 
 use crate::ir::expr::{Binary, Expr, Unary};
-use crate::ir::ids::{Id, Value};
+use crate::ir::ids::{SecondaryMap, Value};
 use crate::ir::types::{Scalar, Type};
 use crate::ir::{Program, Stmt};
 use crate::optimise::Options;
@@ -60,7 +60,7 @@ impl Term {
 struct Collect<'a> {
     program: &'a Program,
     definitions: &'a Definitions,
-    uses: &'a [usize],
+    uses: &'a SecondaryMap<Value, usize>,
     root: Value,
 }
 
@@ -94,7 +94,7 @@ impl Collect<'_> {
             return None;
         }
         let mut inner = *operators + 1;
-        let shared = v != self.root && self.uses[v.index()] > 1;
+        let shared = v != self.root && self.uses[v] > 1;
         match if shared { None } else { self.apart(v, &mut inner) } {
             Some(terms) => {
                 *operators = inner;

@@ -1,23 +1,21 @@
 //! What passes are written with.
 
-use std::collections::{HashMap, HashSet};
-
 use crate::ir::expr::Expr;
-use crate::ir::ids::{Block, Cell, Value};
+use crate::ir::ids::{Block, Cell, EntitySet, PackedOption, SecondaryMap, Value};
 use crate::ir::types::Scalar;
 use crate::ir::{Name, Program, Stmt, Target};
 
 /// The expression that each value is bound to, if it is bound to one.
-pub struct Definitions(HashMap<Value, Expr>);
+pub struct Definitions(SecondaryMap<Value, Option<Expr>>);
 
 impl Definitions {
     /// Of a program.
     pub fn of(program: &Program) -> Definitions {
-        let mut definitions = HashMap::new();
+        let mut definitions = SecondaryMap::with_capacity(program.values.len());
         for block in program.reachable() {
             for stmt in &program.blocks[block].stmts {
                 if let Stmt::Let(v, expr) = stmt {
-                    definitions.insert(*v, expr.clone());
+                    definitions[*v] = Some(expr.clone());
                 }
             }
         }
@@ -25,11 +23,11 @@ impl Definitions {
     }
     /// Of a value.
     pub fn get(&self, value: Value) -> Option<&Expr> {
-        self.0.get(&value)
+        self.0[value].as_ref()
     }
     /// Records another.
     pub fn set(&mut self, value: Value, expr: Expr) {
-        self.0.insert(value, expr);
+        self.0[value] = Some(expr);
     }
     /// The constant that all elements of a value are, if they are.
     pub fn constant(&self, value: Value) -> Option<Scalar> {
@@ -43,7 +41,7 @@ impl Definitions {
 
 /// Values to be replaced by others.
 #[derive(Default)]
-pub struct Substitution(HashMap<Value, Value>);
+pub struct Substitution(SecondaryMap<Value, PackedOption<Value>>);
 
 impl Substitution {
     /// Replaces one; a name from the source moves to what replaces it if that has none.
@@ -55,7 +53,7 @@ impl Substitution {
             Some(Name::AdjointOf(_)) if known.is_none() => *known = name,
             _ => {}
         }
-        self.0.insert(old, new);
+        self.0[old] = new.into();
     }
     /// Whether nothing is replaced.
     pub fn is_empty(&self) -> bool {
@@ -63,7 +61,7 @@ impl Substitution {
     }
     /// What a value is replaced by in the end.
     pub fn resolve(&self, mut value: Value) -> Value {
-        while let Some(&next) = self.0.get(&value) {
+        while let Some(next) = self.0[value].expand() {
             value = next;
         }
         value
@@ -85,32 +83,32 @@ impl Substitution {
     }
 }
 
-/// How often each value is read, by id.
-pub fn use_counts(program: &Program) -> Vec<usize> {
-    use crate::ir::ids::Id;
-    let mut counts = vec![0; program.values.len()];
+/// How often each value is read.
+pub fn use_counts(program: &Program) -> SecondaryMap<Value, usize> {
+    let mut counts = SecondaryMap::with_capacity(program.values.len());
     for block in program.reachable() {
         let data = &program.blocks[block];
-        data.stmts.iter().for_each(|stmt| stmt.for_each_use(|value| counts[value.index()] += 1));
-        data.results.iter().for_each(|value| counts[value.index()] += 1);
+        data.stmts.iter().for_each(|stmt| stmt.for_each_use(|value| counts[value] += 1));
+        data.results.iter().for_each(|&value| counts[value] += 1);
     }
     counts
 }
 
 /// The cells that only statements of the block that defines them mention: nothing that is called can reach them.
-pub fn local_cells(program: &Program) -> HashSet<Cell> {
-    let mut home: HashMap<Cell, Block> = HashMap::new();
-    let mut elsewhere = HashSet::new();
+pub fn local_cells(program: &Program) -> EntitySet<Cell> {
+    let mut home: SecondaryMap<Cell, PackedOption<Block>> = SecondaryMap::new();
+    let mut local = EntitySet::new();
     for block in program.reachable() {
         for stmt in &program.blocks[block].stmts {
             if let Stmt::Cell(cell) = stmt {
-                home.insert(*cell, block);
-            } else if let Some(cell) = stmt.touched().filter(|cell| home.get(cell) != Some(&block)) {
-                elsewhere.insert(cell);
+                home[*cell] = block.into();
+                local.insert(*cell);
+            } else if let Some(cell) = stmt.touched().filter(|&cell| home[cell] != block.into()) {
+                local.remove(cell);
             }
         }
     }
-    home.into_keys().filter(|cell| !elsewhere.contains(cell)).collect()
+    local
 }
 
 /// All targets that a statement mentions.

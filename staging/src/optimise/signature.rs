@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::ir::ids::{Block, Func, Value};
+use crate::ir::ids::{Block, EntitySet, Func, Value};
 use crate::ir::{Program, Stmt, Target};
 use crate::optimise::Options;
 
@@ -50,7 +50,7 @@ impl Classes {
 
 struct Live {
     classes: Classes,
-    values: HashSet<Value>,
+    values: EntitySet<Value>,
     /// Positions of parameters and of results of each class.
     params: HashSet<(Target, usize)>,
     results: HashSet<(Target, usize)>,
@@ -61,17 +61,18 @@ impl Live {
     fn of(program: &Program, blocks: &[Block], funcs: &[Func]) -> Live {
         let mut live = Live {
             classes: Classes::of(program, blocks),
-            values: program.blocks[program.funcs[program.entry].body].results.iter().copied().collect(),
+            values: EntitySet::new(),
             params: HashSet::new(),
             results: HashSet::new(),
             changed: true,
         };
+        live.values.extend(program.blocks[program.funcs[program.entry].body].results.iter().copied());
         while std::mem::take(&mut live.changed) {
             for &func in funcs {
                 let class = live.classes.class(Target::Func(func));
                 let data = &program.funcs[func];
                 for (i, param) in data.params.iter().enumerate() {
-                    if live.values.contains(param) {
+                    if live.values.contains(*param) {
                         live.changed |= live.params.insert((class, i));
                     }
                 }
@@ -94,13 +95,13 @@ impl Live {
 
     fn stmt(&mut self, program: &Program, stmt: &Stmt) {
         match stmt {
-            Stmt::Let(v, expr) if self.values.contains(v) => {
+            Stmt::Let(v, expr) if self.values.contains(*v) => {
                 expr.operands().into_iter().for_each(|x| self.mark(x));
             }
             Stmt::If { condition, then, otherwise, results } => {
                 self.mark(*condition);
                 for (i, result) in results.iter().enumerate() {
-                    if self.values.contains(result) {
+                    if self.values.contains(*result) {
                         [then, otherwise]
                             .into_iter()
                             .for_each(|&arm| self.mark(program.blocks[arm].results[i]));
@@ -115,7 +116,7 @@ impl Live {
                     }
                 }
                 for (j, result) in results.iter().enumerate() {
-                    if self.values.contains(result) {
+                    if self.values.contains(*result) {
                         self.changed |= self.results.insert((class, j));
                     }
                 }
@@ -132,7 +133,7 @@ impl Live {
             for stmt in &mut stmts {
                 match stmt {
                     Stmt::If { then, otherwise, results, .. } => {
-                        let kept: Vec<bool> = results.iter().map(|v| self.values.contains(v)).collect();
+                        let kept: Vec<bool> = results.iter().map(|v| self.values.contains(*v)).collect();
                         changed |= keep(results, |i| kept[i]);
                         for arm in [*then, *otherwise] {
                             keep(&mut program.blocks[arm].results, |i| kept[i]);
@@ -166,7 +167,7 @@ impl Live {
             // What is left of them must not mention what is gone.
             for &block in blocks {
                 let stmts = &mut program.blocks[block].stmts;
-                stmts.retain(|stmt| !matches!(stmt, Stmt::Let(v, _) if !self.values.contains(v)));
+                stmts.retain(|stmt| !matches!(stmt, Stmt::Let(v, _) if !self.values.contains(*v)));
             }
         }
         changed

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::ir::ids::{Block, Func};
+use crate::ir::ids::{Block, Func, SecondaryMap};
 use crate::ir::{Program, Stmt, Target};
 use crate::optimise::Options;
 use crate::optimise::rewrite::targets;
@@ -19,7 +19,7 @@ pub fn run(program: &mut Program, _: &Options) -> bool {
 }
 
 /// How a function is called.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Calls {
     /// The continuations that each call in its own body passes.
     inside: Vec<Vec<Target>>,
@@ -38,7 +38,7 @@ struct Candidate {
 fn candidate(program: &Program) -> Option<Candidate> {
     let (order, calls) = calls(program);
     order.into_iter().find_map(|func| {
-        let Calls { inside, outside } = calls.get(&func)?;
+        let Calls { inside, outside } = &calls[func];
         let [(block, passed)] = outside.as_slice() else { return None };
         let own = &program.funcs[func].continuations;
         let same: Vec<(usize, Target)> = (0..own.len())
@@ -50,9 +50,9 @@ fn candidate(program: &Program) -> Option<Candidate> {
 }
 
 /// All functions in the order of the text, and how each is called.
-fn calls(program: &Program) -> (Vec<Func>, HashMap<Func, Calls>) {
+fn calls(program: &Program) -> (Vec<Func>, SecondaryMap<Func, Calls>) {
     let mut order = Vec::new();
-    let mut calls: HashMap<Func, Calls> = HashMap::new();
+    let mut calls: SecondaryMap<Func, Calls> = SecondaryMap::new();
     let mut enclosing: Vec<Func> = Vec::new();
     let mut pending = vec![(program.funcs[program.entry].body, 0, None)];
     while let Some((block, depth, entered)) = pending.pop() {
@@ -63,7 +63,7 @@ fn calls(program: &Program) -> (Vec<Func>, HashMap<Func, Calls>) {
             order.extend(entered);
             pending.extend(program.children(stmt).map(|child| (child, enclosing.len(), entered)));
             if let Stmt::Call { target: Target::Func(func), continuations, .. } = stmt {
-                let calls = calls.entry(*func).or_default();
+                let calls = &mut calls[*func];
                 if enclosing.contains(func) {
                     calls.inside.push(continuations.clone());
                 } else {

@@ -24,14 +24,14 @@ pub fn run(program: &mut Program, options: &Options) -> bool {
         let mut added: HashMap<Cell, Vec<(usize, Update)>> = HashMap::new();
         for (i, stmt) in stmts.iter_mut().enumerate() {
             match *stmt {
-                Stmt::Cell(cell) if local.contains(&cell) => drop(added.insert(cell, Vec::new())),
+                Stmt::Cell(cell) if local.contains(cell) => drop(added.insert(cell, Vec::new())),
                 Stmt::Accumulate(cell, update) => {
                     if let Some(updates) = added.get_mut(&cell) {
                         updates.push((i, update));
                     }
                 }
                 Stmt::Present(_, cell) | Stmt::Row(_, cell, _) => drop(added.remove(&cell)),
-                Stmt::Take(v, cell) if local.contains(&cell) => {
+                Stmt::Take(v, cell) if local.contains(cell) => {
                     let updates = added.insert(cell, Vec::new()).unwrap_or_default();
                     if let Some((parts, axis)) = tiles(program, cell, &updates) {
                         dropped.extend(updates.iter().map(|(i, _)| *i));

@@ -4,7 +4,7 @@ use antiphon_staging::interpret::evaluate;
 use antiphon_staging::*;
 
 fn ids<const N: usize>() -> [Value; N] {
-    std::array::from_fn(<Value as ir::ids::Id>::new)
+    std::array::from_fn(<Value as ir::ids::EntityRef>::new)
 }
 
 fn f64s(shape: &[usize], f: impl Fn(usize) -> f64) -> Tensor {

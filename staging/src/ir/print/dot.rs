@@ -1,9 +1,8 @@
 //! Programs as pictures: [`graphviz`].
 
-use std::collections::HashMap;
 use std::fmt::Write;
 
-use crate::ir::ids::{Block, Cell, Func, Id, Value};
+use crate::ir::ids::{Block, Cell, EntityRef, Func, SecondaryMap, Value};
 use crate::ir::print::Names;
 use crate::ir::{Program, Stmt, Target};
 
@@ -16,7 +15,7 @@ pub fn graphviz(program: &Program) -> String {
         names: Names::of(program),
         out: String::from("digraph program {\n  node [shape=box, fontname=monospace];\n"),
         edges: String::new(),
-        makers: HashMap::new(),
+        makers: SecondaryMap::new(),
         boxes: 0,
         nodes: 0,
     };
@@ -31,7 +30,7 @@ struct Picture<'p> {
     out: String,
     edges: String,
     /// The node that binds each value.
-    makers: HashMap<Value, usize>,
+    makers: SecondaryMap<Value, Option<usize>>,
     boxes: usize,
     nodes: usize,
 }
@@ -53,7 +52,7 @@ impl Picture<'_> {
     }
 
     fn uses(&mut self, value: Value, node: usize) {
-        if let Some(maker) = self.makers.get(&value).copied() {
+        if let Some(maker) = self.makers[value] {
             self.edge(&format!("n{maker}"), &format!("n{node}"), "");
         }
     }
@@ -69,7 +68,7 @@ impl Picture<'_> {
         );
         for &param in &data.params {
             let node = self.node(&self.names.value(param), ", shape=ellipse");
-            self.makers.insert(param, node);
+            self.makers[param] = Some(node);
             self.edge(&format!("f{}", func.index()), &format!("n{node}"), " [style=bold]");
         }
         for &cont in &data.continuations {
@@ -109,7 +108,7 @@ impl Picture<'_> {
             }
             let node = self.node(&self.names.line(program, stmt), "");
             stmt.for_each_use(|value| self.uses(value, node));
-            self.makers.extend(stmt.results().iter().map(|&value| (value, node)));
+            stmt.results().iter().for_each(|&value| self.makers[value] = Some(node));
             match stmt {
                 Stmt::Accumulate(cell, _) => self.cell(*cell, node, false),
                 Stmt::Take(_, cell) | Stmt::Present(_, cell) | Stmt::Row(_, cell, _) => {

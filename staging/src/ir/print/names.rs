@@ -3,20 +3,20 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::ir::expr::Expr;
-use crate::ir::ids::{Block, Cell, Cont, Func, Id, Value};
+use crate::ir::ids::{Block, Cell, Cont, EntityRef, EntitySet, Func, SecondaryMap, Value};
 use crate::ir::{Name, Program, Stmt, Target};
 
 /// A distinct name for everything in a program. Names from the source are kept, a number being appended to repeated
 /// ones; the adjoint of `h` is `h_bar`, and the cell that it is collected in `h_bar_sum`. Other values are numbered in
 /// the order of the text, so that what a pass leaves alone prints the same after it whatever ids it used up. Unnamed
 /// literals have no name: their uses show the number itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Names {
-    values: Vec<Option<String>>,
-    cells: Vec<Option<String>>,
-    funcs: Vec<Option<String>>,
-    conts: Vec<Option<String>>,
-    literals: Vec<bool>,
+    values: SecondaryMap<Value, Option<String>>,
+    cells: SecondaryMap<Cell, Option<String>>,
+    funcs: SecondaryMap<Func, Option<String>>,
+    conts: SecondaryMap<Cont, Option<String>>,
+    literals: EntitySet<Value>,
 }
 
 #[derive(Default)]
@@ -60,13 +60,7 @@ impl Taken {
 impl Names {
     /// Names for a program.
     pub fn of(program: &Program) -> Names {
-        let mut names = Names {
-            values: vec![None; program.values.len()],
-            cells: vec![None; program.cells.len()],
-            funcs: vec![None; program.funcs.len()],
-            conts: vec![None; program.conts.len()],
-            literals: vec![false; program.values.len()],
-        };
+        let mut names = Names::default();
         let mut taken = Taken::default();
         names.function(program, program.entry, &mut taken);
         names
@@ -74,12 +68,12 @@ impl Names {
 
     fn function(&mut self, program: &Program, func: Func, taken: &mut Taken) {
         let data = &program.funcs[func];
-        self.funcs[func.index()] = Some(taken.unique(&data.name));
+        self.funcs[func] = Some(taken.unique(&data.name));
         for &param in &data.params {
             self.bind(program, param, taken);
         }
         for &cont in &data.continuations {
-            self.conts[cont.index()] = Some(taken.unique(&program.conts[cont].name));
+            self.conts[cont] = Some(taken.unique(&program.conts[cont].name));
         }
         self.block(program, data.body, taken);
     }
@@ -88,9 +82,9 @@ impl Names {
         for stmt in &program.blocks[block].stmts {
             match stmt {
                 Stmt::Let(v, expr) if is_literal(program, *v, expr) => {
-                    self.literals[v.index()] = true;
+                    self.literals.insert(*v);
                     if let Expr::Fill { value, .. } = expr {
-                        self.values[v.index()] = Some(value.to_string());
+                        self.values[*v] = Some(value.to_string());
                     }
                 }
                 Stmt::Cell(cell) => {
@@ -101,7 +95,7 @@ impl Names {
                         }
                         _ => taken.next('c'),
                     };
-                    self.cells[cell.index()] = Some(name);
+                    self.cells[*cell] = Some(name);
                 }
                 Stmt::Define(func) => self.function(program, *func, taken),
                 Stmt::If { then, otherwise, .. } => {
@@ -126,8 +120,8 @@ impl Names {
             }
             _ => taken.next('v'),
         };
-        if let Some(slot) = self.values.get_mut(value.index()) {
-            *slot = Some(name);
+        if program.values.is_valid(value) {
+            self.values[value] = Some(name);
         }
     }
 
@@ -140,7 +134,7 @@ impl Names {
             Some(Name::Given(name)) => Some(name.clone()),
             _ => None,
         };
-        let known = self.values[value.index()].clone().filter(|_| !self.is_literal(value));
+        let known = self.values[value].clone().filter(|_| !self.is_literal(value));
         known.or_else(given)
     }
 
@@ -150,7 +144,7 @@ impl Names {
     }
     /// Whether a value is a literal that is shown where it is used.
     pub fn is_literal(&self, value: Value) -> bool {
-        self.literals[value.index()]
+        self.literals.contains(value)
     }
     /// Name of a cell.
     pub fn cell(&self, cell: Cell) -> String {
@@ -174,8 +168,8 @@ impl Names {
 }
 
 /// The name, or for what is not part of the program (as a verifier may find) its raw id.
-fn name<I: Id + std::fmt::Debug>(names: &[Option<String>], id: I) -> String {
-    names.get(id.index()).cloned().flatten().unwrap_or_else(|| format!("%{id:?}"))
+fn name<I: EntityRef + std::fmt::Display>(names: &SecondaryMap<I, Option<String>>, id: I) -> String {
+    names[id].clone().unwrap_or_else(|| format!("%{id}"))
 }
 
 fn is_literal(program: &Program, value: Value, expr: &Expr) -> bool {

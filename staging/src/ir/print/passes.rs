@@ -1,26 +1,24 @@
 //! What of a program is the forward and what the backward pass: for the reader.
 
-use std::collections::HashSet;
-
-use crate::ir::ids::{Block, Cell, Func, Value};
+use crate::ir::ids::{Block, Cell, EntitySet, Func, Value};
 use crate::ir::{Name, Program, Stmt, Target};
 
 /// Which values depend on adjoints, and which functions are continuations.
+#[derive(Default)]
 pub struct Passes {
-    backward: HashSet<Value>,
-    continuations: HashSet<Func>,
+    backward: EntitySet<Value>,
+    continuations: EntitySet<Func>,
     /// The blocks inside of a backward pass, in which it does not begin.
-    inside: HashSet<Block>,
+    inside: EntitySet<Block>,
 }
 
 impl Passes {
     /// Of a program.
     pub fn of(program: &Program) -> Passes {
-        let mut passes =
-            Passes { backward: HashSet::new(), continuations: HashSet::new(), inside: HashSet::new() };
+        let mut passes = Passes::default();
         // Each block before those nested in it: what encloses a block is known before the block is.
         for block in program.reachable() {
-            let mut turned = passes.inside.contains(&block);
+            let mut turned = passes.inside.contains(block);
             for stmt in &program.blocks[block].stmts {
                 turned |= passes.visit(program, stmt);
                 if turned && !matches!(stmt, Stmt::Define(_)) {
@@ -33,12 +31,12 @@ impl Passes {
 
     /// Whether a function is passed as a continuation.
     pub fn is_continuation(&self, func: Func) -> bool {
-        self.continuations.contains(&func)
+        self.continuations.contains(func)
     }
 
     /// Where in a block the backward pass begins, if it does in there and something comes before it that is shown.
     pub fn turn(&self, program: &Program, block: Block, is_hidden: impl Fn(Value) -> bool) -> Option<usize> {
-        if self.inside.contains(&block) {
+        if self.inside.contains(block) {
             return None;
         }
         let stmts = &program.blocks[block].stmts;
@@ -60,7 +58,7 @@ impl Passes {
         }
         let backward = self.is_backward(program, stmt);
         if backward {
-            self.backward.extend(stmt.results());
+            self.backward.extend(stmt.results().iter().copied());
         }
         backward
     }
@@ -68,7 +66,7 @@ impl Passes {
     /// Whether a statement uses or makes an adjoint.
     fn is_backward(&self, program: &Program, stmt: &Stmt) -> bool {
         let mut uses = false;
-        stmt.for_each_use(|value| uses |= self.backward.contains(&value));
+        stmt.for_each_use(|value| uses |= self.backward.contains(value));
         let adjoint = |value: &Value| matches!(program.values[*value].name, Some(Name::AdjointOf(_)));
         let collects = |cell: &Cell| matches!(program.cells[*cell].name, Some(Name::AdjointOf(_)));
         match stmt {

@@ -102,7 +102,7 @@ impl<'c> Body<'_, '_, 'c> {
     /// Whether a later statement of this function may read or write a cell.
     fn is_touched_later(&self, cell: Cell) -> bool {
         let program = self.lower.program;
-        let order = &self.lower.analysis.funcs[&self.func].order;
+        let order = &self.lower.analysis.funcs[self.func].order;
         order[self.position + 1..].iter().any(|&(block, i)| {
             match &program.blocks[block].stmts[i] {
                 // What is inside of a branch comes after it in this order.

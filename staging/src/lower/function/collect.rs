@@ -38,10 +38,10 @@ impl Collecting {
     pub fn of(program: &Program, analysis: &Analysis) -> Collecting {
         let mut rows: HashMap<Cell, u64> = HashMap::new();
         for &func in &analysis.all {
-            for &(block, i) in &analysis.funcs[&func].order {
+            for &(block, i) in &analysis.funcs[func].order {
                 let Stmt::Accumulate(cell, update) = &program.blocks[block].stmts[i] else { continue };
-                let owner = analysis.owner[&Entity::Cell(*cell)];
-                let again = analysis.funcs[&func].recursive && !analysis.funcs[&owner].recursive;
+                let owner = analysis.owner[Entity::Cell(*cell)];
+                let again = analysis.funcs[func].recursive && !analysis.funcs[owner].recursive;
                 if let Some(count) = few_rows(program, *cell, update)
                     && again
                 {
@@ -121,7 +121,7 @@ impl<'c> Body<'_, '_, 'c> {
         let (&Update::Matmul(a, b), Some(k)) = (update, few_rows(program, cell, update)) else {
             return false;
         };
-        if k > layout.rows || self.lower.analysis.owner[&Entity::Cell(cell)] == self.func {
+        if k > layout.rows || self.lower.analysis.owner[Entity::Cell(cell)] == self.func {
             return false;
         }
         let count = self.count(&layout, data);

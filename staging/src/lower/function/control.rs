@@ -82,7 +82,7 @@ impl<'c> Body<'_, '_, 'c> {
         match target {
             Target::Func(func) => {
                 let code = self.lower.functions[&func].as_global_value().as_pointer_value();
-                let parent = self.lower.analysis.funcs[&func].parent.expect("the entry is not called");
+                let parent = self.lower.analysis.funcs[func].parent.expect("the entry is not called");
                 let frame = self.registers.frame(self.lower.analysis.frame_for(parent));
                 (code, frame.expect("it is linked to those around it"))
             }

@@ -31,7 +31,7 @@ impl Joined {
         let program = lower.program;
         let mut parts = HashMap::new();
         let mut home = HashMap::new();
-        for &(block, i) in &lower.analysis.funcs[&func].order {
+        for &(block, i) in &lower.analysis.funcs[func].order {
             let Stmt::Let(v, expr) = &program.blocks[block].stmts[i] else { continue };
             if expr.class() != Class::InMemory {
                 home.insert(*v, block);

@@ -80,7 +80,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
     /// Emits a function.
     pub fn emit(lower: &'l Lowerer<'p, 'c>, func: Func) {
         let (asm, function) = (&lower.asm, lower.functions[&func]);
-        let facts = &lower.analysis.funcs[&func];
+        let facts = &lower.analysis.funcs[func];
         asm.go_to(asm.context.append_basic_block(function, "entry"));
         let context = function.get_first_param().expect("the context comes first").into_pointer_value();
         let size = lower.late_constant("frame");
@@ -128,7 +128,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
     /// Fixes the size of a recursive function's frame, or the place of another's.
     fn place_frame(&self, size: GlobalValue<'c>) {
         let planned = self.buffers.size();
-        if self.lower.analysis.funcs[&self.func].recursive {
+        if self.lower.analysis.funcs[self.func].recursive {
             size.set_initializer(&self.asm.int(planned as i64));
         } else {
             size.set_initializer(&self.asm.int(self.lower.arena.get() as i64));
@@ -142,8 +142,8 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
         let i64_ty = asm.context.i64_type();
         let around = self.around();
         let analysis = &lower.analysis;
-        if analysis.funcs[&self.func].has_nested && analysis.frame_for(self.func) == self.func {
-            let count = analysis.funcs[&self.func].fields;
+        if analysis.funcs[self.func].has_nested && analysis.frame_for(self.func) == self.func {
+            let count = analysis.funcs[self.func].fields;
             let frame = asm.alloca(i64_ty.array_type(count as u32).into());
             if let Some(link) = around {
                 asm.store_raw(link.into(), frame);
@@ -161,7 +161,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
     /// Finds the frames around this function, of which the innermost is given.
     pub fn link_around(&mut self, around: Option<PointerValue<'c>>) {
         let (asm, analysis) = (self.asm, &self.lower.analysis);
-        let around_of = |func: Func| analysis.funcs[&func].parent.map(|parent| analysis.frame_for(parent));
+        let around_of = |func: Func| analysis.funcs[func].parent.map(|parent| analysis.frame_for(parent));
         let mut next = around;
         let mut ancestor = around_of(self.func);
         while let (Some(frame), Some(of)) = (next, ancestor) {
@@ -173,9 +173,9 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
 
     /// Address of a field of a frame.
     pub fn field(&self, entity: Entity) -> PointerValue<'c> {
-        let owner = self.lower.analysis.owner[&entity];
+        let owner = self.lower.analysis.owner[entity];
         let frame = self.registers.frame(owner).expect("it is linked to those around it");
-        self.asm.bytes(frame, 8 * self.lower.analysis.fields[&entity])
+        self.asm.bytes(frame, 8 * self.lower.analysis.fields[entity])
     }
 
     /// Ends the run if the stack or the arena has no room for this function.
@@ -213,7 +213,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
     /// Room for the cells that this function defines.
     fn own_cells(&mut self) {
         let (asm, lower) = (self.asm, self.lower);
-        for &(block, i) in &lower.analysis.funcs[&self.func].order {
+        for &(block, i) in &lower.analysis.funcs[self.func].order {
             let Stmt::Cell(cell) = lower.program.blocks[block].stmts[i] else { continue };
             let ty = &lower.program.cells[cell].ty;
             let captured = lower.analysis.is_captured(Entity::Cell(cell));
@@ -284,7 +284,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
     /// Returns scalars; arrays are where they are wanted.
     pub fn leave_function(&self, scalars: &[Reg<'c>]) {
         let asm = self.asm;
-        if self.lower.analysis.funcs[&self.func].recursive {
+        if self.lower.analysis.funcs[self.func].recursive {
             asm.store_raw(self.registers.base().into(), asm.bytes(self.registers.context(), offset::TOP));
         }
         match *scalars {

@@ -94,7 +94,7 @@ impl<'p, 'c> Lowerer<'p, 'c> {
                 let name = abi::name(self.program, func);
                 let function = self.asm.module.add_function(&name, ty, Some(Linkage::Private));
                 function.set_call_conventions(FAST);
-                let facts = &self.analysis.funcs[&func];
+                let facts = &self.analysis.funcs[func];
                 if !facts.sites.is_empty() && !facts.recursive && facts.mentions == 1 {
                     let others = loops.entry(facts.parent).or_default();
                     *others += 1;

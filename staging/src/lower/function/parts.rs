@@ -92,7 +92,7 @@ impl<'l, 'c> Body<'l, '_, 'c> {
             places: self.values.leave(),
             facts: std::mem::replace(&mut self.facts, elsewhere),
         });
-        let has_parent = self.lower.analysis.funcs[&self.func].parent.is_some();
+        let has_parent = self.lower.analysis.funcs[self.func].parent.is_some();
         let around = match own {
             Some(_) => {
                 self.registers.set_frame(self.func, given[1]);

@@ -61,13 +61,13 @@ const NUMBER: i64 = 8;
 impl<'c> Body<'_, '_, 'c> {
     /// Whether the function runs as a loop.
     pub fn is_loop(&self) -> bool {
-        !self.lower.analysis.funcs[&self.func].sites.is_empty()
+        !self.lower.analysis.funcs[self.func].sites.is_empty()
     }
 
     /// Room for what outlives a call of the function by itself.
     pub fn own_slots(&mut self) {
         let lower = self.lower;
-        let live = lower.analysis.funcs[&self.func].sites.values().flat_map(|site| &site.live);
+        let live = lower.analysis.funcs[self.func].sites.values().flat_map(|site| &site.live);
         for &entity in live {
             let Entity::Value(v) = entity else { continue };
             if !self.slots.contains_key(&v) {
@@ -90,7 +90,7 @@ impl<'c> Body<'_, '_, 'c> {
     /// Emits the function, whose arguments are given.
     pub fn rounds(&mut self, given: &[Reg<'c>]) {
         let (asm, program) = (self.asm, self.lower.program);
-        let facts = &self.lower.analysis.funcs[&self.func];
+        let facts = &self.lower.analysis.funcs[self.func];
         let data = &program.funcs[self.func];
         let is_own = |position: &(Block, usize)| facts.sites.contains_key(position);
         let calls =
@@ -152,7 +152,7 @@ impl<'c> Body<'_, '_, 'c> {
     /// A call of the function by itself; its results.
     pub fn call_itself(&mut self, args: &[Value]) -> Vec<Reg<'c>> {
         let (asm, lower) = (self.asm, self.lower);
-        let facts = &lower.analysis.funcs[&self.func];
+        let facts = &lower.analysis.funcs[self.func];
         let site = &facts.sites[&facts.order[self.position]];
         let given: Vec<Reg<'c>> = args.iter().map(|&v| self.register(v)).collect();
         let after = asm.block("returned");

@@ -110,7 +110,7 @@ impl Weights {
     /// Statements in runs, each with whether it becomes a part: all but those in which a function that runs as a loop
     /// calls itself, and branches that are large themselves.
     pub fn runs(&self, lower: &Lowerer<'_, '_>, func: Func, stmts: &[Stmt]) -> Vec<(Range<usize>, bool)> {
-        let is_loop = !lower.analysis.funcs[&func].sites.is_empty();
+        let is_loop = !lower.analysis.funcs[func].sites.is_empty();
         let mut runs = Vec::new();
         let (mut start, mut weight) = (0, 0);
         for (i, stmt) in stmts.iter().enumerate() {

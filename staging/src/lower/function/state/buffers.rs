@@ -110,7 +110,7 @@ impl Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ir::ids::Id;
+    use crate::ir::ids::EntityRef;
 
     #[test]
     fn what_is_alive_at_the_same_time_does_not_overlap_and_what_is_freed_is_used_again() {

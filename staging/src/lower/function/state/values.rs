@@ -107,7 +107,7 @@ impl<'l, 'c> Values<'l, 'c> {
             analysis,
             func,
             places: HashMap::new(),
-            uses: analysis.funcs[&func].uses.clone(),
+            uses: analysis.funcs[func].uses.clone(),
             pending: Vec::new(),
             recomputes: true,
         }
@@ -178,7 +178,7 @@ impl<'l, 'c> Values<'l, 'c> {
 
     /// A reader of a value has been emitted. Calls `dead` with each value that nothing reads any more because of it.
     pub fn release(&mut self, v: Value, dead: &mut impl FnMut(Value)) {
-        if self.analysis.owner[&Entity::Value(v)] != self.func {
+        if self.analysis.owner[Entity::Value(v)] != self.func {
             return;
         }
         let uses = self.uses.get_mut(&v).expect("what is read was counted");
