@@ -96,13 +96,69 @@ struct Summary {
     calls: BTreeSet<Cont>,
 }
 
-/// What holds at a point of a function.
-#[derive(Clone, Default)]
+/// What holds at the point of a function that is being followed. What changes is noted, to be taken back: following a
+/// branch costs what its arms change, and not what is known.
+#[derive(Default)]
 struct State {
     /// Whether anything is in a cell, where that is known.
-    cells: BTreeMap<Cell, bool>,
+    cells: SecondaryMap<Cell, Option<bool>>,
     /// Continuations that were called.
     calls: BTreeSet<Cont>,
+    /// Cells that were changed since the function began, with what was known before.
+    changes: Vec<(Cell, Option<bool>)>,
+}
+
+/// A point to which a [`State`] can go back.
+struct Mark {
+    changes: usize,
+    calls: BTreeSet<Cont>,
+}
+
+/// What holds at the end of an arm: what it changed of the cells, and all that was called.
+struct End {
+    cells: BTreeMap<Cell, Option<bool>>,
+    calls: BTreeSet<Cont>,
+}
+
+impl State {
+    fn set(&mut self, cell: Cell, full: Option<bool>) {
+        if self.cells[cell] != full {
+            self.changes.push((cell, self.cells[cell]));
+            self.cells[cell] = full;
+        }
+    }
+
+    fn mark(&self) -> Mark {
+        Mark { changes: self.changes.len(), calls: self.calls.clone() }
+    }
+
+    /// Goes back to a mark; what held before that.
+    fn back_to(&mut self, mark: Mark) -> End {
+        let changed = &self.changes[mark.changes..];
+        let cells = changed.iter().map(|&(cell, _)| (cell, self.cells[cell])).collect();
+        for (cell, before) in self.changes.drain(mark.changes..).rev() {
+            self.cells[cell] = before;
+        }
+        End { cells, calls: std::mem::replace(&mut self.calls, mark.calls) }
+    }
+
+    /// Goes on where the ends of some arms meet.
+    fn meet(&mut self, ends: Vec<End>) {
+        let cells: BTreeSet<Cell> = ends.iter().flat_map(|end| end.cells.keys().copied()).collect();
+        for cell in cells {
+            let mut known = ends.iter().map(|end| end.cells.get(&cell).copied().unwrap_or(self.cells[cell]));
+            let first = known.next().flatten();
+            self.set(cell, first.filter(|_| known.all(|other| other == first)));
+        }
+        let calls = ends.into_iter().map(|end| end.calls).reduce(|calls, other| &calls & &other);
+        self.calls = calls.expect("some arm ends");
+    }
+
+    /// Cells that surely hold nothing.
+    fn empty(&self) -> BTreeSet<Cell> {
+        let is_empty = |cell: &Cell| self.cells[*cell] == Some(false);
+        self.changes.iter().map(|&(cell, _)| cell).filter(is_empty).collect()
+    }
 }
 
 struct Facts<'p> {
@@ -120,6 +176,7 @@ struct Facts<'p> {
     values: SecondaryMap<Value, Option<Fact>>,
     /// Of functions that return, as far as is known.
     summaries: SecondaryMap<Func, Option<Summary>>,
+    state: State,
     changed: bool,
 }
 
@@ -135,6 +192,7 @@ impl<'p> Facts<'p> {
             filled: EntitySet::new(),
             values: SecondaryMap::new(),
             summaries: SecondaryMap::new(),
+            state: State::default(),
             changed: false,
         };
         let mut passes: Vec<(Cont, Target)> = Vec::new();
@@ -188,9 +246,15 @@ impl<'p> Facts<'p> {
         self.changed = false;
         for &func in functions {
             let body = self.program.funcs[func].body;
-            let Some(end) = self.block(body, State::default()) else { continue };
-            let fills =
-                end.cells.into_iter().filter(|(cell, full)| *full && self.owner[*cell] != func.into());
+            let start = self.state.mark();
+            let returns = self.block(body).is_some();
+            let end = self.state.back_to(start);
+            if !returns {
+                continue;
+            }
+            let is_filled =
+                |(cell, full): &(Cell, Option<bool>)| *full == Some(true) && self.owner[*cell] != func.into();
+            let fills = end.cells.into_iter().filter(is_filled);
             let mut summary = Summary { fills: fills.map(|(cell, _)| cell).collect(), calls: end.calls };
             if let Some(before) = &self.summaries[func] {
                 summary.fills = &summary.fills & &before.fills;
@@ -223,38 +287,35 @@ impl<'p> Facts<'p> {
         Some(())
     }
 
-    /// Follows a block; what holds after it, if its end is reached.
-    fn block(&mut self, block: Block, mut state: State) -> Option<State> {
+    /// Follows a block; `None` if its end is not reached.
+    fn block(&mut self, block: Block) -> Option<()> {
         let program = self.program;
-        for stmt in &program.blocks[block].stmts {
-            state = self.stmt(stmt, state)?;
-        }
-        Some(state)
+        program.blocks[block].stmts.iter().try_for_each(|stmt| self.stmt(stmt))
     }
 
-    fn stmt(&mut self, stmt: &Stmt, mut state: State) -> Option<State> {
+    fn stmt(&mut self, stmt: &Stmt) -> Option<()> {
         let program = self.program;
         match stmt {
             Stmt::Let(v, _) => {
                 let fact = self.definitions.constant(*v).map_or(Fact::Varies, Fact::Always);
                 self.see(*v, fact);
             }
-            Stmt::Cell(cell) => self.set(&mut state, *cell, false),
+            Stmt::Cell(cell) => self.set(*cell, false),
             Stmt::Accumulate(cell, _) => {
                 self.changed |= self.filled.insert(*cell);
-                self.set(&mut state, *cell, true);
+                self.set(*cell, true);
             }
             Stmt::Take(v, cell) => {
-                let fact = match state.cells.get(cell) {
+                let fact = match self.state.cells[*cell] {
                     Some(false) => Fact::Always(Scalar::of(program.ty(*v).dtype, 0.0)),
-                    _ => Fact::Varies,
+                    Some(true) | None => Fact::Varies,
                 };
                 self.see(*v, fact);
-                self.set(&mut state, *cell, false);
+                self.set(*cell, false);
             }
             Stmt::Present(v, cell) => {
-                let known = state.cells.get(cell);
-                self.see(*v, known.map_or(Fact::Varies, |&full| Fact::Always(Scalar::Bool(full))));
+                let known = self.state.cells[*cell];
+                self.see(*v, known.map_or(Fact::Varies, |full| Fact::Always(Scalar::Bool(full))));
             }
             Stmt::Row(v, ..) => self.see(*v, Fact::Varies),
             Stmt::Define(_) => {}
@@ -266,19 +327,18 @@ impl<'p> Facts<'p> {
                 };
                 let mut ends = Vec::new();
                 for arm in arms {
-                    let Some(end) = self.block(arm, state.clone()) else { continue };
-                    self.flow(&program.blocks[arm].results, results)?;
-                    ends.push(end);
-                }
-                let other = ends.pop()?;
-                state = match ends.pop() {
-                    None => other,
-                    Some(mut end) => {
-                        end.cells.retain(|cell, full| other.cells.get(cell) == Some(full));
-                        end.calls = &end.calls & &other.calls;
-                        end
+                    let start = self.state.mark();
+                    let reached = self.block(arm).is_some();
+                    let end = self.state.back_to(start);
+                    if reached {
+                        self.flow(&program.blocks[arm].results, results)?;
+                        ends.push(end);
                     }
-                };
+                }
+                if ends.is_empty() {
+                    return None;
+                }
+                self.state.meet(ends);
             }
             Stmt::Call { target, args, continuations, results } => {
                 let called: Vec<Func> = match target {
@@ -296,35 +356,35 @@ impl<'p> Facts<'p> {
                 if !returns {
                     return None;
                 }
-                let empty = state.cells.iter().filter(|(cell, full)| !**full && self.filled.contains(**cell));
-                let empty: Vec<Cell> = empty.map(|(cell, _)| *cell).collect();
+                let mut empty = self.state.empty();
+                empty.retain(|cell| self.filled.contains(*cell));
                 for cell in self.effects.touched(program, stmt, empty.into_iter()) {
-                    state.cells.remove(&cell);
+                    self.state.set(cell, None);
                 }
-                self.call(*target, continuations, &mut state);
+                self.call(*target, continuations);
             }
         }
-        Some(state)
+        Some(())
     }
 
-    fn set(&self, state: &mut State, cell: Cell, full: bool) {
+    fn set(&mut self, cell: Cell, full: bool) {
         if !self.emptied.contains(cell) {
-            state.cells.insert(cell, full);
+            self.state.set(cell, Some(full));
         }
     }
 
     /// What a call does in any case.
-    fn call(&self, target: Target, continuations: &[Target], state: &mut State) {
+    fn call(&mut self, target: Target, continuations: &[Target]) {
         match target {
-            Target::Cont(cont) => drop(state.calls.insert(cont)),
+            Target::Cont(cont) => drop(self.state.calls.insert(cont)),
             Target::Func(func) => {
-                let Some(summary) = &self.summaries[func] else { return };
-                summary.fills.iter().for_each(|&cell| self.set(state, cell, true));
+                let Some(summary) = self.summaries[func].clone() else { return };
+                summary.fills.iter().for_each(|&cell| self.set(cell, true));
                 let own = &self.program.funcs[func].continuations;
                 for cont in &summary.calls {
                     match own.iter().position(|own| own == cont) {
-                        Some(i) => self.call(continuations[i], &[], state),
-                        None => drop(state.calls.insert(*cont)),
+                        Some(i) => self.call(continuations[i], &[]),
+                        None => drop(self.state.calls.insert(*cont)),
                     }
                 }
             }
