@@ -28,10 +28,9 @@ fn succeed(command: &mut Command) {
     assert!(output.status.success(), "{command:?}:\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
-#[test]
-fn the_patch_of_adding_an_operator_adds_it() {
+/// A copy of the workspace, without what was built of it.
+fn copied_workspace() -> tempfile::TempDir {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = fs::read_to_string(root.join("docs/adding-an-operator.md")).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let at = |path: &str| directory.path().join(path);
     for part in ["src", "derive", "examples", "shape", "staging", "system", "docs", "tests", "benches"] {
@@ -45,6 +44,15 @@ fn the_patch_of_adding_an_operator_adds_it() {
     let version = concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"");
     assert!(manifest.contains(version), "the workspace's version");
     fs::write(at("Cargo.toml"), manifest.replacen(version, "version = \"0.1.999\"", 1)).unwrap();
+    directory
+}
+
+#[test]
+fn the_patch_of_adding_an_operator_adds_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/adding-an-operator.md")).unwrap();
+    let directory = copied_workspace();
+    let at = |path: &str| directory.path().join(path);
     fs::write(at("tests/softsign.rs"), block(&page, "rs")).unwrap();
     fs::write(at("softsign.diff"), block(&page, "diff")).unwrap();
     succeed(Command::new("git").current_dir(directory.path()).args(["apply", "softsign.diff"]));
@@ -54,6 +62,50 @@ fn the_patch_of_adding_an_operator_adds_it() {
     let mut test = Command::new(env!("CARGO"));
     test.current_dir(directory.path()).env("CARGO_TARGET_DIR", target);
     succeed(test.args(["test", "--offline", "--quiet", "--test", "softsign"]));
+}
+
+/// Adds a variant to the end of an enumeration in a file.
+fn add_variant(file: &Path, enumeration: &str, variant: &str) {
+    let text = fs::read_to_string(file).unwrap();
+    let start = text.find(&format!("pub enum {enumeration} {{")).expect("the enumeration");
+    let end = start + text[start..].find("\n}").expect("its end");
+    fs::write(file, format!("{}\n    /// Forgotten.\n    {variant},{}", &text[..end], &text[end..])).unwrap();
+}
+
+#[test]
+fn an_operator_or_a_statement_that_is_forgotten_somewhere_does_not_compile() {
+    let directory = copied_workspace();
+    let source = directory.path().join("staging/src");
+    add_variant(&source.join("ir/expr.rs"), "Expr", "Forgotten(Value)");
+    add_variant(&source.join("ir/mod.rs"), "Stmt", "Forgotten(Value)");
+    let mut check = Command::new(env!("CARGO"));
+    // What is checked, and not compiled, has dependencies of its own, which are kept for the next time.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("forgotten");
+    check.current_dir(directory.path()).env("CARGO_TARGET_DIR", target);
+    check.args(["check", "--offline", "--package", "antiphon-staging", "--message-format", "short"]);
+    if cfg!(feature = "staging") {
+        check.args(["--features", "llvm"]);
+    }
+    let output = check.output().unwrap();
+    assert!(!output.status.success(), "it compiles");
+    let errors = String::from_utf8(output.stderr).unwrap();
+    let is_missed = |place: &str, variant: &str| {
+        let of = |line: &str| line.starts_with(&format!("staging/src/{place}")) && line.contains("[E0004]");
+        errors.lines().any(|line| of(line) && line.contains(variant))
+    };
+    let mut expr =
+        vec!["ir/expr.rs", "ir/infer.rs", "ir/print/text.rs", "interpret/mod.rs", "optimise/hoist.rs"];
+    let mut stmt =
+        vec!["ir/mod.rs", "ir/verify.rs", "ir/print/text.rs", "interpret/mod.rs", "analysis/effects.rs"];
+    stmt.extend(["optimise/always.rs", "optimise/dead.rs", "optimise/inline.rs", "optimise/signature.rs"]);
+    if cfg!(feature = "staging") {
+        expr.push("lower/function/");
+        stmt.extend(["analysis/captures.rs", "analysis/liveness.rs", "lower/function/"]);
+    }
+    for (places, variant) in [(expr, "Expr::Forgotten(_)"), (stmt, "Stmt::Forgotten(_)")] {
+        let silent: Vec<&str> = places.into_iter().filter(|place| !is_missed(place, variant)).collect();
+        assert!(silent.is_empty(), "{variant} is no error in {silent:?}, but in:\n{errors}");
+    }
 }
 
 #[test]

@@ -177,7 +177,12 @@ impl Analysis {
                     self.block(program, func, *then);
                     self.block(program, func, *otherwise);
                 }
-                _ => {}
+                Stmt::Let(..)
+                | Stmt::Accumulate(..)
+                | Stmt::Take(..)
+                | Stmt::Present(..)
+                | Stmt::Row(..)
+                | Stmt::Call { .. } => {}
             }
         }
     }
@@ -186,25 +191,14 @@ impl Analysis {
         let data = &program.blocks[block];
         for stmt in &data.stmts {
             stmt.for_each_use(|v| used.push((func, Entity::Value(v))));
-            match stmt {
-                Stmt::Accumulate(cell, _)
-                | Stmt::Take(_, cell)
-                | Stmt::Present(_, cell)
-                | Stmt::Row(_, cell, _) => {
-                    used.push((func, Entity::Cell(*cell)));
-                }
-                Stmt::If { then, otherwise, .. } => {
-                    self.uses_of(program, func, *then, used);
-                    self.uses_of(program, func, *otherwise, used);
-                }
-                Stmt::Call { target, continuations, .. } => {
-                    let conts = std::iter::once(target).chain(continuations).filter_map(|t| match t {
-                        Target::Cont(k) => Some((func, Entity::Cont(*k))),
-                        Target::Func(_) => None,
-                    });
-                    used.extend(conts);
-                }
-                _ => {}
+            used.extend(stmt.touched().map(|cell| (func, Entity::Cell(cell))));
+            used.extend(stmt.targets().filter_map(|target| match target {
+                Target::Cont(k) => Some((func, Entity::Cont(k))),
+                Target::Func(_) => None,
+            }));
+            // What a function reads, it reads itself.
+            if !matches!(stmt, Stmt::Define(_)) {
+                program.children(stmt).for_each(|block| self.uses_of(program, func, block, used));
             }
         }
         used.extend(data.results.iter().map(|&v| (func, Entity::Value(v))));

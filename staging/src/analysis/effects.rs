@@ -54,7 +54,13 @@ impl Effects {
                     match stmt {
                         Stmt::Cell(cell) => drop(own.cells.insert(*cell)),
                         Stmt::Define(inner) => own.conts.extend(&program.funcs[*inner].continuations),
-                        _ => {}
+                        Stmt::Let(..)
+                        | Stmt::Accumulate(..)
+                        | Stmt::Take(..)
+                        | Stmt::Present(..)
+                        | Stmt::Row(..)
+                        | Stmt::If { .. }
+                        | Stmt::Call { .. } => {}
                     }
                 }
             }
@@ -83,9 +89,10 @@ impl Effects {
             while let Some(block) = blocks.pop() {
                 for stmt in &program.blocks[block].stmts {
                     mention(stmt, &mut Effect::default(), &mut called);
-                    match stmt {
-                        Stmt::Define(inner) => edges[count + i].push(count + numbers[*inner]),
-                        _ => blocks.extend(program.children(stmt)),
+                    if let Stmt::Define(inner) = stmt {
+                        edges[count + i].push(count + numbers[*inner]);
+                    } else {
+                        blocks.extend(program.children(stmt));
                     }
                 }
             }
@@ -126,7 +133,8 @@ impl Effects {
 
     /// Which of some cells a statement, or what it calls, may touch.
     pub fn touched(&self, program: &Program, stmt: &Stmt, cells: impl Iterator<Item = Cell>) -> Vec<Cell> {
-        if matches!(stmt, Stmt::Let(..) | Stmt::Define(_)) {
+        // What a definition's body does, it does when it is called.
+        if let Stmt::Define(_) = stmt {
             return Vec::new();
         }
         let (mut effect, mut called) = (Effect::default(), Vec::new());
@@ -137,6 +145,9 @@ impl Effects {
         for called in called.iter().map(|&func| &self.funcs[func]) {
             effect.cells.extend(&called.cells);
             effect.conts.extend(&called.conts);
+        }
+        if effect.cells.is_empty() && effect.conts.is_empty() {
+            return Vec::new();
         }
         let touches = |cell: &Cell| {
             let unknown = |cont: &Cont| !self.younger[*cont].contains(cell);
@@ -164,18 +175,11 @@ pub(crate) fn functions(program: &Program) -> Vec<Func> {
 
 /// Adds what a statement itself mentions.
 fn mention(stmt: &Stmt, effect: &mut Effect, called: &mut Vec<Func>) {
-    match stmt {
-        Stmt::Accumulate(cell, _) | Stmt::Take(_, cell) | Stmt::Present(_, cell) | Stmt::Row(_, cell, _) => {
-            effect.cells.insert(*cell);
+    effect.cells.extend(stmt.touched());
+    for target in stmt.targets() {
+        match target {
+            Target::Func(func) => called.push(func),
+            Target::Cont(cont) => drop(effect.conts.insert(cont)),
         }
-        Stmt::Call { target, continuations, .. } => {
-            for target in std::iter::once(target).chain(continuations) {
-                match *target {
-                    Target::Func(func) => called.push(func),
-                    Target::Cont(cont) => drop(effect.conts.insert(cont)),
-                }
-            }
-        }
-        _ => {}
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::analysis::captures::{Analysis, Entity};
-use crate::ir::expr::Expr;
+use crate::ir::expr::Constant;
 use crate::ir::ids::{Block, Func};
 use crate::ir::{Program, Stmt, Target};
 
@@ -20,10 +20,7 @@ pub struct Site {
 /// it takes no continuations, so that no call of it hands on what an earlier one owns.
 pub fn sites(program: &Program, analysis: &Analysis, func: Func) -> BTreeMap<(Block, usize), Site> {
     let data = &program.funcs[func];
-    let itself = |&(block, i): &(Block, usize)| match program.blocks[block].stmts[i] {
-        Stmt::Call { target: Target::Func(called), .. } => called == func,
-        _ => false,
-    };
+    let itself = |&(block, i): &(Block, usize)| calls(&program.blocks[block].stmts[i], func);
     if !analysis.funcs[func].order.iter().any(itself) {
         return BTreeMap::new();
     }
@@ -63,10 +60,9 @@ impl Walk<'_> {
             .stmts
             .iter()
             .map(|stmt| {
-                let calls =
-                    matches!(stmt, Stmt::Call { target: Target::Func(func), .. } if *func == self.func);
-                let before = (calls || matches!(stmt, Stmt::If { .. })).then(|| self.visible.clone());
-                if !matches!(stmt, Stmt::Let(_, Expr::Fill { .. })) {
+                let looked_at = calls(stmt, self.func) || matches!(stmt, Stmt::If { .. });
+                let before = looked_at.then(|| self.visible.clone());
+                if !matches!(stmt, Stmt::Let(_, expr) if matches!(expr.constant(), Some(Constant::Fill(_)))) {
                     self.visible.extend(bound(stmt));
                 }
                 before
@@ -90,7 +86,17 @@ impl Walk<'_> {
                     self.sites.insert((block, i), Site { live, last });
                 }
                 (Stmt::Call { .. }, None) => live.extend(&self.captured),
-                _ => {}
+                (Stmt::If { .. }, None) => unreachable!("what is in scope at a branch was noted"),
+                (
+                    Stmt::Let(..)
+                    | Stmt::Cell(_)
+                    | Stmt::Accumulate(..)
+                    | Stmt::Take(..)
+                    | Stmt::Present(..)
+                    | Stmt::Row(..)
+                    | Stmt::Define(_),
+                    _,
+                ) => {}
             }
             stmt.for_each_use(|v| live.extend([Entity::Value(v)]));
             live.extend(stmt.touched().map(Entity::Cell));
@@ -98,6 +104,11 @@ impl Walk<'_> {
         self.visible = outer;
         live
     }
+}
+
+/// Whether a statement is a call of this function.
+fn calls(stmt: &Stmt, func: Func) -> bool {
+    matches!(stmt, Stmt::Call { target: Target::Func(called), .. } if *called == func)
 }
 
 /// What a statement brings into being.

@@ -2,17 +2,32 @@
 
 use crate::interpret::elementwise::Float;
 use crate::interpret::index::{broadcast_positions, each_index, position, strides};
-use crate::ir::expr::{Expr, Window2d};
+use crate::ir::expr::Window2d;
 use crate::ir::tensor::{Data, Tensor};
 use crate::ir::types::{Type, size};
 
-/// Value of a contraction.
-pub fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Tensor {
+/// Products that are summed up: `y += a × b` over all of them, or `y += a` for `Fold2d`.
+#[derive(Clone, Copy)]
+pub enum Contraction {
+    /// Of matrices.
+    Matmul,
+    /// Cross-correlation of an image with a kernel.
+    Conv2d(Window2d),
+    /// The image's adjoint; `size` is the image's.
+    Conv2dImage { size: [usize; 2], window: Window2d },
+    /// The kernel's adjoint.
+    Conv2dKernel(Window2d),
+    /// Windows added up in an image of `size`.
+    Fold2d { size: [usize; 2], kernel: [usize; 2], window: Window2d },
+}
+
+/// Value of a contraction of one or two operands.
+pub fn contract(contraction: Contraction, operands: &[&Tensor], ty: &Type) -> Tensor {
     let (a, b) = (operands[0], operands.last().expect("a contraction has operands"));
     let shapes = (a.shape(), b.shape(), ty.shape.as_slice());
     let data = match (a.data(), b.data()) {
-        (Data::F32(xs), Data::F32(ys)) => Data::F32(contract(expr, xs, ys, shapes)),
-        (Data::F64(xs), Data::F64(ys)) => Data::F64(contract(expr, xs, ys, shapes)),
+        (Data::F32(xs), Data::F32(ys)) => Data::F32(contracted(contraction, xs, ys, shapes)),
+        (Data::F64(xs), Data::F64(ys)) => Data::F64(contracted(contraction, xs, ys, shapes)),
         _ => unreachable!("contractions are of reals, in a verified program"),
     };
     Tensor::new(&ty.shape, data).expect("one element for each index")
@@ -20,42 +35,41 @@ pub fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Tensor {
 
 type Shapes<'a> = (&'a [usize], &'a [usize], &'a [usize]);
 
-fn contract<T: Float>(expr: &Expr, a: &[T], b: &[T], shapes: Shapes<'_>) -> Vec<T> {
+fn contracted<T: Float>(contraction: Contraction, a: &[T], b: &[T], shapes: Shapes<'_>) -> Vec<T> {
     let (sa, sb, out) = shapes;
     let mut y = vec![T::from(0.0); size(out)];
     let (ta, tb, ty) = (strides(sa), strides(sb), strides(out));
-    match expr {
-        Expr::Matmul(..) => matmul(a, b, shapes, &mut y),
-        Expr::Conv2d { window, .. } => {
-            taps(out, sb, [sa[2], sa[3]], *window, |[n, i, o], [r, c], [u, v], [h, w]| {
+    match contraction {
+        Contraction::Matmul => matmul(a, b, shapes, &mut y),
+        Contraction::Conv2d(window) => {
+            taps(out, sb, [sa[2], sa[3]], window, |[n, i, o], [r, c], [u, v], [h, w]| {
                 let image = a[position(&[n, i, h, w], &ta)];
                 y[position(&[n, o, r, c], &ty)] += image * b[position(&[o, i, u, v], &tb)];
             })
         }
-        Expr::Conv2dImage { size, window, .. } => {
-            taps(sa, sb, *size, *window, |[n, i, o], [r, c], [u, v], [h, w]| {
+        Contraction::Conv2dImage { size, window } => {
+            taps(sa, sb, size, window, |[n, i, o], [r, c], [u, v], [h, w]| {
                 let y_bar = a[position(&[n, o, r, c], &ta)];
                 y[position(&[n, i, h, w], &ty)] += y_bar * b[position(&[o, i, u, v], &tb)];
             });
         }
-        Expr::Conv2dKernel { window, .. } => {
-            taps(sb, out, [sa[2], sa[3]], *window, |[n, i, o], [r, c], [u, v], [h, w]| {
+        Contraction::Conv2dKernel(window) => {
+            taps(sb, out, [sa[2], sa[3]], window, |[n, i, o], [r, c], [u, v], [h, w]| {
                 let image = a[position(&[n, i, h, w], &ta)];
                 y[position(&[o, i, u, v], &ty)] += image * b[position(&[n, o, r, c], &tb)];
             });
         }
-        Expr::Fold2d { size: [height, width], kernel, window, .. } => each_index(sa, |index| {
+        Contraction::Fold2d { size: [height, width], kernel, window } => each_index(sa, |index| {
             let &[n, i, tap, row, column] = index else { unreachable!("windows have five axes") };
             let h = (row * window.stride[0] + tap / kernel[1]).checked_sub(window.padding[0]);
             let w = (column * window.stride[1] + tap % kernel[1]).checked_sub(window.padding[1]);
             if let (Some(h), Some(w)) = (h, w)
-                && h < *height
-                && w < *width
+                && h < height
+                && w < width
             {
                 y[position(&[n, i, h, w], &ty)] += a[position(index, &ta)];
             }
         }),
-        _ => unreachable!("{} is not a contraction", expr.name()),
     }
     y
 }

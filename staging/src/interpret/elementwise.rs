@@ -1,7 +1,7 @@
 //! Elementwise operators, with broadcasting. Arithmetic of `f32` is done in `f32`.
 
 use crate::interpret::index::broadcast_positions;
-use crate::ir::expr::{Binary, Comparison, Expr, Unary};
+use crate::ir::expr::{Binary, Comparison, Unary};
 use crate::ir::tensor::{Data, Tensor};
 use crate::ir::types::{Dtype, Scalar, Type, size};
 
@@ -87,48 +87,57 @@ macro_rules! float {
 float!(f32, libm::erff);
 float!(f64, libm::erf);
 
-/// Value of an elementwise expression.
-pub fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Tensor {
-    let places: Vec<Vec<usize>> =
-        operands.iter().map(|x| broadcast_positions(x.shape(), &ty.shape)).collect();
-    let n = size(&ty.shape);
-    let data: Data = match expr {
-        Expr::Uniform { dtype, shape, .. } => uniform(operands[0], *dtype, size(shape)),
-        _ => {
-            let at = |operand: usize, i: usize| operands[operand].at(places[operand][i]);
-            collect(ty.dtype, (0..n).map(|i| element(expr, |operand| at(operand, i), ty.dtype)))
-        }
-    };
-    Tensor::new(&ty.shape, data).expect("one element for each index")
+/// The array of what a function gives of the operands' elements at each index, after broadcasting.
+pub fn map<const N: usize>(operands: [&Tensor; N], ty: &Type, f: impl Fn([Scalar; N]) -> Scalar) -> Tensor {
+    let places = operands.map(|x| broadcast_positions(x.shape(), &ty.shape));
+    let at = |i: usize| f(std::array::from_fn(|operand| operands[operand].at(places[operand][i])));
+    Tensor::new(&ty.shape, collect(ty.dtype, (0..size(&ty.shape)).map(at)))
+        .expect("one element for each index")
 }
 
-/// One element of an elementwise expression.
-fn element(expr: &Expr, operand: impl Fn(usize) -> Scalar, dtype: Dtype) -> Scalar {
-    match (expr, operand(0)) {
-        (Expr::Unary(op, _), Scalar::F32(x)) => Scalar::F32(x.unary(*op)),
-        (Expr::Unary(op, _), Scalar::F64(x)) => Scalar::F64(x.unary(*op)),
-        (Expr::Unary(Unary::Neg, _), Scalar::I64(x)) => Scalar::I64(x.wrapping_neg()),
-        (Expr::Unary(Unary::Not, _), Scalar::Bool(x)) => Scalar::Bool(!x),
-        (Expr::Powi(_, n), Scalar::F32(x)) => Scalar::F32(x.powi(*n)),
-        (Expr::Powi(_, n), Scalar::F64(x)) => Scalar::F64(x.powi(*n)),
-        (Expr::Clamp { low, high, .. }, x) => match (x.real(), low.real(), high.real()) {
-            (Some(v), Some(l), _) if v < l => *low,
-            (Some(v), _, Some(h)) if v > h => *high,
-            _ => x,
-        },
-        (Expr::Binary(op, ..), x) => binary(*op, x, operand(1)),
-        (Expr::Compare(op, ..), x) => Scalar::Bool(compare(*op, x, operand(1))),
-        (Expr::Select { .. }, mask) => operand(if mask == Scalar::Bool(true) { 1 } else { 2 }),
-        (Expr::Convert(..), Scalar::I64(x)) => match dtype {
-            Dtype::F32 => Scalar::F32(x as f32),
-            _ => Scalar::F64(x as f64),
-        },
-        (Expr::Convert(..), Scalar::Bool(x)) => Scalar::of(dtype, x.into()),
-        (expr, x) => unreachable!("{} of {x}, in a verified program", expr.name()),
+/// An element's image under a function of one.
+pub fn unary(op: Unary, x: Scalar) -> Scalar {
+    match (op, x) {
+        (op, Scalar::F32(x)) => Scalar::F32(x.unary(op)),
+        (op, Scalar::F64(x)) => Scalar::F64(x.unary(op)),
+        (Unary::Neg, Scalar::I64(x)) => Scalar::I64(x.wrapping_neg()),
+        (Unary::Not, Scalar::Bool(x)) => Scalar::Bool(!x),
+        (op, x) => unreachable!("{} of {x}, in a verified program", op.name()),
     }
 }
 
-fn binary(op: Binary, a: Scalar, b: Scalar) -> Scalar {
+/// `xⁿ`.
+pub fn powi(x: Scalar, n: i32) -> Scalar {
+    match x {
+        Scalar::F32(x) => Scalar::F32(x.powi(n)),
+        Scalar::F64(x) => Scalar::F64(x.powi(n)),
+        Scalar::I64(_) | Scalar::Bool(_) => unreachable!("powers are of reals, in a verified program"),
+    }
+}
+
+/// `x` limited to `low ..= high`; NaN for NaN.
+pub fn clamp(x: Scalar, low: Scalar, high: Scalar) -> Scalar {
+    match (x.real(), low.real(), high.real()) {
+        (Some(v), Some(l), _) if v < l => low,
+        (Some(v), _, Some(h)) if v > h => high,
+        _ => x,
+    }
+}
+
+/// An integer or a truth value as a real.
+pub fn convert(x: Scalar, dtype: Dtype) -> Scalar {
+    match (x, dtype) {
+        (Scalar::I64(x), Dtype::F32) => Scalar::F32(x as f32),
+        (Scalar::I64(x), _) => Scalar::F64(x as f64),
+        (Scalar::Bool(x), dtype) => Scalar::of(dtype, x.into()),
+        (Scalar::F32(_) | Scalar::F64(_), _) => {
+            unreachable!("reals are not converted, in a verified program")
+        }
+    }
+}
+
+/// Two elements' image under a function of two.
+pub fn binary(op: Binary, a: Scalar, b: Scalar) -> Scalar {
     match (a, b) {
         (Scalar::F32(a), Scalar::F32(b)) => Scalar::F32(a.binary(op, b)),
         (Scalar::F64(a), Scalar::F64(b)) => Scalar::F64(a.binary(op, b)),
@@ -143,7 +152,8 @@ fn binary(op: Binary, a: Scalar, b: Scalar) -> Scalar {
     }
 }
 
-fn compare(op: Comparison, a: Scalar, b: Scalar) -> bool {
+/// Whether a comparison holds.
+pub fn compare(op: Comparison, a: Scalar, b: Scalar) -> Scalar {
     fn of<T: PartialOrd>(op: Comparison, a: T, b: T) -> bool {
         match op {
             Comparison::Less => a < b,
@@ -151,12 +161,12 @@ fn compare(op: Comparison, a: Scalar, b: Scalar) -> bool {
             Comparison::Equal => a == b,
         }
     }
-    match (a, b) {
+    Scalar::Bool(match (a, b) {
         (Scalar::F32(a), Scalar::F32(b)) => of(op, a, b),
         (Scalar::F64(a), Scalar::F64(b)) => of(op, a, b),
         (Scalar::I64(a), Scalar::I64(b)) => of(op, a, b),
         _ => unreachable!("{} of different dtypes, in a verified program", op.name()),
-    }
+    })
 }
 
 fn collect(dtype: Dtype, elements: impl Iterator<Item = Scalar>) -> Data {
@@ -173,9 +183,9 @@ fn collect(dtype: Dtype, elements: impl Iterator<Item = Scalar>) -> Data {
     }
 }
 
-/// A mixing of seed and position (SplitMix64's finaliser; Steele, Lea & Flood 2014) whose uppermost bits, as many as
-/// the dtype's significand has, are the sample.
-fn uniform(seed: &Tensor, dtype: Dtype, n: usize) -> Data {
+/// Samples on `[0, 1)`: a mixing of seed and position (SplitMix64's finaliser; Steele, Lea & Flood 2014) whose uppermost
+/// bits, as many as the dtype's significand has, are the sample.
+pub fn uniform(seed: &Tensor, ty: &Type) -> Tensor {
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
     fn mix(mut z: u64) -> u64 {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -184,11 +194,12 @@ fn uniform(seed: &Tensor, dtype: Dtype, n: usize) -> Data {
     }
     let Scalar::I64(seed) = seed.at(0) else { unreachable!("a seed is an integer, in a verified program") };
     let key = mix((seed as u64).wrapping_add(GOLDEN));
-    let bits = (0..n as u64).map(|i| mix(key.wrapping_add((i + 1).wrapping_mul(GOLDEN))));
-    match dtype {
+    let bits = (0..size(&ty.shape) as u64).map(|i| mix(key.wrapping_add((i + 1).wrapping_mul(GOLDEN))));
+    let data = match ty.dtype {
         Dtype::F32 => Data::F32(bits.map(|b| (b >> 40) as f32 * (1.0 / (1u64 << 24) as f32)).collect()),
         _ => Data::F64(bits.map(|b| (b >> 11) as f64 * (1.0 / (1u64 << 53) as f64)).collect()),
-    }
+    };
+    Tensor::new(&ty.shape, data).expect("one sample for each index")
 }
 
 /// `sum[place(i)] += g[i]`, in order.

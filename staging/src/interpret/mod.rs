@@ -11,13 +11,14 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use crate::interpret::contraction::Contraction;
 use crate::ir::build::expect;
 use crate::ir::error::{Error, Result};
 use crate::ir::expr::Expr;
 use crate::ir::ids::{Block, Cell, Cont, Func, Value};
 use crate::ir::infer::infer;
 use crate::ir::tensor::{Tensor, look_for_memory};
-use crate::ir::types::Type;
+use crate::ir::types::{Scalar, Type};
 use crate::ir::{Program, Stmt, Target, Update};
 
 /// How many calls and branches may be nested when nothing else is asked for.
@@ -68,35 +69,48 @@ fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Result<Tensor> {
     // The result, its index space, and for each operand the position of every element.
     let largest = operands.iter().map(|x| x.size()).fold(ty.size(), usize::max);
     look_for_memory(largest.saturating_mul(operands.len() + 2))?;
-    match expr {
-        Expr::Fill { value, shape } => Ok(Tensor::fill(shape, *value)),
-        Expr::Array(tensor) => Ok(tensor.as_ref().clone()),
-        Expr::Unary(..)
-        | Expr::Powi(..)
-        | Expr::Clamp { .. }
-        | Expr::Binary(..)
-        | Expr::Compare(..)
-        | Expr::Select { .. }
-        | Expr::Convert(..)
-        | Expr::Uniform { .. } => Ok(elementwise::apply(expr, operands, ty)),
-        Expr::Reduce(..) | Expr::Argmax(..) => Ok(reduction::apply(expr, operands[0], ty)),
-        Expr::Matmul(..)
-        | Expr::Conv2d { .. }
-        | Expr::Conv2dImage { .. }
-        | Expr::Conv2dKernel { .. }
-        | Expr::Fold2d { .. } => Ok(contraction::apply(expr, operands, ty)),
-        Expr::Reshape(..)
-        | Expr::Permute(..)
-        | Expr::Broadcast(..)
-        | Expr::Concat(..)
-        | Expr::Slice { .. }
-        | Expr::Pad { .. }
-        | Expr::Flip(..)
-        | Expr::GatherRows { .. }
-        | Expr::ScatterRows { .. }
-        | Expr::GatherLast { .. }
-        | Expr::ScatterLast { .. }
-        | Expr::Unfold2d { .. } => structural::apply(expr, operands, ty),
+    let contract = |contraction: Contraction| Ok(contraction::contract(contraction, operands, ty));
+    match *expr {
+        Expr::Fill { value, ref shape } => Ok(Tensor::fill(shape, value)),
+        Expr::Array(ref tensor) => Ok(tensor.as_ref().clone()),
+        Expr::Unary(op, _) => Ok(elementwise::map([operands[0]], ty, |[x]| elementwise::unary(op, x))),
+        Expr::Powi(_, n) => Ok(elementwise::map([operands[0]], ty, |[x]| elementwise::powi(x, n))),
+        Expr::Clamp { low, high, .. } => {
+            Ok(elementwise::map([operands[0]], ty, |[x]| elementwise::clamp(x, low, high)))
+        }
+        Expr::Binary(op, ..) => {
+            Ok(elementwise::map([operands[0], operands[1]], ty, |[a, b]| elementwise::binary(op, a, b)))
+        }
+        Expr::Compare(op, ..) => {
+            Ok(elementwise::map([operands[0], operands[1]], ty, |[a, b]| elementwise::compare(op, a, b)))
+        }
+        Expr::Select { .. } => {
+            let all = [operands[0], operands[1], operands[2]];
+            Ok(elementwise::map(all, ty, |[mask, a, b]| if mask == Scalar::Bool(true) { a } else { b }))
+        }
+        Expr::Convert(_, dtype) => {
+            Ok(elementwise::map([operands[0]], ty, |[x]| elementwise::convert(x, dtype)))
+        }
+        Expr::Uniform { .. } => Ok(elementwise::uniform(operands[0], ty)),
+        Expr::Reduce(op, _, ref axes) => Ok(reduction::reduce(op, operands[0], axes, ty)),
+        Expr::Argmax(_, axis) => Ok(reduction::argmax(operands[0], axis, ty)),
+        Expr::Matmul(..) => contract(Contraction::Matmul),
+        Expr::Conv2d { window, .. } => contract(Contraction::Conv2d(window)),
+        Expr::Conv2dImage { size, window, .. } => contract(Contraction::Conv2dImage { size, window }),
+        Expr::Conv2dKernel { window, .. } => contract(Contraction::Conv2dKernel(window)),
+        Expr::Fold2d { size, kernel, window, .. } => contract(Contraction::Fold2d { size, kernel, window }),
+        Expr::Reshape(..) => Ok(structural::reshape(operands[0], ty)),
+        Expr::Permute(_, ref order) => Ok(structural::permute(operands[0], order, ty)),
+        Expr::Broadcast(..) => Ok(structural::broadcast(operands[0], ty)),
+        Expr::Concat(_, axis) => Ok(structural::concat(operands, axis, ty)),
+        Expr::Slice { axis, start, step, .. } => Ok(structural::slice(operands[0], axis, start, step, ty)),
+        Expr::Pad { axis, padding, .. } => Ok(structural::pad(operands[0], axis, padding, ty)),
+        Expr::Flip(_, axis) => Ok(structural::flip(operands[0], axis, ty)),
+        Expr::GatherRows { .. } => structural::gather_rows(operands[0], operands[1], ty),
+        Expr::ScatterRows { .. } => structural::scatter_rows(operands[0], operands[1], ty),
+        Expr::GatherLast { .. } => structural::gather_last(operands[0], operands[1], ty),
+        Expr::ScatterLast { length, .. } => structural::scatter_last(operands[0], operands[1], length, ty),
+        Expr::Unfold2d { kernel, window, .. } => Ok(structural::unfold2d(operands[0], kernel, window, ty)),
     }
 }
 
@@ -240,7 +254,7 @@ impl Machine<'_> {
                 let index = value(scope, *index);
                 let row = with_cell(scope, *cell, |slot| {
                     let zeros = if slot.is_none() { Some(zeros(ty)?) } else { None };
-                    structural::row(
+                    structural::gather_rows(
                         slot.as_ref().or(zeros.as_ref()).expect("one of the two"),
                         &index,
                         program.ty(*v),
@@ -249,7 +263,7 @@ impl Machine<'_> {
                 scope.bind(*v, Rc::new(row));
             }
             Stmt::If { condition, then, otherwise, results } => {
-                let holds = value(scope, *condition).at(0) == crate::ir::types::Scalar::Bool(true);
+                let holds = value(scope, *condition).at(0) == Scalar::Bool(true);
                 let arm = if holds { *then } else { *otherwise };
                 self.push(Frame::new(arm, scope.clone(), results.clone()))?;
             }
@@ -281,9 +295,10 @@ fn accumulate(
         let expr = update.as_expr(ty);
         let operands: Vec<Rc<Tensor>> = expr.operands().into_iter().map(&value).collect();
         let operands: Vec<&Tensor> = operands.iter().map(Rc::as_ref).collect();
-        return match update {
-            Update::Add(_) => Ok(operands[0].clone()),
-            _ => apply(&expr, &operands, ty),
+        return if let Update::Add(_) = update {
+            Ok(operands[0].clone())
+        } else {
+            apply(&expr, &operands, ty)
         };
     };
     match *update {

@@ -2,33 +2,32 @@
 
 use crate::interpret::elementwise::Float;
 use crate::interpret::index::{each_index, position, strides};
-use crate::ir::expr::{Binary, Expr, Reduction};
+use crate::ir::expr::{Binary, Reduction};
 use crate::ir::tensor::{Data, Tensor};
 use crate::ir::types::Type;
 
-/// Value of a reduction.
-pub fn apply(expr: &Expr, x: &Tensor, ty: &Type) -> Tensor {
-    let axes: &[usize] = match expr {
-        Expr::Reduce(_, _, axes) => axes,
-        Expr::Argmax(_, axis) => std::slice::from_ref(axis),
-        _ => unreachable!("only reductions come here"),
-    };
-    let data = match (expr, x.data()) {
-        (Expr::Reduce(op, ..), Data::F32(xs)) => {
-            Data::F32(rows(xs, x.shape(), axes, ty).iter().map(|row| reduce(*op, row)).collect())
+/// Value of a reduction over axes.
+pub fn reduce(op: Reduction, x: &Tensor, axes: &[usize], ty: &Type) -> Tensor {
+    let data = match x.data() {
+        Data::F32(xs) => {
+            Data::F32(rows(xs, x.shape(), axes, ty).iter().map(|row| reduced(op, row)).collect())
         }
-        (Expr::Reduce(op, ..), Data::F64(xs)) => {
-            Data::F64(rows(xs, x.shape(), axes, ty).iter().map(|row| reduce(*op, row)).collect())
+        Data::F64(xs) => {
+            Data::F64(rows(xs, x.shape(), axes, ty).iter().map(|row| reduced(op, row)).collect())
         }
-        (_, Data::F32(xs)) => {
-            Data::I64(rows(xs, x.shape(), axes, ty).iter().map(|row| argmax(row)).collect())
-        }
-        (_, Data::F64(xs)) => {
-            Data::I64(rows(xs, x.shape(), axes, ty).iter().map(|row| argmax(row)).collect())
-        }
-        _ => unreachable!("reductions are of reals, in a verified program"),
+        Data::I64(_) | Data::Bool(_) => unreachable!("reductions are of reals, in a verified program"),
     };
     Tensor::new(&ty.shape, data).expect("one element for each row")
+}
+
+/// Indices of the first of the largest elements along an axis.
+pub fn argmax(x: &Tensor, axis: usize, ty: &Type) -> Tensor {
+    let data = match x.data() {
+        Data::F32(xs) => rows(xs, x.shape(), &[axis], ty).iter().map(|row| first_largest(row)).collect(),
+        Data::F64(xs) => rows(xs, x.shape(), &[axis], ty).iter().map(|row| first_largest(row)).collect(),
+        Data::I64(_) | Data::Bool(_) => unreachable!("reductions are of reals, in a verified program"),
+    };
+    Tensor::new(&ty.shape, Data::I64(data)).expect("one element for each row")
 }
 
 /// What is reduced to each element of the result, in row-major order.
@@ -43,7 +42,7 @@ fn rows<T: Copy>(xs: &[T], shape: &[usize], axes: &[usize], ty: &Type) -> Vec<Ve
     rows
 }
 
-fn reduce<T: Float>(op: Reduction, row: &[T]) -> T {
+fn reduced<T: Float>(op: Reduction, row: &[T]) -> T {
     match op {
         // Not `Sum::sum`, which starts from −0.
         Reduction::Sum => row.iter().fold(T::from(0.0), |mut sum, &x| {
@@ -58,7 +57,7 @@ fn reduce<T: Float>(op: Reduction, row: &[T]) -> T {
 }
 
 /// The first of the largest; NaN counts as the largest.
-fn argmax<T: Float>(row: &[T]) -> i64 {
+fn first_largest<T: Float>(row: &[T]) -> i64 {
     let nan = |x: T| x.partial_cmp(&x).is_none();
     let mut best = 0;
     for i in 1..row.len() {

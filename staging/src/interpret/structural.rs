@@ -3,75 +3,84 @@
 use crate::interpret::elementwise::add_at;
 use crate::interpret::index::{broadcast_positions, each_index, position, strides};
 use crate::ir::error::{Error, Result};
-use crate::ir::expr::{Expr, Padding};
+use crate::ir::expr::{Padding, Window2d};
 use crate::ir::tensor::{Data, Tensor, with_elements};
-use crate::ir::types::{Type, size};
+use crate::ir::types::{Shape, Type, size};
 
-/// Value of a structural expression.
+/// The same elements in another shape.
+pub fn reshape(x: &Tensor, ty: &Type) -> Tensor {
+    pick(x, ty, (0..x.size()).map(Some))
+}
+
+/// Axis `i` of the result is axis `order[i]`.
+pub fn permute(x: &Tensor, order: &[usize], ty: &Type) -> Tensor {
+    let own = strides(x.shape());
+    rearrange(x, ty, |index| Some(order.iter().zip(index).map(|(&axis, i)| i * own[axis]).sum()))
+}
+
+/// Axes of length one repeated and leading ones added.
+pub fn broadcast(x: &Tensor, ty: &Type) -> Tensor {
+    pick(x, ty, broadcast_positions(x.shape(), &ty.shape).into_iter().map(Some))
+}
+
+/// Every `step`-th element of an axis from `start` on.
+pub fn slice(x: &Tensor, axis: usize, start: usize, step: usize, ty: &Type) -> Tensor {
+    pick(x, ty, slice_places(x.shape(), &ty.shape, axis, start, step).into_iter().map(Some))
+}
+
+/// The order along an axis reversed.
+pub fn flip(x: &Tensor, axis: usize, ty: &Type) -> Tensor {
+    let last = x.shape()[axis].saturating_sub(1);
+    along(x, axis, ty, |i| Some(last - i))
+}
+
+/// Zeros before, after and between the elements of an axis.
+pub fn pad(x: &Tensor, axis: usize, padding: Padding, ty: &Type) -> Tensor {
+    let n = x.shape()[axis];
+    along(x, axis, ty, |i| unpadded(i, n, padding))
+}
+
+/// `sum[indices[i]] += x[i]` in zeros.
 ///
 /// # Errors
 /// [`Error::Index`] if an index is out of range.
-pub fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Result<Tensor> {
-    let x = operands[0];
+pub fn scatter_rows(x: &Tensor, indices: &Tensor, ty: &Type) -> Result<Tensor> {
+    let places = row_places("scatter_rows", indices, &ty.shape)?;
+    let mut sum = Tensor::zeros(ty);
+    add_at(&mut sum, x, |i| places[i]);
+    Ok(sum)
+}
+
+/// Of each row of `[.., n]` the element at an index.
+///
+/// # Errors
+/// [`Error::Index`] if an index is out of range.
+pub fn gather_last(x: &Tensor, indices: &Tensor, ty: &Type) -> Result<Tensor> {
+    let n = x.shape().last().copied().unwrap_or(1);
+    let rows = checked("gather_last", indices, n)?.into_iter().enumerate();
+    Ok(pick(x, ty, rows.map(|(row, i)| Some(row * n + i))))
+}
+
+/// Rows of `length` that are zero but for the element at an index.
+///
+/// # Errors
+/// [`Error::Index`] if an index is out of range.
+pub fn scatter_last(x: &Tensor, indices: &Tensor, length: usize, ty: &Type) -> Result<Tensor> {
+    let columns = checked("scatter_last", indices, length)?;
+    let places = (0..ty.size()).map(|i| (columns[i / length] == i % length).then_some(i / length));
+    Ok(pick(x, ty, places))
+}
+
+/// All windows of images.
+pub fn unfold2d(x: &Tensor, kernel: [usize; 2], window: Window2d, ty: &Type) -> Tensor {
+    let [h, w] = [x.shape()[2], x.shape()[3]];
     let own = strides(x.shape());
-    match expr {
-        Expr::Reshape(..) => Ok(pick(x, ty, (0..x.size()).map(Some))),
-        Expr::Permute(_, order) => {
-            Ok(rearrange(x, ty, |index| Some(order.iter().zip(index).map(|(&axis, i)| i * own[axis]).sum())))
-        }
-        Expr::Broadcast(_, shape) => {
-            Ok(pick(x, ty, broadcast_positions(x.shape(), shape).into_iter().map(Some)))
-        }
-        Expr::Slice { axis, start, step, .. } => Ok(rearrange(x, ty, |index| {
-            Some(position(index, &own) + (start + index[*axis] * (step - 1)) * own[*axis])
-        })),
-        Expr::Flip(_, axis) => {
-            let last = x.shape()[*axis].saturating_sub(1);
-            Ok(rearrange(x, ty, |index| {
-                let mut index = crate::ir::types::Shape::from_slice(index);
-                index[*axis] = last - index[*axis];
-                Some(position(&index, &own))
-            }))
-        }
-        Expr::Pad { axis, padding, .. } => {
-            let n = x.shape()[*axis];
-            Ok(rearrange(x, ty, |index| {
-                let mut index = crate::ir::types::Shape::from_slice(index);
-                index[*axis] = unpadded(index[*axis], n, *padding)?;
-                Some(position(&index, &own))
-            }))
-        }
-        Expr::Concat(_, axis) => Ok(concat(operands, *axis, ty)),
-        Expr::GatherRows { .. } => row(x, operands[1], ty),
-        Expr::ScatterRows { .. } => {
-            let places = row_places("scatter_rows", operands[1], &ty.shape)?;
-            let mut sum = Tensor::zeros(ty);
-            add_at(&mut sum, x, |i| places[i]);
-            Ok(sum)
-        }
-        Expr::GatherLast { .. } => {
-            let n = x.shape().last().copied().unwrap_or(1);
-            let rows = checked("gather_last", operands[1], n)?.into_iter().enumerate();
-            Ok(pick(x, ty, rows.map(|(row, i)| Some(row * n + i))))
-        }
-        Expr::ScatterLast { length, .. } => {
-            let columns = checked("scatter_last", operands[1], *length)?;
-            let places = (0..ty.size()).map(|i| (columns[i / length] == i % length).then_some(i / length));
-            Ok(pick(x, ty, places))
-        }
-        Expr::Unfold2d { kernel, window, .. } => {
-            let [h, w] = [x.shape()[2], x.shape()[3]];
-            Ok(rearrange(x, ty, |index| {
-                let &[batch, channel, tap, row, column] = index else {
-                    unreachable!("windows have five axes")
-                };
-                let r = (row * window.stride[0] + tap / kernel[1]).checked_sub(window.padding[0])?;
-                let c = (column * window.stride[1] + tap % kernel[1]).checked_sub(window.padding[1])?;
-                (r < h && c < w).then(|| position(&[batch, channel, r, c], &own))
-            }))
-        }
-        _ => unreachable!("{} is not structural", expr.name()),
-    }
+    rearrange(x, ty, |index| {
+        let &[batch, channel, tap, row, column] = index else { unreachable!("windows have five axes") };
+        let r = (row * window.stride[0] + tap / kernel[1]).checked_sub(window.padding[0])?;
+        let c = (column * window.stride[1] + tap % kernel[1]).checked_sub(window.padding[1])?;
+        (r < h && c < w).then(|| position(&[batch, channel, r, c], &own))
+    })
 }
 
 /// The element of an axis of `n` that a padded position shows, if it is not padding.
@@ -87,8 +96,22 @@ fn rearrange(x: &Tensor, ty: &Type, place: impl Fn(&[usize]) -> Option<usize>) -
     pick(x, ty, places.into_iter())
 }
 
+/// The array whose elements lie where the operand's do, but for their place along an axis; zero or false where there is
+/// none.
+fn along(x: &Tensor, axis: usize, ty: &Type, place: impl Fn(usize) -> Option<usize>) -> Tensor {
+    let own = strides(x.shape());
+    rearrange(x, ty, |index| {
+        let mut index = Shape::from_slice(index);
+        index[axis] = place(index[axis])?;
+        Some(position(&index, &own))
+    })
+}
+
 /// The rows that indices name.
-pub fn row(x: &Tensor, indices: &Tensor, ty: &Type) -> Result<Tensor> {
+///
+/// # Errors
+/// [`Error::Index`] if an index is out of range.
+pub fn gather_rows(x: &Tensor, indices: &Tensor, ty: &Type) -> Result<Tensor> {
     let places = row_places("gather_rows", indices, x.shape())?;
     Ok(pick(x, ty, places.into_iter().map(Some)))
 }
@@ -101,10 +124,11 @@ fn pick(x: &Tensor, ty: &Type, places: impl Iterator<Item = Option<usize>>) -> T
     Tensor::new(&ty.shape, data).expect("one place for each index")
 }
 
-fn concat(parts: &[&Tensor], axis: usize, ty: &Type) -> Tensor {
+/// Parts joined along an axis.
+pub fn concat(parts: &[&Tensor], axis: usize, ty: &Type) -> Tensor {
     let mut places = Vec::new();
     each_index(&ty.shape, |index| {
-        let mut index = crate::ir::types::Shape::from_slice(index);
+        let mut index = Shape::from_slice(index);
         let mut part = 0;
         while index[axis] >= parts[part].shape()[axis] {
             index[axis] -= parts[part].shape()[axis];

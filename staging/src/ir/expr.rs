@@ -93,6 +93,17 @@ operators! {
     }
 }
 
+impl Binary {
+    /// Whether the operands may be exchanged, bit for bit: not those of `maximum` and `minimum`, which tell −0 from 0 by
+    /// position.
+    pub fn commutes(self) -> bool {
+        match self {
+            Binary::Add | Binary::Mul | Binary::And | Binary::Or => true,
+            Binary::Sub | Binary::Div | Binary::Pow | Binary::Maximum | Binary::Minimum => false,
+        }
+    }
+}
+
 operators! {
     /// Elementwise comparisons of two reals or integers, which broadcast.
     Comparison {
@@ -102,6 +113,16 @@ operators! {
         LessEqual "less_equal",
         /// `x = y`.
         Equal "equal",
+    }
+}
+
+impl Comparison {
+    /// Whether the operands may be exchanged.
+    pub fn commutes(self) -> bool {
+        match self {
+            Comparison::Equal => true,
+            Comparison::Less | Comparison::LessEqual => false,
+        }
     }
 }
 
@@ -203,6 +224,15 @@ pub enum Class {
     Convolution,
 }
 
+/// Elements that are known without computing anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Constant<'a> {
+    /// All are this.
+    Fill(Scalar),
+    /// They are those of an array.
+    Array(&'a Tensor),
+}
+
 macro_rules! operands {
     ($expr:expr, $iter:ident) => {
         match $expr {
@@ -273,6 +303,75 @@ impl Expr {
             | Expr::Conv2dKernel { .. }
             | Expr::Unfold2d { .. }
             | Expr::Fold2d { .. } => Class::Convolution,
+        }
+    }
+    /// What the elements are, if that is known without computing anything.
+    pub fn constant(&self) -> Option<Constant<'_>> {
+        match self {
+            Expr::Fill { value, .. } => Some(Constant::Fill(*value)),
+            Expr::Array(tensor) => Some(Constant::Array(tensor)),
+            Expr::Unary(..)
+            | Expr::Powi(..)
+            | Expr::Clamp { .. }
+            | Expr::Binary(..)
+            | Expr::Compare(..)
+            | Expr::Select { .. }
+            | Expr::Convert(..)
+            | Expr::Reshape(..)
+            | Expr::Permute(..)
+            | Expr::Broadcast(..)
+            | Expr::Reduce(..)
+            | Expr::Argmax(..)
+            | Expr::Matmul(..)
+            | Expr::Concat(..)
+            | Expr::Slice { .. }
+            | Expr::Pad { .. }
+            | Expr::Flip(..)
+            | Expr::GatherRows { .. }
+            | Expr::ScatterRows { .. }
+            | Expr::GatherLast { .. }
+            | Expr::ScatterLast { .. }
+            | Expr::Conv2d { .. }
+            | Expr::Conv2dImage { .. }
+            | Expr::Conv2dKernel { .. }
+            | Expr::Unfold2d { .. }
+            | Expr::Fold2d { .. }
+            | Expr::Uniform { .. } => None,
+        }
+    }
+    /// The operand, if each element of the result is one of its elements, whatever these are.
+    pub fn rearranged(&self) -> Option<Value> {
+        match *self {
+            Expr::Reshape(x, _)
+            | Expr::Permute(x, _)
+            | Expr::Broadcast(x, _)
+            | Expr::Slice { x, .. }
+            | Expr::Flip(x, _) => Some(x),
+            // Elements of several operands, or at indices that may be an error, or zeros among them.
+            Expr::Concat(..)
+            | Expr::GatherRows { .. }
+            | Expr::GatherLast { .. }
+            | Expr::Pad { .. }
+            | Expr::ScatterLast { .. }
+            | Expr::Unfold2d { .. } => None,
+            Expr::Fill { .. }
+            | Expr::Array(_)
+            | Expr::Unary(..)
+            | Expr::Powi(..)
+            | Expr::Clamp { .. }
+            | Expr::Binary(..)
+            | Expr::Compare(..)
+            | Expr::Select { .. }
+            | Expr::Convert(..)
+            | Expr::Reduce(..)
+            | Expr::Argmax(..)
+            | Expr::Matmul(..)
+            | Expr::ScatterRows { .. }
+            | Expr::Conv2d { .. }
+            | Expr::Conv2dImage { .. }
+            | Expr::Conv2dKernel { .. }
+            | Expr::Fold2d { .. }
+            | Expr::Uniform { .. } => None,
         }
     }
     /// The values that it reads, in order.

@@ -96,7 +96,27 @@ fn requirement(expr: &Expr) -> String {
             format!("{start}..{end} by {step} must fit axis {axis}")
         }
         Expr::Select { .. } => "a mask and two values of one dtype must broadcast".into(),
-        _ => "the operator is not defined for these".into(),
+        Expr::Fill { .. }
+        | Expr::Array(_)
+        | Expr::Unary(..)
+        | Expr::Powi(..)
+        | Expr::Clamp { .. }
+        | Expr::Convert(..)
+        | Expr::Permute(..)
+        | Expr::Argmax(..)
+        | Expr::Concat(..)
+        | Expr::Pad { .. }
+        | Expr::Flip(..)
+        | Expr::GatherRows { .. }
+        | Expr::ScatterRows { .. }
+        | Expr::GatherLast { .. }
+        | Expr::ScatterLast { .. }
+        | Expr::Conv2d { .. }
+        | Expr::Conv2dImage { .. }
+        | Expr::Conv2dKernel { .. }
+        | Expr::Unfold2d { .. }
+        | Expr::Fold2d { .. }
+        | Expr::Uniform { .. } => "the operator is not defined for these".into(),
     }
 }
 

@@ -191,8 +191,38 @@ impl Stmt {
             | Stmt::Take(_, cell)
             | Stmt::Present(_, cell)
             | Stmt::Row(_, cell, _) => Some(*cell),
-            _ => None,
+            Stmt::Let(..) | Stmt::Cell(_) | Stmt::If { .. } | Stmt::Define(_) | Stmt::Call { .. } => None,
         }
+    }
+    /// What it calls, first, and passes on.
+    pub fn targets(&self) -> impl Iterator<Item = Target> {
+        let (called, passed) = match self {
+            Stmt::Call { target, continuations, .. } => (Some(target), continuations.as_slice()),
+            Stmt::Let(..)
+            | Stmt::Cell(_)
+            | Stmt::Accumulate(..)
+            | Stmt::Take(..)
+            | Stmt::Present(..)
+            | Stmt::Row(..)
+            | Stmt::If { .. }
+            | Stmt::Define(_) => (None, [].as_slice()),
+        };
+        called.into_iter().chain(passed).copied()
+    }
+    /// What it calls, first, and passes on, to be exchanged.
+    pub fn targets_mut(&mut self) -> impl Iterator<Item = &mut Target> {
+        let (called, passed) = match self {
+            Stmt::Call { target, continuations, .. } => (Some(target), continuations.as_mut_slice()),
+            Stmt::Let(..)
+            | Stmt::Cell(_)
+            | Stmt::Accumulate(..)
+            | Stmt::Take(..)
+            | Stmt::Present(..)
+            | Stmt::Row(..)
+            | Stmt::If { .. }
+            | Stmt::Define(_) => (None, [].as_mut_slice()),
+        };
+        called.into_iter().chain(passed)
     }
     /// The values that it binds.
     pub fn results(&self) -> &[Value] {
@@ -241,7 +271,13 @@ impl Program {
         let (a, b) = match *stmt {
             Stmt::If { then, otherwise, .. } => (Some(then), Some(otherwise)),
             Stmt::Define(func) => (Some(self.funcs[func].body), None),
-            _ => (None, None),
+            Stmt::Let(..)
+            | Stmt::Cell(_)
+            | Stmt::Accumulate(..)
+            | Stmt::Take(..)
+            | Stmt::Present(..)
+            | Stmt::Row(..)
+            | Stmt::Call { .. } => (None, None),
         };
         a.into_iter().chain(b)
     }

@@ -40,10 +40,9 @@ pub fn run(program: &mut Program, _: &Options) -> bool {
     for block in program.reachable() {
         let mut stmts = Vec::new();
         for stmt in std::mem::take(&mut program.blocks[block].stmts) {
-            let literals = match stmt {
-                Stmt::Let(..) => Vec::new(),
-                _ => rewrite.literals(program, stmt.results()),
-            };
+            // What is bound to a constant is one already.
+            let bound = if let Stmt::Let(..) = stmt { &[] } else { stmt.results() };
+            let literals = rewrite.literals(program, bound);
             stmts.push(stmt);
             stmts.extend(literals);
         }
@@ -236,7 +235,12 @@ impl<'p> Facts<'p> {
                     let own = program.funcs[*called].continuations.iter().copied();
                     passes.extend(own.zip(continuations.iter().copied()));
                 }
-                _ => {}
+                Stmt::Let(..)
+                | Stmt::Accumulate(..)
+                | Stmt::Take(..)
+                | Stmt::Present(..)
+                | Stmt::Row(..)
+                | Stmt::Call { target: Target::Cont(_), .. } => {}
             }
         }
     }

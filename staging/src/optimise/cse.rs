@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::ir::expr::{Binary, Comparison, Expr};
+use crate::ir::expr::Expr;
 use crate::ir::ids::{Block, Value};
 use crate::ir::{Program, Stmt};
 use crate::optimise::Options;
@@ -49,14 +49,11 @@ impl Search<'_> {
     }
 }
 
-/// The expression with operands that commute in order of their ids. Not those of `maximum` and `minimum`, which tell
-/// −0 from 0 by position.
-fn ordered(mut expr: Expr) -> Expr {
-    if let Expr::Binary(Binary::Add | Binary::Mul | Binary::And | Binary::Or, a, b)
-    | Expr::Compare(Comparison::Equal, a, b) = &mut expr
-        && *a > *b
-    {
-        std::mem::swap(a, b);
+/// The expression with operands that commute in order of their ids.
+fn ordered(expr: Expr) -> Expr {
+    match expr {
+        Expr::Binary(op, a, b) if op.commutes() && a > b => Expr::Binary(op, b, a),
+        Expr::Compare(op, a, b) if op.commutes() && a > b => Expr::Compare(op, b, a),
+        expr => expr,
     }
-    expr
 }

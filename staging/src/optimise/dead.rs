@@ -37,18 +37,15 @@ fn unreached(program: &mut Program) -> bool {
     let mut pending = vec![program.funcs[program.entry].body];
     while let Some(block) = pending.pop() {
         for stmt in &program.blocks[block].stmts {
-            match stmt {
-                Stmt::If { then, otherwise, .. } => pending.extend([*then, *otherwise]),
-                Stmt::Call { target, continuations, .. } => {
-                    for target in std::iter::once(target).chain(continuations) {
-                        if let Target::Func(func) = *target
-                            && reached.insert(func)
-                        {
-                            pending.push(program.funcs[func].body);
-                        }
-                    }
+            for target in stmt.targets() {
+                if let Target::Func(func) = target
+                    && reached.insert(func)
+                {
+                    pending.push(program.funcs[func].body);
                 }
-                _ => {}
+            }
+            if !matches!(stmt, Stmt::Define(_)) {
+                pending.extend(program.children(stmt));
             }
         }
     }
@@ -131,7 +128,11 @@ impl<'p> Marking<'p> {
                         marking.of_cell[*cell].push(site);
                     }
                     Stmt::Define(func) => marking.definition[*func] = Some(site),
-                    _ => {}
+                    Stmt::Let(..)
+                    | Stmt::Present(..)
+                    | Stmt::Row(..)
+                    | Stmt::If { .. }
+                    | Stmt::Call { .. } => {}
                 }
             }
         }
@@ -184,7 +185,14 @@ impl<'p> Marking<'p> {
                 Stmt::If { then, otherwise, .. } => {
                     [then, otherwise].into_iter().for_each(|&arm| self.calls(arm))
                 }
-                _ => {}
+                Stmt::Let(..)
+                | Stmt::Cell(_)
+                | Stmt::Accumulate(..)
+                | Stmt::Take(..)
+                | Stmt::Present(..)
+                | Stmt::Row(..)
+                | Stmt::Define(_)
+                | Stmt::Call { .. } => {}
             }
         }
     }
@@ -200,15 +208,17 @@ impl<'p> Marking<'p> {
             stmt.for_each_use(|value| self.value(value));
             match stmt {
                 Stmt::Take(_, cell) | Stmt::Present(_, cell) | Stmt::Row(_, cell, _) => self.cell(*cell),
-                Stmt::Call { target, continuations, .. } => {
-                    for target in std::iter::once(target).chain(continuations) {
-                        if let Target::Func(func) = target {
-                            self.function(*func);
-                        }
-                    }
-                }
                 Stmt::Define(func) => self.function(*func),
-                _ => {}
+                Stmt::Let(..)
+                | Stmt::Cell(_)
+                | Stmt::Accumulate(..)
+                | Stmt::If { .. }
+                | Stmt::Call { .. } => {}
+            }
+            for target in stmt.targets() {
+                if let Target::Func(func) = target {
+                    self.function(func);
+                }
             }
         }
     }

@@ -75,7 +75,10 @@ fn groups(program: &Program, local: &EntitySet<Cell>, stmts: &[Stmt]) -> Vec<Gro
             Stmt::Accumulate(cell, Update::Matmul(a, b)) if program.cells[cell].ty.shape.len() == 2 => {
                 open.entry(cell).or_default().push(Product { at, a, b });
             }
-            _ if let Some(cell) = stmt.touched() => {
+            Stmt::Accumulate(cell, _)
+            | Stmt::Take(_, cell)
+            | Stmt::Present(_, cell)
+            | Stmt::Row(_, cell, _) => {
                 open.remove(&cell).into_iter().for_each(|products| close(cell, products));
             }
             Stmt::If { .. } | Stmt::Call { .. } => {
@@ -85,7 +88,7 @@ fn groups(program: &Program, local: &EntitySet<Cell>, stmts: &[Stmt]) -> Vec<Gro
                     open.remove(&cell).into_iter().for_each(|products| close(cell, products));
                 }
             }
-            _ => {}
+            Stmt::Let(..) | Stmt::Cell(_) | Stmt::Define(_) => {}
         }
     }
     open.into_iter().for_each(|(cell, products)| close(cell, products));

@@ -27,7 +27,7 @@ pub fn run(program: &mut Program, _: &Options) -> bool {
                 expr.operands().iter().map(|&v| constants[v].as_deref()).collect();
             let Some(Ok(tensor)) = operands.map(|operands| evaluate(expr, &operands)) else { continue };
             let tensor = Arc::new(tensor);
-            if !matches!(expr, Expr::Fill { .. } | Expr::Array(_)) {
+            if expr.constant().is_none() {
                 *expr = constant(&tensor);
                 changed = true;
             }

@@ -130,9 +130,37 @@ fn is_worth_it(program: &Program, v: Value, expr: &Expr) -> bool {
         | Expr::Slice { .. }
         | Expr::Flip(..) => false,
         Expr::Unary(op, _) => {
-            !scalar || !matches!(op, Unary::Neg | Unary::Abs | Unary::Sign | Unary::Not | Unary::Relu)
+            !scalar
+                || match op {
+                    Unary::Neg | Unary::Abs | Unary::Sign | Unary::Not | Unary::Relu => false,
+                    Unary::Recip
+                    | Unary::Exp
+                    | Unary::Expm1
+                    | Unary::Log
+                    | Unary::Log1p
+                    | Unary::Sqrt
+                    | Unary::Sin
+                    | Unary::Cos
+                    | Unary::Tan
+                    | Unary::Tanh
+                    | Unary::Sigmoid
+                    | Unary::Softplus
+                    | Unary::Erf => true,
+                }
         }
-        Expr::Binary(op, ..) => !scalar || matches!(op, Binary::Div | Binary::Pow),
+        Expr::Binary(op, ..) => {
+            !scalar
+                || match op {
+                    Binary::Div | Binary::Pow => true,
+                    Binary::Add
+                    | Binary::Sub
+                    | Binary::Mul
+                    | Binary::Maximum
+                    | Binary::Minimum
+                    | Binary::And
+                    | Binary::Or => false,
+                }
+        }
         Expr::Powi(..) | Expr::Clamp { .. } | Expr::Compare(..) | Expr::Select { .. } | Expr::Convert(..) => {
             !scalar
         }

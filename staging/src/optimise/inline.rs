@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::ir::ids::{Block, Cell, Cont, Func, SecondaryMap, Value};
 use crate::ir::{Program, Stmt, Target};
 use crate::optimise::Options;
-use crate::optimise::rewrite::{Substitution, targets};
+use crate::optimise::rewrite::Substitution;
 
 /// Most statements of a function that is copied into several callers. A function that has had another inlined into a
 /// branch is not straight-line code any more, so copying cannot cascade and programs stay linear in their source.
@@ -102,14 +102,14 @@ fn alias(program: &Program, func: Func) -> Option<Target> {
 
 fn is_small(program: &Program, func: Func) -> bool {
     let stmts = &program.blocks[program.funcs[func].body].stmts;
-    stmts.len() <= SMALL && !stmts.iter().any(|stmt| matches!(stmt, Stmt::If { .. } | Stmt::Define(_)))
+    stmts.len() <= SMALL && stmts.iter().all(|stmt| program.children(stmt).next().is_none())
 }
 
 /// Replaces targets everywhere.
 fn retarget(program: &mut Program, map: &HashMap<Target, Target>) {
     for block in program.reachable() {
         for stmt in &mut program.blocks[block].stmts {
-            targets(stmt).for_each(|target| *target = map.get(target).copied().unwrap_or(*target));
+            stmt.targets_mut().for_each(|target| *target = map.get(target).copied().unwrap_or(*target));
         }
     }
 }
@@ -171,7 +171,7 @@ fn copied(
     let mut stmts = data.stmts;
     for stmt in &mut stmts {
         stmt.for_each_use_mut(|value| *value = values.get(value).copied().unwrap_or(*value));
-        targets(stmt).for_each(|target| {
+        stmt.targets_mut().for_each(|target| {
             if let Target::Cont(cont) = target {
                 *target = conts.get(cont).copied().unwrap_or(*target);
             }

@@ -1,9 +1,9 @@
 //! What passes are written with.
 
-use crate::ir::expr::Expr;
+use crate::ir::expr::{Constant, Expr};
 use crate::ir::ids::{Block, Cell, EntitySet, PackedOption, SecondaryMap, Value};
 use crate::ir::types::Scalar;
-use crate::ir::{Name, Program, Stmt, Target};
+use crate::ir::{Name, Program, Stmt};
 
 /// The expression that each value is bound to, if it is bound to one.
 pub struct Definitions(SecondaryMap<Value, Option<Expr>>);
@@ -31,10 +31,9 @@ impl Definitions {
     }
     /// The constant that all elements of a value are, if they are.
     pub fn constant(&self, value: Value) -> Option<Scalar> {
-        match self.get(value)? {
-            Expr::Fill { value, .. } => Some(*value),
-            Expr::Array(tensor) => tensor.uniform(),
-            _ => None,
+        match self.get(value)?.constant()? {
+            Constant::Fill(value) => Some(value),
+            Constant::Array(tensor) => tensor.uniform(),
         }
     }
 }
@@ -109,13 +108,4 @@ pub fn local_cells(program: &Program) -> EntitySet<Cell> {
         }
     }
     local
-}
-
-/// All targets that a statement mentions.
-pub fn targets(stmt: &mut Stmt) -> impl Iterator<Item = &mut Target> {
-    let (first, rest) = match stmt {
-        Stmt::Call { target, continuations, .. } => (Some(target), Some(continuations)),
-        _ => (None, None),
-    };
-    first.into_iter().chain(rest.into_iter().flatten())
 }

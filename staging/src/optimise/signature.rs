@@ -144,7 +144,13 @@ impl Live {
                         changed |= keep(args, |i| self.params.contains(&(class, i)));
                         changed |= keep(results, |j| self.results.contains(&(class, j)));
                     }
-                    _ => {}
+                    Stmt::Let(..)
+                    | Stmt::Cell(_)
+                    | Stmt::Accumulate(..)
+                    | Stmt::Take(..)
+                    | Stmt::Present(..)
+                    | Stmt::Row(..)
+                    | Stmt::Define(_) => {}
                 }
             }
             program.blocks[block].stmts = stmts;

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use crate::ir::ids::{Block, Func, SecondaryMap};
 use crate::ir::{Program, Stmt, Target};
 use crate::optimise::Options;
-use crate::optimise::rewrite::targets;
 
 /// Runs the pass.
 pub fn run(program: &mut Program, _: &Options) -> bool {
@@ -95,7 +94,8 @@ impl Candidate {
                 {
                     keep(continuations, |i| !is_same(i));
                 }
-                targets(stmt).for_each(|target| *target = passed.get(target).copied().unwrap_or(*target));
+                stmt.targets_mut()
+                    .for_each(|target| *target = passed.get(target).copied().unwrap_or(*target));
             }
         }
         keep(&mut program.funcs[func].continuations, |i| !is_same(i));

@@ -38,7 +38,12 @@ pub fn run(program: &mut Program, options: &Options) -> bool {
                         *stmt = Stmt::Let(v, Expr::Concat(parts, axis));
                     }
                 }
-                _ => {}
+                Stmt::Let(..)
+                | Stmt::Cell(_)
+                | Stmt::Take(..)
+                | Stmt::If { .. }
+                | Stmt::Define(_)
+                | Stmt::Call { .. } => {}
             }
         }
         changed |= !dropped.is_empty();

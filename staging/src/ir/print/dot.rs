@@ -104,7 +104,13 @@ impl Picture<'_> {
                     let _ = writeln!(self.out, "  c{} [label=\"{label}\", shape=cylinder];", cell.index());
                     continue;
                 }
-                _ => {}
+                Stmt::Let(..)
+                | Stmt::Accumulate(..)
+                | Stmt::Take(..)
+                | Stmt::Present(..)
+                | Stmt::Row(..)
+                | Stmt::If { .. }
+                | Stmt::Call { .. } => {}
             }
             let node = self.node(&self.names.line(program, stmt), "");
             stmt.for_each_use(|value| self.uses(value, node));
@@ -128,7 +134,7 @@ impl Picture<'_> {
                         self.edge(&format!("n{node}"), &end(passed), " [style=dashed]");
                     }
                 }
-                _ => {}
+                Stmt::Let(..) | Stmt::Cell(_) | Stmt::Define(_) => {}
             }
         }
         let results = &program.blocks[block].results;

@@ -103,7 +103,12 @@ impl Names {
                     self.block(program, *then, taken);
                     self.block(program, *otherwise, taken);
                 }
-                _ => self.bind_all(program, stmt, taken),
+                Stmt::Let(..)
+                | Stmt::Accumulate(..)
+                | Stmt::Take(..)
+                | Stmt::Present(..)
+                | Stmt::Row(..)
+                | Stmt::Call { .. } => self.bind_all(program, stmt, taken),
             }
         }
     }

@@ -44,7 +44,12 @@ impl Passes {
         let is_forward = |stmt: &Stmt| match stmt {
             Stmt::Let(v, _) => !is_hidden(*v),
             Stmt::If { .. } | Stmt::Call { .. } => true,
-            _ => false,
+            Stmt::Cell(_)
+            | Stmt::Accumulate(..)
+            | Stmt::Take(..)
+            | Stmt::Present(..)
+            | Stmt::Row(..)
+            | Stmt::Define(_) => false,
         };
         stmts[..turn].iter().any(is_forward).then_some(turn)
     }

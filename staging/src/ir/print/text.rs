@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use crate::ir::expr::{Binary, Comparison, Expr, Unary};
+use crate::ir::expr::{Binary, Comparison, Expr, Padding, Unary, Window2d};
 use crate::ir::ids::{Block, Func, Value};
 use crate::ir::print::Names;
 use crate::ir::print::passes::Passes;
@@ -67,7 +67,13 @@ impl Printer<'_, '_> {
                     }
                     self.line(depth, "}")?;
                 }
-                _ => {
+                Stmt::Let(..)
+                | Stmt::Cell(_)
+                | Stmt::Accumulate(..)
+                | Stmt::Take(..)
+                | Stmt::Present(..)
+                | Stmt::Row(..)
+                | Stmt::Call { .. } => {
                     let line = self.names.line(program, stmt);
                     self.line(depth, &line)?;
                 }
@@ -135,31 +141,78 @@ impl Names {
         }
     }
 
-    /// An expression as text.
+    /// An expression as text: as it is written, or its name with its operands and constants.
     pub fn expr(&self, expr: &Expr) -> String {
-        let infix = match expr {
-            Expr::Binary(Binary::Add, ..) => "+",
-            Expr::Binary(Binary::Sub, ..) => "-",
-            Expr::Binary(Binary::Mul, ..) => "*",
-            Expr::Binary(Binary::Div, ..) => "/",
-            Expr::Binary(Binary::And, ..) => "&",
-            Expr::Binary(Binary::Or, ..) => "|",
-            Expr::Compare(Comparison::Less, ..) => "<",
-            Expr::Compare(Comparison::LessEqual, ..) => "<=",
-            Expr::Compare(Comparison::Equal, ..) => "==",
-            _ => "",
+        let value = |&v: &Value| self.value(v);
+        let constants = match expr {
+            Expr::Fill { value, shape } if shape.is_empty() => return value.to_string(),
+            Expr::Fill { value, shape } => return format!("fill {value} to {:?}", shape.as_slice()),
+            Expr::Array(tensor) => return array(tensor),
+            Expr::Unary(Unary::Neg, x) => return format!("-{}", value(x)),
+            Expr::Unary(Unary::Not, x) => return format!("!{}", value(x)),
+            Expr::Binary(op, a, b) if let Some(sign) = infix(*op) => {
+                return format!("{} {sign} {}", value(a), value(b));
+            }
+            Expr::Compare(op, a, b) => return format!("{} {} {}", value(a), sign(*op), value(b)),
+            Expr::Unary(..)
+            | Expr::Binary(..)
+            | Expr::Select { .. }
+            | Expr::Matmul(..)
+            | Expr::GatherRows { .. }
+            | Expr::GatherLast { .. } => String::new(),
+            Expr::Powi(_, n) => format!(", {n}"),
+            Expr::Clamp { low, high, .. } => format!(", {low}, {high}"),
+            Expr::Convert(_, dtype) => format!(", {dtype}"),
+            Expr::Reshape(_, shape) | Expr::Broadcast(_, shape) | Expr::Uniform { shape, .. } => {
+                format!(", {:?}", shape.as_slice())
+            }
+            Expr::Permute(_, order) => format!(", {:?}", order.as_slice()),
+            Expr::Reduce(_, _, axes) => format!(", axes {:?}", axes.as_slice()),
+            Expr::Argmax(_, axis) | Expr::Concat(_, axis) | Expr::Flip(_, axis) => format!(", axis {axis}"),
+            Expr::Slice { axis, start, end, step: 1, .. } => format!(", axis {axis}, {start}..{end}"),
+            Expr::Slice { axis, start, end, step, .. } => format!(", axis {axis}, {start}..{end} by {step}"),
+            Expr::Pad { axis, padding: Padding { before, after, interior }, .. } => {
+                format!(", axis {axis}, before {before}, after {after}, interior {interior}")
+            }
+            Expr::ScatterRows { rows, .. } => format!(", rows {rows}"),
+            Expr::ScatterLast { length, .. } => format!(", length {length}"),
+            Expr::Conv2d { window, .. } => windows(*window),
+            Expr::Conv2dImage { size, window, .. } | Expr::Conv2dKernel { size, window, .. } => {
+                format!(", size {size:?}{}", windows(*window))
+            }
+            Expr::Unfold2d { kernel, window, .. } => format!(", kernel {kernel:?}{}", windows(*window)),
+            Expr::Fold2d { size, kernel, window, .. } => {
+                format!(", size {size:?}, kernel {kernel:?}{}", windows(*window))
+            }
         };
-        let operands: Vec<String> = expr.operands().into_iter().map(|v| self.value(v)).collect();
-        match expr {
-            _ if !infix.is_empty() => format!("{} {infix} {}", operands[0], operands[1]),
-            Expr::Unary(Unary::Neg, _) => format!("-{}", operands[0]),
-            Expr::Unary(Unary::Not, _) => format!("!{}", operands[0]),
-            Expr::Fill { value, shape } if shape.is_empty() => value.to_string(),
-            Expr::Fill { value, shape } => format!("fill {value} to {:?}", shape.as_slice()),
-            Expr::Array(tensor) => array(tensor),
-            _ => format!("{}({}{})", expr.name(), operands.join(", "), attributes(expr)),
-        }
+        let operands: Vec<String> = expr.operands().iter().map(value).collect();
+        format!("{}({}{constants})", expr.name(), operands.join(", "))
     }
+}
+
+/// The sign that is written between the operands, if there is one.
+fn infix(op: Binary) -> Option<&'static str> {
+    match op {
+        Binary::Add => Some("+"),
+        Binary::Sub => Some("-"),
+        Binary::Mul => Some("*"),
+        Binary::Div => Some("/"),
+        Binary::And => Some("&"),
+        Binary::Or => Some("|"),
+        Binary::Pow | Binary::Maximum | Binary::Minimum => None,
+    }
+}
+
+fn sign(op: Comparison) -> &'static str {
+    match op {
+        Comparison::Less => "<",
+        Comparison::LessEqual => "<=",
+        Comparison::Equal => "==",
+    }
+}
+
+fn windows(Window2d { stride, padding }: Window2d) -> String {
+    format!(", stride {stride:?}, padding {padding:?}")
 }
 
 fn array(tensor: &Tensor) -> String {
@@ -169,40 +222,4 @@ fn array(tensor: &Tensor) -> String {
     }
     text.push_str(if tensor.size() > SHOWN { ", ..]" } else { "]" });
     text
-}
-
-/// The constants of an operator, each after a comma.
-fn attributes(expr: &Expr) -> String {
-    match expr {
-        Expr::Powi(_, n) => format!(", {n}"),
-        Expr::Clamp { low, high, .. } => format!(", {low}, {high}"),
-        Expr::Convert(_, dtype) => format!(", {dtype}"),
-        Expr::Reshape(_, shape) | Expr::Broadcast(_, shape) => format!(", {:?}", shape.as_slice()),
-        Expr::Permute(_, order) => format!(", {:?}", order.as_slice()),
-        Expr::Reduce(_, _, axes) => format!(", axes {:?}", axes.as_slice()),
-        Expr::Argmax(_, axis) | Expr::Concat(_, axis) | Expr::Flip(_, axis) => format!(", axis {axis}"),
-        Expr::Slice { axis, start, end, step: 1, .. } => format!(", axis {axis}, {start}..{end}"),
-        Expr::Slice { axis, start, end, step, .. } => format!(", axis {axis}, {start}..{end} by {step}"),
-        Expr::Pad { axis, padding, .. } => {
-            let crate::ir::expr::Padding { before, after, interior } = padding;
-            format!(", axis {axis}, before {before}, after {after}, interior {interior}")
-        }
-        Expr::ScatterRows { rows, .. } => format!(", rows {rows}"),
-        Expr::ScatterLast { length, .. } => format!(", length {length}"),
-        Expr::Conv2d { window, .. } => format!(", stride {:?}, padding {:?}", window.stride, window.padding),
-        Expr::Conv2dImage { size, window, .. } | Expr::Conv2dKernel { size, window, .. } => {
-            format!(", size {size:?}, stride {:?}, padding {:?}", window.stride, window.padding)
-        }
-        Expr::Unfold2d { kernel, window, .. } => {
-            format!(", kernel {kernel:?}, stride {:?}, padding {:?}", window.stride, window.padding)
-        }
-        Expr::Fold2d { size, kernel, window, .. } => {
-            format!(
-                ", size {size:?}, kernel {kernel:?}, stride {:?}, padding {:?}",
-                window.stride, window.padding
-            )
-        }
-        Expr::Uniform { shape, .. } => format!(", {:?}", shape.as_slice()),
-        _ => String::new(),
-    }
 }

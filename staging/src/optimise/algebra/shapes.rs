@@ -1,7 +1,7 @@
 //! Identities of operators that move elements.
 
 use super::{Rewrite, Simplify};
-use crate::ir::expr::{Expr, Padding};
+use crate::ir::expr::{Class, Expr, Padding};
 use crate::ir::ids::Value;
 use crate::ir::infer::infer;
 use crate::ir::types::{Axes, Type};
@@ -54,25 +54,13 @@ impl Simplify<'_> {
 
     /// Moving equal elements about changes nothing but the shape.
     fn of_fill(&self, ty: &Type, expr: &Expr) -> Option<Rewrite> {
-        let x = match expr {
-            Expr::Reshape(x, _)
-            | Expr::Broadcast(x, _)
-            | Expr::Permute(x, _)
-            | Expr::Flip(x, _)
-            | Expr::Slice { x, .. } => *x,
-            _ => return None,
-        };
-        match self.definitions.get(x)? {
-            Expr::Fill { value, .. } => {
-                Some(Rewrite::Expr(Expr::Fill { value: *value, shape: ty.shape.clone() }))
-            }
-            _ => None,
-        }
+        let Expr::Fill { value, .. } = *self.definitions.get(expr.rearranged()?)? else { return None };
+        Some(Rewrite::Expr(Expr::Fill { value, shape: ty.shape.clone() }))
     }
 
     /// Elementwise operators stretch their operands themselves.
     fn unstretched(&self, ty: &Type, expr: &Expr) -> Option<Rewrite> {
-        if !matches!(expr, Expr::Binary(..) | Expr::Compare(..) | Expr::Select { .. }) {
+        if expr.class() != Class::Elementwise {
             return None;
         }
         for (i, operand) in expr.operands().into_iter().enumerate() {
