@@ -174,7 +174,7 @@ const FAMILIES: [Family; 14] = [
 ];
 
 /// Seconds of the fastest of many runs.
-fn run(compiled: &mut Compiled, program: &Program) -> f64 {
+fn run(compiled: &mut CompiledProgram, program: &Program) -> f64 {
     let types = program.types(&program.funcs[program.entry].params);
     let fill =
         |ty: &Type| Tensor::new(&ty.shape, vec![0.5; ty.size()]).expect("as many elements as the shape has");
@@ -189,7 +189,7 @@ fn run(compiled: &mut Compiled, program: &Program) -> f64 {
 }
 
 fn main() {
-    let optimise = Some(Options { reassociate: true });
+    let optimise = Some(OptimiseOptions { reassociate: true });
     let most = usize::MAX;
     let limits =
         CompileOptions { instructions: most, program_instructions: most, ..CompileOptions::default() };

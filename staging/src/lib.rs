@@ -1,4 +1,4 @@
-//! Recorded programs: what a model becomes when it is staged instead of run.
+//! Recorded programs: what a model becomes when it is recorded instead of run.
 //!
 //! A [`Builder`] records pure tensor operators, adjoint [cells](Cell), branches, local functions and
 //! continuations into an arena [`Program`] of static shapes and dtypes. The crate knows nothing of differentiation: a
@@ -42,5 +42,5 @@ pub use ir::types::{Dtype, Scalar, Shape, Type};
 pub use ir::verify::verify;
 pub use ir::{Name, Program, Stmt, Target, Update};
 #[cfg(feature = "llvm")]
-pub use jit::{CompileOptions, Compiled, Interrupt, compile};
-pub use optimise::{Options, optimise};
+pub use jit::{CompileOptions, CompiledProgram, Interrupt, compile};
+pub use optimise::{OptimiseOptions, optimise};

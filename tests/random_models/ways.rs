@@ -1,6 +1,8 @@
 //! The ways to run a random model, and whether they agree.
 
-use antiphon::recording::{BoolExpr, Expr, IntExpr, Options, Plain, Program, optimise, record};
+use antiphon::recording::{
+    OptimiseOptions, Plain, Program, Recorded, RecordedBool, RecordedInt, optimise, record,
+};
 use antiphon::{
     Control, Int, IntTensor, NdArray, NdBool, NdInt, OrRaise, Real, Result, Tensor, hvp, jvp, value_and_grad,
 };
@@ -162,14 +164,15 @@ pub trait Precision: Sized {
 
 fn recorded<A: Tensor<Int = NdInt, Bool = NdBool> + Plain>(case: &Case) -> Result<Program> {
     let Inputs { reals, ints, flags, indices } = case.arrays::<A>(&case.points[0]);
-    let model = |(reals, ints, flags, indices): (Vec<Expr>, Vec<IntExpr>, Vec<BoolExpr>, IntExpr)| {
-        let x = Inputs { reals, ints, flags, indices };
-        let results = match case.kind {
-            Kind::Scalars => of_scalars(case, &x, Noise::default()),
-            Kind::Arrays => of_arrays(case, &x, Noise::default()),
+    let model =
+        |(reals, ints, flags, indices): (Vec<Recorded>, Vec<RecordedInt>, Vec<RecordedBool>, RecordedInt)| {
+            let x = Inputs { reals, ints, flags, indices };
+            let results = match case.kind {
+                Kind::Scalars => of_scalars(case, &x, Noise::default()),
+                Kind::Arrays => of_arrays(case, &x, Noise::default()),
+            };
+            results.or_raise()
         };
-        results.or_raise()
-    };
     record("model", model, &(reals, ints, flags, indices))
 }
 
@@ -232,7 +235,7 @@ pub struct Agreement {
 pub fn check<E: Precision>(case: &Case) -> std::result::Result<Agreement, String> {
     let program = E::record(case).map_err(|error| format!("recording: {error}"))?;
     let mut optimised = program.clone();
-    optimise(&mut optimised, &Options::default());
+    optimise(&mut optimised, &OptimiseOptions::default());
     let options = |strict: bool| CompileOptions { strict, ..CompileOptions::default() };
     let compiled =
         |strict: bool| compile(&optimised, &options(strict)).map_err(|error| format!("compiling: {error}"));
@@ -253,7 +256,7 @@ pub fn check<E: Precision>(case: &Case) -> std::result::Result<Agreement, String
             |way: &str, found: &Results| format!("{way} at {point:?}:\n{found:?}\nnot\n{reference:?}");
         for (way, found) in [("optimised", interpret(&optimised, &x)), ("compiled", strict.run(&x))] {
             let found = results(way, found)?;
-            if !same(&found, &reference) {
+            if !same_results(&found, &reference) {
                 return Err(differ(way, &found));
             }
         }
@@ -325,7 +328,7 @@ fn pairs<'a>(a: &'a Results, b: &'a Results) -> impl Iterator<Item = (f64, f64)>
 }
 
 /// The same bits, or both NaN.
-fn same(a: &Results, b: &Results) -> bool {
+fn same_results(a: &Results, b: &Results) -> bool {
     pairs(a, b).all(|(a, b)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()))
 }
 

@@ -9,10 +9,10 @@ use std::collections::{HashMap, HashSet};
 use crate::analysis::effects::Effects;
 use crate::ir::ids::{Block, Cell, Func, Id, Value};
 use crate::ir::{Program, Stmt, Target};
-use crate::optimise::Options;
+use crate::optimise::OptimiseOptions;
 
 /// Runs the pass.
-pub fn run(program: &mut Program, _: &Options) -> bool {
+pub fn run(program: &mut Program, _: &OptimiseOptions) -> bool {
     let mut changed = unreached(program);
     let mut marking = Marking::of(program);
     marking.function(program.entry);

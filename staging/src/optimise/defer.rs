@@ -2,7 +2,7 @@
 //!
 //! That is how the gradient of a weight that is used in every step of a loop comes about, with factors `aᵢ = xᵢᵀ` and
 //! `bᵢ` of few rows each. The sum is read and written once instead of n times, and the factors' rows are collected in
-//! the memory in which they are computed. Only with [`Options::reassociate`].
+//! the memory in which they are computed. Only with [`OptimiseOptions::reassociate`].
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,11 +10,11 @@ use crate::ir::expr::Expr;
 use crate::ir::ids::{Cell, Value};
 use crate::ir::types::{Axes, Shape, Type};
 use crate::ir::{Program, Stmt, Update};
-use crate::optimise::Options;
+use crate::optimise::OptimiseOptions;
 use crate::optimise::rewrite::{Definitions, local_cells};
 
 /// Runs the pass.
-pub fn run(program: &mut Program, options: &Options) -> bool {
+pub fn run(program: &mut Program, options: &OptimiseOptions) -> bool {
     if !options.reassociate {
         return false;
     }

@@ -8,13 +8,13 @@ use crate::ir::expr::Expr;
 use crate::ir::ids::Value;
 use crate::ir::tensor::Tensor;
 use crate::ir::{Program, Stmt};
-use crate::optimise::Options;
+use crate::optimise::OptimiseOptions;
 
 /// Largest constant that is read or made, in elements: folding must not make programs bigger.
 const LARGEST: usize = 4096;
 
 /// Runs the pass. An operator that fails on its constants is left to fail when it runs.
-pub fn run(program: &mut Program, _: &Options) -> bool {
+pub fn run(program: &mut Program, _: &OptimiseOptions) -> bool {
     let mut constants: HashMap<Value, Arc<Tensor>> = HashMap::new();
     let mut changed = false;
     for block in program.reachable() {

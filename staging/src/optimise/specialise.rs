@@ -5,11 +5,11 @@ use std::collections::HashMap;
 
 use crate::ir::ids::{Block, Func};
 use crate::ir::{Program, Stmt, Target};
-use crate::optimise::Options;
+use crate::optimise::OptimiseOptions;
 use crate::optimise::rewrite::targets;
 
 /// Runs the pass.
-pub fn run(program: &mut Program, _: &Options) -> bool {
+pub fn run(program: &mut Program, _: &OptimiseOptions) -> bool {
     let mut changed = false;
     while let Some(candidate) = candidate(program) {
         candidate.apply(program);

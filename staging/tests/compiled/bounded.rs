@@ -80,7 +80,7 @@ fn nested(n: usize) -> Program {
 }
 
 fn optimised() -> CompileOptions {
-    CompileOptions { optimise: Some(Options { reassociate: true }), ..CompileOptions::default() }
+    CompileOptions { optimise: Some(OptimiseOptions { reassociate: true }), ..CompileOptions::default() }
 }
 
 /// The function that was refused, and how many operators it has.

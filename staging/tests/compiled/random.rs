@@ -25,7 +25,7 @@ fn disagreement(stream: &[u32], options: &CompileOptions, optimised: bool) -> Op
     let Case { mut program, inputs } = generate(stream).expect("the generator's programs verify");
     let expected = interpret(&program, &inputs);
     if optimised {
-        optimise(&mut program, &Options::default());
+        optimise(&mut program, &OptimiseOptions::default());
     }
     let mut compiled = compile(&program, options).expect("generated programs compile");
     // The second run finds in the arena what the first one left.
@@ -83,7 +83,7 @@ fn reassociated_random_programs_agree_to_rounding_but_for_few_that_magnify_it() 
     for seed in 0..*CASES {
         let Case { mut program, inputs } = generate(&choices(seed, 400)).expect("generated programs verify");
         let expected = interpret(&program, &inputs).expect("generated programs run");
-        optimise(&mut program, &Options::default());
+        optimise(&mut program, &OptimiseOptions::default());
         let found = run(&program, &CompileOptions::default(), &inputs).expect("it runs as well");
         if !expected.iter().zip(&found).all(|(a, b)| close(a, b)) {
             apart.push((seed, program.to_string(), format!("{expected:?}\n{found:?}")));

@@ -5,7 +5,7 @@ use antiphon_staging::jit::cache::{self, Cache, Limits, Object};
 use antiphon_staging::jit::{Elements, ElementsMut};
 use antiphon_staging::*;
 
-fn compiled(program: &Program) -> Compiled {
+fn compiled(program: &Program) -> CompiledProgram {
     compile(program, &CompileOptions::default()).unwrap()
 }
 

@@ -5,7 +5,7 @@ use crate::fuzz::choices;
 use antiphon_staging::optimise::PASSES;
 use antiphon_staging::*;
 
-const REGROUP: Options = Options { reassociate: true };
+const REGROUP: OptimiseOptions = OptimiseOptions { reassociate: true };
 
 fn run(pass: &str, program: &mut Program) -> bool {
     let (_, run) = PASSES.iter().find(|(name, _)| *name == pass).expect("a pass of this name");
