@@ -1,7 +1,7 @@
 //! Recording: [`Recorded`], the interpretation that records a model instead of running it.
 //!
-//! Running a model once with `Recorded` writes a [`Program`]. The derivative rules run as usual, over `Recorded`, so what
-//! is recorded of `grad` is already the forward and the backward pass, interleaved.
+//! Running a model once with `Recorded` writes a [`Program`]. The derivative rules run as usual, over `Recorded`, so
+//! what is recorded of `grad` is already the forward and the backward pass, interleaved.
 
 mod adjoint;
 mod control;

@@ -29,7 +29,7 @@ pub(super) fn slice(x: Handle, axis: isize, range: Range<usize>, step: usize) ->
 #[track_caller]
 pub(super) fn array_constant(shape: &[usize], len: usize, elements: impl Into<Data>) -> Result<Handle> {
     shape::from_elements(shape, len)?;
-    match staging::Tensor::new(shape, elements) {
+    match staging::ConcreteTensor::new(shape, elements) {
         Some(tensor) => Ok(emit(staging::Expr::Array(Arc::new(tensor)))),
         None => {
             let at = At::caller();

@@ -37,7 +37,7 @@ pub use ir::build::{Builder, Signature};
 pub use ir::error::{Error, Result};
 pub use ir::expr::{Binary, Class, Comparison, Expr, Padding, Reduction, Unary, Window2d};
 pub use ir::ids::{Block, Cell, Cont, Func, Value};
-pub use ir::tensor::{Data, Tensor};
+pub use ir::tensor::{ConcreteTensor, Data};
 pub use ir::types::{Dtype, Scalar, Shape, Type};
 pub use ir::verify::verify;
 pub use ir::{Name, Program, Stmt, Target, Update};

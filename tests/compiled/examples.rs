@@ -48,7 +48,7 @@ fn check<E: Example>(ways: &mut Ways, points: &[&[NdArray<f64>]]) {
     let program = record(E::NAME, |x: Vec<Recorded>| E::run(&x), &points[0].to_vec()).unwrap();
     let run = |x: &&[NdArray<f64>]| {
         let numbers = |y: &NdArray<f64>| y.view().iter().copied().collect::<Vec<f64>>();
-        let input = |x: &NdArray<f64>| staging::Tensor::new(&x.shape(), numbers(x)).unwrap();
+        let input = |x: &NdArray<f64>| staging::ConcreteTensor::new(&x.shape(), numbers(x)).unwrap();
         (x.iter().map(input).collect(), E::run(x).iter().map(numbers).collect())
     };
     ways.check(E::NAME, &program, &points.iter().map(run).collect::<Vec<_>>(), EAGER);

@@ -6,7 +6,7 @@ use antiphon::nn::{Gru, Lstm, Recurrent, Rnn};
 use antiphon::recording::{OptimiseOptions, Recorded, interpret, optimise, record};
 use antiphon::{Dual, NdArray, OrRaise, Real, Structure, Tensor, Var, compile, hvp, jvp, value_and_grad};
 use antiphon_staging::jit::{self, CompileOptions};
-use antiphon_staging::{Data, Program, Tensor as Plain};
+use antiphon_staging::{ConcreteTensor, Data, Program};
 
 type Array = NdArray<f64>;
 
@@ -38,9 +38,9 @@ fn compare(what: &str, program: &Program, x: &[Array], expected: &[Array]) {
     };
     for (way, program) in [("recorded", program), ("optimised", &optimised)] {
         near(way, &interpret(program, &x.to_vec()).unwrap());
-        let inputs: Vec<Plain> = x
+        let inputs: Vec<ConcreteTensor> = x
             .iter()
-            .map(|x| Plain::new(&x.shape(), x.view().iter().copied().collect::<Vec<f64>>()).unwrap())
+            .map(|x| ConcreteTensor::new(&x.shape(), x.view().iter().copied().collect::<Vec<f64>>()).unwrap())
             .collect();
         let found = jit::compile(program, &CompileOptions::default()).unwrap().run(&inputs).unwrap();
         let found: Vec<Array> = found

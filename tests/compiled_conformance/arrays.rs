@@ -115,8 +115,9 @@ fn check(functions: &[Function], at_least: usize) {
                 continue;
             }
         };
-        let tensor =
-            |x: &Plain| antiphon_staging::Tensor::new(&x.shape, x.elements.clone()).expect("all elements");
+        let tensor = |x: &Plain| {
+            antiphon_staging::ConcreteTensor::new(&x.shape, x.elements.clone()).expect("all elements")
+        };
         let x = f.inputs.iter().map(tensor).collect();
         ways.check(&f.name, &program, &[(x, expected)], EAGER);
     }

@@ -2,7 +2,7 @@
 
 use antiphon::recording::{Recorded, record};
 use antiphon::{Dual, NdArray, OrRaise, Real, Result, Var, jvp, value_and_grad};
-use antiphon_staging::Tensor;
+use antiphon_staging::ConcreteTensor;
 
 use crate::case::{ScalarCase, ScalarVisitor};
 use crate::ways::{Bound, Ways};
@@ -92,7 +92,7 @@ fn check(collect: Collect, at_least: usize) {
         let mut runs = Vec::new();
         for x in &f.points {
             match f.eager(x) {
-                Ok(expected) => runs.push((x.iter().map(|&x| Tensor::from(x)).collect(), expected)),
+                Ok(expected) => runs.push((x.iter().map(|&x| ConcreteTensor::from(x)).collect(), expected)),
                 Err(error) => ways.fail(format!("{} at {x:?}: {error}", f.name)),
             }
         }

@@ -1,7 +1,7 @@
 //! The ways to run a recorded function, and when their results agree.
 
 use antiphon_staging::jit::{CompileOptions, compile};
-use antiphon_staging::{Data, OptimiseOptions, Program, Tensor, interpret, optimise};
+use antiphon_staging::{ConcreteTensor, Data, OptimiseOptions, Program, interpret, optimise};
 
 /// How far results may lie apart where bits need not agree.
 #[derive(Clone, Copy)]
@@ -30,7 +30,13 @@ type Results = Vec<Vec<f64>>;
 
 impl Ways {
     /// Runs a program in four ways at each of the inputs, and compares with what it gives eagerly.
-    pub fn check(&mut self, name: &str, program: &Program, runs: &[(Vec<Tensor>, Results)], eager: Bound) {
+    pub fn check(
+        &mut self,
+        name: &str,
+        program: &Program,
+        runs: &[(Vec<ConcreteTensor>, Results)],
+        eager: Bound,
+    ) {
         self.functions += 1;
         let mut optimised = program.clone();
         optimise(&mut optimised, &OptimiseOptions::default());
@@ -67,7 +73,7 @@ impl Ways {
     }
 
     /// That a way gives the same bits. NaN is NaN.
-    fn check_results(&mut self, what: &str, found: Result<Vec<Tensor>, String>, expected: &Results) {
+    fn check_results(&mut self, what: &str, found: Result<Vec<ConcreteTensor>, String>, expected: &Results) {
         let found = match found {
             Ok(found) => found.iter().map(numbers).collect::<Results>(),
             Err(error) => return self.fail(format!("{what}: {error}")),
@@ -120,7 +126,7 @@ fn lengths(results: &Results) -> Vec<usize> {
     results.iter().map(Vec::len).collect()
 }
 
-fn numbers(x: &Tensor) -> Vec<f64> {
+fn numbers(x: &ConcreteTensor) -> Vec<f64> {
     match x.data() {
         Data::F64(x) => x.clone(),
         data => panic!("a result in double precision, and not {data:?}"),

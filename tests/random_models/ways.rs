@@ -159,7 +159,7 @@ pub trait Precision: Sized {
     const TOLERANCE: f64;
     fn record(case: &Case) -> Result<Program>;
     fn eager(case: &Case, point: &Point, noise: Noise) -> Result<Results>;
-    fn tensor(shape: &[usize], elements: &[f64]) -> antiphon_staging::Tensor;
+    fn tensor(shape: &[usize], elements: &[f64]) -> antiphon_staging::ConcreteTensor;
 }
 
 fn recorded<A: Tensor<Int = NdInt, Bool = NdBool> + Plain>(case: &Case) -> Result<Program> {
@@ -192,8 +192,8 @@ impl Precision for f64 {
             }
         })
     }
-    fn tensor(shape: &[usize], elements: &[f64]) -> antiphon_staging::Tensor {
-        antiphon_staging::Tensor::new(shape, elements.to_vec()).expect("all elements")
+    fn tensor(shape: &[usize], elements: &[f64]) -> antiphon_staging::ConcreteTensor {
+        antiphon_staging::ConcreteTensor::new(shape, elements.to_vec()).expect("all elements")
     }
 }
 
@@ -206,9 +206,9 @@ impl Precision for f32 {
         let results = of_arrays::<NdArray<f32>>(case, &case.arrays(point), noise)?;
         Ok(results.iter().map(|y| y.view().iter().copied().map(f64::from).collect()).collect())
     }
-    fn tensor(shape: &[usize], elements: &[f64]) -> antiphon_staging::Tensor {
+    fn tensor(shape: &[usize], elements: &[f64]) -> antiphon_staging::ConcreteTensor {
         let elements: Vec<f32> = elements.iter().map(|&x| x as f32).collect();
-        antiphon_staging::Tensor::new(shape, elements).expect("all elements")
+        antiphon_staging::ConcreteTensor::new(shape, elements).expect("all elements")
     }
 }
 
@@ -247,10 +247,11 @@ pub fn check<E: Precision>(case: &Case) -> std::result::Result<Agreement, String
         agreement.finite[0] += usize::from(eager.iter().flatten().all(|x| x.is_finite()));
         agreement.finite[1] += 1;
         let x = tensors::<E>(case, point);
-        let results = |way: &str, results: antiphon_staging::Result<Vec<antiphon_staging::Tensor>>| {
-            let results = results.map_err(|error| format!("{way} at {point:?}: {error}"))?;
-            Ok::<Results, String>(results.iter().map(numbers).collect())
-        };
+        let results =
+            |way: &str, results: antiphon_staging::Result<Vec<antiphon_staging::ConcreteTensor>>| {
+                let results = results.map_err(|error| format!("{way} at {point:?}: {error}"))?;
+                Ok::<Results, String>(results.iter().map(numbers).collect())
+            };
         let reference = results("interpreted", interpret(&program, &x))?;
         let differ =
             |way: &str, found: &Results| format!("{way} at {point:?}:\n{found:?}\nnot\n{reference:?}");
@@ -304,9 +305,9 @@ fn magnifies<E: Precision>(case: &Case, point: &Point, eager: &Results, distance
     })
 }
 
-fn tensors<E: Precision>(case: &Case, point: &Point) -> Vec<antiphon_staging::Tensor> {
+fn tensors<E: Precision>(case: &Case, point: &Point) -> Vec<antiphon_staging::ConcreteTensor> {
     let reals = case.model.reals.iter().zip(&point.reals).map(|(shape, elements)| E::tensor(shape, elements));
-    let indices = antiphon_staging::Tensor::new(&[2], point.indices.to_vec()).expect("two elements");
+    let indices = antiphon_staging::ConcreteTensor::new(&[2], point.indices.to_vec()).expect("two elements");
     reals
         .chain(point.ints.iter().map(|&n| n.into()))
         .chain(point.flags.iter().map(|&flag| flag.into()))
@@ -314,7 +315,7 @@ fn tensors<E: Precision>(case: &Case, point: &Point) -> Vec<antiphon_staging::Te
         .collect()
 }
 
-fn numbers(x: &antiphon_staging::Tensor) -> Vec<f64> {
+fn numbers(x: &antiphon_staging::ConcreteTensor) -> Vec<f64> {
     match x.data() {
         Data::F64(x) => x.clone(),
         Data::F32(x) => x.iter().copied().map(f64::from).collect(),

@@ -3,11 +3,11 @@
 use crate::interpret::elementwise::Float;
 use crate::interpret::index::{broadcast_positions, each_index, position, strides};
 use crate::ir::expr::{Expr, Window2d};
-use crate::ir::tensor::{Data, Tensor};
+use crate::ir::tensor::{ConcreteTensor, Data};
 use crate::ir::types::{Type, size};
 
 /// Value of a contraction.
-pub fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Tensor {
+pub fn apply(expr: &Expr, operands: &[&ConcreteTensor], ty: &Type) -> ConcreteTensor {
     let (a, b) = (operands[0], operands.last().expect("a contraction has operands"));
     let shapes = (a.shape(), b.shape(), ty.shape.as_slice());
     let data = match (a.data(), b.data()) {
@@ -15,7 +15,7 @@ pub fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Tensor {
         (Data::F64(xs), Data::F64(ys)) => Data::F64(contract(expr, xs, ys, shapes)),
         _ => unreachable!("contractions are of reals, in a verified program"),
     };
-    Tensor::new(&ty.shape, data).expect("one element for each index")
+    ConcreteTensor::new(&ty.shape, data).expect("one element for each index")
 }
 
 type Shapes<'a> = (&'a [usize], &'a [usize], &'a [usize]);

@@ -2,7 +2,7 @@
 
 use crate::interpret::index::broadcast_positions;
 use crate::ir::expr::{Binary, Comparison, Expr, Unary};
-use crate::ir::tensor::{Data, Tensor};
+use crate::ir::tensor::{ConcreteTensor, Data};
 use crate::ir::types::{Dtype, Scalar, Type, size};
 
 /// The functions of reals that operators are made of.
@@ -88,7 +88,7 @@ float!(f32, libm::erff);
 float!(f64, libm::erf);
 
 /// Value of an elementwise expression.
-pub fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Tensor {
+pub fn apply(expr: &Expr, operands: &[&ConcreteTensor], ty: &Type) -> ConcreteTensor {
     let places: Vec<Vec<usize>> =
         operands.iter().map(|x| broadcast_positions(x.shape(), &ty.shape)).collect();
     let n = size(&ty.shape);
@@ -99,7 +99,7 @@ pub fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Tensor {
             collect(ty.dtype, (0..n).map(|i| element(expr, |operand| at(operand, i), ty.dtype)))
         }
     };
-    Tensor::new(&ty.shape, data).expect("one element for each index")
+    ConcreteTensor::new(&ty.shape, data).expect("one element for each index")
 }
 
 /// One element of an elementwise expression.
@@ -175,7 +175,7 @@ fn collect(dtype: Dtype, elements: impl Iterator<Item = Scalar>) -> Data {
 
 /// A mixing of seed and position (SplitMix64's finaliser; Steele, Lea & Flood 2014) whose uppermost bits, as many as
 /// the dtype's significand has, are the sample.
-fn uniform(seed: &Tensor, dtype: Dtype, n: usize) -> Data {
+fn uniform(seed: &ConcreteTensor, dtype: Dtype, n: usize) -> Data {
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
     fn mix(mut z: u64) -> u64 {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -192,7 +192,7 @@ fn uniform(seed: &Tensor, dtype: Dtype, n: usize) -> Data {
 }
 
 /// `sum[place(i)] += g[i]`, in order.
-pub fn add_at(sum: &mut Tensor, g: &Tensor, place: impl Fn(usize) -> usize) {
+pub fn add_at(sum: &mut ConcreteTensor, g: &ConcreteTensor, place: impl Fn(usize) -> usize) {
     match (sum.data_mut(), g.data()) {
         (Data::F32(sum), Data::F32(g)) => g.iter().enumerate().for_each(|(i, g)| sum[place(i)] += g),
         (Data::F64(sum), Data::F64(g)) => g.iter().enumerate().for_each(|(i, g)| sum[place(i)] += g),

@@ -3,11 +3,11 @@
 use crate::interpret::elementwise::Float;
 use crate::interpret::index::{each_index, position, strides};
 use crate::ir::expr::{Binary, Expr, Reduction};
-use crate::ir::tensor::{Data, Tensor};
+use crate::ir::tensor::{ConcreteTensor, Data};
 use crate::ir::types::Type;
 
 /// Value of a reduction.
-pub fn apply(expr: &Expr, x: &Tensor, ty: &Type) -> Tensor {
+pub fn apply(expr: &Expr, x: &ConcreteTensor, ty: &Type) -> ConcreteTensor {
     let axes: &[usize] = match expr {
         Expr::Reduce(_, _, axes) => axes,
         Expr::Argmax(_, axis) => std::slice::from_ref(axis),
@@ -28,7 +28,7 @@ pub fn apply(expr: &Expr, x: &Tensor, ty: &Type) -> Tensor {
         }
         _ => unreachable!("reductions are of reals, in a verified program"),
     };
-    Tensor::new(&ty.shape, data).expect("one element for each row")
+    ConcreteTensor::new(&ty.shape, data).expect("one element for each row")
 }
 
 /// What is reduced to each element of the result, in row-major order.

@@ -4,14 +4,14 @@ use crate::interpret::elementwise::add_at;
 use crate::interpret::index::{broadcast_positions, each_index, position, strides};
 use crate::ir::error::{Error, Result};
 use crate::ir::expr::{Expr, Padding};
-use crate::ir::tensor::{Data, Tensor, with_elements};
+use crate::ir::tensor::{ConcreteTensor, Data, with_elements};
 use crate::ir::types::{Type, size};
 
 /// Value of a structural expression.
 ///
 /// # Errors
 /// [`Error::Index`] if an index is out of range.
-pub fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Result<Tensor> {
+pub fn apply(expr: &Expr, operands: &[&ConcreteTensor], ty: &Type) -> Result<ConcreteTensor> {
     let x = operands[0];
     let own = strides(x.shape());
     match expr {
@@ -45,7 +45,7 @@ pub fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Result<Tensor> {
         Expr::GatherRows { .. } => row(x, operands[1], ty),
         Expr::ScatterRows { .. } => {
             let places = row_places("scatter_rows", operands[1], &ty.shape)?;
-            let mut sum = Tensor::zeros(ty);
+            let mut sum = ConcreteTensor::zeros(ty);
             add_at(&mut sum, x, |i| places[i]);
             Ok(sum)
         }
@@ -81,27 +81,27 @@ fn unpadded(i: usize, n: usize, padding: Padding) -> Option<usize> {
     (i.is_multiple_of(pitch) && i / pitch < n).then_some(i / pitch)
 }
 
-fn rearrange(x: &Tensor, ty: &Type, place: impl Fn(&[usize]) -> Option<usize>) -> Tensor {
+fn rearrange(x: &ConcreteTensor, ty: &Type, place: impl Fn(&[usize]) -> Option<usize>) -> ConcreteTensor {
     let mut places = Vec::with_capacity(size(&ty.shape));
     each_index(&ty.shape, |index| places.push(place(index)));
     pick(x, ty, places.into_iter())
 }
 
 /// The rows that indices name.
-pub fn row(x: &Tensor, indices: &Tensor, ty: &Type) -> Result<Tensor> {
+pub fn row(x: &ConcreteTensor, indices: &ConcreteTensor, ty: &Type) -> Result<ConcreteTensor> {
     let places = row_places("gather_rows", indices, x.shape())?;
     Ok(pick(x, ty, places.into_iter().map(Some)))
 }
 
 /// The array whose elements are those at the given positions; zero or false where there is none.
-fn pick(x: &Tensor, ty: &Type, places: impl Iterator<Item = Option<usize>>) -> Tensor {
+fn pick(x: &ConcreteTensor, ty: &Type, places: impl Iterator<Item = Option<usize>>) -> ConcreteTensor {
     let data: Data = with_elements!(x.data(), xs => {
         places.map(|place| place.map_or_else(Default::default, |i| xs[i])).collect::<Vec<_>>().into()
     });
-    Tensor::new(&ty.shape, data).expect("one place for each index")
+    ConcreteTensor::new(&ty.shape, data).expect("one place for each index")
 }
 
-fn concat(parts: &[&Tensor], axis: usize, ty: &Type) -> Tensor {
+fn concat(parts: &[&ConcreteTensor], axis: usize, ty: &Type) -> ConcreteTensor {
     let mut places = Vec::new();
     each_index(&ty.shape, |index| {
         let mut index = crate::ir::types::Shape::from_slice(index);
@@ -127,11 +127,11 @@ fn concat(parts: &[&Tensor], axis: usize, ty: &Type) -> Tensor {
         Data::I64(_) => join!(I64),
         Data::Bool(_) => join!(Bool),
     };
-    Tensor::new(&ty.shape, data).expect("one place for each index")
+    ConcreteTensor::new(&ty.shape, data).expect("one place for each index")
 }
 
 /// Indices, each in `0..length`.
-fn checked(op: &'static str, indices: &Tensor, length: usize) -> Result<Vec<usize>> {
+fn checked(op: &'static str, indices: &ConcreteTensor, length: usize) -> Result<Vec<usize>> {
     let Data::I64(indices) = indices.data() else {
         unreachable!("indices are integers, in a verified program")
     };
@@ -140,7 +140,7 @@ fn checked(op: &'static str, indices: &Tensor, length: usize) -> Result<Vec<usiz
 }
 
 /// Positions in an array `[rows, rest..]` of all elements of the rows that indices name, in the order of the indices.
-pub fn row_places(op: &'static str, indices: &Tensor, shape: &[usize]) -> Result<Vec<usize>> {
+pub fn row_places(op: &'static str, indices: &ConcreteTensor, shape: &[usize]) -> Result<Vec<usize>> {
     let width = size(&shape[1..]);
     let rows = checked(op, indices, shape[0])?;
     Ok(rows.into_iter().flat_map(|row| row * width..(row + 1) * width).collect())

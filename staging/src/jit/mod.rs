@@ -1,8 +1,9 @@
 //! Compiled programs.
 //!
 //! [`compile`] lowers a program, has LLVM generate code for this machine, and links it into the process;
-//! [`CompiledProgram`] runs it. The interpreter is the reference: with [`CompileOptions::strict`] results are its results bit for bit,
-//! without sums and products may be computed in another order and elementary functions by other approximations.
+//! [`CompiledProgram`] runs it. The interpreter is the reference: with [`CompileOptions::strict`] results are its
+//! results bit for bit, without sums and products may be computed in another order and elementary functions by other
+//! approximations.
 
 mod buffers;
 pub mod cache;

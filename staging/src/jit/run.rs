@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use crate::ir::Program;
 use crate::ir::build::expect;
 use crate::ir::error::{Error, Result};
-use crate::ir::tensor::{Tensor, look_for_memory, with_elements};
+use crate::ir::tensor::{ConcreteTensor, look_for_memory, with_elements};
 use crate::ir::types::{Dtype, Type};
 use crate::jit::cache::Object;
 use crate::jit::denormals::Flushed;
@@ -168,11 +168,11 @@ impl CompiledProgram {
     /// # Errors
     /// [`Error::Types`] if the inputs do not fit; [`Error::Index`] from gathers and scatters;
     /// [`Error::StackExhausted`] from recursive functions.
-    pub fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
-        let types: Vec<Type> = inputs.iter().map(Tensor::ty).collect();
+    pub fn run(&mut self, inputs: &[ConcreteTensor]) -> Result<Vec<ConcreteTensor>> {
+        let types: Vec<Type> = inputs.iter().map(ConcreteTensor::ty).collect();
         expect("inputs", &self.inputs, &types)?;
         look_for_memory(self.outputs.iter().map(Type::size).fold(0, usize::saturating_add))?;
-        let mut outputs: Vec<Tensor> = self.outputs.iter().map(Tensor::zeros).collect();
+        let mut outputs: Vec<ConcreteTensor> = self.outputs.iter().map(ConcreteTensor::zeros).collect();
         for (from, input) in self.from.iter_mut().zip(inputs) {
             *from = with_elements!(input.data(), xs => xs.as_ptr().cast());
         }

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::ir::expr::Expr;
 use crate::ir::ids::{Cell, Value};
-use crate::ir::types::{Axes, Shape, Type};
+use crate::ir::types::{AxisList, Shape, Type};
 use crate::ir::{Program, Stmt, Update};
 use crate::optimise::OptimiseOptions;
 use crate::optimise::rewrite::{Definitions, local_cells};
@@ -169,7 +169,7 @@ fn collect(
             });
         }
         let x = bind(program, Expr::Concat(xs, 0), [rows, shape[0]]);
-        bind(program, Expr::Permute(x, Axes::from([1, 0].as_slice())), [shape[0], rows])
+        bind(program, Expr::Permute(x, AxisList::from([1, 0].as_slice())), [shape[0], rows])
     } else {
         bind(program, Expr::Concat(products.iter().map(|p| p.a).collect(), 1), [shape[0], rows])
     };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::interpret::evaluate;
 use crate::ir::expr::Expr;
 use crate::ir::ids::Value;
-use crate::ir::tensor::Tensor;
+use crate::ir::tensor::ConcreteTensor;
 use crate::ir::{Program, Stmt};
 use crate::optimise::OptimiseOptions;
 
@@ -15,7 +15,7 @@ const LARGEST: usize = 4096;
 
 /// Runs the pass. An operator that fails on its constants is left to fail when it runs.
 pub fn run(program: &mut Program, _: &OptimiseOptions) -> bool {
-    let mut constants: HashMap<Value, Arc<Tensor>> = HashMap::new();
+    let mut constants: HashMap<Value, Arc<ConcreteTensor>> = HashMap::new();
     let mut changed = false;
     for block in program.reachable() {
         let mut stmts = std::mem::take(&mut program.blocks[block].stmts);
@@ -24,7 +24,7 @@ pub fn run(program: &mut Program, _: &OptimiseOptions) -> bool {
             if program.ty(*v).size() > LARGEST {
                 continue;
             }
-            let operands: Option<Vec<&Tensor>> =
+            let operands: Option<Vec<&ConcreteTensor>> =
                 expr.operands().iter().map(|v| constants.get(v).map(Arc::as_ref)).collect();
             let Some(Ok(tensor)) = operands.map(|operands| evaluate(expr, &operands)) else { continue };
             let tensor = Arc::new(tensor);
@@ -39,7 +39,7 @@ pub fn run(program: &mut Program, _: &OptimiseOptions) -> bool {
     changed
 }
 
-fn constant(tensor: &Arc<Tensor>) -> Expr {
+fn constant(tensor: &Arc<ConcreteTensor>) -> Expr {
     match tensor.uniform() {
         Some(value) => Expr::Fill { value, shape: tensor.shape().into() },
         None => Expr::Array(tensor.clone()),

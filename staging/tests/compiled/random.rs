@@ -16,7 +16,11 @@ fn strict() -> CompileOptions {
     CompileOptions { strict: true, ..CompileOptions::default() }
 }
 
-fn run(program: &Program, options: &CompileOptions, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+fn run(
+    program: &Program,
+    options: &CompileOptions,
+    inputs: &[ConcreteTensor],
+) -> Result<Vec<ConcreteTensor>> {
     compile(program, options)?.run(inputs)
 }
 
@@ -65,7 +69,7 @@ fn random_programs_give_the_same_on_any_processor_of_the_architecture() {
 }
 
 /// Whether two results are the same to a relative error, or both not finite in the same way.
-fn close(a: &Tensor, b: &Tensor) -> bool {
+fn close(a: &ConcreteTensor, b: &ConcreteTensor) -> bool {
     let tolerance = if a.dtype() == Dtype::F32 { 1e-4 } else { 1e-10 };
     a.ty() == b.ty()
         && (0..a.size()).all(|i| match (a.at(i).real(), b.at(i).real()) {

@@ -12,7 +12,7 @@ mod table;
 use antiphon::recording::{OptimiseOptions, Recorded, interpret, optimise, record};
 use antiphon::{Control, NdArray, OrRaise, Real, State, hvp, jvp, value_and_grad};
 use antiphon_staging::jit::{CompileOptions, compile};
-use antiphon_staging::{Data, Program, Tensor};
+use antiphon_staging::{ConcreteTensor, Data, Program};
 
 type Array = NdArray<f64>;
 
@@ -24,9 +24,9 @@ fn arrays(x: &[f64]) -> Vec<Array> {
 fn run(program: &Program, points: &[&[f64]]) -> Vec<Vec<f64>> {
     let mut compiled = compile(program, &CompileOptions::default()).unwrap();
     let at = |x: &&[f64]| {
-        let inputs: Vec<Tensor> = x.iter().map(|&x| Tensor::from(x)).collect();
+        let inputs: Vec<ConcreteTensor> = x.iter().map(|&x| ConcreteTensor::from(x)).collect();
         let found = compiled.run(&inputs).unwrap();
-        let number = |y: &Tensor| if let Data::F64(y) = y.data() { y[0] } else { panic!("{y:?}") };
+        let number = |y: &ConcreteTensor| if let Data::F64(y) = y.data() { y[0] } else { panic!("{y:?}") };
         found.iter().map(number).collect()
     };
     points.iter().map(at).collect()

@@ -6,7 +6,7 @@ use crate::ir::expr::{Binary, Comparison, Expr, Unary};
 use crate::ir::ids::{Block, Func, Value};
 use crate::ir::print::Names;
 use crate::ir::print::passes::Passes;
-use crate::ir::tensor::Tensor;
+use crate::ir::tensor::ConcreteTensor;
 use crate::ir::types::Type;
 use crate::ir::{Program, Stmt, Update};
 
@@ -162,7 +162,7 @@ impl Names {
     }
 }
 
-fn array(tensor: &Tensor) -> String {
+fn array(tensor: &ConcreteTensor) -> String {
     let mut text = String::from("[");
     for i in 0..tensor.size().min(SHOWN) {
         let _ = write!(text, "{}{}", if i > 0 { ", " } else { "" }, tensor.at(i));

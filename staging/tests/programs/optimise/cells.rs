@@ -84,7 +84,10 @@ fn forward_leaves_in_an_outer_cell_what_a_block_put_there() {
     let mut program = b.finish(&[old[0], new]).unwrap();
     optimise(&mut program, &OptimiseOptions::default());
     for (c, expected) in [(true, [0.0, 3.0]), (false, [3.0, 0.0])] {
-        assert_eq!(interpret(&program, &[3.0.into(), c.into()]), Ok(expected.map(Tensor::from).to_vec()));
+        assert_eq!(
+            interpret(&program, &[3.0.into(), c.into()]),
+            Ok(expected.map(ConcreteTensor::from).to_vec())
+        );
     }
 }
 

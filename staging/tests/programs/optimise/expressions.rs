@@ -19,7 +19,8 @@ fn the_derivative_of_a_cube_is_three_times_the_square_with_and_without_reassocia
 fn fold_computes_what_is_constant() {
     let text = exact("fold", |b, [x, ..]| {
         let two = b.add(real(b, 1.0), real(b, 1.0))?;
-        let row = b.emit(Expr::Array(std::sync::Arc::new(Tensor::new(&[2], vec![1.0, 4.0]).unwrap())))?;
+        let row =
+            b.emit(Expr::Array(std::sync::Arc::new(ConcreteTensor::new(&[2], vec![1.0, 4.0]).unwrap())))?;
         let roots = b.mul(b.unary(Unary::Sqrt, row)?, two)?;
         Ok(vec![b.mul(x, two)?, roots])
     });
@@ -156,7 +157,7 @@ fn regrouping_changes_nothing_where_nothing_is_rounded() {
             |p: &Program| p.exprs().iter().filter(|expr| !matches!(expr, Expr::Fill { .. })).count();
         assert!(operators(&regrouped) <= operators(&exact), "{exact}\nbecame\n{regrouped}");
         collected += usize::from(operators(&regrouped) < operators(&exact));
-        let inputs = [Tensor::from(3.0), Tensor::from(-5.0)];
+        let inputs = [ConcreteTensor::from(3.0), ConcreteTensor::from(-5.0)];
         let (expected, found) =
             (interpret(&before, &inputs).unwrap(), interpret(&regrouped, &inputs).unwrap());
         for (expected, found) in expected.iter().zip(&found) {

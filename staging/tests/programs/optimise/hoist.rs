@@ -102,6 +102,6 @@ fn hoist_leaves_in_place_what_may_fail() {
     let sum = b.call(Target::Func(f.unwrap()), &[b.literal(Scalar::I64(0))], &[]).unwrap();
     let mut program = b.finish(&sum).unwrap();
     optimise(&mut program, &OptimiseOptions::default());
-    let x = Tensor::new(&[2], vec![1.0, 2.0]).unwrap();
+    let x = ConcreteTensor::new(&[2], vec![1.0, 2.0]).unwrap();
     assert_eq!(interpret(&program, &[x, 7i64.into()]), Ok(vec![0.0.into()]));
 }
