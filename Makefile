@@ -35,7 +35,7 @@ demo: .tools .llvm
 	    --out out/demo/eager --report out/demo/eager/report.json
 	@echo
 	@echo "Now the same training, from the same weights on the same text, with the whole step compiled:"
-	@$(RUN) $(DEMO) --mode staged --sample-every 1000 \
+	@$(RUN) $(DEMO) --mode compiled --sample-every 1000 \
 	    --out out/demo --save out/demo/weights.npz --report out/demo/report.json \
 	    --compare out/demo/eager/report.json
 	@echo
@@ -47,7 +47,7 @@ demo: .tools .llvm
 	@echo "  weights.npz              its weights, for NumPy: numpy.load('out/demo/weights.npz')"
 	@echo "  report.json              its losses and step time; the eager training's are in eager/"
 	@echo "  checkpoint.safetensors   go on with: cargo run --release --features staging --example char_rnn -- \\"
-	@echo "                             --mode staged --resume out/demo/checkpoint.safetensors --out out/demo --steps 10000"
+	@echo "                             --mode compiled --resume out/demo/checkpoint.safetensors --out out/demo --steps 10000"
 
 # Everything is compiled once, with LLVM; `make lint` compiles without it, and `make test-long` runs the tests without it.
 test: .tools .llvm $(VENV)/.installed
@@ -70,7 +70,7 @@ sanitize: .tools .llvm
 	$(CARGO) test $(VALGRIND) --package antiphon-staging --features llvm --test compiled -- runs:: --skip denormals_
 	$(CARGO) test $(VALGRIND) --features staging --test foreign_stacks
 	$(CARGO) test $(VALGRIND) --features staging --test eager -- shift_reset:: destructors::
-	$(CARGO) test $(VALGRIND) --features staging --test staged -- --skip kinks_ destructors:: escape:: semantics:: \
+	$(CARGO) test $(VALGRIND) --features staging --test compiled -- --skip kinks_ destructors:: escape:: semantics:: \
 	    training::the_state_ training::a_step_that_fails_ training::data_of_
 
 # Direct style and compiled code change stacks, which Miri does not model; closures run on its own.
@@ -84,7 +84,7 @@ miri: .tools
 # Random changes and sizes have the same seeds every time.
 robust: .tools .llvm
 	CASES=100000 $(CARGO) test --features staging --test robust_files --test robust_numbers
-	SHAPES=3000 $(CARGO) test --features staging --test robust_limits --test robust_limits_staged
+	SHAPES=3000 $(CARGO) test --features staging --test robust_limits --test robust_limits_compiled
 	$(CARGO) test --package antiphon-staging --features llvm --test robust_cache
 
 # Operators, then steps of training in both modes; the table of these comes last.

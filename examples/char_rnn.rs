@@ -9,7 +9,7 @@
 //! `--carry`. The loss is the sum over time of the batch mean of the cross-entropy. Outputs go to `--out`: a
 //! checkpoint to `--resume` from, the loss curve, and the weights.
 //!
-//! `--mode staged` compiles the whole step, optimiser included (with the feature `staging`); `--print program` shows
+//! `--mode compiled` compiles the whole step, optimiser included (with the feature `staging`); `--print program` shows
 //! the program that it is, `--print graph`, `llvm` and `assembly` the same in other forms. `--compare` says how a
 //! training went beside an earlier one.
 

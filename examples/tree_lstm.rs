@@ -273,7 +273,7 @@ fn train<T: Table>(
     let losses = session.start(&data, &mut model, &mut state)?;
     let (training, held_out) = bank.trees().split_at(train);
     // What is compiled is compiled once, for the largest of them.
-    let common = Some(Room::for_all(training.iter())).filter(|_| session.flags.mode == Mode::Staged);
+    let common = Some(Room::for_all(training.iter())).filter(|_| session.flags.mode == Mode::Compiled);
     let sentence = |tree: &SentimentTree| Sentence::new(tree, common.unwrap_or(Room::of(tree)));
     let training = training.iter().map(sentence).collect::<Result<_>>()?;
     let held_out = held_out.iter().map(|tree| Sentence::new(tree, Room::of(tree))).collect::<Result<_>>()?;

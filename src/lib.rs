@@ -28,7 +28,7 @@ pub use array::{Float, NdArray, NdBool, NdInt};
 pub use check::check_gradients;
 pub use compiled::TrainingStep;
 #[cfg(feature = "staging")]
-pub use compiled::{Staged, stage, stage_with};
+pub use compiled::{CompiledFunction, compile, compile_with};
 pub use continuation::unwinding::{OrRaise, raise};
 pub use continuation::{Continuation, Prompt, reset, shift, stack};
 pub use derivative::{Function, Gradient, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp};

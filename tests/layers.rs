@@ -1,7 +1,7 @@
-//! The layers of the crates: what each folder of their sources may import; and that lines end where a reader's window
-//! does.
+//! The layers of the crates: what each folder of their sources may import; that no two of their public types have one
+//! name; and that lines end where a reader's window does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -121,6 +121,75 @@ fn the_state_of_a_function_imports_nothing_of_what_emits_it() {
     let of_state: Vec<_> = imports.iter().filter(|(importing, ..)| importing == "state").collect();
     assert!(of_state.is_empty(), "{of_state:?}");
     assert!(imports.iter().any(|(_, imported, _)| imported == "state"), "{imports:?}");
+}
+
+/// A module's file, and those of the modules that it declares, each with whether all modules above it are public.
+fn modules(file: &Path, public: bool, files: &mut Vec<(PathBuf, bool)>) {
+    let text = fs::read_to_string(file).unwrap();
+    let folder = match file.file_stem().unwrap().to_str().unwrap() {
+        "lib" | "mod" => file.parent().unwrap().to_path_buf(),
+        _ => file.with_extension(""),
+    };
+    for line in text.lines().map(str::trim).filter_map(|line| line.strip_suffix(';')) {
+        let (name, public) = match (line.strip_prefix("pub mod "), line.rsplit_once("mod ")) {
+            (Some(name), _) => (name, public),
+            (None, Some((before, name))) if before.is_empty() || before.ends_with(") ") => (name, false),
+            _ => continue,
+        };
+        let below = [folder.join(format!("{name}.rs")), folder.join(name).join("mod.rs")];
+        if let Some(file) = below.iter().find(|file| file.exists()) {
+            modules(file, public, files);
+        }
+    }
+    files.push((file.into(), public));
+}
+
+/// Names of the public types of a crate, each with the files that declare it: those of public modules, and those that
+/// a public module exports by name from a folder or file of theirs. What macros make is left out.
+fn public_types(source: &Path) -> Vec<(String, PathBuf)> {
+    let mut files = Vec::new();
+    modules(&source.join("lib.rs"), true, &mut files);
+    let texts = files.into_iter().map(|(file, public)| (fs::read_to_string(&file).unwrap(), file, public));
+    let texts: Vec<_> = texts.collect();
+    let exports: Vec<BTreeSet<&str>> = texts
+        .iter()
+        .filter(|(_, _, public)| *public)
+        .flat_map(|(text, ..)| text.split("pub use ").skip(1).filter_map(|after| after.split(';').next()))
+        .map(|names| names.split(|c: char| !c.is_alphanumeric() && c != '_').collect())
+        .collect();
+    let mut types = Vec::new();
+    for (text, file, public) in &texts {
+        let path = file.strip_prefix(source).unwrap().with_extension("");
+        let path: Vec<&str> = path.iter().map(|part| part.to_str().unwrap()).collect();
+        for line in text.lines().filter_map(|line| line.strip_prefix("pub ")) {
+            let line = line.strip_prefix("unsafe ").unwrap_or(line);
+            let kinds = ["struct ", "enum ", "trait ", "type "];
+            let Some(after) = kinds.iter().find_map(|kind| line.strip_prefix(kind)) else { continue };
+            let name: String = after.chars().take_while(|c| c.is_alphanumeric()).collect();
+            let exported = |names: &BTreeSet<&str>| {
+                names.contains(name.as_str()) && path.iter().any(|part| names.contains(part))
+            };
+            if *public || exports.iter().any(exported) {
+                types.push((name, file.clone()));
+            }
+        }
+    }
+    types
+}
+
+#[test]
+fn no_two_public_types_have_one_name() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut places: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for source in ["src", "derive/src", "shape/src", "staging/src", "system/src"] {
+        for (name, file) in public_types(&root.join(source)) {
+            places.entry(name).or_default().push(file.strip_prefix(root).unwrap().into());
+        }
+    }
+    assert!(places.len() > 100, "only {} types were found: {places:?}", places.len());
+    // Each crate has its own.
+    places.retain(|name, places| places.len() > 1 && !["Error", "Result"].contains(&name.as_str()));
+    assert!(places.is_empty(), "types of one name: {places:#?}");
 }
 
 #[test]

@@ -20,9 +20,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use antiphon::recording::{Expr, Options, record};
+use antiphon::recording::{OptimiseOptions, Recorded, record};
 use antiphon::{NdArray, OrRaise, Real, jvp, value_and_grad};
-use antiphon_staging::jit::{CompileOptions, Compiled, Elements, ElementsMut, compile};
+use antiphon_staging::jit::{CompileOptions, CompiledProgram, Elements, ElementsMut, compile};
 use tape::Tape;
 
 /// What takes time: a run of the program, of which the first derivative is the result.
@@ -34,7 +34,7 @@ struct Program {
 }
 
 /// A compiled program of scalars, which is run in memory of its own; the result at an index.
-fn running(mut compiled: Compiled, inputs: Vec<f64>, result: usize) -> Run {
+fn running(mut compiled: CompiledProgram, inputs: Vec<f64>, result: usize) -> Run {
     let mut outputs = vec![0.0; compiled.outputs().len()];
     Box::new(move || {
         let from = inputs.iter().map(|x| Some(Elements::F64(std::slice::from_ref(black_box(x)))));
@@ -44,8 +44,8 @@ fn running(mut compiled: Compiled, inputs: Vec<f64>, result: usize) -> Run {
     })
 }
 
-fn compiled(program: &antiphon_staging::Program) -> Compiled {
-    let options = CompileOptions { optimise: Some(Options::default()), ..CompileOptions::default() };
+fn compiled(program: &antiphon_staging::Program) -> CompiledProgram {
+    let options = CompileOptions { optimise: Some(OptimiseOptions::default()), ..CompileOptions::default() };
     compile(program, &options).expect("LLVM takes the program")
 }
 
@@ -53,12 +53,12 @@ macro_rules! program {
     ($model:ident, $inputs:expr) => {{
         let inputs = $inputs;
         let arrays: Vec<NdArray<f64>> = inputs.map(NdArray::scalar).to_vec();
-        let plain = record(stringify!($model), |x: Vec<Expr>| models::$model(&x), &arrays);
-        let gradient = |x: Vec<Expr>| value_and_grad(|x| models::$model(&x), &x).or_raise();
+        let plain = record(stringify!($model), |x: Vec<Recorded>| models::$model(&x), &arrays);
+        let gradient = |x: Vec<Recorded>| value_and_grad(|x| models::$model(&x), &x).or_raise();
         let gradient = record(stringify!($model), gradient, &arrays);
-        let forward = |x: Vec<Expr>| {
-            let along = |i: usize| Expr::constant(if i == 0 { 1.0 } else { 0.0 });
-            let direction: Vec<Expr> = (0..x.len()).map(along).collect();
+        let forward = |x: Vec<Recorded>| {
+            let along = |i: usize| Recorded::constant(if i == 0 { 1.0 } else { 0.0 });
+            let direction: Vec<Recorded> = (0..x.len()).map(along).collect();
             jvp(|x| models::$model(&x), &x, &direction).or_raise()
         };
         let forward = record(stringify!($model), forward, &arrays);
@@ -68,7 +68,7 @@ macro_rules! program {
             name: stringify!($model),
             runs: vec![
                 ("evaluation", running(plain, inputs.to_vec(), 0)),
-                ("staged", running(gradient, inputs.to_vec(), 1)),
+                ("compiled", running(gradient, inputs.to_vec(), 1)),
                 ("forward", running(forward, inputs.to_vec(), 1)),
                 (
                     "direct",
@@ -95,13 +95,13 @@ fn programs() -> Vec<Program> {
 type Times = HashMap<(String, String), (f64, f64)>;
 
 /// Takes over what is faster than what is known.
-fn keep(times: &mut Times, program: &str, what: &str, nanoseconds: f64, derivative: f64) {
+fn keep_time(times: &mut Times, program: &str, what: &str, nanoseconds: f64, derivative: f64) {
     let known = times.entry((program.into(), what.into())).or_insert((f64::INFINITY, derivative));
     known.0 = known.0.min(nanoseconds);
 }
 
 /// What another process prints: program, what of it, nanoseconds, value, first derivative.
-fn others(times: &mut Times, of: &str, command: &mut Command) {
+fn time_others(times: &mut Times, of: &str, command: &mut Command) {
     let Ok(output) = command.output() else { return };
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let fields: Vec<&str> = line.split(' ').collect();
@@ -111,7 +111,7 @@ fn others(times: &mut Times, of: &str, command: &mut Command) {
         else {
             continue;
         };
-        keep(times, program, &format!("{of} {what}"), nanoseconds, derivative);
+        keep_time(times, program, &format!("{of} {what}"), nanoseconds, derivative);
     }
 }
 
@@ -126,11 +126,11 @@ fn measured() -> Times {
     let has_c = cc.status().is_ok_and(|status| status.success());
     let own = sources.with_file_name(".venv-peers/bin/python").into_os_string();
     let python = std::env::var_os("ANTIPHON_PEERS_PYTHON").unwrap_or(own);
-    others(&mut times, "JAX", Command::new(python).arg(sources.join("peers/control_peer.py")));
+    time_others(&mut times, "JAX", Command::new(python).arg(sources.join("peers/control_peer.py")));
     let mut programs = programs();
     for _ in 0..ROUNDS {
         if has_c {
-            others(&mut times, "C", &mut Command::new(&c));
+            time_others(&mut times, "C", &mut Command::new(&c));
         }
         for program in &mut programs {
             for (what, run) in &mut program.runs {
@@ -139,7 +139,7 @@ fn measured() -> Times {
                     let start = Instant::now();
                     let derivative = (0..repetitions).map(|_| black_box(run())).last().expect("one at least");
                     let nanoseconds = start.elapsed().as_nanos() as f64 / f64::from(repetitions);
-                    keep(&mut times, program.name, what, nanoseconds, derivative);
+                    keep_time(&mut times, program.name, what, nanoseconds, derivative);
                 }
             }
         }
@@ -152,7 +152,7 @@ fn measured() -> Times {
 fn table() {
     const COLUMNS: [&str; 10] = [
         "evaluation",
-        "staged",
+        "compiled",
         "forward",
         "direct",
         "tape",
@@ -166,11 +166,11 @@ fn table() {
     println!("microseconds; of gradients unless it says evaluation");
     print!("{:10}", "");
     COLUMNS.iter().for_each(|column| print!(" {column:>14}"));
-    println!(" {:>12} {:>12} {:>9}", "staged/eval.", "C/C eval.", "staged/C");
+    println!(" {:>14} {:>12} {:>10}", "compiled/eval.", "C/C eval.", "compiled/C");
     for name in ["recurrence", "newton", "branch", "tree"] {
         let of = |what: &str| times.get(&(name.to_string(), what.to_string())).copied();
         let time = |what: &str| of(what).map_or(f64::NAN, |(nanoseconds, _)| nanoseconds / 1e3);
-        let derivative = of("staged").expect("it ran").1;
+        let derivative = of("compiled").expect("it ran").1;
         for (what, (_, found)) in COLUMNS.iter().filter_map(|what| Some((what, of(what)?))) {
             let close = (found - derivative).abs() <= 1e-9 * derivative.abs();
             assert!(close || what.ends_with("evaluation"), "{name}, {what}: {found} instead of {derivative}");
@@ -184,10 +184,10 @@ fn table() {
         }
         let ratio = |a: &str, b: &str| time(a) / time(b);
         println!(
-            " {:12.2} {:12.2} {:9.2}",
-            ratio("staged", "evaluation"),
+            " {:14.2} {:12.2} {:10.2}",
+            ratio("compiled", "evaluation"),
             ratio("C gradient", "C evaluation"),
-            ratio("staged", "C gradient")
+            ratio("compiled", "C gradient")
         );
     }
 }

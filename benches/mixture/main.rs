@@ -14,8 +14,8 @@ use std::time::Instant;
 use antiphon::compiled::CompileOptions;
 use antiphon::control::scan;
 use antiphon::nn::Rng;
-use antiphon::recording::Options;
-use antiphon::{NdArray, Params, Real, Tensor, Var, stage_with, value_and_grad};
+use antiphon::recording::OptimiseOptions;
+use antiphon::{NdArray, Params, Real, Tensor, Var, compile_with, value_and_grad};
 
 /// Components, observations and axes of the generated data, as in `gmm_d10_K25`.
 const SIZES: [usize; 3] = [10, 25, 1000];
@@ -139,14 +139,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let problem = file.as_deref().map_or_else(|| Ok(Problem::generated()), Problem::read)?;
     let Problem { mixture, observations, gamma, m } = problem;
     let start = seconds();
-    let mut gradient = stage_with(
+    let mut gradient = compile_with(
         "mixture",
         |(mixture, observations)| {
             value_and_grad(|p| log_likelihood(&p, &Var::lift(&observations), gamma, m), &mixture)
                 .expect("a number")
         },
         &(mixture.clone(), observations.clone()),
-        &CompileOptions { optimise: Some(Options::default()), ..CompileOptions::default() },
+        &CompileOptions { optimise: Some(OptimiseOptions::default()), ..CompileOptions::default() },
     )?;
     println!("recorded and compiled in {:.2} s of processor time", seconds() - start);
     let input = (mixture, observations);

@@ -92,7 +92,7 @@ def run(command, core, directory):
 def modes(model):
     """The modes that an example has."""
     shown = subprocess.run([TARGET / "release/examples" / model, "--help"], capture_output=True, text=True).stdout
-    return [mode for mode in ("eager", "staged") if re.search(rf"^\s+- {mode}:", shown, re.MULTILINE) or f"possible values: {mode}" in shown]
+    return [mode for mode in ("eager", "compiled") if re.search(rf"^\s+- {mode}:", shown, re.MULTILINE) or f"possible values: {mode}" in shown]
 
 
 def apart(a, b):
@@ -187,10 +187,10 @@ def say(what):
     print(f"  {time.monotonic() - START:5.0f} s  {what}", flush=True)
 
 
-ORDER = ("numpy", "numpy by node", "torch eager", "torch library", "torch compile", "jax jit", "antiphon eager", "antiphon staged")
+ORDER = ("numpy", "numpy by node", "torch eager", "torch library", "torch compile", "jax jit", "antiphon eager", "antiphon compiled")
 TITLES = {
     "numpy": "NumPy", "numpy by node": "NumPy, node by node", "torch eager": "PyTorch", "torch library": "PyTorch, library",
-    "torch compile": "torch.compile", "jax jit": "jax.jit", "antiphon eager": "Antiphon eager", "antiphon staged": "Antiphon staged",
+    "torch compile": "torch.compile", "jax jit": "jax.jit", "antiphon eager": "Antiphon eager", "antiphon compiled": "Antiphon compiled",
 }  # fmt: skip
 
 
@@ -221,8 +221,8 @@ def table(comparisons):
     rows("peak memory, MiB", lambda r: f"{r['peak_mib']:.0f}")
     rows("apart from NumPy in f32: gradients, losses", worst("f32"))
     rows("apart from NumPy in f64: gradients, losses", worst("f64"))
-    staged = "antiphon staged"
-    bounds = [(c["workload"], c["multiplications"], c["bytes"], c["results"][staged]["step_ms"]) for c in comparisons if staged in c["results"]]
+    compiled = "antiphon compiled"
+    bounds = [(c["workload"], c["multiplications"], c["bytes"], c["results"][compiled]["step_ms"]) for c in comparisons if compiled in c["results"]]
     parts.append(roofline.table(bounds))
     return "\n".join(parts)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import run
 
-OURS = "antiphon staged"
+OURS = "antiphon compiled"
 PEERS = ("numpy", "torch eager", "torch library", "jax jit")
 NAN = float("nan")
 
@@ -48,7 +48,7 @@ def check_judgement():
     chaos = {f"losses_{o.replace(' ', '_')}": 0.1 for o in (*PEERS[1:], OURS)}
     assert refused(**chaos) == []
     assert refused(**chaos | {"losses_torch_eager": 1e-4}) == [OURS]
-    assert refused(**chaos | {"losses_antiphon_staged": NAN}) == [OURS]
+    assert refused(**chaos | {"losses_antiphon_compiled": NAN}) == [OURS]
     assert refused(**chaos | {"gradients_jax_jit": 1.0}) == ["jax jit"]
 
 

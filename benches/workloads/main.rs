@@ -103,7 +103,7 @@ fn tree_lstm(table: &mut Table, name: &str) {
         let room = Room::for_all(trees.iter());
         let data: Vec<Data<Array>> = trees
             .iter()
-            .map(|tree| Sentence::new(tree, if mode == Mode::Staged { room } else { Room::of(tree) }))
+            .map(|tree| Sentence::new(tree, if mode == Mode::Compiled { room } else { Room::of(tree) }))
             .map(|sentence| Data::new(&sentence.expect("a sentence"), &emb, &sums, 0.05))
             .collect();
         let state = Adagrad::default().init(&reader);

@@ -36,7 +36,7 @@ impl Table {
     /// The modes to measure a workload in: none if it was not asked for, since making its data and compiling take long.
     pub fn modes(&self, name: &str) -> &'static [Mode] {
         match self.wanted.is_empty() || self.wanted.iter().any(|part| name.contains(part)) {
-            true if cfg!(feature = "staging") => &[Mode::Eager, Mode::Staged],
+            true if cfg!(feature = "staging") => &[Mode::Eager, Mode::Compiled],
             true => &[Mode::Eager],
             false => &[],
         }

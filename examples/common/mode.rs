@@ -12,14 +12,14 @@ pub enum Mode {
     /// Each operator runs as the model calls it.
     Eager,
     /// The whole step is compiled (with the feature `staging`).
-    Staged,
+    Compiled,
 }
 
 impl Mode {
     pub fn name(self) -> &'static str {
         match self {
             Mode::Eager => "eager",
-            Mode::Staged => "staged",
+            Mode::Compiled => "compiled",
         }
     }
 }
@@ -52,9 +52,9 @@ macro_rules! training_step {
         match $mode {
             $crate::common::mode::Mode::Eager => Ok(antiphon::TrainingStep::eager($state, $step)),
             #[cfg(feature = "staging")]
-            $crate::common::mode::Mode::Staged => Ok(antiphon::TrainingStep::staged($state, $step)),
+            $crate::common::mode::Mode::Compiled => Ok(antiphon::TrainingStep::compiled($state, $step)),
             #[cfg(not(feature = "staging"))]
-            $crate::common::mode::Mode::Staged => Err($crate::common::mode::not_built()),
+            $crate::common::mode::Mode::Compiled => Err($crate::common::mode::not_built()),
         }
     };
 }
@@ -77,8 +77,9 @@ pub enum Form {
 /// The code that the last call of a step ran.
 #[cfg(feature = "staging")]
 pub fn code<S, D, R>(step: &antiphon::TrainingStep<'_, S, D, R>, form: Form) -> antiphon::Result<String> {
-    let compiled =
-        step.compiled().ok_or_else(|| super::cli::bad("print", "only a step with --mode staged has code"))?;
+    let compiled = step
+        .program()
+        .ok_or_else(|| super::cli::bad("print", "only a step with --mode compiled has code"))?;
     let printed = match form {
         Form::Program => Ok(compiled.program().to_string()),
         Form::Graph => Ok(antiphon::recording::graphviz(compiled.program())),
@@ -97,7 +98,7 @@ pub fn code<S, D, R>(_: &antiphon::TrainingStep<'_, S, D, R>, _: Form) -> antiph
 pub fn not_built() -> antiphon::Error {
     super::cli::bad(
         "mode",
-        "staged training needs LLVM 19 (`make demo` installs it) and the feature `staging`: \
-         cargo run --release --features staging --example <name> -- --mode staged",
+        "compiled training needs LLVM 19 (`make demo` installs it) and the feature `staging`: \
+         cargo run --release --features staging --example <name> -- --mode compiled",
     )
 }

@@ -1,13 +1,13 @@
 //! Models and steps of training as compiled code.
 
 #[cfg(feature = "staging")]
-mod model;
+mod components;
 #[cfg(feature = "staging")]
-mod signature;
+mod model;
 mod step;
 
 #[cfg(feature = "staging")]
-pub use antiphon_staging::jit::{CompileOptions, Compiled, Interrupt};
+pub use antiphon_staging::jit::{CompileOptions, CompiledProgram, Interrupt};
 #[cfg(feature = "staging")]
-pub use model::{Staged, stage, stage_with};
+pub use model::{CompiledFunction, compile, compile_with};
 pub use step::TrainingStep;

@@ -1,27 +1,27 @@
-//! [`stage`] and [`stage_with`]: a model as compiled code.
+//! [`compile`] and [`compile_with`]: a model as compiled code.
 
-use antiphon_staging::jit::{CompileOptions, Compiled, Stop, compile_until};
-use antiphon_staging::{Options, Program};
+use antiphon_staging::jit::{CompileOptions, CompiledProgram, Stop, compile_until};
+use antiphon_staging::{OptimiseOptions, Program};
 use std::fmt;
 
-use crate::compiled::signature::{Signature, check_signature, placeholder, take_components};
+use crate::compiled::components::{ComponentTypes, check_component_types, placeholder, take_components};
 use crate::continuation::stack;
 use crate::continuation::unwinding::{catch, operator};
 use crate::error::{At, Error, Result};
 use crate::language::params::Path;
 use crate::language::state::{Leaf, State};
 use crate::language::structure::{MapComponent, Structure};
-use crate::recording::{Expr, Located, Plain, from_staging, trace, zeros};
+use crate::recording::{Located, Plain, Recorded, from_staging, trace, zeros};
 
 /// A model of inputs `P` and results `R` over `T`, recorded, optimised and compiled for the shapes of an example.
 ///
 /// It can be moved to another thread; each thread that runs it has an instance of its own.
-pub struct Staged<T: Plain, P, R> {
-    compiled: Compiled,
+pub struct CompiledFunction<T: Plain, P, R> {
+    compiled: CompiledProgram,
     /// Names and types of the example's components.
-    example: Signature,
+    example: ComponentTypes,
     /// Those of the last call, and the components.
-    signature: Signature,
+    component_types: ComponentTypes,
     inputs: Vec<Leaf<T>>,
     /// What results are written to, and handed out; another one takes its place where it is still held by then.
     outputs: Vec<Leaf<T>>,
@@ -30,9 +30,9 @@ pub struct Staged<T: Plain, P, R> {
     takes: std::marker::PhantomData<fn(P)>,
 }
 
-impl<T: Plain, P, R> fmt::Debug for Staged<T, P, R> {
+impl<T: Plain, P, R> fmt::Debug for CompiledFunction<T, P, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Staged").field("compiled", &self.compiled).finish_non_exhaustive()
+        f.debug_struct("CompiledFunction").field("compiled", &self.compiled).finish_non_exhaustive()
     }
 }
 
@@ -41,13 +41,13 @@ impl<T: Plain, P, R> fmt::Debug for Staged<T, P, R> {
 /// Inputs and results are any [`Structure`]: models, batches, tuples of arrays and indices.
 ///
 /// ```
-/// use antiphon::{NdArray, NdInt, Real, Tensor, stage, value_and_grad};
+/// use antiphon::{NdArray, NdInt, Real, Tensor, compile, value_and_grad};
 /// fn rows<T: Tensor>(table: &T, indices: &T::Int) -> (T, T) {
 ///     value_and_grad(|table| table.gather_rows(indices).powi(3).sum(..), table).unwrap()
 /// }
 /// let table = NdArray::from(vec![1.0f64, 2.0, 3.0]);
 /// let example = (table.clone(), NdInt::from(vec![0, 0]));
-/// let mut rows = stage("rows", |(table, indices)| rows(&table, &indices), &example)?;
+/// let mut rows = compile("rows", |(table, indices)| rows(&table, &indices), &example)?;
 /// let (sum, gradient) = rows.call(&(table, NdInt::from(vec![2, 1])))?;
 /// assert_eq!(sum.item(), 35.0);
 /// assert_eq!(gradient, NdArray::from(vec![0.0, 12.0, 27.0]));
@@ -58,70 +58,79 @@ impl<T: Plain, P, R> fmt::Debug for Staged<T, P, R> {
 /// What `f` raises while it is recorded; [`Error::Recording`](crate::Error::Recording) if the program cannot be
 /// compiled.
 #[track_caller]
-pub fn stage<T, P, Q>(
+pub fn compile<T, P, Q>(
     name: &str,
-    f: impl FnOnce(P::With<Expr>) -> Q,
+    f: impl FnOnce(P::With<Recorded>) -> Q,
     example: &P,
-) -> Result<Staged<T, P, Q::With<T>>>
+) -> Result<CompiledFunction<T, P, Q::With<T>>>
 where
     T: Plain,
     P: Structure<T>,
-    Q: Structure<Expr>,
+    Q: Structure<Recorded>,
     Q::With<T>: State<T>,
 {
-    let options = CompileOptions { optimise: Some(Options::default()), ..CompileOptions::default() };
-    stage_with(name, f, example, &options)
+    let options = CompileOptions { optimise: Some(OptimiseOptions::default()), ..CompileOptions::default() };
+    compile_with(name, f, example, &options)
 }
 
-/// [`stage`] with options: what compiled code may assume and take, where it is kept, and how long recording and
-/// compiling it may take. [`stage`] itself has the default ones, and optimises.
+/// [`compile`] with options: what compiled code may assume and take, where it is kept, and how long recording and
+/// compiling it may take. [`compile`] itself has the default ones, and optimises.
 ///
 /// ```
-/// use antiphon::recording::{CompileOptions, Expr, Options};
-/// use antiphon::{Real, stage_with};
-/// let optimise = Some(Options { reassociate: true });
+/// use antiphon::recording::{CompileOptions, Recorded, OptimiseOptions};
+/// use antiphon::{Real, compile_with};
+/// let optimise = Some(OptimiseOptions { reassociate: true });
 /// let options = CompileOptions { optimise, flush_denormals: true, ..CompileOptions::default() };
-/// let mut squares = stage_with("square", |x: Expr| x * x, &0.0f64, &options)?;
+/// let mut squares = compile_with("square", |x: Recorded| x * x, &0.0f64, &options)?;
 /// assert_eq!(squares.call(&1e-160)?, 0.0);
 /// # Ok::<(), antiphon::Error>(())
 /// ```
 ///
 /// # Errors
-/// As [`stage`]; [`Error::Interrupted`](crate::Error::Interrupted);
+/// As [`compile`]; [`Error::Interrupted`](crate::Error::Interrupted);
 /// [`Error::Recording`](crate::Error::Recording) if [`updates`](CompileOptions::updates) are wanted, which are for
 /// [`TrainingStep`](crate::TrainingStep).
 #[track_caller]
-pub fn stage_with<T, P, Q>(
+pub fn compile_with<T, P, Q>(
     name: &str,
-    f: impl FnOnce(P::With<Expr>) -> Q,
+    f: impl FnOnce(P::With<Recorded>) -> Q,
     example: &P,
     options: &CompileOptions,
-) -> Result<Staged<T, P, Q::With<T>>>
+) -> Result<CompiledFunction<T, P, Q::With<T>>>
 where
     T: Plain,
     P: Structure<T>,
-    Q: Structure<Expr>,
+    Q: Structure<Recorded>,
     Q::With<T>: State<T>,
 {
     let at = At::caller();
     if !options.updates.is_empty() {
-        let reason = "`CompileOptions::updates`: the inputs of a staged model are not written over".into();
+        let reason =
+            "`CompileOptions::updates`: the inputs of a compiled function are not written over".into();
         return Err(Error::Recording { reason, at });
     }
     let stop = Stop::of(options);
-    let f = |input: MapComponent<'_, T, Expr>| Ok(f(example.map_components(&mut Path::default(), input)));
+    let f = |input: MapComponent<'_, T, Recorded>| Ok(f(example.map_components(&mut Path::default(), input)));
     let (program, result) = trace(name, options, &stop, f)?;
     let compiled = compile_until(program.into(), options, &stop).located()?;
     let outputs: Vec<Leaf<T>> = compiled.outputs().iter().map(|ty| zeros(ty, at)).collect::<Result<_>>()?;
     let result = result.map_components(&mut Path::default(), &mut |_, leaf| placeholder(&leaf));
-    let (mut signature, mut inputs) = (Vec::new(), Vec::new());
-    take_components(example, &mut signature, &mut inputs);
+    let (mut component_types, mut inputs) = (Vec::new(), Vec::new());
+    take_components(example, &mut component_types, &mut inputs);
     inputs.clear();
-    let example = signature.clone();
-    Ok(Staged { compiled, example, signature, inputs, outputs, result, takes: std::marker::PhantomData })
+    let example = component_types.clone();
+    Ok(CompiledFunction {
+        compiled,
+        example,
+        component_types,
+        inputs,
+        outputs,
+        result,
+        takes: std::marker::PhantomData,
+    })
 }
 
-impl<T: Plain, P: Structure<T>, R: State<T>> Staged<T, P, R> {
+impl<T: Plain, P: Structure<T>, R: State<T>> CompiledFunction<T, P, R> {
     /// Runs the model.
     ///
     /// # Errors
@@ -141,10 +150,10 @@ impl<T: Plain, P: Structure<T>, R: State<T>> Staged<T, P, R> {
     }
 }
 
-impl<T: Plain, P: Structure<T>, R> Staged<T, P, R> {
+impl<T: Plain, P: Structure<T>, R> CompiledFunction<T, P, R> {
     fn run(&mut self, inputs: &P, at: At) -> Result<()> {
-        take_components(inputs, &mut self.signature, &mut self.inputs);
-        check_signature("the example", &self.example, &self.signature, at)?;
+        take_components(inputs, &mut self.component_types, &mut self.inputs);
+        check_component_types("the example", &self.example, &self.component_types, at)?;
         self.compiled.limit(stack::configured());
         let run = self.compiled.run_into(
             self.inputs.iter().map(|leaf| Some(T::elements(leaf))),
@@ -154,7 +163,7 @@ impl<T: Plain, P: Structure<T>, R> Staged<T, P, R> {
     }
 }
 
-impl<T: Plain, P, R> Staged<T, P, R> {
+impl<T: Plain, P, R> CompiledFunction<T, P, R> {
     /// The optimised program, which a person can read.
     pub fn program(&self) -> &Program {
         self.compiled.program()

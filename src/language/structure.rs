@@ -8,7 +8,7 @@ use crate::language::state::{Flag, Index, Leaf, State};
 pub type MapComponent<'f, T, U> = &'f mut dyn FnMut(&Path, Leaf<T>) -> Leaf<U>;
 
 /// A structure of reals, integers and truth values over an interpretation `T`, which exists over every other one:
-/// `(Rnn<NdArray<f32>>, NdInt)` becomes `(Rnn<Expr>, IntExpr)` when a model of it is recorded.
+/// `(Rnn<NdArray<f32>>, NdInt)` becomes `(Rnn<Recorded>, RecordedInt)` when a model of it is recorded.
 ///
 /// Implemented for interpretations, their integers and truth values, tuples, arrays, `Vec` and `Option` of these, and
 /// structs with `#[derive(Params)]` or, where not everything is real, `#[derive(Structure)]`. Components have the

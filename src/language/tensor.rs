@@ -421,7 +421,7 @@ pub trait Tensor:
     ///
     /// # Errors
     /// Raises [`Error::Index`] for a child or root that is no node, and [`Error::StackExhausted`] if the tree is too
-    /// deep for the stack, or its arrays go round in circles. Where a model is staged, running the compiled code
+    /// deep for the stack, or its arrays go round in circles. Where a model is compiled, running its code
     /// returns them.
     #[track_caller]
     fn fold_tree<S: State<Self>>(

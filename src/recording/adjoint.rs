@@ -1,15 +1,15 @@
-//! [`ExprAdjoint`]: an adjoint that is being recorded, and what is known of it while recording.
+//! [`RecordedAdjoint`]: an adjoint that is being recorded, and what is known of it while recording.
 
 use std::cell::RefCell;
 use std::fmt;
 
 use antiphon_staging::{self as staging, Block, Scalar, Type, Update, Value};
 
-use super::{Expr, IntExpr, Located, Recorder, recorder};
+use super::{Located, Recorded, RecordedInt, Recorder, recorder};
 use crate::continuation::unwinding::OrRaise;
 
 /// An accumulator of adjoints that is being recorded.
-pub struct ExprAdjoint {
+pub struct RecordedAdjoint {
     ty: Type,
     /// Whose adjoint it is, for its name.
     of: Option<Value>,
@@ -18,9 +18,9 @@ pub struct ExprAdjoint {
     sum: RefCell<Sum>,
 }
 
-impl fmt::Debug for ExprAdjoint {
+impl fmt::Debug for RecordedAdjoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ExprAdjoint").field("type", &self.ty).finish_non_exhaustive()
+        f.debug_struct("RecordedAdjoint").field("type", &self.ty).finish_non_exhaustive()
     }
 }
 
@@ -79,22 +79,22 @@ impl Recorder {
     }
 }
 
-impl ExprAdjoint {
-    pub(super) fn empty(recorder: &Recorder, like: Expr) -> ExprAdjoint {
+impl RecordedAdjoint {
+    pub(super) fn empty(recorder: &Recorder, like: Recorded) -> RecordedAdjoint {
         let value = recorder.value_of(like.0);
         let (ty, home) = (recorder.builder.ty(value), recorder.here());
-        ExprAdjoint { ty, of: Some(value), home, sum: RefCell::new(Sum::Absent) }
+        RecordedAdjoint { ty, of: Some(value), home, sum: RefCell::new(Sum::Absent) }
     }
 
     /// What a continuation returned.
-    pub(super) fn passed(recorder: &Recorder, ty: Type, passed: Option<Passed>) -> ExprAdjoint {
+    pub(super) fn passed(recorder: &Recorder, ty: Type, passed: Option<Passed>) -> RecordedAdjoint {
         let sum = passed.map_or(Sum::Absent, Sum::Passed);
-        ExprAdjoint { ty, of: None, home: recorder.here(), sum: RefCell::new(sum) }
+        RecordedAdjoint { ty, of: None, home: recorder.here(), sum: RefCell::new(sum) }
     }
 
     /// A value that can be read in the block which was the innermost at that depth.
-    pub(super) fn left_for(recorder: &Recorder, value: Expr, depth: usize) -> ExprAdjoint {
-        let held = ExprAdjoint { of: None, ..ExprAdjoint::empty(recorder, value) };
+    pub(super) fn left_for(recorder: &Recorder, value: Recorded, depth: usize) -> RecordedAdjoint {
+        let held = RecordedAdjoint { of: None, ..RecordedAdjoint::empty(recorder, value) };
         let value = recorder.value_of(value.0);
         let home = recorder.builder.open()[depth - 1];
         if home == held.home {
@@ -106,7 +106,7 @@ impl ExprAdjoint {
             recorder.builder.name_cell(cell, &(name + "_out"));
         }
         recorder.builder.accumulate(cell, value).located().or_raise();
-        ExprAdjoint { home, sum: RefCell::new(Sum::Cell { cell, certain: true }), ..held }
+        RecordedAdjoint { home, sum: RefCell::new(Sum::Cell { cell, certain: true }), ..held }
     }
 
     /// The cell, which from now on holds what was accumulated so far.
@@ -147,7 +147,7 @@ impl ExprAdjoint {
     }
 
     /// Adds what another one holds, if it holds anything.
-    pub(super) fn absorb(&self, from: ExprAdjoint) {
+    pub(super) fn absorb(&self, from: RecordedAdjoint) {
         let recorder = recorder();
         let empty = matches!(*self.sum.borrow(), Sum::Absent);
         let theirs = from.sum.replace(Sum::Absent);
@@ -163,24 +163,24 @@ impl ExprAdjoint {
     }
 
     /// One that code may read which is recorded before what adds to it: nothing is known of it.
-    pub(super) fn open(recorder: &Recorder, ty: Type) -> ExprAdjoint {
+    pub(super) fn open(recorder: &Recorder, ty: Type) -> RecordedAdjoint {
         let home = recorder.here();
         let cell = recorder.builder.cell_in(home, ty.clone());
         recorder.builder.name_cell(cell, "ys_bar_sum");
-        ExprAdjoint { ty, of: None, home, sum: RefCell::new(Sum::Cell { cell, certain: false }) }
+        RecordedAdjoint { ty, of: None, home, sum: RefCell::new(Sum::Cell { cell, certain: false }) }
     }
 
     /// A row of what was accumulated, zeros if nothing was. It keeps it.
-    pub(super) fn row(&self, index: IntExpr) -> Expr {
+    pub(super) fn row(&self, index: RecordedInt) -> Recorded {
         let recorder = recorder();
         let (cell, certain) = self.cell(&recorder);
         self.sum.replace(Sum::Cell { cell, certain });
         let row = recorder.builder.row(cell, recorder.value_of(index.0)).located().or_raise();
-        Expr(recorder.wrap(row))
+        Recorded(recorder.wrap(row))
     }
 
     /// Records `pull` of a row of what was accumulated, to run if anything was. It keeps it.
-    pub(super) fn pull_row(&self, index: IntExpr, pull: impl FnOnce(Expr)) {
+    pub(super) fn pull_row(&self, index: RecordedInt, pull: impl FnOnce(Recorded)) {
         let recorder = recorder();
         let (cell, certain) = self.cell(&recorder);
         self.sum.replace(Sum::Cell { cell, certain });
@@ -222,31 +222,31 @@ impl ExprAdjoint {
     }
 
     /// What was accumulated, zeros if nothing was; `None` if surely nothing was.
-    pub(super) fn take(&self) -> Option<Expr> {
+    pub(super) fn take(&self) -> Option<Recorded> {
         let recorder = recorder();
         match self.sum.replace(Sum::Absent) {
             Sum::Absent => None,
-            Sum::Passed(Passed { value, .. }) => Some(Expr(recorder.wrap(value))),
+            Sum::Passed(Passed { value, .. }) => Some(Recorded(recorder.wrap(value))),
             Sum::Cell { cell, .. } => {
-                Some(Expr(recorder.wrap(self.bar(&recorder, recorder.builder.take(cell)))))
+                Some(Recorded(recorder.wrap(self.bar(&recorder, recorder.builder.take(cell)))))
             }
         }
     }
 
     /// Records `pull` of what was accumulated, to run if anything was.
-    pub(super) fn pull(&self, pull: impl FnOnce(Expr)) {
+    pub(super) fn pull(&self, pull: impl FnOnce(Recorded)) {
         let recorder = recorder();
         match self.sum.replace(Sum::Absent) {
             Sum::Absent => {}
             Sum::Passed(Passed { value, present }) => {
-                let value = Expr(recorder.wrap(self.bar(&recorder, value)));
+                let value = Recorded(recorder.wrap(self.bar(&recorder, value)));
                 match present {
                     None => pull(value),
                     Some(present) => recorder.when(present, || pull(value)),
                 }
             }
             Sum::Cell { cell, certain } => {
-                let take = || Expr(recorder.wrap(self.bar(&recorder, recorder.builder.take(cell))));
+                let take = || Recorded(recorder.wrap(self.bar(&recorder, recorder.builder.take(cell))));
                 if certain {
                     return pull(take());
                 }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use antiphon_staging::{self as staging, Block, Func, Signature, Target, Type, Value};
 
 use super::adjoint::Passed;
-use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, Located, Recorder, recorder};
+use super::{Located, Recorded, RecordedAdjoint, RecordedBool, RecordedInt, Recorder, recorder};
 use crate::continuation::unwinding::OrRaise;
 use crate::error::{CpsResult, Error, Result};
 use crate::language::control::continuation_passing::{Arm, BodyTo, Function, Leaves, Site, To};
@@ -33,8 +33,8 @@ impl Drop for Balance<'_> {
 }
 
 impl Recorder {
-    pub(super) fn values(&self, leaves: &[Leaf<Expr>]) -> Vec<Value> {
-        let value = |leaf: &Leaf<Expr>| match leaf {
+    pub(super) fn values(&self, leaves: &[Leaf<Recorded>]) -> Vec<Value> {
+        let value = |leaf: &Leaf<Recorded>| match leaf {
             Leaf::Real(x) => self.value_of(x.0),
             Leaf::Int(i) => self.value_of(i.0),
             Leaf::Bool(b) => self.value_of(b.0),
@@ -43,16 +43,16 @@ impl Recorder {
     }
 
     /// Values with the kinds of `like`.
-    fn leaves(&self, like: &[Leaf<Expr>], values: &[Value]) -> Leaves<Expr> {
-        let leaf = |(like, &value): (&Leaf<Expr>, &Value)| match like {
-            Leaf::Real(_) => Leaf::Real(Expr(self.wrap(value))),
-            Leaf::Int(_) => Leaf::Int(IntExpr(self.wrap(value))),
-            Leaf::Bool(_) => Leaf::Bool(BoolExpr(self.wrap(value))),
+    fn leaves(&self, like: &[Leaf<Recorded>], values: &[Value]) -> Leaves<Recorded> {
+        let leaf = |(like, &value): (&Leaf<Recorded>, &Value)| match like {
+            Leaf::Real(_) => Leaf::Real(Recorded(self.wrap(value))),
+            Leaf::Int(_) => Leaf::Int(RecordedInt(self.wrap(value))),
+            Leaf::Bool(_) => Leaf::Bool(RecordedBool(self.wrap(value))),
         };
         like.iter().zip(values).map(leaf).collect()
     }
 
-    fn types(&self, leaves: &[Leaf<Expr>]) -> Vec<Type> {
+    fn types(&self, leaves: &[Leaf<Recorded>]) -> Vec<Type> {
         self.values(leaves).into_iter().map(|value| self.builder.ty(value)).collect()
     }
 
@@ -66,28 +66,28 @@ impl Recorder {
     }
 
     /// Types of the real ones.
-    fn reals(&self, leaves: &[Leaf<Expr>]) -> Vec<Type> {
+    fn reals(&self, leaves: &[Leaf<Recorded>]) -> Vec<Type> {
         let reals = leaves.iter().filter_map(|leaf| if let Leaf::Real(x) = leaf { Some(x) } else { None });
         reals.map(|x| self.builder.ty(self.value_of(x.0))).collect()
     }
 
     /// Types of the adjoints of the real ones, each with whether it is present.
-    fn adjoint_types(&self, leaves: &[Leaf<Expr>]) -> Vec<Type> {
+    fn adjoint_types(&self, leaves: &[Leaf<Recorded>]) -> Vec<Type> {
         let flag = Type::scalar(antiphon_staging::Dtype::Bool);
         self.reals(leaves).into_iter().flat_map(|ty| [ty, flag.clone()]).collect()
     }
 
     /// Adjoints that a function returned, each with whether it is present.
-    fn returned(&self, like: &[Leaf<Expr>], results: &[Value]) -> Vec<ExprAdjoint> {
+    fn returned(&self, like: &[Leaf<Recorded>], results: &[Value]) -> Vec<RecordedAdjoint> {
         let pairs = self.reals(like).into_iter().zip(results.chunks(2));
         let adjoint = |(ty, pair): (Type, &[Value])| {
-            ExprAdjoint::passed(self, ty, Some(Passed { value: pair[0], present: Some(pair[1]) }))
+            RecordedAdjoint::passed(self, ty, Some(Passed { value: pair[0], present: Some(pair[1]) }))
         };
         pairs.map(adjoint).collect()
     }
 
     /// That values which go the same way have the same types.
-    fn same_types(&self, what: &str, site: Site, expected: &[Type], leaves: &[Leaf<Expr>]) -> Result<()> {
+    fn same_types(&self, what: &str, site: Site, expected: &[Type], leaves: &[Leaf<Recorded>]) -> Result<()> {
         let found = self.types(leaves);
         if expected == found {
             return Ok(());
@@ -100,7 +100,7 @@ impl Recorder {
     }
 
     /// A condition, which has to be a single truth value, of whatever rank.
-    fn condition(&self, condition: &BoolExpr, at: Site) -> Result<Value> {
+    fn condition(&self, condition: &RecordedBool, at: Site) -> Result<Value> {
         let value = self.value_of(condition.0);
         let ty = self.builder.ty(value);
         match ty.size() {
@@ -111,7 +111,7 @@ impl Recorder {
     }
 
     /// One arm of a branch in direct style.
-    fn arm(&self, arm: &mut dyn FnMut() -> Leaves<Expr>) -> (Block, Leaves<Expr>) {
+    fn arm(&self, arm: &mut dyn FnMut() -> Leaves<Recorded>) -> (Block, Leaves<Recorded>) {
         self.begin_arm();
         let results = arm();
         let block = self.builder.end(&self.values(&results)).located().or_raise();
@@ -120,7 +120,7 @@ impl Recorder {
 
     /// A local function from primals to adjoints, defined here, that may be passed as a continuation. Its parameters
     /// have the names of those values, if they have any.
-    fn continuation(&self, like: &[Leaf<Expr>], names: &[Value], k: To<'_, Expr>) -> CpsResult<Func> {
+    fn continuation(&self, like: &[Leaf<Recorded>], names: &[Value], k: To<'_, Recorded>) -> CpsResult<Func> {
         let signature = Signature::new("k", &self.types(like), &self.adjoint_types(like));
         let func = self.builder.declare(signature, &[]);
         let (params, _) = self.builder.define(func);
@@ -136,7 +136,7 @@ impl Recorder {
 /// What becomes of the results of a recursive function, in words.
 const RESULTS: &str = "a recursive function gives";
 
-impl Control for Expr {
+impl Control for Recorded {
     const RECORDS: bool = true;
 
     fn scratch(_: Internal, f: &mut dyn FnMut()) {
@@ -149,7 +149,7 @@ impl Control for Expr {
     fn record_cond(
         _: Internal,
         at: Site,
-        condition: &BoolExpr,
+        condition: &RecordedBool,
         then: &mut dyn FnMut() -> Leaves<Self>,
         otherwise: &mut dyn FnMut() -> Leaves<Self>,
     ) -> Leaves<Self> {
@@ -192,7 +192,7 @@ impl Control for Expr {
     fn branch_to(
         _: Internal,
         at: Site,
-        condition: &BoolExpr,
+        condition: &RecordedBool,
         then: Arm<'_, Self>,
         otherwise: Arm<'_, Self>,
         join: To<'_, Self>,
@@ -237,7 +237,7 @@ impl Control for Expr {
         results: &[Leaf<Self>],
         body: BodyTo<'_, Self>,
         k: To<'_, Self>,
-    ) -> CpsResult<Vec<ExprAdjoint>> {
+    ) -> CpsResult<Vec<RecordedAdjoint>> {
         let recorder = recorder();
         let builder = &recorder.builder;
         let _balance = Balance::of(&recorder);
@@ -248,7 +248,7 @@ impl Control for Expr {
         let (params, continuations) = builder.define(func);
         let finished = RefCell::new(Vec::new());
         recorder.name_like(&params, &recorder.values(&x));
-        let call = |argument: Leaves<Self>, k: To<'_, Self>| -> CpsResult<Vec<ExprAdjoint>> {
+        let call = |argument: Leaves<Self>, k: To<'_, Self>| -> CpsResult<Vec<RecordedAdjoint>> {
             recorder.same_types(at.calls(), at, &types, &argument)?;
             let arguments = recorder.values(&argument);
             recorder.name_like(&params, &arguments);
@@ -279,7 +279,11 @@ struct Join {
 
 impl Join {
     /// Of arms with these results, which have the same types.
-    fn record(recorder: &Recorder, [like, others]: [&[Leaf<Expr>]; 2], k: To<'_, Expr>) -> CpsResult<Join> {
+    fn record(
+        recorder: &Recorder,
+        [like, others]: [&[Leaf<Recorded>]; 2],
+        k: To<'_, Recorded>,
+    ) -> CpsResult<Join> {
         let builder = &recorder.builder;
         let func = builder.declare(Signature::new("join", &recorder.types(like), &[]), &[]);
         let (params, _) = builder.define(func);
@@ -298,7 +302,7 @@ impl Join {
     }
 
     /// Calls the join point; the adjoints that it returns.
-    fn call(&self, recorder: &Recorder, leaves: &[Leaf<Expr>]) -> CpsResult<Vec<ExprAdjoint>> {
+    fn call(&self, recorder: &Recorder, leaves: &[Leaf<Recorded>]) -> CpsResult<Vec<RecordedAdjoint>> {
         let results = recorder.builder.call(Target::Func(self.func), &recorder.values(leaves), &[]);
         let mut results = results.located()?.into_iter();
         let adjoint = |(ty, known): &(Type, Option<bool>)| {
@@ -306,7 +310,7 @@ impl Join {
                 let value = results.next()?;
                 Some(Passed { value, present: if dynamic { results.next() } else { None } })
             });
-            ExprAdjoint::passed(recorder, ty.clone(), passed)
+            RecordedAdjoint::passed(recorder, ty.clone(), passed)
         };
         Ok(self.adjoints.iter().map(adjoint).collect())
     }

@@ -1,11 +1,11 @@
-//! [`IntExpr`] and [`BoolExpr`]: recorded integers and truth values.
+//! [`RecordedInt`] and [`RecordedBool`]: recorded integers and truth values.
 
 use std::ops::{Add, Mul, Range, Sub};
 
 use antiphon_staging::{self as staging, Binary, Comparison, Scalar, Unary};
 
 use super::tensor::{array_constant, slice};
-use super::{BoolExpr, IntExpr, emit, recorder, shape_of, value_of};
+use super::{RecordedBool, RecordedInt, emit, recorder, shape_of, value_of};
 use crate::continuation::unwinding::OrRaise;
 use crate::error::Result;
 use crate::language::real::{Int, Mask};
@@ -13,10 +13,10 @@ use crate::language::shape::{self, Shape};
 use crate::language::tensor::{IntTensor, MaskTensor};
 
 super::operators! {
-    Add add IntExpr; Sub sub IntExpr; Mul mul IntExpr;
+    Add add RecordedInt; Sub sub RecordedInt; Mul mul RecordedInt;
 }
 
-impl Mask for BoolExpr {
+impl Mask for RecordedBool {
     #[track_caller]
     fn and(&self, other: &Self) -> Self {
         self.connective(Binary::And, other)
@@ -27,38 +27,38 @@ impl Mask for BoolExpr {
     }
     #[track_caller]
     fn not(&self) -> Self {
-        BoolExpr(emit(staging::Expr::Unary(Unary::Not, value_of(self.0))))
+        RecordedBool(emit(staging::Expr::Unary(Unary::Not, value_of(self.0))))
     }
     fn known(&self) -> Option<bool> {
         None
     }
 }
 
-impl BoolExpr {
+impl RecordedBool {
     #[track_caller]
     fn connective(&self, op: Binary, other: &Self) -> Self {
         shape::broadcast(op.name(), &shape_of(self.0), &shape_of(other.0)).or_raise();
-        BoolExpr(emit(staging::Expr::Binary(op, value_of(self.0), value_of(other.0))))
+        RecordedBool(emit(staging::Expr::Binary(op, value_of(self.0), value_of(other.0))))
     }
 }
 
-impl MaskTensor for BoolExpr {
+impl MaskTensor for RecordedBool {
     #[track_caller]
     fn shape(&self) -> Shape {
         shape_of(self.0)
     }
 }
 
-impl IntExpr {
+impl RecordedInt {
     #[track_caller]
-    fn compare(&self, op: Comparison, other: &Self) -> BoolExpr {
+    fn compare(&self, op: Comparison, other: &Self) -> RecordedBool {
         shape::broadcast(op.name(), &shape_of(self.0), &shape_of(other.0)).or_raise();
-        BoolExpr(emit(staging::Expr::Compare(op, value_of(self.0), value_of(other.0))))
+        RecordedBool(emit(staging::Expr::Compare(op, value_of(self.0), value_of(other.0))))
     }
 }
 
-impl Int for IntExpr {
-    type Bool = BoolExpr;
+impl Int for RecordedInt {
+    type Bool = RecordedBool;
     #[track_caller]
     fn named(self, name: &str) -> Self {
         recorder().builder.name(value_of(self.0), name);
@@ -66,14 +66,14 @@ impl Int for IntExpr {
     }
     #[track_caller]
     fn constant(value: i64) -> Self {
-        IntExpr(emit(staging::Expr::literal(Scalar::I64(value))))
+        RecordedInt(emit(staging::Expr::literal(Scalar::I64(value))))
     }
     #[track_caller]
-    fn less(&self, other: &Self) -> BoolExpr {
+    fn less(&self, other: &Self) -> RecordedBool {
         self.compare(Comparison::Less, other)
     }
     #[track_caller]
-    fn equal(&self, other: &Self) -> BoolExpr {
+    fn equal(&self, other: &Self) -> RecordedBool {
         self.compare(Comparison::Equal, other)
     }
     fn known(&self) -> Option<i64> {
@@ -81,14 +81,14 @@ impl Int for IntExpr {
     }
 }
 
-impl IntTensor for IntExpr {
+impl IntTensor for RecordedInt {
     #[track_caller]
     fn shape(&self) -> Shape {
         shape_of(self.0)
     }
     #[track_caller]
     fn from_elements(shape: &[usize], elements: &[i64]) -> Result<Self> {
-        Ok(IntExpr(array_constant(shape, elements.len(), elements.to_vec())?))
+        Ok(RecordedInt(array_constant(shape, elements.len(), elements.to_vec())?))
     }
     fn elements(&self) -> Option<Vec<i64>> {
         None
@@ -96,17 +96,17 @@ impl IntTensor for IntExpr {
     #[track_caller]
     fn reshape(&self, shape: &[usize]) -> Self {
         shape::reshape(&shape_of(self.0), shape).or_raise();
-        IntExpr(emit(staging::Expr::Reshape(value_of(self.0), shape.into())))
+        RecordedInt(emit(staging::Expr::Reshape(value_of(self.0), shape.into())))
     }
     #[track_caller]
     fn gather_rows(&self, indices: &Self) -> Self {
         shape::gather_rows(&shape_of(self.0), &shape_of(indices.0)).or_raise();
-        IntExpr(emit(staging::Expr::GatherRows { x: value_of(self.0), indices: value_of(indices.0) }))
+        RecordedInt(emit(staging::Expr::GatherRows { x: value_of(self.0), indices: value_of(indices.0) }))
     }
     #[track_caller]
     fn slice(&self, axis: isize, range: Range<usize>) -> Self {
-        IntExpr(slice(self.0, axis, range, 1))
+        RecordedInt(slice(self.0, axis, range, 1))
     }
 }
 
-crate::language::state::index_state! { IntExpr, BoolExpr; }
+crate::language::state::index_state! { RecordedInt, RecordedBool; }

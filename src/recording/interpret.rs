@@ -37,7 +37,7 @@ pub fn interpret_components<T: Plain>(program: &Program, inputs: &impl Structure
     let at = At::caller();
     catch(|| {
         operator(at, || {
-            let inputs: Vec<staging::Tensor> =
+            let inputs: Vec<staging::ConcreteTensor> =
                 leaves(inputs).into_iter().map(|leaf| to_tensor(leaf)).collect();
             let outputs = staging::interpret(program, &inputs).map_err(|error| from_staging(error, at))?;
             outputs.iter().map(|tensor| from_tensor(tensor, at)).collect()

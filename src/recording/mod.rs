@@ -1,7 +1,7 @@
-//! Staging: [`Expr`], the interpretation that records a model instead of running it.
+//! Recording: [`Recorded`], the interpretation that records a model instead of running it.
 //!
-//! Running a model once with `Expr` writes a [`Program`]. The derivative rules run as usual, over `Expr`, so what is
-//! recorded of `grad` is already the forward and the backward pass, interleaved.
+//! Running a model once with `Recorded` writes a [`Program`]. The derivative rules run as usual, over `Recorded`, so
+//! what is recorded of `grad` is already the forward and the backward pass, interleaved.
 
 mod adjoint;
 mod control;
@@ -13,11 +13,11 @@ mod recorder;
 mod tensor;
 
 pub use antiphon_staging::ir::print::graphviz;
-pub use antiphon_staging::jit::{CompileOptions, Compiled, Interrupt};
+pub use antiphon_staging::jit::{CompileOptions, CompiledProgram, Interrupt};
 use antiphon_staging::{self as staging, Value};
-pub use antiphon_staging::{Options, Program, optimise};
+pub use antiphon_staging::{OptimiseOptions, Program, optimise};
 
-pub use adjoint::ExprAdjoint;
+pub use adjoint::RecordedAdjoint;
 pub use interpret::{interpret, interpret_components};
 pub use plain::Plain;
 pub(crate) use plain::zeros;
@@ -29,37 +29,37 @@ use crate::language::shape::Shape;
 
 /// A real number or array of a program that is being recorded.
 #[derive(Debug, Clone, Copy)]
-pub struct Expr(Recorded);
+pub struct Recorded(Handle);
 
 /// An integer or array of integers of a program that is being recorded.
 #[derive(Debug, Clone, Copy)]
-pub struct IntExpr(Recorded);
+pub struct RecordedInt(Handle);
 
 /// A truth value or array of them of a program that is being recorded.
 #[derive(Debug, Clone, Copy)]
-pub struct BoolExpr(Recorded);
+pub struct RecordedBool(Handle);
 
 /// A value and the recording that it belongs to.
 #[derive(Debug, Clone, Copy)]
-struct Recorded {
+struct Handle {
     value: Value,
     recording: u64,
 }
 
 /// Appends an operator to the recording under way.
 #[track_caller]
-fn emit(expr: staging::Expr) -> Recorded {
+fn emit(expr: staging::Expr) -> Handle {
     recorder().emit(expr)
 }
 
 /// The value, if it is of the recording under way.
 #[track_caller]
-fn value_of(x: Recorded) -> Value {
+fn value_of(x: Handle) -> Value {
     recorder().value_of(x)
 }
 
 #[track_caller]
-fn shape_of(x: Recorded) -> Shape {
+fn shape_of(x: Handle) -> Shape {
     let recorder = recorder();
     recorder.builder.ty(recorder.value_of(x)).shape
 }

@@ -1,7 +1,7 @@
 //! [`Plain`]: the interpretations whose values a program takes and gives.
 
 use antiphon_staging::jit::{Elements, ElementsMut};
-use antiphon_staging::{Data, Dtype, Tensor, Type};
+use antiphon_staging::{ConcreteTensor, Data, Dtype, Type};
 
 use crate::continuation::unwinding::{catch, operator};
 use crate::error::{At, Error, Result};
@@ -85,7 +85,7 @@ pub(crate) fn zeros<T: Plain>(ty: &Type, at: At) -> Result<Leaf<T>> {
 
 /// A component as the interpreter takes it.
 #[track_caller]
-pub(crate) fn to_tensor<T: Plain>(leaf: Leaf<T>) -> Tensor {
+pub(crate) fn to_tensor<T: Plain>(leaf: Leaf<T>) -> ConcreteTensor {
     let leaf = T::row_major(leaf);
     let data: Data = match T::elements(&leaf) {
         Elements::F32(xs) => collected(xs.iter().copied()).into(),
@@ -93,11 +93,11 @@ pub(crate) fn to_tensor<T: Plain>(leaf: Leaf<T>) -> Tensor {
         Elements::I64(xs) => collected(xs.iter().copied()).into(),
         Elements::Bool(xs) => collected(xs.iter().copied()).into(),
     };
-    Tensor::new(&T::ty(&leaf).shape, data).expect("as many elements as the shape has")
+    ConcreteTensor::new(&T::ty(&leaf).shape, data).expect("as many elements as the shape has")
 }
 
 /// A component as the interpreter gives it.
-pub(crate) fn from_tensor<T: Plain>(tensor: &Tensor, at: At) -> Result<Leaf<T>> {
+pub(crate) fn from_tensor<T: Plain>(tensor: &ConcreteTensor, at: At) -> Result<Leaf<T>> {
     let mut leaf = zeros(&tensor.ty(), at)?;
     match (T::elements_mut(&mut leaf), tensor.data()) {
         (ElementsMut::F32(to), Data::F32(from)) => to.copy_from_slice(from),

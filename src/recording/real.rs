@@ -1,10 +1,10 @@
-//! [`Expr`] as real numbers: the elementwise operators.
+//! [`Recorded`] as real numbers: the elementwise operators.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use antiphon_staging::{self as staging, Binary, Comparison, Scalar, Unary, Update};
 
-use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, emit, recorder, shape_of, value_of};
+use super::{Recorded, RecordedAdjoint, RecordedBool, RecordedInt, emit, recorder, shape_of, value_of};
 use crate::continuation::unwinding::OrRaise;
 use crate::error::Result;
 use crate::language::node::SharedNode;
@@ -13,23 +13,23 @@ use crate::language::shape;
 use crate::language::tensor::{MaskTensor, Tensor};
 
 super::operators! {
-    Add add Expr; Sub sub Expr; Mul mul Expr; Div div Expr;
+    Add add Recorded; Sub sub Recorded; Mul mul Recorded; Div div Recorded;
 }
 
 macro_rules! number_operators {
     ($($Trait:ident $name:ident;)*) => { $(
-        impl $Trait<f64> for Expr {
+        impl $Trait<f64> for Recorded {
             type Output = Self;
             #[track_caller]
             fn $name(self, rhs: f64) -> Self {
-                $Trait::$name(self, Expr::constant(rhs))
+                $Trait::$name(self, Recorded::constant(rhs))
             }
         }
     )* };
 }
 number_operators! { Add add; Sub sub; Mul mul; Div div; }
 
-impl Neg for Expr {
+impl Neg for Recorded {
     type Output = Self;
     #[track_caller]
     fn neg(self) -> Self {
@@ -37,20 +37,20 @@ impl Neg for Expr {
     }
 }
 
-impl Expr {
+impl Recorded {
     #[track_caller]
     fn unary(&self, op: Unary) -> Self {
-        Expr(emit(staging::Expr::Unary(op, value_of(self.0))))
+        Recorded(emit(staging::Expr::Unary(op, value_of(self.0))))
     }
     #[track_caller]
     fn binary(&self, op: Binary, other: &Self) -> Self {
         shape::broadcast(op.name(), &shape_of(self.0), &shape_of(other.0)).or_raise();
-        Expr(emit(staging::Expr::Binary(op, value_of(self.0), value_of(other.0))))
+        Recorded(emit(staging::Expr::Binary(op, value_of(self.0), value_of(other.0))))
     }
     #[track_caller]
-    fn compare(&self, op: Comparison, other: &Self) -> BoolExpr {
+    fn compare(&self, op: Comparison, other: &Self) -> RecordedBool {
         shape::broadcast(op.name(), &shape_of(self.0), &shape_of(other.0)).or_raise();
-        BoolExpr(emit(staging::Expr::Compare(op, value_of(self.0), value_of(other.0))))
+        RecordedBool(emit(staging::Expr::Compare(op, value_of(self.0), value_of(other.0))))
     }
 }
 
@@ -63,16 +63,16 @@ macro_rules! unary_methods {
     )* };
 }
 
-impl Real for Expr {
-    type Bool = BoolExpr;
-    type Int = IntExpr;
-    type Adjoint = ExprAdjoint;
+impl Real for Recorded {
+    type Bool = RecordedBool;
+    type Int = RecordedInt;
+    type Adjoint = RecordedAdjoint;
     type Node<V: Real> = SharedNode<V>;
 
     #[track_caller]
     fn constant(value: f64) -> Self {
         let recorder = recorder();
-        Expr(recorder.wrap(recorder.builder.real(recorder.dtype, value)))
+        Recorded(recorder.wrap(recorder.builder.real(recorder.dtype, value)))
     }
     fn detach(&self) -> Self {
         *self
@@ -81,26 +81,26 @@ impl Real for Expr {
     fn name_with(&self, name: &dyn Fn() -> String) {
         recorder().builder.name(value_of(self.0), &name());
     }
-    fn adjoint(&self) -> ExprAdjoint {
-        ExprAdjoint::empty(&recorder(), *self)
+    fn adjoint(&self) -> RecordedAdjoint {
+        RecordedAdjoint::empty(&recorder(), *self)
     }
-    fn accumulate(adjoint: &ExprAdjoint, g: Self) {
+    fn accumulate(adjoint: &RecordedAdjoint, g: Self) {
         adjoint.update(|recorder| Update::Add(recorder.value_of(g.0)));
     }
-    fn accumulate_all(adjoint: &ExprAdjoint, from: ExprAdjoint) {
+    fn accumulate_all(adjoint: &RecordedAdjoint, from: RecordedAdjoint) {
         adjoint.absorb(from);
     }
-    fn take_adjoint(adjoint: &ExprAdjoint) -> Option<Self> {
+    fn take_adjoint(adjoint: &RecordedAdjoint) -> Option<Self> {
         adjoint.take()
     }
-    fn with_adjoint(adjoint: &ExprAdjoint, pull: impl FnOnce(Self)) {
+    fn with_adjoint(adjoint: &RecordedAdjoint, pull: impl FnOnce(Self)) {
         adjoint.pull(pull);
     }
     fn place() -> usize {
         recorder().builder.depth()
     }
-    fn leave_for(self, place: usize) -> ExprAdjoint {
-        ExprAdjoint::left_for(&recorder(), self, place)
+    fn leave_for(self, place: usize) -> RecordedAdjoint {
+        RecordedAdjoint::left_for(&recorder(), self, place)
     }
     #[track_caller]
     fn check_broadcast(op: &'static str, lhs: &Self, rhs: &Self) -> Result<()> {
@@ -135,12 +135,12 @@ impl Real for Expr {
     }
     #[track_caller]
     fn powi(&self, n: i32) -> Self {
-        Expr(emit(staging::Expr::Powi(value_of(self.0), n)))
+        Recorded(emit(staging::Expr::Powi(value_of(self.0), n)))
     }
     #[track_caller]
     fn clamp(&self, low: f64, high: f64) -> Self {
         let [low, high] = [low, high].map(|x| Scalar::of(recorder().dtype, x));
-        Expr(emit(staging::Expr::Clamp { x: value_of(self.0), low, high }))
+        Recorded(emit(staging::Expr::Clamp { x: value_of(self.0), low, high }))
     }
     #[track_caller]
     fn pow(&self, exponent: &Self) -> Self {
@@ -155,26 +155,26 @@ impl Real for Expr {
         self.binary(Binary::Minimum, other)
     }
     #[track_caller]
-    fn less(&self, other: &Self) -> BoolExpr {
+    fn less(&self, other: &Self) -> RecordedBool {
         self.compare(Comparison::Less, other)
     }
     #[track_caller]
-    fn less_equal(&self, other: &Self) -> BoolExpr {
+    fn less_equal(&self, other: &Self) -> RecordedBool {
         self.compare(Comparison::LessEqual, other)
     }
     #[track_caller]
-    fn equal(&self, other: &Self) -> BoolExpr {
+    fn equal(&self, other: &Self) -> RecordedBool {
         self.compare(Comparison::Equal, other)
     }
     #[track_caller]
-    fn select(mask: &BoolExpr, then: &Self, otherwise: &Self) -> Self {
+    fn select(mask: &RecordedBool, then: &Self, otherwise: &Self) -> Self {
         let values = shape::broadcast("select", &then.shape(), &otherwise.shape()).or_raise();
         shape::broadcast("select", &mask.shape(), &values).or_raise();
         let (mask, then, otherwise) = (value_of(mask.0), value_of(then.0), value_of(otherwise.0));
-        Expr(emit(staging::Expr::Select { mask, then, otherwise }))
+        Recorded(emit(staging::Expr::Select { mask, then, otherwise }))
     }
     #[track_caller]
-    fn from_int(value: &IntExpr) -> Self {
-        Expr(emit(staging::Expr::Convert(value_of(value.0), recorder().dtype)))
+    fn from_int(value: &RecordedInt) -> Self {
+        Recorded(emit(staging::Expr::Convert(value_of(value.0), recorder().dtype)))
     }
 }

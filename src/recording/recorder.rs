@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use antiphon_staging::jit::Stop;
 use antiphon_staging::{self as staging, Block, Builder, Dtype, Program, Value};
 
-use super::{BoolExpr, CompileOptions, Expr, IntExpr, Plain, Recorded};
+use super::{CompileOptions, Handle, Plain, Recorded, RecordedBool, RecordedInt};
 use crate::continuation::stack;
 use crate::continuation::unwinding::{blame, catch, raise};
 use crate::error::{At, Error, Result};
@@ -79,7 +79,7 @@ impl Recorder {
 
     /// The value, if it is of this recording.
     #[track_caller]
-    pub(super) fn value_of(&self, x: Recorded) -> Value {
+    pub(super) fn value_of(&self, x: Handle) -> Value {
         if x.recording == self.id { x.value } else { misplaced() }
     }
 
@@ -94,12 +94,12 @@ impl Recorder {
         *self.builder.open().last().expect("the program's body is open until it is finished")
     }
 
-    pub(super) fn wrap(&self, value: Value) -> Recorded {
-        Recorded { value, recording: self.id }
+    pub(super) fn wrap(&self, value: Value) -> Handle {
+        Handle { value, recording: self.id }
     }
 
     #[track_caller]
-    pub(super) fn emit(&self, expr: staging::Expr) -> Recorded {
+    pub(super) fn emit(&self, expr: staging::Expr) -> Handle {
         let at = At::caller();
         match self.builder.emit(expr) {
             Ok(value) => self.wrap(value),
@@ -112,7 +112,7 @@ impl Recorder {
 ///
 /// ```
 /// use antiphon::{NdArray, Real, grad, recording};
-/// let cube = |x: recording::Expr| grad(|y| y.clone() * &y * &y, &x).unwrap();
+/// let cube = |x: recording::Recorded| grad(|y| y.clone() * &y * &y, &x).unwrap();
 /// let mut program = recording::record("slope", cube, &NdArray::scalar(2.0f64))?;
 /// recording::optimise(&mut program, &Default::default());
 /// assert_eq!(recording::interpret(&program, &NdArray::scalar(2.0f64))?, [NdArray::scalar(12.0)]);
@@ -122,11 +122,11 @@ impl Recorder {
 /// # Errors
 /// What `f` raises: shapes that do not fit are found while recording, with the user's line.
 #[track_caller]
-pub fn record<T, P, Q>(name: &str, f: impl FnOnce(P::With<Expr>) -> Q, example: &P) -> Result<Program>
+pub fn record<T, P, Q>(name: &str, f: impl FnOnce(P::With<Recorded>) -> Q, example: &P) -> Result<Program>
 where
     T: Plain,
     P: Structure<T>,
-    Q: State<Expr>,
+    Q: State<Recorded>,
 {
     record_with(name, f, example, &CompileOptions::default())
 }
@@ -136,9 +136,9 @@ where
 /// [`time_limit`](CompileOptions::time_limit).
 ///
 /// ```
-/// use antiphon::recording::{CompileOptions, Expr, record_with};
+/// use antiphon::recording::{CompileOptions, Recorded, record_with};
 /// use antiphon::{NdArray, Real};
-/// let sines = |x: Expr| (0..1000).fold(x, |x, _| x.sin());
+/// let sines = |x: Recorded| (0..1000).fold(x, |x, _| x.sin());
 /// let options = CompileOptions { operators: 999, ..CompileOptions::default() };
 /// let error = record_with("sines", sines, &NdArray::scalar(1.0f64), &options).unwrap_err();
 /// assert!(error.to_string().contains("more than 999 operators"));
@@ -149,16 +149,16 @@ where
 #[track_caller]
 pub fn record_with<T, P, Q>(
     name: &str,
-    f: impl FnOnce(P::With<Expr>) -> Q,
+    f: impl FnOnce(P::With<Recorded>) -> Q,
     example: &P,
     options: &CompileOptions,
 ) -> Result<Program>
 where
     T: Plain,
     P: Structure<T>,
-    Q: State<Expr>,
+    Q: State<Recorded>,
 {
-    let f = |input: MapComponent<'_, T, Expr>| Ok(f(example.map_components(&mut Path::default(), input)));
+    let f = |input: MapComponent<'_, T, Recorded>| Ok(f(example.map_components(&mut Path::default(), input)));
     trace(name, options, &Stop::of(options), f).map(|(program, _)| program)
 }
 
@@ -169,11 +169,11 @@ pub(crate) fn trace<T, Q>(
     name: &str,
     options: &CompileOptions,
     stop: &Stop,
-    f: impl FnOnce(MapComponent<'_, T, Expr>) -> Result<Q>,
+    f: impl FnOnce(MapComponent<'_, T, Recorded>) -> Result<Q>,
 ) -> Result<(Program, Q)>
 where
     T: Plain,
-    Q: State<Expr>,
+    Q: State<Recorded>,
 {
     let at = At::caller();
     let recorder = Rc::new(Recorder {
@@ -192,9 +192,9 @@ where
                 let name = short_name(&path);
                 let input = recorder.wrap(recorder.builder.input(&name, T::ty(&leaf)));
                 match leaf {
-                    Leaf::Real(_) => Leaf::Real(Expr(input)),
-                    Leaf::Int(_) => Leaf::Int(IntExpr(input)),
-                    Leaf::Bool(_) => Leaf::Bool(BoolExpr(input)),
+                    Leaf::Real(_) => Leaf::Real(Recorded(input)),
+                    Leaf::Int(_) => Leaf::Int(RecordedInt(input)),
+                    Leaf::Bool(_) => Leaf::Bool(RecordedBool(input)),
                 }
             };
             let result = f(&mut input)?;

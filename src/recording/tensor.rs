@@ -1,11 +1,13 @@
-//! [`Expr`] as arrays: shapes, reductions, products, indexing, windows.
+//! [`Recorded`] as arrays: shapes, reductions, products, indexing, windows.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use antiphon_staging::{self as staging, Data, Dtype, Reduction, Scalar, Type, Update};
 
-use super::{BoolExpr, Expr, ExprAdjoint, IntExpr, Located, Recorded, emit, recorder, shape_of, value_of};
+use super::{
+    Handle, Located, Recorded, RecordedAdjoint, RecordedBool, RecordedInt, emit, recorder, shape_of, value_of,
+};
 use crate::continuation::unwinding::OrRaise;
 use crate::error::{At, Error, Result};
 use crate::language::control::continuation_passing::PutRow;
@@ -15,7 +17,7 @@ use crate::memory::collected;
 use crate::sealed::Internal;
 
 #[track_caller]
-pub(super) fn slice(x: Recorded, axis: isize, range: Range<usize>, step: usize) -> Recorded {
+pub(super) fn slice(x: Handle, axis: isize, range: Range<usize>, step: usize) -> Handle {
     let shape = shape_of(x);
     let axis = shape::axis("slice", &shape, axis).or_raise();
     shape::slice(&shape, axis, &range, step).or_raise();
@@ -25,9 +27,9 @@ pub(super) fn slice(x: Recorded, axis: isize, range: Range<usize>, step: usize) 
 
 /// A constant array, of as many elements as its shape has.
 #[track_caller]
-pub(super) fn array_constant(shape: &[usize], len: usize, elements: impl Into<Data>) -> Result<Recorded> {
+pub(super) fn array_constant(shape: &[usize], len: usize, elements: impl Into<Data>) -> Result<Handle> {
     shape::from_elements(shape, len)?;
-    match staging::Tensor::new(shape, elements) {
+    match staging::ConcreteTensor::new(shape, elements) {
         Some(tensor) => Ok(emit(staging::Expr::Array(Arc::new(tensor)))),
         None => {
             let at = At::caller();
@@ -36,7 +38,7 @@ pub(super) fn array_constant(shape: &[usize], len: usize, elements: impl Into<Da
     }
 }
 
-impl Expr {
+impl Recorded {
     #[track_caller]
     fn reduce(&self, name: &'static str, op: Reduction, axes: Axes) -> Self {
         let shape = shape_of(self.0);
@@ -44,10 +46,10 @@ impl Expr {
         if op == Reduction::Max {
             shape::reduce_nonempty(name, &shape, &axes).or_raise();
         }
-        Expr(emit(staging::Expr::Reduce(op, value_of(self.0), axes)))
+        Recorded(emit(staging::Expr::Reduce(op, value_of(self.0), axes)))
     }
 }
-impl Tensor for Expr {
+impl Tensor for Recorded {
     #[track_caller]
     fn shape(&self) -> Shape {
         shape_of(self.0)
@@ -56,7 +58,7 @@ impl Tensor for Expr {
     fn full(shape: &[usize], value: f64) -> Self {
         shape::elements("full", shape).or_raise();
         let value = Scalar::of(recorder().dtype, value);
-        Expr(emit(staging::Expr::Fill { value, shape: shape.into() }))
+        Recorded(emit(staging::Expr::Fill { value, shape: shape.into() }))
     }
     #[track_caller]
     fn from_elements(shape: &[usize], elements: &[f64]) -> Result<Self> {
@@ -67,34 +69,34 @@ impl Tensor for Expr {
             }
             _ => array_constant(shape, elements.len(), elements.to_vec())?,
         };
-        Ok(Expr(recorded))
+        Ok(Recorded(recorded))
     }
     #[track_caller]
-    fn from_mask(mask: &BoolExpr) -> Self {
-        Expr(emit(staging::Expr::Convert(value_of(mask.0), recorder().dtype)))
+    fn from_mask(mask: &RecordedBool) -> Self {
+        Recorded(emit(staging::Expr::Convert(value_of(mask.0), recorder().dtype)))
     }
     #[track_caller]
-    fn uniform(shape: &[usize], seed: &IntExpr) -> Self {
+    fn uniform(shape: &[usize], seed: &RecordedInt) -> Self {
         shape::uniform(shape, &seed.shape()).or_raise();
         // A single integer, of whatever rank.
         let seed = if seed.shape().is_empty() { *seed } else { seed.reshape(&[]) };
         let (seed, dtype) = (value_of(seed.0), recorder().dtype);
-        Expr(emit(staging::Expr::Uniform { seed, dtype, shape: shape.into() }))
+        Recorded(emit(staging::Expr::Uniform { seed, dtype, shape: shape.into() }))
     }
     #[track_caller]
     fn reshape(&self, shape: &[usize]) -> Self {
         shape::reshape(&self.shape(), shape).or_raise();
-        Expr(emit(staging::Expr::Reshape(value_of(self.0), shape.into())))
+        Recorded(emit(staging::Expr::Reshape(value_of(self.0), shape.into())))
     }
     #[track_caller]
     fn permute(&self, order: &[usize]) -> Self {
         shape::permute(&self.shape(), order).or_raise();
-        Expr(emit(staging::Expr::Permute(value_of(self.0), order.into())))
+        Recorded(emit(staging::Expr::Permute(value_of(self.0), order.into())))
     }
     #[track_caller]
     fn broadcast_to(&self, shape: &[usize]) -> Self {
         shape::broadcast_to(&self.shape(), shape).or_raise();
-        Expr(emit(staging::Expr::Broadcast(value_of(self.0), shape.into())))
+        Recorded(emit(staging::Expr::Broadcast(value_of(self.0), shape.into())))
     }
     #[track_caller]
     fn sum(&self, axes: impl Into<Axes>) -> Self {
@@ -109,16 +111,16 @@ impl Tensor for Expr {
         self.reduce("logsumexp", Reduction::LogSumExp, axes.into())
     }
     #[track_caller]
-    fn argmax(&self, axis: isize) -> IntExpr {
+    fn argmax(&self, axis: isize) -> RecordedInt {
         let shape = self.shape();
         let axis = shape::axis("argmax", &shape, axis).or_raise();
         shape::reduce_nonempty("argmax", &shape, &[axis]).or_raise();
-        IntExpr(emit(staging::Expr::Argmax(value_of(self.0), axis)))
+        RecordedInt(emit(staging::Expr::Argmax(value_of(self.0), axis)))
     }
     #[track_caller]
     fn batch_matmul(&self, rhs: &Self) -> Self {
         shape::matmul(&self.shape(), &rhs.shape()).or_raise();
-        Expr(emit(staging::Expr::Matmul(value_of(self.0), value_of(rhs.0))))
+        Recorded(emit(staging::Expr::Matmul(value_of(self.0), value_of(rhs.0))))
     }
     #[track_caller]
     fn concat(parts: &[Self], axis: isize) -> Self {
@@ -136,11 +138,11 @@ impl Tensor for Expr {
         for part in parts {
             values.push(value_of(part.0));
         }
-        Expr(emit(staging::Expr::Concat(values, along)))
+        Recorded(emit(staging::Expr::Concat(values, along)))
     }
     #[track_caller]
     fn slice_step(&self, axis: isize, range: Range<usize>, step: usize) -> Self {
-        Expr(slice(self.0, axis, range, step))
+        Recorded(slice(self.0, axis, range, step))
     }
     #[track_caller]
     fn pad(&self, axis: isize, padding: Padding) -> Self {
@@ -150,32 +152,32 @@ impl Tensor for Expr {
         // Between no neighbours any number of zeros is none.
         let interior = if shape[axis] > 1 { padding.interior } else { 0 };
         let padding = Padding { interior, ..padding };
-        Expr(emit(staging::Expr::Pad { x: value_of(self.0), axis, padding }))
+        Recorded(emit(staging::Expr::Pad { x: value_of(self.0), axis, padding }))
     }
     #[track_caller]
     fn flip(&self, axis: isize) -> Self {
         let axis = shape::axis("flip", &self.shape(), axis).or_raise();
-        Expr(emit(staging::Expr::Flip(value_of(self.0), axis)))
+        Recorded(emit(staging::Expr::Flip(value_of(self.0), axis)))
     }
     #[track_caller]
-    fn gather_rows(&self, indices: &IntExpr) -> Self {
+    fn gather_rows(&self, indices: &RecordedInt) -> Self {
         shape::gather_rows(&self.shape(), &indices.shape()).or_raise();
-        Expr(emit(staging::Expr::GatherRows { x: value_of(self.0), indices: value_of(indices.0) }))
+        Recorded(emit(staging::Expr::GatherRows { x: value_of(self.0), indices: value_of(indices.0) }))
     }
     #[track_caller]
-    fn scatter_rows(&self, indices: &IntExpr, rows: usize) -> Self {
+    fn scatter_rows(&self, indices: &RecordedInt, rows: usize) -> Self {
         shape::scatter_rows(&self.shape(), &indices.shape(), rows).or_raise();
-        Expr(emit(staging::Expr::ScatterRows { x: value_of(self.0), indices: value_of(indices.0), rows }))
+        Recorded(emit(staging::Expr::ScatterRows { x: value_of(self.0), indices: value_of(indices.0), rows }))
     }
     #[track_caller]
-    fn gather_last(&self, indices: &IntExpr) -> Self {
+    fn gather_last(&self, indices: &RecordedInt) -> Self {
         shape::gather_last(&self.shape(), &indices.shape()).or_raise();
-        Expr(emit(staging::Expr::GatherLast { x: value_of(self.0), indices: value_of(indices.0) }))
+        Recorded(emit(staging::Expr::GatherLast { x: value_of(self.0), indices: value_of(indices.0) }))
     }
     #[track_caller]
-    fn scatter_last(&self, indices: &IntExpr, n: usize) -> Self {
+    fn scatter_last(&self, indices: &RecordedInt, n: usize) -> Self {
         shape::scatter_last(&self.shape(), &indices.shape(), n).or_raise();
-        Expr(emit(staging::Expr::ScatterLast {
+        Recorded(emit(staging::Expr::ScatterLast {
             x: value_of(self.0),
             indices: value_of(indices.0),
             length: n,
@@ -185,36 +187,36 @@ impl Tensor for Expr {
     fn conv2d(&self, kernel: &Self, window: Window2d) -> Self {
         shape::conv2d(&self.shape(), &kernel.shape(), window).or_raise();
         let (image, kernel, window) = (value_of(self.0), value_of(kernel.0), shortened(window));
-        Expr(emit(staging::Expr::Conv2d { image, kernel, window }))
+        Recorded(emit(staging::Expr::Conv2d { image, kernel, window }))
     }
     #[track_caller]
     fn conv2d_image(&self, kernel: &Self, size: [usize; 2], window: Window2d) -> Self {
         shape::conv2d_image(&self.shape(), &kernel.shape(), size, window).or_raise();
         let (y_bar, kernel, window) = (value_of(self.0), value_of(kernel.0), shortened(window));
-        Expr(emit(staging::Expr::Conv2dImage { y_bar, kernel, size, window }))
+        Recorded(emit(staging::Expr::Conv2dImage { y_bar, kernel, size, window }))
     }
     #[track_caller]
     fn conv2d_kernel(&self, y_bar: &Self, size: [usize; 2], window: Window2d) -> Self {
         shape::conv2d_kernel(&self.shape(), &y_bar.shape(), size, window).or_raise();
         let (image, y_bar, window) = (value_of(self.0), value_of(y_bar.0), shortened(window));
-        Expr(emit(staging::Expr::Conv2dKernel { image, y_bar, size, window }))
+        Recorded(emit(staging::Expr::Conv2dKernel { image, y_bar, size, window }))
     }
     #[track_caller]
     fn unfold2d(&self, kernel: [usize; 2], window: Window2d) -> Self {
         shape::unfold2d(&self.shape(), kernel, window).or_raise();
-        Expr(emit(staging::Expr::Unfold2d { image: value_of(self.0), kernel, window: shortened(window) }))
+        Recorded(emit(staging::Expr::Unfold2d { image: value_of(self.0), kernel, window: shortened(window) }))
     }
     #[track_caller]
     fn fold2d(&self, size: [usize; 2], kernel: [usize; 2], window: Window2d) -> Self {
         shape::fold2d(&self.shape(), size, kernel, window).or_raise();
-        Expr(emit(staging::Expr::Fold2d { x: value_of(self.0), size, kernel, window: shortened(window) }))
+        Recorded(emit(staging::Expr::Fold2d { x: value_of(self.0), size, kernel, window: shortened(window) }))
     }
 
-    fn accumulate_matmul(adjoint: &ExprAdjoint, a: &Self, b: &Self) {
+    fn accumulate_matmul(adjoint: &RecordedAdjoint, a: &Self, b: &Self) {
         adjoint.update(|recorder| Update::Matmul(recorder.value_of(a.0), recorder.value_of(b.0)));
     }
     fn accumulate_slice(
-        adjoint: &ExprAdjoint,
+        adjoint: &RecordedAdjoint,
         _operand: &Self,
         axis: usize,
         range: Range<usize>,
@@ -246,19 +248,19 @@ impl Tensor for Expr {
         });
         let ys = builder.take(rows);
         builder.name(ys, "ys");
-        Expr(recorder.wrap(ys))
+        Recorded(recorder.wrap(ys))
     }
-    fn with_adjoint_row(adjoint: &ExprAdjoint, index: &IntExpr, pull: impl FnOnce(Self)) {
+    fn with_adjoint_row(adjoint: &RecordedAdjoint, index: &RecordedInt, pull: impl FnOnce(Self)) {
         adjoint.pull_row(*index, pull);
     }
-    fn adjoint_row(adjoint: &ExprAdjoint, index: &IntExpr) -> Self {
+    fn adjoint_row(adjoint: &RecordedAdjoint, index: &RecordedInt) -> Self {
         adjoint.row(*index)
     }
-    fn open_adjoint(shape: &[usize]) -> ExprAdjoint {
+    fn open_adjoint(shape: &[usize]) -> RecordedAdjoint {
         let recorder = recorder();
-        ExprAdjoint::open(&recorder, Type::new(recorder.dtype, shape))
+        RecordedAdjoint::open(&recorder, Type::new(recorder.dtype, shape))
     }
-    fn accumulate_rows(adjoint: &ExprAdjoint, _operand: &Self, indices: &IntExpr, g: Self) {
+    fn accumulate_rows(adjoint: &RecordedAdjoint, _operand: &Self, indices: &RecordedInt, g: Self) {
         adjoint.update(|recorder| Update::Rows {
             indices: recorder.value_of(indices.0),
             g: recorder.value_of(g.0),

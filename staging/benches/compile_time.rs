@@ -174,11 +174,12 @@ const FAMILIES: [Family; 14] = [
 ];
 
 /// Seconds of the fastest of many runs.
-fn run(compiled: &mut Compiled, program: &Program) -> f64 {
+fn run(compiled: &mut CompiledProgram, program: &Program) -> f64 {
     let types = program.types(&program.funcs[program.entry].params);
-    let fill =
-        |ty: &Type| Tensor::new(&ty.shape, vec![0.5; ty.size()]).expect("as many elements as the shape has");
-    let inputs: Vec<Tensor> = types.iter().map(fill).collect();
+    let fill = |ty: &Type| {
+        ConcreteTensor::new(&ty.shape, vec![0.5; ty.size()]).expect("as many elements as the shape has")
+    };
+    let inputs: Vec<ConcreteTensor> = types.iter().map(fill).collect();
     let mut least = f64::INFINITY;
     for _ in 0..RUNS {
         let start = seconds();
@@ -189,7 +190,7 @@ fn run(compiled: &mut Compiled, program: &Program) -> f64 {
 }
 
 fn main() {
-    let optimise = Some(Options { reassociate: true });
+    let optimise = Some(OptimiseOptions { reassociate: true });
     let most = usize::MAX;
     let limits =
         CompileOptions { instructions: most, program_instructions: most, ..CompileOptions::default() };

@@ -1,4 +1,4 @@
-//! Recorded programs: what a model becomes when it is staged instead of run.
+//! Recorded programs: what a model becomes when it is recorded instead of run.
 //!
 //! A [`Builder`] records pure tensor operators, adjoint [cells](Cell), branches, local functions and
 //! continuations into an arena [`Program`] of static shapes and dtypes. The crate knows nothing of differentiation: a
@@ -37,10 +37,10 @@ pub use ir::build::{Builder, Signature};
 pub use ir::error::{Error, Result};
 pub use ir::expr::{Binary, Class, Comparison, Expr, Padding, Reduction, Unary, Window2d};
 pub use ir::ids::{Block, Cell, Cont, Func, Value};
-pub use ir::tensor::{Data, Tensor};
+pub use ir::tensor::{ConcreteTensor, Data};
 pub use ir::types::{Dtype, Scalar, Shape, Type};
 pub use ir::verify::verify;
 pub use ir::{Name, Program, Stmt, Target, Update};
 #[cfg(feature = "llvm")]
-pub use jit::{CompileOptions, Compiled, Interrupt, compile};
-pub use optimise::{Options, optimise};
+pub use jit::{CompileOptions, CompiledProgram, Interrupt, compile};
+pub use optimise::{OptimiseOptions, optimise};

@@ -12,7 +12,7 @@ use crate::array_case::{
 };
 use crate::case::{Jet, ScalarCase, ScalarVisitor};
 use crate::compare::Report;
-use crate::list::{Explicit, List, Recorded, Step};
+use crate::list::{Explicit, List, Listed, Step};
 use crate::{for_each_array_case, for_each_scalar_case};
 
 type Array = NdArray<f64>;
@@ -21,7 +21,7 @@ struct Function {
     name: &'static str,
     points: Vec<&'static [f64]>,
     jet: fn(&[f64]) -> Jet,
-    recorded: fn(&[Recorded]) -> Recorded,
+    recorded: fn(&[Listed]) -> Listed,
 }
 
 struct Collect(Vec<Function>);
@@ -40,7 +40,7 @@ fn functions() -> Vec<Function> {
 }
 
 /// The list of a function of numbers.
-fn numbers(f: fn(&[Recorded]) -> Recorded, x: &[f64]) -> List {
+fn numbers(f: fn(&[Listed]) -> Listed, x: &[f64]) -> List {
     let x: Vec<Array> = x.iter().map(|&x| Array::scalar(x)).collect();
     List::of(f, &x)
 }
@@ -92,7 +92,7 @@ struct ArrayFunction {
     name: &'static str,
     inputs: Vec<Plain>,
     expected: Expected,
-    recorded: fn(&[Recorded]) -> Recorded,
+    recorded: fn(&[Listed]) -> Listed,
 }
 
 impl ArrayFunction {

@@ -1,4 +1,4 @@
-//! A function as the list of its operators (a Wengert list), from running it once with [`Recorded`] arrays. That list
+//! A function as the list of its operators (a Wengert list), from running it once with [`Listed`] arrays. That list
 //! is then run as the explicit spelling is written by hand, each operator with the rest of the program as its
 //! continuation. Numbers are arrays without axes.
 
@@ -72,21 +72,21 @@ thread_local! {
 
 /// An array that writes down the operators applied to it.
 #[derive(Clone)]
-pub struct Recorded {
+pub struct Listed {
     value: Array,
     position: usize,
 }
 
-impl Recorded {
-    fn new(value: Array, step: Step) -> Recorded {
+impl Listed {
+    fn new(value: Array, step: Step) -> Listed {
         LIST.with_borrow_mut(|list| {
             list.push(step);
-            Recorded { value, position: list.len() - 1 }
+            Listed { value, position: list.len() - 1 }
         })
     }
 
-    fn lift(value: Array) -> Recorded {
-        Recorded::new(value.clone(), Step::Constant(value))
+    fn lift(value: Array) -> Listed {
+        Listed::new(value.clone(), Step::Constant(value))
     }
 }
 
@@ -97,10 +97,10 @@ pub struct List {
 }
 
 impl List {
-    pub fn of(f: impl FnOnce(&[Recorded]) -> Recorded, x: &[Array]) -> List {
+    pub fn of(f: impl FnOnce(&[Listed]) -> Listed, x: &[Array]) -> List {
         LIST.with_borrow_mut(Vec::clear);
-        let input = |(i, x): (usize, &Array)| Recorded::new(x.clone(), Step::Input(i));
-        let inputs: Vec<Recorded> = x.iter().enumerate().map(input).collect();
+        let input = |(i, x): (usize, &Array)| Listed::new(x.clone(), Step::Input(i));
+        let inputs: Vec<Listed> = x.iter().enumerate().map(input).collect();
         let result = f(&inputs).position;
         List { steps: LIST.take(), result }
     }
@@ -250,17 +250,17 @@ macro_rules! elementwise {
             }
         }
 
-        impl Real for Recorded {
+        impl Real for Listed {
             type Bool = NdBool;
             type Int = NdInt;
             type Adjoint = ();
             type Node<V: Real> = StackNode<V>;
 
             fn constant(value: f64) -> Self {
-                Recorded::lift(Array::constant(value))
+                Listed::lift(Array::constant(value))
             }
             fn detach(&self) -> Self {
-                Recorded::new(self.value.clone(), Step::Detach(self.position))
+                Listed::new(self.value.clone(), Step::Detach(self.position))
             }
             fn adjoint(&self) {}
             fn accumulate((): &(), _: Self) {
@@ -270,21 +270,21 @@ macro_rules! elementwise {
                 None
             }
             fn full_like(&self, value: f64) -> Self {
-                Recorded::lift(self.value.full_like(value))
+                Listed::lift(self.value.full_like(value))
             }
             $(elementwise!(@unary $Unary $unary);)*
             fn sign(&self) -> Self {
-                Recorded::new(self.value.sign(), Step::Sign(self.position))
+                Listed::new(self.value.sign(), Step::Sign(self.position))
             }
             fn powi(&self, n: i32) -> Self {
-                Recorded::new(self.value.powi(n), Step::Powi(self.position, n))
+                Listed::new(self.value.powi(n), Step::Powi(self.position, n))
             }
             $(fn $method(&self, other: &Self) -> Self {
                 let value = Real::$method(&self.value, &other.value);
-                Recorded::new(value, Step::Binary(Binary::$Method, self.position, other.position))
+                Listed::new(value, Step::Binary(Binary::$Method, self.position, other.position))
             })*
             fn clamp(&self, low: f64, high: f64) -> Self {
-                Recorded::new(self.value.clamp(low, high), Step::Clamp(self.position, low, high))
+                Listed::new(self.value.clamp(low, high), Step::Clamp(self.position, low, high))
             }
             fn less(&self, other: &Self) -> NdBool {
                 self.value.less(&other.value)
@@ -297,17 +297,17 @@ macro_rules! elementwise {
             }
             fn select(mask: &NdBool, then: &Self, otherwise: &Self) -> Self {
                 let value = Array::select(mask, &then.value, &otherwise.value);
-                Recorded::new(value, Step::Select(mask.clone(), then.position, otherwise.position))
+                Listed::new(value, Step::Select(mask.clone(), then.position, otherwise.position))
             }
             fn from_int(value: &NdInt) -> Self {
-                Recorded::lift(Array::from_int(value))
+                Listed::lift(Array::from_int(value))
             }
         }
     };
     (@unary Neg neg) => {};
     (@unary $Unary:ident $unary:ident) => {
         fn $unary(&self) -> Self {
-            Recorded::new(self.value.$unary(), Step::Unary(Unary::$Unary, self.position))
+            Listed::new(self.value.$unary(), Step::Unary(Unary::$Unary, self.position))
         }
     };
 }
@@ -319,129 +319,129 @@ elementwise! {
     methods: Pow pow Maximum maximum Minimum minimum
 }
 
-impl Neg for Recorded {
-    type Output = Recorded;
-    fn neg(self) -> Recorded {
-        Recorded::new(-self.value, Step::Unary(Unary::Neg, self.position))
+impl Neg for Listed {
+    type Output = Listed;
+    fn neg(self) -> Listed {
+        Listed::new(-self.value, Step::Unary(Unary::Neg, self.position))
     }
 }
 
 macro_rules! operators {
     ($($Trait:ident $name:ident)*) => { $(
-        impl $Trait<&Recorded> for Recorded {
-            type Output = Recorded;
-            fn $name(self, other: &Recorded) -> Recorded {
+        impl $Trait<&Listed> for Listed {
+            type Output = Listed;
+            fn $name(self, other: &Listed) -> Listed {
                 let value = $Trait::$name(self.value, &other.value);
-                Recorded::new(value, Step::Binary(Binary::$Trait, self.position, other.position))
+                Listed::new(value, Step::Binary(Binary::$Trait, self.position, other.position))
             }
         }
-        impl $Trait for Recorded {
-            type Output = Recorded;
-            fn $name(self, other: Recorded) -> Recorded {
+        impl $Trait for Listed {
+            type Output = Listed;
+            fn $name(self, other: Listed) -> Listed {
                 $Trait::$name(self, &other)
             }
         }
-        impl $Trait<f64> for Recorded {
-            type Output = Recorded;
-            fn $name(self, other: f64) -> Recorded {
-                $Trait::$name(self, &Recorded::constant(other))
+        impl $Trait<f64> for Listed {
+            type Output = Listed;
+            fn $name(self, other: f64) -> Listed {
+                $Trait::$name(self, &Listed::constant(other))
             }
         }
     )* };
 }
 operators! { Add add Sub sub Mul mul Div div }
 
-impl Control for Recorded {}
+impl Control for Listed {}
 
-impl Tensor for Recorded {
+impl Tensor for Listed {
     fn shape(&self) -> Shape {
         self.value.shape()
     }
     fn full(shape: &[usize], value: f64) -> Self {
-        Recorded::lift(Array::full(shape, value))
+        Listed::lift(Array::full(shape, value))
     }
     fn from_elements(shape: &[usize], elements: &[f64]) -> Result<Self> {
-        Array::from_elements(shape, elements).map(Recorded::lift)
+        Array::from_elements(shape, elements).map(Listed::lift)
     }
     fn from_mask(mask: &NdBool) -> Self {
-        Recorded::lift(Array::from_mask(mask))
+        Listed::lift(Array::from_mask(mask))
     }
     fn uniform(shape: &[usize], seed: &NdInt) -> Self {
-        Recorded::lift(Array::uniform(shape, seed))
+        Listed::lift(Array::uniform(shape, seed))
     }
     fn reshape(&self, shape: &[usize]) -> Self {
-        Recorded::new(self.value.reshape(shape), Step::Reshape(self.position, shape.into()))
+        Listed::new(self.value.reshape(shape), Step::Reshape(self.position, shape.into()))
     }
     fn permute(&self, order: &[usize]) -> Self {
-        Recorded::new(self.value.permute(order), Step::Permute(self.position, order.into()))
+        Listed::new(self.value.permute(order), Step::Permute(self.position, order.into()))
     }
     fn broadcast_to(&self, shape: &[usize]) -> Self {
-        Recorded::new(self.value.broadcast_to(shape), Step::Broadcast(self.position, shape.into()))
+        Listed::new(self.value.broadcast_to(shape), Step::Broadcast(self.position, shape.into()))
     }
     fn sum(&self, axes: impl Into<Axes>) -> Self {
         let axes = axes.into();
-        Recorded::new(self.value.sum(axes.clone()), Step::Sum(self.position, axes))
+        Listed::new(self.value.sum(axes.clone()), Step::Sum(self.position, axes))
     }
     fn max(&self, axes: impl Into<Axes>) -> Self {
         let axes = axes.into();
-        Recorded::new(self.value.max(axes.clone()), Step::Max(self.position, axes))
+        Listed::new(self.value.max(axes.clone()), Step::Max(self.position, axes))
     }
     fn logsumexp(&self, axes: impl Into<Axes>) -> Self {
         let axes = axes.into();
-        Recorded::new(self.value.logsumexp(axes.clone()), Step::Logsumexp(self.position, axes))
+        Listed::new(self.value.logsumexp(axes.clone()), Step::Logsumexp(self.position, axes))
     }
     fn argmax(&self, axis: isize) -> NdInt {
         self.value.argmax(axis)
     }
     fn batch_matmul(&self, rhs: &Self) -> Self {
-        Recorded::new(self.value.batch_matmul(&rhs.value), Step::BatchMatmul(self.position, rhs.position))
+        Listed::new(self.value.batch_matmul(&rhs.value), Step::BatchMatmul(self.position, rhs.position))
     }
     fn concat(parts: &[Self], axis: isize) -> Self {
         let values: Vec<Array> = parts.iter().map(|part| part.value.clone()).collect();
         let positions = parts.iter().map(|part| part.position).collect();
-        Recorded::new(Array::concat(&values, axis), Step::Concat(positions, axis))
+        Listed::new(Array::concat(&values, axis), Step::Concat(positions, axis))
     }
     fn slice_step(&self, axis: isize, range: Range<usize>, step: usize) -> Self {
         let value = self.value.slice_step(axis, range.clone(), step);
-        Recorded::new(value, Step::Slice(self.position, axis, range, step))
+        Listed::new(value, Step::Slice(self.position, axis, range, step))
     }
     fn pad(&self, axis: isize, padding: Padding) -> Self {
-        Recorded::new(self.value.pad(axis, padding), Step::Pad(self.position, axis, padding))
+        Listed::new(self.value.pad(axis, padding), Step::Pad(self.position, axis, padding))
     }
     fn flip(&self, axis: isize) -> Self {
-        Recorded::new(self.value.flip(axis), Step::Flip(self.position, axis))
+        Listed::new(self.value.flip(axis), Step::Flip(self.position, axis))
     }
     fn gather_rows(&self, indices: &NdInt) -> Self {
-        Recorded::new(self.value.gather_rows(indices), Step::GatherRows(self.position, indices.clone()))
+        Listed::new(self.value.gather_rows(indices), Step::GatherRows(self.position, indices.clone()))
     }
     fn scatter_rows(&self, indices: &NdInt, rows: usize) -> Self {
         let value = self.value.scatter_rows(indices, rows);
-        Recorded::new(value, Step::ScatterRows(self.position, indices.clone(), rows))
+        Listed::new(value, Step::ScatterRows(self.position, indices.clone(), rows))
     }
     fn gather_last(&self, indices: &NdInt) -> Self {
-        Recorded::new(self.value.gather_last(indices), Step::GatherLast(self.position, indices.clone()))
+        Listed::new(self.value.gather_last(indices), Step::GatherLast(self.position, indices.clone()))
     }
     fn scatter_last(&self, indices: &NdInt, n: usize) -> Self {
         let value = self.value.scatter_last(indices, n);
-        Recorded::new(value, Step::ScatterLast(self.position, indices.clone(), n))
+        Listed::new(value, Step::ScatterLast(self.position, indices.clone(), n))
     }
     fn conv2d(&self, kernel: &Self, window: Window2d) -> Self {
         let value = self.value.conv2d(&kernel.value, window);
-        Recorded::new(value, Step::Conv2d(self.position, kernel.position, window))
+        Listed::new(value, Step::Conv2d(self.position, kernel.position, window))
     }
     fn conv2d_image(&self, kernel: &Self, size: [usize; 2], window: Window2d) -> Self {
         let value = self.value.conv2d_image(&kernel.value, size, window);
-        Recorded::new(value, Step::Conv2dImage(self.position, kernel.position, size, window))
+        Listed::new(value, Step::Conv2dImage(self.position, kernel.position, size, window))
     }
     fn conv2d_kernel(&self, y_bar: &Self, size: [usize; 2], window: Window2d) -> Self {
         let value = self.value.conv2d_kernel(&y_bar.value, size, window);
-        Recorded::new(value, Step::Conv2dKernel(self.position, y_bar.position, size, window))
+        Listed::new(value, Step::Conv2dKernel(self.position, y_bar.position, size, window))
     }
     fn unfold2d(&self, kernel: [usize; 2], window: Window2d) -> Self {
-        Recorded::new(self.value.unfold2d(kernel, window), Step::Unfold2d(self.position, kernel, window))
+        Listed::new(self.value.unfold2d(kernel, window), Step::Unfold2d(self.position, kernel, window))
     }
     fn fold2d(&self, size: [usize; 2], kernel: [usize; 2], window: Window2d) -> Self {
         let value = self.value.fold2d(size, kernel, window);
-        Recorded::new(value, Step::Fold2d(self.position, size, kernel, window))
+        Listed::new(value, Step::Fold2d(self.position, size, kernel, window))
     }
 }

@@ -90,9 +90,9 @@ fn the_loss_curve_is_where_the_losses_are() {
 #[test]
 fn two_curves_are_in_one_document_with_two_panels() {
     let losses = falling(1000);
-    let (eager, staged) =
-        (report(Mode::Eager, losses.clone(), 4.0), report(Mode::Staged, losses.clone(), 1.0));
-    let picture = Picture::of(&curve::of_two("char_rnn, trained twice", [&eager, &staged]).unwrap());
+    let (eager, compiled) =
+        (report(Mode::Eager, losses.clone(), 4.0), report(Mode::Compiled, losses.clone(), 1.0));
+    let picture = Picture::of(&curve::of_two("char_rnn, trained twice", [&eager, &compiled]).unwrap());
     for (text, times) in [
         ("char_rnn, trained twice", 1),
         ("The same over time", 1),
@@ -100,7 +100,7 @@ fn two_curves_are_in_one_document_with_two_panels() {
         ("seconds, at the median time of a step", 1),
         ("loss, nats a character", 2),
         ("eager", 2),
-        ("staged", 2),
+        ("compiled", 2),
         ("500", 1),
         ("2.5", 3),
     ] {
@@ -114,13 +114,13 @@ fn two_curves_are_in_one_document_with_two_panels() {
     for step in [100, 400, 700, 950] {
         let place = steps(step as f64, mean(step));
         assert!(picture.is_near(DARK, place, 1) && picture.is_near(ORANGE, place, 6), "step {step}");
-        let (eager, staged) =
+        let (eager, compiled) =
             (seconds(0.004 * step as f64, mean(step)), seconds(0.001 * step as f64, mean(step)));
         assert!(
             picture.is_near(ORANGE, eager, 2) && !picture.is_near(DARK, eager, 2),
             "eager at step {step}"
         );
-        assert!(picture.is_near(DARK, staged, 2), "staged at step {step}");
+        assert!(picture.is_near(DARK, compiled, 2), "compiled at step {step}");
     }
 }
 
@@ -133,7 +133,7 @@ fn odd_runs_have_pictures() {
     picture.says("eager, later", 2);
     for losses in [vec![2.5], vec![0.0; 10], vec![1e-9; 10], falling(12_345), vec![3e7, 1e3]] {
         Picture::of(&curve::of_one("odd", &of_four_characters(), &losses).unwrap());
-        let mut resumed = report(Mode::Staged, losses.clone(), 1.0);
+        let mut resumed = report(Mode::Compiled, losses.clone(), 1.0);
         resumed.step_ms_median = None;
         Picture::of(&curve::of_two("odd", [&resumed, &report(Mode::Eager, losses, 1e-3)]).unwrap());
     }
@@ -147,7 +147,7 @@ fn short_runs_are_described_as_what_they_are() {
             curve::of_one("short", &of_four_characters(), &losses).unwrap(),
             curve::of_two(
                 "short",
-                [&report(Mode::Eager, losses.clone(), 0.0), &report(Mode::Staged, losses, 0.0)],
+                [&report(Mode::Eager, losses.clone(), 0.0), &report(Mode::Compiled, losses, 0.0)],
             )
             .unwrap(),
         ] {
@@ -222,18 +222,18 @@ fn the_bar_chart_of_the_peers_is_a_picture() {
 import sys
 sys.path.insert(0, "benches/peers")
 import chart
-results = {"numpy": {"step_ms": 4.0}, "antiphon staged": {"step_ms": 1.0}}
-titles = {"numpy": "NumPy", "antiphon staged": "Antiphon <staged> & more"}
+results = {"numpy": {"step_ms": 4.0}, "antiphon compiled": {"step_ms": 1.0}}
+titles = {"numpy": "NumPy", "antiphon compiled": "Antiphon <compiled> & more"}
 groups = [{"workload": "LSTM, 8 < 9 & more", "results": results}] * 2
-print(chart.chart(groups, ["numpy", "antiphon staged"], titles), end="")
+print(chart.chart(groups, ["numpy", "antiphon compiled"], titles), end="")
 "#;
     let mut command = Command::new(std::env::var_os("ANTIPHON_PYTHON").unwrap_or("python3".into()));
     command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["-B", "-c", program]);
     let picture = Picture::of(&succeed(&mut command));
     picture.says("LSTM, 8 < 9 & more: milliseconds a step", 2);
-    picture.says("Antiphon <staged> & more", 2);
+    picture.says("Antiphon <compiled> & more", 2);
     let row = |title: &str| picture.words.iter().find(|word| word.text == title).expect("a row").y - 5.0;
-    let (numpy, antiphon) = (row("NumPy"), row("Antiphon <staged> & more"));
+    let (numpy, antiphon) = (row("NumPy"), row("Antiphon <compiled> & more"));
     let longest = 960.0 - 240.0 - 90.0;
     assert_eq!(picture.pixel(240.0 + longest - 3.0, numpy), [0x8a, 0x9b, 0xa8]);
     assert_eq!(picture.pixel(240.0 + longest / 4.0 - 3.0, antiphon), [0x19, 0x46, 0x8f]);
@@ -244,7 +244,7 @@ print(chart.chart(groups, ["numpy", "antiphon staged"], titles), end="")
 #[cfg(feature = "staging")]
 #[test]
 fn graphs_of_programs_are_graphs() {
-    use antiphon::recording::{Expr, graphviz, record};
+    use antiphon::recording::{Recorded, graphviz, record};
     use antiphon::state::Index;
     use antiphon::{Control, Int, OrRaise, grad};
     use resvg::tiny_skia::{Pixmap, Transform};
@@ -262,7 +262,7 @@ fn graphs_of_programs_are_graphs() {
             T::cond(&T::Int::constant(0).less(&n.0), || again((y.square(), fewer.clone())), || y.clone())
         })
     }
-    let slope = |(x, n): (Expr, antiphon::recording::IntExpr)| grad(|x| model(&x, &n), &x).or_raise();
+    let slope = |(x, n): (Recorded, antiphon::recording::RecordedInt)| grad(|x| model(&x, &n), &x).or_raise();
     let program = record("slope", slope, &(0.5, 0i64)).unwrap();
     let graph = graphviz(&program);
     let mut dot = Command::new("dot");

@@ -155,7 +155,7 @@ fn compiled_training_agrees_too() {
             ],
         ] {
             let flags = [&["--cell", cell, "--steps", "50", "--precision", "f64"], flags].concat();
-            let runs = Runs::in_mode("staged", &flags);
+            let runs = Runs::in_mode("compiled", &flags);
             runs.check_gradients(parameters);
             let difference = runs.loss_difference();
             assert!(difference <= LOSSES, "{cell} {flags:?}: losses differ by {difference:e}");
@@ -163,6 +163,6 @@ fn compiled_training_agrees_too() {
     }
     let flags =
         ["--cell", "lstm", "--steps", "50", "--precision", "f32", "--optimizer", "sgd", "--lr", "0.05"];
-    let difference = Runs::in_mode("staged", &flags).loss_difference();
+    let difference = Runs::in_mode("compiled", &flags).loss_difference();
     assert!(difference <= 1e-5 && difference > 0.0, "losses differ by {difference:e}");
 }

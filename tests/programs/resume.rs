@@ -66,7 +66,7 @@ fn killing_and_resuming_changes_no_loss() {
     let mut trainings = vec![(lstm.to_vec(), 1), (vec!["--cell", "rnn", "--precision", "f64"], 1)];
     if cfg!(feature = "staging") {
         // Before the first step, that step is recorded.
-        trainings.push(([&lstm[..], &["--mode", "staged"]].concat(), 10));
+        trainings.push(([&lstm[..], &["--mode", "compiled"]].concat(), 10));
     }
     for (flags, apart) in trainings {
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -89,7 +89,7 @@ fn killing_and_resuming_changes_no_loss() {
 
 #[test]
 fn a_loss_that_is_not_finite_stops_the_training_and_keeps_the_checkpoint() {
-    let modes = if cfg!(feature = "staging") { &["eager", "staged"][..] } else { &["eager"] };
+    let modes = if cfg!(feature = "staging") { &["eager", "compiled"][..] } else { &["eager"] };
     modes.iter().for_each(|mode| stops_and_keeps_the_checkpoint(mode));
 }
 
@@ -174,9 +174,9 @@ fn bad_flags_and_files_are_one_line_each() {
     failing(&["--seed", "-1"], &["--seed", "-1"]);
     failing(&["--optimizer", "newton"], &["newton", "adagrad"]);
     failing(&["--precision", "f16"], &["f16", "f32, f64"]);
-    failing(&["--mode", "lazy"], &["lazy", "eager", "staged"]);
+    failing(&["--mode", "lazy"], &["lazy", "eager", "compiled"]);
     #[cfg(not(feature = "staging"))]
-    failing(&["--mode", "staged"], &["mode", "LLVM 19", "--features staging"]);
+    failing(&["--mode", "compiled"], &["mode", "LLVM 19", "--features staging"]);
     failing(&["--colour"], &["--colour"]);
     failing(&["--text"], &["--text"]);
     failing(&["--text", &at("none.txt")], &["none.txt", "No such file"]);
@@ -201,7 +201,7 @@ fn bad_flags_and_files_are_one_line_each() {
         failing(&[flag, &at("text.txt/file")], &["text.txt/file", "not a directory"]);
         failing(&[flag, &at("out")], &["out", "is a directory"]);
     }
-    let no_code = if cfg!(feature = "staging") { "only a step with --mode staged" } else { "LLVM 19" };
+    let no_code = if cfg!(feature = "staging") { "only a step with --mode compiled" } else { "LLVM 19" };
     failing(&["--print", "program"], &[no_code]);
     failing(&["--compare", &at("none.json")], &["none.json", "No such file"]);
     failing(&["--compare", &at("text.txt")], &["text.txt", "not the report of a training"]);
@@ -282,13 +282,14 @@ fn a_training_goes_on_in_the_other_mode() {
     };
     let flags = ["--cell", "lstm", "--precision", "f64", "--optimizer", "adam", "--lr", "0.01", "--carry"];
     let whole = run("whole", "eager", "30", &flags);
-    let compiled = run("compiled", "staged", "30", &[&flags[..], &["--compare", &at("whole.json")]].concat());
+    let compiled =
+        run("compiled", "compiled", "30", &[&flags[..], &["--compare", &at("whole.json")]].concat());
     assert!(fs::exists(at("compiled/comparison.svg")).unwrap());
     let alternating = {
-        run("mixed", "staged", "10", &flags);
+        run("mixed", "compiled", "10", &flags);
         let checkpoint = at("mixed/checkpoint.safetensors");
         run("mixed", "eager", "20", &["--resume", &checkpoint]);
-        run("mixed", "staged", "30", &["--resume", &checkpoint])
+        run("mixed", "compiled", "30", &["--resume", &checkpoint])
     };
     assert_eq!(compiled[..10], alternating[..10]);
     for (step, losses) in whole.iter().zip(compiled.iter().zip(&alternating)).enumerate() {
@@ -299,12 +300,12 @@ fn a_training_goes_on_in_the_other_mode() {
         );
     }
     // Within one mode, a training that was interrupted gives the same bits as one that was not.
-    run("parts", "staged", "17", &flags);
-    let parts = run("parts", "staged", "30", &["--resume", &at("parts/checkpoint.safetensors")]);
+    run("parts", "compiled", "17", &flags);
+    let parts = run("parts", "compiled", "30", &["--resume", &at("parts/checkpoint.safetensors")]);
     assert_eq!(parts, compiled);
     let report: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(at("parts.json")).unwrap()).unwrap();
-    assert_eq!(report["mode"], "staged");
+    assert_eq!(report["mode"], "compiled");
     assert!(report["compile_ms"].as_f64().unwrap() > 0.0);
     assert!(fs::read_dir(at("cache")).unwrap().count() == 1, "all runs share the code of one step");
 }
@@ -321,7 +322,7 @@ fn the_compiled_step_is_printed_in_every_form() {
         ("assembly", "", "antiphon_entry:"),
     ] {
         let mut command =
-            training_once(directory.path(), &["--hidden", "8", "--mode", "staged", "--print", form]);
+            training_once(directory.path(), &["--hidden", "8", "--mode", "compiled", "--print", form]);
         let said = succeed(command.env("ANTIPHON_CACHE", directory.path().join("cache")));
         assert!(said.starts_with(begin) && said.contains(inside), "{form}: {said}");
     }
@@ -336,7 +337,7 @@ fn processes_that_race_for_a_cold_cache_all_train() {
     write_text(directory.path());
     let at = |name: String| directory.path().join(name);
     let start = |i: usize| {
-        let flags = ["--hidden", "8", "--steps", "5", "--mode", "staged"];
+        let flags = ["--hidden", "8", "--steps", "5", "--mode", "compiled"];
         let mut command = training_once(directory.path(), &flags);
         command.env("ANTIPHON_CACHE", at("cache".into())).stdout(Stdio::null());
         command.arg("--out").arg(at(format!("{i}"))).arg("--report").arg(at(format!("{i}.json")));

@@ -89,7 +89,7 @@ impl Data {
 }
 
 /// How the examples run their steps, where they are built with the feature `staging` or without it.
-const MODES: &[&str] = if cfg!(feature = "staging") { &["eager", "staged"] } else { &["eager"] };
+const MODES: &[&str] = if cfg!(feature = "staging") { &["eager", "compiled"] } else { &["eager"] };
 
 /// Each model with flags that make it small, and its batch odd.
 const MODELS: [(&str, &[&str]); 4] = [
@@ -180,9 +180,9 @@ fn a_resumed_training_goes_on_as_if_nothing_had_been() {
         let checkpoint = data.path("out/checkpoint.safetensors").display().to_string();
         let resumed = run(&["--steps", "20", "--resume", &checkpoint, "--save", &weights("resumed.npz")]);
         assert_eq!(whole, resumed, "{model}");
-        if MODES.contains(&"staged") {
+        if MODES.contains(&"compiled") {
             run(&["--steps", "11"]);
-            let compiled = run(&["--steps", "20", "--resume", &checkpoint, "--mode", "staged"]);
+            let compiled = run(&["--steps", "20", "--resume", &checkpoint, "--mode", "compiled"]);
             let apart = whole.iter().zip(&compiled).map(|(a, b)| (a / b - 1.0).abs()).fold(0.0, f64::max);
             assert!(apart < 1e-3, "{model}, compiled after 11 steps: {apart:e}");
         }
@@ -239,8 +239,8 @@ fn bad_files_and_flags_are_one_line_each() {
     failing("transformer", &["--heads", "5"], &["heads", "64"]);
     failing("transformer", &["--batch", "1000"], &["text.txt", "one step"]);
     failing("transformer", &["--mode", "lazy"], &["lazy", "eager"]);
-    if !MODES.contains(&"staged") {
-        failing("mlp", &["--batch", "5", "--mode", "staged"], &["mode", "LLVM 19", "--features staging"]);
+    if !MODES.contains(&"compiled") {
+        failing("mlp", &["--batch", "5", "--mode", "compiled"], &["mode", "LLVM 19", "--features staging"]);
     }
     failing("mlp", &["--batch", "5", "--init", &at("none.npz")], &["none.npz", "No such file"]);
     failing("mlp", &["--report", &at("none/report.json")], &["none/report.json", "No such file"]);
@@ -287,7 +287,7 @@ fn word_vectors_are_tuned_or_left_as_they_are() {
 #[test]
 fn one_compilation_serves_every_tree() {
     let data = Data::new(60);
-    let flags = ["--mode", "staged", "--hidden", "8", "--embedding", "8", "--steps", "49"];
+    let flags = ["--mode", "compiled", "--hidden", "8", "--embedding", "8", "--steps", "49"];
     let said = succeed(data.example("tree_lstm", &flags).env("ANTIPHON_CACHE", data.path("cache")));
     assert!(said.contains("the first 49 for training"), "{said}");
     assert!(said.contains("It was compiled, or found in the cache, once, in "), "{said}");

@@ -1,6 +1,8 @@
 //! The ways to run a random model, and whether they agree.
 
-use antiphon::recording::{BoolExpr, Expr, IntExpr, Options, Plain, Program, optimise, record};
+use antiphon::recording::{
+    OptimiseOptions, Plain, Program, Recorded, RecordedBool, RecordedInt, optimise, record,
+};
 use antiphon::{
     Control, Int, IntTensor, NdArray, NdBool, NdInt, OrRaise, Real, Result, Tensor, hvp, jvp, value_and_grad,
 };
@@ -157,19 +159,20 @@ pub trait Precision: Sized {
     const TOLERANCE: f64;
     fn record(case: &Case) -> Result<Program>;
     fn eager(case: &Case, point: &Point, noise: Noise) -> Result<Results>;
-    fn tensor(shape: &[usize], elements: &[f64]) -> antiphon_staging::Tensor;
+    fn tensor(shape: &[usize], elements: &[f64]) -> antiphon_staging::ConcreteTensor;
 }
 
 fn recorded<A: Tensor<Int = NdInt, Bool = NdBool> + Plain>(case: &Case) -> Result<Program> {
     let Inputs { reals, ints, flags, indices } = case.arrays::<A>(&case.points[0]);
-    let model = |(reals, ints, flags, indices): (Vec<Expr>, Vec<IntExpr>, Vec<BoolExpr>, IntExpr)| {
-        let x = Inputs { reals, ints, flags, indices };
-        let results = match case.kind {
-            Kind::Scalars => of_scalars(case, &x, Noise::default()),
-            Kind::Arrays => of_arrays(case, &x, Noise::default()),
+    let model =
+        |(reals, ints, flags, indices): (Vec<Recorded>, Vec<RecordedInt>, Vec<RecordedBool>, RecordedInt)| {
+            let x = Inputs { reals, ints, flags, indices };
+            let results = match case.kind {
+                Kind::Scalars => of_scalars(case, &x, Noise::default()),
+                Kind::Arrays => of_arrays(case, &x, Noise::default()),
+            };
+            results.or_raise()
         };
-        results.or_raise()
-    };
     record("model", model, &(reals, ints, flags, indices))
 }
 
@@ -189,8 +192,8 @@ impl Precision for f64 {
             }
         })
     }
-    fn tensor(shape: &[usize], elements: &[f64]) -> antiphon_staging::Tensor {
-        antiphon_staging::Tensor::new(shape, elements.to_vec()).expect("all elements")
+    fn tensor(shape: &[usize], elements: &[f64]) -> antiphon_staging::ConcreteTensor {
+        antiphon_staging::ConcreteTensor::new(shape, elements.to_vec()).expect("all elements")
     }
 }
 
@@ -203,9 +206,9 @@ impl Precision for f32 {
         let results = of_arrays::<NdArray<f32>>(case, &case.arrays(point), noise)?;
         Ok(results.iter().map(|y| y.view().iter().copied().map(f64::from).collect()).collect())
     }
-    fn tensor(shape: &[usize], elements: &[f64]) -> antiphon_staging::Tensor {
+    fn tensor(shape: &[usize], elements: &[f64]) -> antiphon_staging::ConcreteTensor {
         let elements: Vec<f32> = elements.iter().map(|&x| x as f32).collect();
-        antiphon_staging::Tensor::new(shape, elements).expect("all elements")
+        antiphon_staging::ConcreteTensor::new(shape, elements).expect("all elements")
     }
 }
 
@@ -232,7 +235,7 @@ pub struct Agreement {
 pub fn check<E: Precision>(case: &Case) -> std::result::Result<Agreement, String> {
     let program = E::record(case).map_err(|error| format!("recording: {error}"))?;
     let mut optimised = program.clone();
-    optimise(&mut optimised, &Options::default());
+    optimise(&mut optimised, &OptimiseOptions::default());
     let options = |strict: bool| CompileOptions { strict, ..CompileOptions::default() };
     let compiled =
         |strict: bool| compile(&optimised, &options(strict)).map_err(|error| format!("compiling: {error}"));
@@ -244,16 +247,17 @@ pub fn check<E: Precision>(case: &Case) -> std::result::Result<Agreement, String
         agreement.finite[0] += usize::from(eager.iter().flatten().all(|x| x.is_finite()));
         agreement.finite[1] += 1;
         let x = tensors::<E>(case, point);
-        let results = |way: &str, results: antiphon_staging::Result<Vec<antiphon_staging::Tensor>>| {
-            let results = results.map_err(|error| format!("{way} at {point:?}: {error}"))?;
-            Ok::<Results, String>(results.iter().map(numbers).collect())
-        };
+        let results =
+            |way: &str, results: antiphon_staging::Result<Vec<antiphon_staging::ConcreteTensor>>| {
+                let results = results.map_err(|error| format!("{way} at {point:?}: {error}"))?;
+                Ok::<Results, String>(results.iter().map(numbers).collect())
+            };
         let reference = results("interpreted", interpret(&program, &x))?;
         let differ =
             |way: &str, found: &Results| format!("{way} at {point:?}:\n{found:?}\nnot\n{reference:?}");
         for (way, found) in [("optimised", interpret(&optimised, &x)), ("compiled", strict.run(&x))] {
             let found = results(way, found)?;
-            if !same(&found, &reference) {
+            if !same_results(&found, &reference) {
                 return Err(differ(way, &found));
             }
         }
@@ -301,9 +305,9 @@ fn magnifies<E: Precision>(case: &Case, point: &Point, eager: &Results, distance
     })
 }
 
-fn tensors<E: Precision>(case: &Case, point: &Point) -> Vec<antiphon_staging::Tensor> {
+fn tensors<E: Precision>(case: &Case, point: &Point) -> Vec<antiphon_staging::ConcreteTensor> {
     let reals = case.model.reals.iter().zip(&point.reals).map(|(shape, elements)| E::tensor(shape, elements));
-    let indices = antiphon_staging::Tensor::new(&[2], point.indices.to_vec()).expect("two elements");
+    let indices = antiphon_staging::ConcreteTensor::new(&[2], point.indices.to_vec()).expect("two elements");
     reals
         .chain(point.ints.iter().map(|&n| n.into()))
         .chain(point.flags.iter().map(|&flag| flag.into()))
@@ -311,7 +315,7 @@ fn tensors<E: Precision>(case: &Case, point: &Point) -> Vec<antiphon_staging::Te
         .collect()
 }
 
-fn numbers(x: &antiphon_staging::Tensor) -> Vec<f64> {
+fn numbers(x: &antiphon_staging::ConcreteTensor) -> Vec<f64> {
     match x.data() {
         Data::F64(x) => x.clone(),
         Data::F32(x) => x.iter().copied().map(f64::from).collect(),
@@ -325,7 +329,7 @@ fn pairs<'a>(a: &'a Results, b: &'a Results) -> impl Iterator<Item = (f64, f64)>
 }
 
 /// The same bits, or both NaN.
-fn same(a: &Results, b: &Results) -> bool {
+fn same_results(a: &Results, b: &Results) -> bool {
     pairs(a, b).all(|(a, b)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()))
 }
 

@@ -8,8 +8,8 @@ mod memory;
 mod nan;
 mod operators;
 
-use antiphon::recording::{Expr, interpret, interpret_components, record};
-use antiphon::{Error, NdArray, OrRaise, Result, Tensor, grad, hvp, jvp, stage};
+use antiphon::recording::{Recorded, interpret, interpret_components, record};
+use antiphon::{Error, NdArray, OrRaise, Result, Tensor, compile, grad, hvp, jvp};
 
 use draw::Draw;
 use operators::{NAMES, apply};
@@ -104,7 +104,7 @@ impl Case {
     }
 
     fn recorded(&self) -> Outcome {
-        let model = |(a, b): (Expr, Expr)| self.apply(&[a, b]);
+        let model = |(a, b): (Recorded, Recorded)| self.apply(&[a, b]);
         let program = record("f", model, &self.operands).map_err(|error| text(&error))?;
         let mut results = interpret(&program, &self.operands).map_err(|error| text(&error))?;
         Ok(results.pop().expect("one result"))
@@ -112,15 +112,15 @@ impl Case {
 
     /// The recorded gradient, interpreted: whether it has an error, and which.
     fn recorded_gradient(&self) -> Result<(), String> {
-        let slope = |x: (Expr, Expr)| grad(|(a, b)| self.apply(&[a, b]).sum(..), &x).or_raise();
+        let slope = |x: (Recorded, Recorded)| grad(|(a, b)| self.apply(&[a, b]).sum(..), &x).or_raise();
         let program = record("f", slope, &self.operands).map_err(|error| text(&error))?;
         interpret_components(&program, &self.operands).map(drop).map_err(|error| text(&error))
     }
 
     fn compiled(&self) -> Outcome {
-        let model = |(a, b): (Expr, Expr)| self.apply(&[a, b]);
-        let mut staged = stage("f", model, &self.operands).map_err(|error| text(&error))?;
-        staged.call(&self.operands).map_err(|error| text(&error))
+        let model = |(a, b): (Recorded, Recorded)| self.apply(&[a, b]);
+        let mut compiled = compile("f", model, &self.operands).map_err(|error| text(&error))?;
+        compiled.call(&self.operands).map_err(|error| text(&error))
     }
 }
 

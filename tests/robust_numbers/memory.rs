@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use antiphon::nn::{Init, Rng};
-use antiphon::recording::{Expr, interpret, record};
-use antiphon::{Error, Int, NdArray, NdInt, Real, Result, Tensor, Var, Window2d, grad, jvp, stack, stage};
+use antiphon::recording::{Recorded, interpret, record};
+use antiphon::{Error, Int, NdArray, NdInt, Real, Result, Tensor, Var, Window2d, compile, grad, jvp, stack};
 
 type Array = NdArray<f64>;
 
@@ -96,11 +96,11 @@ fn under_the_limit() {
     );
     refused("an input without influence", grad(|_| Var::constant(1.0), &x));
     drop(x);
-    let wide = |x: Expr| x.broadcast_to(&[2 * MANY]);
+    let wide = |x: Recorded| x.broadcast_to(&[2 * MANY]);
     let program = record("f", wide, &Array::scalar(1.0)).expect("a program is small");
     refused("an interpreted result", interpret(&program, &Array::scalar(1.0)));
     // Compiled code computes in memory of its own, which is less.
-    let compiled = stage("f", wide, &Array::scalar(1.0));
+    let compiled = compile("f", wide, &Array::scalar(1.0));
     assert!(compiled.and_then(|mut compiled| compiled.call(&Array::scalar(1.0))).is_err());
     println!("every one was refused");
 }

@@ -1,8 +1,8 @@
 //! Data may hold any NaN: none of them means anything else.
 
-use antiphon::recording::{Expr, interpret, record};
+use antiphon::recording::{Recorded, interpret, record};
 use antiphon::{Dual, NdArray, Real, Tensor, Var, cps, grad, value_and_grad, vjp};
-use antiphon::{OrRaise, Window2d, stage};
+use antiphon::{OrRaise, Window2d, compile};
 
 /// The NaNs that stand, or stood, for what is absent; and their likes.
 fn doubles() -> impl Iterator<Item = f64> {
@@ -68,7 +68,7 @@ fn the_same_through_nested_derivatives_arrays_and_compiled_code() {
         let x = NdArray::from(vec![nan, 1.0]);
         let (value, slope) = value_and_grad(|x| (x.clone() * x).sum(..), &x).unwrap();
         assert!(value.item().is_nan() && slope.view()[[0]].is_nan() && slope.view()[[1]] == 2.0);
-        let model = |x: Expr| {
+        let model = |x: Recorded| {
             let slope = grad(
                 |x| {
                     let positive = x.greater(&Var::constant(0.0));
@@ -80,7 +80,7 @@ fn the_same_through_nested_derivatives_arrays_and_compiled_code() {
         };
         let program = record("f", model, &1.0).unwrap();
         assert!(interpret(&program, &nan).unwrap()[0].is_nan());
-        assert!(stage("f", model, &1.0).unwrap().call(&nan).unwrap().is_nan());
+        assert!(compile("f", model, &1.0).unwrap().call(&nan).unwrap().is_nan());
     }
 }
 
@@ -105,7 +105,7 @@ fn padding_does_not_multiply() {
         };
         let (x_bar, w_bar) = gradient(&x, &w);
         assert!(x_bar.view().iter().all(|&x| x == 1.0), "{x_bar:?}");
-        let program = |(x, w): (Expr, Expr)| {
+        let program = |(x, w): (Recorded, Recorded)| {
             let y = x.conv2d(&w, window);
             (y, grad(|(x, w): (Var<'_, _>, Var<'_, _>)| x.conv2d(&w, window).sum(..), &(x, w)).or_raise())
         };
@@ -114,7 +114,7 @@ fn padding_does_not_multiply() {
             nothing.conv2d(&w, Window2d { padding: [2, 1], ..window }),
             NdArray::from_elements(&[1, 1, 1, 1], &[0.0]).unwrap()
         );
-        let mut compiled = stage("padding", program, &(x.clone(), w.clone())).unwrap();
+        let mut compiled = compile("padding", program, &(x.clone(), w.clone())).unwrap();
         assert_eq!(compiled.call(&(x.clone(), w.clone())).unwrap(), (expected, (x_bar, w_bar)));
     }
 }

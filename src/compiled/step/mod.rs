@@ -11,7 +11,7 @@ use crate::error::{At, Result};
 /// A step of training, with the state `S` that it changes, on data `D`, with a result `R`: the loss, say.
 ///
 /// The step is a function over any interpretation. [`eager`](TrainingStep::eager) runs it as it is; with the feature
-/// `staging`, `staged` in its place compiles it. The rest of the program stays as it is:
+/// `staging`, `compiled` in its place compiles it. The rest of the program stays as it is:
 ///
 /// ```
 /// use antiphon::optim::{Adam, OptState, Optimizer};
@@ -74,7 +74,7 @@ trait Mode<S, D, R> {
         None
     }
     #[cfg(feature = "staging")]
-    fn compiled(&self) -> Option<&crate::recording::Compiled> {
+    fn program(&self) -> Option<&crate::recording::CompiledProgram> {
         None
     }
 }

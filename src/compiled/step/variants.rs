@@ -4,18 +4,20 @@ use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
-use antiphon_staging::Options;
-use antiphon_staging::jit::{Buffers, CompileOptions, Compiled, Stop, cache, compile_until};
+use antiphon_staging::OptimiseOptions;
+use antiphon_staging::jit::{Buffers, CompileOptions, CompiledProgram, Stop, cache, compile_until};
 
 use super::{Mode, TrainingStep};
-use crate::compiled::signature::{Signature, check_signature, each_component, placeholder, take_components};
+use crate::compiled::components::{
+    ComponentTypes, check_component_types, each_component, placeholder, take_components,
+};
 use crate::continuation::stack;
 use crate::continuation::unwinding::{OrRaise, catch, operator};
 use crate::error::{At, Result};
 use crate::language::params::Path;
 use crate::language::state::{Leaf, State};
 use crate::language::structure::Structure;
-use crate::recording::{Expr, Located, Plain, from_staging, trace, zeros};
+use crate::recording::{Located, Plain, Recorded, from_staging, trace, zeros};
 
 /// How many shapes of data code is kept for by default.
 const VARIANTS: usize = 256;
@@ -23,35 +25,35 @@ const VARIANTS: usize = 256;
 /// What a state is compared with, in words.
 const STATE: &str = "the step's state";
 
-/// A step that is compiled for each signature of data.
-struct Staged<T: Plain, S, D, Q, R, F> {
+/// A step that is compiled for data of each structure and shapes.
+struct Compiled<T: Plain, S, D, Q, R, F> {
     step: F,
     options: CompileOptions,
     /// Of what structure the state is.
     structure: S,
     /// Names and types of the state's components.
-    example: Signature,
+    example: ComponentTypes,
     /// The components of the state.
     state: Buffers,
-    variants: HashMap<Signature, Variant<T, R>>,
+    variants: HashMap<ComponentTypes, Variant<T, R>>,
     /// How many of them are kept.
     most: usize,
     /// Calls so far: the time by which it is told which variant was used last.
     calls: u64,
     compilations: usize,
     evictions: usize,
-    /// Signature and components of the data of the last call.
-    signature: Signature,
+    /// Names and types of the components of the last call's data, and the components.
+    component_types: ComponentTypes,
     inputs: Vec<Leaf<T>>,
     compile_time: Duration,
     recorded: PhantomData<fn(D) -> Q>,
 }
 
-/// Code for one signature of data.
+/// Code for data of one structure and its shapes.
 struct Variant<T: Plain, R> {
     /// The call that used it last.
     used: u64,
-    compiled: Compiled,
+    compiled: CompiledProgram,
     /// What results are written to, and handed out; another one takes its place where it is still held by then.
     outputs: Vec<Leaf<T>>,
     /// Of what structure the result is.
@@ -68,24 +70,24 @@ impl<'f, S, D, R> TrainingStep<'f, S, D, R> {
     /// [`cache::directory`](antiphon_staging::jit::cache::directory). [`configure`](TrainingStep::configure) changes
     /// both.
     #[track_caller]
-    pub fn staged<T, Q>(
+    pub fn compiled<T, Q>(
         state: S,
-        step: impl FnMut(&mut S::With<Expr>, &D::With<Expr>) -> Result<Q> + Send + 'f,
+        step: impl FnMut(&mut S::With<Recorded>, &D::With<Recorded>) -> Result<Q> + Send + 'f,
     ) -> TrainingStep<'f, S, D, R>
     where
         T: Plain + 'f,
         S: Structure<T> + Send + 'f,
-        S::With<Expr>: Structure<Expr>,
+        S::With<Recorded>: Structure<Recorded>,
         D: Structure<T> + 'f,
-        Q: Structure<Expr, With<T> = R> + 'f,
+        Q: Structure<Recorded, With<T> = R> + 'f,
         R: State<T> + Send + 'f,
     {
         let (mut example, mut components) = (Vec::new(), Vec::new());
         take_components(&state, &mut example, &mut components);
-        let mut staged = Staged {
+        let mut compiled = Compiled {
             step,
             options: CompileOptions {
-                optimise: Some(Options { reassociate: true }),
+                optimise: Some(OptimiseOptions { reassociate: true }),
                 flush_denormals: true,
                 cache: cache::directory(),
                 cache_limits: cache::Limits::from_environment(),
@@ -100,13 +102,13 @@ impl<'f, S, D, R> TrainingStep<'f, S, D, R> {
             calls: 0,
             compilations: 0,
             evictions: 0,
-            signature: Vec::new(),
+            component_types: Vec::new(),
             inputs: Vec::new(),
             compile_time: Duration::ZERO,
             recorded: PhantomData::<fn(D) -> Q>,
         };
-        staged.write(components);
-        TrainingStep { mode: Box::new(staged) }
+        compiled.write(components);
+        TrainingStep { mode: Box::new(compiled) }
     }
 
     /// Changes how the step is compiled, and drops what is compiled already; does nothing to an eager one. What it
@@ -114,7 +116,7 @@ impl<'f, S, D, R> TrainingStep<'f, S, D, R> {
     ///
     /// ```
     /// # use antiphon::{Real, Result, TrainingStep};
-    /// let halve = TrainingStep::staged(1.0f64, |x, half: &antiphon::recording::Expr| {
+    /// let halve = TrainingStep::compiled(1.0f64, |x, half: &antiphon::recording::Recorded| {
     ///     *x = *x * half;
     ///     Ok(*x)
     /// });
@@ -142,19 +144,19 @@ impl<'f, S, D, R> TrainingStep<'f, S, D, R> {
     }
 
     /// The code that the last call ran, if it was compiled: its program, LLVM's IR, and assembly.
-    pub fn compiled(&self) -> Option<&Compiled> {
-        self.mode.compiled()
+    pub fn program(&self) -> Option<&CompiledProgram> {
+        self.mode.program()
     }
 }
 
-impl<T, S, D, Q, R, F> Staged<T, S, D, Q, R, F>
+impl<T, S, D, Q, R, F> Compiled<T, S, D, Q, R, F>
 where
     T: Plain,
     S: Structure<T>,
-    S::With<Expr>: Structure<Expr>,
+    S::With<Recorded>: Structure<Recorded>,
     D: Structure<T>,
-    Q: Structure<Expr, With<T> = R>,
-    F: FnMut(&mut S::With<Expr>, &D::With<Expr>) -> Result<Q>,
+    Q: Structure<Recorded, With<T> = R>,
+    F: FnMut(&mut S::With<Recorded>, &D::With<Recorded>) -> Result<Q>,
 {
     /// The state as the user's structure.
     #[track_caller]
@@ -175,16 +177,16 @@ where
         }
     }
 
-    /// Runs the code for data of this signature, compiled first if there is none yet.
+    /// Runs the code for data with these components, compiled first if there is none yet.
     fn run(&mut self, data: &D, at: At) -> Result<()> {
-        take_components(data, &mut self.signature, &mut self.inputs);
+        take_components(data, &mut self.component_types, &mut self.inputs);
         self.calls += 1;
-        if !self.variants.contains_key(&self.signature[..]) {
+        if !self.variants.contains_key(&self.component_types[..]) {
             let variant = self.compile(data, at)?;
             self.evict(self.most - 1);
-            self.variants.insert(self.signature.clone(), variant);
+            self.variants.insert(self.component_types.clone(), variant);
         }
-        let variant = self.variants.get_mut(&self.signature[..]).expect("it is there now");
+        let variant = self.variants.get_mut(&self.component_types[..]).expect("it is there now");
         variant.used = self.calls;
         let kept = std::iter::repeat_n(None, self.state.len());
         variant.compiled.limit(stack::configured());
@@ -195,7 +197,7 @@ where
         run.map_err(|error| from_staging(error, at))
     }
 
-    /// Code for data of the present signature.
+    /// Code for data with the present components.
     fn compile(&mut self, data: &D, at: At) -> Result<Variant<T, R>> {
         let (start, stop) = (Instant::now(), Stop::of(&self.options));
         let example = self.read();
@@ -205,9 +207,11 @@ where
             Ok((state, result))
         })?;
         let mut types = program.funcs[program.entry].results.iter().cloned();
-        let mut signature = Vec::new();
-        each_component(&changed, &mut |path, _| signature.extend(types.next().map(|ty| (path.clone(), ty))));
-        check_signature(STATE, &self.example, &signature, at)?;
+        let mut component_types = Vec::new();
+        each_component(&changed, &mut |path, _| {
+            component_types.extend(types.next().map(|ty| (path.clone(), ty)))
+        });
+        check_component_types(STATE, &self.example, &component_types, at)?;
         let compiled =
             compile_until(program.into(), &self.options, &stop).map_err(|error| from_staging(error, at))?;
         let outputs =
@@ -222,28 +226,28 @@ where
     fn evict(&mut self, most: usize) {
         while self.variants.len() > most {
             let oldest = self.variants.iter().min_by_key(|(_, variant)| variant.used);
-            let oldest = oldest.map(|(signature, _)| signature.clone()).expect("there are more than `most`");
+            let oldest = oldest.map(|(types, _)| types.clone()).expect("there are more than `most`");
             self.variants.remove(&oldest);
             self.evictions += 1;
         }
     }
 }
 
-impl<T, S, D, Q, R, F> Mode<S, D, R> for Staged<T, S, D, Q, R, F>
+impl<T, S, D, Q, R, F> Mode<S, D, R> for Compiled<T, S, D, Q, R, F>
 where
     T: Plain,
     S: Structure<T>,
-    S::With<Expr>: Structure<Expr>,
+    S::With<Recorded>: Structure<Recorded>,
     D: Structure<T>,
-    Q: Structure<Expr, With<T> = R>,
+    Q: Structure<Recorded, With<T> = R>,
     R: State<T>,
-    F: FnMut(&mut S::With<Expr>, &D::With<Expr>) -> Result<Q>,
+    F: FnMut(&mut S::With<Recorded>, &D::With<Recorded>) -> Result<Q>,
 {
     fn call(&mut self, data: &D, at: At) -> Result<R> {
         let run = catch(|| operator(at, || self.run(data, at)));
         self.inputs.clear();
         run?;
-        let variant = self.variants.get(&self.signature[..]).expect("it was run");
+        let variant = self.variants.get(&self.component_types[..]).expect("it was run");
         Ok(variant.result.rebuild(&mut variant.outputs.iter().cloned()))
     }
 
@@ -252,9 +256,9 @@ where
     }
 
     fn set_state(&mut self, state: &S, at: At) -> Result<()> {
-        let (mut signature, mut components) = (Vec::new(), Vec::new());
-        take_components(state, &mut signature, &mut components);
-        check_signature(STATE, &self.example, &signature, at)?;
+        let (mut component_types, mut components) = (Vec::new(), Vec::new());
+        take_components(state, &mut component_types, &mut components);
+        check_component_types(STATE, &self.example, &component_types, at)?;
         self.write(components);
         Ok(())
     }
@@ -276,7 +280,7 @@ where
         self.variants.clear();
         Some(&mut self.options)
     }
-    fn compiled(&self) -> Option<&Compiled> {
-        Some(&self.variants.get(&self.signature[..])?.compiled)
+    fn program(&self) -> Option<&CompiledProgram> {
+        Some(&self.variants.get(&self.component_types[..])?.compiled)
     }
 }

@@ -68,7 +68,7 @@ thread_local! {
 
 /// Sets the size in bytes of the stacks reserved from now on, in all threads; `None` for what they are by default: as
 /// large as the process's memory allows, see [the module](self). An operator in direct style takes about 200 bytes, an
-/// explicit one about 100. It holds for code that [`stage`](crate::stage) compiles as well, which has as much
+/// explicit one about 100. It holds for compiled code as well (see [`compile`](crate::compile)), which has as much
 /// again for the arrays of recursive functions.
 ///
 /// # Errors

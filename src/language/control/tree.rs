@@ -56,7 +56,7 @@ pub fn fold<N: Tree, S>(tree: &N, f: &impl Fn(&N, Vec<S>) -> S) -> S {
 /// A binary tree as data, in integers `I` of an interpretation: nodes are numbers, and what they hold is in arrays of
 /// the user's, indexed by them. [`Tensor::fold_tree`] is its fold.
 ///
-/// When a model is staged, the arrays and the root are inputs like any other, so that one compilation serves every
+/// When a model is compiled, the arrays and the root are inputs like any other, so that one compilation serves every
 /// tree of up to as many nodes as the arrays have elements. [`NumberedTree`] makes them of a tree of the user's own.
 #[derive(Clone, Debug)]
 pub struct TreeArrays<I> {

@@ -3,7 +3,7 @@
 use crate::interpret::elementwise::Float;
 use crate::interpret::index::{broadcast_positions, each_index, position, strides};
 use crate::ir::expr::Window2d;
-use crate::ir::tensor::{Data, Tensor};
+use crate::ir::tensor::{ConcreteTensor, Data};
 use crate::ir::types::{Type, size};
 
 /// Products that are summed up: `y += a × b` over all of them, or `y += a` for `Fold2d`.
@@ -22,7 +22,7 @@ pub enum Contraction {
 }
 
 /// Value of a contraction of one or two operands.
-pub fn contract(contraction: Contraction, operands: &[&Tensor], ty: &Type) -> Tensor {
+pub fn contract(contraction: Contraction, operands: &[&ConcreteTensor], ty: &Type) -> ConcreteTensor {
     let (a, b) = (operands[0], operands.last().expect("a contraction has operands"));
     let shapes = (a.shape(), b.shape(), ty.shape.as_slice());
     let data = match (a.data(), b.data()) {
@@ -30,7 +30,7 @@ pub fn contract(contraction: Contraction, operands: &[&Tensor], ty: &Type) -> Te
         (Data::F64(xs), Data::F64(ys)) => Data::F64(contracted(contraction, xs, ys, shapes)),
         _ => unreachable!("contractions are of reals, in a verified program"),
     };
-    Tensor::new(&ty.shape, data).expect("one element for each index")
+    ConcreteTensor::new(&ty.shape, data).expect("one element for each index")
 }
 
 type Shapes<'a> = (&'a [usize], &'a [usize], &'a [usize]);

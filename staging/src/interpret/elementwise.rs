@@ -2,7 +2,7 @@
 
 use crate::interpret::index::broadcast_positions;
 use crate::ir::expr::{Binary, Comparison, Unary};
-use crate::ir::tensor::{Data, Tensor};
+use crate::ir::tensor::{ConcreteTensor, Data};
 use crate::ir::types::{Dtype, Scalar, Type, size};
 
 /// The functions of reals that operators are made of.
@@ -88,10 +88,14 @@ float!(f32, libm::erff);
 float!(f64, libm::erf);
 
 /// The array of what a function gives of the operands' elements at each index, after broadcasting.
-pub fn map<const N: usize>(operands: [&Tensor; N], ty: &Type, f: impl Fn([Scalar; N]) -> Scalar) -> Tensor {
+pub fn map<const N: usize>(
+    operands: [&ConcreteTensor; N],
+    ty: &Type,
+    f: impl Fn([Scalar; N]) -> Scalar,
+) -> ConcreteTensor {
     let places = operands.map(|x| broadcast_positions(x.shape(), &ty.shape));
     let at = |i: usize| f(std::array::from_fn(|operand| operands[operand].at(places[operand][i])));
-    Tensor::new(&ty.shape, collect(ty.dtype, (0..size(&ty.shape)).map(at)))
+    ConcreteTensor::new(&ty.shape, collect(ty.dtype, (0..size(&ty.shape)).map(at)))
         .expect("one element for each index")
 }
 
@@ -185,7 +189,7 @@ fn collect(dtype: Dtype, elements: impl Iterator<Item = Scalar>) -> Data {
 
 /// Samples on `[0, 1)`: a mixing of seed and position (SplitMix64's finaliser; Steele, Lea & Flood 2014) whose uppermost
 /// bits, as many as the dtype's significand has, are the sample.
-pub fn uniform(seed: &Tensor, ty: &Type) -> Tensor {
+pub fn uniform(seed: &ConcreteTensor, ty: &Type) -> ConcreteTensor {
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
     fn mix(mut z: u64) -> u64 {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -199,11 +203,11 @@ pub fn uniform(seed: &Tensor, ty: &Type) -> Tensor {
         Dtype::F32 => Data::F32(bits.map(|b| (b >> 40) as f32 * (1.0 / (1u64 << 24) as f32)).collect()),
         _ => Data::F64(bits.map(|b| (b >> 11) as f64 * (1.0 / (1u64 << 53) as f64)).collect()),
     };
-    Tensor::new(&ty.shape, data).expect("one sample for each index")
+    ConcreteTensor::new(&ty.shape, data).expect("one sample for each index")
 }
 
 /// `sum[place(i)] += g[i]`, in order.
-pub fn add_at(sum: &mut Tensor, g: &Tensor, place: impl Fn(usize) -> usize) {
+pub fn add_at(sum: &mut ConcreteTensor, g: &ConcreteTensor, place: impl Fn(usize) -> usize) {
     match (sum.data_mut(), g.data()) {
         (Data::F32(sum), Data::F32(g)) => g.iter().enumerate().for_each(|(i, g)| sum[place(i)] += g),
         (Data::F64(sum), Data::F64(g)) => g.iter().enumerate().for_each(|(i, g)| sum[place(i)] += g),

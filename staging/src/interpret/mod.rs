@@ -17,7 +17,7 @@ use crate::ir::error::{Error, Result};
 use crate::ir::expr::Expr;
 use crate::ir::ids::{Block, Cell, Cont, Func, Value};
 use crate::ir::infer::infer;
-use crate::ir::tensor::{Tensor, look_for_memory};
+use crate::ir::tensor::{ConcreteTensor, look_for_memory};
 use crate::ir::types::{Scalar, Type};
 use crate::ir::{Program, Stmt, Target, Update};
 
@@ -29,7 +29,7 @@ pub const DEPTH: usize = 1 << 20;
 /// # Errors
 /// [`Error::Types`] if the inputs do not fit; [`Error::Index`] from gathers and scatters; [`Error::Depth`] if more than
 /// [`DEPTH`] calls and branches are nested; [`Error::Memory`] if an array is larger than the system grants.
-pub fn interpret(program: &Program, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+pub fn interpret(program: &Program, inputs: &[ConcreteTensor]) -> Result<Vec<ConcreteTensor>> {
     interpret_within(program, inputs, DEPTH)
 }
 
@@ -37,9 +37,13 @@ pub fn interpret(program: &Program, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
 ///
 /// # Errors
 /// As [`interpret`].
-pub fn interpret_within(program: &Program, inputs: &[Tensor], depth: usize) -> Result<Vec<Tensor>> {
+pub fn interpret_within(
+    program: &Program,
+    inputs: &[ConcreteTensor],
+    depth: usize,
+) -> Result<Vec<ConcreteTensor>> {
     let entry = &program.funcs[program.entry];
-    let types: Vec<Type> = inputs.iter().map(Tensor::ty).collect();
+    let types: Vec<Type> = inputs.iter().map(ConcreteTensor::ty).collect();
     expect("inputs", &program.types(&entry.params), &types)?;
     let scope = Rc::new(Scope::default());
     for (&param, input) in entry.params.iter().zip(inputs) {
@@ -56,7 +60,7 @@ pub fn interpret_within(program: &Program, inputs: &[Tensor], depth: usize) -> R
 ///
 /// # Errors
 /// [`Error::Operands`] if they do not fit; [`Error::Index`] from gathers and scatters.
-pub fn evaluate(expr: &Expr, operands: &[&Tensor]) -> Result<Tensor> {
+pub fn evaluate(expr: &Expr, operands: &[&ConcreteTensor]) -> Result<ConcreteTensor> {
     let types: Vec<Type> = operands.iter().map(|x| x.ty()).collect();
     let positions = expr.operands();
     let position = |v: Value| positions.iter().position(|&w| w == v);
@@ -65,13 +69,13 @@ pub fn evaluate(expr: &Expr, operands: &[&Tensor]) -> Result<Tensor> {
 }
 
 /// The same for an expression that is known to fit, of a known type.
-fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Result<Tensor> {
+fn apply(expr: &Expr, operands: &[&ConcreteTensor], ty: &Type) -> Result<ConcreteTensor> {
     // The result, its index space, and for each operand the position of every element.
     let largest = operands.iter().map(|x| x.size()).fold(ty.size(), usize::max);
     look_for_memory(largest.saturating_mul(operands.len() + 2))?;
     let contract = |contraction: Contraction| Ok(contraction::contract(contraction, operands, ty));
     match *expr {
-        Expr::Fill { value, ref shape } => Ok(Tensor::fill(shape, value)),
+        Expr::Fill { value, ref shape } => Ok(ConcreteTensor::fill(shape, value)),
         Expr::Array(ref tensor) => Ok(tensor.as_ref().clone()),
         Expr::Unary(op, _) => Ok(elementwise::map([operands[0]], ty, |[x]| elementwise::unary(op, x))),
         Expr::Powi(_, n) => Ok(elementwise::map([operands[0]], ty, |[x]| elementwise::powi(x, n))),
@@ -115,9 +119,9 @@ fn apply(expr: &Expr, operands: &[&Tensor], ty: &Type) -> Result<Tensor> {
 }
 
 /// Zeros, if there is memory for them.
-fn zeros(ty: &Type) -> Result<Tensor> {
+fn zeros(ty: &Type) -> Result<ConcreteTensor> {
     look_for_memory(ty.size())?;
-    Ok(Tensor::zeros(ty))
+    Ok(ConcreteTensor::zeros(ty))
 }
 
 /// A closure: code and the scope of its definition.
@@ -130,15 +134,15 @@ struct Closure {
 /// What one activation of a function has bound, and the scope that it captured.
 #[derive(Default)]
 struct Scope {
-    values: RefCell<HashMap<Value, Rc<Tensor>>>,
-    cells: RefCell<HashMap<Cell, Option<Tensor>>>,
+    values: RefCell<HashMap<Value, Rc<ConcreteTensor>>>,
+    cells: RefCell<HashMap<Cell, Option<ConcreteTensor>>>,
     funcs: RefCell<Vec<Func>>,
     conts: HashMap<Cont, Closure>,
     captured: Option<Rc<Scope>>,
 }
 
 impl Scope {
-    fn bind(&self, value: Value, tensor: Rc<Tensor>) {
+    fn bind(&self, value: Value, tensor: Rc<ConcreteTensor>) {
         self.values.borrow_mut().insert(value, tensor);
     }
 }
@@ -151,7 +155,7 @@ fn find(mut scope: &Rc<Scope>, holds: impl Fn(&Scope) -> bool) -> &Rc<Scope> {
     scope
 }
 
-fn value(scope: &Rc<Scope>, value: Value) -> Rc<Tensor> {
+fn value(scope: &Rc<Scope>, value: Value) -> Rc<ConcreteTensor> {
     let scope = find(scope, |s| s.values.borrow().contains_key(&value));
     scope.values.borrow()[&value].clone()
 }
@@ -165,7 +169,7 @@ fn closure(scope: &Rc<Scope>, target: Target) -> Closure {
     }
 }
 
-fn with_cell<R>(scope: &Rc<Scope>, cell: Cell, f: impl FnOnce(&mut Option<Tensor>) -> R) -> R {
+fn with_cell<R>(scope: &Rc<Scope>, cell: Cell, f: impl FnOnce(&mut Option<ConcreteTensor>) -> R) -> R {
     let scope = find(scope, |s| s.cells.borrow().contains_key(&cell));
     f(scope.cells.borrow_mut().get_mut(&cell).expect("it was found there"))
 }
@@ -192,7 +196,7 @@ struct Machine<'p> {
 }
 
 impl Machine<'_> {
-    fn run(&mut self) -> Result<Vec<Rc<Tensor>>> {
+    fn run(&mut self) -> Result<Vec<Rc<ConcreteTensor>>> {
         loop {
             let frame = self.frames.last_mut().expect("the frame of the entry is popped last, and returns");
             let block = &self.program.blocks[frame.block];
@@ -202,7 +206,7 @@ impl Machine<'_> {
                 self.stmt(stmt, &scope)?;
                 continue;
             }
-            let yielded: Vec<Rc<Tensor>> = block.results.iter().map(|&v| value(&scope, v)).collect();
+            let yielded: Vec<Rc<ConcreteTensor>> = block.results.iter().map(|&v| value(&scope, v)).collect();
             let Some(Frame { results, .. }) = self.frames.pop() else { return Ok(yielded) };
             let Some(below) = self.frames.last() else { return Ok(yielded) };
             for (result, tensor) in results.into_iter().zip(yielded) {
@@ -223,9 +227,9 @@ impl Machine<'_> {
         let program = self.program;
         match stmt {
             Stmt::Let(v, expr) => {
-                let operands: Vec<Rc<Tensor>> =
+                let operands: Vec<Rc<ConcreteTensor>> =
                     expr.operands().into_iter().map(|v| value(scope, v)).collect();
-                let operands: Vec<&Tensor> = operands.iter().map(Rc::as_ref).collect();
+                let operands: Vec<&ConcreteTensor> = operands.iter().map(Rc::as_ref).collect();
                 scope.bind(*v, Rc::new(apply(expr, &operands, program.ty(*v))?));
             }
             Stmt::Cell(cell) => {
@@ -247,7 +251,7 @@ impl Machine<'_> {
             }
             Stmt::Present(v, cell) => {
                 let present = with_cell(scope, *cell, |slot| slot.is_some());
-                scope.bind(*v, Rc::new(Tensor::from(present)));
+                scope.bind(*v, Rc::new(ConcreteTensor::from(present)));
             }
             Stmt::Row(v, cell, index) => {
                 let ty = &program.cells[*cell].ty;
@@ -286,15 +290,15 @@ impl Machine<'_> {
 
 /// What a cell holds after an update.
 fn accumulate(
-    sum: Option<Tensor>,
+    sum: Option<ConcreteTensor>,
     update: &Update,
     ty: &Type,
-    value: impl Fn(Value) -> Rc<Tensor>,
-) -> Result<Tensor> {
+    value: impl Fn(Value) -> Rc<ConcreteTensor>,
+) -> Result<ConcreteTensor> {
     let Some(mut sum) = sum else {
         let expr = update.as_expr(ty);
-        let operands: Vec<Rc<Tensor>> = expr.operands().into_iter().map(&value).collect();
-        let operands: Vec<&Tensor> = operands.iter().map(Rc::as_ref).collect();
+        let operands: Vec<Rc<ConcreteTensor>> = expr.operands().into_iter().map(&value).collect();
+        let operands: Vec<&ConcreteTensor> = operands.iter().map(Rc::as_ref).collect();
         return if let Update::Add(_) = update {
             Ok(operands[0].clone())
         } else {

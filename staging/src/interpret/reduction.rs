@@ -3,11 +3,11 @@
 use crate::interpret::elementwise::Float;
 use crate::interpret::index::{each_index, position, strides};
 use crate::ir::expr::{Binary, Reduction};
-use crate::ir::tensor::{Data, Tensor};
+use crate::ir::tensor::{ConcreteTensor, Data};
 use crate::ir::types::Type;
 
 /// Value of a reduction over axes.
-pub fn reduce(op: Reduction, x: &Tensor, axes: &[usize], ty: &Type) -> Tensor {
+pub fn reduce(op: Reduction, x: &ConcreteTensor, axes: &[usize], ty: &Type) -> ConcreteTensor {
     let data = match x.data() {
         Data::F32(xs) => {
             Data::F32(rows(xs, x.shape(), axes, ty).iter().map(|row| reduced(op, row)).collect())
@@ -17,17 +17,17 @@ pub fn reduce(op: Reduction, x: &Tensor, axes: &[usize], ty: &Type) -> Tensor {
         }
         Data::I64(_) | Data::Bool(_) => unreachable!("reductions are of reals, in a verified program"),
     };
-    Tensor::new(&ty.shape, data).expect("one element for each row")
+    ConcreteTensor::new(&ty.shape, data).expect("one element for each row")
 }
 
 /// Indices of the first of the largest elements along an axis.
-pub fn argmax(x: &Tensor, axis: usize, ty: &Type) -> Tensor {
+pub fn argmax(x: &ConcreteTensor, axis: usize, ty: &Type) -> ConcreteTensor {
     let data = match x.data() {
         Data::F32(xs) => rows(xs, x.shape(), &[axis], ty).iter().map(|row| first_largest(row)).collect(),
         Data::F64(xs) => rows(xs, x.shape(), &[axis], ty).iter().map(|row| first_largest(row)).collect(),
         Data::I64(_) | Data::Bool(_) => unreachable!("reductions are of reals, in a verified program"),
     };
-    Tensor::new(&ty.shape, Data::I64(data)).expect("one element for each row")
+    ConcreteTensor::new(&ty.shape, Data::I64(data)).expect("one element for each row")
 }
 
 /// What is reduced to each element of the result, in row-major order.

@@ -4,38 +4,38 @@ use crate::interpret::elementwise::add_at;
 use crate::interpret::index::{broadcast_positions, each_index, position, strides};
 use crate::ir::error::{Error, Result};
 use crate::ir::expr::{Padding, Window2d};
-use crate::ir::tensor::{Data, Tensor, with_elements};
+use crate::ir::tensor::{ConcreteTensor, Data, with_elements};
 use crate::ir::types::{Shape, Type, size};
 
 /// The same elements in another shape.
-pub fn reshape(x: &Tensor, ty: &Type) -> Tensor {
+pub fn reshape(x: &ConcreteTensor, ty: &Type) -> ConcreteTensor {
     pick(x, ty, (0..x.size()).map(Some))
 }
 
 /// Axis `i` of the result is axis `order[i]`.
-pub fn permute(x: &Tensor, order: &[usize], ty: &Type) -> Tensor {
+pub fn permute(x: &ConcreteTensor, order: &[usize], ty: &Type) -> ConcreteTensor {
     let own = strides(x.shape());
     rearrange(x, ty, |index| Some(order.iter().zip(index).map(|(&axis, i)| i * own[axis]).sum()))
 }
 
 /// Axes of length one repeated and leading ones added.
-pub fn broadcast(x: &Tensor, ty: &Type) -> Tensor {
+pub fn broadcast(x: &ConcreteTensor, ty: &Type) -> ConcreteTensor {
     pick(x, ty, broadcast_positions(x.shape(), &ty.shape).into_iter().map(Some))
 }
 
 /// Every `step`-th element of an axis from `start` on.
-pub fn slice(x: &Tensor, axis: usize, start: usize, step: usize, ty: &Type) -> Tensor {
+pub fn slice(x: &ConcreteTensor, axis: usize, start: usize, step: usize, ty: &Type) -> ConcreteTensor {
     pick(x, ty, slice_places(x.shape(), &ty.shape, axis, start, step).into_iter().map(Some))
 }
 
 /// The order along an axis reversed.
-pub fn flip(x: &Tensor, axis: usize, ty: &Type) -> Tensor {
+pub fn flip(x: &ConcreteTensor, axis: usize, ty: &Type) -> ConcreteTensor {
     let last = x.shape()[axis].saturating_sub(1);
     along(x, axis, ty, |i| Some(last - i))
 }
 
 /// Zeros before, after and between the elements of an axis.
-pub fn pad(x: &Tensor, axis: usize, padding: Padding, ty: &Type) -> Tensor {
+pub fn pad(x: &ConcreteTensor, axis: usize, padding: Padding, ty: &Type) -> ConcreteTensor {
     let n = x.shape()[axis];
     along(x, axis, ty, |i| unpadded(i, n, padding))
 }
@@ -44,9 +44,9 @@ pub fn pad(x: &Tensor, axis: usize, padding: Padding, ty: &Type) -> Tensor {
 ///
 /// # Errors
 /// [`Error::Index`] if an index is out of range.
-pub fn scatter_rows(x: &Tensor, indices: &Tensor, ty: &Type) -> Result<Tensor> {
+pub fn scatter_rows(x: &ConcreteTensor, indices: &ConcreteTensor, ty: &Type) -> Result<ConcreteTensor> {
     let places = row_places("scatter_rows", indices, &ty.shape)?;
-    let mut sum = Tensor::zeros(ty);
+    let mut sum = ConcreteTensor::zeros(ty);
     add_at(&mut sum, x, |i| places[i]);
     Ok(sum)
 }
@@ -55,7 +55,7 @@ pub fn scatter_rows(x: &Tensor, indices: &Tensor, ty: &Type) -> Result<Tensor> {
 ///
 /// # Errors
 /// [`Error::Index`] if an index is out of range.
-pub fn gather_last(x: &Tensor, indices: &Tensor, ty: &Type) -> Result<Tensor> {
+pub fn gather_last(x: &ConcreteTensor, indices: &ConcreteTensor, ty: &Type) -> Result<ConcreteTensor> {
     let n = x.shape().last().copied().unwrap_or(1);
     let rows = checked("gather_last", indices, n)?.into_iter().enumerate();
     Ok(pick(x, ty, rows.map(|(row, i)| Some(row * n + i))))
@@ -65,14 +65,19 @@ pub fn gather_last(x: &Tensor, indices: &Tensor, ty: &Type) -> Result<Tensor> {
 ///
 /// # Errors
 /// [`Error::Index`] if an index is out of range.
-pub fn scatter_last(x: &Tensor, indices: &Tensor, length: usize, ty: &Type) -> Result<Tensor> {
+pub fn scatter_last(
+    x: &ConcreteTensor,
+    indices: &ConcreteTensor,
+    length: usize,
+    ty: &Type,
+) -> Result<ConcreteTensor> {
     let columns = checked("scatter_last", indices, length)?;
     let places = (0..ty.size()).map(|i| (columns[i / length] == i % length).then_some(i / length));
     Ok(pick(x, ty, places))
 }
 
 /// All windows of images.
-pub fn unfold2d(x: &Tensor, kernel: [usize; 2], window: Window2d, ty: &Type) -> Tensor {
+pub fn unfold2d(x: &ConcreteTensor, kernel: [usize; 2], window: Window2d, ty: &Type) -> ConcreteTensor {
     let [h, w] = [x.shape()[2], x.shape()[3]];
     let own = strides(x.shape());
     rearrange(x, ty, |index| {
@@ -90,7 +95,7 @@ fn unpadded(i: usize, n: usize, padding: Padding) -> Option<usize> {
     (i.is_multiple_of(pitch) && i / pitch < n).then_some(i / pitch)
 }
 
-fn rearrange(x: &Tensor, ty: &Type, place: impl Fn(&[usize]) -> Option<usize>) -> Tensor {
+fn rearrange(x: &ConcreteTensor, ty: &Type, place: impl Fn(&[usize]) -> Option<usize>) -> ConcreteTensor {
     let mut places = Vec::with_capacity(size(&ty.shape));
     each_index(&ty.shape, |index| places.push(place(index)));
     pick(x, ty, places.into_iter())
@@ -98,7 +103,12 @@ fn rearrange(x: &Tensor, ty: &Type, place: impl Fn(&[usize]) -> Option<usize>) -
 
 /// The array whose elements lie where the operand's do, but for their place along an axis; zero or false where there is
 /// none.
-fn along(x: &Tensor, axis: usize, ty: &Type, place: impl Fn(usize) -> Option<usize>) -> Tensor {
+fn along(
+    x: &ConcreteTensor,
+    axis: usize,
+    ty: &Type,
+    place: impl Fn(usize) -> Option<usize>,
+) -> ConcreteTensor {
     let own = strides(x.shape());
     rearrange(x, ty, |index| {
         let mut index = Shape::from_slice(index);
@@ -111,21 +121,21 @@ fn along(x: &Tensor, axis: usize, ty: &Type, place: impl Fn(usize) -> Option<usi
 ///
 /// # Errors
 /// [`Error::Index`] if an index is out of range.
-pub fn gather_rows(x: &Tensor, indices: &Tensor, ty: &Type) -> Result<Tensor> {
+pub fn gather_rows(x: &ConcreteTensor, indices: &ConcreteTensor, ty: &Type) -> Result<ConcreteTensor> {
     let places = row_places("gather_rows", indices, x.shape())?;
     Ok(pick(x, ty, places.into_iter().map(Some)))
 }
 
 /// The array whose elements are those at the given positions; zero or false where there is none.
-fn pick(x: &Tensor, ty: &Type, places: impl Iterator<Item = Option<usize>>) -> Tensor {
+fn pick(x: &ConcreteTensor, ty: &Type, places: impl Iterator<Item = Option<usize>>) -> ConcreteTensor {
     let data: Data = with_elements!(x.data(), xs => {
         places.map(|place| place.map_or_else(Default::default, |i| xs[i])).collect::<Vec<_>>().into()
     });
-    Tensor::new(&ty.shape, data).expect("one place for each index")
+    ConcreteTensor::new(&ty.shape, data).expect("one place for each index")
 }
 
 /// Parts joined along an axis.
-pub fn concat(parts: &[&Tensor], axis: usize, ty: &Type) -> Tensor {
+pub fn concat(parts: &[&ConcreteTensor], axis: usize, ty: &Type) -> ConcreteTensor {
     let mut places = Vec::new();
     each_index(&ty.shape, |index| {
         let mut index = Shape::from_slice(index);
@@ -151,11 +161,11 @@ pub fn concat(parts: &[&Tensor], axis: usize, ty: &Type) -> Tensor {
         Data::I64(_) => join!(I64),
         Data::Bool(_) => join!(Bool),
     };
-    Tensor::new(&ty.shape, data).expect("one place for each index")
+    ConcreteTensor::new(&ty.shape, data).expect("one place for each index")
 }
 
 /// Indices, each in `0..length`.
-fn checked(op: &'static str, indices: &Tensor, length: usize) -> Result<Vec<usize>> {
+fn checked(op: &'static str, indices: &ConcreteTensor, length: usize) -> Result<Vec<usize>> {
     let Data::I64(indices) = indices.data() else {
         unreachable!("indices are integers, in a verified program")
     };
@@ -164,7 +174,7 @@ fn checked(op: &'static str, indices: &Tensor, length: usize) -> Result<Vec<usiz
 }
 
 /// Positions in an array `[rows, rest..]` of all elements of the rows that indices name, in the order of the indices.
-pub fn row_places(op: &'static str, indices: &Tensor, shape: &[usize]) -> Result<Vec<usize>> {
+pub fn row_places(op: &'static str, indices: &ConcreteTensor, shape: &[usize]) -> Result<Vec<usize>> {
     let width = size(&shape[1..]);
     let rows = checked(op, indices, shape[0])?;
     Ok(rows.into_iter().flat_map(|row| row * width..(row + 1) * width).collect())

@@ -56,13 +56,13 @@ struct Definition {
 /// point whose parameter types only they reveal, then the join point, then the `if`.
 ///
 /// ```
-/// use antiphon_staging::{Builder, Dtype, Tensor, Type, interpret};
+/// use antiphon_staging::{Builder, Dtype, ConcreteTensor, Type, interpret};
 /// let b = Builder::new("square");
 /// let x = b.input("x", Type::scalar(Dtype::F64));
 /// let y = b.mul(x, x)?;
 /// let program = b.finish(&[y])?;
 /// assert_eq!(program.to_string(), "fn square(x: f64) -> f64 {\n    v0: f64 = x * x\n    return v0\n}\n");
-/// assert_eq!(interpret(&program, &[Tensor::from(3.0)])?, [Tensor::from(9.0)]);
+/// assert_eq!(interpret(&program, &[ConcreteTensor::from(3.0)])?, [ConcreteTensor::from(9.0)]);
 /// # Ok::<(), antiphon_staging::Error>(())
 /// ```
 pub struct Builder {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use smallvec::{SmallVec, smallvec};
 
 use crate::ir::ids::Value;
-use crate::ir::tensor::Tensor;
-use crate::ir::types::{Axes, Dtype, Scalar, Shape};
+use crate::ir::tensor::ConcreteTensor;
+use crate::ir::types::{AxisList, Dtype, Scalar, Shape};
 
 macro_rules! operators {
     ($(#[$doc:meta])* $Enum:ident { $($(#[$each:meta])* $Name:ident $text:literal,)* }) => {
@@ -145,7 +145,7 @@ pub enum Expr {
     /// An array filled with one constant; a literal, at rank 0.
     Fill { value: Scalar, shape: Shape },
     /// A constant array.
-    Array(Arc<Tensor>),
+    Array(Arc<ConcreteTensor>),
     /// An elementwise function.
     Unary(Unary, Value),
     /// `xⁿ` by repeated multiplication.
@@ -163,11 +163,11 @@ pub enum Expr {
     /// The same elements in another shape.
     Reshape(Value, Shape),
     /// Axis `i` of the result is axis `order[i]` of the operand.
-    Permute(Value, Axes),
+    Permute(Value, AxisList),
     /// Axes of length one repeated and leading ones added, up to a shape.
     Broadcast(Value, Shape),
     /// A reduction over axes (ascending).
-    Reduce(Reduction, Value, Axes),
+    Reduce(Reduction, Value, AxisList),
     /// Index of the first maximum along an axis; NaN counts as the largest.
     Argmax(Value, usize),
     /// `[.., m, k] × [.., k, n] → [.., m, n]`, leading axes broadcasting.
@@ -230,7 +230,7 @@ pub enum Constant<'a> {
     /// All are this.
     Fill(Scalar),
     /// They are those of an array.
-    Array(&'a Tensor),
+    Array(&'a ConcreteTensor),
 }
 
 macro_rules! operands {

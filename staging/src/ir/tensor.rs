@@ -20,7 +20,7 @@ pub enum Data {
 
 /// An array. Two are equal if their types and all bits are.
 #[derive(Clone, Debug)]
-pub struct Tensor {
+pub struct ConcreteTensor {
     shape: Shape,
     data: Data,
 }
@@ -45,9 +45,9 @@ macro_rules! data_from {
                 Data::$Kind(elements)
             }
         }
-        impl From<$E> for Tensor {
-            fn from(element: $E) -> Tensor {
-                Tensor { shape: Shape::new(), data: Data::$Kind(vec![element]) }
+        impl From<$E> for ConcreteTensor {
+            fn from(element: $E) -> ConcreteTensor {
+                ConcreteTensor { shape: Shape::new(), data: Data::$Kind(vec![element]) }
             }
         }
     )* };
@@ -65,15 +65,15 @@ pub(crate) fn look_for_memory(elements: usize) -> Result<()> {
     if enough { Ok(()) } else { Err(Error::Memory { bytes: elements.saturating_mul(size_of::<f64>()) }) }
 }
 
-impl Tensor {
+impl ConcreteTensor {
     /// An array from its elements in row-major order; `None` if their number is not the shape's.
-    pub fn new(shape: &[usize], data: impl Into<Data>) -> Option<Tensor> {
+    pub fn new(shape: &[usize], data: impl Into<Data>) -> Option<ConcreteTensor> {
         let data = data.into();
         let len = with_elements!(&data, xs => xs.len());
-        (len == size(shape)).then(|| Tensor { shape: shape.into(), data })
+        (len == size(shape)).then(|| ConcreteTensor { shape: shape.into(), data })
     }
     /// An array filled with one element.
-    pub fn fill(shape: &[usize], value: Scalar) -> Tensor {
+    pub fn fill(shape: &[usize], value: Scalar) -> ConcreteTensor {
         let n = size(shape);
         let data = match value {
             Scalar::F32(x) => Data::F32(vec![x; n]),
@@ -81,11 +81,11 @@ impl Tensor {
             Scalar::I64(x) => Data::I64(vec![x; n]),
             Scalar::Bool(x) => Data::Bool(vec![x; n]),
         };
-        Tensor { shape: shape.into(), data }
+        ConcreteTensor { shape: shape.into(), data }
     }
     /// Zeros (or `false`) of a type.
-    pub fn zeros(ty: &Type) -> Tensor {
-        Tensor::fill(&ty.shape, Scalar::of(ty.dtype, 0.0))
+    pub fn zeros(ty: &Type) -> ConcreteTensor {
+        ConcreteTensor::fill(&ty.shape, Scalar::of(ty.dtype, 0.0))
     }
     /// Lengths of the axes.
     pub fn shape(&self) -> &[usize] {
@@ -133,22 +133,22 @@ impl Tensor {
         (1..self.size()).all(|i| self.at(i) == first).then_some(first)
     }
     /// Whether two arrays agree bit for bit, where any NaN agrees with any other.
-    pub fn same(&self, other: &Tensor) -> bool {
+    pub fn same(&self, other: &ConcreteTensor) -> bool {
         let nan = |x: Scalar| x.real().is_some_and(f64::is_nan);
         self.ty() == other.ty()
             && (0..self.size()).all(|i| self.at(i) == other.at(i) || (nan(self.at(i)) && nan(other.at(i))))
     }
 }
 
-impl PartialEq for Tensor {
-    fn eq(&self, other: &Tensor) -> bool {
+impl PartialEq for ConcreteTensor {
+    fn eq(&self, other: &ConcreteTensor) -> bool {
         self.ty() == other.ty() && (0..self.size()).all(|i| self.at(i) == other.at(i))
     }
 }
 
-impl Eq for Tensor {}
+impl Eq for ConcreteTensor {}
 
-impl Hash for Tensor {
+impl Hash for ConcreteTensor {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.ty().hash(state);
         (0..self.size()).for_each(|i| self.at(i).hash(state));

@@ -7,7 +7,7 @@ pub use antiphon_shape::{Shape, size};
 use smallvec::SmallVec;
 
 /// Positions of axes.
-pub type Axes = SmallVec<[usize; 6]>;
+pub type AxisList = SmallVec<[usize; 6]>;
 
 /// What the elements of a value are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,8 +1,9 @@
 //! Compiled programs.
 //!
-//! [`compile`] lowers a program, has LLVM generate code for this machine, and links it into the process; [`Compiled`]
-//! runs it. The interpreter is the reference: with [`CompileOptions::strict`] results are its results bit for bit,
-//! without sums and products may be computed in another order and elementary functions by other approximations.
+//! [`compile`] lowers a program, has LLVM generate code for this machine, and links it into the process;
+//! [`CompiledProgram`] runs it. The interpreter is the reference: with [`CompileOptions::strict`] results are its
+//! results bit for bit, without sums and products may be computed in another order and elementary functions by other
+//! approximations.
 
 mod buffers;
 pub mod cache;
@@ -40,7 +41,7 @@ pub use interrupt::{Interrupt, Stop};
 pub use options::CompileOptions;
 pub use phases::Phases;
 pub use room::release;
-pub use run::{Compiled, Elements, ElementsMut};
+pub use run::{CompiledProgram, Elements, ElementsMut};
 
 /// Passes that clean up after the lowering, which emits vectors itself.
 pub(crate) const PASSES: &str = "always-inline,\
@@ -52,7 +53,7 @@ pub(crate) const PASSES: &str = "always-inline,\
 /// Those of [`verify`]; [`Error::TooLarge`] and [`Error::ProgramTooLarge`] if a function or all of them are larger than
 /// the options let them; [`Error::Llvm`] if LLVM refuses; [`Error::Target`] if this machine cannot run code for the
 /// options' target; [`Error::Interrupted`]; [`Error::Reserve`] if there is no room for the arena.
-pub fn compile(program: &Program, options: &CompileOptions) -> Result<Compiled> {
+pub fn compile(program: &Program, options: &CompileOptions) -> Result<CompiledProgram> {
     compile_until(program.clone().into(), options, &Stop::of(options))
 }
 
@@ -60,7 +61,11 @@ pub fn compile(program: &Program, options: &CompileOptions) -> Result<Compiled> 
 ///
 /// # Errors
 /// As [`compile`].
-pub fn compile_until(program: Arc<Program>, options: &CompileOptions, stop: &Stop) -> Result<Compiled> {
+pub fn compile_until(
+    program: Arc<Program>,
+    options: &CompileOptions,
+    stop: &Stop,
+) -> Result<CompiledProgram> {
     stop.check()?;
     options.target.check_host()?;
     let cache = options.cache.as_deref().and_then(|directory| Cache::open(directory, options.cache_limits));
@@ -70,7 +75,7 @@ pub fn compile_until(program: Arc<Program>, options: &CompileOptions, stop: &Sto
     };
     if let Some(object) = cached.as_ref().and_then(|(cache, key)| cache.read(key))
         // What is there was once verified, optimised and compiled. If it cannot be linked, it is compiled again.
-        && let Ok(compiled) = Compiled::new(&program, options, object, None, Phases::default())
+        && let Ok(compiled) = CompiledProgram::new(&program, options, object, None, Phases::default())
     {
         return Ok(compiled);
     }
@@ -79,7 +84,7 @@ pub fn compile_until(program: Arc<Program>, options: &CompileOptions, stop: &Sto
         // A cache that cannot be written only costs time.
         let _ = cache.write(&key, &object);
     }
-    Compiled::new(&program, options, object, Some(optimised), phases)
+    CompiledProgram::new(&program, options, object, Some(optimised), phases)
 }
 
 /// Generates code, until it is stopped.

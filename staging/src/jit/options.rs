@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::jit::cache;
 use crate::jit::interrupt::Interrupt;
 use crate::lower::asm::target::Target;
-use crate::optimise::Options;
+use crate::optimise::OptimiseOptions;
 
 /// Instructions of a function unless asked otherwise: so many take LLVM some ten seconds.
 const INSTRUCTIONS: usize = 1 << 16;
@@ -21,7 +21,7 @@ pub struct CompileOptions {
     /// The processor that code is generated for; this machine's own by default.
     pub target: Target,
     /// Passes to run on the program first, if any.
-    pub optimise: Option<Options>,
+    pub optimise: Option<OptimiseOptions>,
     /// Whether every result must be the interpreter's bit for bit. Otherwise sums and products may be computed in
     /// another order and rounded less often, and elementary functions differ from the C library's in the last bits.
     pub strict: bool,
@@ -63,11 +63,11 @@ pub struct CompileOptions {
     /// less.
     pub interrupt: Option<Interrupt>,
     /// How long it may take before it is ended as by [`interrupt`](CompileOptions::interrupt); any time by default. It
-    /// counts from the call on: with a name for the code in the cache, and, where a model is staged, with recording it.
+    /// counts from the call on: with a name for the code in the cache, and, where a model is recorded first, with that.
     /// Recording looks at the time before each operator, so what the model computes otherwise it does not end.
     pub time_limit: Option<Duration>,
     /// Outputs that are written over inputs, as `(output, input)`; see
-    /// [`run_into`](crate::jit::Compiled::run_into).
+    /// [`run_into`](crate::jit::CompiledProgram::run_into).
     pub updates: Vec<(usize, usize)>,
 }
 

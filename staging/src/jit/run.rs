@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use crate::ir::Program;
 use crate::ir::build::expect;
 use crate::ir::error::{Error, Result};
-use crate::ir::tensor::{Tensor, look_for_memory, with_elements};
+use crate::ir::tensor::{ConcreteTensor, look_for_memory, with_elements};
 use crate::ir::types::{Dtype, Type};
 use crate::jit::cache::Object;
 use crate::jit::denormals::Flushed;
@@ -81,7 +81,7 @@ impl ElementsMut<'_> {
 }
 
 /// A program as native code. One thread at a time can run it; it may be any. What it runs in is the thread's.
-pub struct Compiled {
+pub struct CompiledProgram {
     /// As it was recorded.
     recorded: Arc<Program>,
     /// What the code was generated from, once it is known: code from the cache needs none.
@@ -106,25 +106,25 @@ pub struct Compiled {
     _linked: Linked,
 }
 
-impl fmt::Debug for Compiled {
+impl fmt::Debug for CompiledProgram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Compiled")
+        f.debug_struct("CompiledProgram")
             .field("name", &self.recorded.funcs[self.recorded.entry].name)
             .finish_non_exhaustive()
     }
 }
 
 // SAFETY: the addresses in `from` and `to` are used only during a run, which borrows what they point to.
-unsafe impl Send for Compiled {}
+unsafe impl Send for CompiledProgram {}
 
-impl Compiled {
+impl CompiledProgram {
     pub(super) fn new(
         program: &Arc<Program>,
         options: &CompileOptions,
         object: Object,
         optimised: Option<Program>,
         phases: Phases,
-    ) -> Result<Compiled> {
+    ) -> Result<CompiledProgram> {
         let linked = Linked::new(&object.code)?;
         // SAFETY: the entry of what `lower` makes has this type.
         let entry = unsafe { enter::entry(linked.address(ENTRY)?) };
@@ -144,7 +144,7 @@ impl Compiled {
         let hit = optimised.is_none();
         let of = |input| options.updates.iter().find(|(_, updated)| *updated == input);
         let updated = (0..inputs.len()).map(|input| of(input).map(|&(output, _)| output)).collect();
-        Ok(Compiled {
+        Ok(CompiledProgram {
             fixed: object.arena,
             needs: [Need::new(Part::Stack, MARGIN), Need::new(Part::Arena, object.arena as usize)],
             limit: None,
@@ -168,11 +168,11 @@ impl Compiled {
     /// # Errors
     /// [`Error::Types`] if the inputs do not fit; [`Error::Index`] from gathers and scatters;
     /// [`Error::StackExhausted`] from recursive functions.
-    pub fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
-        let types: Vec<Type> = inputs.iter().map(Tensor::ty).collect();
+    pub fn run(&mut self, inputs: &[ConcreteTensor]) -> Result<Vec<ConcreteTensor>> {
+        let types: Vec<Type> = inputs.iter().map(ConcreteTensor::ty).collect();
         expect("inputs", &self.inputs, &types)?;
         look_for_memory(self.outputs.iter().map(Type::size).fold(0, usize::saturating_add))?;
-        let mut outputs: Vec<Tensor> = self.outputs.iter().map(Tensor::zeros).collect();
+        let mut outputs: Vec<ConcreteTensor> = self.outputs.iter().map(ConcreteTensor::zeros).collect();
         for (from, input) in self.from.iter_mut().zip(inputs) {
             *from = with_elements!(input.data(), xs => xs.as_ptr().cast());
         }
@@ -189,7 +189,7 @@ impl Compiled {
     /// Nothing is written if there is an error.
     ///
     /// # Errors
-    /// As [`run`](Compiled::run).
+    /// As [`run`](CompiledProgram::run).
     pub fn run_into<'a>(
         &mut self,
         inputs: impl IntoIterator<Item = Option<Elements<'a>>>,

@@ -13,11 +13,11 @@ use crate::ir::expr::Expr;
 use crate::ir::ids::{Block, Cell, Cont, EntitySet, Func, PackedOption, SecondaryMap, Value};
 use crate::ir::types::Scalar;
 use crate::ir::{Program, Stmt, Target};
-use crate::optimise::Options;
+use crate::optimise::OptimiseOptions;
 use crate::optimise::rewrite::{Definitions, Substitution, use_counts};
 
 /// Runs the pass.
-pub fn run(program: &mut Program, _: &Options) -> bool {
+pub fn run(program: &mut Program, _: &OptimiseOptions) -> bool {
     let functions = functions(program);
     if functions.len() == 1 {
         return false;

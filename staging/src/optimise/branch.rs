@@ -2,11 +2,11 @@
 
 use crate::ir::types::Scalar;
 use crate::ir::{Program, Stmt};
-use crate::optimise::Options;
+use crate::optimise::OptimiseOptions;
 use crate::optimise::rewrite::{Definitions, Substitution};
 
 /// Runs the pass.
-pub fn run(program: &mut Program, _: &Options) -> bool {
+pub fn run(program: &mut Program, _: &OptimiseOptions) -> bool {
     let definitions = Definitions::of(program);
     let mut substitution = Substitution::default();
     let mut changed = false;

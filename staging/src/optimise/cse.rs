@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use crate::ir::expr::Expr;
 use crate::ir::ids::{Block, Value};
 use crate::ir::{Program, Stmt};
-use crate::optimise::Options;
+use crate::optimise::OptimiseOptions;
 use crate::optimise::rewrite::Substitution;
 
 /// Runs the pass.
-pub fn run(program: &mut Program, _: &Options) -> bool {
+pub fn run(program: &mut Program, _: &OptimiseOptions) -> bool {
     let mut search = Search { program, known: HashMap::new(), substitution: Substitution::default() };
     search.block(search.program.funcs[search.program.entry].body);
     !search.substitution.is_empty()

@@ -7,10 +7,10 @@
 use crate::analysis::effects::Effects;
 use crate::ir::ids::{Block, Cell, EntitySet, Func, SecondaryMap, Value};
 use crate::ir::{Program, Stmt, Target};
-use crate::optimise::Options;
+use crate::optimise::OptimiseOptions;
 
 /// Runs the pass.
-pub fn run(program: &mut Program, _: &Options) -> bool {
+pub fn run(program: &mut Program, _: &OptimiseOptions) -> bool {
     let mut changed = unreached(program);
     let mut marking = Marking::of(program);
     marking.function(program.entry);

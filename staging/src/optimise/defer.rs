@@ -2,19 +2,19 @@
 //!
 //! That is how the gradient of a weight that is used in every step of a loop comes about, with factors `aᵢ = xᵢᵀ` and
 //! `bᵢ` of few rows each. The sum is read and written once instead of n times, and the factors' rows are collected in
-//! the memory in which they are computed. Only with [`Options::reassociate`].
+//! the memory in which they are computed. Only with [`OptimiseOptions::reassociate`].
 
 use std::collections::{HashMap, HashSet};
 
 use crate::ir::expr::Expr;
 use crate::ir::ids::{Cell, EntitySet, Value};
-use crate::ir::types::{Axes, Shape, Type};
+use crate::ir::types::{AxisList, Shape, Type};
 use crate::ir::{Program, Stmt, Update};
-use crate::optimise::Options;
+use crate::optimise::OptimiseOptions;
 use crate::optimise::rewrite::{Definitions, local_cells};
 
 /// Runs the pass.
-pub fn run(program: &mut Program, options: &Options) -> bool {
+pub fn run(program: &mut Program, options: &OptimiseOptions) -> bool {
     if !options.reassociate {
         return false;
     }
@@ -172,7 +172,7 @@ fn collect(
             });
         }
         let x = bind(program, Expr::Concat(xs, 0), [rows, shape[0]]);
-        bind(program, Expr::Permute(x, Axes::from([1, 0].as_slice())), [shape[0], rows])
+        bind(program, Expr::Permute(x, AxisList::from([1, 0].as_slice())), [shape[0], rows])
     } else {
         bind(program, Expr::Concat(products.iter().map(|p| p.a).collect(), 1), [shape[0], rows])
     };

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use crate::interpret::evaluate;
 use crate::ir::expr::Expr;
 use crate::ir::ids::{SecondaryMap, Value};
-use crate::ir::tensor::Tensor;
+use crate::ir::tensor::ConcreteTensor;
 use crate::ir::{Program, Stmt};
-use crate::optimise::Options;
+use crate::optimise::OptimiseOptions;
 
 /// Largest constant that is read or made, in elements: folding must not make programs bigger.
 const LARGEST: usize = 4096;
 
 /// Runs the pass. An operator that fails on its constants is left to fail when it runs.
-pub fn run(program: &mut Program, _: &Options) -> bool {
-    let mut constants: SecondaryMap<Value, Option<Arc<Tensor>>> = SecondaryMap::new();
+pub fn run(program: &mut Program, _: &OptimiseOptions) -> bool {
+    let mut constants: SecondaryMap<Value, Option<Arc<ConcreteTensor>>> = SecondaryMap::new();
     let mut changed = false;
     for block in program.reachable() {
         let mut stmts = std::mem::take(&mut program.blocks[block].stmts);
@@ -23,7 +23,7 @@ pub fn run(program: &mut Program, _: &Options) -> bool {
             if program.ty(*v).size() > LARGEST {
                 continue;
             }
-            let operands: Option<Vec<&Tensor>> =
+            let operands: Option<Vec<&ConcreteTensor>> =
                 expr.operands().iter().map(|&v| constants[v].as_deref()).collect();
             let Some(Ok(tensor)) = operands.map(|operands| evaluate(expr, &operands)) else { continue };
             let tensor = Arc::new(tensor);
@@ -38,7 +38,7 @@ pub fn run(program: &mut Program, _: &Options) -> bool {
     changed
 }
 
-fn constant(tensor: &Arc<Tensor>) -> Expr {
+fn constant(tensor: &Arc<ConcreteTensor>) -> Expr {
     match tensor.uniform() {
         Some(value) => Expr::Fill { value, shape: tensor.shape().into() },
         None => Expr::Array(tensor.clone()),

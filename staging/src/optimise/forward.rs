@@ -13,11 +13,11 @@ use crate::ir::expr::{Binary, Expr};
 use crate::ir::ids::{Cell, Value};
 use crate::ir::types::{Scalar, Shape};
 use crate::ir::{Program, Stmt, Update};
-use crate::optimise::Options;
+use crate::optimise::OptimiseOptions;
 use crate::optimise::rewrite::Substitution;
 
 /// Runs the pass.
-pub fn run(program: &mut Program, _: &Options) -> bool {
+pub fn run(program: &mut Program, _: &OptimiseOptions) -> bool {
     let effects = Effects::of(program);
     let mut substitution = Substitution::default();
     let mut changed = false;

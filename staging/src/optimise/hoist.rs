@@ -11,10 +11,10 @@ use crate::analysis::effects::Effects;
 use crate::ir::expr::{Binary, Class, Expr, Unary};
 use crate::ir::ids::{Block, Func, Value};
 use crate::ir::{Program, Stmt, Update};
-use crate::optimise::Options;
+use crate::optimise::OptimiseOptions;
 
 /// Runs the pass.
-pub fn run(program: &mut Program, _: &Options) -> bool {
+pub fn run(program: &mut Program, _: &OptimiseOptions) -> bool {
     let effects = Effects::of(program);
     let mut changed = false;
     // Outer functions first: what leaves one of these has left those inside of it, too.

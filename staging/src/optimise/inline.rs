@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::ir::ids::{Block, Cell, Cont, Func, SecondaryMap, Value};
 use crate::ir::{Program, Stmt, Target};
-use crate::optimise::Options;
+use crate::optimise::OptimiseOptions;
 use crate::optimise::rewrite::Substitution;
 
 /// Most statements of a function that is copied into several callers. A function that has had another inlined into a
@@ -13,7 +13,7 @@ use crate::optimise::rewrite::Substitution;
 const SMALL: usize = 8;
 
 /// Runs the pass.
-pub fn run(program: &mut Program, _: &Options) -> bool {
+pub fn run(program: &mut Program, _: &OptimiseOptions) -> bool {
     let mut changed = false;
     while let Some((func, way)) = candidate(program) {
         match way {

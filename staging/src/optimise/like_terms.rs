@@ -1,4 +1,4 @@
-//! Collecting like terms: `x·x + (x + x)·x = 3·x·x`. Only with [`Options::reassociate`].
+//! Collecting like terms: `x·x + (x + x)·x = 3·x·x`. Only with [`OptimiseOptions::reassociate`].
 //!
 //! A tree of sums, differences and products of reals of one type, whose inner nodes nothing else reads, is brought into
 //! the form `Σ cᵢ·Πⱼ xᵢⱼ` and rebuilt if that takes fewer operators. A tree in which terms cancel is left alone: `x −
@@ -8,7 +8,7 @@ use crate::ir::expr::{Binary, Expr, Unary};
 use crate::ir::ids::{SecondaryMap, Value};
 use crate::ir::types::{Scalar, Type};
 use crate::ir::{Program, Stmt};
-use crate::optimise::Options;
+use crate::optimise::OptimiseOptions;
 use crate::optimise::rewrite::{Definitions, use_counts};
 
 /// Most terms of one sum.
@@ -18,7 +18,7 @@ const TERMS: usize = 64;
 const OPERATORS: usize = 128;
 
 /// Runs the pass.
-pub fn run(program: &mut Program, options: &Options) -> bool {
+pub fn run(program: &mut Program, options: &OptimiseOptions) -> bool {
     if !options.reassociate {
         return false;
     }

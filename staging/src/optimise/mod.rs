@@ -17,8 +17,8 @@
 //! | [`signature`] | parameters that nothing depends on and results that nobody reads |
 //! | [`dead`] | what nothing depends on disappears: values, cells, functions, branches |
 //!
-//! Without [`Options::reassociate`] results are preserved bit for bit (any NaN counts as any other), as are NaN and
-//! infinities with it. An out-of-range index whose result nothing depends on may go unreported.
+//! Without [`OptimiseOptions::reassociate`] results are preserved bit for bit (any NaN counts as any other), as are
+//! NaN and infinities with it. An out-of-range index whose result nothing depends on may go unreported.
 
 pub mod algebra;
 pub mod always;
@@ -42,13 +42,13 @@ use crate::ir::Program;
 
 /// What passes may assume.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Options {
+pub struct OptimiseOptions {
     /// Whether sums and products of reals may be computed in another order, so that results may differ in rounding.
     pub reassociate: bool,
 }
 
 /// A pass, which returns whether it changed anything.
-pub type Run = fn(&mut Program, &Options) -> bool;
+pub type Run = fn(&mut Program, &OptimiseOptions) -> bool;
 
 /// All passes by name, in the order in which a round applies them.
 pub const PASSES: [(&str, Run); 14] = [
@@ -84,7 +84,7 @@ pub struct Report {
 }
 
 /// Applies all passes until none finds anything to do.
-pub fn optimise(program: &mut Program, options: &Options) -> Report {
+pub fn optimise(program: &mut Program, options: &OptimiseOptions) -> Report {
     let report: Result<Report, Infallible> = optimise_while(program, options, || Ok(()));
     match report {
         Ok(report) => report,
@@ -94,7 +94,7 @@ pub fn optimise(program: &mut Program, options: &Options) -> Report {
 /// The same, as long as `go_on` returns no error; it is called before each pass.
 pub(crate) fn optimise_while<E>(
     program: &mut Program,
-    options: &Options,
+    options: &OptimiseOptions,
     mut go_on: impl FnMut() -> Result<(), E>,
 ) -> Result<Report, E> {
     let before = program.len();

@@ -6,10 +6,10 @@ use std::collections::{HashMap, HashSet};
 
 use crate::ir::ids::{Block, EntitySet, Func, Value};
 use crate::ir::{Program, Stmt, Target};
-use crate::optimise::Options;
+use crate::optimise::OptimiseOptions;
 
 /// Runs the pass.
-pub fn run(program: &mut Program, _: &Options) -> bool {
+pub fn run(program: &mut Program, _: &OptimiseOptions) -> bool {
     let blocks = program.reachable();
     let funcs: Vec<Func> = blocks
         .iter()

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 
 use crate::ir::ids::{Block, Func, SecondaryMap};
 use crate::ir::{Program, Stmt, Target};
-use crate::optimise::Options;
+use crate::optimise::OptimiseOptions;
 
 /// Runs the pass.
-pub fn run(program: &mut Program, _: &Options) -> bool {
+pub fn run(program: &mut Program, _: &OptimiseOptions) -> bool {
     let mut changed = false;
     while let Some(candidate) = candidate(program) {
         candidate.apply(program);

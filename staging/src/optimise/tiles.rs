@@ -1,17 +1,17 @@
 //! Zero-init elimination: where slices are added to an empty cell and together cover each place once, what is taken is
 //! their concatenation. Nothing is filled with zeros first, and nothing added to them. Only with
-//! [`Options::reassociate`]: a −0 that is added to a zero becomes 0.
+//! [`OptimiseOptions::reassociate`]: a −0 that is added to a zero becomes 0.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::ir::expr::Expr;
 use crate::ir::ids::{Cell, Value};
 use crate::ir::{Program, Stmt, Update};
-use crate::optimise::Options;
+use crate::optimise::OptimiseOptions;
 use crate::optimise::rewrite::local_cells;
 
 /// Runs the pass.
-pub fn run(program: &mut Program, options: &Options) -> bool {
+pub fn run(program: &mut Program, options: &OptimiseOptions) -> bool {
     if !options.reassociate {
         return false;
     }

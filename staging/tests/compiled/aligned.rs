@@ -35,10 +35,10 @@ fn powers(rows: usize) -> Program {
 }
 
 /// Whole numbers, whose sums are exact in any order.
-fn inputs(rows: usize, n: i64) -> [Tensor; 3] {
+fn inputs(rows: usize, n: i64) -> [ConcreteTensor; 3] {
     let array = |shape: [usize; 2]| {
         let elements = (0..shape[0] * shape[1]).map(|i| (i * 37 % 19) as f64 % 3.0 - 1.0);
-        Tensor::new(&shape, elements.collect::<Vec<f64>>()).unwrap()
+        ConcreteTensor::new(&shape, elements.collect::<Vec<f64>>()).unwrap()
     };
     [array([rows, SHAPE[0]]), array(SHAPE), n.into()]
 }

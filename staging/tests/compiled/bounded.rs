@@ -80,7 +80,7 @@ fn nested(n: usize) -> Program {
 }
 
 fn optimised() -> CompileOptions {
-    CompileOptions { optimise: Some(Options { reassociate: true }), ..CompileOptions::default() }
+    CompileOptions { optimise: Some(OptimiseOptions { reassociate: true }), ..CompileOptions::default() }
 }
 
 /// The function that was refused, and how many operators it has.
@@ -240,7 +240,7 @@ fn operands_of_operands_without_end_are_compiled_whatever_stack_the_caller_has()
         let options = CompileOptions { strict: true, ..CompileOptions::default() };
         compile(&program, &options).unwrap().run(&[1.0001.into()])
     });
-    let y: Vec<Tensor> = compiled.unwrap().join().unwrap().unwrap();
+    let y: Vec<ConcreteTensor> = compiled.unwrap().join().unwrap().unwrap();
     let Data::F64(y) = y[0].data() else { panic!("{y:?}") };
     assert_eq!(y[0], (0..10_000).fold(1.0001, |y, _| y * 1.0001));
 }

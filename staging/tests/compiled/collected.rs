@@ -81,10 +81,10 @@ fn sums(rows: usize, besides: Besides) -> Program {
 }
 
 /// Whole numbers, whose sums are exact in any order.
-fn inputs(rows: usize, n: i64) -> [Tensor; 3] {
+fn inputs(rows: usize, n: i64) -> [ConcreteTensor; 3] {
     let array = |width: usize| {
         let elements = (0..rows * width).map(|i| (i * 37 % 19) as f64 - 9.0);
-        Tensor::new(&[rows, width], elements.collect::<Vec<f64>>()).unwrap()
+        ConcreteTensor::new(&[rows, width], elements.collect::<Vec<f64>>()).unwrap()
     };
     [array(WIDTH[0]), array(WIDTH[1]), n.into()]
 }

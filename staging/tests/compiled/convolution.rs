@@ -4,11 +4,11 @@ use antiphon_staging::jit::target::Target as Processor;
 use antiphon_staging::*;
 
 /// Small integers in no order, so that all sums are exact.
-fn scrambled(ty: &Type, seed: usize) -> Tensor {
+fn scrambled(ty: &Type, seed: usize) -> ConcreteTensor {
     let xs = (0..ty.size()).map(|i| ((i * 7 + seed) * 13 % 11) as f64 - 5.0);
     match ty.dtype {
-        Dtype::F32 => Tensor::new(&ty.shape, xs.map(|x| x as f32).collect::<Vec<f32>>()).unwrap(),
-        _ => Tensor::new(&ty.shape, xs.collect::<Vec<f64>>()).unwrap(),
+        Dtype::F32 => ConcreteTensor::new(&ty.shape, xs.map(|x| x as f32).collect::<Vec<f32>>()).unwrap(),
+        _ => ConcreteTensor::new(&ty.shape, xs.collect::<Vec<f64>>()).unwrap(),
     }
 }
 
@@ -45,7 +45,7 @@ fn convolutions_and_their_derivatives_are_right_for_every_window_and_batch_on_ev
             (100, [4, 13], Dtype::F32),
         ] {
             let program = convolution(batch, channels, Window2d { stride, padding }, dtype);
-            let inputs: Vec<Tensor> = program
+            let inputs: Vec<ConcreteTensor> = program
                 .types(&program.funcs[program.entry].params)
                 .iter()
                 .zip(1..)
@@ -75,10 +75,10 @@ fn convolutions_and_their_derivatives_are_right_for_every_window_and_batch_on_ev
 fn a_tap_outside_of_the_image_is_skipped_and_not_multiplied_by_zero() {
     let window = Window2d { stride: [1, 1], padding: [2, 1] };
     let program = convolution(32, [1, 1], window, Dtype::F32);
-    let mut inputs: Vec<Tensor> =
+    let mut inputs: Vec<ConcreteTensor> =
         program.types(&program.funcs[program.entry].params).iter().map(|ty| scrambled(ty, 1)).collect();
     for (input, with) in inputs.iter_mut().zip([1.0, f32::INFINITY, 1.0]) {
-        *input = Tensor::fill(input.shape(), Scalar::F32(with));
+        *input = ConcreteTensor::fill(input.shape(), Scalar::F32(with));
     }
     let found = compile(&program, &CompileOptions::default()).unwrap().run(&inputs).unwrap();
     // Every window covers some of the image, and every pixel is covered.

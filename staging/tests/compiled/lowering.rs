@@ -33,9 +33,9 @@ fn strictly_agrees(program: &Program) {
     let random = |i: usize| (i * 37 % 19) as f64 * 0.1 - 0.9;
     let array = |v: &Value| {
         let ty = program.ty(*v);
-        Tensor::new(&ty.shape, (0..ty.size()).map(random).collect::<Vec<f64>>()).unwrap()
+        ConcreteTensor::new(&ty.shape, (0..ty.size()).map(random).collect::<Vec<f64>>()).unwrap()
     };
-    let inputs: Vec<Tensor> = program.funcs[program.entry].params.iter().map(array).collect();
+    let inputs: Vec<ConcreteTensor> = program.funcs[program.entry].params.iter().map(array).collect();
     let strict = CompileOptions { strict: true, ..CompileOptions::default() };
     let found = compile(program, &strict).unwrap().run(&inputs);
     assert_eq!(found, interpret(program, &inputs));
@@ -86,7 +86,7 @@ fn power(after: bool) -> Program {
 
 #[test]
 fn a_function_of_scalars_that_calls_itself_is_a_loop_with_records_of_what_it_needs_later() {
-    let deep = |n: i64| [Tensor::from(3.0), 1.0.into(), n.into()];
+    let deep = |n: i64| [ConcreteTensor::from(3.0), 1.0.into(), n.into()];
     for after in [false, true] {
         let program = power(after);
         let text = llvm_ir(&program, &CompileOptions::default()).unwrap();
@@ -136,7 +136,7 @@ fn elementary_functions_of_numbers_that_occur_often_are_called_and_give_the_same
         };
         assert_eq!(calls(128), [0; 10]);
         assert_eq!(calls(129), [129; 10]);
-        let x = if dtype == Dtype::F32 { Tensor::from(0.3f32) } else { Tensor::from(0.3) };
+        let x = if dtype == Dtype::F32 { ConcreteTensor::from(0.3f32) } else { ConcreteTensor::from(0.3) };
         let run = |n| compile(&program(dtype, n), &options).unwrap().run(std::slice::from_ref(&x)).unwrap();
         let (inline, called) = (run(128), run(129));
         assert!(inline.iter().zip(&called).all(|(inline, called)| inline.same(called)));

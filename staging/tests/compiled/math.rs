@@ -34,7 +34,7 @@ fn arguments(range: f64) -> Vec<f64> {
     xs
 }
 
-fn compiled(op: Unary, xs: &Tensor) -> Vec<f64> {
+fn compiled(op: Unary, xs: &ConcreteTensor) -> Vec<f64> {
     let b = Builder::new("f");
     let x = b.input("x", xs.ty());
     let y = b.unary(op, x).unwrap();
@@ -81,9 +81,9 @@ fn elementary_functions_are_right_to_a_few_units_in_the_last_place() {
             let xs: Vec<f64> =
                 arguments(range).into_iter().map(|x| if single { f64::from(x as f32) } else { x }).collect();
             let tensor = if single {
-                Tensor::new(&[xs.len()], xs.iter().map(|&x| x as f32).collect::<Vec<f32>>()).unwrap()
+                ConcreteTensor::new(&[xs.len()], xs.iter().map(|&x| x as f32).collect::<Vec<f32>>()).unwrap()
             } else {
-                Tensor::new(&[xs.len()], xs.clone()).unwrap()
+                ConcreteTensor::new(&[xs.len()], xs.clone()).unwrap()
             };
             let mut worst = (0.0, 0.0, 0.0, 0.0);
             for (&x, y) in xs.iter().zip(compiled(op, &tensor)) {

@@ -16,7 +16,11 @@ fn strict() -> CompileOptions {
     CompileOptions { strict: true, ..CompileOptions::default() }
 }
 
-fn run(program: &Program, options: &CompileOptions, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+fn run(
+    program: &Program,
+    options: &CompileOptions,
+    inputs: &[ConcreteTensor],
+) -> Result<Vec<ConcreteTensor>> {
     compile(program, options)?.run(inputs)
 }
 
@@ -25,7 +29,7 @@ fn disagreement(stream: &[u32], options: &CompileOptions, optimised: bool) -> Op
     let Case { mut program, inputs } = generate(stream).expect("the generator's programs verify");
     let expected = interpret(&program, &inputs);
     if optimised {
-        optimise(&mut program, &Options::default());
+        optimise(&mut program, &OptimiseOptions::default());
     }
     let mut compiled = compile(&program, options).expect("generated programs compile");
     // The second run finds in the arena what the first one left.
@@ -65,7 +69,7 @@ fn random_programs_give_the_same_on_any_processor_of_the_architecture() {
 }
 
 /// Whether two results are the same to a relative error, or both not finite in the same way.
-fn close(a: &Tensor, b: &Tensor) -> bool {
+fn close(a: &ConcreteTensor, b: &ConcreteTensor) -> bool {
     let tolerance = if a.dtype() == Dtype::F32 { 1e-4 } else { 1e-10 };
     a.ty() == b.ty()
         && (0..a.size()).all(|i| match (a.at(i).real(), b.at(i).real()) {
@@ -83,7 +87,7 @@ fn reassociated_random_programs_agree_to_rounding_but_for_few_that_magnify_it() 
     for seed in 0..*CASES {
         let Case { mut program, inputs } = generate(&choices(seed, 400)).expect("generated programs verify");
         let expected = interpret(&program, &inputs).expect("generated programs run");
-        optimise(&mut program, &Options::default());
+        optimise(&mut program, &OptimiseOptions::default());
         let found = run(&program, &CompileOptions::default(), &inputs).expect("it runs as well");
         if !expected.iter().zip(&found).all(|(a, b)| close(a, b)) {
             apart.push((seed, program.to_string(), format!("{expected:?}\n{found:?}")));

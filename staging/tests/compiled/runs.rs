@@ -5,7 +5,7 @@ use antiphon_staging::jit::cache::{self, Cache, Limits, Object};
 use antiphon_staging::jit::{Elements, ElementsMut};
 use antiphon_staging::*;
 
-fn compiled(program: &Program) -> Compiled {
+fn compiled(program: &Program) -> CompiledProgram {
     compile(program, &CompileOptions::default()).unwrap()
 }
 
@@ -38,14 +38,14 @@ fn deep() -> Program {
     b.finish(&y).unwrap()
 }
 
-fn levels(n: i64) -> [Tensor; 2] {
-    [Tensor::fill(&[100], Scalar::F64(0.0)), n.into()]
+fn levels(n: i64) -> [ConcreteTensor; 2] {
+    [ConcreteTensor::fill(&[100], Scalar::F64(0.0)), n.into()]
 }
 
 #[test]
 fn a_million_nested_continuations_run_and_a_small_stack_is_an_error_after_which_the_next_call_works() {
     let program = power();
-    let deep = |n: i64| [Tensor::from(1.0), n.into()];
+    let deep = |n: i64| [ConcreteTensor::from(1.0), n.into()];
     assert_eq!(compiled(&program).run(&deep(1_000_000)), Ok(vec![1.0.into()]));
     let options = CompileOptions { stack_bytes: Some(1 << 20), ..CompileOptions::default() };
     let mut small = compile(&program, &options).unwrap();
@@ -131,11 +131,11 @@ fn what_is_written_over_an_input_is_written_after_all_has_been_read() {
         let mut update = compile(&program, &CompileOptions { strict, ..options.clone() }).unwrap();
         let elements = |seed: usize| (0..25).map(|i| ((i + seed) * 7 % 11) as f64).collect::<Vec<f64>>();
         let mut found = [elements(1), elements(2), elements(3), vec![0.0; 25], vec![0.0; 25]];
-        let inputs = [0, 1, 2].map(|i| Tensor::new(&[5, 5], found[i].clone()).unwrap());
+        let inputs = [0, 1, 2].map(|i| ConcreteTensor::new(&[5, 5], found[i].clone()).unwrap());
         update.run_into([None, None, None], found.iter_mut().map(|x| ElementsMut::F64(x))).unwrap();
         let expected = interpret(&program, &inputs).unwrap();
         for (i, (expected, found)) in expected.iter().zip(found).enumerate() {
-            assert_eq!(*expected, Tensor::new(expected.shape(), found).unwrap(), "output {i}");
+            assert_eq!(*expected, ConcreteTensor::new(expected.shape(), found).unwrap(), "output {i}");
         }
     }
 }
@@ -155,7 +155,7 @@ fn what_a_nested_function_reads_keeps_its_memory_under_another_shape() {
     let sum = b.emit(Expr::Reshape(sum, [4].as_slice().into())).unwrap();
     let product = b.call(Target::Func(read), &[sum], &[]).unwrap();
     let program = b.finish(&product).unwrap();
-    let x = Tensor::new(&[2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
+    let x = ConcreteTensor::new(&[2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
     let reference = interpret(&program, std::slice::from_ref(&x));
     assert_eq!(compiled(&program).run(&[x]), reference);
 }
@@ -324,7 +324,7 @@ fn products_of_all_shapes_and_layouts_agree_with_the_interpreter() {
             let program = b.finish(&[y, twice]).unwrap();
             let fill = |ty: &Type, seed: usize| {
                 let element = |i: usize| ((i * 37 + seed * 11) % 19) as f32 - 9.0;
-                Tensor::new(&ty.shape, (0..ty.size()).map(element).collect::<Vec<f32>>()).unwrap()
+                ConcreteTensor::new(&ty.shape, (0..ty.size()).map(element).collect::<Vec<f32>>()).unwrap()
             };
             let inputs = [fill(&types[0], 1), fill(&types[1], 2)];
             // Products of small integers are exact in any order.

@@ -13,7 +13,7 @@ use antiphon_staging::ir::Program;
 use antiphon_staging::ir::build::Builder;
 use antiphon_staging::ir::error::Error;
 use antiphon_staging::ir::ids::{Cell, Cont, Func, Value};
-use antiphon_staging::ir::tensor::Tensor;
+use antiphon_staging::ir::tensor::ConcreteTensor;
 use antiphon_staging::ir::types::{Dtype, Type};
 
 /// Largest number of elements of a value that further operators are applied to.
@@ -29,7 +29,7 @@ pub struct Case {
     /// A verified program. It always terminates, and its indices are in range.
     pub program: Program,
     /// What to run it on.
-    pub inputs: Vec<Tensor>,
+    pub inputs: Vec<ConcreteTensor>,
 }
 
 /// The case that a stream of choices stands for: operators on reals of both widths, integers and truth values,
@@ -94,18 +94,18 @@ impl Generator<'_> {
         self.visible.values.extend(values);
     }
 
-    fn inputs(&mut self) -> Vec<Tensor> {
-        let f64s = |xs: &[f64], shape: &[usize]| Tensor::new(shape, xs.to_vec());
+    fn inputs(&mut self) -> Vec<ConcreteTensor> {
+        let f64s = |xs: &[f64], shape: &[usize]| ConcreteTensor::new(shape, xs.to_vec());
         let real = |generator: &mut Self| INPUTS[generator.below(INPUTS.len())];
         let tensors = [
-            ("x", Some(Tensor::from(real(self)))),
+            ("x", Some(ConcreteTensor::from(real(self)))),
             ("a", f64s(&[real(self), 1.5, -0.75, real(self), 2.0, -3.5], &[2, 3])),
             ("w", f64s(&[0.1, real(self), -2.5], &[3])),
-            ("s", Some(Tensor::from(real(self) as f32))),
-            ("b", Tensor::new(&[2, 3], vec![0.3f32, -0.7, real(self) as f32, 1.1, 1.3, -1.7])),
-            ("n", Some(Tensor::from(self.below(4) as i64))),
-            ("indices", Tensor::new(&[2], vec![self.below(2) as i64, 1])),
-            ("flag", Some(Tensor::from(self.below(2) == 1))),
+            ("s", Some(ConcreteTensor::from(real(self) as f32))),
+            ("b", ConcreteTensor::new(&[2, 3], vec![0.3f32, -0.7, real(self) as f32, 1.1, 1.3, -1.7])),
+            ("n", Some(ConcreteTensor::from(self.below(4) as i64))),
+            ("indices", ConcreteTensor::new(&[2], vec![self.below(2) as i64, 1])),
+            ("flag", Some(ConcreteTensor::from(self.below(2) == 1))),
         ];
         let named =
             tensors.into_iter().map(|(name, tensor)| (name, tensor.expect("elements as the shape says")));

@@ -6,8 +6,8 @@ use super::{Generator, LARGEST};
 use antiphon_staging::ir::Update;
 use antiphon_staging::ir::expr::{Binary, Comparison, Expr, Padding, Reduction, Unary, Window2d};
 use antiphon_staging::ir::ids::{Cell, Value};
-use antiphon_staging::ir::tensor::Tensor;
-use antiphon_staging::ir::types::{Axes, Dtype, Scalar, Shape, Type};
+use antiphon_staging::ir::tensor::ConcreteTensor;
+use antiphon_staging::ir::types::{AxisList, Dtype, Scalar, Shape, Type};
 
 /// Reals on which identities go wrong that look right.
 const REALS: [f64; 12] = [1.0, 0.0, 2.0, -1.0, -0.0, 0.5, 3.0, 0.1, f64::INFINITY, f64::NAN, 1e-40, 1e300];
@@ -38,7 +38,7 @@ impl Generator<'_> {
             0 => Expr::Fill { value, shape: Shape::from_slice(&[2, 3]) },
             1 => {
                 let elements = vec![real, 1.0, -2.0];
-                Expr::Array(Arc::new(Tensor::new(&[3], elements).expect("three elements")))
+                Expr::Array(Arc::new(ConcreteTensor::new(&[3], elements).expect("three elements")))
             }
             _ => Expr::literal(value),
         }
@@ -105,7 +105,7 @@ impl Generator<'_> {
         let a = self.value(|ty| ty.dtype.is_float() && ty.shape.len() == 2)?;
         let ty = self.builder.ty(a);
         let right = self.value(|t| t.dtype == ty.dtype && t.shape.len() == 2 && t.shape[0] == ty.shape[1]);
-        let transposed = || self.builder.emit(Expr::Permute(a, Axes::from_slice(&[1, 0]))).ok();
+        let transposed = || self.builder.emit(Expr::Permute(a, AxisList::from_slice(&[1, 0]))).ok();
         Some((a, right.or_else(transposed)?))
     }
 
@@ -119,7 +119,7 @@ impl Generator<'_> {
             0 => Expr::Reshape(x, ty.shape.iter().rev().copied().collect()),
             1 => Expr::Permute(x, (0..rank).rev().collect()),
             2 => Expr::Broadcast(x, [2].into_iter().chain(ty.shape).collect()),
-            3 => Expr::Reduce(Reduction::ALL[self.below(3)], x, Axes::from_slice(&[axis])),
+            3 => Expr::Reduce(Reduction::ALL[self.below(3)], x, AxisList::from_slice(&[axis])),
             4 => Expr::Reduce(Reduction::ALL[self.below(3)], x, (0..rank).collect()),
             5 => Expr::Argmax(x, axis),
             6 => Expr::Concat(vec![x, self.partner(x)?], axis),

@@ -7,29 +7,29 @@ fn ids<const N: usize>() -> [Value; N] {
     std::array::from_fn(<Value as ir::ids::EntityRef>::new)
 }
 
-fn f64s(shape: &[usize], f: impl Fn(usize) -> f64) -> Tensor {
-    Tensor::new(shape, (0..shape.iter().product()).map(f).collect::<Vec<f64>>()).unwrap()
+fn f64s(shape: &[usize], f: impl Fn(usize) -> f64) -> ConcreteTensor {
+    ConcreteTensor::new(shape, (0..shape.iter().product()).map(f).collect::<Vec<f64>>()).unwrap()
 }
 
-fn i64s(shape: &[usize], xs: &[i64]) -> Tensor {
-    Tensor::new(shape, xs.to_vec()).unwrap()
+fn i64s(shape: &[usize], xs: &[i64]) -> ConcreteTensor {
+    ConcreteTensor::new(shape, xs.to_vec()).unwrap()
 }
 
-fn run(expr: Expr, operands: &[&Tensor]) -> Tensor {
+fn run(expr: Expr, operands: &[&ConcreteTensor]) -> ConcreteTensor {
     evaluate(&expr, operands).unwrap()
 }
 
-fn reals(x: &Tensor) -> Vec<f64> {
+fn reals(x: &ConcreteTensor) -> Vec<f64> {
     (0..x.size()).map(|i| x.at(i).real().unwrap()).collect()
 }
 
-fn dot(a: &Tensor, b: &Tensor) -> f64 {
+fn dot(a: &ConcreteTensor, b: &ConcreteTensor) -> f64 {
     assert_eq!(a.shape(), b.shape());
     reals(a).iter().zip(reals(b)).map(|(a, b)| a * b).sum()
 }
 
 /// Small integers in no order, so that all sums are exact.
-fn scrambled(shape: &[usize], seed: usize) -> Tensor {
+fn scrambled(shape: &[usize], seed: usize) -> ConcreteTensor {
     f64s(shape, |i| ((i * 7 + seed) * 13 % 11) as f64 - 5.0)
 }
 
@@ -118,7 +118,7 @@ fn operands_broadcast_as_in_numpy() {
     let [x, y] = ids();
     let (column, row) = (f64s(&[2, 1], |i| i as f64), f64s(&[3], |i| 10.0 * i as f64));
     let sum = run(Expr::Binary(Binary::Add, x, y), &[&column, &row]);
-    assert_eq!(sum, Tensor::new(&[2, 3], vec![0.0, 10.0, 20.0, 1.0, 11.0, 21.0]).unwrap());
+    assert_eq!(sum, ConcreteTensor::new(&[2, 3], vec![0.0, 10.0, 20.0, 1.0, 11.0, 21.0]).unwrap());
     let refused = evaluate(&Expr::Binary(Binary::Add, x, y), &[&row, &f64s(&[2], |_| 0.0)]).unwrap_err();
     assert_eq!(refused.to_string(), "add of f64[3], f64[2]: they must broadcast and have one fitting dtype");
 }
@@ -126,9 +126,9 @@ fn operands_broadcast_as_in_numpy() {
 #[test]
 fn single_precision_is_single_in_every_step() {
     let [x, y] = ids();
-    let (big, small) = (Tensor::from(16_777_216.0f32), Tensor::from(1.0f32));
+    let (big, small) = (ConcreteTensor::from(16_777_216.0f32), ConcreteTensor::from(1.0f32));
     assert_eq!(run(Expr::Binary(Binary::Add, x, y), &[&big, &small]), big);
-    let ones = Tensor::new(&[3], vec![16_777_216.0f32, 1.0, 1.0]).unwrap();
+    let ones = ConcreteTensor::new(&[3], vec![16_777_216.0f32, 1.0, 1.0]).unwrap();
     assert_eq!(run(Expr::Reduce(Reduction::Sum, x, [0].as_slice().into()), &[&ones]), big);
     assert_eq!(run(Expr::Unary(Unary::Exp, x), &[&small]), 1.0f32.exp().into());
 }
@@ -148,7 +148,7 @@ fn kinks_infinities_and_nan_follow_the_conventions_of_the_calculus() {
         }
     }
     let reduce = |op, xs: &[f64]| {
-        let xs = Tensor::new(&[xs.len()], xs.to_vec()).unwrap();
+        let xs = ConcreteTensor::new(&[xs.len()], xs.to_vec()).unwrap();
         reals(&run(Expr::Reduce(op, x, [0].as_slice().into()), &[&xs]))[0]
     };
     assert_eq!(reduce(Reduction::LogSumExp, &[1000.0, 1000.0]), 1000.0 + 2f64.ln());
@@ -156,7 +156,8 @@ fn kinks_infinities_and_nan_follow_the_conventions_of_the_calculus() {
     assert_eq!(reduce(Reduction::LogSumExp, &[]), -inf);
     assert_eq!(reduce(Reduction::Sum, &[]), 0.0);
     assert!(reduce(Reduction::Max, &[1.0, nan, 2.0]).is_nan());
-    let argmax = |xs: [f64; 3]| run(Expr::Argmax(x, 0), &[&Tensor::new(&[3], xs.to_vec()).unwrap()]).at(0);
+    let argmax =
+        |xs: [f64; 3]| run(Expr::Argmax(x, 0), &[&ConcreteTensor::new(&[3], xs.to_vec()).unwrap()]).at(0);
     assert_eq!(argmax([1.0, 2.0, 2.0]), Scalar::I64(1));
     assert_eq!(argmax([inf, nan, nan]), Scalar::I64(1));
 }

@@ -89,7 +89,7 @@ fn each_pass_preserves_every_bit() {
     for (name, run) in optimise::PASSES {
         let changes = Cell::new(0);
         let change = |program: &mut Program| {
-            let changed = run(program, &Options { reassociate: false });
+            let changed = run(program, &OptimiseOptions { reassociate: false });
             changes.set(changes.get() + u64::from(changed));
         };
         preserves(name, change, 0..*CASES / 4);
@@ -100,16 +100,16 @@ fn each_pass_preserves_every_bit() {
 
 #[test]
 fn all_passes_together_preserve_every_bit() {
-    preserves("all", |program| _ = optimise(program, &Options::default()), 0..*CASES);
+    preserves("all", |program| _ = optimise(program, &OptimiseOptions::default()), 0..*CASES);
 }
 
 #[test]
 fn optimised_programs_have_nothing_left_to_do() {
     for seed in 0..*CASES / 4 {
         let Case { mut program, .. } = case(&choices(seed, 400));
-        let first = optimise(&mut program, &Options::default());
+        let first = optimise(&mut program, &OptimiseOptions::default());
         assert!(first.rounds < 20, "{} rounds for\n{program}", first.rounds);
-        let again = optimise(&mut program, &Options::default());
+        let again = optimise(&mut program, &OptimiseOptions::default());
         assert_eq!((again.rounds, again.before), (1, again.after), "{program}");
     }
 }

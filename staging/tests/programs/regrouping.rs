@@ -5,7 +5,7 @@ use crate::fuzz::choices;
 use antiphon_staging::optimise::PASSES;
 use antiphon_staging::*;
 
-const REGROUP: Options = Options { reassociate: true };
+const REGROUP: OptimiseOptions = OptimiseOptions { reassociate: true };
 
 fn run(pass: &str, program: &mut Program) -> bool {
     let (_, run) = PASSES.iter().find(|(name, _)| *name == pass).expect("a pass of this name");
@@ -146,19 +146,19 @@ fn accumulations(seed: u64) -> Program {
 }
 
 /// Inputs of [`accumulations`]: small integers, with which sums of products are exact in any order.
-fn integers(program: &Program) -> Vec<Tensor> {
+fn integers(program: &Program) -> Vec<ConcreteTensor> {
     let params = &program.funcs[program.entry].params;
     let array = |(i, v): (usize, &Value)| {
         let ty = program.ty(*v);
         let elements: Vec<f64> = (0..ty.size()).map(|j| ((i * 7 + j * 5) % 3) as f64 - 1.0).collect();
-        Tensor::new(&ty.shape, elements).expect("as many as the shape says")
+        ConcreteTensor::new(&ty.shape, elements).expect("as many as the shape says")
     };
     params.iter().enumerate().map(array).collect()
 }
 
 /// Whether results are the same by value: zeros may change their sign.
-fn agree(a: &[Tensor], b: &[Tensor]) -> bool {
-    let each = |a: &Tensor, b: &Tensor| {
+fn agree(a: &[ConcreteTensor], b: &[ConcreteTensor]) -> bool {
+    let each = |a: &ConcreteTensor, b: &ConcreteTensor| {
         a.shape() == b.shape()
             && (0..a.size()).all(|i| match (a.at(i), b.at(i)) {
                 (Scalar::Bool(a), Scalar::Bool(b)) => a == b,

@@ -107,7 +107,7 @@ fn main(x: f64, n: i64) -> f64 {
 #[test]
 fn recursion_is_limited_by_an_error_and_takes_no_native_stack() {
     let program = power();
-    let deep = [Tensor::from(1.0), 50_000i64.into()];
+    let deep = [ConcreteTensor::from(1.0), 50_000i64.into()];
     assert_eq!(interpret(&program, &deep), Ok(vec![1.0.into()]));
     assert_eq!(interpret_within(&program, &deep, 1000), Err(Error::Depth { limit: 1000 }));
 }
@@ -142,10 +142,10 @@ fn updates_touch_only_the_elements_that_they_name() {
     }
     let results = [b.take(product), b.take(rows), b.take(slice)];
     let program = b.finish(&results).unwrap();
-    let tensor = |shape: &[usize], xs: &[f64]| Tensor::new(shape, xs.to_vec()).unwrap();
+    let tensor = |shape: &[usize], xs: &[f64]| ConcreteTensor::new(shape, xs.to_vec()).unwrap();
     let inputs = [tensor(&[2, 1], &[1., 2.]), tensor(&[1, 3], &[3., 4., 5.])];
     let run = |indices: [i64; 2]| {
-        let indices = Tensor::new(&[2], indices.to_vec()).unwrap();
+        let indices = ConcreteTensor::new(&[2], indices.to_vec()).unwrap();
         interpret(&program, &[inputs[0].clone(), inputs[1].clone(), indices])
     };
     let expected = [

@@ -6,7 +6,7 @@ use crate::ir::expr::{Binary, Comparison, Expr, Padding, Unary, Window2d};
 use crate::ir::ids::{Block, Func, Value};
 use crate::ir::print::Names;
 use crate::ir::print::passes::Passes;
-use crate::ir::tensor::Tensor;
+use crate::ir::tensor::ConcreteTensor;
 use crate::ir::types::Type;
 use crate::ir::{Program, Stmt, Update};
 
@@ -215,7 +215,7 @@ fn windows(Window2d { stride, padding }: Window2d) -> String {
     format!(", stride {stride:?}, padding {padding:?}")
 }
 
-fn array(tensor: &Tensor) -> String {
+fn array(tensor: &ConcreteTensor) -> String {
     let mut text = String::from("[");
     for i in 0..tensor.size().min(SHOWN) {
         let _ = write!(text, "{}{}", if i > 0 { ", " } else { "" }, tensor.at(i));

@@ -76,7 +76,7 @@ mod tests {
     use crate::ir::build::Builder;
     use crate::ir::types::{Dtype, Type};
     use crate::lower::asm::target::Target;
-    use crate::optimise::Options;
+    use crate::optimise::OptimiseOptions;
 
     fn scaled(factor: f64, dtype: Dtype) -> Program {
         let b = Builder::new("scaled");
@@ -103,8 +103,8 @@ mod tests {
             key(&scaled(2.0, Dtype::F32), &options),
             with(&|options| options.strict = true),
             with(&|options| options.updates = vec![(0, 0)]),
-            with(&|options| options.optimise = Some(Options { reassociate: false })),
-            with(&|options| options.optimise = Some(Options { reassociate: true })),
+            with(&|options| options.optimise = Some(OptimiseOptions { reassociate: false })),
+            with(&|options| options.optimise = Some(OptimiseOptions { reassociate: true })),
             target(&|target| target.triple += "-other"),
             target(&|target| target.cpu += "-v9"),
             target(&|target| target.features += ",-avx512f"),

@@ -9,7 +9,7 @@ use inkwell::values::{BasicValueEnum, PointerValue};
 
 use crate::ir::expr::{Binary, Class, Comparison, Expr, Reduction, Unary};
 use crate::ir::ids::Value;
-use crate::ir::tensor::{Data, Tensor};
+use crate::ir::tensor::{ConcreteTensor, Data};
 use crate::ir::types::{Dtype, Scalar, Type};
 use crate::lower::asm::Reg;
 use crate::lower::asm::{bytes, is_scalar};
@@ -106,7 +106,7 @@ impl<'c> Body<'_, '_, 'c> {
         });
     }
 
-    fn array(&mut self, v: Value, tensor: &Arc<Tensor>) {
+    fn array(&mut self, v: Value, tensor: &Arc<ConcreteTensor>) {
         if let Some(only) = tensor.shape().is_empty().then(|| tensor.at(0)) {
             let x = self.asm.constant(only, 1);
             return self.bind(v, Place::Register(x));
@@ -116,7 +116,7 @@ impl<'c> Body<'_, '_, 'c> {
     }
 
     /// The address of constant elements.
-    fn constant_data(&self, tensor: &Tensor) -> PointerValue<'c> {
+    fn constant_data(&self, tensor: &ConcreteTensor) -> PointerValue<'c> {
         let byte = self.asm.context.i8_type();
         let mut raw: Vec<u8> = Vec::new();
         match tensor.data() {

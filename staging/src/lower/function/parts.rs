@@ -269,7 +269,7 @@ mod tests {
     use crate::fuzz::{Case, choices, generate};
     use crate::interpret::interpret;
     use crate::jit::{CompileOptions, compile, llvm_ir};
-    use crate::optimise::Options;
+    use crate::optimise::OptimiseOptions;
 
     #[test]
     fn random_programs_give_the_same_numbers_in_parts_and_always_the_same_code() {
@@ -277,7 +277,7 @@ mod tests {
         for seed in 0..100 {
             let Case { program, inputs } = generate(&choices(seed, 400)).expect("a well-formed program");
             let expected = interpret(&program, &inputs).unwrap();
-            for optimise in [None, Some(Options::default())] {
+            for optimise in [None, Some(OptimiseOptions::default())] {
                 let options = CompileOptions { optimise, strict: true, ..CompileOptions::default() };
                 let code = llvm_ir(&program, &options).unwrap();
                 let again = llvm_ir(&program, &options).unwrap();

@@ -13,7 +13,7 @@ use crate::ir::expr::Expr;
 use crate::ir::ids::Value;
 use crate::ir::types::{Scalar, Shape, Type};
 use crate::ir::{Program, Stmt};
-use crate::optimise::Options;
+use crate::optimise::OptimiseOptions;
 use crate::optimise::rewrite::{Definitions, Substitution};
 
 /// What an expression is replaced by.
@@ -29,7 +29,7 @@ enum Rewrite {
 }
 
 /// Runs the pass.
-pub fn run(program: &mut Program, _: &Options) -> bool {
+pub fn run(program: &mut Program, _: &OptimiseOptions) -> bool {
     let mut definitions = Definitions::of(program);
     let mut substitution = Substitution::default();
     let mut changed = false;

@@ -4,7 +4,7 @@ use super::{Rewrite, Simplify};
 use crate::ir::expr::{Class, Expr, Padding};
 use crate::ir::ids::Value;
 use crate::ir::infer::infer;
-use crate::ir::types::{Axes, Type};
+use crate::ir::types::{AxisList, Type};
 
 impl Simplify<'_> {
     pub(super) fn shapes(&self, ty: &Type, expr: &Expr) -> Option<Rewrite> {
@@ -27,7 +27,7 @@ impl Simplify<'_> {
                 Some(Rewrite::Expr(Expr::Broadcast(*x, shape.clone())))
             }
             (Expr::Permute(_, order), Some(Expr::Permute(x, before))) => {
-                let both: Axes = order.iter().map(|&axis| before[axis]).collect();
+                let both: AxisList = order.iter().map(|&axis| before[axis]).collect();
                 Some(Rewrite::Expr(Expr::Permute(*x, both)))
             }
             (Expr::Flip(_, axis), Some(Expr::Flip(x, before))) if axis == before => Some(Rewrite::Value(*x)),

@@ -39,7 +39,7 @@ fn forward_leaves_cells_that_something_else_may_touch() {
     b.if_else(c, || b.call(Target::Func(func), &[], &[]), || Ok(vec![])).unwrap();
     let sum = b.take(cell);
     let mut program = b.finish(&[sum]).unwrap();
-    optimise(&mut program, &Options::default());
+    optimise(&mut program, &OptimiseOptions::default());
     for (c, expected) in [(true, 6.0), (false, 3.0)] {
         assert_eq!(interpret(&program, &[3.0.into(), c.into()]), Ok(vec![expected.into()]));
     }
@@ -64,7 +64,7 @@ fn forward_knows_that_a_continuation_may_touch_the_cells_of_its_maker() {
     let (middle, passed) = (Target::Func(middle.unwrap()), Target::Func(passed.unwrap()));
     let results = [b.call(middle, &[], &[passed]).unwrap(), b.call(middle, &[], &[passed]).unwrap()].concat();
     let mut program = b.finish(&results).unwrap();
-    run("forward", &mut program, &Options::default());
+    run("forward", &mut program, &OptimiseOptions::default());
     let text = program.to_string();
     assert!(text.contains("v1: f64 = k(x)\n        v2: f64 = take c0\n        v3: f64 = v2 + x\n"), "{text}");
 }
@@ -82,9 +82,12 @@ fn forward_leaves_in_an_outer_cell_what_a_block_put_there() {
     let old = b.if_else(c, replace, || Ok(vec![x])).unwrap();
     let new = b.take(cell);
     let mut program = b.finish(&[old[0], new]).unwrap();
-    optimise(&mut program, &Options::default());
+    optimise(&mut program, &OptimiseOptions::default());
     for (c, expected) in [(true, [0.0, 3.0]), (false, [3.0, 0.0])] {
-        assert_eq!(interpret(&program, &[3.0.into(), c.into()]), Ok(expected.map(Tensor::from).to_vec()));
+        assert_eq!(
+            interpret(&program, &[3.0.into(), c.into()]),
+            Ok(expected.map(ConcreteTensor::from).to_vec())
+        );
     }
 }
 
@@ -105,7 +108,7 @@ fn a_long_chain_keeps_three_statements_a_step_and_no_cell() {
         g = b.take(cell);
     }
     let mut program = b.finish(&[y, g]).unwrap();
-    let report = optimise(&mut program, &Options { reassociate: true });
+    let report = optimise(&mut program, &OptimiseOptions { reassociate: true });
     // sin, its product, and one product backwards; the first of these is by 1.
     assert_eq!((report.before, report.after), (6 * STEPS + 1, 3 * STEPS - 1));
 }

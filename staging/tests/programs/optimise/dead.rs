@@ -49,6 +49,6 @@ fn a_call_that_may_not_return_is_never_dead() {
     });
     b.call(Target::Func(endless.unwrap()), &[x], &[]).unwrap();
     let mut program = b.finish(&[x]).unwrap();
-    optimise(&mut program, &Options::default());
+    optimise(&mut program, &OptimiseOptions::default());
     assert!(matches!(interpret(&program, &[1.0.into()]), Err(Error::Depth { .. })));
 }

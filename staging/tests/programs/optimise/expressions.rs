@@ -9,7 +9,7 @@ use crate::common::{cube, scalar};
 fn the_derivative_of_a_cube_is_three_times_the_square_with_and_without_reassociation() {
     for reassociate in [false, true] {
         let mut program = cube();
-        optimise(&mut program, &Options { reassociate });
+        optimise(&mut program, &OptimiseOptions { reassociate });
         assert_eq!(body(&program), "y1: f64 = x * x\nv0: f64 = 3.0 * y1\nreturn v0");
         assert_eq!(program.exprs().len(), 3, "a literal and two multiplications");
     }
@@ -19,7 +19,8 @@ fn the_derivative_of_a_cube_is_three_times_the_square_with_and_without_reassocia
 fn fold_computes_what_is_constant() {
     let text = exact("fold", |b, [x, ..]| {
         let two = b.add(real(b, 1.0), real(b, 1.0))?;
-        let row = b.emit(Expr::Array(std::sync::Arc::new(Tensor::new(&[2], vec![1.0, 4.0]).unwrap())))?;
+        let row =
+            b.emit(Expr::Array(std::sync::Arc::new(ConcreteTensor::new(&[2], vec![1.0, 4.0]).unwrap())))?;
         let roots = b.mul(b.unary(Unary::Sqrt, row)?, two)?;
         Ok(vec![b.mul(x, two)?, roots])
     });
@@ -37,7 +38,7 @@ fn algebra_knows_what_holds_bit_for_bit_and_only_that() {
         let x = b.input("x", scalar());
         let y = record(&b, x).unwrap();
         let mut program = b.finish(&[y]).unwrap();
-        optimise(&mut program, &Options::default());
+        optimise(&mut program, &OptimiseOptions::default());
         body(&program)
     };
     let table: [(Record, &str); 16] = [
@@ -120,7 +121,7 @@ fn cse_knows_which_operators_commute() {
     let results =
         [both(Binary::Add), both(Binary::Mul), both(Binary::Maximum), both(Binary::Minimum)].concat();
     let mut program = b.finish(&results).unwrap();
-    optimise(&mut program, &Options::default());
+    optimise(&mut program, &OptimiseOptions::default());
     assert_eq!(program.exprs().len(), 6, "the larger of 0 and −0 depends on their order");
 }
 
@@ -131,7 +132,7 @@ fn like_terms_are_collected_where_regrouping_is_allowed() {
         let double = b.mul(b.add(x, x)?, x)?;
         Ok(vec![b.add(b.add(xx, y)?, double)?])
     };
-    let text = after("like_terms", Options { reassociate: true }, record);
+    let text = after("like_terms", OptimiseOptions { reassociate: true }, record);
     let collected = "v4: f64 = x * x\nv5: f64 = 3.0 * v4\nv6: f64 = v5 + y\nreturn v6";
     assert!(text.ends_with(collected), "{text}");
 }
@@ -150,13 +151,13 @@ fn regrouping_changes_nothing_where_nothing_is_rounded() {
         }
         let before = b.finish(&values[values.len() - 2..]).unwrap();
         let [mut exact, mut regrouped] = [before.clone(), before.clone()];
-        optimise(&mut exact, &Options::default());
-        optimise(&mut regrouped, &Options { reassociate: true });
+        optimise(&mut exact, &OptimiseOptions::default());
+        optimise(&mut regrouped, &OptimiseOptions { reassociate: true });
         let operators =
             |p: &Program| p.exprs().iter().filter(|expr| !matches!(expr, Expr::Fill { .. })).count();
         assert!(operators(&regrouped) <= operators(&exact), "{exact}\nbecame\n{regrouped}");
         collected += usize::from(operators(&regrouped) < operators(&exact));
-        let inputs = [Tensor::from(3.0), Tensor::from(-5.0)];
+        let inputs = [ConcreteTensor::from(3.0), ConcreteTensor::from(-5.0)];
         let (expected, found) =
             (interpret(&before, &inputs).unwrap(), interpret(&regrouped, &inputs).unwrap());
         for (expected, found) in expected.iter().zip(&found) {
@@ -173,7 +174,7 @@ fn terms_that_cancel_stay_for_they_may_be_infinite() {
     let (x, y) = (b.input("x", scalar()), b.input("y", scalar()));
     let z = b.binary(Binary::Sub, b.add(x, y).unwrap(), x).unwrap();
     let mut program = b.finish(&[z]).unwrap();
-    optimise(&mut program, &Options { reassociate: true });
+    optimise(&mut program, &OptimiseOptions { reassociate: true });
     let inputs = [f64::INFINITY.into(), 1.0.into()];
     assert!(interpret(&program, &inputs).unwrap()[0].same(&f64::NAN.into()));
 }

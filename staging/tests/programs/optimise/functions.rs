@@ -37,7 +37,7 @@ return v2";
 #[test]
 fn inline_moves_a_body_called_once_and_copies_a_small_join_point() {
     let mut program = tower(1);
-    optimise(&mut program, &Options::default());
+    optimise(&mut program, &OptimiseOptions::default());
     let expected = "\
 v0: bool = x < 0.5
 v1: f64 = if v0 {
@@ -57,7 +57,7 @@ return v1";
 fn optimised_nested_branches_cost_linear_code() {
     let size = |n| {
         let mut program = tower(n);
-        optimise(&mut program, &Options::default());
+        optimise(&mut program, &OptimiseOptions::default());
         program.len()
     };
     let each = size(3) - size(2);

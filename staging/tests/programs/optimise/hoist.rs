@@ -75,7 +75,7 @@ fn hoist_leaves_in_place_a_transposed_matrix_that_single_rows_are_multiplied_by(
         });
         let y = b.call(Target::Func(f.unwrap()), &[x, n], &[]).unwrap();
         let mut program = b.finish(&y).unwrap();
-        optimise(&mut program, &Options::default());
+        optimise(&mut program, &OptimiseOptions::default());
         let text = program.to_string();
         let permuted_first = text.find("permute").unwrap() < text.find("    fn ").expect(&text);
         assert_eq!(permuted_first, hoisted, "{text}");
@@ -101,7 +101,7 @@ fn hoist_leaves_in_place_what_may_fail() {
     });
     let sum = b.call(Target::Func(f.unwrap()), &[b.literal(Scalar::I64(0))], &[]).unwrap();
     let mut program = b.finish(&sum).unwrap();
-    optimise(&mut program, &Options::default());
-    let x = Tensor::new(&[2], vec![1.0, 2.0]).unwrap();
+    optimise(&mut program, &OptimiseOptions::default());
+    let x = ConcreteTensor::new(&[2], vec![1.0, 2.0]).unwrap();
     assert_eq!(interpret(&program, &[x, 7i64.into()]), Ok(vec![0.0.into()]));
 }

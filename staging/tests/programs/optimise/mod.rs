@@ -22,7 +22,7 @@ fn program(record: impl FnOnce(&Builder, [Value; 4]) -> Result<Vec<Value>>) -> P
 }
 
 /// One run of a pass.
-fn run(pass: &str, program: &mut Program, options: &Options) {
+fn run(pass: &str, program: &mut Program, options: &OptimiseOptions) {
     let (_, run) = PASSES.iter().find(|(name, _)| *name == pass).expect("a pass of this name");
     assert!(run(program, options), "{pass} had nothing to do");
     verify(program).expect("passes keep programs well-formed");
@@ -31,7 +31,7 @@ fn run(pass: &str, program: &mut Program, options: &Options) {
 /// The body of such a [`program`] after one run of a pass.
 fn after(
     pass: &str,
-    options: Options,
+    options: OptimiseOptions,
     record: impl FnOnce(&Builder, [Value; 4]) -> Result<Vec<Value>>,
 ) -> String {
     let mut program = program(record);
@@ -42,7 +42,7 @@ fn after(
 /// The body of a program after some passes, once each.
 fn after_all(passes: &[&str], mut program: Program) -> String {
     for pass in passes {
-        run(pass, &mut program, &Options::default());
+        run(pass, &mut program, &OptimiseOptions::default());
     }
     body(&program)
 }
@@ -54,7 +54,7 @@ fn body(program: &Program) -> String {
 }
 
 fn exact(pass: &str, record: impl FnOnce(&Builder, [Value; 4]) -> Result<Vec<Value>>) -> String {
-    after(pass, Options::default(), record)
+    after(pass, OptimiseOptions::default(), record)
 }
 
 fn real(b: &Builder, value: f64) -> Value {

@@ -6,7 +6,7 @@ type Array = NdArray<f64>;
 
 /// A step that adds up what it is given, compiled or read from no cache.
 fn sums(most: usize) -> TrainingStep<'static, Array, Array, Array> {
-    let step = TrainingStep::staged(Array::scalar(0.0), |sum, xs: &antiphon::recording::Expr| {
+    let step = TrainingStep::compiled(Array::scalar(0.0), |sum, xs: &antiphon::recording::Recorded| {
         *sum = *sum + xs.sum(..);
         Ok(*sum)
     });
@@ -46,7 +46,7 @@ fn fewer_are_kept_from_the_moment_that_it_is_said_and_one_at_least() {
     assert_eq!((step.compilations(), step.evictions()), (5, 0));
     let mut step = step.keep_variants(0);
     assert_eq!((step.compilations(), step.evictions()), (5, 4));
-    assert!(step.compiled().is_some(), "the code of the last call");
+    assert!(step.program().is_some(), "the code of the last call");
     for n in [5, 5, 4, 4] {
         step.call(&ones(n)).unwrap();
     }
@@ -65,7 +65,7 @@ fn fewer_are_kept_from_the_moment_that_it_is_said_and_one_at_least() {
 
 #[test]
 fn a_step_that_cannot_be_compiled_counts_as_no_compilation() {
-    let step = TrainingStep::staged(Array::scalar(0.0), |sum, xs: &antiphon::recording::Expr| {
+    let step = TrainingStep::compiled(Array::scalar(0.0), |sum, xs: &antiphon::recording::Recorded| {
         *sum = *sum + xs.reshape(&[2, 2]).sum(..);
         Ok(*sum)
     });

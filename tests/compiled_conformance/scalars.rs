@@ -1,8 +1,8 @@
 //! The scalar cases.
 
-use antiphon::recording::{Expr, record};
+use antiphon::recording::{Recorded, record};
 use antiphon::{Dual, NdArray, OrRaise, Real, Result, Var, jvp, value_and_grad};
-use antiphon_staging::Tensor;
+use antiphon_staging::ConcreteTensor;
 
 use crate::case::{ScalarCase, ScalarVisitor};
 use crate::ways::{Bound, Ways};
@@ -14,8 +14,8 @@ struct Function {
     points: Vec<&'static [f64]>,
     var: for<'r> fn(&[Var<'r, f64>]) -> Var<'r, f64>,
     dual: fn(&[Dual<f64>]) -> Dual<f64>,
-    var_expr: for<'r> fn(&[Var<'r, Expr>]) -> Var<'r, Expr>,
-    dual_expr: fn(&[Dual<Expr>]) -> Dual<Expr>,
+    var_expr: for<'r> fn(&[Var<'r, Recorded>]) -> Var<'r, Recorded>,
+    dual_expr: fn(&[Dual<Recorded>]) -> Dual<Recorded>,
 }
 
 struct Collect(Vec<Function>);
@@ -62,12 +62,12 @@ impl Function {
     }
 
     /// The same, to be recorded.
-    fn staged(&self, x: &[Expr]) -> Vec<Expr> {
+    fn recorded(&self, x: &[Recorded]) -> Vec<Recorded> {
         let (y, gradient) = value_and_grad(|x| (self.var_expr)(&x), &x.to_vec()).or_raise();
         let mut results = vec![y];
         results.extend(gradient);
         for i in 0..x.len() {
-            let one = Expr::constant(1.0);
+            let one = Recorded::constant(1.0);
             let (y, slope) = along!(self.dual_expr, x, i, one).or_raise();
             results.extend([y, slope]);
         }
@@ -82,7 +82,7 @@ fn check(collect: Collect, at_least: usize) {
     let mut ways = Ways::default();
     for f in &collect.0 {
         let example: Vec<NdArray<f64>> = f.points[0].iter().map(|&x| NdArray::scalar(x)).collect();
-        let program = match record("f", |x: Vec<Expr>| f.staged(&x), &example) {
+        let program = match record("f", |x: Vec<Recorded>| f.recorded(&x), &example) {
             Ok(program) => program,
             Err(error) => {
                 ways.fail(format!("{}: {error}", f.name));
@@ -92,7 +92,7 @@ fn check(collect: Collect, at_least: usize) {
         let mut runs = Vec::new();
         for x in &f.points {
             match f.eager(x) {
-                Ok(expected) => runs.push((x.iter().map(|&x| Tensor::from(x)).collect(), expected)),
+                Ok(expected) => runs.push((x.iter().map(|&x| ConcreteTensor::from(x)).collect(), expected)),
                 Err(error) => ways.fail(format!("{} at {x:?}: {error}", f.name)),
             }
         }

@@ -1,6 +1,6 @@
 //! Code is as long as its source: join points and continuations are recorded once, however they nest.
 
-use antiphon::recording::{Expr, Options, optimise, record};
+use antiphon::recording::{OptimiseOptions, Recorded, optimise, record};
 use antiphon::{Control, OrRaise, Real, grad, hvp};
 use antiphon_staging::Program;
 use antiphon_staging::jit::{CompileOptions, llvm_ir};
@@ -65,7 +65,7 @@ fn branches_in_a_loop<T: Control>(n: usize, x: &T) -> T {
 }
 
 /// A kind of program, by how deep it is or how often something is in it.
-type Kind<'a> = (&'a str, &'a dyn Fn(usize, Expr) -> Expr);
+type Kind<'a> = (&'a str, &'a dyn Fn(usize, Recorded) -> Recorded);
 
 #[test]
 fn code_is_linear_in_the_source() {
@@ -83,7 +83,7 @@ fn code_is_linear_in_the_source() {
         let recorded = |n| record("f", |x| f(n, x), &Array::scalar(0.0)).unwrap();
         let optimised = |n| {
             let mut program: Program = recorded(n);
-            optimise(&mut program, &Options::default());
+            optimise(&mut program, &OptimiseOptions::default());
             program
         };
         let lines = |n| llvm_ir(&optimised(n), &CompileOptions::default()).unwrap().lines().count();

@@ -1,7 +1,7 @@
 //! The ways to run a recorded function, and when their results agree.
 
 use antiphon_staging::jit::{CompileOptions, compile};
-use antiphon_staging::{Data, Options, Program, Tensor, interpret, optimise};
+use antiphon_staging::{ConcreteTensor, Data, OptimiseOptions, Program, interpret, optimise};
 
 /// How far results may lie apart where bits need not agree.
 #[derive(Clone, Copy)]
@@ -30,10 +30,16 @@ type Results = Vec<Vec<f64>>;
 
 impl Ways {
     /// Runs a program in four ways at each of the inputs, and compares with what it gives eagerly.
-    pub fn check(&mut self, name: &str, program: &Program, runs: &[(Vec<Tensor>, Results)], eager: Bound) {
+    pub fn check(
+        &mut self,
+        name: &str,
+        program: &Program,
+        runs: &[(Vec<ConcreteTensor>, Results)],
+        eager: Bound,
+    ) {
         self.functions += 1;
         let mut optimised = program.clone();
-        optimise(&mut optimised, &Options::default());
+        optimise(&mut optimised, &OptimiseOptions::default());
         let strict = CompileOptions { strict: true, ..CompileOptions::default() };
         let compiled = [
             ("compiled", program, &strict),
@@ -49,7 +55,7 @@ impl Ways {
             };
             self.close(0, &format!("{}, eagerly", at()), expected, &reference, eager);
             let found = interpret(&optimised, x).map_err(|error| error.to_string());
-            self.same(&format!("{}, optimised", at()), found, &reference);
+            self.check_results(&format!("{}, optimised", at()), found, &reference);
             for (way, compiled) in &mut compiled {
                 let found = match compiled {
                     Ok(compiled) => compiled.run(x).map_err(|error| error.to_string()),
@@ -60,14 +66,14 @@ impl Ways {
                     Ok(found) if *way == "compiled for speed" => {
                         self.close(1, &what, &found.iter().map(numbers).collect(), &reference, FAST);
                     }
-                    found => self.same(&what, found, &reference),
+                    found => self.check_results(&what, found, &reference),
                 }
             }
         }
     }
 
     /// That a way gives the same bits. NaN is NaN.
-    fn same(&mut self, what: &str, found: Result<Vec<Tensor>, String>, expected: &Results) {
+    fn check_results(&mut self, what: &str, found: Result<Vec<ConcreteTensor>, String>, expected: &Results) {
         let found = match found {
             Ok(found) => found.iter().map(numbers).collect::<Results>(),
             Err(error) => return self.fail(format!("{what}: {error}")),
@@ -120,7 +126,7 @@ fn lengths(results: &Results) -> Vec<usize> {
     results.iter().map(Vec::len).collect()
 }
 
-fn numbers(x: &Tensor) -> Vec<f64> {
+fn numbers(x: &ConcreteTensor) -> Vec<f64> {
     match x.data() {
         Data::F64(x) => x.clone(),
         data => panic!("a result in double precision, and not {data:?}"),

@@ -1,10 +1,10 @@
 //! A recorded program is a document: the derivative of a model, in the names of its source.
 
 use antiphon::control::scan;
-use antiphon::recording::{Expr, IntExpr, Options, graphviz, optimise, record};
+use antiphon::recording::{OptimiseOptions, Recorded, RecordedInt, graphviz, optimise, record};
 use antiphon::state::Index;
 use antiphon::{
-    Control, Int, NdArray, NdInt, OrRaise, Params, Real, Tensor, Var, grad, hvp, stage, value_and_grad,
+    Control, Int, NdArray, NdInt, OrRaise, Params, Real, Tensor, Var, compile, grad, hvp, value_and_grad,
 };
 
 type Array = NdArray<f32>;
@@ -46,11 +46,13 @@ fn example() -> (Rnn<Array>, Batch<Array>) {
 
 /// Loss and gradient of what `f` makes of a model and data.
 fn gradient(
-    f: impl for<'r> Fn(&Rnn<Var<'r, Expr>>, Batch<Var<'r, Expr>>) -> Var<'r, Expr>,
-) -> impl Fn((Rnn<Expr>, Batch<Expr>)) -> (Expr, Rnn<Expr>) {
+    f: impl for<'r> Fn(&Rnn<Var<'r, Recorded>>, Batch<Var<'r, Recorded>>) -> Var<'r, Recorded>,
+) -> impl Fn((Rnn<Recorded>, Batch<Recorded>)) -> (Recorded, Rnn<Recorded>) {
     move |(model, batch)| {
         value_and_grad(
-            |model: Rnn<Var<'_, Expr>>| f(&model, batch.map_leaves(Var::lift)).square().sum(..).named("loss"),
+            |model: Rnn<Var<'_, Recorded>>| {
+                f(&model, batch.map_leaves(Var::lift)).square().sum(..).named("loss")
+            },
             &model,
         )
         .or_raise()
@@ -60,7 +62,7 @@ fn gradient(
 #[test]
 fn the_derivative_of_a_step() {
     let step = gradient(|model, batch| model.step(&batch.h0, &batch.xs.index(0, 0)));
-    let staged = stage("step", step, &example()).unwrap();
+    let compiled = compile("step", step, &example()).unwrap();
     let text = "\
 fn step(wx: f32[4, 3], wh: f32[3, 3], b: f32[3], h0: f32[2, 3], xs: f32[5, 2, 4]) \
 -> (f32, f32[4, 3], f32[3, 3], f32[3]) {
@@ -85,14 +87,14 @@ fn step(wx: f32[4, 3], wh: f32[3, 3], b: f32[3], h0: f32[2, 3], xs: f32[5, 2, 4]
     return loss, wx_bar, wh_bar, b_bar
 }
 ";
-    assert_eq!(staged.program().to_string(), text);
+    assert_eq!(compiled.program().to_string(), text);
 }
 
 #[test]
 fn a_loop_shows_its_passes_and_keeps_its_names() {
     let run = gradient(|model, batch| model.sequence(batch));
-    let staged = stage("run", run, &example()).unwrap();
-    let text = staged.program().to_string();
+    let compiled = compile("run", run, &example()).unwrap();
+    let text = compiled.program().to_string();
     // In the order of the text: the loop, forward and backward, and what comes after it.
     let mut rest = text.as_str();
     for line in [
@@ -117,13 +119,13 @@ fn a_loop_shows_its_passes_and_keeps_its_names() {
         rest = &rest[found + line.len()..];
     }
     // The same in the other languages.
-    let picture = graphviz(staged.program());
+    let picture = graphviz(compiled.program());
     assert!(picture.starts_with("digraph") && picture.matches('{').count() == picture.matches('}').count());
     for line in ["label=\"then\"", "wx_bar_sum += matmul(", "[style=bold]"] {
         assert!(picture.contains(line), "no `{line}` in\n{picture}");
     }
-    assert!(staged.llvm_ir().unwrap().contains("define void @antiphon_entry"));
-    assert!(staged.assembly().unwrap().contains("antiphon_entry:"));
+    assert!(compiled.llvm_ir().unwrap().contains("define void @antiphon_entry"));
+    assert!(compiled.assembly().unwrap().contains("antiphon_entry:"));
 }
 
 /// `x^(2ⁿ)`, by a function that calls itself.
@@ -136,10 +138,10 @@ fn squared<T: Control>(x: &T, n: &T::Int) -> T {
 
 #[test]
 fn a_recursion_is_recorded_with_its_continuations_and_optimised_without() {
-    let slope = |(x, n): (Expr, IntExpr)| grad(|x| squared(&x, &n), &x).or_raise();
+    let slope = |(x, n): (Recorded, RecordedInt)| grad(|x| squared(&x, &n), &x).or_raise();
     let mut program = record("slope", slope, &(Array::scalar(0.0), NdInt::scalar(0))).unwrap();
     assert_eq!(program.to_string(), RECORDED);
-    optimise(&mut program, &Options::default());
+    optimise(&mut program, &OptimiseOptions::default());
     assert_eq!(program.to_string(), OPTIMISED);
 }
 
@@ -224,8 +226,8 @@ fn slope(x0: f32, x1: i64) -> f32 {
 
 #[test]
 fn tangents_are_dotted() {
-    let second = |x: Expr| hvp(|x| x.exp().named("y").square(), &x, &x).or_raise().1;
-    let staged = stage("second", second, &Array::scalar(0.0)).unwrap();
-    let text = staged.program().to_string();
+    let second = |x: Recorded| hvp(|x| x.exp().named("y").square(), &x, &x).or_raise().1;
+    let compiled = compile("second", second, &Array::scalar(0.0)).unwrap();
+    let text = compiled.program().to_string();
     assert!(text.contains("y: f32 = exp(x)") && text.contains("y_dot: f32 = "), "{text}");
 }

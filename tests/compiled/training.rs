@@ -10,7 +10,7 @@ use std::thread;
 
 use antiphon::nn::{Linear, Rng};
 use antiphon::optim::{AnyOptimizer, OptState, Optimizer, Sgd, clip_by_value};
-use antiphon::recording::{Expr, IntExpr};
+use antiphon::recording::{Recorded, RecordedInt};
 use antiphon::{
     Error, Float, IntTensor, NdArray, NdBool, NdInt, Real, Result, Tensor, TrainingStep, Var, value_and_grad,
 };
@@ -55,23 +55,23 @@ macro_rules! twins {
         let model: $Model<NdArray<$E>> = CharModel::new(&mut Rng::new(7), 11, 9);
         let start = (model.clone(), $optimizer.parse::<AnyOptimizer>().unwrap().init(&model));
         let eager = TrainingStep::eager(start.clone(), |training, data| step($optimizer, training, data));
-        let staged = TrainingStep::staged(start, |training, data| step($optimizer, training, data));
-        (eager, staged.configure(|options| options.cache = None))
+        let compiled = TrainingStep::compiled(start, |training, data| step($optimizer, training, data));
+        (eager, compiled.configure(|options| options.cache = None))
     }};
 }
 
 /// Trains twins for so many steps; the largest relative difference of their losses.
 macro_rules! loss_difference {
     ($Model:ident<$E:ident>, $optimizer:expr, $lr:expr, $steps:expr) => {{
-        let (mut eager, mut staged) = twins!($Model<$E>, $optimizer);
+        let (mut eager, mut compiled) = twins!($Model<$E>, $optimizer);
         let mut worst = 0f64;
         for step in 0..$steps {
             let batch = batch::<$E>(step, 6, $lr);
             let (expected, found) =
-                (eager.call(&batch).unwrap().0.item(), staged.call(&batch).unwrap().0.item());
+                (eager.call(&batch).unwrap().0.item(), compiled.call(&batch).unwrap().0.item());
             worst = worst.max(f64::from(((found - expected) / expected).abs()));
         }
-        assert_eq!((eager.compilations(), staged.compilations()), (0, 1));
+        assert_eq!((eager.compilations(), compiled.compilations()), (0, 1));
         worst
     }};
 }
@@ -105,8 +105,8 @@ fn gradients_of_the_first_step_are_those_of_eager_training() {
     let batch = batch::<f64>(0, 6, 0.1);
     macro_rules! first {
         ($Model:ident) => {{
-            let (mut eager, mut staged) = twins!($Model<f64>, "sgd");
-            agree(&eager.call(&batch).unwrap().1, &staged.call(&batch).unwrap().1);
+            let (mut eager, mut compiled) = twins!($Model<f64>, "sgd");
+            agree(&eager.call(&batch).unwrap().1, &compiled.call(&batch).unwrap().1);
         }};
     }
     first!(CharRnn);
@@ -116,44 +116,45 @@ fn gradients_of_the_first_step_are_those_of_eager_training() {
 
 #[test]
 fn new_shapes_are_compiled_once_and_share_the_state() {
-    let (mut eager, mut staged) = twins!(CharLstm<f64>, "adagrad");
+    let (mut eager, mut compiled) = twins!(CharLstm<f64>, "adagrad");
     for (step, length) in [5, 5, 3, 5, 4, 3, 5].into_iter().enumerate() {
         let batch = batch::<f64>(step as u64, length, 0.1);
-        let (expected, found) = (eager.call(&batch).unwrap().0.item(), staged.call(&batch).unwrap().0.item());
+        let (expected, found) =
+            (eager.call(&batch).unwrap().0.item(), compiled.call(&batch).unwrap().0.item());
         assert!((expected - found).abs() < 1e-12 * expected, "step {step}: {found} for {expected}");
     }
-    assert_eq!(staged.compilations(), 3);
-    let time = staged.compile_time();
-    staged.call(&batch::<f64>(9, 4, 0.1)).unwrap();
-    assert_eq!((staged.compilations(), staged.compile_time()), (3, time));
-    let program = staged.compiled().unwrap().program().to_string();
+    assert_eq!(compiled.compilations(), 3);
+    let time = compiled.compile_time();
+    compiled.call(&batch::<f64>(9, 4, 0.1)).unwrap();
+    assert_eq!((compiled.compilations(), compiled.compile_time()), (3, time));
+    let program = compiled.program().unwrap().program().to_string();
     assert!(program.contains("Wh: f64[9, 36], ") && program.contains("Wh_bar"), "{program}");
 }
 
 #[test]
 fn the_state_is_read_and_written_as_the_users_structure() {
-    let (mut eager, mut staged) = twins!(CharGru<f64>, "adam");
-    let start = staged.state();
+    let (mut eager, mut compiled) = twins!(CharGru<f64>, "adam");
+    let start = compiled.state();
     let batches: Vec<_> = (0..5).map(|step| batch::<f64>(step, 4, 0.05)).collect();
     let losses = |training: &mut TrainingStep<'_, _, _, (NdArray<f64>, Vec<NdArray<f64>>)>| -> Vec<f64> {
         batches.iter().map(|batch| training.call(batch).map(|(loss, _)| loss.item()).unwrap()).collect()
     };
-    let first = losses(&mut staged);
-    let trained = staged.state();
+    let first = losses(&mut compiled);
+    let trained = compiled.state();
     assert_ne!(trained.0.by, start.0.by);
     // The same steps from the same state, on and on.
-    staged.set_state(&start).unwrap();
-    assert_eq!(losses(&mut staged), first);
+    compiled.set_state(&start).unwrap();
+    assert_eq!(losses(&mut compiled), first);
     // A state moves between the two ways to run a step.
     eager.set_state(&trained).unwrap();
-    staged.set_state(&trained).unwrap();
-    let (expected, found) = (losses(&mut eager), losses(&mut staged));
+    compiled.set_state(&trained).unwrap();
+    let (expected, found) = (losses(&mut eager), losses(&mut compiled));
     assert!(expected.iter().zip(&found).all(|(a, b)| (a - b).abs() < 1e-12 * a), "{expected:?} {found:?}");
     let mut other = start.clone();
     other.0.by = NdArray::zeros(&[12]);
-    let error = staged.set_state(&other).unwrap_err().to_string();
+    let error = compiled.set_state(&other).unwrap_err().to_string();
     assert!(error.contains("0.by is f64[12], but it was f64[11] in the step's state"), "{error}");
-    assert_eq!(staged.compilations(), 1);
+    assert_eq!(compiled.compilations(), 1);
 }
 
 /// A step of a perceptron for images and labels, with gradient descent; the loss.
@@ -171,20 +172,21 @@ fn perceptron_step<T: Tensor>(layers: &mut [Linear<T>; 2], (images, labels): &(T
 #[test]
 fn steps_ask_for_no_memory_after_the_first_of_each_shape() {
     /// Runs a step on data of two shapes, two of each, again and again.
-    fn check<S, D>(mut staged: TrainingStep<'_, S, D, NdArray<f32>>, data: [D; 4]) {
-        staged.call(&data[0]).unwrap();
-        assert_eq!(staged.compilations(), 1);
-        staged.call(&data[2]).unwrap();
-        assert_eq!(staged.compilations(), 2);
+    fn check<S, D>(mut compiled: TrainingStep<'_, S, D, NdArray<f32>>, data: [D; 4]) {
+        compiled.call(&data[0]).unwrap();
+        assert_eq!(compiled.compilations(), 1);
+        compiled.call(&data[2]).unwrap();
+        assert_eq!(compiled.compilations(), 2);
         let mut sum = 0.0;
-        let asked =
-            allocations(|| data.iter().cycle().take(20).for_each(|x| sum += staged.call(x).unwrap().item()));
-        assert_eq!((asked, staged.compilations()), (0, 2));
+        let asked = allocations(|| {
+            data.iter().cycle().take(20).for_each(|x| sum += compiled.call(x).unwrap().item())
+        });
+        assert_eq!((asked, compiled.compilations()), (0, 2));
         assert!(sum > 0.0);
         // A result that the caller keeps is the caller's.
-        let kept = staged.call(&data[0]).unwrap();
+        let kept = compiled.call(&data[0]).unwrap();
         let value = kept.item();
-        assert_ne!(staged.call(&data[0]).unwrap().item(), value);
+        assert_ne!(compiled.call(&data[0]).unwrap().item(), value);
         assert_eq!(kept.item(), value);
     }
     let batches = || [0, 1, 2, 3].map(|step| batch::<f32>(step, if step < 2 { 6 } else { 4 }, 0.1));
@@ -192,9 +194,9 @@ fn steps_ask_for_no_memory_after_the_first_of_each_shape() {
         ($Model:ident) => {{
             let (_, mut both) = twins!($Model<f32>, "adagrad");
             // A single result: a list of gradients is a list each time.
-            let staged =
-                TrainingStep::staged(both.state(), |training, data| Ok(step("adagrad", training, data)?.0));
-            check(staged.configure(|options| options.cache = None), batches());
+            let compiled =
+                TrainingStep::compiled(both.state(), |training, data| Ok(step("adagrad", training, data)?.0));
+            check(compiled.configure(|options| options.cache = None), batches());
             // The counter counts.
             assert!(allocations(|| drop(both.call(&batches()[0]))) > 0);
         }};
@@ -203,7 +205,7 @@ fn steps_ask_for_no_memory_after_the_first_of_each_shape() {
     recurrent!(CharLstm);
     let mut rng = Rng::new(3);
     let layers = [Linear::new(&mut rng, 12, 20), Linear::new(&mut rng, 20, 5)];
-    let staged = TrainingStep::staged(layers, perceptron_step);
+    let compiled = TrainingStep::compiled(layers, perceptron_step);
     let images = |step: u64| {
         let count = if step < 2 { 8 } else { 5 };
         let mut rng = Rng::new(step);
@@ -211,41 +213,41 @@ fn steps_ask_for_no_memory_after_the_first_of_each_shape() {
         let labels: Vec<i64> = (0..count as i64).map(|i| (i + step as i64) % 5).collect();
         (NdArray::from_elements(&[count, 12], &pixels).unwrap(), NdInt::from(labels))
     };
-    check(staged.configure(|options| options.cache = None), [0, 1, 2, 3].map(images));
+    check(compiled.configure(|options| options.cache = None), [0, 1, 2, 3].map(images));
 }
 
 #[test]
 fn a_step_that_fails_leaves_the_state_as_it_was() {
-    let (_, mut staged) = twins!(CharRnn<f64>, "adam");
+    let (_, mut compiled) = twins!(CharRnn<f64>, "adam");
     let good = batch::<f64>(0, 6, 0.1);
     let mut bad = good.clone();
     let mut symbols: Vec<i64> = good.1.elements().unwrap();
     symbols[23] = 11;
     bad.1 = NdInt::from_elements(&[6, 4], &symbols).unwrap();
-    let mut failed = staged.state();
+    let mut failed = compiled.state();
     let mut expected = Vec::new();
     for round in 0..3 {
-        let error = staged.call(&bad).err().unwrap();
+        let error = compiled.call(&bad).err().unwrap();
         assert!(matches!(error, Error::Index { op: "gather_rows" | "gather_last", .. }), "{error}");
         assert!(error.to_string().contains("index 11 is out of range"), "{error}");
-        failed = staged.state();
-        expected.push((round, staged.call(&good).unwrap().0.item()));
+        failed = compiled.state();
+        expected.push((round, compiled.call(&good).unwrap().0.item()));
     }
     // As if there had been no failures.
     let (_, mut untroubled) = twins!(CharRnn<f64>, "adam");
     for (_, loss) in expected {
         assert_eq!(untroubled.call(&good).unwrap().0.item(), loss);
     }
-    assert_ne!(failed.0.by, staged.state().0.by);
+    assert_ne!(failed.0.by, compiled.state().0.by);
     // What is wrong with a step is found when it is recorded, with the line of the operator.
-    let wrong = TrainingStep::staged(NdArray::<f64>::zeros(&[2, 3]), |x: &mut Expr, y: &Expr| {
+    let wrong = TrainingStep::compiled(NdArray::<f64>::zeros(&[2, 3]), |x: &mut Recorded, y: &Recorded| {
         *x = x.matmul(y);
         Ok(*x)
     });
     let mut wrong = wrong.configure(|options| options.cache = None);
     let error = wrong.call(&NdArray::zeros(&[2, 3])).unwrap_err().to_string();
     assert!(
-        error.starts_with("matmul: cannot multiply [2, 3] by [2, 3] (tests/staged/training.rs:"),
+        error.starts_with("matmul: cannot multiply [2, 3] by [2, 3] (tests/compiled/training.rs:"),
         "{error}"
     );
     let error = wrong.call(&NdArray::zeros(&[3, 3])).map(|x| assert_eq!(x, NdArray::zeros(&[2, 3])));
@@ -258,14 +260,14 @@ fn a_step_that_fails_leaves_the_state_as_it_was() {
 const _: () = {
     const fn sendable<T: Send>() {}
     sendable::<TrainingStep<'static, NdArray<f32>, NdInt, NdArray<f32>>>();
-    sendable::<antiphon::Staged<NdArray<f64>, NdArray<f64>, NdArray<f64>>>();
+    sendable::<antiphon::CompiledFunction<NdArray<f64>, NdArray<f64>, NdArray<f64>>>();
 };
 
 #[test]
 fn several_threads_train_at_once_with_a_step_each() {
     let run = || {
-        let (_, mut staged) = twins!(CharLstm<f64>, "adam");
-        (0..20).map(|step| staged.call(&batch::<f64>(step, 6, 0.05)).unwrap().0.item()).collect::<Vec<_>>()
+        let (_, mut compiled) = twins!(CharLstm<f64>, "adam");
+        (0..20).map(|step| compiled.call(&batch::<f64>(step, 6, 0.05)).unwrap().0.item()).collect::<Vec<_>>()
     };
     let alone = run();
     thread::scope(|scope| {
@@ -275,12 +277,12 @@ fn several_threads_train_at_once_with_a_step_each() {
         }
     });
     // And one moves from thread to thread.
-    let (_, mut staged) = twins!(CharLstm<f64>, "adam");
+    let (_, mut compiled) = twins!(CharLstm<f64>, "adam");
     let mut losses = Vec::new();
     for i in 0..20 {
-        let staged = &mut staged;
+        let compiled = &mut compiled;
         let loss = thread::scope(|scope| {
-            scope.spawn(move || staged.call(&batch::<f64>(i, 6, 0.05)).unwrap().0.item()).join().unwrap()
+            scope.spawn(move || compiled.call(&batch::<f64>(i, 6, 0.05)).unwrap().0.item()).join().unwrap()
         });
         losses.push(loss);
     }
@@ -290,7 +292,7 @@ fn several_threads_train_at_once_with_a_step_each() {
 #[test]
 fn denormals_count_as_zeros_in_steps_unless_asked_not_to_and_only_while_they_run() {
     let halve = || {
-        let halve = TrainingStep::staged(f64::MIN_POSITIVE, |x: &mut Expr, half: &Expr| {
+        let halve = TrainingStep::compiled(f64::MIN_POSITIVE, |x: &mut Recorded, half: &Recorded| {
             *x = *x * half;
             Ok(*x)
         });
@@ -303,7 +305,7 @@ fn denormals_count_as_zeros_in_steps_unless_asked_not_to_and_only_while_they_run
     assert_eq!(exact.call(&0.5).unwrap(), tiny * 0.5);
     // After an error too.
     let start = NdArray::scalar(0.0f64);
-    let failing = TrainingStep::staged(start, |x: &mut Expr, (table, i): &(Expr, IntExpr)| {
+    let failing = TrainingStep::compiled(start, |x: &mut Recorded, (table, i): &(Recorded, RecordedInt)| {
         *x = table.gather_rows(i);
         Ok(*x)
     });
@@ -314,10 +316,11 @@ fn denormals_count_as_zeros_in_steps_unless_asked_not_to_and_only_while_they_run
 
 #[test]
 fn data_of_other_structure_is_compiled_anew() {
-    let sum = TrainingStep::staged(0.0f64, |total: &mut Expr, data: &(Vec<Expr>, Option<Expr>)| {
-        *total = data.0.iter().fold(*total, |sum, x| sum + x);
-        Ok(data.1.map_or(*total, |factor| *total * factor))
-    });
+    let sum =
+        TrainingStep::compiled(0.0f64, |total: &mut Recorded, data: &(Vec<Recorded>, Option<Recorded>)| {
+            *total = data.0.iter().fold(*total, |sum, x| sum + x);
+            Ok(data.1.map_or(*total, |factor| *total * factor))
+        });
     let mut sum = sum.configure(|options| options.cache = None);
     // As many numbers each time, but not in the same places.
     assert_eq!(sum.call(&(vec![1.0, 2.0], None)).unwrap(), 3.0);

@@ -1,6 +1,6 @@
 //! What cannot be recorded, and errors while recording.
 
-use antiphon::recording::{Expr, interpret, record};
+use antiphon::recording::{Recorded, interpret, record};
 use antiphon::{Control, Error, OrRaise, Real, Tensor, Var, grad};
 
 use super::{Array, constant};
@@ -8,43 +8,45 @@ use super::{Array, constant};
 #[test]
 fn what_cannot_be_recorded_is_an_error() {
     let x = Array::scalar(0.5);
-    let positive = |x: &Expr| x.greater(&constant(0.0));
+    let positive = |x: &Recorded| x.greater(&constant(0.0));
     // Arms of different types.
-    let different = |x: Expr| Expr::cond(&positive(&x), || x, || Expr::zeros(&[2]));
+    let different = |x: Recorded| Recorded::cond(&positive(&x), || x, || Recorded::zeros(&[2]));
     let error = record("f", different, &x).unwrap_err().to_string();
     assert!(error.contains("different types: (f64) and (f64[2])"), "{error}");
-    assert!(error.contains("tests/staged/control/errors.rs"), "{error}");
-    let different = |x: Expr| {
+    assert!(error.contains("tests/compiled/control/errors.rs"), "{error}");
+    let different = |x: Recorded| {
         grad(|y| Var::cond(&positive(&x), || y.clone(), || Var::zeros(&[2]) + &y).sum(..), &x).or_raise()
     };
     let error = record("f", different, &x).unwrap_err().to_string();
     assert!(error.contains("different types: (f64) and (f64[2])"), "{error}");
-    assert!(error.contains("tests/staged/control/errors.rs"), "{error}");
+    assert!(error.contains("tests/compiled/control/errors.rs"), "{error}");
     // A recursion without an end.
-    let error = record("f", |x: Expr| Expr::fix(x, |f: &dyn Fn(Expr) -> Expr, x| f(x) * x), &x).unwrap_err();
+    let error =
+        record("f", |x: Recorded| Recorded::fix(x, |f: &dyn Fn(Recorded) -> Recorded, x| f(x) * x), &x)
+            .unwrap_err();
     assert!(matches!(&error, Error::Recording { reason, .. } if reason.contains("calls itself")), "{error}");
     // Reverse mode over reverse mode.
-    let second = |x: Expr| {
+    let second = |x: Recorded| {
         let choose = || positive(&x);
         grad(|y| grad(|z| Var::cond(&choose(), || z.clone() * &z, || z.clone()), &y).or_raise(), &x)
             .or_raise()
     };
     let error = record("f", second, &x).unwrap_err();
     assert!(error.to_string().contains("no reverse mode over reverse mode"), "{error}");
-    let second = |x: Expr| {
+    let second = |x: Recorded| {
         let go_on = || positive(&x);
         grad(|y| grad(|z| Var::while_loop(z, |_| go_on(), |z| z.square()), &y).or_raise(), &x).or_raise()
     };
     let error = record("f", second, &x).unwrap_err();
     assert!(error.to_string().contains("no reverse mode over reverse mode"), "{error}");
     // A value that leaves its arm by another way than as the result.
-    let smuggled = |x: Expr| {
+    let smuggled = |x: Recorded| {
         let mut kept = x;
         let square = || {
             kept = x * x;
             x
         };
-        Expr::cond(&positive(&x), square, || x);
+        Recorded::cond(&positive(&x), square, || x);
         kept
     };
     let error = record("f", smuggled, &x).unwrap_err();
@@ -53,8 +55,8 @@ fn what_cannot_be_recorded_is_an_error() {
 
 #[test]
 fn an_error_in_an_arm_can_be_handled_while_recording() {
-    let fail = |x: &Expr| x.matmul(&Expr::zeros(&[3, 4]));
-    let handled = |x: Expr| {
+    let fail = |x: &Recorded| x.matmul(&Recorded::zeros(&[3, 4]));
+    let handled = |x: Recorded| {
         let wrong = grad(
             |y| {
                 let bad = Var::zeros(&[2, 2]).matmul(&Var::zeros(&[3, 3]));
@@ -87,5 +89,5 @@ fn an_error_in_an_arm_can_be_handled_while_recording() {
     };
     let program = record("f", handled, &Array::scalar(1.0)).unwrap();
     assert_eq!(interpret(&program, &Array::scalar(2.0)).unwrap(), [Array::scalar(4.0 * 8.0)]);
-    assert!(record("f", |x: Expr| fail(&x), &Array::scalar(1.0)).is_err());
+    assert!(record("f", |x: Recorded| fail(&x), &Array::scalar(1.0)).is_err());
 }

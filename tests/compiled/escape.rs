@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 
 use antiphon::control::scan;
-use antiphon::recording::{self, Expr};
+use antiphon::recording::{self, Recorded};
 use antiphon::{Control, Error, NdArray, OrRaise, Real, Result, Tensor, Var, grad};
 
 /// A place for variables of the same derivative as this one.
@@ -21,8 +21,8 @@ fn reuse_memory() {
 
 /// What recording the derivative of `f` at 2 gives; `f` gets the variable and uses what it should not.
 #[track_caller]
-fn refused(f: impl for<'r> Fn(Var<'r, Expr>) -> Var<'r, Expr>) {
-    let recorded = recording::record("escape", |x: Expr| grad(&f, &x).or_raise(), &2.0f64);
+fn refused(f: impl for<'r> Fn(Var<'r, Recorded>) -> Var<'r, Recorded>) {
+    let recorded = recording::record("escape", |x: Recorded| grad(&f, &x).or_raise(), &2.0f64);
     match recorded {
         Err(Error::OutsideReset { .. } | Error::Recording { .. }) => {}
         other => panic!("{other:?}"),
@@ -31,7 +31,7 @@ fn refused(f: impl for<'r> Fn(Var<'r, Expr>) -> Var<'r, Expr>) {
 
 /// Control flow of the outer derivative in the body of an inner one, whose result outlives that.
 #[track_caller]
-fn refused_from_an_inner_derivative(flow: impl for<'r> Fn(&Var<'r, Expr>) -> Var<'r, Expr>) {
+fn refused_from_an_inner_derivative(flow: impl for<'r> Fn(&Var<'r, Recorded>) -> Var<'r, Recorded>) {
     refused(|outer| {
         let place = place_for(&outer);
         grad(
@@ -48,7 +48,7 @@ fn refused_from_an_inner_derivative(flow: impl for<'r> Fn(&Var<'r, Expr>) -> Var
     });
 }
 
-fn one<'r>() -> Var<'r, Expr> {
+fn one<'r>() -> Var<'r, Recorded> {
     Var::constant(1.0)
 }
 
@@ -69,15 +69,16 @@ fn from_an_inner_derivative() {
 #[test]
 fn with_a_lifetime_of_the_users_choice() {
     thread_local! {
-        static PLACE: RefCell<Option<Var<'static, Expr>>> = const { RefCell::new(None) };
+        static PLACE: RefCell<Option<Var<'static, Recorded>>> = const { RefCell::new(None) };
     }
     let outcome = recording::record(
         "escape",
-        |x: Expr| {
+        |x: Recorded| {
             grad(
                 |x| {
                     let c = x.less(&Var::constant(1.0));
-                    let kept = Var::<'static, Expr>::cond(&c, || Var::constant(1.0), || Var::constant(2.0));
+                    let kept =
+                        Var::<'static, Recorded>::cond(&c, || Var::constant(1.0), || Var::constant(2.0));
                     PLACE.set(Some(kept));
                     x.clone() * x
                 },
@@ -90,8 +91,11 @@ fn with_a_lifetime_of_the_users_choice() {
     outcome.unwrap();
     reuse_memory();
     let kept = PLACE.take().unwrap();
-    let again =
-        recording::record("another", |x: Expr| grad(|x| x * Var::lift(kept.value()), &x).or_raise(), &2.0f64);
+    let again = recording::record(
+        "another",
+        |x: Recorded| grad(|x| x * Var::lift(kept.value()), &x).or_raise(),
+        &2.0f64,
+    );
     assert!(matches!(again, Err(Error::OutsideReset { .. })), "{again:?}");
     let alone = antiphon::reset(|_| Ok(kept.clone() * kept.clone())).map(drop);
     assert!(matches!(alone, Err(Error::OutsideReset { .. })), "{alone:?}");
@@ -147,10 +151,10 @@ fn from_the_arm_of_a_branch() {
 fn from_the_body_of_a_scan() {
     let recorded = recording::record(
         "escape",
-        |xs: Expr| {
-            fn kept<'r>(xs: Var<'r, Expr>) -> Var<'r, Expr> {
+        |xs: Recorded| {
+            fn kept<'r>(xs: Var<'r, Recorded>) -> Var<'r, Recorded> {
                 let place = place_for(&xs);
-                let (_, ys) = scan(Var::constant(0.0), &xs, |sum: Var<'r, Expr>, x| {
+                let (_, ys) = scan(Var::constant(0.0), &xs, |sum: Var<'r, Recorded>, x| {
                     *place.borrow_mut() = Some(x.clone() * &x);
                     (sum + &x, x)
                 })
@@ -172,7 +176,7 @@ fn from_a_recording_of_another_thread() {
         scope.spawn(|| {
             let recorded = recording::record(
                 "theirs",
-                |x: Expr| {
+                |x: Recorded| {
                     let y = x.exp();
                     sender.send(y).unwrap();
                     y
@@ -186,7 +190,7 @@ fn from_a_recording_of_another_thread() {
     // On a thread of its own, whose first recording this is, too.
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mixed = recording::record("ours", |x: Expr| x.sin() * theirs, &2.0f64);
+            let mixed = recording::record("ours", |x: Recorded| x.sin() * theirs, &2.0f64);
             assert!(matches!(mixed, Err(Error::OutsideReset { .. })), "{mixed:?}");
         });
     });
@@ -197,7 +201,7 @@ fn from_a_recording_of_another_thread() {
 fn a_variable_that_is_kept_and_not_used() -> Result<()> {
     let program = recording::record(
         "kept",
-        |x: Expr| {
+        |x: Recorded| {
             grad(
                 |x| {
                     let place = place_for(&x);

@@ -5,11 +5,11 @@
 #[path = "support/limited.rs"]
 mod limited;
 
-use antiphon::recording::Expr;
+use antiphon::recording::Recorded;
 use antiphon::stack::Limit;
 use antiphon::{
-    Control, Error, NdArray, OrRaise, Real, Result, Staged, Tensor, TrainingStep, Var, stack, stage,
-    value_and_grad,
+    CompiledFunction, Control, Error, NdArray, OrRaise, Real, Result, Tensor, TrainingStep, Var, compile,
+    stack, value_and_grad,
 };
 use limited::Limits;
 
@@ -23,8 +23,8 @@ fn endless<T: Tensor>(x: &T) -> Result<T> {
     value_and_grad(|x| Var::while_loop(x, more, |x| x.sin()).sum(..), x).map(|(_, g)| g)
 }
 
-fn compiled(elements: usize) -> Staged<Array, Array, Array> {
-    stage("endless", |x: Expr| endless(&x).or_raise(), &full(elements, 0.0)).unwrap()
+fn compiled(elements: usize) -> CompiledFunction<Array, Array, Array> {
+    compile("endless", |x: Recorded| endless(&x).or_raise(), &full(elements, 0.0)).unwrap()
 }
 
 fn full(elements: usize, value: f64) -> Array {
@@ -42,7 +42,7 @@ fn exhausted<T: std::fmt::Debug>(result: Result<T>) -> Limit {
 }
 
 /// A loop's gradient that ends, of a program that has or has not come to its end before.
-fn the_next_call_works(forever: &mut Staged<Array, Array, Array>, elements: usize) {
+fn the_next_call_works(forever: &mut CompiledFunction<Array, Array, Array>, elements: usize) {
     assert_eq!(forever.call(&full(elements, 3.0)).unwrap(), full(elements, 1.0));
 }
 
@@ -105,8 +105,8 @@ fn threads_with_compiled_code_share_the_memory_of_a_container() {
 fn models_that_are_too_large_are_errors_in_a_container() {
     limited::run("models_that_are_too_large_are_errors_in_a_container", &CONTAINER, || {
         let sines = |n: usize| {
-            let sines = |x: Expr| (0..n).fold(x, |x, _| x.sin());
-            stage("sines", sines, &full(64, 1.0)).map(drop).unwrap_err().to_string()
+            let sines = |x: Recorded| (0..n).fold(x, |x, _| x.sin());
+            compile("sines", sines, &full(64, 1.0)).map(drop).unwrap_err().to_string()
         };
         let error = sines(10_000_000);
         assert!(error.contains("the program has more than 524288 operators"), "{error}");
@@ -117,7 +117,7 @@ fn models_that_are_too_large_are_errors_in_a_container() {
 
 /// A step whose state is how many elements its data has had.
 fn counting() -> TrainingStep<'static, Array, Array, Array> {
-    let step = TrainingStep::staged(Array::scalar(0.0), |total: &mut Expr, xs: &Expr| {
+    let step = TrainingStep::compiled(Array::scalar(0.0), |total: &mut Recorded, xs: &Recorded| {
         *total = *total + xs.sum(..);
         Ok(*total)
     });

@@ -3,10 +3,10 @@
 
 use antiphon::control::scan;
 use antiphon::nn::{Gru, Lstm, Recurrent, Rnn};
-use antiphon::recording::{Expr, Options, interpret, optimise, record};
-use antiphon::{Dual, NdArray, OrRaise, Real, Structure, Tensor, Var, hvp, jvp, stage, value_and_grad};
-use antiphon_staging::jit::{CompileOptions, compile};
-use antiphon_staging::{Data, Program, Tensor as Plain};
+use antiphon::recording::{OptimiseOptions, Recorded, interpret, optimise, record};
+use antiphon::{Dual, NdArray, OrRaise, Real, Structure, Tensor, Var, compile, hvp, jvp, value_and_grad};
+use antiphon_staging::jit::{self, CompileOptions};
+use antiphon_staging::{ConcreteTensor, Data, Program};
 
 type Array = NdArray<f64>;
 
@@ -24,7 +24,7 @@ trait Model {
 /// Runs a program in every way there is and compares with what its model gives eagerly.
 fn compare(what: &str, program: &Program, x: &[Array], expected: &[Array]) {
     let mut optimised = program.clone();
-    optimise(&mut optimised, &Options::default());
+    optimise(&mut optimised, &OptimiseOptions::default());
     let near = |way: &str, found: &[Array]| {
         assert_eq!(found.len(), expected.len());
         for (found, expected) in found.iter().zip(expected) {
@@ -38,11 +38,11 @@ fn compare(what: &str, program: &Program, x: &[Array], expected: &[Array]) {
     };
     for (way, program) in [("recorded", program), ("optimised", &optimised)] {
         near(way, &interpret(program, &x.to_vec()).unwrap());
-        let inputs: Vec<Plain> = x
+        let inputs: Vec<ConcreteTensor> = x
             .iter()
-            .map(|x| Plain::new(&x.shape(), x.view().iter().copied().collect::<Vec<f64>>()).unwrap())
+            .map(|x| ConcreteTensor::new(&x.shape(), x.view().iter().copied().collect::<Vec<f64>>()).unwrap())
             .collect();
-        let found = compile(program, &CompileOptions::default()).unwrap().run(&inputs).unwrap();
+        let found = jit::compile(program, &CompileOptions::default()).unwrap().run(&inputs).unwrap();
         let found: Vec<Array> = found
             .iter()
             .map(|y| match y.data() {
@@ -61,24 +61,29 @@ fn agree<M: Model>(x: &[Array]) {
     }
     let x = x.to_vec();
     let v: Vec<Array> = x.iter().enumerate().map(|(i, x)| array(&x.shape(), 20 + i)).collect();
-    let along = |v: &[Array]| -> Vec<Expr> {
+    let along = |v: &[Array]| -> Vec<Recorded> {
         v.iter()
-            .map(|v| Expr::from_elements(&v.shape(), &v.view().iter().copied().collect::<Vec<_>>()).unwrap())
+            .map(|v| {
+                Recorded::from_elements(&v.shape(), &v.view().iter().copied().collect::<Vec<_>>()).unwrap()
+            })
             .collect()
     };
-    let program = record("value", |x: Vec<Expr>| M::call(&x), &x).unwrap();
+    let program = record("value", |x: Vec<Recorded>| M::call(&x), &x).unwrap();
     compare("value", &program, &x, &[M::call(&x)]);
     let (y, gradient) = value_and_grad(|x: Vec<Var<'_, Array>>| loss::<M, _>(&x), &x).unwrap();
-    let recorded = |x: Vec<Expr>| value_and_grad(|x: Vec<Var<'_, Expr>>| loss::<M, _>(&x), &x).or_raise();
+    let recorded =
+        |x: Vec<Recorded>| value_and_grad(|x: Vec<Var<'_, Recorded>>| loss::<M, _>(&x), &x).or_raise();
     let program = record("gradient", recorded, &x).unwrap();
     let expected: Vec<Array> = std::iter::once(y).chain(gradient).collect();
     compare("gradient", &program, &x, &expected);
     let slope = jvp(|x: Vec<Dual<Array>>| loss::<M, _>(&x), &x, &v).unwrap().1;
-    let recorded = |x: Vec<Expr>| jvp(|x: Vec<Dual<Expr>>| loss::<M, _>(&x), &x, &along(&v)).or_raise().1;
+    let recorded =
+        |x: Vec<Recorded>| jvp(|x: Vec<Dual<Recorded>>| loss::<M, _>(&x), &x, &along(&v)).or_raise().1;
     compare("tangent", &record("tangent", recorded, &x).unwrap(), &x, &[slope]);
     let product = hvp(|x: Vec<Var<'_, Dual<Array>>>| loss::<M, _>(&x), &x, &v).unwrap().1;
-    let recorded =
-        |x: Vec<Expr>| hvp(|x: Vec<Var<'_, Dual<Expr>>>| loss::<M, _>(&x), &x, &along(&v)).or_raise().1;
+    let recorded = |x: Vec<Recorded>| {
+        hvp(|x: Vec<Var<'_, Dual<Recorded>>>| loss::<M, _>(&x), &x, &along(&v)).or_raise().1
+    };
     compare("hvp", &record("hvp", recorded, &x).unwrap(), &x, &product);
 }
 
@@ -176,12 +181,12 @@ fn scans_inside_of_scans_branches_and_recursion() {
 fn cells_of_the_library_as_loops() {
     fn check<C, M>(cell: C, xs: &Array)
     where
-        C: Recurrent<Array> + Structure<Array, With<Expr> = M>,
-        M: Recurrent<Expr>,
+        C: Recurrent<Array> + Structure<Array, With<Recorded> = M>,
+        M: Recurrent<Recorded>,
     {
         let projected = cell.project(xs);
         let (expected, _) = cell.unroll(cell.initial(3), &projected);
-        let recorded = |(cell, xs): (M, Expr)| {
+        let recorded = |(cell, xs): (M, Recorded)| {
             let projected = cell.project(&xs);
             cell.scan(cell.initial(3), &projected).0
         };
@@ -206,7 +211,7 @@ fn network(steps: usize) -> Program {
         };
         scan(h.clone(), xs, step).or_raise().1.square().sum(..)
     }
-    let model = |x: Vec<Expr>| value_and_grad(|x| loss(&x), &x).or_raise();
+    let model = |x: Vec<Recorded>| value_and_grad(|x| loss(&x), &x).or_raise();
     record("network", model, &vec![array(&[2, 2], 1), array(&[3, 2], 2), array(&[steps, 3, 2], 3)]).unwrap()
 }
 
@@ -215,8 +220,8 @@ fn code_does_not_grow_with_the_length() {
     let [short, long] = [4, 400].map(network);
     assert_eq!(short.len(), long.len());
     let [short, long] = [short, long].map(|mut program| {
-        optimise(&mut program, &Options::default());
-        let ir = compile(&program, &CompileOptions::default()).unwrap().llvm_ir().unwrap();
+        optimise(&mut program, &OptimiseOptions::default());
+        let ir = jit::compile(&program, &CompileOptions::default()).unwrap().llvm_ir().unwrap();
         (program.len(), ir.lines().count())
     });
     assert_eq!(short.0, long.0);
@@ -227,10 +232,10 @@ fn code_does_not_grow_with_the_length() {
 #[test]
 fn what_does_not_fit_is_found() {
     let x = array(&[3, 2], 1);
-    let none = |x: Expr| scan(x, &x.slice(0, 0..0), |c: Expr, x| (c, x)).or_raise().1;
+    let none = |x: Recorded| scan(x, &x.slice(0, 0..0), |c: Recorded, x| (c, x)).or_raise().1;
     assert!(record("f", none, &x).unwrap_err().to_string().contains("nothing to scan"));
     // A carry of another shape.
-    let wrong = |x: Expr| scan(x.index(0, 0), &x, |c: Expr, x| (c.sum(..), x)).or_raise().1;
+    let wrong = |x: Recorded| scan(x.index(0, 0), &x, |c: Recorded, x| (c.sum(..), x)).or_raise().1;
     let error = record("f", wrong, &x).unwrap_err().to_string();
     assert!(error.contains("different types"), "{error}");
 }
@@ -248,10 +253,10 @@ fn a_long_sequence_takes_time_in_proportion() {
     }
     let xs = array(&[10_000, 64], 1);
     let eager = value_and_grad(|xs| loss(&xs), &xs).unwrap();
-    let model = |xs: Expr| value_and_grad(|xs| loss(&xs), &xs).or_raise();
-    let mut staged = stage("long", model, &xs).unwrap();
+    let model = |xs: Recorded| value_and_grad(|xs| loss(&xs), &xs).or_raise();
+    let mut compiled = compile("long", model, &xs).unwrap();
     let start = std::time::Instant::now();
-    let (y, gradient) = staged.call(&xs).unwrap();
+    let (y, gradient) = compiled.call(&xs).unwrap();
     assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
     assert!((y - &eager.0).abs().item() < 1e-9 * eager.0.item());
     assert!((gradient - &eager.1).abs().max(..).item() < 1e-12);

@@ -1,6 +1,6 @@
 //! Conditions, trip counts and recursions that depend on data.
 
-use antiphon::recording::{Expr, Options, interpret, optimise, record};
+use antiphon::recording::{OptimiseOptions, Recorded, interpret, optimise, record};
 use antiphon::state::Index;
 use antiphon::{Control, Int, IntTensor, NdArray, OrRaise, Real, Tensor, grad, value_and_grad};
 
@@ -59,7 +59,7 @@ fn a_dead_branch_contributes_nothing() {
             T::cond(&far, || root.clone() * &x[1], || x[1].square())
         }
     }
-    let gradient = |x: Vec<Expr>| grad(|x| Dead::call(&x), &x).or_raise();
+    let gradient = |x: Vec<Recorded>| grad(|x| Dead::call(&x), &x).or_raise();
     let mut program = record("f", gradient, &arrays(&[0.0, 0.0])).unwrap();
     for _ in 0..2 {
         let run = |x: &[f64]| {
@@ -67,7 +67,7 @@ fn a_dead_branch_contributes_nothing() {
         };
         assert_eq!(run(&[0.0, 3.0]), [0.0, 6.0]);
         assert_eq!(run(&[4.0, 3.0]), [0.75, 2.0]);
-        optimise(&mut program, &Options::default());
+        optimise(&mut program, &OptimiseOptions::default());
     }
 }
 
@@ -98,13 +98,13 @@ fn a_tree_in_arrays_is_data() {
     }
     let w = Array::scalar(0.3);
     let (value, slope) = value_and_grad(|w| model(left, right, &w), &w).unwrap();
-    let recorded = |w: Expr| value_and_grad(|w| model(left, right, &w), &w).or_raise();
+    let recorded = |w: Recorded| value_and_grad(|w| model(left, right, &w), &w).or_raise();
     let mut program = record("tree", recorded, &w).unwrap();
     for _ in 0..2 {
         let found = interpret(&program, &w).unwrap();
         assert!((found[0].item() - value.item()).abs() < 1e-14, "{found:?} {value:?}");
         assert!((found[1].item() - slope.item()).abs() < 1e-14, "{found:?} {slope:?}");
-        optimise(&mut program, &Options::default());
+        optimise(&mut program, &OptimiseOptions::default());
     }
 }
 
@@ -119,13 +119,13 @@ fn arrays_flow_as_well() {
     for w in [[0.5, -0.2, 0.3, 0.9], [0.1, 0.2, -0.9, 0.7]] {
         let w = Array::from_elements(&[2, 2], &w).unwrap();
         let (value, gradient) = value_and_grad(|w| model(&w), &w).unwrap();
-        let recorded = |w: Expr| value_and_grad(|w| model(&w), &w).or_raise();
+        let recorded = |w: Recorded| value_and_grad(|w| model(&w), &w).or_raise();
         let mut program = record("f", recorded, &w).unwrap();
         for _ in 0..2 {
             let found = interpret(&program, &w).unwrap();
             let differs = |a: &Array, b: &Array| (a.clone() - b).abs().max(..).item() > 1e-12;
             assert!(!differs(&found[0], &value) && !differs(&found[1], &gradient), "{found:?}");
-            optimise(&mut program, &Options::default());
+            optimise(&mut program, &OptimiseOptions::default());
         }
     }
 }
@@ -137,7 +137,7 @@ fn a_loop_is_as_long_as_its_data_say_and_in_single_precision_too() {
         let step = |y: T| y.sin().scale(1.0 / 4096.0) + &y;
         T::while_loop(x[0].clone(), |y| y.less(&x[1]), step)
     }
-    let recorded = |x: Vec<Expr>| value_and_grad(|x| model(&x), &x).or_raise();
+    let recorded = |x: Vec<Recorded>| value_and_grad(|x| model(&x), &x).or_raise();
     let failures = &mut Vec::new();
     let eager = |x: &[f64]| {
         let (y, gradient) = value_and_grad(|x| model(&x), &x.to_vec()).unwrap();

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::mpsc;
 
 use antiphon::control::scan;
-use antiphon::recording::{Expr, interpret, record};
+use antiphon::recording::{Recorded, interpret, record};
 use antiphon::{Control, Error, NdArray, OrRaise, Real, Tensor, Var, grad, raise};
 
 fn user_error(message: &str) -> Error {
@@ -23,9 +23,9 @@ impl<F: FnMut()> Drop for OnDrop<F> {
 
 /// Records the derivative of a body that raises "stop", with `in_destructor` run by a destructor; says whether that
 /// came to its end.
-fn recorded(in_destructor: impl for<'r> Fn(&Var<'r, Expr>)) -> bool {
+fn recorded(in_destructor: impl for<'r> Fn(&Var<'r, Recorded>)) -> bool {
     let ran = Cell::new(false);
-    let slope = |x: Expr| {
+    let slope = |x: Recorded| {
         let outcome = grad(
             |x| {
                 let _guard = OnDrop(|| {
@@ -51,16 +51,16 @@ fn control_flow_in_a_destructor_of_a_recorded_body() {
         Var::while_loop(y.sum(..), |y| y.less(&Var::constant(100.0)), |y| y.clone() * &y);
     }));
     assert!(recorded(|x| {
-        scan(Var::constant(0.0), x, |sum: Var<'_, Expr>, x| (sum + &x, x)).map(drop).or_raise();
+        scan(Var::constant(0.0), x, |sum: Var<'_, Recorded>, x| (sum + &x, x)).map(drop).or_raise();
     }));
 }
 
 #[test]
 fn operators_in_destructors_of_a_function_that_is_only_tried() {
-    let slope = |x: Expr| {
+    let slope = |x: Recorded| {
         let outcome = grad(
             |x| {
-                Var::fix(x, |again, x: Var<'_, Expr>| {
+                Var::fix(x, |again, x: Var<'_, Recorded>| {
                     let _guard = OnDrop(|| {
                         let _ = x.clone() * &x;
                     });
@@ -82,7 +82,7 @@ struct RecordsAtExit(mpsc::Sender<usize>);
 
 impl Drop for RecordsAtExit {
     fn drop(&mut self) {
-        let program = record("late", |x: Expr| x * x, &2.0f64).unwrap();
+        let program = record("late", |x: Recorded| x * x, &2.0f64).unwrap();
         self.0.send(interpret(&program, &3.0f64).unwrap()[0] as usize).unwrap();
     }
 }
@@ -97,7 +97,7 @@ fn recordings_when_a_thread_ends() {
     let (sender, receiver) = mpsc::channel();
     let ends = std::thread::spawn(move || {
         FIRST.set(Some(RecordsAtExit(sender.clone())));
-        record("early", |x: Expr| x * x, &2.0f64).unwrap();
+        record("early", |x: Recorded| x * x, &2.0f64).unwrap();
         SECOND.set(Some(RecordsAtExit(sender)));
     });
     ends.join().unwrap();
@@ -107,7 +107,7 @@ fn recordings_when_a_thread_ends() {
 #[test]
 fn a_recursive_call_in_a_destructor_of_the_functions_body() {
     let ran = Cell::new(0);
-    let slope = |x: Expr| {
+    let slope = |x: Recorded| {
         let outcome = grad(
             |x| {
                 Var::fix(x, |again, x| {

@@ -1,10 +1,10 @@
 //! What compiled code means beyond its numbers is what the eager operators mean: errors, seeds, NaN and infinities.
 
 use antiphon::nn::Dropout;
-use antiphon::recording::{Expr, Options, interpret, optimise, record};
+use antiphon::recording::{OptimiseOptions, Recorded, interpret, optimise, record};
 use antiphon::{
     Control, Dual, Error, Int, IntTensor, NdArray, NdInt, OrRaise, Padding, Real, Structure, Tensor, Var,
-    grad, jvp, stage, value_and_grad,
+    compile, grad, jvp, value_and_grad,
 };
 
 type Array = NdArray<f64>;
@@ -16,9 +16,9 @@ macro_rules! four_ways {
         let eager = $f(x.clone());
         let mut program = record("f", |x| $f(x), &x).unwrap();
         let recorded = interpret(&program, &x).unwrap().remove(0);
-        optimise(&mut program, &Options::default());
+        optimise(&mut program, &OptimiseOptions::default());
         let optimised = interpret(&program, &x).unwrap().remove(0);
-        let compiled: Array = stage("f", |x| $f(x), &x).unwrap().call(&x).unwrap();
+        let compiled: Array = compile("f", |x| $f(x), &x).unwrap().call(&x).unwrap();
         [eager, recorded, optimised, compiled]
     }};
 }
@@ -28,7 +28,7 @@ fn numbers(x: &Array) -> Vec<f64> {
 }
 
 /// Equal, with NaN equal to NaN.
-fn same(a: &Array, b: &Array) -> bool {
+fn same_array(a: &Array, b: &Array) -> bool {
     numbers(a).iter().zip(numbers(b)).all(|(a, b)| *a == b || (a.is_nan() && b.is_nan()))
 }
 
@@ -52,9 +52,9 @@ fn a_seed_gives_the_same_mask_in_every_mode_and_may_be_data() {
     assert!(masks[0] != masks[1] && masks[1] != masks[2]);
     // One program draws what each seed asks for.
     let seed = |seed| (x.clone(), NdInt::constant(seed));
-    let mut staged = stage("masked", masked, &seed(0)).unwrap();
+    let mut compiled = compile("masked", masked, &seed(0)).unwrap();
     for (i, expected) in [1, 2, -7].into_iter().zip(&masks) {
-        let found = staged.call(&seed(i)).unwrap();
+        let found = compiled.call(&seed(i)).unwrap();
         assert!(numbers(&found).iter().zip(expected).all(|(g, dropped)| (*g == 0.0) == *dropped));
     }
 }
@@ -75,7 +75,7 @@ fn a_constant_out_of_a_branch_has_a_zero_tangent_when_recorded_and_no_adjoint_in
         let x = Array::scalar(x);
         let [eager, others @ ..] = four_ways!(forward, x.clone());
         assert_eq!(eager.item(), slope);
-        others.iter().for_each(|other| assert!(same(other, &Array::scalar(recorded)), "{other:?}"));
+        others.iter().for_each(|other| assert!(same_array(other, &Array::scalar(recorded)), "{other:?}"));
         four_ways!(reverse, x).iter().for_each(|gradient| assert_eq!(gradient.item(), slope));
     }
 }
@@ -139,47 +139,48 @@ fn kinks_nan_and_infinities_are_where_they_are_eagerly() {
     }
     for x in [0.0, 4.0, -1.0] {
         let ways = four_ways!(guarded, Array::scalar(x));
-        ways.iter().for_each(|way| assert!(same(way, &ways[0]) && !way.item().is_nan(), "at {x}: {way}"));
+        ways.iter()
+            .for_each(|way| assert!(same_array(way, &ways[0]) && !way.item().is_nan(), "at {x}: {way}"));
     }
 }
 
 #[test]
 fn an_index_out_of_range_names_operator_index_size_and_line() {
-    fn check<P: Structure<Array> + Clone, F: Fn(P::With<Expr>) -> Expr>(
+    fn check<P: Structure<Array> + Clone, F: Fn(P::With<Recorded>) -> Recorded>(
         f: F,
         good: P,
         bad: P,
         expected: &str,
     ) {
-        let mut staged = stage("f", f, &good).unwrap();
-        let before: Array = staged.call(&good).unwrap();
+        let mut compiled = compile("f", f, &good).unwrap();
+        let before: Array = compiled.call(&good).unwrap();
         for _ in 0..2 {
-            let error = staged.call(&bad).unwrap_err();
+            let error = compiled.call(&bad).unwrap_err();
             assert!(matches!(error, Error::Index { .. }), "{error}");
-            let message = format!("{expected} (tests/staged/semantics.rs:");
+            let message = format!("{expected} (tests/compiled/semantics.rs:");
             assert!(error.to_string().starts_with(&message), "{error}");
-            assert_eq!(staged.call(&good).unwrap(), before);
+            assert_eq!(compiled.call(&good).unwrap(), before);
         }
     }
     let table = Array::from_elements(&[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
     let with = |i: &[i64]| (table.clone(), NdInt::from_elements(&[i.len()], i).unwrap());
-    let rows = |(x, i): (Expr, _)| grad(|x| x.gather_rows(&i).square().sum(..), &x).or_raise();
+    let rows = |(x, i): (Recorded, _)| grad(|x| x.gather_rows(&i).square().sum(..), &x).or_raise();
     let range = "is out of range for a dimension of length";
     check(rows, with(&[0, 2]), with(&[1, 3]), &format!("gather_rows: index 3 {range} 3"));
     check(rows, with(&[0, 2]), with(&[-1, 0]), &format!("gather_rows: index -1 {range} 3"));
-    let scattered = |(x, i): (Expr, _)| x.scatter_rows(&i, 4);
+    let scattered = |(x, i): (Recorded, _)| x.scatter_rows(&i, 4);
     check(scattered, with(&[0, 1, 2]), with(&[0, 1, 4]), &format!("scatter_rows: index 4 {range} 4"));
-    let picked = |(x, i): (Expr, _)| x.gather_last(&i);
+    let picked = |(x, i): (Recorded, _)| x.gather_last(&i);
     check(picked, with(&[0, 1, 0]), with(&[0, 1, 2]), &format!("gather_last: index 2 {range} 2"));
     // Through a loop whose index is data.
-    fn walk((x, i): (Expr, <Expr as Real>::Int)) -> Expr {
-        let go_on = |(i, _): &(<Expr as Real>::Int, Expr)| i.less(&Int::constant(5));
+    fn walk((x, i): (Recorded, <Recorded as Real>::Int)) -> Recorded {
+        let go_on = |(i, _): &(<Recorded as Real>::Int, Recorded)| i.less(&Int::constant(5));
         let start = i.gather_rows(&Int::constant(0));
-        let step = |(i, sum): (<Expr as Real>::Int, Expr)| {
+        let step = |(i, sum): (<Recorded as Real>::Int, Recorded)| {
             let sum = sum + x.gather_rows(&i).sum(..);
-            (i + <Expr as Real>::Int::constant(1), sum)
+            (i + <Recorded as Real>::Int::constant(1), sum)
         };
-        Expr::while_loop((start, Expr::constant(0.0)), go_on, step).1
+        Recorded::while_loop((start, Recorded::constant(0.0)), go_on, step).1
     }
     check(walk, with(&[5]), with(&[2]), &format!("gather_rows: index 3 {range} 3"));
 }
@@ -188,22 +189,22 @@ fn an_index_out_of_range_names_operator_index_size_and_line() {
 fn shapes_are_checked_while_recording_at_the_users_line() {
     let x = Array::zeros(&[2, 4]);
     let refuses = |error: Error, line: u32, message: &str| {
-        let place = format!("(tests/staged/semantics.rs:{line}:");
+        let place = format!("(tests/compiled/semantics.rs:{line}:");
         let error = error.to_string();
         assert!(error.starts_with(message) && error.contains(&place), "{error}, not at {line}");
     };
     let line = line!() + 1;
-    let product = |x: Expr| x.matmul(&x);
-    refuses(stage("f", product, &x).err().unwrap(), line, "matmul: cannot multiply [2, 4] by [2, 4]");
+    let product = |x: Recorded| x.matmul(&x);
+    refuses(compile("f", product, &x).err().unwrap(), line, "matmul: cannot multiply [2, 4] by [2, 4]");
     let line = line!() + 1;
-    let sum = |x: Expr| grad(|x| (x.clone() + &x.slice(1, 0..3)).sum(..), &x).or_raise();
-    refuses(stage("f", sum, &x).err().unwrap(), line, "add: cannot combine [2, 4] with [2, 3]");
+    let sum = |x: Recorded| grad(|x| (x.clone() + &x.slice(1, 0..3)).sum(..), &x).or_raise();
+    refuses(compile("f", sum, &x).err().unwrap(), line, "add: cannot combine [2, 4] with [2, 3]");
     let line = line!() + 2;
     fn within<T: Tensor>(x: T) -> T {
         T::while_loop(x, |y| y.sum(..).less(&T::constant(0.0)), |y| y.reshape(&[3, 3]).reshape(&[2, 4]))
     }
-    let within = |x: Expr| grad(|x| within(x).sum(..), &x).or_raise();
-    refuses(stage("f", within, &x).err().unwrap(), line, "reshape: ");
+    let within = |x: Recorded| grad(|x| within(x).sum(..), &x).or_raise();
+    refuses(compile("f", within, &x).err().unwrap(), line, "reshape: ");
 }
 
 #[test]
@@ -244,6 +245,6 @@ fn arrays_without_elements_are_arrays_in_every_mode() {
         x.mean(..)
     }
     four_ways!(mean, Array::zeros(&[0])).iter().for_each(|mean| assert!(mean.item().is_nan()));
-    let error = stage("largest", |x: Expr| x.max(..), &Array::zeros(&[0])).err().unwrap().to_string();
-    assert!(error.starts_with("max: ") && error.contains("(tests/staged/semantics.rs:"), "{error}");
+    let error = compile("largest", |x: Recorded| x.max(..), &Array::zeros(&[0])).err().unwrap().to_string();
+    assert!(error.starts_with("max: ") && error.contains("(tests/compiled/semantics.rs:"), "{error}");
 }

@@ -1,7 +1,7 @@
 //! The numbered examples' functions in five ways: eagerly, and recorded as a program that is interpreted and compiled,
 //! as recorded and as optimised.
 
-#[path = "../staged_conformance/ways.rs"]
+#[path = "../compiled_conformance/ways.rs"]
 mod ways;
 
 #[path = "../../examples/04_data_dependent_loop.rs"]
@@ -23,7 +23,7 @@ mod recursion_over_a_tree;
 #[allow(dead_code, reason = "what it prints")]
 mod shift_reset;
 
-use antiphon::recording::{Expr, record};
+use antiphon::recording::{Recorded, record};
 use antiphon::{NdArray, OrRaise, Real, Tensor, Var, grad, hvp, jvp, value_and_grad};
 use antiphon_staging as staging;
 use data_dependent_loop::root;
@@ -45,10 +45,10 @@ trait Example {
 }
 
 fn check<E: Example>(ways: &mut Ways, points: &[&[NdArray<f64>]]) {
-    let program = record(E::NAME, |x: Vec<Expr>| E::run(&x), &points[0].to_vec()).unwrap();
+    let program = record(E::NAME, |x: Vec<Recorded>| E::run(&x), &points[0].to_vec()).unwrap();
     let run = |x: &&[NdArray<f64>]| {
         let numbers = |y: &NdArray<f64>| y.view().iter().copied().collect::<Vec<f64>>();
-        let input = |x: &NdArray<f64>| staging::Tensor::new(&x.shape(), numbers(x)).unwrap();
+        let input = |x: &NdArray<f64>| staging::ConcreteTensor::new(&x.shape(), numbers(x)).unwrap();
         (x.iter().map(input).collect(), E::run(x).iter().map(numbers).collect())
     };
     ways.check(E::NAME, &program, &points.iter().map(run).collect::<Vec<_>>(), EAGER);

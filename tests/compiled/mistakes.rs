@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use antiphon::control::scan;
-use antiphon::recording::{self, CompileOptions, Expr, Interrupt};
+use antiphon::recording::{self, CompileOptions, Interrupt, Recorded};
 use antiphon::{
     Control, Error, NdArray, OrRaise, Padding, Params, Real, Result, State, Structure, Tensor, TrainingStep,
-    Window2d, grad, stage, stage_with,
+    Window2d, compile, compile_with, grad,
 };
 
 type Array = NdArray<f64>;
@@ -18,15 +18,15 @@ type Array = NdArray<f64>;
 #[track_caller]
 fn says<R>(found: Result<R>, text: &str) {
     let error = found.err().unwrap_or_else(|| panic!("no error, but {text:?} was expected")).to_string();
-    assert!(error.starts_with(&format!("{text} (tests/staged/mistakes.rs:")), "{error}");
+    assert!(error.starts_with(&format!("{text} (tests/compiled/mistakes.rs:")), "{error}");
 }
 
 /// What recording a model of three numbers gives.
-fn record<Q: Structure<Expr>>(model: impl FnOnce(Expr) -> Q) -> Result<()>
+fn record<Q: Structure<Recorded>>(model: impl FnOnce(Recorded) -> Q) -> Result<()>
 where
     Q::With<Array>: State<Array>,
 {
-    stage("model", model, &Array::zeros(&[3])).map(drop)
+    compile("model", model, &Array::zeros(&[3])).map(drop)
 }
 
 /// Whether the sum is negative, which is not known while recording.
@@ -42,7 +42,7 @@ struct Model<T> {
 
 #[test]
 fn a_loop_that_was_unrolled_is_refused_and_its_line_named() {
-    let step = TrainingStep::staged(1.0f64, |x, _: &Expr| {
+    let step = TrainingStep::compiled(1.0f64, |x, _: &Recorded| {
         *x = (0..10_000).fold(*x, |x, _| x.exp());
         Ok(*x)
     });
@@ -69,33 +69,33 @@ fn recording_ends_at_the_line_that_records_more_operators_than_it_may() {
     };
     // More of them than there is memory for, without a limit.
     let forever = 1u64 << 40;
-    let products = |x: Expr| (0..forever).fold(x, |y, _| (y * 2.0, line.store(line!(), Relaxed)).0);
+    let products = |x: Recorded| (0..forever).fold(x, |y, _| (y * 2.0, line.store(line!(), Relaxed)).0);
     at_the_line(recording::record_with("products", products, &zeros, &options).map(drop));
-    let powers = |x: Expr| (0..forever).fold(x, |y, _| (y.powi(3), line.store(line!(), Relaxed)).0);
-    at_the_line(stage_with("powers", powers, &zeros, &options).map(drop));
+    let powers = |x: Recorded| (0..forever).fold(x, |y, _| (y.powi(3), line.store(line!(), Relaxed)).0);
+    at_the_line(compile_with("powers", powers, &zeros, &options).map(drop));
     // Forward and, since a sine is one operator forward and three backward, backward.
     for n in [forever, 50] {
-        let sines = |x: Expr| {
+        let sines = |x: Recorded| {
             grad(|x| (0..n).fold(x.sum(..), |y, _| (y.sin(), line.store(line!(), Relaxed)).0), &x).or_raise()
         };
-        let found = stage_with("sines", sines, &zeros, &options).map(drop);
+        let found = compile_with("sines", sines, &zeros, &options).map(drop);
         if n == forever { at_the_line(found) } else { says(found, text) }
     }
-    let step = TrainingStep::staged(1.0f64, |x, _: &Expr| {
+    let step = TrainingStep::compiled(1.0f64, |x, _: &Recorded| {
         *x = (0..forever).fold(*x, |y, _| (y.exp(), line.store(line!(), Relaxed)).0);
         Ok(*x)
     });
     let mut step = step.configure(|to| *to = CompileOptions { cache: None, ..options.clone() });
     at_the_line(step.call(&0.0).map(drop));
-    let sines = |x: Expr| (0..100).fold(x, |x, _| x.sin());
+    let sines = |x: Recorded| (0..100).fold(x, |x, _| x.sin());
     assert_eq!(recording::record_with("sines", sines, &zeros, &options).unwrap().len(), 100);
-    assert!(stage_with("sines", sines, &zeros, &options).is_ok());
+    assert!(compile_with("sines", sines, &zeros, &options).is_ok());
 }
 
 #[test]
 fn recording_is_part_of_what_an_interruption_and_a_time_limit_end() {
     let zeros = Array::zeros(&[3]);
-    let endless = |x: Expr| (0..1u64 << 40).fold(x, |y, _| y * 2.0);
+    let endless = |x: Recorded| (0..1u64 << 40).fold(x, |y, _| y * 2.0);
     let operators = usize::MAX;
     let limit = Duration::from_millis(20);
     let late = CompileOptions { operators, time_limit: Some(limit), ..CompileOptions::default() };
@@ -105,8 +105,8 @@ fn recording_is_part_of_what_an_interruption_and_a_time_limit_end() {
     for (options, least) in [(late, limit), (raised, Duration::ZERO)] {
         let found = [
             recording::record_with("endless", endless, &zeros, &options).map(drop),
-            stage_with("endless", endless, &zeros, &options).map(drop),
-            TrainingStep::staged(0.0f64, |x: &mut Expr, _: &Expr| Ok(endless(*x)))
+            compile_with("endless", endless, &zeros, &options).map(drop),
+            TrainingStep::compiled(0.0f64, |x: &mut Recorded, _: &Recorded| Ok(endless(*x)))
                 .configure(|to| *to = options.clone())
                 .call(&0.0)
                 .map(drop),
@@ -116,28 +116,31 @@ fn recording_is_part_of_what_an_interruption_and_a_time_limit_end() {
         }
     }
     // What is over before the program is there, and is not looked at while it is recorded.
-    let slow = |x: Expr| {
+    let slow = |x: Recorded| {
         std::thread::sleep(2 * limit);
         x
     };
     let options = CompileOptions { time_limit: Some(limit), ..CompileOptions::default() };
-    let error = stage_with("slow", slow, &zeros, &options).map(drop).unwrap_err();
+    let error = compile_with("slow", slow, &zeros, &options).map(drop).unwrap_err();
     assert!(matches!(&error, Error::Interrupted { after, .. } if *after > limit), "{error:?}");
 }
 
 #[test]
-fn a_step_writes_over_its_state_and_a_staged_model_over_nothing_whatever_is_asked_for() {
+fn a_step_writes_over_its_state_and_a_compiled_function_over_nothing_whatever_is_asked_for() {
     for wrong in [vec![], vec![(1, 0)], vec![(0, 7)], vec![(7, 0), (0, 0), (0, 0)]] {
-        let step = TrainingStep::staged((1.0f64, 10.0f64), |(x, y): &mut (Expr, Expr), more: &Expr| {
-            (*x, *y) = (*x + more, *y * more);
-            Ok(*x)
-        });
+        let step = TrainingStep::compiled(
+            (1.0f64, 10.0f64),
+            |(x, y): &mut (Recorded, Recorded), more: &Recorded| {
+                (*x, *y) = (*x + more, *y * more);
+                Ok(*x)
+            },
+        );
         let mut step = step.configure(|options| (options.cache, options.updates) = (None, wrong.clone()));
         assert_eq!((step.call(&2.0).unwrap(), step.state()), (3.0, (3.0, 20.0)), "{wrong:?}");
         let options = CompileOptions { updates: wrong.clone(), ..CompileOptions::default() };
-        let found = stage_with("same", |x: Expr| x, &0.0f64, &options).map(drop);
+        let found = compile_with("same", |x: Recorded| x, &0.0f64, &options).map(drop);
         if !wrong.is_empty() {
-            says(found, "`CompileOptions::updates`: the inputs of a staged model are not written over");
+            says(found, "`CompileOptions::updates`: the inputs of a compiled function are not written over");
         }
     }
 }
@@ -145,7 +148,7 @@ fn a_step_writes_over_its_state_and_a_staged_model_over_nothing_whatever_is_aske
 #[test]
 fn a_compilation_that_is_interrupted_is_an_error_and_the_next_call_works() {
     let interrupt = Interrupt::default();
-    let step = TrainingStep::staged(1.0f64, |x, y: &Expr| {
+    let step = TrainingStep::compiled(1.0f64, |x, y: &Recorded| {
         *x = *x + y;
         Ok(*x)
     });
@@ -166,15 +169,16 @@ fn inputs_are_of_the_examples_structure() {
         let zeros = |&n: &usize| Array::zeros(&[n]);
         Model { weights: lengths.iter().map(zeros).collect(), bias: bias.as_ref().map(zeros) }
     };
-    let sum = |model: Model<Expr>| model.leaves().iter().map(|x| x.sum(..)).reduce(|sum, x| sum + x).unwrap();
-    let mut staged = stage("sum", sum, &model(&[2, 2], None)).unwrap();
-    says(staged.call(&model(&[2, 3], None)), "weights.1 is f64[3], but it was f64[2] in the example");
-    says(staged.call(&model(&[2], None)), "weights.1 is missing, which the example has");
-    says(staged.call(&model(&[2; 3], None)), "there is weights.2, which the example has not");
+    let sum =
+        |model: Model<Recorded>| model.leaves().iter().map(|x| x.sum(..)).reduce(|sum, x| sum + x).unwrap();
+    let mut compiled = compile("sum", sum, &model(&[2, 2], None)).unwrap();
+    says(compiled.call(&model(&[2, 3], None)), "weights.1 is f64[3], but it was f64[2] in the example");
+    says(compiled.call(&model(&[2], None)), "weights.1 is missing, which the example has");
+    says(compiled.call(&model(&[2; 3], None)), "there is weights.2, which the example has not");
     // As many components, of the same types.
-    says(staged.call(&model(&[2], Some(2))), "there is bias where the example has weights.1");
-    staged.call(&model(&[2, 2], None)).unwrap();
-    let mut sine = stage("sine", |x: Expr| x.sin(), &Array::zeros(&[2])).unwrap();
+    says(compiled.call(&model(&[2], Some(2))), "there is bias where the example has weights.1");
+    compiled.call(&model(&[2, 2], None)).unwrap();
+    let mut sine = compile("sine", |x: Recorded| x.sin(), &Array::zeros(&[2])).unwrap();
     says(sine.call(&Array::zeros(&[])), "the value is f64, but it was f64[2] in the example");
 }
 
@@ -182,9 +186,9 @@ fn inputs_are_of_the_examples_structure() {
 fn a_step_keeps_the_structure_of_its_state() {
     type Places<T> = (Option<T>, Option<T>);
     /// What a step that changes its state like this says.
-    fn step(change: fn(&mut Places<Expr>, &Expr)) -> Result<Array> {
+    fn step(change: fn(&mut Places<Recorded>, &Recorded)) -> Result<Array> {
         let start: Places<Array> = (Some(Array::zeros(&[2])), None);
-        let training = TrainingStep::staged(start, move |state: &mut Places<Expr>, x: &Expr| {
+        let training = TrainingStep::compiled(start, move |state: &mut Places<Recorded>, x: &Recorded| {
             change(state, x);
             Ok(x.sum(..))
         });
@@ -236,14 +240,14 @@ fn ways_that_meet_bring_the_same_structure_and_shapes() {
     says(record(grown), &format!("{types}(f64[3]) and (f64[6])"));
     says(record(|x| grad(|x| grown(x).sum(..), &x).or_raise()), &format!("{types}(f64[3]) and (f64[6])"));
     let moves = |x| {
-        let start: (Option<Expr>, Option<Expr>) = (Some(x), None);
-        Expr::while_loop(start, |(x, _)| negative(&x.unwrap()), |(x, y)| (y, x))
+        let start: (Option<Recorded>, Option<Recorded>) = (Some(x), None);
+        Recorded::while_loop(start, |(x, _)| negative(&x.unwrap()), |(x, y)| (y, x))
     };
     says(record(moves), &format!("{calls} {places}"));
-    let sums = |x: Expr| scan(x.sum(..), &x, |sum, x| (Expr::stack(&[sum, x], 0), x)).or_raise();
+    let sums = |x: Recorded| scan(x.sum(..), &x, |sum, x| (Recorded::stack(&[sum, x], 0), x)).or_raise();
     let types = "before and after a step, the carry of a scan has values of different types: ";
     says(record(sums), &format!("{types}(f64) and (f64[2])"));
-    let rows = |x: Expr| {
+    let rows = |x: Recorded| {
         let length = Cell::new(1);
         let next = || length.replace(length.get() + 1);
         scan(x, &x, |carry, x| (carry, x.broadcast_to(&[next()]))).or_raise()
@@ -260,20 +264,21 @@ fn a_condition_is_a_single_truth_value() {
     says(record(three), single);
     says(record(|x| grad(|x| three(x).sum(..), &x).or_raise()), single);
     let single = "while_loop: [3]: the condition is not a single truth value";
-    says(record(|x| Expr::while_loop(x, |x| x.less(x), |x| x)), single);
+    says(record(|x| Recorded::while_loop(x, |x| x.less(x), |x| x)), single);
     // The only element of an array is one.
     fn step<T: Tensor>(x: &T) -> T {
         T::cond(&x.less(&T::constant(1.0)), || x.square(), || x.clone())
     }
     let one = Array::from(vec![-3.0]);
-    let mut staged = stage("step", |x: Expr| grad(|x| step(&x).sum(..), &x).or_raise(), &one).unwrap();
-    assert_eq!(staged.call(&one).unwrap(), grad(|x| step(&x).sum(..), &one).unwrap());
+    let mut compiled =
+        compile("step", |x: Recorded| grad(|x| step(&x).sum(..), &x).or_raise(), &one).unwrap();
+    assert_eq!(compiled.call(&one).unwrap(), grad(|x| step(&x).sum(..), &one).unwrap());
 }
 
 #[test]
 fn no_array_is_larger_than_any_memory() {
     const LONG: usize = 1 << 39;
-    let outer = |x: Expr| {
+    let outer = |x: Recorded| {
         let x = x.sum(..);
         x.broadcast_to(&[LONG, 1]).matmul(&x.broadcast_to(&[1, LONG])).sum(..)
     };
@@ -287,9 +292,9 @@ fn no_array_is_larger_than_any_memory() {
     let error = record(|x| x.pad(0, all)).unwrap_err().to_string();
     assert!(error.starts_with("pad: [3]: ") && error.contains("is too much"), "{error}");
     let window = Window2d { padding: [most; 2], ..Window2d::default() };
-    let image = |x: Expr| x.reshape(&[1, 1, 1, 3]);
+    let image = |x: Recorded| x.reshape(&[1, 1, 1, 3]);
     let error = record(|x| image(x).conv2d(&image(x), window)).unwrap_err().to_string();
-    assert!(error.contains("is too much (tests/staged/mistakes.rs:"), "{error}");
+    assert!(error.contains("is too much (tests/compiled/mistakes.rs:"), "{error}");
 }
 
 #[test]
@@ -300,11 +305,11 @@ fn recorded_values_stay_in_their_recording_and_where_they_are_computed() {
         record(|x| x + kept.unwrap()),
         "a recorded value was used outside of the recording that it belongs to",
     );
-    let escapes = |x: Expr| {
+    let escapes = |x: Recorded| {
         let inner = Cell::new(x);
-        let y = Expr::cond(&negative(&x), || x, || x * inner.replace(x.sin()));
+        let y = Recorded::cond(&negative(&x), || x, || x * inner.replace(x.sin()));
         y + inner.get()
     };
     let error = record(escapes).unwrap_err().to_string();
-    assert!(error.contains("is not in scope") && error.contains("(tests/staged/mistakes.rs:"), "{error}");
+    assert!(error.contains("is not in scope") && error.contains("(tests/compiled/mistakes.rs:"), "{error}");
 }

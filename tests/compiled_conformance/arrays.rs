@@ -1,7 +1,7 @@
 //! The array cases, and every operator.
 
 use antiphon::check::RunsOn;
-use antiphon::recording::{Expr, record};
+use antiphon::recording::{Recorded, record};
 use antiphon::{Dual, NdArray, OrRaise, Result, Tensor, Var, jvp, value_and_grad};
 
 use crate::array_case::{ArrayCase, ArrayVisitor, Plain, arrays, direction, elements, weights};
@@ -24,8 +24,8 @@ enum Calls {
     Case {
         var: for<'r> fn(&[Var<'r, Array>]) -> Var<'r, Array>,
         dual: fn(&[Dual<Array>]) -> Dual<Array>,
-        var_expr: for<'r> fn(&[Var<'r, Expr>]) -> Var<'r, Expr>,
-        dual_expr: fn(&[Dual<Expr>]) -> Dual<Expr>,
+        var_expr: for<'r> fn(&[Var<'r, Recorded>]) -> Var<'r, Recorded>,
+        dual_expr: fn(&[Dual<Recorded>]) -> Dual<Recorded>,
     },
     Formula(&'static str),
 }
@@ -63,13 +63,13 @@ impl Calls {
             Calls::Formula(formula) => Formula(formula).call(x),
         }
     }
-    fn var_expr<'r>(self, x: &[Var<'r, Expr>]) -> Var<'r, Expr> {
+    fn var_expr<'r>(self, x: &[Var<'r, Recorded>]) -> Var<'r, Recorded> {
         match self {
             Calls::Case { var_expr, .. } => var_expr(x),
             Calls::Formula(formula) => Formula(formula).call(x),
         }
     }
-    fn dual_expr(self, x: &[Dual<Expr>]) -> Dual<Expr> {
+    fn dual_expr(self, x: &[Dual<Recorded>]) -> Dual<Recorded> {
         match self {
             Calls::Case { dual_expr, .. } => dual_expr(x),
             Calls::Formula(formula) => Formula(formula).call(x),
@@ -88,17 +88,17 @@ impl Function {
     }
 
     /// The same, to be recorded.
-    fn staged(&self, x: &Vec<Expr>) -> Vec<Expr> {
+    fn recorded(&self, x: &Vec<Recorded>) -> Vec<Recorded> {
         let (sum, gradient) = value_and_grad(|x| weighted(&self.calls.var_expr(&x)), x).or_raise();
         let (y, tangent) =
-            jvp(|x| self.calls.dual_expr(&x), x, &arrays::<Expr>(&direction(&self.inputs))).or_raise();
+            jvp(|x| self.calls.dual_expr(&x), x, &arrays::<Recorded>(&direction(&self.inputs))).or_raise();
         std::iter::once(sum).chain(gradient).chain([y, tangent]).collect()
     }
 }
 
 /// Recursion over shapes, by a Rust `if`: a recorded function has arguments of one shape. Written as Rust's own
 /// recursion it would unroll.
-const EAGER_ONLY: &str = "staged_conformance::vector::product_by_a_tree";
+const EAGER_ONLY: &str = "compiled_conformance::vector::product_by_a_tree";
 
 /// The eager kernels add up in another order and have elementary functions that vectorise.
 const EAGER: Bound = Bound { relative: 1e-13 };
@@ -106,7 +106,7 @@ const EAGER: Bound = Bound { relative: 1e-13 };
 fn check(functions: &[Function], at_least: usize) {
     let mut ways = Ways::default();
     for f in functions {
-        let recorded = record("f", |x: Vec<Expr>| f.staged(&x), &arrays::<Array>(&f.inputs));
+        let recorded = record("f", |x: Vec<Recorded>| f.recorded(&x), &arrays::<Array>(&f.inputs));
         let (program, expected) = match (recorded, f.eager()) {
             (Ok(program), Ok(expected)) => (program, expected),
             (Err(_), Ok(_)) if f.name == EAGER_ONLY => continue,
@@ -115,8 +115,9 @@ fn check(functions: &[Function], at_least: usize) {
                 continue;
             }
         };
-        let tensor =
-            |x: &Plain| antiphon_staging::Tensor::new(&x.shape, x.elements.clone()).expect("all elements");
+        let tensor = |x: &Plain| {
+            antiphon_staging::ConcreteTensor::new(&x.shape, x.elements.clone()).expect("all elements")
+        };
         let x = f.inputs.iter().map(tensor).collect();
         ways.check(&f.name, &program, &[(x, expected)], EAGER);
     }

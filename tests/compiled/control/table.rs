@@ -1,6 +1,6 @@
 //! The table of functions with control flow, in every derivative mode.
 
-use antiphon::recording::Expr;
+use antiphon::recording::Recorded;
 use antiphon::{Dual, OrRaise, Var, grad, hvp, jvp, value_and_grad};
 
 use super::{check, direction, functions};
@@ -21,12 +21,12 @@ impl ScalarVisitor for Table {
             let jet = C::jet(x);
             Some(std::iter::once(jet.value).chain(jet.gradient).collect())
         };
-        let reverse = |x: Vec<Expr>| value_and_grad(|x| C::call(&x), &x).or_raise();
+        let reverse = |x: Vec<Recorded>| value_and_grad(|x| C::call(&x), &x).or_raise();
         check(&what("reverse"), reverse, points, first, failures);
         let n = points[0].len();
-        let forward = |x: Vec<Expr>| {
-            let along = |i| jvp(|x: Vec<Dual<Expr>>| C::call(&x), &x, &direction(&x, i)).or_raise();
-            let slopes: Vec<Expr> = (0..n).map(|i| along(i).1).collect();
+        let forward = |x: Vec<Recorded>| {
+            let along = |i| jvp(|x: Vec<Dual<Recorded>>| C::call(&x), &x, &direction(&x, i)).or_raise();
+            let slopes: Vec<Recorded> = (0..n).map(|i| along(i).1).collect();
             (along(0).0, slopes)
         };
         check(&what("forward"), forward, points, first, failures);
@@ -35,14 +35,14 @@ impl ScalarVisitor for Table {
                 let hessian = C::jet(x).hessian?;
                 Some(hessian.iter().map(|row| row[i]).collect())
             };
-            let product = |x: Vec<Expr>| hvp(|x| C::call(&x), &x, &direction(&x, i)).or_raise().1;
+            let product = |x: Vec<Recorded>| hvp(|x| C::call(&x), &x, &direction(&x, i)).or_raise().1;
             check(&what("forward over reverse"), product, points, column, failures);
-            let gradient_of_slope = |x: Vec<Expr>| {
-                let along: Vec<Expr> = direction(&x, i);
+            let gradient_of_slope = |x: Vec<Recorded>| {
+                let along: Vec<Recorded> = direction(&x, i);
                 grad(
-                    |x: Vec<Var<'_, Expr>>| {
+                    |x: Vec<Var<'_, Recorded>>| {
                         let along: Vec<_> = along.iter().map(Var::lift).collect();
-                        jvp(|x: Vec<Dual<Var<'_, Expr>>>| C::call(&x), &x, &along).or_raise().1
+                        jvp(|x: Vec<Dual<Var<'_, Recorded>>>| C::call(&x), &x, &along).or_raise().1
                     },
                     &x,
                 )

@@ -1,6 +1,6 @@
 //! Compiled training steps (forward, backward, clipping, Adagrad) of the character models, and what compiling them
-//! costs: `cargo bench --bench staged_step --features staging`, perhaps with names: `-- "rnn 50/20/20" lstm`. The loop
-//! over time is unrolled, or recorded as a loop ("scan rnn").
+//! costs: `cargo bench --bench compiled_step --features staging`, perhaps with names: `-- "rnn 50/20/20" lstm`. The
+//! loop over time is unrolled, or recorded as a loop ("scan rnn").
 //!
 //! Of each model: statements before and after optimisation, the time of recording, of optimising, and of each phase of
 //! the compilation (the best of three), the arena's size, and the time of a step (the best of many, and the median).
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use antiphon::control::scan;
 use antiphon::nn::{Recurrent, Rng};
 use antiphon::optim::{Adagrad, OptState, Optimizer, clip_by_value};
-use antiphon::recording::{Options, optimise, record};
+use antiphon::recording::{OptimiseOptions, optimise, record};
 use antiphon::{IntTensor, NdArray, NdInt, OrRaise, Params, Tensor, Var, value_and_grad};
 use antiphon_staging::jit::{CompileOptions, Elements, ElementsMut, compile};
 use antiphon_staging::{Program, Type};
@@ -129,7 +129,7 @@ fn report(
 ) {
     let (optimising, (optimised, report)) = best(3, || {
         let mut program = program.clone();
-        let report = optimise(&mut program, &Options { reassociate: true });
+        let report = optimise(&mut program, &OptimiseOptions { reassociate: true });
         (program, report)
     });
     let (compiling, compiled) =

@@ -1,4 +1,4 @@
-//! Signatures: the names and types of a structure's components, which decide whether code fits it.
+//! The names and types of a structure's components, which decide whether code fits it.
 
 use antiphon_staging::{Dtype, Type};
 
@@ -10,7 +10,7 @@ use crate::language::structure::Structure;
 use crate::recording::Plain;
 
 /// Name and type of each component.
-pub(crate) type Signature = Vec<(Path, Type)>;
+pub(crate) type ComponentTypes = Vec<(Path, Type)>;
 
 /// Something of a component's kind.
 pub(crate) fn placeholder<T: Plain, U: Real>(leaf: &Leaf<U>) -> Leaf<T> {
@@ -32,17 +32,17 @@ pub(crate) fn each_component<T: Real>(structure: &impl Structure<T>, f: &mut dyn
     });
 }
 
-/// Takes a structure's components, in row-major order, and its signature, in place of others.
+/// Takes a structure's components, in row-major order, and their names and types, in place of others.
 pub(crate) fn take_components<T: Plain>(
     structure: &impl Structure<T>,
-    signature: &mut Signature,
+    component_types: &mut ComponentTypes,
     components: &mut Vec<Leaf<T>>,
 ) {
-    signature.clear();
+    component_types.clear();
     components.clear();
     each_component(structure, &mut |path, leaf| {
         let leaf = T::row_major(leaf);
-        signature.push((path.clone(), T::ty(&leaf)));
+        component_types.push((path.clone(), T::ty(&leaf)));
         components.push(leaf);
     });
 }
@@ -51,7 +51,7 @@ pub(crate) fn take_components<T: Plain>(
 ///
 /// # Errors
 /// [`Error::Recording`] with the first one that differs.
-pub(crate) fn check_signature(
+pub(crate) fn check_component_types(
     whole: &str,
     expected: &[(Path, Type)],
     found: &[(Path, Type)],

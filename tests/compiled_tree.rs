@@ -4,10 +4,10 @@
 use std::time::Instant;
 
 use antiphon::control::TreeArrays;
-use antiphon::recording::{Expr, IntExpr};
+use antiphon::recording::{Recorded, RecordedInt};
 use antiphon::{
-    Control, Error, Int, NdArray, NdInt, OrRaise, Params, Real, Result, Tensor, TrainingStep, Var, reset,
-    stack, stage, value_and_grad,
+    Control, Error, Int, NdArray, NdInt, OrRaise, Params, Real, Result, Tensor, TrainingStep, Var, compile,
+    reset, stack, value_and_grad,
 };
 
 type Array = NdArray<f64>;
@@ -101,7 +101,7 @@ fn trees_of_a_million_nodes_train() {
     };
     let few = padded(&linear(small));
     let example = (start.clone(), few.clone(), xs.clone());
-    let mut staged = stage("tree", |(model, tree, xs)| step(model, tree, xs), &example).unwrap();
+    let mut compiled = compile("tree", |(model, tree, xs)| step(model, tree, xs), &example).unwrap();
     let eagerly = |tree: &TreeArrays<NdInt>, model: &Model<Array>| {
         let run = || step(model.clone(), tree.clone(), xs.clone());
         reset(|_| Ok(run()))
@@ -114,7 +114,7 @@ fn trees_of_a_million_nodes_train() {
         let mut weights = [0.7, 0.9];
         let mut losses = Vec::new();
         for _ in 0..3 {
-            let (loss, next) = staged.call(&(model, tree.clone(), xs.clone())).unwrap();
+            let (loss, next) = compiled.call(&(model, tree.clone(), xs.clone())).unwrap();
             let (eager_loss, gradient) = value_and_grad(
                 |weights: [Var<'_, f64>; 2]| {
                     over_numbers(&left, &right, &numbers, &weights).offset(-0.5).square()
@@ -135,16 +135,16 @@ fn trees_of_a_million_nodes_train() {
 
     // A tree of as many nodes takes as long again, and no further memory.
     let deep = (start.clone(), linear(NODES), xs.clone());
-    staged.call(&deep).unwrap();
+    compiled.call(&deep).unwrap();
     let before = resident_bytes();
     let begin = Instant::now();
-    (0..5).for_each(|_| drop(staged.call(&deep).unwrap()));
+    (0..5).for_each(|_| drop(compiled.call(&deep).unwrap()));
     assert!(begin.elapsed().as_secs() < 20, "{:?} for five steps", begin.elapsed());
     assert!(resident_bytes() < before + (8 << 20));
 
     // Each node takes less than 250 bytes of stack.
     stack::configure(250_000_000).unwrap();
-    staged.call(&deep).unwrap();
+    compiled.call(&deep).unwrap();
 
     // With little stack both modes give an error, whatever the shape, and the next call works.
     stack::configure(1 << 20).unwrap();
@@ -152,18 +152,18 @@ fn trees_of_a_million_nodes_train() {
     let expected = eagerly(&few, &start).unwrap();
     for _ in 0..2 {
         for tree in [&deep.1, &wide] {
-            exhausted(staged.call(&(start.clone(), tree.clone(), xs.clone())));
+            exhausted(compiled.call(&(start.clone(), tree.clone(), xs.clone())));
             exhausted(eagerly(tree, &start));
         }
-        let (loss, next) = staged.call(&example).unwrap();
+        let (loss, next) = compiled.call(&example).unwrap();
         assert!((loss.item() - expected.0.item()).abs() < 1e-14);
         assert!((next.w.item() - expected.1.w.item()).abs() < 1e-14);
         assert!((eagerly(&few, &start).unwrap().0.item() - expected.0.item()).abs() == 0.0);
     }
     // A training step's state is then what it was.
-    let training = TrainingStep::staged(
+    let training = TrainingStep::compiled(
         start.clone(),
-        |model: &mut Model<Expr>, (tree, xs): &(TreeArrays<IntExpr>, Expr)| {
+        |model: &mut Model<Recorded>, (tree, xs): &(TreeArrays<RecordedInt>, Recorded)| {
             let (loss, next) = step(model.clone(), tree.clone(), *xs);
             *model = next;
             Ok(loss)
@@ -182,29 +182,29 @@ fn trees_of_a_million_nodes_train() {
         value_and_grad(|x| Var::while_loop(x, |x| x.less(&Var::constant(2.0)), |x| x.sin()), x)
             .map(|(_, g)| g)
     }
-    let mut forever = stage("endless", |x: Expr| endless(&x).or_raise(), &Array::scalar(3.0)).unwrap();
+    let mut forever = compile("endless", |x: Recorded| endless(&x).or_raise(), &Array::scalar(3.0)).unwrap();
     for _ in 0..2 {
         exhausted(forever.call(&Array::scalar(1.0)));
         assert_eq!(forever.call(&Array::scalar(3.0)).unwrap().item(), 1.0);
     }
     exhausted(endless(&Array::scalar(1.0)));
     stack::configure(None).unwrap();
-    (0..2).for_each(|_| drop(staged.call(&deep).unwrap()));
+    (0..2).for_each(|_| drop(compiled.call(&deep).unwrap()));
 
     // What deep trees touched can be given back.
     let before = resident_bytes();
     stack::release();
     assert!(resident_bytes() + (32 << 20) < before);
-    staged.call(&deep).unwrap();
+    compiled.call(&deep).unwrap();
 
     // A child that is not there.
     let mut broken = few.clone();
     let mut numbers = elements(&broken.left);
     numbers[2] = 5_000_000;
     broken.left = NdInt::from(numbers);
-    let error = staged.call(&(start.clone(), broken, xs.clone())).unwrap_err();
-    let message =
-        "gather_rows: index 5000000 is out of range for a dimension of length 1000001 (tests/staged_tree.rs";
+    let error = compiled.call(&(start.clone(), broken, xs.clone())).unwrap_err();
+    let message = "gather_rows: index 5000000 is out of range for a dimension of length 1000001 \
+                   (tests/compiled_tree.rs";
     assert!(error.to_string().starts_with(message), "{error}");
-    staged.call(&example).unwrap();
+    compiled.call(&example).unwrap();
 }

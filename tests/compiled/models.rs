@@ -1,11 +1,11 @@
 //! Recorded programs compute what the same model computes eagerly.
 
 use antiphon::nn::{LstmState, Recurrent, Rng};
-use antiphon::recording::{Expr, Options, interpret, optimise, record};
+use antiphon::recording::{OptimiseOptions, Recorded, interpret, optimise, record};
 use antiphon::state::{Flag, Index};
 use antiphon::{
-    Control, Dual, Error, Float, Int, NdArray, NdBool, NdInt, Params, Real, Structure, Tensor, Var, grad,
-    hvp, nn, recording, stage, value_and_grad,
+    Control, Dual, Error, Float, Int, NdArray, NdBool, NdInt, Params, Real, Structure, Tensor, Var, compile,
+    grad, hvp, nn, recording, value_and_grad,
 };
 
 type Array = NdArray<f64>;
@@ -17,9 +17,9 @@ fn close(a: &Array, b: &Array) -> bool {
 
 #[test]
 fn the_recorded_gradient_of_a_cube_is_three_x_squared() {
-    let cube = |x: Expr| grad(|y: Var<'_, Expr>| y.clone() * &y * &y, &x).unwrap();
+    let cube = |x: Recorded| grad(|y: Var<'_, Recorded>| y.clone() * &y * &y, &x).unwrap();
     let mut program = record("slope", cube, &Array::scalar(0.0)).unwrap();
-    optimise(&mut program, &Options::default());
+    optimise(&mut program, &OptimiseOptions::default());
     let ops: Vec<&str> = program.exprs().iter().map(|expr| expr.name()).collect();
     assert_eq!(ops, ["mul", "fill", "mul"], "{program}");
     let text = program.to_string();
@@ -50,15 +50,15 @@ fn a_training_step_of_an_lstm() {
     let model: Model<Array> =
         Model { cell: nn::Lstm::new(&mut rng, 2, 3), head: nn::Linear::new(&mut rng, 3, 4) };
     let (value, gradient) = value_and_grad(|m| loss(&m), &model).unwrap();
-    let step = |m: Model<Expr>| value_and_grad(|m| loss(&m), &m).unwrap();
+    let step = |m: Model<Recorded>| value_and_grad(|m| loss(&m), &m).unwrap();
     let mut program = record("step", step, &model).unwrap();
     let recorded = interpret(&program, &model).unwrap();
     let before = program.len();
-    optimise(&mut program, &Options::default());
+    optimise(&mut program, &OptimiseOptions::default());
     assert!(program.len() < before / 2, "{} of {before} statements are left", program.len());
     let optimised = interpret(&program, &model).unwrap();
     assert_eq!(recorded, optimised);
-    let mut compiled = stage("step", step, &model).unwrap();
+    let mut compiled = compile("step", step, &model).unwrap();
     let (compiled_value, compiled_gradient) = compiled.call(&model).unwrap();
     let compiled: Vec<Array> = std::iter::once(compiled_value).chain(compiled_gradient.leaves()).collect();
     let expected: Vec<Array> = std::iter::once(value).chain(gradient.leaves()).collect();
@@ -75,11 +75,12 @@ fn a_training_step_of_an_lstm() {
 fn nested_interpretations_record_as_well() {
     let f = |x: f64| (x.powi(3) * x.sin(), 6.0 * x * x.sin() + 6.0 * x * x * x.cos() - x.powi(3) * x.sin());
     let x = Array::scalar(0.7);
-    let second = |x: Expr| hvp(|y: Var<'_, Dual<Expr>>| y.powi(3) * y.sin(), &x, &x.ones_like()).unwrap().1;
+    let second =
+        |x: Recorded| hvp(|y: Var<'_, Dual<Recorded>>| y.powi(3) * y.sin(), &x, &x.ones_like()).unwrap().1;
     let forward_over_reverse = record("hvp", second, &x).unwrap();
     let reverse_twice = record(
         "reverse",
-        |x: Expr| grad(|y: Var<'_, Expr>| grad(|z| z.powi(3) * z.sin(), &y).unwrap(), &x).unwrap(),
+        |x: Recorded| grad(|y: Var<'_, Recorded>| grad(|z| z.powi(3) * z.sin(), &y).unwrap(), &x).unwrap(),
         &x,
     )
     .unwrap();
@@ -91,21 +92,24 @@ fn nested_interpretations_record_as_well() {
 
 #[test]
 fn what_is_wrong_is_found_while_recording() {
-    let error = record("wrong", |x: Expr| x.matmul(&x), &Array::zeros(&[2, 4])).unwrap_err();
+    let error = record("wrong", |x: Recorded| x.matmul(&x), &Array::zeros(&[2, 4])).unwrap_err();
     assert!(
-        error.to_string().starts_with("matmul: cannot multiply [2, 4] by [2, 4] (tests/staged/models.rs:"),
+        error.to_string().starts_with("matmul: cannot multiply [2, 4] by [2, 4] (tests/compiled/models.rs:"),
         "{error}"
     );
-    let error =
-        record("wrong", |x: Expr| grad(|y| y.matmul(&y).sum(..), &x).unwrap_or(x), &Array::zeros(&[2, 4]));
+    let error = record(
+        "wrong",
+        |x: Recorded| grad(|y| y.matmul(&y).sum(..), &x).unwrap_or(x),
+        &Array::zeros(&[2, 4]),
+    );
     assert!(error.is_ok(), "an inner error can be handled while recording");
     // A recorded value belongs to its recording.
     let mut kept = None;
-    record("first", |x: Expr| *kept.insert(x), &Array::scalar(1.0)).unwrap();
-    let error = record("second", |x: Expr| x + kept.unwrap(), &Array::scalar(1.0)).unwrap_err();
+    record("first", |x: Recorded| *kept.insert(x), &Array::scalar(1.0)).unwrap();
+    let error = record("second", |x: Recorded| x + kept.unwrap(), &Array::scalar(1.0)).unwrap_err();
     assert!(matches!(error, Error::OutsideReset { .. }), "{error}");
     // Running with other shapes than were recorded.
-    let program = record("sum", |x: Expr| x.sum(..), &Array::zeros(&[3])).unwrap();
+    let program = record("sum", |x: Recorded| x.sum(..), &Array::zeros(&[3])).unwrap();
     let error = interpret(&program, &Array::zeros(&[4])).unwrap_err();
     assert!(matches!(error, Error::Recording { .. }), "{error}");
 }
@@ -129,15 +133,20 @@ fn grow<T: Control>(x: &T) -> T {
 #[test]
 fn control_flow_that_depends_on_data_is_compiled_once() {
     let example = Array::scalar(1.0);
-    let mut roots = stage("newton", |a: Expr| value_and_grad(|a| newton(&a), &a).unwrap(), &example).unwrap();
-    let mut grown = stage("grow", |x: Expr| value_and_grad(|x| grow(&x), &x).unwrap(), &example).unwrap();
+    let mut roots =
+        compile("newton", |a: Recorded| value_and_grad(|a| newton(&a), &a).unwrap(), &example).unwrap();
+    let mut grown =
+        compile("grow", |x: Recorded| value_and_grad(|x| grow(&x), &x).unwrap(), &example).unwrap();
     for x in [1.5, 2.0, 2.5, 7.0, 30.0, 1e4] {
         let x = Array::scalar(x);
-        for (staged, (value, slope)) in [
+        for (compiled, (value, slope)) in [
             (roots.call(&x).unwrap(), value_and_grad(|a| newton(&a), &x).unwrap()),
             (grown.call(&x).unwrap(), value_and_grad(|x| grow(&x), &x).unwrap()),
         ] {
-            assert!(close(&staged.0, &value) && close(&staged.1, &slope), "{staged:?} {value:?} {slope:?}");
+            assert!(
+                close(&compiled.0, &value) && close(&compiled.1, &slope),
+                "{compiled:?} {value:?} {slope:?}"
+            );
         }
     }
 }
@@ -183,8 +192,8 @@ where
     NdArray<E>: recording::Plain + Tensor<Int = NdInt, Bool = NdBool>,
 {
     let w: NdArray<E> = NdArray::from_elements(&[3], &[1.0, 2.0, 3.0]).unwrap();
-    let recorded = |(w, batch): (Expr, Batch<Expr>)| score(&w, &batch);
-    let mut compiled = stage("score", recorded, &(w.clone(), batch::<E>([0, 0, 0]))).unwrap();
+    let recorded = |(w, batch): (Recorded, Batch<Recorded>)| score(&w, &batch);
+    let mut compiled = compile("score", recorded, &(w.clone(), batch::<E>([0, 0, 0]))).unwrap();
     let text = compiled.program().to_string();
     assert!(text.contains("labels: i64[3]") && text.contains("keep: bool[3]"), "{text}");
     let mut kept = Vec::new();
@@ -218,9 +227,9 @@ fn models_of_plain_numbers_are_compiled_over_plain_numbers() {
         T::while_loop(init, more, |(y, i)| (y * &x, Index(i.0 + T::Int::constant(1)))).0
     }
     let slope = |(x, n)| value_and_grad(|x| power((x, n)), &x).unwrap();
-    let mut compiled = stage("power", slope, &(1.0f32, 0)).unwrap();
+    let mut compiled = compile("power", slope, &(1.0f32, 0)).unwrap();
     assert_eq!(compiled.call(&(2.0, 10)).unwrap(), (1024.0, 5120.0));
     assert_eq!(compiled.call(&(3.0, 0)).unwrap(), (1.0, 0.0));
-    let error = stage("array", |_: Expr| Expr::zeros(&[2]), &1.0f64).err().unwrap();
+    let error = compile("array", |_: Recorded| Recorded::zeros(&[2]), &1.0f64).err().unwrap();
     assert!(error.to_string().contains("f64[2]"), "{error}");
 }

@@ -9,10 +9,10 @@ mod errors;
 mod size;
 mod table;
 
-use antiphon::recording::{Expr, Options, interpret, optimise, record};
+use antiphon::recording::{OptimiseOptions, Recorded, interpret, optimise, record};
 use antiphon::{Control, NdArray, OrRaise, Real, State, hvp, jvp, value_and_grad};
 use antiphon_staging::jit::{CompileOptions, compile};
-use antiphon_staging::{Data, Program, Tensor};
+use antiphon_staging::{ConcreteTensor, Data, Program};
 
 type Array = NdArray<f64>;
 
@@ -24,18 +24,18 @@ fn arrays(x: &[f64]) -> Vec<Array> {
 fn run(program: &Program, points: &[&[f64]]) -> Vec<Vec<f64>> {
     let mut compiled = compile(program, &CompileOptions::default()).unwrap();
     let at = |x: &&[f64]| {
-        let inputs: Vec<Tensor> = x.iter().map(|&x| Tensor::from(x)).collect();
+        let inputs: Vec<ConcreteTensor> = x.iter().map(|&x| ConcreteTensor::from(x)).collect();
         let found = compiled.run(&inputs).unwrap();
-        let number = |y: &Tensor| if let Data::F64(y) = y.data() { y[0] } else { panic!("{y:?}") };
+        let number = |y: &ConcreteTensor| if let Data::F64(y) = y.data() { y[0] } else { panic!("{y:?}") };
         found.iter().map(number).collect()
     };
     points.iter().map(at).collect()
 }
 
 /// Runs a recorded function of scalars at each point, as recorded, optimised and compiled, and compares.
-fn check<Q: State<Expr>>(
+fn check<Q: State<Recorded>>(
     what: &str,
-    f: impl FnOnce(Vec<Expr>) -> Q,
+    f: impl FnOnce(Vec<Recorded>) -> Q,
     points: &[&[f64]],
     expected: impl Fn(&[f64]) -> Option<Vec<f64>>,
     failures: &mut Vec<String>,
@@ -44,22 +44,22 @@ fn check<Q: State<Expr>>(
         Ok(program) => program,
         Err(error) => return failures.push(format!("{what}: {error}")),
     };
-    for stage in ["recorded", "optimised"] {
+    for form in ["recorded", "optimised"] {
         let compiled = run(&program, points);
         for (x, compiled) in points.iter().zip(compiled) {
             let Some(expected) = expected(x) else { continue };
             let interpreted = match interpret(&program, &arrays(x)) {
                 Ok(found) => found.iter().map(Array::item).collect(),
-                Err(error) => return failures.push(format!("{what} at {x:?}, {stage}: {error}")),
+                Err(error) => return failures.push(format!("{what} at {x:?}, {form}: {error}")),
             };
             for (way, found) in [("interpreted", interpreted), ("compiled", compiled)] {
                 let close = |(a, b): (&f64, &f64)| a == b || (a - b).abs() <= 1e-12 * b.abs().max(1.0);
                 if found.len() != expected.len() || !found.iter().zip(&expected).all(close) {
-                    failures.push(format!("{what} at {x:?}, {stage}, {way}: {found:?}, not {expected:?}"));
+                    failures.push(format!("{what} at {x:?}, {form}, {way}: {found:?}, not {expected:?}"));
                 }
             }
         }
-        optimise(&mut program, &Options::default());
+        optimise(&mut program, &OptimiseOptions::default());
     }
 }
 
@@ -75,14 +75,15 @@ fn agree<M: Model>(points: &[&[f64]]) {
         let (y, gradient) = value_and_grad(|x| M::call(&x), &x.to_vec()).unwrap();
         Some(std::iter::once(y).chain(gradient).collect::<Vec<f64>>())
     };
-    let reverse = |x: Vec<Expr>| value_and_grad(|x| M::call(&x), &x).or_raise();
+    let reverse = |x: Vec<Recorded>| value_and_grad(|x| M::call(&x), &x).or_raise();
     check("reverse", reverse, points, eager, failures);
     for i in 0..points[0].len() {
         let slope = |x: &[f64]| Some(vec![jvp(|x| M::call(&x), &x.to_vec(), &unit(x.len(), i)).unwrap().1]);
-        let forward = |x: Vec<Expr>| jvp(|x| M::call(&x), &x, &direction(&x, i)).or_raise().1;
+        let forward = |x: Vec<Recorded>| jvp(|x| M::call(&x), &x, &direction(&x, i)).or_raise().1;
         check("forward", forward, points, slope, failures);
         let product = |x: &[f64]| Some(hvp(|x| M::call(&x), &x.to_vec(), &unit(x.len(), i)).unwrap().1);
-        let forward_over_reverse = |x: Vec<Expr>| hvp(|x| M::call(&x), &x, &direction(&x, i)).or_raise().1;
+        let forward_over_reverse =
+            |x: Vec<Recorded>| hvp(|x| M::call(&x), &x, &direction(&x, i)).or_raise().1;
         check("forward over reverse", forward_over_reverse, points, product, failures);
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
