@@ -30,7 +30,7 @@ const ANTIPHON: &[&str] = &[
 const STAGING: &[&str] = &["ir", "interpret", "analysis", "optimise", "lower", "jit"];
 
 /// The same of its folder `lower`, in which `mod.rs` is above all others.
-const LOWER: &[&str] = &["abi", "asm", "loops", "products", "align", "function"];
+const LOWER: &[&str] = &["abi", "asm", "loops", "products", "function"];
 
 /// The files of Rust below a directory.
 fn sources(directory: &Path, files: &mut Vec<PathBuf>) {

@@ -187,8 +187,8 @@ fn collect(dtype: Dtype, elements: impl Iterator<Item = Scalar>) -> Data {
     }
 }
 
-/// Samples on `[0, 1)`: a mixing of seed and position (SplitMix64's finaliser; Steele, Lea & Flood 2014) whose uppermost
-/// bits, as many as the dtype's significand has, are the sample.
+/// Samples on `[0, 1)`: the uppermost bits, as many as the dtype's significand has, of a mixing of seed and position
+/// (SplitMix64's finaliser; Steele, Lea & Flood 2014).
 pub fn uniform(seed: &ConcreteTensor, ty: &Type) -> ConcreteTensor {
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
     fn mix(mut z: u64) -> u64 {

@@ -94,8 +94,8 @@ operators! {
 }
 
 impl Binary {
-    /// Whether the operands may be exchanged, bit for bit: not those of `maximum` and `minimum`, which tell −0 from 0 by
-    /// position.
+    /// Whether the operands may be exchanged, bit for bit: not those of `maximum` and `minimum`, which tell −0 from 0
+    /// by position.
     pub fn commutes(self) -> bool {
         match self {
             Binary::Add | Binary::Mul | Binary::And | Binary::Or => true,

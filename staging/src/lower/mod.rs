@@ -13,13 +13,11 @@
 //! | [`asm`] | a layer over inkwell's builder, operators on vectors of elements, and what code is generated for |
 //! | [`loops`] | nests of fused elementwise operators and reductions |
 //! | [`products`] | kernels of matrix products and convolutions |
-//! | [`align`] | copies of matrices that are read again and again |
 //! | [`function`] | functions, their statements and values |
 //!
 //! Each folder uses those above it in this table.
 
 pub(crate) mod abi;
-mod align;
 pub(crate) mod asm;
 pub(crate) mod function;
 mod loops;
@@ -44,6 +42,5 @@ pub fn lower<'c>(
     math: Math,
     go_on: &dyn Fn() -> Result<()>,
 ) -> Result<Lowered<'c>> {
-    let program = align::run(program);
-    Lowerer::new(context, &program, updates, target, math).run(go_on)
+    Lowerer::new(context, program, updates, target, math).run(go_on)
 }

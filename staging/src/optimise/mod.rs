@@ -16,11 +16,13 @@
 //! | [`always`] | parameters, results and presences that are always the same, across functions |
 //! | [`signature`] | parameters that nothing depends on and results that nobody reads |
 //! | [`dead`] | what nothing depends on disappears: values, cells, functions, branches |
+//! | [`align`] | matrices that a recursive function reads again and again are copied to whole cache lines |
 //!
 //! Without [`OptimiseOptions::reassociate`] results are preserved bit for bit (any NaN counts as any other), as are
 //! NaN and infinities with it. An out-of-range index whose result nothing depends on may go unreported.
 
 pub mod algebra;
+pub mod align;
 pub mod always;
 pub mod branch;
 pub mod cse;
@@ -69,6 +71,9 @@ pub const PASSES: [(&str, Run); 14] = [
     ("dead", dead::run),
 ];
 
+/// The pass that runs once, when the rounds have ended: folding would undo it for a constant, and it would begin again.
+pub const LAST: (&str, Run) = ("align", align::run);
+
 /// Rounds after which passes that still find something to do are stopped.
 const ROUNDS: usize = 64;
 
@@ -83,7 +88,7 @@ pub struct Report {
     pub rounds: usize,
 }
 
-/// Applies all passes until none finds anything to do.
+/// Applies all passes until none finds anything to do, and [`LAST`].
 pub fn optimise(program: &mut Program, options: &OptimiseOptions) -> Report {
     let report: Result<Report, Infallible> = optimise_while(program, options, || Ok(()));
     match report {
@@ -107,6 +112,8 @@ pub(crate) fn optimise_while<E>(
             changed |= run(program, options);
         }
         if !changed || rounds == ROUNDS {
+            go_on()?;
+            LAST.1(program, options);
             return Ok(Report { before, after: program.len(), rounds });
         }
     }

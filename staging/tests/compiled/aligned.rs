@@ -1,4 +1,4 @@
-//! Matrices that a recursive function reads again and again, whose rows compiled code copies to cache lines.
+//! Matrices that a recursive function reads again and again, whose rows the pass `align` copies to cache lines.
 
 use crate::common::f64s;
 use antiphon_staging::jit::llvm_ir;
@@ -43,12 +43,16 @@ fn inputs(rows: usize, n: i64) -> [ConcreteTensor; 3] {
     [array([rows, SHAPE[0]]), array(SHAPE), n.into()]
 }
 
+fn optimised() -> CompileOptions {
+    CompileOptions { optimise: Some(OptimiseOptions::default()), ..CompileOptions::default() }
+}
+
 #[test]
 fn products_with_copied_rows_are_those_of_the_matrix() {
     for rows in [1, 2, 3] {
         let program = powers(rows);
         for strict in [false, true] {
-            let options = CompileOptions { strict, ..CompileOptions::default() };
+            let options = CompileOptions { strict, ..optimised() };
             let mut compiled = compile(&program, &options).unwrap();
             for n in [0, 1, 3] {
                 let inputs = inputs(rows, n);
@@ -60,7 +64,32 @@ fn products_with_copied_rows_are_those_of_the_matrix() {
 
 #[test]
 fn rows_are_copied_for_products_of_few_rows() {
-    let copies = |rows| llvm_ir(&powers(rows), &CompileOptions::default()).unwrap().contains(ALIGNED);
-    assert!(copies(1) && copies(2));
+    let copies = |rows| llvm_ir(&powers(rows), &optimised()).unwrap().contains(ALIGNED);
+    assert!(copies(2));
     assert!(!copies(3), "a product of more rows is not bound by reading the matrix");
+}
+
+#[test]
+fn the_text_of_a_program_shows_the_copies_that_its_code_makes() {
+    let copy = "f64[70, 136] = pad(w, axis 1, before 0, after 6, interior 0)";
+    for (rows, copied) in [(1, true), (2, true), (3, false)] {
+        let text = compile(&powers(rows), &optimised()).unwrap().program().to_string();
+        assert_eq!(text.contains(copy), copied, "{text}");
+    }
+    // What is not to be optimised is compiled as it is.
+    let program = powers(2);
+    assert_eq!(
+        compile(&program, &CompileOptions::default()).unwrap().program().to_string(),
+        program.to_string()
+    );
+    assert!(!llvm_ir(&program, &CompileOptions::default()).unwrap().contains(ALIGNED));
+}
+
+#[test]
+fn a_program_that_is_optimised_again_makes_no_copies_of_copies() {
+    let mut program = powers(2);
+    for _ in 0..3 {
+        optimise(&mut program, &OptimiseOptions::default());
+        assert_eq!(program.to_string().matches("pad(").count(), 1, "{program}");
+    }
 }

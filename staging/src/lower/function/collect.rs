@@ -17,7 +17,7 @@ use crate::ir::{Program, Stmt, Update};
 use crate::lower::asm::{self, bytes};
 use crate::lower::function::Body;
 use crate::lower::function::module::Lowerer;
-use crate::lower::function::state::buffers::ALIGNMENT;
+use crate::lower::function::state::plan::ALIGNMENT;
 use crate::lower::loops::emit;
 use crate::lower::loops::nest::{Affine, Nest, Root, identity};
 use crate::lower::products::contract::{Kernel, Length, Operands, Strides, Sum};

@@ -173,9 +173,9 @@ impl<'l, 'c> Body<'l, '_, 'c> {
         self.release_operands(expr);
     }
 
-    /// One loop for all deferred elementwise operators of a shape, of which one has to be stored, if it is `needed`, and
-    /// for whatever `more` adds to it. That reads some values, which are `consumed`: they need not be stored if it is
-    /// their last reader.
+    /// One loop for all deferred elementwise operators of a shape, of which one has to be stored, if it is `needed`,
+    /// and for whatever `more` adds to it. That reads some values, which are `consumed`: they need not be stored if it
+    /// is their last reader.
     pub fn fuse(
         &mut self,
         shape: &[usize],

@@ -47,8 +47,8 @@ use crate::lower::function::joined::Joined;
 use crate::lower::function::module::Lowerer;
 use crate::lower::function::parts::Outside;
 use crate::lower::function::recursion::Rounds;
-use crate::lower::function::state::buffers::Buffers;
 use crate::lower::function::state::facts::Facts;
+use crate::lower::function::state::plan::FramePlan;
 use crate::lower::function::state::registers::{CellPlace, Registers};
 use crate::lower::function::state::values::{Place, Values};
 use crate::lower::function::state::words::Words;
@@ -63,7 +63,7 @@ pub struct Body<'l, 'p, 'c> {
     position: usize,
     registers: Registers<'c>,
     values: Values<'l, 'c>,
-    buffers: Buffers,
+    buffers: FramePlan,
     facts: Facts<'c>,
     /// Parts of concatenations that are computed where they end up.
     joined: Joined,
@@ -100,7 +100,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             position: 0,
             registers: Registers::new(context, base),
             values: Values::new(lower.program, &lower.analysis, func),
-            buffers: Buffers::default(),
+            buffers: FramePlan::default(),
             facts: Facts::default(),
             joined: Joined::of(lower, func),
             slots: HashMap::new(),

@@ -4,13 +4,13 @@
 //! | module | |
 //! |---|---|
 //! | [`values`] | where values are, which are not computed yet, and how often each is yet to be read |
-//! | [`buffers`] | the plan of the function's memory, and which value is in which buffer |
+//! | [`plan`] | the plan of the function's memory, and which value is in which buffer |
 //! | [`registers`] | addresses that the code being emitted has in registers |
 //! | [`facts`] | what holds at a place in the code, and what an arm of a branch may change |
 //! | [`words`] | where parts of a function that is cut find what others computed |
 
-pub mod buffers;
 pub mod facts;
+pub mod plan;
 pub mod registers;
 pub mod values;
 pub mod words;

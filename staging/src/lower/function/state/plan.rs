@@ -13,7 +13,7 @@ pub const ALIGNMENT: u64 = 64;
 ///
 /// Each buffer that is alive has a tenant: a value, the function itself, or a [`Scratch`].
 #[derive(Default)]
-pub struct Buffers {
+pub struct FramePlan {
     frame: Frame,
     /// The buffer that a value is in, or was in when it was last read.
     of: HashMap<Value, Buffer>,
@@ -25,7 +25,7 @@ pub struct Buffers {
 #[must_use = "it is to be given back"]
 pub struct Scratch(Buffer);
 
-impl Buffers {
+impl FramePlan {
     /// The place of so many bytes that the function needs to its end.
     pub fn keep(&mut self, bytes: u64) -> u64 {
         self.frame.place(bytes).1
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn what_is_alive_at_the_same_time_does_not_overlap_and_what_is_freed_is_used_again() {
-        let mut buffers = Buffers::default();
+        let mut buffers = FramePlan::default();
         let [a, b, c] = [0, 1, 2].map(Value::new);
         assert_eq!((buffers.allot(a, 100), buffers.keep(64)), (0, 128));
         buffers.share(b, a);

@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use crate::analysis::effects::Effects;
 use crate::ir::expr::{Expr, Padding};
 use crate::ir::ids::{Func, Value};
-use crate::ir::types::Type;
+use crate::ir::types::{Dtype, Type};
 use crate::ir::{Program, Stmt};
-use crate::lower::asm::element_bytes;
+use crate::optimise::OptimiseOptions;
 use crate::optimise::hoist::{bound, second_of_few_rows};
 
 /// Bytes of a cache line.
@@ -19,10 +19,10 @@ const LINE: usize = 64;
 /// Bytes of the shortest rows that are worth it.
 const SHORTEST: usize = 512;
 
-/// The program with such copies.
-pub fn run(program: &Program) -> Program {
+/// Runs the pass.
+pub fn run(program: &mut Program, _: &OptimiseOptions) -> bool {
     let effects = Effects::of(program);
-    let mut program = program.clone();
+    let mut changed = false;
     // Outer functions first: what is read from copies is bound inside of these.
     for block in program.reachable() {
         let mut i = 0;
@@ -30,7 +30,8 @@ pub fn run(program: &Program) -> Program {
             if let Stmt::Define(func) = *stmt
                 && effects.is_recursive(func)
             {
-                let copies = copies(&mut program, func);
+                let copies = copies(program, func);
+                changed |= !copies.is_empty();
                 let count = copies.len();
                 program.blocks[block].stmts.splice(i..i, copies);
                 i += count;
@@ -38,7 +39,7 @@ pub fn run(program: &Program) -> Program {
             i += 1;
         }
     }
-    program
+    changed
 }
 
 /// Copies of the matrices that a function reads so; it reads the copies then.
@@ -100,7 +101,11 @@ fn copies(program: &mut Program, func: Func) -> Vec<Stmt> {
 /// Elements that a matrix's rows lack to be whole lines, if it is worth to add them.
 fn padding(ty: &Type) -> Option<usize> {
     let [_, columns] = ty.shape[..] else { return None };
-    let bytes = element_bytes(ty.dtype) as usize;
+    let bytes = match ty.dtype {
+        Dtype::F32 => 4,
+        Dtype::F64 => 8,
+        Dtype::I64 | Dtype::Bool => return None,
+    };
     let after = columns.next_multiple_of(LINE / bytes) - columns;
-    (ty.dtype.is_float() && after > 0 && columns * bytes >= SHORTEST).then_some(after)
+    (after > 0 && columns * bytes >= SHORTEST).then_some(after)
 }
