@@ -16,14 +16,12 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use antiphon::data::{Batches, Text};
-use antiphon::error::Error;
-use antiphon::io::{Metadata, Stored, load_checkpoint, load_npz, read_metadata, save_checkpoint, save_npz};
+use antiphon::io::save_npz;
 use antiphon::nn::{Recurrent, Rng};
 use antiphon::optim::{AnyOptimizer, OptState, Optimizer, clip_by_value};
 use antiphon::{
@@ -31,22 +29,41 @@ use antiphon::{
 };
 use clap::{Parser, ValueEnum};
 use common::char_model::{self, CharGru, CharLstm, CharModel, CharRnn};
-use common::cli::{bad, clip, count, positive, size};
-use common::comparison::Earlier;
-use common::files::{check_finite, check_places, checksum, elements, steps_seen};
-use common::mode::{Array, Form, Mode, Precision, code, training_step};
-use common::report::{LossUnit, Report, median_ms};
-use common::training::{Plan, Training, check_loss, print, train};
-use common::{cli, corpus, curve, memory};
+use common::cli::{clip, positive, size};
+use common::files::{checksum, elements};
+use common::mode::{Array, Form, Precision, code, training_step};
+use common::report::Report;
+use common::session::{Learnt, RunFlags, Session, Unit, mean};
+use common::training::{Training, check_loss};
+use common::{cli, corpus, memory};
 use serde::{Deserialize, Serialize};
 
 /// Trains a character-level RNN, GRU or LSTM on a text.
 #[derive(Parser)]
 #[command(args_override_self = true)]
+#[command(mut_arg("steps", |arg| arg.default_value("1000")))]
+#[command(mut_arg("init", |arg| {
+    arg.help("Initial weights: an .npz file with Wx, Wh, b, Wy, by (and bhn for gru)")
+}))]
+#[command(mut_arg("grads", |arg| {
+    arg.help("Write the first step's gradients, before clipping, to this .npz file")
+}))]
+#[command(mut_arg("checkpoint_every", |arg| arg.default_value("100")))]
+#[command(mut_arg("sample_every", |arg| {
+    arg.help("Steps from one sample of text to the next").default_value("250")
+}))]
 struct Flags {
     /// The text; without it, the source and documentation of this project
     #[arg(long)]
     text: Option<PathBuf>,
+    #[command(flatten)]
+    given: Given,
+    #[command(flatten)]
+    run: RunFlags,
+}
+
+#[derive(clap::Args, Serialize)]
+struct Given {
     /// Kind of recurrent cell [default: rnn]
     #[arg(long)]
     cell: Option<Cell>,
@@ -59,9 +76,6 @@ struct Flags {
     /// Chunks in a step [default: 20]
     #[arg(long, value_parser = size)]
     batch: Option<usize>,
-    /// How many steps to train, those before a resumption included
-    #[arg(long, value_parser = count, default_value = "1000")]
-    steps: usize,
     /// sgd, momentum, nesterov, adagrad, rmsprop, adam or adamw [default: adagrad]
     #[arg(long)]
     optimizer: Option<String>,
@@ -80,39 +94,6 @@ struct Flags {
     /// Carry the hidden state from step to step
     #[arg(long)]
     carry: bool,
-    /// Initial weights: an .npz file with Wx, Wh, b, Wy, by (and bhn for gru)
-    #[arg(long, conflicts_with = "resume")]
-    init: Option<PathBuf>,
-    /// Write the weights to this .npz file at the end
-    #[arg(long)]
-    save: Option<PathBuf>,
-    /// Go on from this checkpoint, with its settings
-    #[arg(long)]
-    resume: Option<PathBuf>,
-    /// Write a report to this file
-    #[arg(long)]
-    report: Option<PathBuf>,
-    /// Say how this training compares with another one, whose report this is
-    #[arg(long, value_name = "REPORT")]
-    compare: Option<PathBuf>,
-    /// How steps are run
-    #[arg(long, default_value = "eager")]
-    mode: Mode,
-    /// Instead of training, make one step and print what it was compiled to
-    #[arg(long, value_name = "FORM")]
-    print: Option<Form>,
-    /// Directory for the checkpoint and the loss curve
-    #[arg(long, default_value = "out/char_rnn")]
-    out: PathBuf,
-    /// Write the first step's gradients, before clipping, to this .npz file
-    #[arg(long, conflicts_with = "resume")]
-    grads: Option<PathBuf>,
-    /// Steps from one checkpoint to the next
-    #[arg(long, value_parser = count, default_value = "100")]
-    checkpoint_every: usize,
-    /// Steps from one sample of text to the next
-    #[arg(long, value_parser = count, default_value = "250")]
-    sample_every: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum, Serialize, Deserialize)]
@@ -123,7 +104,6 @@ enum Cell {
     Lstm,
 }
 
-/// What a checkpoint has to have in common with the run that goes on from it.
 #[derive(Clone, Serialize, Deserialize)]
 struct Settings {
     cell: Cell,
@@ -136,55 +116,6 @@ struct Settings {
     precision: Precision,
     seed: u64,
     carry: bool,
-    /// Length and checksum.
-    text: (usize, u64),
-}
-
-impl Settings {
-    /// Those of a new run.
-    fn of(flags: &Flags, text: (usize, u64)) -> Settings {
-        Settings {
-            cell: flags.cell.unwrap_or(Cell::Rnn),
-            hidden: flags.hidden.unwrap_or(50),
-            seq: flags.seq.unwrap_or(20),
-            batch: flags.batch.unwrap_or(20),
-            optimizer: flags.optimizer.clone().unwrap_or("adagrad".into()),
-            lr: flags.lr.unwrap_or(0.1),
-            clip: flags.clip.unwrap_or(5.0),
-            precision: flags.precision.unwrap_or(Precision::F32),
-            seed: flags.seed.unwrap_or(0),
-            carry: flags.carry,
-            text,
-        }
-    }
-
-    /// Those of a checkpoint, and how many steps it has seen. Flags may repeat them, but not contradict them.
-    fn resumed(flags: &Flags, checkpoint: &Path, text: (usize, u64)) -> Result<(Settings, usize)> {
-        let metadata = read_metadata(checkpoint)?;
-        let foreign =
-            || Error::Format { path: checkpoint.into(), reason: "not a checkpoint of char_rnn".into() };
-        let settings = metadata.get("settings").ok_or_else(foreign)?;
-        let settings: Settings = serde_json::from_str(settings).map_err(|_| foreign())?;
-        let steps = steps_seen(checkpoint, &metadata).ok_or_else(foreign)?;
-        fn same<T: PartialEq>(name: &'static str, flag: &Option<T>, checkpoint: &T) -> Result<()> {
-            match flag {
-                Some(value) if value != checkpoint => Err(bad(name, "the checkpoint has another value")),
-                _ => Ok(()),
-            }
-        }
-        same("cell", &flags.cell, &settings.cell)?;
-        same("hidden", &flags.hidden, &settings.hidden)?;
-        same("seq", &flags.seq, &settings.seq)?;
-        same("batch", &flags.batch, &settings.batch)?;
-        same("optimizer", &flags.optimizer, &settings.optimizer)?;
-        same("lr", &flags.lr, &settings.lr)?;
-        same("clip", &flags.clip, &settings.clip)?;
-        same("precision", &flags.precision, &settings.precision)?;
-        same("seed", &flags.seed, &settings.seed)?;
-        same("carry", &flags.carry.then_some(true), &settings.carry)?;
-        same("text", &Some(text), &settings.text)?;
-        Ok((settings, steps))
-    }
 }
 
 impl Cell {
@@ -265,7 +196,10 @@ where
 
 /// A model in training.
 struct Run<'a, T: Tensor, M: CharModel<T>> {
+    session: &'a Session<'a>,
     settings: &'a Settings,
+    /// Which text it is.
+    data: String,
     text: &'a Text,
     batches: Batches<'a>,
     step: TrainingStep<'a, Trained<T, M>, Batch<T>, T>,
@@ -314,59 +248,84 @@ impl<T: Array, M: CharModel<T>> Training for Run<'_, T, M> {
     }
 
     fn save_checkpoint(&self, path: &Path) -> Result<()> {
-        let step = self.losses.len();
         let (model, state, carried) = self.step.state();
-        check_finite(&model, step)?;
-        let settings = serde_json::to_string(self.settings).map_err(|error| Error::User(error.into()))?;
-        let metadata = Metadata::from([("settings".into(), settings), ("steps".into(), step.to_string())]);
-        let losses = T::from_elements(&[step], &self.losses)?;
-        save_checkpoint(path, &model, &(state, carried, losses), &metadata)
+        self.session.save_checkpoint(path, &self.data, &model, (state, carried), &self.losses)
     }
 }
 
-/// Takes everything over from a checkpoint that has seen so many steps; the losses so far.
-fn resume<T, M>(
-    (model, state, carried): &mut Trained<T, M>,
-    checkpoint: &Path,
-    steps: usize,
-) -> Result<Vec<f64>>
-where
-    T: Tensor + Stored,
-    M: CharModel<T>,
-{
-    let mut all = (state.clone(), carried.clone(), T::zeros(&[steps]));
-    load_checkpoint(checkpoint, model, &mut all)?;
-    (*state, *carried) = (all.0, all.1);
-    Ok(elements(&all.2))
+impl<T: Array, M: CharModel<T>> Learnt<M> for Run<'_, T, M> {
+    fn parameters(&self) -> M {
+        self.step.state().0
+    }
+
+    fn accuracy(&self) -> Result<BTreeMap<String, f64>> {
+        Ok(BTreeMap::new())
+    }
+
+    fn cell(&self) -> Option<&'static str> {
+        Some(self.settings.cell.name())
+    }
+
+    fn title(&self, example: &str) -> String {
+        format!("{example}: {}, {} hidden units", self.settings.cell.name(), self.settings.hidden)
+    }
+
+    fn introduction(&self, _: Unit) -> String {
+        format!(
+            "{} bytes of text, {} different; a {:?} of {} hidden units, {} parameters; {} steps to go through the \
+             text once",
+            self.text.len(),
+            self.text.vocabulary().len(),
+            self.settings.cell,
+            self.settings.hidden,
+            self.parameters().count(),
+            self.batches.steps(),
+        )
+    }
+
+    fn summary(&self, report: &Report) -> String {
+        let losses = report.loss_unit.measure(&report.losses);
+        let recent = &losses[losses.len().saturating_sub(100)..];
+        let fell = format!(
+            "Trained {} steps. The loss fell from {:.2} to {:.2} {} (mean of the last {}).\n",
+            losses.len(),
+            losses[0],
+            mean(recent),
+            report.loss_unit.name,
+            recent.len(),
+        );
+        match report.step_ms_median {
+            Some(ms) => {
+                format!("{fell}A step of {} characters took {ms:.2} ms (median).\n", self.examples_per_step())
+            }
+            None => fell,
+        }
+    }
 }
 
 fn run(flags: Flags) -> Result<()> {
-    check_places([&flags.save, &flags.report, &flags.grads], &flags.out)?;
-    let (source, bytes) = match &flags.text {
-        Some(path) => (path.clone(), corpus::read(path)?),
-        None => ("the project's own source".into(), corpus::own_source()?),
+    let defaults = Settings {
+        cell: Cell::Rnn,
+        hidden: 50,
+        seq: 20,
+        batch: 20,
+        optimizer: "adagrad".into(),
+        lr: 0.1,
+        clip: 5.0,
+        precision: Precision::F32,
+        seed: 0,
+        carry: false,
     };
-    let text = Text::new(source, &bytes)?;
-    let fingerprint = (bytes.len(), checksum(bytes));
-    let (settings, resumed) = match &flags.resume {
-        Some(checkpoint) => {
-            let (settings, steps) = Settings::resumed(&flags, checkpoint, fingerprint)?;
-            (settings, Some((checkpoint.as_path(), steps)))
-        }
-        None => (Settings::of(&flags, fingerprint), None),
-    };
-    fs::create_dir_all(&flags.out).map_err(|source| Error::Io { path: flags.out.clone(), source })?;
+    let (session, settings) = Session::new("char_rnn", &flags.run, &defaults, &flags.given)?;
+    let mode = session.flags.mode;
     macro_rules! run_with {
         ($E:ty, $Model:ident) => {
             run_with::<NdArray<$E>, $Model<_>>(
-                &flags,
+                flags.text.as_deref(),
+                &session,
                 &settings,
-                &text,
-                resumed,
-                |trained| {
-                    training_step!(flags.mode, trained, |trained, batch| step(&settings, trained, batch))
-                },
-                |trained| training_step!(flags.mode, trained, |trained, batch| leaves(trained, batch)),
+                |trained| training_step!(mode, trained, |trained, batch| step(&settings, trained, batch)),
+                |trained| training_step!(mode, trained, |trained, batch| leaves(trained, batch)),
             )
         };
     }
@@ -385,18 +344,18 @@ type StepOf<'a, T, M, R> = TrainingStep<'a, Trained<T, M>, Batch<T>, R>;
 
 /// [`run`] for a precision and a cell, whose step, and gradients, start from a state.
 fn run_with<'a, T: Array, M: CharModel<T>>(
-    flags: &Flags,
+    text: Option<&Path>,
+    session: &Session,
     settings: &'a Settings,
-    text: &'a Text,
-    resumed: Option<(&Path, usize)>,
     step: impl FnOnce(Trained<T, M>) -> Result<StepOf<'a, T, M, T>>,
     gradients: impl FnOnce(Trained<T, M>) -> Result<StepOf<'a, T, M, Vec<T>>>,
 ) -> Result<()> {
-    let earlier = flags
-        .compare
-        .as_deref()
-        .map(|path| Earlier::read(path, "char_rnn", Some(settings.cell.name()), settings.precision));
-    let earlier = earlier.transpose()?;
+    let (source, bytes) = match text {
+        Some(path) => (path.to_path_buf(), corpus::read(path)?),
+        None => ("the project's own source".into(), corpus::own_source()?),
+    };
+    let text = Text::new(source, &bytes)?;
+    let data = format!("{:016x}", checksum(bytes));
     let optimizer: AnyOptimizer = settings.optimizer.parse()?;
     let batches = text.batches(settings.batch, settings.seq)?;
     let (hidden, gates) = (settings.hidden as f64, settings.cell.gates() as f64);
@@ -404,115 +363,18 @@ fn run_with<'a, T: Array, M: CharModel<T>>(
     let outputs = (settings.seq * settings.batch) as f64 * (gates * hidden + vocabulary);
     memory::check_room(hidden * (gates * (hidden + vocabulary) + vocabulary), outputs)?;
     let mut model = M::new(&mut Rng::new(settings.seed), text.vocabulary().len(), settings.hidden);
-    if let Some(path) = &flags.init {
-        load_npz(path, &mut model)?;
-    }
     let mut carried = char_model::components(&model.cell().initial(settings.batch));
     carried.retain(|_| settings.carry);
-    let mut trained = (model.clone(), optimizer.init(&model), carried);
-    let losses = match resumed {
-        Some((checkpoint, steps)) => resume(&mut trained, checkpoint, steps)?,
-        None => Vec::new(),
-    };
-    let mut run = Run { settings, text, batches, step: step(trained.clone())?, losses };
-    if let Some(path) = &flags.grads {
-        save_npz(path, &model.with_leaves(gradients(trained)?.call(&run.batch()?)?)?)?;
+    let mut state = (optimizer.init(&model), carried);
+    let losses = session.start(&data, &mut model, &mut state)?;
+    let trained = (model, state.0, state.1);
+    let step = step(trained.clone())?;
+    let mut run = Run { session, settings, data, text: &text, batches, step, losses };
+    if let Some(path) = &session.flags.grads {
+        let gradients = gradients(trained.clone())?.call(&run.batch()?)?;
+        save_npz(path, &trained.0.with_leaves(gradients)?)?;
     }
-    if let Some(form) = flags.print {
-        return print(&mut run, form);
-    }
-    let plan = Plan {
-        steps: flags.steps,
-        checkpoint: flags.out.join("checkpoint.safetensors"),
-        checkpoint_every: flags.checkpoint_every,
-        sample_every: flags.sample_every,
-        unit: "characters",
-        loss_unit: LossUnit { terms: settings.seq, ..LossUnit::nats("a character") },
-    };
-    introduce(settings, text, &run);
-    let times = train(&mut run, &plan)?;
-    finish(flags, settings, &run, &plan, &times, earlier)
-}
-
-fn introduce<T: Tensor, M: CharModel<T>>(settings: &Settings, text: &Text, run: &Run<'_, T, M>) {
-    println!(
-        "{} bytes of text, {} different; a {:?} of {} hidden units, {} parameters; {} steps to go through the text \
-         once",
-        text.len(),
-        text.vocabulary().len(),
-        settings.cell,
-        settings.hidden,
-        run.step.state().0.count(),
-        run.batches.steps(),
-    );
-    if !run.losses.is_empty() {
-        println!("going on after {} steps", run.losses.len());
-    }
-}
-
-/// Writes what was asked for, and says where it lies.
-fn finish<T, M>(
-    flags: &Flags,
-    settings: &Settings,
-    run: &Run<'_, T, M>,
-    plan: &Plan,
-    times: &[Duration],
-    earlier: Option<Earlier>,
-) -> Result<()>
-where
-    T: Array,
-    M: CharModel<T>,
-{
-    let picture = flags.out.join("loss.svg");
-    let (cell, losses) = (settings.cell.name(), &run.losses);
-    let title = format!("char_rnn: {cell}, {} hidden units", settings.hidden);
-    curve::draw(&picture, &title, &plan.loss_unit, losses)?;
-    let report = Report {
-        model: "char_rnn".into(),
-        cell: Some(cell.into()),
-        mode: flags.mode,
-        precision: settings.precision,
-        steps: losses.len(),
-        compile_ms: run.compile_time().as_secs_f64() * 1e3,
-        step_ms_median: median_ms(times),
-        step_ms_mean: None,
-        accuracy: BTreeMap::new(),
-        loss_unit: plan.loss_unit.clone(),
-        losses: losses.clone(),
-    };
-    if let Some(path) = &flags.report {
-        report.save(path)?;
-    }
-    if let Some(path) = &flags.save {
-        save_npz(path, &run.step.state().0)?;
-    }
-    let losses = plan.loss_unit.measure(losses);
-    let recent = &losses[losses.len().saturating_sub(100)..];
-    println!(
-        "Trained {} steps. The loss fell from {:.2} to {:.2} {} (mean of the last {}).",
-        losses.len(),
-        losses[0],
-        recent.iter().sum::<f64>() / recent.len() as f64,
-        plan.loss_unit.name,
-        recent.len(),
-    );
-    if let Some(ms) = report.step_ms_median {
-        println!("A step of {} characters took {ms:.2} ms (median).", settings.batch * settings.seq);
-    }
-    println!(
-        "Loss curve: {}\nCheckpoint: {} (go on with --resume)",
-        picture.display(),
-        plan.checkpoint.display()
-    );
-    for (what, path) in [("Report", &flags.report), ("Weights", &flags.save)] {
-        if let Some(path) = path {
-            println!("{what}: {}", path.display());
-        }
-    }
-    if let Some(earlier) = earlier {
-        earlier.tell(&report, &flags.out)?;
-    }
-    Ok(())
+    session.train(&mut run, Unit { one: "a character", many: "characters", terms: settings.seq }, 1000)
 }
 
 fn main() -> ExitCode {

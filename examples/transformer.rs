@@ -195,7 +195,7 @@ fn train<'a, T: Array>(
         learning,
         model,
         source,
-        (Unit { one: "a character", many: "characters" }, 1000),
+        (Unit { one: "a character", many: "characters", terms: 1 }, 1000),
         steps,
     )
 }

@@ -289,7 +289,7 @@ fn train<T: Table>(
         }
         save_npz(path, &TreeLstm { emb, reader: trained.0.with_leaves(bars)? })?;
     }
-    session.train(&mut run, Unit { one: "a tree", many: "trees" }, 3 * train)
+    session.train(&mut run, Unit { one: "a tree", many: "trees", terms: 1 }, 3 * train)
 }
 
 fn main() -> ExitCode {

@@ -51,7 +51,7 @@ impl Default for Parts {
 }
 
 /// What digits are called, and how many steps are taken on them unless it is said.
-pub const DIGITS: (Unit, usize) = (Unit { one: "an image", many: "images" }, 2000);
+pub const DIGITS: (Unit, usize) = (Unit { one: "an image", many: "images", terms: 1 }, 2000);
 
 /// How a model classifies images `[batch, pixels]`: logits `[batch, 10]`.
 pub trait Classifier<T> {

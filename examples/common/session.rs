@@ -146,7 +146,6 @@ impl<'a> Session<'a> {
         let mut all = (state.clone(), T::zeros(&[resumed.steps]));
         load_checkpoint(&resumed.checkpoint, params, &mut all)?;
         *state = all.0;
-        println!("going on after {} steps", resumed.steps);
         Ok(elements(&all.1))
     }
 
@@ -180,7 +179,7 @@ impl<'a> Session<'a> {
     where
         T: Tensor + Stored,
         P: Params<Leaf = T>,
-        R: Training + Learnt<P>,
+        R: Learnt<P>,
     {
         if let Some(form) = self.flags.print {
             return print(run, form);
@@ -192,16 +191,15 @@ impl<'a> Session<'a> {
             checkpoint_every: self.flags.checkpoint_every,
             sample_every: self.flags.sample_every.unwrap_or(steps.div_ceil(5)),
             unit: unit.many,
-            loss_unit: LossUnit::nats(unit.one),
+            loss_unit: LossUnit { terms: unit.terms, ..LossUnit::nats(unit.one) },
         };
-        let a_step = match run.examples_per_step() {
-            1 => format!("one of the {}", unit.many),
-            n => format!("{n} {}", unit.many),
-        };
-        println!("{} parameters; {a_step} a step", run.parameters().count());
         let earlier = self.flags.compare.as_deref();
         let earlier =
-            earlier.map(|path| Earlier::read(path, self.example, None, self.precision)).transpose()?;
+            earlier.map(|path| Earlier::read(path, self.example, run.cell(), self.precision)).transpose()?;
+        println!("{}", run.introduction(unit));
+        if !run.losses().is_empty() {
+            println!("going on after {} steps", run.losses().len());
+        }
         let times = train(run, &plan)?;
         self.finish(run, &plan, &times, earlier)
     }
@@ -216,13 +214,13 @@ impl<'a> Session<'a> {
     where
         T: Tensor + Stored,
         P: Params<Leaf = T>,
-        R: Training + Learnt<P>,
+        R: Learnt<P>,
     {
         let (losses, picture) = (run.losses(), self.out.join("loss.svg"));
-        curve::draw(&picture, self.example, &plan.loss_unit, losses)?;
+        curve::draw(&picture, &run.title(self.example), &plan.loss_unit, losses)?;
         let report = Report {
             model: self.example.into(),
-            cell: None,
+            cell: run.cell().map(str::to_string),
             mode: self.flags.mode,
             precision: self.precision,
             steps: losses.len(),
@@ -239,17 +237,7 @@ impl<'a> Session<'a> {
         if let Some(path) = &self.flags.save {
             save_npz(path, &run.parameters())?;
         }
-        let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
-        println!(
-            "Trained {} steps. The loss fell from {:.3} to {:.3} {} (means of the first and last tenth).",
-            losses.len(),
-            mean(&losses[..losses.len().div_ceil(10)]),
-            mean(&losses[losses.len() - losses.len().div_ceil(10)..]),
-            plan.loss_unit.name,
-        );
-        if let (Some(median), Some(mean)) = (report.step_ms_median, report.step_ms_mean) {
-            println!("A step took {median:.2} ms (median; mean {mean:.2} ms).");
-        }
+        print!("{}", run.summary(&report));
         match run.compilations() {
             0 => {}
             1 => println!("It was compiled, or found in the cache, once, in {:.0} ms.", report.compile_ms),
@@ -260,7 +248,11 @@ impl<'a> Session<'a> {
         for (what, share) in &report.accuracy {
             println!("Accuracy, {what}: {:.1} %", 100.0 * share);
         }
-        println!("Loss curve: {}\nCheckpoint: {}", picture.display(), plan.checkpoint.display());
+        println!(
+            "Loss curve: {}\nCheckpoint: {} (go on with --resume)",
+            picture.display(),
+            plan.checkpoint.display()
+        );
         for (what, path) in [("Report", &self.flags.report), ("Weights", &self.flags.save)] {
             if let Some(path) = path {
                 println!("{what}: {}", path.display());
@@ -280,14 +272,55 @@ pub struct Unit {
     pub one: &'static str,
     /// "images".
     pub many: &'static str,
+    /// How many such means a step's loss is the sum of: one, or the number of times.
+    pub terms: usize,
 }
 
 /// What a training has come to.
-pub trait Learnt<P> {
+pub trait Learnt<P: Params<Leaf: Tensor>>: Training {
     /// The parameters.
     fn parameters(&self) -> P;
-    /// Shares of the held-out part that are right, each with its name.
+    /// Shares of the held-out part that are right, each with its name; none where nothing is held out.
     fn accuracy(&self) -> Result<BTreeMap<String, f64>>;
+    /// Kind of recurrent cell, where there is one.
+    fn cell(&self) -> Option<&'static str> {
+        None
+    }
+    /// The title of the loss curve.
+    fn title(&self, example: &str) -> String {
+        example.into()
+    }
+    /// What is trained on what, in a line.
+    fn introduction(&self, unit: Unit) -> String {
+        let a_step = match self.examples_per_step() {
+            1 => format!("one of the {}", unit.many),
+            n => format!("{n} {}", unit.many),
+        };
+        format!("{} parameters; {a_step} a step", self.parameters().count())
+    }
+    /// How far the loss fell and what a step took, in lines.
+    fn summary(&self, report: &Report) -> String {
+        let losses = report.loss_unit.measure(&report.losses);
+        let tenth = losses.len().div_ceil(10);
+        let fell = format!(
+            "Trained {} steps. The loss fell from {:.3} to {:.3} {} (means of the first and last tenth).\n",
+            losses.len(),
+            mean(&losses[..tenth]),
+            mean(&losses[losses.len() - tenth..]),
+            report.loss_unit.name,
+        );
+        match (report.step_ms_median, report.step_ms_mean) {
+            (Some(median), Some(mean)) => {
+                format!("{fell}A step took {median:.2} ms (median; mean {mean:.2} ms).\n")
+            }
+            _ => fell,
+        }
+    }
+}
+
+/// The mean of some losses.
+pub fn mean(losses: &[f64]) -> f64 {
+    losses.iter().sum::<f64>() / losses.len() as f64
 }
 
 fn object(value: &impl Serialize) -> Map<String, Value> {

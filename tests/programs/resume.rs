@@ -195,7 +195,7 @@ fn bad_flags_and_files_are_one_line_each() {
     antiphon::io::save_checkpoint(at("lying.safetensors"), &1.0, &1.0, &metadata).unwrap();
     failing(&["--resume", &at("lying.safetensors")], &["lying.safetensors", "not a checkpoint"]);
     failing(&["--resume", &checkpoint, "--hidden", "9"], &["hidden", "another value"]);
-    failing(&["--resume", &checkpoint, "--text", "README.md"], &["text", "another value"]);
+    failing(&["--resume", &checkpoint, "--text", "README.md"], &["resume", "other data"]);
     for flag in ["--report", "--save", "--grads"] {
         failing(&[flag, &at("none/file")], &["none/file", "No such file"]);
         failing(&[flag, &at("text.txt/file")], &["text.txt/file", "not a directory"]);
@@ -228,6 +228,7 @@ fn the_report_has_the_documented_shape() {
             "mode",
             "model",
             "precision",
+            "step_ms_mean",
             "step_ms_median",
             "steps"
         ]
