@@ -5,13 +5,29 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The contents of the only block of code of a kind in a page.
-fn block(page: &str, kind: &str) -> String {
+/// The contents of all blocks of code of a kind in a page, which are so many.
+fn blocks<const N: usize>(page: &str, kind: &str) -> [String; N] {
     let start = format!("```{kind}\n");
-    let (_, rest) = page.split_once(&start).unwrap_or_else(|| panic!("no block {kind:?}"));
-    let (block, rest) = rest.split_once("\n```\n").expect("the end of the block");
-    assert!(!rest.contains(&start), "a second block {kind:?}");
-    format!("{block}\n")
+    let contents = page.split(&start).skip(1);
+    let blocks =
+        contents.map(|rest| format!("{}\n", rest.split_once("\n```\n").expect("the end of the block").0));
+    blocks.collect::<Vec<_>>().try_into().unwrap_or_else(|blocks| panic!("blocks {kind:?}: {blocks:?}"))
+}
+
+/// Applies a patch to a copy of the workspace.
+#[track_caller]
+fn patch(directory: &Path, patch: &str) {
+    fs::write(directory.join("page.diff"), patch).unwrap();
+    succeed(Command::new("git").current_dir(directory).args(["apply", "page.diff"]));
+}
+
+/// Cargo in a copy of the workspace, with the dependencies of this build, which are there already.
+fn cargo(directory: &Path) -> Command {
+    let target = std::env::current_exe().unwrap();
+    let target = target.ancestors().nth(3).expect("target/<profile>/deps/<test>");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(directory).env("CARGO_TARGET_DIR", target);
+    cargo
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -52,16 +68,36 @@ fn the_patch_of_adding_an_operator_adds_it() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("docs/adding-an-operator.md")).unwrap();
     let directory = copied_workspace();
-    let at = |path: &str| directory.path().join(path);
-    fs::write(at("tests/softsign.rs"), block(&page, "rs")).unwrap();
-    fs::write(at("softsign.diff"), block(&page, "diff")).unwrap();
-    succeed(Command::new("git").current_dir(directory.path()).args(["apply", "softsign.diff"]));
-    // The dependencies are those of this build, which are there already.
-    let target = std::env::current_exe().unwrap();
-    let target = target.ancestors().nth(3).expect("target/<profile>/deps/<test>");
-    let mut test = Command::new(env!("CARGO"));
-    test.current_dir(directory.path()).env("CARGO_TARGET_DIR", target);
-    succeed(test.args(["test", "--offline", "--quiet", "--test", "softsign"]));
+    let [test] = blocks(&page, "rs");
+    let [diff] = blocks(&page, "diff");
+    fs::write(directory.path().join("tests/softsign.rs"), test).unwrap();
+    patch(directory.path(), &diff);
+    succeed(cargo(directory.path()).args(["test", "--offline", "--quiet", "--test", "softsign"]));
+}
+
+#[test]
+fn the_patches_of_extending_the_ir_extend_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/extending-the-ir.md")).unwrap();
+    let directory = copied_workspace();
+    let [test] = blocks(&page, "rs");
+    let patches: [String; 3] = blocks(&page, "diff");
+    fs::write(directory.path().join("staging/tests/extended.rs"), test).unwrap();
+    patches.iter().for_each(|diff| patch(directory.path(), diff));
+    let mut test = cargo(directory.path());
+    // It runs once: to optimise it takes longer.
+    test.args([
+        "--config",
+        "profile.dev.package.antiphon-staging.opt-level=0",
+        "test",
+        "--offline",
+        "--quiet",
+    ]);
+    test.args(["--package", "antiphon-staging", "--test", "extended"]);
+    if cfg!(feature = "staging") {
+        test.args(["--features", "llvm"]);
+    }
+    succeed(&mut test);
 }
 
 /// Adds a variant to the end of an enumeration in a file.
