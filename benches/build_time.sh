@@ -51,7 +51,7 @@ fn loss<T: Tensor>(model: &Model<T>, xs: &T, ys: &T) -> T {
     let inputs = xs.shape()[2];
     let step = |(state, sum): (_, T), row: T| {
         let state = model.lstm.step(&state, &row.slice(1, 0, inputs));
-        let error = model.out.apply(model.lstm.output(&state)) - row.slice(1, inputs, row.shape()[1]);
+        let error = model.out.apply(Lstm::output(&state)) - row.slice(1, inputs, row.shape()[1]);
         let sum = sum + error.square().mean(..);
         ((state, sum.clone()), sum)
     };
@@ -71,8 +71,7 @@ fn main() -> Result<()> {
     let rng = &mut Rng::new(1);
     let model: Model<NdArray<f32>> = Model { lstm: Lstm::new(rng, 4, 16), out: Linear::new(rng, 16, 2) };
     let adam = Adam::default().init(&model);
-    let data = [4, 2].map(|n| Init::Normal(1.0).array(rng, &[20, 8, n]));
-    let [xs, ys] = data;
+    let [xs, ys]: [NdArray<f32>; 2] = [4, 2].map(|n| Init::Normal { mean: 0.0, std: 1.0 }.sample(&[20, 8, n], rng));
     let mut training = TrainingStep::compiled((model, adam), |state, data| step(state, data));
     for _ in 0..100 {
         training.call(&(xs.clone(), ys.clone(), NdArray::scalar(0.01)))?;
