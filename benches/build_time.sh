@@ -50,8 +50,8 @@ fn loss<T: Tensor>(model: &Model<T>, xs: &T, ys: &T) -> T {
     let rows = T::concat(&[xs.clone(), ys.clone()], 2);
     let inputs = xs.shape()[2];
     let step = |(state, sum): (_, T), row: T| {
-        let state = model.lstm.step(&state, &row.slice(1, 0, inputs));
-        let error = model.out.apply(Lstm::output(&state)) - row.slice(1, inputs, row.shape()[1]);
+        let state = model.lstm.step(&state, &row.slice(1, 0..inputs));
+        let error = model.out.apply(Lstm::output(&state)) - row.slice(1, inputs..row.shape()[1]);
         let sum = sum + error.square().mean(..);
         ((state, sum.clone()), sum)
     };
@@ -62,7 +62,7 @@ type Training<T> = (Model<T>, OptState<Model<T>>);
 
 fn step<T: Tensor>((model, adam): &mut Training<T>, (xs, ys, lr): &(T, T, T)) -> Result<T> {
     let (loss, mut gradient) = value_and_grad(|model| loss(&model, &Var::lift(xs), &Var::lift(ys)), model)?;
-    clip_by_global_norm(&mut gradient, &T::constant(1.0));
+    clip_by_global_norm(&mut gradient, 1.0);
     Adam::default().update(adam, model, &gradient, lr)?;
     Ok(loss)
 }
