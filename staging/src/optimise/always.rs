@@ -96,12 +96,87 @@ struct Summary {
 }
 
 /// What holds at a point of a function.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct State {
     /// Whether anything is in a cell, where that is known.
-    cells: BTreeMap<Cell, bool>,
+    cells: SecondaryMap<Cell, Option<bool>>,
+    /// The cells in which surely nothing is.
+    empty: BTreeSet<Cell>,
     /// Continuations that were called.
+    calls: EntitySet<Cont>,
+    /// What was changed since the function began, latest last: a branch takes back what its first arm did.
+    changes: Vec<Change>,
+}
+
+enum Change {
+    /// A cell, of which this was known before.
+    Cell(Cell, Option<bool>),
+    /// A continuation that had not been called.
+    Called(Cont),
+}
+
+/// What an arm of a branch has changed.
+#[derive(Default)]
+struct Changed {
+    /// What is known of cells.
+    cells: BTreeMap<Cell, Option<bool>>,
     calls: BTreeSet<Cont>,
+}
+
+impl State {
+    fn set(&mut self, cell: Cell, full: Option<bool>) {
+        if self.cells[cell] != full {
+            self.changes.push(Change::Cell(cell, self.cells[cell]));
+            self.write(cell, full);
+        }
+    }
+    fn write(&mut self, cell: Cell, full: Option<bool>) {
+        self.cells[cell] = full;
+        if full == Some(false) {
+            self.empty.insert(cell)
+        } else {
+            self.empty.remove(&cell)
+        };
+    }
+    fn called(&mut self, cont: Cont) {
+        if self.calls.insert(cont) {
+            self.changes.push(Change::Called(cont));
+        }
+    }
+    /// What was changed since there were so many changes.
+    fn changed_since(&self, mark: usize) -> Changed {
+        let mut changed = Changed::default();
+        for change in &self.changes[mark..] {
+            match *change {
+                Change::Cell(cell, _) => drop(changed.cells.insert(cell, self.cells[cell])),
+                Change::Called(cont) => drop(changed.calls.insert(cont)),
+            }
+        }
+        changed
+    }
+    fn take_back(&mut self, mark: usize) {
+        for change in self.changes.split_off(mark).into_iter().rev() {
+            match change {
+                Change::Cell(cell, before) => self.write(cell, before),
+                Change::Called(cont) => drop(self.calls.remove(cont)),
+            }
+        }
+    }
+    fn redo(&mut self, changed: &Changed) {
+        changed.cells.iter().for_each(|(&cell, &full)| self.set(cell, full));
+        changed.calls.iter().for_each(|&cont| self.called(cont));
+    }
+    /// What holds after either of two arms: this one and that which was taken back.
+    fn join(&mut self, mark: usize, other: &Changed) {
+        let own = self.changed_since(mark);
+        self.take_back(mark);
+        for &cell in own.cells.keys().chain(other.cells.keys()) {
+            let of = |arm: &Changed| arm.cells.get(&cell).copied().unwrap_or(self.cells[cell]);
+            let known = of(&own).filter(|_| of(&own) == of(other));
+            self.set(cell, known);
+        }
+        own.calls.intersection(&other.calls).for_each(|&cont| self.called(cont));
+    }
 }
 
 struct Facts<'p> {
@@ -190,12 +265,16 @@ impl<'p> Facts<'p> {
     /// Follows every function once; whether anything new was found.
     fn round(&mut self, functions: &[Func]) -> bool {
         self.changed = false;
+        let mut state = State::default();
         for &func in functions {
-            let body = self.program.funcs[func].body;
-            let Some(end) = self.block(body, State::default()) else { continue };
-            let fills =
-                end.cells.into_iter().filter(|(cell, full)| *full && self.owner[*cell] != func.into());
-            let mut summary = Summary { fills: fills.map(|(cell, _)| cell).collect(), calls: end.calls };
+            state.take_back(0);
+            if self.block(self.program.funcs[func].body, &mut state).is_none() {
+                continue;
+            }
+            let Changed { cells, calls } = state.changed_since(0);
+            let full = cells.into_iter().filter(|(_, full)| *full == Some(true)).map(|(cell, _)| cell);
+            let fills = full.filter(|&cell| self.owner[cell] != func.into()).collect();
+            let mut summary = Summary { fills, calls };
             if let Some(before) = &self.summaries[func] {
                 summary.fills = &summary.fills & &before.fills;
                 summary.calls = &summary.calls & &before.calls;
@@ -227,38 +306,35 @@ impl<'p> Facts<'p> {
         Some(())
     }
 
-    /// Follows a block; what holds after it, if its end is reached.
-    fn block(&mut self, block: Block, mut state: State) -> Option<State> {
+    /// Follows a block, to what holds after it; `None` if its end is not reached.
+    fn block(&mut self, block: Block, state: &mut State) -> Option<()> {
         let program = self.program;
-        for stmt in &program.blocks[block].stmts {
-            state = self.stmt(stmt, state)?;
-        }
-        Some(state)
+        program.blocks[block].stmts.iter().try_for_each(|stmt| self.stmt(stmt, state))
     }
 
-    fn stmt(&mut self, stmt: &Stmt, mut state: State) -> Option<State> {
+    fn stmt(&mut self, stmt: &Stmt, state: &mut State) -> Option<()> {
         let program = self.program;
         match stmt {
             Stmt::Let(v, _) => {
                 let fact = self.definitions.constant(*v).map_or(Fact::Varies, Fact::Always);
                 self.see(*v, fact);
             }
-            Stmt::Cell(cell) => self.set(&mut state, *cell, false),
+            Stmt::Cell(cell) => self.set(state, *cell, false),
             Stmt::Accumulate(cell, _) => {
                 self.changed |= self.filled.insert(*cell);
-                self.set(&mut state, *cell, true);
+                self.set(state, *cell, true);
             }
             Stmt::Take(v, cell) => {
-                let fact = match state.cells.get(cell) {
+                let fact = match state.cells[*cell] {
                     Some(false) => Fact::Always(Scalar::of(program.ty(*v).dtype, 0.0)),
                     _ => Fact::Varies,
                 };
                 self.see(*v, fact);
-                self.set(&mut state, *cell, false);
+                self.set(state, *cell, false);
             }
             Stmt::Present(v, cell) => {
-                let known = state.cells.get(cell);
-                self.see(*v, known.map_or(Fact::Varies, |&full| Fact::Always(Scalar::Bool(full))));
+                let known = state.cells[*cell];
+                self.see(*v, known.map_or(Fact::Varies, |full| Fact::Always(Scalar::Bool(full))));
             }
             Stmt::Row(v, ..) => self.see(*v, Fact::Varies),
             Stmt::Define(_) => {}
@@ -268,21 +344,23 @@ impl<'p> Facts<'p> {
                     Fact::Always(Scalar::Bool(true)) => vec![*then],
                     Fact::Always(_) => vec![*otherwise],
                 };
-                let mut ends = Vec::new();
+                let mark = state.changes.len();
+                // What the arm before has changed, if its end is reached.
+                let mut other = None;
                 for arm in arms {
-                    let Some(end) = self.block(arm, state.clone()) else { continue };
-                    self.flow(&program.blocks[arm].results, results)?;
-                    ends.push(end);
-                }
-                let other = ends.pop()?;
-                state = match ends.pop() {
-                    None => other,
-                    Some(mut end) => {
-                        end.cells.retain(|cell, full| other.cells.get(cell) == Some(full));
-                        end.calls = &end.calls & &other.calls;
-                        end
+                    let before = other.take();
+                    if self.block(arm, state).is_some() {
+                        self.flow(&program.blocks[arm].results, results)?;
+                        if let Some(before) = &before {
+                            state.join(mark, before);
+                        }
+                        other = Some(state.changed_since(mark));
+                    } else {
+                        other = before;
                     }
-                };
+                    state.take_back(mark);
+                }
+                state.redo(&other?);
             }
             Stmt::Call { target, args, continuations, results } => {
                 let called: Vec<Func> = match target {
@@ -300,27 +378,26 @@ impl<'p> Facts<'p> {
                 if !returns {
                     return None;
                 }
-                let empty = state.cells.iter().filter(|(cell, full)| !**full && self.filled.contains(**cell));
-                let empty: Vec<Cell> = empty.map(|(cell, _)| *cell).collect();
-                for cell in self.effects.touched(program, stmt, empty.into_iter()) {
-                    state.cells.remove(&cell);
+                let empty = state.empty.iter().copied().filter(|&cell| self.filled.contains(cell));
+                for cell in self.effects.touched(program, stmt, empty) {
+                    state.set(cell, None);
                 }
-                self.call(*target, continuations, &mut state);
+                self.call(*target, continuations, state);
             }
         }
-        Some(state)
+        Some(())
     }
 
     fn set(&self, state: &mut State, cell: Cell, full: bool) {
         if !self.emptied.contains(cell) {
-            state.cells.insert(cell, full);
+            state.set(cell, Some(full));
         }
     }
 
     /// What a call does in any case.
     fn call(&self, target: Target, continuations: &[Target], state: &mut State) {
         match target {
-            Target::Cont(cont) => drop(state.calls.insert(cont)),
+            Target::Cont(cont) => state.called(cont),
             Target::Func(func) => {
                 let Some(summary) = &self.summaries[func] else { return };
                 summary.fills.iter().for_each(|&cell| self.set(state, cell, true));
@@ -328,7 +405,7 @@ impl<'p> Facts<'p> {
                 for cont in &summary.calls {
                     match own.iter().position(|own| own == cont) {
                         Some(i) => self.call(continuations[i], &[], state),
-                        None => drop(state.calls.insert(*cont)),
+                        None => state.called(*cont),
                     }
                 }
             }
