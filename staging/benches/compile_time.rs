@@ -149,9 +149,40 @@ fn loops(n: usize) -> Result<Program> {
     b.finish(&[y])
 }
 
+/// Branches inside of each other, ten deep, all over again: in each of them something is added to a cell, which is taken
+/// after the outermost. A loop comes before them, so that the program has more than one function.
+fn branches(n: usize) -> Result<Program> {
+    fn nested(b: &Builder, x: Value, cell: Cell, depth: usize) -> Result<()> {
+        let limit = b.real(Dtype::F64, depth as f64);
+        let then = || {
+            b.accumulate(cell, b.unary(Unary::Sin, b.mul(x, limit)?)?)?;
+            if depth > 1 {
+                nested(b, x, cell, depth - 1)?
+            };
+            Ok(vec![])
+        };
+        b.if_else(b.less(x, limit)?, then, || Ok(vec![])).map(drop)
+    }
+    let b = Builder::new("branches");
+    let scalar = Type::scalar(Dtype::F64);
+    let x = b.input("x", scalar.clone());
+    let one = std::slice::from_ref(&scalar);
+    let f = b.function(Signature::new("f", one, one), &[], |f, xs, _| {
+        let more = b.less(xs[0], b.real(Dtype::F64, 2.0))?;
+        b.if_else(more, || b.call(Target::Func(f), &[b.add(xs[0], xs[0])?], &[]), || Ok(vec![xs[0]]))
+    })?;
+    let x = b.call(Target::Func(f), &[x], &[])?[0];
+    let y = (0..n / 10).try_fold(x, |y, _| {
+        let cell = b.cell(scalar.clone());
+        nested(&b, y, cell, 10)?;
+        Ok(b.take(cell))
+    })?;
+    b.finish(&[y])
+}
+
 type Family = (&'static str, fn(usize) -> Result<Program>);
 
-const FAMILIES: [Family; 14] = [
+const FAMILIES: [Family; 15] = [
     ("exp", |n| chain(&[], n, |b, y, _| b.unary(Unary::Exp, y))),
     ("exp, derivative", |n| derivative(&[], n, EXP)),
     ("sin", |n| chain(&[], n, |b, y, _| b.unary(Unary::Sin, y))),
@@ -162,6 +193,7 @@ const FAMILIES: [Family; 14] = [
     ("body of sin, derivative", |n| looped(n, SIN)),
     ("sin in functions of 20", functions),
     ("loops of four", loops),
+    ("branches, ten deep", branches),
     ("sin of 64", |n| chain(&[64], n, |b, y, _| b.unary(Unary::Sin, y))),
     ("sin of 64, derivative", |n| derivative(&[64], n, SIN)),
     ("sin of the sum of 64", |n| {

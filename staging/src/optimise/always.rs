@@ -95,26 +95,30 @@ struct Summary {
     calls: BTreeSet<Cont>,
 }
 
-/// What holds at the point of a function that is being followed. What changes is noted, to be taken back: following a
-/// branch costs what its arms change, and not what is known.
+/// What holds at a point of a function.
 #[derive(Default)]
 struct State {
     /// Whether anything is in a cell, where that is known.
     cells: SecondaryMap<Cell, Option<bool>>,
+    /// The cells in which surely nothing is.
+    empty: BTreeSet<Cell>,
     /// Continuations that were called.
-    calls: BTreeSet<Cont>,
-    /// Cells that were changed since the function began, with what was known before.
-    changes: Vec<(Cell, Option<bool>)>,
+    calls: EntitySet<Cont>,
+    /// What was changed since the function began, latest last: a branch takes back what its first arm did.
+    changes: Vec<Change>,
 }
 
-/// A point to which a [`State`] can go back.
-struct Mark {
-    changes: usize,
-    calls: BTreeSet<Cont>,
+enum Change {
+    /// A cell, of which this was known before.
+    Cell(Cell, Option<bool>),
+    /// A continuation that had not been called.
+    Called(Cont),
 }
 
-/// What holds at the end of an arm: what it changed of the cells, and all that was called.
-struct End {
+/// What an arm of a branch has changed.
+#[derive(Default)]
+struct Changed {
+    /// What is known of cells.
     cells: BTreeMap<Cell, Option<bool>>,
     calls: BTreeSet<Cont>,
 }
@@ -122,41 +126,56 @@ struct End {
 impl State {
     fn set(&mut self, cell: Cell, full: Option<bool>) {
         if self.cells[cell] != full {
-            self.changes.push((cell, self.cells[cell]));
-            self.cells[cell] = full;
+            self.changes.push(Change::Cell(cell, self.cells[cell]));
+            self.write(cell, full);
         }
     }
-
-    fn mark(&self) -> Mark {
-        Mark { changes: self.changes.len(), calls: self.calls.clone() }
+    fn write(&mut self, cell: Cell, full: Option<bool>) {
+        self.cells[cell] = full;
+        if full == Some(false) {
+            self.empty.insert(cell)
+        } else {
+            self.empty.remove(&cell)
+        };
     }
-
-    /// Goes back to a mark; what held before that.
-    fn back_to(&mut self, mark: Mark) -> End {
-        let changed = &self.changes[mark.changes..];
-        let cells = changed.iter().map(|&(cell, _)| (cell, self.cells[cell])).collect();
-        for (cell, before) in self.changes.drain(mark.changes..).rev() {
-            self.cells[cell] = before;
+    fn called(&mut self, cont: Cont) {
+        if self.calls.insert(cont) {
+            self.changes.push(Change::Called(cont));
         }
-        End { cells, calls: std::mem::replace(&mut self.calls, mark.calls) }
     }
-
-    /// Goes on where the ends of some arms meet.
-    fn meet(&mut self, ends: Vec<End>) {
-        let cells: BTreeSet<Cell> = ends.iter().flat_map(|end| end.cells.keys().copied()).collect();
-        for cell in cells {
-            let mut known = ends.iter().map(|end| end.cells.get(&cell).copied().unwrap_or(self.cells[cell]));
-            let first = known.next().flatten();
-            self.set(cell, first.filter(|_| known.all(|other| other == first)));
+    /// What was changed since there were so many changes.
+    fn changed_since(&self, mark: usize) -> Changed {
+        let mut changed = Changed::default();
+        for change in &self.changes[mark..] {
+            match *change {
+                Change::Cell(cell, _) => drop(changed.cells.insert(cell, self.cells[cell])),
+                Change::Called(cont) => drop(changed.calls.insert(cont)),
+            }
         }
-        let calls = ends.into_iter().map(|end| end.calls).reduce(|calls, other| &calls & &other);
-        self.calls = calls.expect("some arm ends");
+        changed
     }
-
-    /// Cells that surely hold nothing.
-    fn empty(&self) -> BTreeSet<Cell> {
-        let is_empty = |cell: &Cell| self.cells[*cell] == Some(false);
-        self.changes.iter().map(|&(cell, _)| cell).filter(is_empty).collect()
+    fn take_back(&mut self, mark: usize) {
+        for change in self.changes.split_off(mark).into_iter().rev() {
+            match change {
+                Change::Cell(cell, before) => self.write(cell, before),
+                Change::Called(cont) => drop(self.calls.remove(cont)),
+            }
+        }
+    }
+    fn redo(&mut self, changed: &Changed) {
+        changed.cells.iter().for_each(|(&cell, &full)| self.set(cell, full));
+        changed.calls.iter().for_each(|&cont| self.called(cont));
+    }
+    /// What holds after either of two arms: this one and that which was taken back.
+    fn join(&mut self, mark: usize, other: &Changed) {
+        let own = self.changed_since(mark);
+        self.take_back(mark);
+        for &cell in own.cells.keys().chain(other.cells.keys()) {
+            let of = |arm: &Changed| arm.cells.get(&cell).copied().unwrap_or(self.cells[cell]);
+            let known = of(&own).filter(|_| of(&own) == of(other));
+            self.set(cell, known);
+        }
+        own.calls.intersection(&other.calls).for_each(|&cont| self.called(cont));
     }
 }
 
@@ -175,7 +194,6 @@ struct Facts<'p> {
     values: SecondaryMap<Value, Option<Fact>>,
     /// Of functions that return, as far as is known.
     summaries: SecondaryMap<Func, Option<Summary>>,
-    state: State,
     changed: bool,
 }
 
@@ -191,7 +209,6 @@ impl<'p> Facts<'p> {
             filled: EntitySet::new(),
             values: SecondaryMap::new(),
             summaries: SecondaryMap::new(),
-            state: State::default(),
             changed: false,
         };
         let mut passes: Vec<(Cont, Target)> = Vec::new();
@@ -248,18 +265,16 @@ impl<'p> Facts<'p> {
     /// Follows every function once; whether anything new was found.
     fn round(&mut self, functions: &[Func]) -> bool {
         self.changed = false;
+        let mut state = State::default();
         for &func in functions {
-            let body = self.program.funcs[func].body;
-            let start = self.state.mark();
-            let returns = self.block(body).is_some();
-            let end = self.state.back_to(start);
-            if !returns {
+            state.take_back(0);
+            if self.block(self.program.funcs[func].body, &mut state).is_none() {
                 continue;
             }
-            let is_filled =
-                |(cell, full): &(Cell, Option<bool>)| *full == Some(true) && self.owner[*cell] != func.into();
-            let fills = end.cells.into_iter().filter(is_filled);
-            let mut summary = Summary { fills: fills.map(|(cell, _)| cell).collect(), calls: end.calls };
+            let Changed { cells, calls } = state.changed_since(0);
+            let full = cells.into_iter().filter(|(_, full)| *full == Some(true)).map(|(cell, _)| cell);
+            let fills = full.filter(|&cell| self.owner[cell] != func.into()).collect();
+            let mut summary = Summary { fills, calls };
             if let Some(before) = &self.summaries[func] {
                 summary.fills = &summary.fills & &before.fills;
                 summary.calls = &summary.calls & &before.calls;
@@ -291,34 +306,34 @@ impl<'p> Facts<'p> {
         Some(())
     }
 
-    /// Follows a block; `None` if its end is not reached.
-    fn block(&mut self, block: Block) -> Option<()> {
+    /// Follows a block, to what holds after it; `None` if its end is not reached.
+    fn block(&mut self, block: Block, state: &mut State) -> Option<()> {
         let program = self.program;
-        program.blocks[block].stmts.iter().try_for_each(|stmt| self.stmt(stmt))
+        program.blocks[block].stmts.iter().try_for_each(|stmt| self.stmt(stmt, state))
     }
 
-    fn stmt(&mut self, stmt: &Stmt) -> Option<()> {
+    fn stmt(&mut self, stmt: &Stmt, state: &mut State) -> Option<()> {
         let program = self.program;
         match stmt {
             Stmt::Let(v, _) => {
                 let fact = self.definitions.constant(*v).map_or(Fact::Varies, Fact::Always);
                 self.see(*v, fact);
             }
-            Stmt::Cell(cell) => self.set(*cell, false),
+            Stmt::Cell(cell) => self.set(state, *cell, false),
             Stmt::Accumulate(cell, _) => {
                 self.changed |= self.filled.insert(*cell);
-                self.set(*cell, true);
+                self.set(state, *cell, true);
             }
             Stmt::Take(v, cell) => {
-                let fact = match self.state.cells[*cell] {
+                let fact = match state.cells[*cell] {
                     Some(false) => Fact::Always(Scalar::of(program.ty(*v).dtype, 0.0)),
-                    Some(true) | None => Fact::Varies,
+                    _ => Fact::Varies,
                 };
                 self.see(*v, fact);
-                self.set(*cell, false);
+                self.set(state, *cell, false);
             }
             Stmt::Present(v, cell) => {
-                let known = self.state.cells[*cell];
+                let known = state.cells[*cell];
                 self.see(*v, known.map_or(Fact::Varies, |full| Fact::Always(Scalar::Bool(full))));
             }
             Stmt::Row(v, ..) => self.see(*v, Fact::Varies),
@@ -329,20 +344,23 @@ impl<'p> Facts<'p> {
                     Fact::Always(Scalar::Bool(true)) => vec![*then],
                     Fact::Always(_) => vec![*otherwise],
                 };
-                let mut ends = Vec::new();
+                let mark = state.changes.len();
+                // What the arm before has changed, if its end is reached.
+                let mut other = None;
                 for arm in arms {
-                    let start = self.state.mark();
-                    let reached = self.block(arm).is_some();
-                    let end = self.state.back_to(start);
-                    if reached {
+                    let before = other.take();
+                    if self.block(arm, state).is_some() {
                         self.flow(&program.blocks[arm].results, results)?;
-                        ends.push(end);
+                        if let Some(before) = &before {
+                            state.join(mark, before);
+                        }
+                        other = Some(state.changed_since(mark));
+                    } else {
+                        other = before;
                     }
+                    state.take_back(mark);
                 }
-                if ends.is_empty() {
-                    return None;
-                }
-                self.state.meet(ends);
+                state.redo(&other?);
             }
             Stmt::Call { target, args, continuations, results } => {
                 let called: Vec<Func> = match target {
@@ -360,35 +378,34 @@ impl<'p> Facts<'p> {
                 if !returns {
                     return None;
                 }
-                let mut empty = self.state.empty();
-                empty.retain(|cell| self.filled.contains(*cell));
-                for cell in self.effects.touched(program, stmt, empty.into_iter()) {
-                    self.state.set(cell, None);
+                let empty = state.empty.iter().copied().filter(|&cell| self.filled.contains(cell));
+                for cell in self.effects.touched(program, stmt, empty) {
+                    state.set(cell, None);
                 }
-                self.call(*target, continuations);
+                self.call(*target, continuations, state);
             }
         }
         Some(())
     }
 
-    fn set(&mut self, cell: Cell, full: bool) {
+    fn set(&self, state: &mut State, cell: Cell, full: bool) {
         if !self.emptied.contains(cell) {
-            self.state.set(cell, Some(full));
+            state.set(cell, Some(full));
         }
     }
 
     /// What a call does in any case.
-    fn call(&mut self, target: Target, continuations: &[Target]) {
+    fn call(&self, target: Target, continuations: &[Target], state: &mut State) {
         match target {
-            Target::Cont(cont) => drop(self.state.calls.insert(cont)),
+            Target::Cont(cont) => state.called(cont),
             Target::Func(func) => {
-                let Some(summary) = self.summaries[func].clone() else { return };
-                summary.fills.iter().for_each(|&cell| self.set(cell, true));
+                let Some(summary) = &self.summaries[func] else { return };
+                summary.fills.iter().for_each(|&cell| self.set(state, cell, true));
                 let own = &self.program.funcs[func].continuations;
                 for cont in &summary.calls {
                     match own.iter().position(|own| own == cont) {
-                        Some(i) => self.call(continuations[i], &[]),
-                        None => drop(self.state.calls.insert(*cont)),
+                        Some(i) => self.call(continuations[i], &[], state),
+                        None => state.called(*cont),
                     }
                 }
             }
