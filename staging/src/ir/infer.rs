@@ -143,7 +143,25 @@ fn check(expr: &Expr, types: &[&Type]) -> Checked<Type> {
             require(match (op, dtype?) {
                 (Unary::Not, d) => d == Dtype::Bool,
                 (Unary::Neg, d) => d != Dtype::Bool,
-                (_, d) => d.is_float(),
+                (
+                    Unary::Recip
+                    | Unary::Abs
+                    | Unary::Sign
+                    | Unary::Exp
+                    | Unary::Expm1
+                    | Unary::Log
+                    | Unary::Log1p
+                    | Unary::Sqrt
+                    | Unary::Sin
+                    | Unary::Cos
+                    | Unary::Tan
+                    | Unary::Tanh
+                    | Unary::Sigmoid
+                    | Unary::Softplus
+                    | Unary::Relu
+                    | Unary::Erf,
+                    d,
+                ) => d.is_float(),
             })?;
             with(first.into())
         }
@@ -158,7 +176,7 @@ fn check(expr: &Expr, types: &[&Type]) -> Checked<Type> {
             require(match (op, dtype?) {
                 (Binary::And | Binary::Or, d) => d == Dtype::Bool,
                 (Binary::Add | Binary::Sub | Binary::Mul, d) => d != Dtype::Bool,
-                (_, d) => d.is_float(),
+                (Binary::Div | Binary::Pow | Binary::Maximum | Binary::Minimum, d) => d.is_float(),
             })?;
             with(shape::broadcast(first, &types[1].shape).ok()?)
         }

@@ -7,7 +7,7 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use crate::ir::error::{Error, Result};
 use crate::jit::room::Part;
-use crate::lower::abi::{Context, Failure, INDEXED};
+use crate::lower::abi::{Context, Failure, Indexed};
 
 /// Compiled code.
 pub type Entry = unsafe extern "C" fn(*mut Context);
@@ -76,7 +76,7 @@ pub unsafe fn run(
 fn ended(context: &Context) -> Ended {
     let [why, op, index, length] = context.failure;
     if why == Failure::Index as i64 {
-        let op = INDEXED.get(op as usize).copied().unwrap_or("index");
+        let op = Indexed::name_of(op as usize).unwrap_or("index");
         return Ended::Failed(Error::Index { op, index, length: length as usize });
     }
     Ended::Exhausted(if why == Failure::Arena as i64 { Part::Arena } else { Part::Stack })

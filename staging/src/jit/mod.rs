@@ -29,7 +29,7 @@ use crate::ir::Program;
 use crate::ir::error::{Error, Result};
 use crate::ir::types::Type;
 use crate::ir::verify::verify;
-pub use crate::lower::asm::target;
+pub use crate::lower::asm::processor;
 use crate::lower::{self, Math, abi};
 use crate::optimise::optimise_while;
 use cache::{Cache, Object};

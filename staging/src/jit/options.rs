@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::jit::cache;
 use crate::jit::interrupt::Interrupt;
-use crate::lower::asm::target::Target;
+use crate::lower::asm::processor::Processor;
 use crate::optimise::OptimiseOptions;
 
 /// Instructions of a function unless asked otherwise: so many take LLVM some ten seconds.
@@ -19,7 +19,7 @@ const OPERATORS: usize = 1 << 19;
 #[derive(Clone, Debug)]
 pub struct CompileOptions {
     /// The processor that code is generated for; this machine's own by default.
-    pub target: Target,
+    pub target: Processor,
     /// Passes to run on the program first, if any.
     pub optimise: Option<OptimiseOptions>,
     /// Whether every result must be the interpreter's bit for bit. Otherwise sums and products may be computed in
@@ -74,7 +74,7 @@ pub struct CompileOptions {
 impl Default for CompileOptions {
     fn default() -> CompileOptions {
         CompileOptions {
-            target: Target::host(),
+            target: Processor::host(),
             optimise: None,
             strict: false,
             flush_denormals: false,

@@ -166,7 +166,7 @@ fn functions(program: &Program, options: &CompileOptions) -> Vec<Function> {
             for stmt in &program.blocks[block].stmts {
                 match stmt {
                     Stmt::Define(inner) => pending.push((*inner, depth + 1)),
-                    _ => blocks.extend(program.children(stmt)),
+                    stmt => blocks.extend(program.children(stmt)),
                 }
                 if let Stmt::Call { target: Target::Func(called), .. } = stmt {
                     function.calls_itself |= *called == func;
@@ -187,7 +187,14 @@ fn functions(program: &Program, options: &CompileOptions) -> Vec<Function> {
                             1
                         }
                     }
-                    _ => {
+                    Stmt::Cell(_)
+                    | Stmt::Accumulate(..)
+                    | Stmt::Take(..)
+                    | Stmt::Present(..)
+                    | Stmt::Row(..)
+                    | Stmt::If { .. }
+                    | Stmt::Define(_)
+                    | Stmt::Call { .. } => {
                         run = (None, 0);
                         size
                     }
@@ -206,6 +213,12 @@ fn operator(stmt: &Stmt, options: &CompileOptions) -> Option<usize> {
         Stmt::Let(_, expr) if expr.operands().is_empty() => None,
         // In strict code they are calls.
         Stmt::Let(_, Expr::Unary(op, _)) if is_elementary(*op) && !options.strict => Some(ELEMENTARY),
-        _ => Some(1),
+        Stmt::Let(..)
+        | Stmt::Accumulate(..)
+        | Stmt::Take(..)
+        | Stmt::Present(..)
+        | Stmt::Row(..)
+        | Stmt::If { .. }
+        | Stmt::Call { .. } => Some(1),
     }
 }

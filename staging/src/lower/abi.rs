@@ -49,8 +49,28 @@ pub enum Failure {
     Arena = 3,
 }
 
-/// The operators that check indices, by their numbers.
-pub const INDEXED: [&str; 4] = ["gather_rows", "scatter_rows", "gather_last", "scatter_last"];
+/// The operators that check indices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Indexed {
+    GatherRows,
+    ScatterRows,
+    GatherLast,
+    ScatterLast,
+}
+
+impl Indexed {
+    /// The operator's name, by its number.
+    pub fn name_of(number: usize) -> Option<&'static str> {
+        use Indexed::*;
+        let all = [GatherRows, ScatterRows, GatherLast, ScatterLast];
+        all.into_iter().find(|op| *op as usize == number).map(|op| match op {
+            GatherRows => "gather_rows",
+            ScatterRows => "scatter_rows",
+            GatherLast => "gather_last",
+            ScatterLast => "scatter_last",
+        })
+    }
+}
 
 /// Name of the entry in the object.
 pub const ENTRY: &str = "antiphon_entry";

@@ -28,7 +28,7 @@ use inkwell::context::Context;
 use crate::ir::Program;
 use crate::ir::error::Result;
 pub use crate::lower::asm::math::Math;
-use crate::lower::asm::target::Target;
+use crate::lower::asm::processor::Processor;
 pub use crate::lower::function::module::Lowered;
 use crate::lower::function::module::Lowerer;
 
@@ -38,7 +38,7 @@ pub fn lower<'c>(
     context: &'c Context,
     program: &Program,
     updates: &[(usize, usize)],
-    target: Target,
+    target: Processor,
     math: Math,
     go_on: &dyn Fn() -> Result<()>,
 ) -> Result<Lowered<'c>> {

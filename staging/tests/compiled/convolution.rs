@@ -1,6 +1,6 @@
 //! Compiled convolutions against the interpreter's.
 
-use antiphon_staging::jit::target::Target as Processor;
+use antiphon_staging::jit::processor::Processor;
 use antiphon_staging::*;
 
 /// Small integers in no order, so that all sums are exact.

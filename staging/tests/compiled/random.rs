@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use antiphon_staging::jit::target::Target as Processor;
+use antiphon_staging::jit::processor::Processor;
 use antiphon_staging::*;
 
 use crate::fuzz::{Case, choices, generate, shrink};

@@ -268,7 +268,7 @@ fn a_compiled_program_can_be_moved_to_another_thread_with_a_small_stack() {
 
 #[test]
 fn code_for_another_machine_is_an_error_and_does_not_run() {
-    use antiphon_staging::jit::target::Target as Processor;
+    use antiphon_staging::jit::processor::Processor;
     let foreign = |change: &dyn Fn(&mut Processor)| {
         let mut options = CompileOptions::default();
         change(&mut options.target);

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
     use crate::ir::build::Builder;
     use crate::ir::types::{Dtype, Type};
-    use crate::lower::asm::target::Target;
+    use crate::lower::asm::processor::Processor;
     use crate::optimise::OptimiseOptions;
 
     fn scaled(factor: f64, dtype: Dtype) -> Program {
@@ -93,7 +93,7 @@ mod tests {
             change(&mut changed);
             key(&program, &changed)
         };
-        let target = |change: &dyn Fn(&mut Target)| with(&|options| change(&mut options.target));
+        let target = |change: &dyn Fn(&mut Processor)| with(&|options| change(&mut options.target));
         let made_by = |compiler| key_for(compiler, &program, &options, || Ok(())).unwrap();
         let keys = [
             key(&program, &options),

@@ -25,7 +25,17 @@ pub fn unary<'c>(asm: &Asm<'c>, math: Math, op: Unary, x: Reg<'c>, dtype: Dtype)
             asm.select(asm.fcmp(FloatPredicate::OEQ, x, zero()), zero(), number)
         }
         Unary::Relu => asm.select(asm.fcmp(FloatPredicate::OLE, x, zero()), zero(), x),
-        _ => math::function(asm, math, op, x),
+        Unary::Exp
+        | Unary::Expm1
+        | Unary::Log
+        | Unary::Log1p
+        | Unary::Sin
+        | Unary::Cos
+        | Unary::Tan
+        | Unary::Tanh
+        | Unary::Sigmoid
+        | Unary::Softplus
+        | Unary::Erf => math::function(asm, math, op, x),
     }
 }
 

@@ -29,7 +29,10 @@ pub struct Math {
 /// Whether an operator is a function that takes many instructions: tangents and powers are calls.
 pub fn is_elementary(op: Unary) -> bool {
     use Unary::*;
-    matches!(op, Exp | Expm1 | Log | Log1p | Sin | Cos | Tanh | Sigmoid | Softplus | Erf)
+    match op {
+        Exp | Expm1 | Log | Log1p | Sin | Cos | Tanh | Sigmoid | Softplus | Erf => true,
+        Neg | Recip | Abs | Sign | Sqrt | Tan | Relu | Not => false,
+    }
 }
 
 /// The elementary functions of numbers that a program applies so often that one function of the module each serves
@@ -87,7 +90,18 @@ pub fn function<'c>(asm: &Asm<'c>, math: Math, op: Unary, x: Reg<'c>) -> Reg<'c>
         Unary::Sin if !math.strict => e.circular(x, op),
         Unary::Cos if !math.strict => e.circular(x, op),
         Unary::Erf if !math.strict => e.erf(x),
-        _ => library(asm, op, x),
+        Unary::Exp
+        | Unary::Expm1
+        | Unary::Tanh
+        | Unary::Log
+        | Unary::Log1p
+        | Unary::Sin
+        | Unary::Cos
+        | Unary::Tan
+        | Unary::Erf => library(asm, op, x),
+        Unary::Neg | Unary::Recip | Unary::Abs | Unary::Sign | Unary::Sqrt | Unary::Relu | Unary::Not => {
+            unreachable!("{} is an instruction or a few", op.name())
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 pub mod blocks;
 pub mod elementwise;
 pub mod math;
-pub mod target;
+pub mod processor;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ use inkwell::{AddressSpace, FloatPredicate, IntPredicate};
 
 use crate::ir::expr::Unary;
 use crate::ir::types::{Dtype, Scalar, Type};
-use crate::lower::asm::target::Target;
+use crate::lower::asm::processor::Processor;
 
 /// A scalar or a vector in a register.
 pub type Reg<'c> = BasicValueEnum<'c>;
@@ -34,7 +34,7 @@ pub struct Asm<'c> {
     pub context: &'c Context,
     pub module: Module<'c>,
     pub builder: Builder<'c>,
-    pub target: Target,
+    pub target: Processor,
     /// Functions of loop nests, by what they do.
     pub nests: RefCell<HashMap<String, FunctionValue<'c>>>,
     /// Elementary functions of numbers that are called and not emitted inline.
@@ -52,7 +52,7 @@ pub fn lanes(x: Reg<'_>) -> u32 {
 }
 
 impl<'c> Asm<'c> {
-    pub fn new(context: &'c Context, name: &str, target: Target) -> Asm<'c> {
+    pub fn new(context: &'c Context, name: &str, target: Processor) -> Asm<'c> {
         let (module, builder) = (context.create_module(name), context.create_builder());
         Asm { context, module, builder, target, nests: RefCell::default(), elementary: HashMap::new() }
     }

@@ -12,7 +12,7 @@ use crate::lower::function::Body;
 use crate::lower::loops::emit;
 use crate::lower::loops::nest::{Affine, Nest, NodeId, Op, Root};
 use crate::lower::loops::transpose::{self, Transposition};
-use crate::lower::products::convolution::{Batch, Images, KernelGradient, Sum};
+use crate::lower::products::convolution::{Batch, Images, KernelGradient, TapSum};
 
 /// Row and column of an image under a window's tap.
 fn under(nest: &Nest<'_>, window: Window2d, place: [usize; 2], tap: [Affine; 2]) -> [Affine; 2] {
@@ -50,7 +50,7 @@ impl<'c> Body<'_, '_, 'c> {
     pub fn conv2d(&mut self, v: Value, operands: [Value; 2], window: Window2d, ty: &Type) {
         let [image, kernel] = operands.map(|x| self.ty(x));
         if let Some(batch) = self.direct_batch(operands, ty) {
-            let sum = Sum::convolution(batch, images(image), images(ty), taps(kernel), window);
+            let sum = TapSum::convolution(batch, images(image), images(ty), taps(kernel), window);
             return self.direct_sum(v, &sum, batch, operands, ty);
         }
         let [from_image, from_kernel] = operands.map(|x| self.address(x));
@@ -108,7 +108,7 @@ impl<'c> Body<'_, '_, 'c> {
         let [y_bar, kernel] = operands.map(|x| self.ty(x));
         let batch = self.direct_batch(operands, ty).filter(|_| window.stride == [1, 1]);
         if let Some(batch) = batch {
-            let sum = Sum::image(batch, images(y_bar), images(ty), taps(kernel), window);
+            let sum = TapSum::image(batch, images(y_bar), images(ty), taps(kernel), window);
             return self.direct_sum(v, &sum, batch, operands, ty);
         }
         let [from_y, from_kernel] = operands.map(|x| self.address(x));
@@ -180,7 +180,7 @@ impl<'c> Body<'_, '_, 'c> {
     }
 
     /// Binds a value to a sum over taps with the batch innermost.
-    fn direct_sum(&mut self, v: Value, sum: &Sum, batch: Batch, [x, kernel]: [Value; 2], ty: &Type) {
+    fn direct_sum(&mut self, v: Value, sum: &TapSum, batch: Batch, [x, kernel]: [Value; 2], ty: &Type) {
         let x = self.batch_innermost(x, batch);
         let w = self.address(kernel);
         let to = self.new_buffer(v);
@@ -212,7 +212,7 @@ impl<'c> Body<'_, '_, 'c> {
         let from = self.address(v);
         let pixels = self.ty(v).size() / batch.count as usize;
         let at = self.buffers.keep(batch.bytes(self.asm, pixels));
-        let to = self.in_frame(at);
+        let to = self.in_buffers(at);
         let padded = batch.padded(self.asm) as usize;
         let block = transpose::block_size(self.asm, batch.dtype);
         let columns = batch.count as usize;

@@ -80,21 +80,21 @@ impl<'l, 'c> Body<'l, '_, 'c> {
         let address = match self.wanted_address(v) {
             Some(address) => address,
             None => {
-                let at = self.part_place(v).unwrap_or_else(|| self.buffers.allot(v, bytes(self.ty(v))));
-                self.in_frame(at)
+                let at = self.place_in_whole(v).unwrap_or_else(|| self.buffers.allot(v, bytes(self.ty(v))));
+                self.in_buffers(at)
             }
         };
         self.bind(v, Place::Memory(address));
         address
     }
     /// The address of a place among the function's buffers.
-    pub fn in_frame(&self, at: u64) -> PointerValue<'c> {
+    pub fn in_buffers(&self, at: u64) -> PointerValue<'c> {
         self.asm.bytes(self.registers.base(), at as i64)
     }
     /// Lends memory to `f` for what it emits.
     pub fn with_scratch<R>(&mut self, bytes: u64, f: impl FnOnce(&mut Self, PointerValue<'c>) -> R) -> R {
         let (scratch, at) = self.buffers.scratch(bytes);
-        let result = f(self, self.in_frame(at));
+        let result = f(self, self.in_buffers(at));
         self.buffers.give_back(scratch);
         result
     }

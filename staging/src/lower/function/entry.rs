@@ -39,8 +39,8 @@ impl<'c> Body<'_, '_, 'c> {
         self.values.stop_recomputing();
         let mut in_place = HashSet::new();
         for &(i, result) in &arrays {
-            if self.may_be_written_over(i, result) && self.registers.wanted(result).is_none() {
-                self.registers.set_wanted(result, to[&i]);
+            if self.may_be_written_over(i, result) && self.wanted_address(result).is_none() {
+                self.want(result, to[&i]);
                 in_place.insert(i);
             }
         }
@@ -54,7 +54,7 @@ impl<'c> Body<'_, '_, 'c> {
             // An output may be where an input is: whatever is not in a buffer of our own is saved first.
             if !self.buffers.hold(result) {
                 let at = self.buffers.keep(bytes(ty));
-                let saved = self.in_frame(at);
+                let saved = self.in_buffers(at);
                 asm.copy(saved, address, bytes(ty));
                 address = saved;
             }

@@ -6,7 +6,7 @@ use inkwell::values::{InstructionOpcode, IntValue, PointerValue};
 
 use crate::ir::ids::Value;
 use crate::ir::types::{Dtype, Scalar, Type, size};
-use crate::lower::abi::{Failure, INDEXED};
+use crate::lower::abi::{Failure, Indexed};
 use crate::lower::asm::Reg;
 use crate::lower::asm::elementwise::is_nan;
 use crate::lower::asm::is_scalar;
@@ -18,7 +18,7 @@ impl<'c> Body<'_, '_, 'c> {
     /// Runs `f` in a loop over indices, with the loop's counter and the index, after all have been checked.
     fn each_index(
         &mut self,
-        op: &str,
+        op: Indexed,
         indices: Value,
         length: usize,
         mut f: impl FnMut(&mut Self, IntValue<'c>, IntValue<'c>),
@@ -28,7 +28,6 @@ impl<'c> Body<'_, '_, 'c> {
             return;
         }
         let asm = self.asm;
-        let number = INDEXED.iter().position(|name| *name == op).expect("an operator that checks indices");
         let load = |i: IntValue<'c>| match (only, address) {
             (Some(x), _) => x,
             (_, Some(from)) => asm.load(Dtype::I64, 1, asm.at(asm.memory_ty(Dtype::I64, 1), from, i)),
@@ -40,7 +39,7 @@ impl<'c> Body<'_, '_, 'c> {
             if check {
                 let bound = asm.int(length as i64).into();
                 let outside = asm.icmp(IntPredicate::UGE, index, bound);
-                self.fail_if(outside, Failure::Index, number as i64, index, length);
+                self.fail_if(outside, Failure::Index, op as i64, index, length);
             } else {
                 f(self, of.counter, index.into_int_value());
             }
@@ -64,7 +63,7 @@ impl<'c> Body<'_, '_, 'c> {
     pub fn rows(&mut self, v: Value, from: PointerValue<'c>, ty: &Type, indices: Value) {
         let width = size(&ty.shape[1..]);
         self.through_memory(v, |body, to| {
-            body.each_index("gather_rows", indices, ty.shape[0], |body, i, index| {
+            body.each_index(Indexed::GatherRows, indices, ty.shape[0], |body, i, index| {
                 let mut nest = Nest::new(&[width]);
                 let source = body.row(from, index, width, ty.dtype);
                 let node = nest.load(source, Affine::counter(1, 0), ty.dtype);
@@ -81,7 +80,7 @@ impl<'c> Body<'_, '_, 'c> {
         let given = self.ty(x).clone();
         let only = is_scalar(&given).then(|| self.register(x));
         let from = if only.is_none() { Some(self.address(x)) } else { None };
-        self.each_index("scatter_rows", indices, rows, |body, i, index| {
+        self.each_index(Indexed::ScatterRows, indices, rows, |body, i, index| {
             let mut nest = Nest::new(&[width]);
             let at = Affine::counter(1, 0);
             let to = body.row(to, index, width, ty.dtype);
@@ -105,7 +104,7 @@ impl<'c> Body<'_, '_, 'c> {
         let n = ty.shape[ty.shape.len() - 1];
         let from = self.address(x);
         self.through_memory(v, |body, to| {
-            body.each_index("gather_last", indices, n, |body, i, index| {
+            body.each_index(Indexed::GatherLast, indices, n, |body, i, index| {
                 let row = body.row(from, i, n, ty.dtype);
                 let element = body.asm.load(ty.dtype, 1, body.row(row, index, 1, ty.dtype));
                 body.asm.store(ty.dtype, element, body.row(to, i, 1, ty.dtype));
@@ -118,7 +117,7 @@ impl<'c> Body<'_, '_, 'c> {
         let from = if only.is_none() { Some(self.address(x)) } else { None };
         let to = self.new_buffer(v);
         self.fill(to, ty, Scalar::of(ty.dtype, 0.0));
-        self.each_index("scatter_last", indices, length, |body, i, index| {
+        self.each_index(Indexed::ScatterLast, indices, length, |body, i, index| {
             let element = match (only, from) {
                 (None, Some(from)) => body.asm.load(ty.dtype, 1, body.row(from, i, 1, ty.dtype)),
                 (Some(only), _) => only,

@@ -58,7 +58,7 @@ impl Joined {
 
 impl<'c> Body<'_, '_, 'c> {
     /// The place of a part in its whole, for which there is room from now on.
-    pub fn part_place(&mut self, v: Value) -> Option<u64> {
+    pub fn place_in_whole(&mut self, v: Value) -> Option<u64> {
         let &(whole, before) = self.joined.parts.get(&v)?;
         let start = self.whole_place(whole);
         self.buffers.share(v, whole);
@@ -70,7 +70,8 @@ impl<'c> Body<'_, '_, 'c> {
         if let Some(&at) = self.joined.places.get(&whole) {
             return at;
         }
-        let at = self.part_place(whole).unwrap_or_else(|| self.buffers.allot(whole, bytes(self.ty(whole))));
+        let at =
+            self.place_in_whole(whole).unwrap_or_else(|| self.buffers.allot(whole, bytes(self.ty(whole))));
         self.joined.places.insert(whole, at);
         at
     }
@@ -79,7 +80,7 @@ impl<'c> Body<'_, '_, 'c> {
     pub fn concat(&mut self, v: Value, parts: &[Value], axis: usize) {
         let to = match self.joined.places.get(&v) {
             Some(&at) => {
-                let address = self.in_frame(at);
+                let address = self.in_buffers(at);
                 self.bind(v, Place::Memory(address));
                 address
             }

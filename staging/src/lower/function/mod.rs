@@ -8,7 +8,7 @@
 //! | [`entry`], [`control`] | the program itself; statements, branches and calls |
 //! | [`recursion`] | functions that call themselves, as loops |
 //! | [`deferred`], [`nodes`] | values as code reads them; which are computed only where they are needed |
-//! | [`expression`], [`index`], [`conv`], [`product`] | what each operator becomes |
+//! | [`expression`], [`index`], [`reduction`], [`product`], [`conv`] | what each operator becomes |
 //! | [`cells`], [`collect`] | accumulators, and those that collect the rows of products |
 //! | [`joined`] | concatenations whose parts are computed in place |
 //! | [`parts`] | long straight code as several functions |
@@ -27,10 +27,9 @@ mod nodes;
 mod parts;
 mod product;
 mod recursion;
+mod reduction;
 mod state;
 mod weights;
-
-use std::collections::HashMap;
 
 use inkwell::IntPredicate;
 use inkwell::values::{FunctionValue, GlobalValue, InstructionOpcode, PointerValue};
@@ -48,7 +47,7 @@ use crate::lower::function::module::Lowerer;
 use crate::lower::function::parts::Outside;
 use crate::lower::function::recursion::Rounds;
 use crate::lower::function::state::facts::Facts;
-use crate::lower::function::state::plan::FramePlan;
+use crate::lower::function::state::plan::BufferPlan;
 use crate::lower::function::state::registers::{CellPlace, Registers};
 use crate::lower::function::state::values::{Place, Values};
 use crate::lower::function::state::words::Words;
@@ -63,12 +62,10 @@ pub struct Body<'l, 'p, 'c> {
     position: usize,
     registers: Registers<'c>,
     values: Values<'l, 'c>,
-    buffers: FramePlan,
+    buffers: BufferPlan,
     facts: Facts<'c>,
     /// Parts of concatenations that are computed where they end up.
     joined: Joined,
-    /// Where values are kept that outlive a call of the function by itself, if it runs as a loop.
-    slots: HashMap<Value, PointerValue<'c>>,
     rounds: Option<Rounds<'c>>,
     /// What parts of the function have to find, if it is cut.
     words: Option<Words>,
@@ -100,10 +97,9 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             position: 0,
             registers: Registers::new(context, base),
             values: Values::new(lower.program, &lower.analysis, func),
-            buffers: FramePlan::default(),
+            buffers: BufferPlan::default(),
             facts: Facts::default(),
             joined: Joined::of(lower, func),
-            slots: HashMap::new(),
             rounds: None,
             words: None,
             outside: None,
@@ -122,11 +118,11 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
         } else {
             body.local();
         }
-        body.place_frame(size);
+        body.place_buffers(size);
     }
 
     /// Fixes the size of a recursive function's frame, or the place of another's.
-    fn place_frame(&self, size: GlobalValue<'c>) {
+    fn place_buffers(&self, size: GlobalValue<'c>) {
         let planned = self.buffers.size();
         if self.lower.analysis.funcs[self.func].recursive {
             size.set_initializer(&self.asm.int(planned as i64));
@@ -224,7 +220,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
                 continue;
             }
             let data = if let Some(at) = at {
-                let data = self.in_frame(at);
+                let data = self.in_buffers(at);
                 if let Some(field) = field {
                     asm.store_raw(data.into(), field);
                 }

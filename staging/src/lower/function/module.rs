@@ -16,7 +16,7 @@ use crate::ir::ids::{Cont, Func};
 use crate::ir::types::Type;
 use crate::lower::abi;
 use crate::lower::asm::math::{self, Math};
-use crate::lower::asm::target::Target;
+use crate::lower::asm::processor::Processor;
 use crate::lower::asm::{Asm, FAST, is_scalar};
 use crate::lower::function::Body;
 use crate::lower::function::collect::Collecting;
@@ -57,7 +57,7 @@ impl<'p, 'c> Lowerer<'p, 'c> {
         context: &'c Context,
         program: &'p Program,
         updates: &'p [(usize, usize)],
-        target: Target,
+        target: Processor,
         math: Math,
     ) -> Lowerer<'p, 'c> {
         let analysis = Analysis::of(program);

@@ -12,12 +12,12 @@ use std::collections::HashMap;
 use inkwell::module::Linkage;
 use inkwell::values::PointerValue;
 
-use crate::analysis::captures::Entity;
 use crate::ir::ids::{Block, Cell, Cont, Value};
 use crate::ir::{Program, Stmt};
 use crate::lower::asm::Reg;
 use crate::lower::asm::{FAST, is_scalar};
 use crate::lower::function::Body;
+use crate::lower::function::recursion::Rounds;
 use crate::lower::function::state::facts::Facts;
 use crate::lower::function::state::registers::{CellPlace, Closure, Registers};
 use crate::lower::function::state::values::Place;
@@ -32,6 +32,7 @@ pub struct Outside<'c> {
     registers: Registers<'c>,
     places: HashMap<Value, Place<'c>>,
     facts: Facts<'c>,
+    rounds: Option<Rounds<'c>>,
 }
 
 impl<'l, 'c> Body<'l, '_, 'c> {
@@ -91,6 +92,7 @@ impl<'l, 'c> Body<'l, '_, 'c> {
             registers: std::mem::replace(&mut self.registers, Registers::new(given[0], given[2])),
             places: self.values.leave(),
             facts: std::mem::replace(&mut self.facts, elsewhere),
+            rounds: self.rounds.take(),
         });
         let has_parent = self.lower.analysis.funcs[self.func].parent.is_some();
         let around = match own {
@@ -107,6 +109,7 @@ impl<'l, 'c> Body<'l, '_, 'c> {
             self.keep_in_word(v, &place);
         }
         self.registers = outside.registers;
+        self.rounds = outside.rounds;
         let inside = std::mem::replace(&mut self.facts, outside.facts);
         self.facts.after(inside);
         asm.ret(None);
@@ -118,7 +121,7 @@ impl<'l, 'c> Body<'l, '_, 'c> {
     fn keep_in_word(&mut self, v: Value, place: &Place<'c>) {
         let Some(words) = &mut self.words else { return };
         let found = place.is_constant() || self.values.is_captured(v);
-        if found || self.values.uses(v) == 0 || self.slots.contains_key(&v) {
+        if found || self.values.uses(v) == 0 || words.slot(v).is_some() {
             return;
         }
         let (x, dtype) = match *place {
@@ -128,7 +131,7 @@ impl<'l, 'c> Body<'l, '_, 'c> {
             Place::Deferred(_) => return,
         };
         let at = words.add_value(v, &mut self.buffers);
-        let to = self.in_frame(at);
+        let to = self.in_buffers(at);
         match dtype {
             Some(dtype) => self.asm.store(dtype, x, to),
             None => drop(self.asm.store_raw(x, to)),
@@ -144,7 +147,7 @@ impl<'l, 'c> Body<'l, '_, 'c> {
 
     /// The word of a value that was computed in another part, or outside of this one.
     pub fn word_of_value(&self, v: Value) -> Option<PointerValue<'c>> {
-        Some(self.in_frame(self.words.as_ref()?.value(v)?))
+        Some(self.in_buffers(self.words.as_ref()?.value(v)?))
     }
 
     /// Whether an array that is yet to be read was computed in a part, so that its address is known only when the
@@ -164,7 +167,7 @@ impl<'l, 'c> Body<'l, '_, 'c> {
 
     /// The cell, if it is there.
     pub fn cell_in_words(&self, cell: Cell) -> Option<CellPlace<'c>> {
-        let [data, present] = self.words.as_ref()?.cell(cell)?.map(|at| self.in_frame(at));
+        let [data, present] = self.words.as_ref()?.cell(cell)?.map(|at| self.in_buffers(at));
         Some(CellPlace { data, present })
     }
 
@@ -198,14 +201,14 @@ impl<'l, 'c> Body<'l, '_, 'c> {
         let Some(words) = &mut self.words else { return };
         let places = words.add_continuation(cont, &mut self.buffers);
         for (x, at) in [code, frame].into_iter().zip(places) {
-            self.asm.store_raw(x.into(), self.in_frame(at));
+            self.asm.store_raw(x.into(), self.in_buffers(at));
         }
     }
 
     /// The continuation, if it is there.
     pub fn continuation_in_words(&self, cont: Cont) -> Option<Closure<'c>> {
         let places = self.words.as_ref()?.continuation(cont)?;
-        let [code, frame] = places.map(|at| self.asm.load_ptr(self.in_frame(at)));
+        let [code, frame] = places.map(|at| self.asm.load_ptr(self.in_buffers(at)));
         Some((code, frame))
     }
 
@@ -219,7 +222,7 @@ impl<'l, 'c> Body<'l, '_, 'c> {
             && let Some(words) = &mut self.words
         {
             let at = words.add_wanted(v, &mut self.buffers);
-            self.asm.store_raw(to.into(), self.in_frame(at));
+            self.asm.store_raw(to.into(), self.in_buffers(at));
         }
     }
 
@@ -227,14 +230,14 @@ impl<'l, 'c> Body<'l, '_, 'c> {
     pub fn wanted_address(&self, v: Value) -> Option<PointerValue<'c>> {
         self.registers.wanted(v).or_else(|| {
             let at = self.words.as_ref()?.wanted(v)?;
-            Some(self.asm.load_ptr(self.in_frame(at)))
+            Some(self.asm.load_ptr(self.in_buffers(at)))
         })
     }
 
     /// Memory for a number that outlives a call of the function by itself, if the function is cut.
     pub fn add_slot_to_words(&mut self, v: Value) -> Option<PointerValue<'c>> {
         let at = self.words.as_mut()?.add_slot(v, &mut self.buffers);
-        Some(self.in_frame(at))
+        Some(self.in_buffers(at))
     }
 
     /// The word that is its memory, if one is.
@@ -244,12 +247,8 @@ impl<'l, 'c> Body<'l, '_, 'c> {
 
     /// Where a value is kept that outlives a call of the function by itself.
     pub fn slot(&self, v: Value) -> Option<PointerValue<'c>> {
-        let slot = self.slots.get(&v).copied()?;
-        if self.outside.is_none() {
-            return Some(slot);
-        }
-        let word = self.word_of_slot(v).map(|at| self.in_frame(at));
-        Some(word.unwrap_or_else(|| self.field(Entity::Value(v))))
+        // What is captured is in a field of the frame, where a part finds it as any other.
+        self.registers.slot(v).or_else(|| self.word_of_slot(v).map(|at| self.in_buffers(at)))
     }
 }
 

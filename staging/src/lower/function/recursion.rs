@@ -70,7 +70,7 @@ impl<'c> Body<'_, '_, 'c> {
         let live = lower.analysis.funcs[self.func].sites.values().flat_map(|site| &site.live);
         for &entity in live {
             let Entity::Value(v) = entity else { continue };
-            if !self.slots.contains_key(&v) {
+            if self.registers.slot(v).is_none() {
                 let slot = match lower.analysis.is_captured(entity) {
                     true => self.field(entity),
                     false => {
@@ -78,7 +78,7 @@ impl<'c> Body<'_, '_, 'c> {
                         word.unwrap_or_else(|| self.scalar_slot(self.ty(v).dtype))
                     }
                 };
-                self.slots.insert(v, slot);
+                self.registers.set_slot(v, slot);
             }
         }
     }
@@ -192,7 +192,11 @@ impl<'c> Body<'_, '_, 'c> {
         let mut empty = Vec::new();
         for &entity in live {
             match entity {
-                Entity::Value(v) => scalars.push((self.ty(v).dtype, self.slots[&v], self.word_of_slot(v))),
+                Entity::Value(v) => scalars.push((
+                    self.ty(v).dtype,
+                    self.slot(v).expect("what lives on has a slot"),
+                    self.word_of_slot(v),
+                )),
                 Entity::Cell(cell) => {
                     if self.facts.is_filled(cell) == Some(false) {
                         empty.push(cell);

@@ -149,13 +149,18 @@ impl<'c> Emitter<'_, 'c> {
         Some(self.asm.constant(self.neutral(*op, *node), self.lanes))
     }
     fn neutral(&self, op: Reduction, node: NodeId) -> Scalar {
-        let neutral = if op == Reduction::Max { f64::NEG_INFINITY } else { 0.0 };
+        let neutral = match op {
+            Reduction::Sum => 0.0,
+            Reduction::Max => f64::NEG_INFINITY,
+            Reduction::LogSumExp => unreachable!("it is composed of sums and maxima"),
+        };
         Scalar::of(self.nest.nodes[node].dtype, neutral)
     }
     fn combine(&self, op: Reduction, sum: Reg<'c>, x: Reg<'c>) -> Reg<'c> {
         match op {
+            Reduction::Sum => self.asm.add(sum, x),
             Reduction::Max => elementwise::binary(self.asm, self.math, Binary::Maximum, sum, x),
-            _ => self.asm.add(sum, x),
+            Reduction::LogSumExp => unreachable!("it is composed of sums and maxima"),
         }
     }
 

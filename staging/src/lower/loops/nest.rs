@@ -161,7 +161,17 @@ impl<'c> Nest<'c> {
     fn affine_mut(&mut self) -> Vec<&mut Affine> {
         let nodes = self.nodes.iter_mut().filter_map(|node| match &mut node.op {
             Op::Load { at, .. } | Op::Position(at) => Some(at),
-            _ => None,
+            Op::Register(_)
+            | Op::Constant(_)
+            | Op::Unary(..)
+            | Op::Powi(..)
+            | Op::Clamp(..)
+            | Op::Binary(..)
+            | Op::Compare(..)
+            | Op::Select(..)
+            | Op::Convert(_)
+            | Op::Uniform(..)
+            | Op::Within(..) => None,
         });
         let roots = self.roots.iter_mut().flat_map(|root| match root {
             Root::Keep(_) => vec![],
@@ -217,7 +227,17 @@ impl<'c> Nest<'c> {
             match &mut node.op {
                 Op::Load { from, .. } => array(from),
                 Op::Register(x) => *x = of(*x),
-                _ => {}
+                Op::Constant(_)
+                | Op::Position(_)
+                | Op::Unary(..)
+                | Op::Powi(..)
+                | Op::Clamp(..)
+                | Op::Binary(..)
+                | Op::Compare(..)
+                | Op::Select(..)
+                | Op::Convert(_)
+                | Op::Uniform(..)
+                | Op::Within(..) => {}
             }
         }
         for root in &mut self.roots {
@@ -240,7 +260,17 @@ impl<'c> Nest<'c> {
                 let loops = at.factors.iter().enumerate().filter(|(_, f)| **f != 0);
                 loops.fold(0, |set, (i, _)| set | 1 << i)
             }
-            _ => 0,
+            Op::Register(_)
+            | Op::Constant(_)
+            | Op::Unary(..)
+            | Op::Powi(..)
+            | Op::Clamp(..)
+            | Op::Binary(..)
+            | Op::Compare(..)
+            | Op::Select(..)
+            | Op::Convert(_)
+            | Op::Uniform(..)
+            | Op::Within(..) => 0,
         };
         operands(op).into_iter().fold(own, |set, id| set | self.nodes[id].varies)
     }

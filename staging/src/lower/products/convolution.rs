@@ -76,7 +76,7 @@ impl Reach {
 }
 
 /// `y[m, pixel, n] = Σ w[m, channel, tap]·x[channel, element, n]`: a convolution, or the gradient of its image.
-pub struct Sum {
+pub struct TapSum {
     batch: Batch,
     x: Images,
     y: Images,
@@ -87,9 +87,9 @@ pub struct Sum {
     reach: [Reach; 2],
 }
 
-impl Sum {
+impl TapSum {
     /// The convolution itself.
-    pub fn convolution(batch: Batch, x: Images, y: Images, kernel: [i64; 2], window: Window2d) -> Sum {
+    pub fn convolution(batch: Batch, x: Images, y: Images, kernel: [i64; 2], window: Window2d) -> TapSum {
         let reach = [(0, x.rows), (1, x.columns)].map(|(axis, length)| Reach {
             step: window.stride[axis] as i64,
             offset: -(window.padding[axis] as i64),
@@ -99,10 +99,10 @@ impl Sum {
             length,
         });
         let area = kernel[0] * kernel[1];
-        Sum { batch, x, y, strides: [x.channels * area, area], taps: kernel[1], reach }
+        TapSum { batch, x, y, strides: [x.channels * area, area], taps: kernel[1], reach }
     }
     /// The gradient of the image, for windows at neighbouring places.
-    pub fn image(batch: Batch, y_bar: Images, x_bar: Images, kernel: [i64; 2], window: Window2d) -> Sum {
+    pub fn image(batch: Batch, y_bar: Images, x_bar: Images, kernel: [i64; 2], window: Window2d) -> TapSum {
         let reach = [(0, y_bar.rows), (1, y_bar.columns)].map(|(axis, length)| Reach {
             step: 1,
             offset: window.padding[axis] as i64,
@@ -112,7 +112,7 @@ impl Sum {
             length,
         });
         let area = kernel[0] * kernel[1];
-        Sum { batch, x: y_bar, y: x_bar, strides: [area, x_bar.channels * area], taps: kernel[1], reach }
+        TapSum { batch, x: y_bar, y: x_bar, strides: [area, x_bar.channels * area], taps: kernel[1], reach }
     }
 
     /// Emits a function of `x`, the kernel and `y`.

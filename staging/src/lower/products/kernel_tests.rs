@@ -7,7 +7,7 @@ use inkwell::targets::FileType;
 use crate::ir::types::Dtype;
 use crate::jit::orc::Linked;
 use crate::lower::asm::Asm;
-use crate::lower::asm::target::Target;
+use crate::lower::asm::processor::Processor;
 use crate::lower::products::contract::{Kernel, Length, Operands, Products, Strides, Sum};
 
 /// `f(a, b, c, k, add)`, and scratch memory.
@@ -19,7 +19,7 @@ struct Case {
     strict: bool,
 }
 
-fn compiled(case: Case, target: &Target) -> (Linked, Entry, u64) {
+fn compiled(case: Case, target: &Processor) -> (Linked, Entry, u64) {
     let context = Context::create();
     let (asm, products) = (Asm::new(&context, "kernel", target.clone()), Products::new(case.strict));
     let (ptr, kernel) = (asm.ptr_ty().into(), case.kernel);
@@ -66,7 +66,7 @@ fn room(bytes: u64) -> (Vec<u8>, usize) {
     (room, skip)
 }
 
-fn check(case: Case, target: &Target, lengths: &[u64]) {
+fn check(case: Case, target: &Processor, lengths: &[u64]) {
     let (_linked, entry, size) = compiled(case, target);
     let kernel = case.kernel;
     let adds: &[bool] = match kernel.sum {
@@ -107,15 +107,15 @@ fn check(case: Case, target: &Target, lengths: &[u64]) {
 }
 
 /// Processors of all kinds that this machine can run code for.
-fn targets() -> Vec<Target> {
-    let mut targets = vec![Target::host(), Target::portable()];
-    if cfg!(target_arch = "x86_64") && Target::host().vector_bits >= 256 {
-        let wide = Target {
+fn targets() -> Vec<Processor> {
+    let mut targets = vec![Processor::host(), Processor::portable()];
+    if cfg!(target_arch = "x86_64") && Processor::host().vector_bits >= 256 {
+        let wide = Processor {
             cpu: "x86-64-v3".into(),
             features: String::new(),
             vector_bits: 256,
             vector_registers: 16,
-            ..Target::host()
+            ..Processor::host()
         };
         targets.push(wide);
     }

@@ -6,8 +6,9 @@ use inkwell::values::PointerValue;
 
 use crate::ir::ids::{Cell, Value};
 
-/// What holds at a place in the code. It is all that an arm of a branch may change of what is known: both arms begin
-/// with what holds before the branch, and after it holds what holds at the end of [both](Facts::common).
+/// What holds at a place in the code. What an arm of a branch changes of it is not so in the
+/// other: both begin with what holds before the branch, and after it holds what holds at the end of
+/// [both](Facts::common).
 #[derive(Clone, Default)]
 pub struct Facts<'c> {
     /// Whether a cell holds anything, where that is known.

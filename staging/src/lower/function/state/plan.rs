@@ -1,7 +1,7 @@
-//! The plan of a function's frame in the arena: buffers that are not alive at the same time share room, and a buffer is
-//! alive as long as a value that is to be read is in it.
+//! The plan of a function's buffers in the arena: buffers that are not alive at the same time share room. A buffer is
+//! alive as long as something is in it: a value until its last reader, what the function itself keeps to its end.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::ir::ids::Value;
 
@@ -9,101 +9,90 @@ use crate::ir::ids::Value;
 pub const ALIGNMENT: u64 = 64;
 
 /// A function's buffers, planned in the order in which its code is emitted. Places are bytes from the start of the
-/// frame.
+/// first.
 ///
-/// Each buffer that is alive has a tenant: a value, the function itself, or a [`Scratch`].
+/// Those that are alive do not overlap. Each has tenants: values that are in it, the function itself, or a [`Scratch`].
 #[derive(Default)]
-pub struct FramePlan {
-    frame: Frame,
-    /// The buffer that a value is in, or was in when it was last read.
-    of: HashMap<Value, Buffer>,
-    /// How many values that are yet to be read are in a buffer.
-    tenants: HashMap<Buffer, usize>,
+pub struct BufferPlan {
+    /// The buffers that are alive, by their places.
+    alive: BTreeMap<u64, Buffer>,
+    /// The place of the buffer that a value is in.
+    of: HashMap<Value, u64>,
+    size: u64,
+}
+
+/// A buffer that is alive.
+struct Buffer {
+    bytes: u64,
+    tenants: usize,
 }
 
 /// Memory that was taken for as long as one operator is emitted.
 #[must_use = "it is to be given back"]
-pub struct Scratch(Buffer);
+pub struct Scratch(u64);
 
-impl FramePlan {
+impl BufferPlan {
+    /// A buffer with one tenant, at the lowest place at which nothing alive is.
+    fn place(&mut self, bytes: u64) -> u64 {
+        let bytes = bytes.max(1).next_multiple_of(ALIGNMENT);
+        let mut at = 0;
+        for (&from, buffer) in &self.alive {
+            if at + bytes <= from {
+                break;
+            }
+            at = from + buffer.bytes;
+        }
+        self.alive.insert(at, Buffer { bytes, tenants: 1 });
+        self.size = self.size.max(at + bytes);
+        at
+    }
+    fn remove_tenant(&mut self, at: u64) {
+        let buffer = self.alive.get_mut(&at).expect("what has a tenant is alive");
+        buffer.tenants -= 1;
+        if buffer.tenants == 0 {
+            self.alive.remove(&at);
+        }
+    }
+
     /// The place of so many bytes that the function needs to its end.
     pub fn keep(&mut self, bytes: u64) -> u64 {
-        self.frame.place(bytes).1
+        self.place(bytes)
     }
     /// The place of so many bytes that are needed until they are given back.
     pub fn scratch(&mut self, bytes: u64) -> (Scratch, u64) {
-        let (buffer, at) = self.frame.place(bytes);
-        (Scratch(buffer), at)
+        let at = self.place(bytes);
+        (Scratch(at), at)
     }
     /// Nothing reads what was in it any more.
     pub fn give_back(&mut self, scratch: Scratch) {
-        self.frame.free(scratch.0);
+        self.remove_tenant(scratch.0);
     }
     /// The place of a buffer of so many bytes, for a value.
     pub fn allot(&mut self, v: Value, bytes: u64) -> u64 {
-        let (buffer, at) = self.frame.place(bytes);
-        self.of.insert(v, buffer);
-        self.tenants.insert(buffer, 1);
+        let at = self.place(bytes);
+        self.of.insert(v, at);
         at
     }
     /// A value is in the buffer of another, if that is in one.
     pub fn share(&mut self, v: Value, with: Value) {
-        if let Some(&buffer) = self.of.get(&with) {
-            self.of.insert(v, buffer);
-            *self.tenants.get_mut(&buffer).expect("a value is in it") += 1;
+        if let Some(&at) = self.of.get(&with) {
+            self.of.insert(v, at);
+            self.alive.get_mut(&at).expect("a value is in it").tenants += 1;
         }
     }
     /// A value is not read any more.
     pub fn leave(&mut self, v: Value) {
-        let Some(buffer) = self.of.get(&v) else { return };
-        let tenants = self.tenants.get_mut(buffer).expect("a value is in it");
-        *tenants -= 1;
-        if *tenants == 0 {
-            self.frame.free(*buffer);
+        if let Some(at) = self.of.remove(&v) {
+            self.remove_tenant(at);
         }
     }
     /// Whether a value is in a buffer.
     pub fn hold(&self, v: Value) -> bool {
         self.of.contains_key(&v)
     }
-    /// Bytes that the whole frame takes.
+    /// Bytes that all buffers take together.
     pub fn size(&self) -> u64 {
-        self.frame.size
-    }
-}
-
-/// A buffer of a [`Frame`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Buffer(usize);
-
-#[derive(Default)]
-struct Frame {
-    /// Start and length of all buffers ever placed, and whether each is alive.
-    buffers: Vec<(u64, u64, bool)>,
-    size: u64,
-}
-
-impl Frame {
-    /// A place for so many bytes, at the lowest offset at which nothing alive is.
-    fn place(&mut self, bytes: u64) -> (Buffer, u64) {
-        let bytes = bytes.max(1).next_multiple_of(ALIGNMENT);
-        let mut alive: Vec<(u64, u64)> =
-            self.buffers.iter().filter(|b| b.2).map(|&(start, len, _)| (start, len)).collect();
-        alive.sort_unstable();
-        let mut start = 0;
-        for (from, len) in alive {
-            if start + bytes <= from {
-                break;
-            }
-            start = start.max(from + len);
-        }
-        self.buffers.push((start, bytes, true));
-        self.size = self.size.max(start + bytes);
-        (Buffer(self.buffers.len() - 1), start)
-    }
-    /// Nothing reads the buffer from here on.
-    fn free(&mut self, buffer: Buffer) {
-        self.buffers[buffer.0].2 = false;
+        self.size
     }
 }
 
@@ -114,7 +103,7 @@ mod tests {
 
     #[test]
     fn what_is_alive_at_the_same_time_does_not_overlap_and_what_is_freed_is_used_again() {
-        let mut buffers = FramePlan::default();
+        let mut buffers = BufferPlan::default();
         let [a, b, c] = [0, 1, 2].map(Value::new);
         assert_eq!((buffers.allot(a, 100), buffers.keep(64)), (0, 128));
         buffers.share(b, a);

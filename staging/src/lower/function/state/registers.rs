@@ -27,6 +27,7 @@ pub struct Registers<'c> {
     wanted: HashMap<Value, PointerValue<'c>>,
     cells: HashMap<Cell, CellPlace<'c>>,
     continuations: HashMap<Cont, Closure<'c>>,
+    slots: HashMap<Value, PointerValue<'c>>,
 }
 
 impl<'c> Registers<'c> {
@@ -39,6 +40,7 @@ impl<'c> Registers<'c> {
             wanted: HashMap::new(),
             cells: HashMap::new(),
             continuations: HashMap::new(),
+            slots: HashMap::new(),
         }
     }
 
@@ -79,6 +81,14 @@ impl<'c> Registers<'c> {
     pub fn continuation(&self, cont: Cont) -> Option<Closure<'c>> {
         self.continuations.get(&cont).copied()
     }
+    pub fn set_slot(&mut self, v: Value, slot: PointerValue<'c>) {
+        self.slots.insert(v, slot);
+    }
+    /// Where a value is kept that outlives a call of the function by itself, if that runs as a loop.
+    pub fn slot(&self, v: Value) -> Option<PointerValue<'c>> {
+        self.slots.get(&v).copied()
+    }
+
     pub fn set_continuation(&mut self, cont: Cont, closure: Closure<'c>) {
         self.continuations.insert(cont, closure);
     }

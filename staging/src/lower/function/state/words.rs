@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::ir::ids::{Cell, Cont, Value};
-use crate::lower::function::state::plan::FramePlan;
+use crate::lower::function::state::plan::BufferPlan;
 
 /// Bytes of the buffers from which words are taken.
 const PAGE: u64 = 4096;
@@ -39,7 +39,7 @@ impl Words {
         self.touches.get(&cell).copied().unwrap_or(0)
     }
 
-    fn new_word(&mut self, buffers: &mut FramePlan) -> u64 {
+    fn new_word(&mut self, buffers: &mut BufferPlan) -> u64 {
         if let Some(at) = self.unused.pop() {
             return at;
         }
@@ -53,7 +53,7 @@ impl Words {
         self.values.get(&v).copied()
     }
     /// The word of a value, which has one from now on.
-    pub fn add_value(&mut self, v: Value, buffers: &mut FramePlan) -> u64 {
+    pub fn add_value(&mut self, v: Value, buffers: &mut BufferPlan) -> u64 {
         let at = self.value(v).unwrap_or_else(|| self.new_word(buffers));
         self.values.insert(v, at);
         at
@@ -72,7 +72,7 @@ impl Words {
         self.cells.get(&cell).copied()
     }
     /// The same of a cell that is there from now on. Where an array is accumulated is given.
-    pub fn add_cell(&mut self, cell: Cell, data: Option<u64>, buffers: &mut FramePlan) -> [u64; 2] {
+    pub fn add_cell(&mut self, cell: Cell, data: Option<u64>, buffers: &mut BufferPlan) -> [u64; 2] {
         let places = [data.unwrap_or_else(|| self.new_word(buffers)), self.new_word(buffers)];
         self.cells.insert(cell, places);
         places
@@ -82,7 +82,7 @@ impl Words {
     pub fn continuation(&self, cont: Cont) -> Option<[u64; 2]> {
         self.continuations.get(&cont).copied()
     }
-    pub fn add_continuation(&mut self, cont: Cont, buffers: &mut FramePlan) -> [u64; 2] {
+    pub fn add_continuation(&mut self, cont: Cont, buffers: &mut BufferPlan) -> [u64; 2] {
         let places = [self.new_word(buffers), self.new_word(buffers)];
         self.continuations.insert(cont, places);
         places
@@ -92,7 +92,7 @@ impl Words {
     pub fn wanted(&self, v: Value) -> Option<u64> {
         self.wanted.get(&v).copied()
     }
-    pub fn add_wanted(&mut self, v: Value, buffers: &mut FramePlan) -> u64 {
+    pub fn add_wanted(&mut self, v: Value, buffers: &mut BufferPlan) -> u64 {
         let at = self.new_word(buffers);
         self.wanted.insert(v, at);
         at
@@ -102,7 +102,7 @@ impl Words {
     pub fn slot(&self, v: Value) -> Option<u64> {
         self.slots.get(&v).copied()
     }
-    pub fn add_slot(&mut self, v: Value, buffers: &mut FramePlan) -> u64 {
+    pub fn add_slot(&mut self, v: Value, buffers: &mut BufferPlan) -> u64 {
         let at = self.new_word(buffers);
         self.slots.insert(v, at);
         at

@@ -9,7 +9,7 @@ use crate::ir::error::{Error, Result};
 
 /// A processor, as LLVM knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Target {
+pub struct Processor {
     /// Architecture, vendor and system.
     pub triple: String,
     /// Name of the processor.
@@ -42,9 +42,9 @@ fn initialise() {
     });
 }
 
-impl Target {
+impl Processor {
     /// This machine, with everything that it can do.
-    pub fn host() -> Target {
+    pub fn host() -> Processor {
         initialise();
         let features = TargetMachine::get_host_cpu_features().to_string();
         let has = |feature: &str| features.split(',').any(|f| f.strip_prefix('+') == Some(feature));
@@ -57,7 +57,7 @@ impl Target {
         } else {
             (128, 16)
         };
-        Target {
+        Processor {
             triple: TargetMachine::get_default_triple().as_str().to_string_lossy().into_owned(),
             cpu: TargetMachine::get_host_cpu_name().to_string(),
             features,
@@ -66,15 +66,15 @@ impl Target {
         }
     }
     /// Any machine of this architecture: no features beyond its base line.
-    pub fn portable() -> Target {
+    pub fn portable() -> Processor {
         let cpu = if cfg!(target_arch = "x86_64") { "x86-64" } else { "generic" };
         let registers = if cfg!(target_arch = "aarch64") { 32 } else { 16 };
-        Target {
+        Processor {
             cpu: cpu.into(),
             features: String::new(),
             vector_bits: 128,
             vector_registers: registers,
-            ..Target::host()
+            ..Processor::host()
         }
     }
     /// That this machine runs code for it.
@@ -83,7 +83,7 @@ impl Target {
     /// [`Error::Target`] if the code is for another architecture or processor, or may use features that this one lacks,
     /// or vectors of a width that no processor has.
     pub(crate) fn check_host(&self) -> Result<()> {
-        let host = Target::host();
+        let host = Processor::host();
         let lacks =
             |feature: &&str| feature.starts_with('+') && !host.features.split(',').any(|had| had == *feature);
         let level = LEVELS.iter().find(|(cpu, _)| *cpu == self.cpu).map(|(_, features)| *features);
