@@ -100,6 +100,15 @@ fn the_patches_of_extending_the_ir_extend_it() {
     succeed(&mut test);
 }
 
+/// Adds a name to a list of operators.
+fn add_name(file: &Path, list: &str) {
+    let text = fs::read_to_string(file).unwrap();
+    let head = format!("\n    {list} {{\n");
+    assert_eq!(text.matches(&head).count(), 1, "{list}");
+    let name = "        /// Nobody thinks of it.\n        Forgotten \"forgotten\",\n";
+    fs::write(file, text.replace(&head, &format!("{head}{name}"))).unwrap();
+}
+
 /// Adds a variant to the end of an enumeration in a file.
 fn add_variant(file: &Path, enumeration: &str, variant: &str) {
     let text = fs::read_to_string(file).unwrap();
@@ -114,6 +123,9 @@ fn an_operator_or_a_statement_that_is_forgotten_somewhere_does_not_compile() {
     let source = directory.path().join("staging/src");
     add_variant(&source.join("ir/expr.rs"), "Expr", "Forgotten(Value)");
     add_variant(&source.join("ir/mod.rs"), "Stmt", "Forgotten(Value)");
+    for list in ["Unary", "Binary", "Reduction"] {
+        add_name(&source.join("ir/expr.rs"), list);
+    }
     let mut check = Command::new(env!("CARGO"));
     // What is checked, and not compiled, has dependencies of its own, which are kept for the next time.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("forgotten");
@@ -138,7 +150,22 @@ fn an_operator_or_a_statement_that_is_forgotten_somewhere_does_not_compile() {
         expr.push("lower/function/");
         stmt.extend(["analysis/captures.rs", "analysis/liveness.rs", "lower/function/"]);
     }
-    for (places, variant) in [(expr, "Expr::Forgotten(_)"), (stmt, "Stmt::Forgotten(_)")] {
+    let mut unary = vec!["ir/infer.rs", "interpret/elementwise.rs", "optimise/hoist.rs"];
+    let mut binary = unary.clone();
+    let mut reduction = vec!["interpret/reduction.rs"];
+    if cfg!(feature = "staging") {
+        unary.extend(["lower/asm/elementwise.rs", "lower/asm/math.rs"]);
+        binary.push("lower/asm/elementwise.rs");
+        reduction.extend(["lower/loops/emit.rs", "lower/function/reduction.rs"]);
+    }
+    let forgotten = [
+        (expr, "Expr::Forgotten(_)"),
+        (stmt, "Stmt::Forgotten(_)"),
+        (unary, "Unary::Forgotten"),
+        (binary, "Binary::Forgotten"),
+        (reduction, "Reduction::Forgotten"),
+    ];
+    for (places, variant) in forgotten {
         let silent: Vec<&str> = places.into_iter().filter(|place| !is_missed(place, variant)).collect();
         assert!(silent.is_empty(), "{variant} is no error in {silent:?}, but in:\n{errors}");
     }
