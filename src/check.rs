@@ -4,12 +4,12 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
 use crate::array::NdArray;
 use crate::continuation::unwinding::{OrRaise, catch};
-use crate::derivative::grad;
 use crate::error::{Error, Result};
 use crate::forward::Dual;
 use crate::language::shape;
 use crate::language::tensor::Tensor;
 use crate::reverse::Var;
+use crate::transforms::grad;
 
 /// A function of some arrays, as the interpretation `T` runs it. [`program!`](crate::program) writes one for every
 /// interpretation from a closure; implement it for a struct when the function needs data of its own.

@@ -9,7 +9,6 @@ pub mod compiled;
 mod continuation;
 #[cfg(feature = "data")]
 pub mod data;
-mod derivative;
 pub mod error;
 mod forward;
 pub mod io;
@@ -22,6 +21,7 @@ pub mod recording;
 mod reverse;
 mod scalar;
 mod sealed;
+mod transforms;
 
 pub use antiphon_derive::{Params, Structure};
 pub use array::{Float, NdArray, NdBool, NdInt};
@@ -31,7 +31,6 @@ pub use compiled::TrainingStep;
 pub use compiled::{CompiledFunction, compile, compile_with};
 pub use continuation::unwinding::{OrRaise, raise};
 pub use continuation::{Continuation, Prompt, reset, shift, stack};
-pub use derivative::{Function, Gradient, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp};
 pub use error::{Error, Result};
 pub use forward::Dual;
 pub use language::control::Control;
@@ -43,6 +42,7 @@ pub use language::structure::Structure;
 pub use language::tensor::{IntTensor, MaskTensor, Tensor};
 pub use language::{control, node, params, real, shape, state, structure, tensor};
 pub use reverse::{Var, cps};
+pub use transforms::{Function, Gradient, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp};
 
 /// The code in the README and the documentation, compiled and run.
 #[cfg(doctest)]

@@ -17,7 +17,7 @@ const ANTIPHON: &[&str] = &[
     "reverse",
     "recording",
     "array",
-    "derivative",
+    "transforms",
     "check",
     "compiled",
     "io",

@@ -5,7 +5,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 use super::{Dual, DualAdjoint, plus};
 use crate::continuation::unwinding::part_of_operator;
 use crate::error::{At, Result};
-use crate::language::derivatives::{self, for_each_binary, for_each_unary};
+use crate::language::derivative_rules::{self, for_each_binary, for_each_unary};
 use crate::language::real::Real;
 use crate::language::tensor::Tensor;
 
@@ -210,13 +210,13 @@ impl<T: Real> Real for Dual<T> {
     }
     fn powi(&self, n: i32) -> Self {
         part_of_operator(T::ALLOCATES, At::caller(), || {
-            let tangent = self.tangent.clone().map(|dx| derivatives::powi(&self.primal, n, dx));
+            let tangent = self.tangent.clone().map(|dx| derivative_rules::powi(&self.primal, n, dx));
             Dual { primal: self.primal.powi(n), tangent }
         })
     }
     fn clamp(&self, low: f64, high: f64) -> Self {
         part_of_operator(T::ALLOCATES, At::caller(), || {
-            let tangent = self.tangent.clone().map(|dx| derivatives::clamp(&self.primal, low, high, dx));
+            let tangent = self.tangent.clone().map(|dx| derivative_rules::clamp(&self.primal, low, high, dx));
             Dual { primal: self.primal.clamp(low, high), tangent }
         })
     }

@@ -2,7 +2,7 @@
 //! type that implements the traits interprets it.
 
 pub mod control;
-pub(crate) mod derivatives;
+pub(crate) mod derivative_rules;
 #[doc(hidden)]
 pub mod node;
 pub mod params;

@@ -25,7 +25,7 @@ use crate::continuation::stack;
 use crate::continuation::unwinding::{blame, catch, part_of_operator};
 pub use crate::error::CpsResult as Result;
 use crate::error::{At, Error};
-use crate::language::derivatives::{for_each_binary, for_each_unary};
+use crate::language::derivative_rules::{for_each_binary, for_each_unary};
 use crate::language::node::{OwnedNode, node_for, node_in};
 use crate::language::real::Real;
 
@@ -240,7 +240,7 @@ pub fn powi<T: Real, R>(
     n: i32,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    unary(x, |x| x.powi(n), |x, _, y_bar| crate::language::derivatives::powi(x, n, y_bar), k)
+    unary(x, |x| x.powi(n), |x, _, y_bar| crate::language::derivative_rules::powi(x, n, y_bar), k)
 }
 
 /// `y = x` limited to `low ..= high`, `x̄ += ȳ` where it was within.
@@ -255,7 +255,7 @@ pub fn clamp<T: Real, R>(
     unary(
         x,
         |x| x.clamp(low, high),
-        |x, _, y_bar| crate::language::derivatives::clamp(x, low, high, y_bar),
+        |x, _, y_bar| crate::language::derivative_rules::clamp(x, low, high, y_bar),
         k,
     )
 }

@@ -6,7 +6,7 @@ use super::{Var, common_level, cps};
 use crate::continuation::unwinding::{OrRaise, blame, in_operator, raise, rule_at};
 use crate::continuation::{Found, Level, find_prompt, in_destructor, outside_reset, shift_to};
 use crate::error::{At, CpsResult, Result};
-use crate::language::derivatives::{for_each_binary, for_each_unary};
+use crate::language::derivative_rules::{for_each_binary, for_each_unary};
 use crate::language::real::Real;
 use crate::language::tensor::Tensor;
 use crate::scalar::Slot;
@@ -34,7 +34,7 @@ impl<T: Real, F: FnOnce(cps::Return<'_, T>) -> CpsResult<()>> Rule<T> for Closur
 mod rule {
     use super::{Real, Rule, Var, cps};
     use crate::error::CpsResult;
-    use crate::language::derivatives::{for_each_binary, for_each_unary};
+    use crate::language::derivative_rules::{for_each_binary, for_each_unary};
 
     macro_rules! unary {
         ($($(#[$doc:meta])* $name:ident($x:ident) -> $y:ident, $dy:ident: $rule:expr;)*) => { $(

@@ -73,7 +73,8 @@ pub trait Control: Real {
     }
 
     /// Whether conditions are recorded: not known while the model runs. Then the methods below take the place of Rust's
-    /// own control flow; see [`recorded`](crate::language::control::continuation_passing) for what each of them is.
+    /// own control flow; see [`continuation_passing`](crate::language::control::continuation_passing) for what each of
+    /// them is.
     #[doc(hidden)]
     const RECORDS: bool = false;
 

@@ -74,12 +74,12 @@ macro_rules! for_each_binary {
                 };
             /// `y = max(a, b)`, `dy` of the larger one; half of each if they are equal.
             maximum(a, b) -> y, dy:
-                dy * crate::language::derivatives::share(a, b),
-                dy * crate::language::derivatives::share(b, a);
+                dy * crate::language::derivative_rules::share(a, b),
+                dy * crate::language::derivative_rules::share(b, a);
             /// `y = min(a, b)`, `dy` of the smaller one; half of each if they are equal.
             minimum(a, b) -> y, dy:
-                dy * crate::language::derivatives::share(b, a),
-                dy * crate::language::derivatives::share(a, b);
+                dy * crate::language::derivative_rules::share(b, a),
+                dy * crate::language::derivative_rules::share(a, b);
         }
     };
 }
