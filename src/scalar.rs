@@ -334,6 +334,14 @@ macro_rules! scalar {
                 self == other
             }
             #[inline]
+            fn none_zero(&self) -> bool {
+                self.abs() > 0.0
+            }
+            #[inline]
+            fn all_finite(&self) -> bool {
+                self.is_finite()
+            }
+            #[inline]
             fn select(mask: &bool, then: &$E, otherwise: &$E) -> $E {
                 if *mask { *then } else { *otherwise }
             }

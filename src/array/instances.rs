@@ -152,6 +152,8 @@ instances! {
     fn max(x: &NdArray<Self>, axes: Axes) -> NdArray<Self> = reduce::max;
     fn logsumexp(x: &NdArray<Self>, axes: Axes) -> NdArray<Self> = reduce::logsumexp;
     fn argmax(x: &NdArray<Self>, axis: isize) -> NdInt = reduce::argmax;
+    fn none_zero(x: &Storage<Self>) -> bool = reduce::none_zero;
+    fn all_finite(x: &Storage<Self>) -> bool = reduce::all_finite;
     fn batch_matmul(a: &NdArray<Self>, b: &NdArray<Self>) -> NdArray<Self> = contract::batch_matmul;
     fn conv2d(x: &NdArray<Self>, kernel: &NdArray<Self>, window: Window2d) -> NdArray<Self> = conv::conv2d;
     fn conv2d_image(

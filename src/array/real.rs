@@ -123,6 +123,12 @@ impl<E: Float> Real for NdArray<E> {
     fn select(mask: &NdBool, then: &Self, otherwise: &Self) -> Self {
         E::choose(mask, then, otherwise)
     }
+    fn none_zero(&self) -> bool {
+        E::none_zero(&self.0)
+    }
+    fn all_finite(&self) -> bool {
+        E::all_finite(&self.0)
+    }
     fn from_int(value: &NdInt) -> Self {
         E::from_int(value)
     }

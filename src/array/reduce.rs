@@ -222,6 +222,25 @@ pub(super) fn logsumexp<E: Float>(x: &NdArray<E>, axes: Axes) -> NdArray<E> {
     NdArray::from_vec(&shape, kernel::zip(AddLog, &[outer, 1], &max, &from_vec(&[outer, 1], sums)))
 }
 
+/// Whether all elements have a property. All of them are looked at, in vectors, which takes less than to stop at the
+/// first that has not.
+fn all<E: Float>(x: &Storage<E>, property: impl Fn(E) -> bool) -> bool {
+    match x.as_slice_memory_order() {
+        Some(elements) => elements.iter().fold(true, |all, x| all & property(*x)),
+        None => x.iter().all(|x| property(*x)),
+    }
+}
+/// Whether no element is zero or not a number.
+pub(super) fn none_zero<E: Float>(x: &Storage<E>) -> bool {
+    let zero = E::from_f64(0.0);
+    all(x, |x| x > zero || x < zero)
+}
+/// Whether all elements are finite.
+pub(super) fn all_finite<E: Float>(x: &Storage<E>) -> bool {
+    let infinity = E::from_f64(f64::INFINITY);
+    all(x, |x| x < infinity && x > -infinity)
+}
+
 /// Index of the first maximum along an axis; NaN counts as the largest.
 #[track_caller]
 pub(super) fn argmax<E: Float>(x: &NdArray<E>, axis: isize) -> NdInt {

@@ -232,6 +232,14 @@ impl<T: Real> Real for Dual<T> {
     fn equal(&self, other: &Self) -> T::Bool {
         self.primal.equal(&other.primal)
     }
+    #[inline]
+    fn none_zero(&self) -> bool {
+        self.primal.none_zero()
+    }
+    #[inline]
+    fn all_finite(&self) -> bool {
+        self.primal.all_finite()
+    }
     #[track_caller]
     fn select(mask: &T::Bool, then: &Self, otherwise: &Self) -> Self {
         let primal = T::select(mask, &then.primal, &otherwise.primal);

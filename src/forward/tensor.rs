@@ -6,6 +6,7 @@ use super::{Dual, DualAdjoint};
 use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Result};
 use crate::language::control::continuation_passing::PutRow;
+use crate::language::derivative_rules;
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::language::tensor::Tensor;
 use crate::sealed::Internal;
@@ -95,7 +96,7 @@ impl<T: Tensor> Tensor for Dual<T> {
             let y = self.primal.logsumexp(axes.clone());
             let tangent = self.tangent.as_ref().map(|dx| {
                 let keep = self.kept("logsumexp", &axes);
-                ((self.primal.clone() - y.reshape(&keep)).exp() * dx).sum(axes)
+                (derivative_rules::shares(&self.primal, y.reshape(&keep)) * dx).sum(axes)
             });
             Dual { primal: y, tangent }
         })

@@ -3,6 +3,10 @@
 //! `op(x) -> y, dy: e` says that `e` is `f′(x)·dy`. The derivative of an elementwise operator is diagonal and so its
 //! own transpose: reverse mode reads the line as `x̄ += e` with `dy = ȳ`, forward mode as `ẏ = e` with `dy = ẋ`.
 //! Each formula is written over `T`, so it can be differentiated again.
+//!
+//! Zeros are *strong*: what is exactly zero stays zero where a derivative is infinite or undefined, at the end of an
+//! operator's domain and beyond. Otherwise `0·∞` would make a NaN of the branch of a `select` that is not taken. [`quotient`] and [`factor`]
+//! see to it, in either direction and for all orders.
 
 /// Applies a macro to the table of unary operators.
 macro_rules! for_each_unary {
@@ -10,8 +14,11 @@ macro_rules! for_each_unary {
         $generate! {
             /// `y = −x`, `dy = −dx`.
             neg(x) -> y, dy: -dy;
-            /// `y = 1/x`, `dy = −y²·dx`.
-            recip(x) -> y, dy: -(dy * y * y);
+            /// `y = 1/x`, `dy = −dx/x/x`.
+            recip(x) -> y, dy: {
+                let once = crate::language::derivative_rules::quotient(dy, x);
+                -crate::language::derivative_rules::quotient(once, x)
+            };
             /// `y = |x|`, `dy = sign(x)·dx`, with `sign(0) = 0`.
             abs(x) -> y, dy: dy * x.sign();
             /// `y = eˣ`, `dy = y·dx`.
@@ -19,11 +26,11 @@ macro_rules! for_each_unary {
             /// `y = eˣ − 1`, `dy = (y + 1)·dx`.
             expm1(x) -> y, dy: dy.clone() * y + dy;
             /// `y = ln x`, `dy = dx/x`.
-            log(x) -> y, dy: dy / x;
+            log(x) -> y, dy: crate::language::derivative_rules::quotient(dy, x);
             /// `y = ln(1 + x)`, `dy = dx/(1 + x)`.
-            log1p(x) -> y, dy: dy / x.clone().offset(1.0);
+            log1p(x) -> y, dy: crate::language::derivative_rules::quotient(dy, &x.clone().offset(1.0));
             /// `y = √x`, `dy = ½·dx/y`.
-            sqrt(x) -> y, dy: dy.scale(0.5) / y;
+            sqrt(x) -> y, dy: crate::language::derivative_rules::quotient(dy.scale(0.5), y);
             /// `y = sin x`, `dy = cos(x)·dx`.
             sin(x) -> y, dy: dy * x.cos();
             /// `y = cos x`, `dy = −sin(x)·dx`.
@@ -56,7 +63,12 @@ macro_rules! for_each_binary {
             /// `y = a·b`, `dy = b·da + a·db`.
             mul(a, b) -> y, dy: dy * b, dy * a;
             /// `y = a/b`, `dy = da/b − y/b·db`.
-            div(a, b) -> y, dy: dy / b, -(dy * (y.clone() / b));
+            div(a, b) -> y, dy:
+                crate::language::derivative_rules::quotient(dy, b),
+                {
+                    let slope = crate::language::derivative_rules::factor(&dy, y.clone() / b);
+                    -(dy * slope)
+                };
             /// `y = aᵇ`, `dy = b·aᵇ⁻¹·da + y·ln(a)·db`; 0 in the first term for `a = b = 0`, in the second for `a = 0 ≤
             /// b`.
             pow(a, b) -> y, dy:
@@ -65,12 +77,18 @@ macro_rules! for_each_binary {
                     let slope = b.clone() * a.pow(&b.clone().offset(-1.0));
                     // For b = 0 alone the slope is 0 as it stands, and its own derivative by b is not.
                     let corner = crate::Mask::and(&a.equal(&zero), &b.equal(&zero));
-                    dy * T::select(&corner, &zero, &slope)
+                    let slope = T::select(&corner, &zero, &slope);
+                    let slope = crate::language::derivative_rules::factor(&dy, slope);
+                    dy * slope
                 },
                 {
                     let zero = T::constant(0.0);
                     let vanishes = crate::Mask::and(&a.equal(&zero), &b.greater_equal(&zero));
-                    dy * T::select(&vanishes, &zero, &(y.clone() * a.log()))
+                    // The logarithm is that of 1 where nothing is to flow into it.
+                    let log = T::select(&vanishes, &T::constant(1.0), a).log();
+                    let slope = T::select(&vanishes, &zero, &(y.clone() * log));
+                    let slope = crate::language::derivative_rules::factor(&dy, slope);
+                    dy * slope
                 };
             /// `y = max(a, b)`, `dy` of the larger one; half of each if they are equal.
             maximum(a, b) -> y, dy:
@@ -93,12 +111,37 @@ pub(crate) fn share<T: Real>(a: &T, b: &T) -> T {
     T::select(&a.greater(b), &one, &T::select(&a.equal(b), &half, &zero))
 }
 
+/// `dy/d`; zero where `dy` is zero and `d` is zero as well, or not a number.
+pub(crate) fn quotient<T: Real>(dy: T, d: &T) -> T {
+    if d.none_zero() {
+        return dy / d;
+    }
+    let zero = T::constant(0.0);
+    let nothing = dy.equal(&zero).and(&zero.less(&d.abs()).not());
+    // Divided by infinity all of it is zero: `0/∞`, and what flows back from there.
+    dy / T::select(&nothing, &T::constant(f64::INFINITY), d)
+}
+
+/// What `dy` is multiplied by; zero where `dy` is zero and this is infinite or not a number.
+pub(crate) fn factor<T: Real>(dy: &T, slope: T) -> T {
+    if slope.all_finite() {
+        return slope;
+    }
+    let zero = T::constant(0.0);
+    let finite = slope.abs().less(&T::constant(f64::INFINITY));
+    T::select(&dy.equal(&zero).and(&finite.not()), &zero, &slope)
+}
+
 /// `n·xⁿ⁻¹·dy`; zero for `n = 0`, also where `x = 0`.
 pub(crate) fn powi<T: Real>(x: &T, n: i32, dy: T) -> T {
     match n {
         0 => dy.zeros_like(),
         1 => dy,
-        i32::MIN => dy * (x.powi(n) / x).scale(f64::from(n)),
+        ..=-1 => {
+            let power = n.checked_sub(1).map_or_else(|| x.powi(n) / x, |less| x.powi(less));
+            let slope = factor(&dy, power);
+            dy * slope.scale(f64::from(n))
+        }
         _ => dy * x.powi(n - 1).scale(f64::from(n)),
     }
 }
@@ -107,4 +150,13 @@ pub(crate) fn powi<T: Real>(x: &T, n: i32, dy: T) -> T {
 pub(crate) fn clamp<T: Real>(x: &T, low: f64, high: f64, dy: T) -> T {
     let within = x.greater_equal(&T::constant(low)).and(&x.less_equal(&T::constant(high)));
     T::select(&within, &dy, &T::constant(0.0))
+}
+
+/// `e^(x−y)` for the logarithm `y` of a sum of `eˣ`: the terms' shares of the sum, none where all of them are zero.
+pub(crate) fn shares<T: Real>(x: &T, y: T) -> T {
+    if y.all_finite() {
+        return (x.clone() - y).exp();
+    }
+    let nothing = y.equal(&T::constant(f64::NEG_INFINITY));
+    (x.clone() - T::select(&nothing, &T::constant(0.0), &y)).exp()
 }

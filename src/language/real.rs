@@ -308,6 +308,18 @@ pub trait Real:
     /// `then` where the mask holds, `otherwise` elsewhere; the three broadcast.
     #[track_caller]
     fn select(mask: &Self::Bool, then: &Self, otherwise: &Self) -> Self;
+    /// Whether no element is zero, or not a number, as far as is known yet.
+    #[doc(hidden)]
+    #[inline]
+    fn none_zero(&self) -> bool {
+        false
+    }
+    /// Whether all elements are finite, as far as is known yet.
+    #[doc(hidden)]
+    #[inline]
+    fn all_finite(&self) -> bool {
+        false
+    }
     /// Integers as reals.
     #[track_caller]
     fn from_int(value: &Self::Int) -> Self;

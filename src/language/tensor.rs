@@ -318,7 +318,13 @@ pub trait Tensor:
     fn log_softmax(&self, axis: isize) -> Self {
         let shape = self.shape();
         let keep = shape::reduce_keep(&shape, &[shape::axis("log_softmax", &shape, axis).or_raise()]);
-        self.clone() - self.logsumexp(axis).reshape(&keep)
+        let whole = self.logsumexp(axis).reshape(&keep);
+        let least = Self::constant(f64::NEG_INFINITY);
+        if whole.all_finite() {
+            return self.clone() - whole;
+        }
+        let nothing = whole.equal(&least);
+        Self::select(&nothing, &least, &(self.clone() - Self::select(&nothing, &Self::constant(0.0), &whole)))
     }
     /// Cross-entropy of logits `[.., classes]` with integer targets `[..]`: `ln Σ eˣ − x[target]`, one per row.
     #[track_caller]

@@ -350,6 +350,14 @@ impl<T: Real> Real for Var<'_, T> {
         self.value().equal(other.value())
     }
     #[inline]
+    fn none_zero(&self) -> bool {
+        self.value().none_zero()
+    }
+    #[inline]
+    fn all_finite(&self) -> bool {
+        self.value().all_finite()
+    }
+    #[inline]
     #[track_caller]
     fn select(mask: &T::Bool, then: &Self, otherwise: &Self) -> Self {
         let (mask, a, b) = (mask.clone(), then.clone(), otherwise.clone());

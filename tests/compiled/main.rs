@@ -12,6 +12,7 @@ mod mistakes;
 mod models;
 mod scan;
 mod semantics;
+mod strong_zeros;
 mod text;
 mod training;
 mod variants;

@@ -24,6 +24,8 @@ mod control;
 mod elementary;
 #[path = "../conformance/polynomial.rs"]
 mod polynomial;
+#[path = "../conformance/strong_zero.rs"]
+mod strong_zero;
 
 #[path = "../conformance/elementwise.rs"]
 mod elementwise;

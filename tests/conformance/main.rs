@@ -13,6 +13,7 @@ mod composition;
 mod control;
 mod elementary;
 mod polynomial;
+mod strong_zero;
 
 mod elementwise;
 mod image;
@@ -33,6 +34,7 @@ use case::ScalarVisitor;
 /// Shows every scalar case of the table to the visitor.
 fn for_each_scalar_case(visitor: &mut impl ScalarVisitor) {
     elementary::for_each(visitor);
+    strong_zero::for_each(visitor);
     binary::for_each(visitor);
     polynomial::for_each(visitor);
     aliasing::for_each(visitor);

@@ -1,6 +1,7 @@
 //! The rules of reductions over axes.
 
 use crate::error::CpsResult as Result;
+use crate::language::derivative_rules::shares;
 use crate::language::shape::{self, Axes};
 use crate::language::tensor::Tensor;
 use crate::reverse::Var;
@@ -46,7 +47,7 @@ pub fn max<T: Tensor, R>(
     })
 }
 
-/// `y = ln Σ eˣ` over axes; `x̄ += e^(x−y)·ȳ`.
+/// `y = ln Σ eˣ` over axes; `x̄ += e^(x−y)·ȳ`, nothing where `y = −∞`.
 ///
 /// # Errors
 /// [`Error::Operand`](crate::Error::Operand) if there is no such axis.
@@ -60,6 +61,6 @@ pub fn logsumexp<T: Tensor, R>(
     let shape = x.value().shape();
     let keep = shape::reduce_keep(&shape, &shape::axes("logsumexp", &axes, &shape)?);
     operator(x.level(), x.value().logsumexp(axes), k, |y, y_bar| {
-        x.accumulate((x.value().clone() - y.reshape(&keep)).exp() * y_bar.reshape(&keep))
+        x.accumulate(shares(x.value(), y.reshape(&keep)) * y_bar.reshape(&keep))
     })
 }
