@@ -5,8 +5,8 @@
 //! Each formula is written over `T`, so it can be differentiated again.
 //!
 //! Zeros are *strong*: what is exactly zero stays zero where a derivative is infinite or undefined, at the end of an
-//! operator's domain and beyond. Otherwise `0·∞` would make a NaN of the branch of a `select` that is not taken. [`quotient`] and [`factor`]
-//! see to it, in either direction and for all orders.
+//! operator's domain and beyond. Otherwise `0·∞` would make a NaN of the branch of a `select` that is not taken.
+//! [`quotient`] and [`factor`] see to it, in either direction and for all orders.
 
 /// Applies a macro to the table of unary operators.
 macro_rules! for_each_unary {

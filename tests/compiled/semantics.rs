@@ -60,7 +60,7 @@ fn a_seed_gives_the_same_mask_in_every_mode_and_may_be_data() {
 }
 
 #[test]
-fn a_constant_out_of_a_branch_has_a_zero_tangent_when_recorded_and_no_adjoint_in_any_mode() {
+fn a_constant_out_of_a_branch_has_no_derivative_in_any_mode() {
     fn root<T: Control>(x: &T) -> T {
         let positive = x.greater(&T::constant(0.0));
         T::cond(&positive, || x.clone(), || T::constant(0.0)).sqrt()
@@ -71,11 +71,9 @@ fn a_constant_out_of_a_branch_has_a_zero_tangent_when_recorded_and_no_adjoint_in
     fn reverse<T: Tensor>(x: T) -> T {
         grad(|x: Var<'_, T>| root(&x), &x).or_raise()
     }
-    for (x, slope, recorded) in [(4.0, 0.25, 0.25), (-1.0, 0.0, f64::NAN)] {
+    for (x, slope) in [(4.0, 0.25), (-1.0, 0.0)] {
         let x = Array::scalar(x);
-        let [eager, others @ ..] = four_ways!(forward, x.clone());
-        assert_eq!(eager.item(), slope);
-        others.iter().for_each(|other| assert!(same_array(other, &Array::scalar(recorded)), "{other:?}"));
+        four_ways!(forward, x.clone()).iter().for_each(|tangent| assert_eq!(tangent.item(), slope));
         four_ways!(reverse, x).iter().for_each(|gradient| assert_eq!(gradient.item(), slope));
     }
 }

@@ -282,7 +282,7 @@ pub fn check<E: Precision>(case: &Case) -> std::result::Result<Agreement, String
 }
 
 /// Puts NaN where control flow gave a forward derivative a tangent that is absent eagerly: recorded, values flow
-/// through it with tangents, which may be zeros, and zero times an infinite derivative is NaN. Whether it did so
+/// through it with tangents, which may be zeros, and in a product zero times infinity is NaN. Whether it did so
 /// anywhere.
 fn excuse(case: &Case, eager: &mut Results, recorded: &Results) -> bool {
     let forward = matches!(case.extra, Extra::Forward | Extra::Product) && case.model.has_control_flow();

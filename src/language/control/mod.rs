@@ -21,9 +21,10 @@ use crate::sealed::Internal;
 
 /// Data-dependent control flow of an interpretation.
 ///
-/// Recorded, a value flows through branches and functions together with its tangents, and what has none gets zeros. So
-/// a forward derivative is NaN there where zeros meet an infinite derivative, `0·∞`, while eagerly an absent tangent
-/// stays absent. Adjoints that are absent eagerly are absent from the recorded program's runs as well.
+/// Recorded, a value flows through branches and functions together with its tangents, and what has none gets zeros.
+/// They stay zero where a derivative is infinite, but not in a product with an infinite operand: there a forward
+/// derivative is NaN, while eagerly an absent tangent stays absent. Adjoints that are absent eagerly are absent from
+/// the recorded program's runs as well.
 pub trait Control: Real {
     /// `then()` where the condition holds, else `otherwise()`.
     #[track_caller]

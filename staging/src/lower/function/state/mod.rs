@@ -3,7 +3,7 @@
 //!
 //! | module | |
 //! |---|---|
-//! | [`values`] | where values are, which are not computed yet, and how often each is yet to be read: whoever computes or removes a deferred one releases its operands |
+//! | [`values`] | where values are, which are not computed yet, how often each is yet to be read |
 //! | [`plan`] | the plan of the function's memory, and which value is in which buffer |
 //! | [`registers`] | addresses that the code being emitted has in registers |
 //! | [`facts`] | what holds at a place in the code, and what an arm of a branch may change |

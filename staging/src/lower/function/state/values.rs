@@ -83,8 +83,8 @@ fn is_light(expr: &Expr) -> bool {
 
 /// The values that the code being emitted can read.
 ///
-/// Those that are [deferred](Place::Deferred) are pending, in the order of their definitions, and no others are. A
-/// value of the function is deferred only as long as something is to read it.
+/// Those that are [deferred](Place::Deferred) are pending, in the order of their definitions, and no others are.
+/// Whoever computes or removes a deferred one releases its operands.
 pub struct Values<'l, 'c> {
     program: &'l Program,
     analysis: &'l Analysis,
