@@ -232,13 +232,11 @@ fn all<E: Float>(x: &Storage<E>, property: impl Fn(E) -> bool) -> bool {
 }
 /// Whether no element is zero or not a number.
 pub(super) fn none_zero<E: Float>(x: &Storage<E>) -> bool {
-    let zero = E::from_f64(0.0);
-    all(x, |x| x > zero || x < zero)
+    all(x, |x| (x > E::ZERO) | (x < E::ZERO))
 }
 /// Whether all elements are finite.
 pub(super) fn all_finite<E: Float>(x: &Storage<E>) -> bool {
-    let infinity = E::from_f64(f64::INFINITY);
-    all(x, |x| x < infinity && x > -infinity)
+    all(x, |x| (x < E::INFINITY) & (x > E::NEG_INFINITY))
 }
 
 /// Index of the first maximum along an axis; NaN counts as the largest.

@@ -90,7 +90,7 @@ fn a_number_that_depends_on_nothing_may_be_zero_under_a_root() {
     fn carried<T: Tensor>(x: &T) -> T {
         let start = (x.clone(), T::constant(0.0));
         let below = |(y, _): &(T, T)| y.less(&T::constant(10.0));
-        T::while_loop(start, |state| below(&state), |(y, c)| (y * 2.0 + c.sqrt(), c)).0
+        T::while_loop(start, |state| below(state), |(y, c)| (y * 2.0 + c.sqrt(), c)).0
     }
     fn chosen<T: Tensor>(x: &T) -> T {
         let c = T::cond(&x.greater(&T::constant(0.0)), || T::constant(0.0), || T::constant(1.0));
