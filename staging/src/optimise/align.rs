@@ -6,13 +6,12 @@
 
 use std::collections::HashMap;
 
-use crate::analysis::effects::Effects;
 use crate::ir::expr::{Expr, Padding};
 use crate::ir::ids::{Func, Value};
 use crate::ir::types::{Dtype, Type};
 use crate::ir::{Program, Stmt};
 use crate::optimise::OptimiseOptions;
-use crate::optimise::hoist::{bound, second_of_few_rows};
+use crate::optimise::hoist::{before_recursive_functions, bound, second_of_few_rows};
 
 /// Bytes of a cache line.
 const LINE: usize = 64;
@@ -21,25 +20,8 @@ const SHORTEST: usize = 512;
 
 /// Runs the pass.
 pub fn run(program: &mut Program, _: &OptimiseOptions) -> bool {
-    let effects = Effects::of(program);
-    let mut changed = false;
-    // Outer functions first: what is read from copies is bound inside of these.
-    for block in program.reachable() {
-        let mut i = 0;
-        while let Some(stmt) = program.blocks[block].stmts.get(i) {
-            if let Stmt::Define(func) = *stmt
-                && effects.is_recursive(func)
-            {
-                let copies = copies(program, func);
-                changed |= !copies.is_empty();
-                let count = copies.len();
-                program.blocks[block].stmts.splice(i..i, copies);
-                i += count;
-            }
-            i += 1;
-        }
-    }
-    changed
+    // What is read from the copies of an outer function is bound inside of that.
+    before_recursive_functions(program, copies)
 }
 
 /// Copies of the matrices that a function reads so; it reads the copies then.

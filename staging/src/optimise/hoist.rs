@@ -15,19 +15,28 @@ use crate::optimise::OptimiseOptions;
 
 /// Runs the pass.
 pub fn run(program: &mut Program, _: &OptimiseOptions) -> bool {
+    // What leaves an outer function has left those inside of it, too.
+    before_recursive_functions(program, invariants)
+}
+
+/// Puts the statements that `make` gives for a recursive function before its definition, outer functions first; whether
+/// there were any.
+pub fn before_recursive_functions(
+    program: &mut Program,
+    make: impl Fn(&mut Program, Func) -> Vec<Stmt>,
+) -> bool {
     let effects = Effects::of(program);
     let mut changed = false;
-    // Outer functions first: what leaves one of these has left those inside of it, too.
     for block in program.reachable() {
         let mut i = 0;
         while let Some(stmt) = program.blocks[block].stmts.get(i) {
             if let Stmt::Define(func) = *stmt
                 && effects.is_recursive(func)
             {
-                let moved = invariants(program, func);
-                changed |= !moved.is_empty();
-                let count = moved.len();
-                program.blocks[block].stmts.splice(i..i, moved);
+                let made = make(program, func);
+                changed |= !made.is_empty();
+                let count = made.len();
+                program.blocks[block].stmts.splice(i..i, made);
                 i += count;
             }
             i += 1;
