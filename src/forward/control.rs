@@ -2,13 +2,15 @@
 
 use super::{Dual, DualAdjoint};
 use crate::error::CpsResult;
-use crate::language::control::Control;
-use crate::language::control::continuation_passing::{Arm, BodyTo, Function, Leaves, Site, To};
+use crate::language::control::continuation_passing::{
+    Arm, BodyTo, Captured, Function, Leaves, Region, Site, To,
+};
+use crate::language::control::{Control, Pulled};
 use crate::language::state::Leaf;
 use crate::sealed::Internal;
 
 /// Values and their tangents. An absent tangent flows as zeros.
-fn components<T: Control>(leaves: impl IntoIterator<Item = Leaf<Dual<T>>>) -> Leaves<T> {
+pub(super) fn components<T: Control>(leaves: impl IntoIterator<Item = Leaf<Dual<T>>>) -> Leaves<T> {
     let mut components = Vec::new();
     for leaf in leaves {
         match leaf {
@@ -21,7 +23,7 @@ fn components<T: Control>(leaves: impl IntoIterator<Item = Leaf<Dual<T>>>) -> Le
 }
 
 /// The values whose [`components`] these are.
-fn duals<T: Control>(components: Leaves<T>) -> Leaves<Dual<T>> {
+pub(super) fn duals<T: Control>(components: Leaves<T>) -> Leaves<Dual<T>> {
     let (mut components, mut duals) = (components.into_iter(), Vec::new());
     while let Some(leaf) = components.next() {
         duals.push(match leaf {
@@ -60,8 +62,82 @@ fn lift<T: Control>(k: To<'_, T>) -> impl FnMut(Leaves<Dual<T>>) -> CpsResult<Ve
     |values| Ok(pairs(k(components(values))?))
 }
 
+/// Which components of the values are wanted: both of each real one that is.
+fn both<T: Control>(inputs: &[Leaf<Dual<T>>], wanted: &[bool]) -> Vec<bool> {
+    let real = |leaf: &Leaf<Dual<T>>| if matches!(leaf, Leaf::Real(_)) { 2 } else { 1 };
+    inputs.iter().zip(wanted).flat_map(|(leaf, &wanted)| std::iter::repeat_n(wanted, real(leaf))).collect()
+}
+
 impl<T: Control> Control for Dual<T> {
     const RECORDS: bool = T::RECORDS;
+    const CONTINUES: bool = T::CONTINUES;
+
+    fn with_region(
+        internal: Internal,
+        at: Site,
+        body: &mut dyn FnMut() -> Leaves<Self>,
+    ) -> (Region, Captured<Self>) {
+        let (region, captured) = T::with_region(internal, at, &mut || components(body()));
+        // What was captured below has no tangent outside; nothing uses the one that it has inside.
+        let constant = |leaf: Leaf<T>| match leaf {
+            Leaf::Real(primal) => Leaf::Real(Dual::constant_of(primal)),
+            Leaf::Int(i) => Leaf::Int(i),
+            Leaf::Bool(b) => Leaf::Bool(b),
+        };
+        let outside = captured.outside.into_iter().map(constant).collect();
+        let inside = |leaf: Leaf<T>| match leaf {
+            Leaf::Real(primal) => {
+                let tangent = Some(primal.placeholder(internal));
+                Leaf::Real(Dual { primal, tangent })
+            }
+            other => constant(other),
+        };
+        (region, Captured { outside, inside: captured.inside.into_iter().map(inside).collect() })
+    }
+    fn close_region(internal: Internal, at: Site, region: &Region, inside: Leaves<Self>) {
+        T::close_region(internal, at, region, components(inside));
+    }
+    fn apply_region(internal: Internal, at: Site, region: &Region, inputs: Leaves<Self>) -> Leaves<Self> {
+        duals(T::apply_region(internal, at, region, components(inputs)))
+    }
+    /// With `y + εẏ = f(x) + ε·f′(x)ẋ` the region computes `(y, ẏ)` of `(x, ẋ)`. The adjoint `x̄ + εx̄̇` of `ȳ + εȳ̇` has
+    /// `x̄ = f′ᵀȳ = ∂/∂ẋ ⟨ȳ, ẏ⟩` and `x̄̇ = ∂/∂x (⟨ȳ̇, y⟩ + ⟨ȳ, ẏ⟩)`: primal and tangent change places.
+    fn pull_region(
+        internal: Internal,
+        at: Site,
+        region: &Region,
+        inputs: Leaves<Self>,
+        wanted: &[bool],
+        seeds: Vec<Option<Self>>,
+        values: bool,
+    ) -> Pulled<Self> {
+        let wanted = both(&inputs, wanted);
+        let seeds = seeds.into_iter().flat_map(|seed| match seed {
+            Some(Dual { primal, tangent }) => [tangent, Some(primal)],
+            None => [None, None],
+        });
+        let inputs = components(inputs);
+        let pulled = T::pull_region(internal, at, region, inputs, &wanted, seeds.collect(), values);
+        fn in_pairs<T>(components: Vec<T>, pair: impl Fn(T, T) -> Dual<T>) -> Vec<Dual<T>> {
+            let mut components = components.into_iter();
+            let next = || Some(pair(components.next()?, components.next()?));
+            std::iter::from_fn(next).collect()
+        }
+        Pulled {
+            values: in_pairs(pulled.values, |primal, tangent| Dual { primal, tangent: Some(tangent) }),
+            adjoints: in_pairs(pulled.adjoints, |tangent, primal| Dual { primal, tangent: Some(tangent) }),
+        }
+    }
+    fn forward_region(
+        internal: Internal,
+        at: Site,
+        region: &Region,
+        inputs: Leaves<Self>,
+        wanted: &[bool],
+    ) -> Region {
+        let wanted = both(&inputs, wanted);
+        T::forward_region(internal, at, region, components(inputs), &wanted)
+    }
 
     fn scratch(internal: Internal, f: &mut dyn FnMut()) {
         T::scratch(internal, f);

@@ -8,6 +8,7 @@ use crate::error::{At, Result};
 use crate::language::derivative_rules::{self, for_each_binary, for_each_unary};
 use crate::language::real::Real;
 use crate::language::tensor::Tensor;
+use crate::sealed::Internal;
 
 macro_rules! unary_methods {
     ($($(#[$doc:meta])* $name:ident($x:ident) -> $y:ident, $dy:ident: $rule:expr;)*) => {
@@ -135,6 +136,14 @@ impl<T: Real> Real for Dual<T> {
     }
     fn detach(&self) -> Self {
         Self::constant_of(self.primal.detach())
+    }
+    #[inline]
+    fn is_recorded(internal: Internal) -> bool {
+        T::is_recorded(internal)
+    }
+    fn placeholder(&self, internal: Internal) -> Self {
+        let [primal, tangent] = [&self.primal; 2].map(|x| x.placeholder(internal));
+        Dual { primal, tangent: Some(tangent) }
     }
     #[inline]
     fn name_with(&self, name: &dyn Fn() -> String) {

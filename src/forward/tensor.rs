@@ -2,27 +2,33 @@
 
 use std::ops::Range;
 
+use super::control::{components, duals};
 use super::{Dual, DualAdjoint};
 use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Result};
-use crate::language::control::continuation_passing::PutRow;
+use crate::language::control::continuation_passing::{Fill, Leaves};
 use crate::language::derivative_rules;
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
+use crate::language::state::Leaf;
 use crate::language::tensor::Tensor;
 use crate::sealed::Internal;
 
 impl<T: Tensor> Tensor for Dual<T> {
-    fn record_rows(internal: Internal, shape: &[usize], fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
-        let mut tangent = None;
-        let primal = T::record_rows(internal, shape, &mut |put_primal| {
-            tangent = Some(T::record_rows(internal, shape, &mut |put_tangent| {
-                fill(&|index, row: Self| {
+    fn record_rows(internal: Internal, shape: &[usize], fill: Fill<'_, Self>) -> (Self, Leaves<Self>) {
+        // The array of the tangents goes out with the rest.
+        let (primal, rest) = T::record_rows(internal, shape, &mut |put_primal| {
+            let (tangent, mut rest) = T::record_rows(internal, shape, &mut |put_tangent| {
+                components(fill(&|index, row: Self| {
                     put_tangent(index, row.tangent());
                     put_primal(index, row.primal);
-                });
-            }));
+                }))
+            });
+            rest.insert(0, Leaf::Real(tangent));
+            rest
         });
-        Dual { primal, tangent }
+        let mut rest = rest.into_iter();
+        let tangent = rest.next().map(Leaf::real);
+        (Dual { primal, tangent }, duals(rest.collect()))
     }
     fn with_adjoint_row(adjoint: &DualAdjoint<T>, index: &T::Int, pull: impl FnOnce(Self)) {
         T::with_adjoint_row(&adjoint.primal, index, |primal| {

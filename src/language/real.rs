@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::language::node::NodeRef;
 use crate::language::shape::Shape;
 use crate::language::state::State;
+use crate::sealed::Internal;
 
 /// Truth values of an interpretation: a `bool`, an array of them, or a recorded condition.
 pub trait Mask: Clone {
@@ -180,6 +181,17 @@ pub trait Real:
         let held = self.adjoint();
         Self::accumulate(&held, self);
         held
+    }
+    /// Whether this is the interpretation that records programs, or made of it.
+    #[doc(hidden)]
+    #[inline]
+    fn is_recorded(_: Internal) -> bool {
+        false
+    }
+    /// What stands for this value inside of a region that is being recorded: another value of the same type.
+    #[doc(hidden)]
+    fn placeholder(&self, _: Internal) -> Self {
+        self.clone()
     }
     /// Checks that two operands of an elementwise operator broadcast. Scalars always do.
     ///

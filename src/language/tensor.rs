@@ -4,7 +4,7 @@ use std::ops::{Add, Div, Mul, Range, Sub};
 
 use crate::continuation::unwinding::{OrRaise, raise};
 use crate::error::{At, Error, Result};
-use crate::language::control::continuation_passing::{self, PutRow, Site};
+use crate::language::control::continuation_passing::{self, Fill, Leaves, Site};
 use crate::language::control::{Control, TreeArrays, fold_arrays};
 use crate::language::real::{Int, Mask, Real};
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
@@ -184,10 +184,10 @@ pub trait Tensor:
 
     // ---- loops that are recorded; see `control::scan`
 
-    /// An array of which `fill` records the writing of each row, once, in loops that it records.
+    /// An array of which `fill` records the writing of each row, once, in loops that it records; and what `fill` gives.
     #[doc(hidden)]
     #[track_caller]
-    fn record_rows(_: Internal, _shape: &[usize], _fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
+    fn record_rows(_: Internal, _shape: &[usize], _fill: Fill<'_, Self>) -> (Self, Leaves<Self>) {
         raise(continuation_passing::unsupported(Site::caller("scan")))
     }
     /// An accumulator that a loop may read which is recorded before what adds to it.

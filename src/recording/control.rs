@@ -1,27 +1,31 @@
 //! Recorded control flow: branches, local functions and continuations of the program.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use antiphon_staging::{self as staging, Block, Func, Signature, Target, Type, Value};
 
 use super::adjoint::Passed;
+use super::region::{self, Piece};
 use super::{Located, Recorded, RecordedAdjoint, RecordedBool, RecordedInt, Recorder, recorder};
 use crate::continuation::unwinding::OrRaise;
 use crate::error::{CpsResult, Error, Result};
-use crate::language::control::continuation_passing::{Arm, BodyTo, Function, Leaves, Site, To};
-use crate::language::control::{Control, not_single};
+use crate::language::control::continuation_passing::{
+    Arm, BodyTo, Captured, Function, Leaves, Region, Site, To,
+};
+use crate::language::control::{Control, Pulled, not_single};
 use crate::language::shape::Shape;
 use crate::language::state::Leaf;
 use crate::sealed::Internal;
 
 /// Restores the open blocks when an error leaves some open, so that it can be handled while recording.
-struct Balance<'a> {
+pub(super) struct Balance<'a> {
     recorder: &'a Recorder,
     depth: usize,
 }
 
 impl Balance<'_> {
-    fn of(recorder: &Recorder) -> Balance<'_> {
+    pub(super) fn of(recorder: &Recorder) -> Balance<'_> {
         Balance { recorder, depth: recorder.builder.depth() }
     }
 }
@@ -57,7 +61,7 @@ impl Recorder {
     }
 
     /// Gives values without a name those of others.
-    fn name_like(&self, values: &[Value], like: &[Value]) {
+    pub(super) fn name_like(&self, values: &[Value], like: &[Value]) {
         for (&value, &like) in values.iter().zip(like) {
             if let (None, Some(name)) = (self.builder.name_of(value), self.builder.name_of(like)) {
                 self.builder.name(value, &name);
@@ -66,7 +70,7 @@ impl Recorder {
     }
 
     /// Types of the real ones.
-    fn reals(&self, leaves: &[Leaf<Recorded>]) -> Vec<Type> {
+    pub(super) fn reals(&self, leaves: &[Leaf<Recorded>]) -> Vec<Type> {
         let reals = leaves.iter().filter_map(|leaf| if let Leaf::Real(x) = leaf { Some(x) } else { None });
         reals.map(|x| self.builder.ty(self.value_of(x.0))).collect()
     }
@@ -138,6 +142,37 @@ const RESULTS: &str = "a recursive function gives";
 
 impl Control for Recorded {
     const RECORDS: bool = true;
+    const CONTINUES: bool = true;
+
+    fn with_region(_: Internal, _: Site, body: &mut dyn FnMut() -> Leaves<Self>) -> (Region, Captured<Self>) {
+        region::with_region(body)
+    }
+    fn close_region(_: Internal, _: Site, region: &Region, inside: Leaves<Self>) {
+        Piece::of(region).close(&inside);
+    }
+    fn apply_region(_: Internal, at: Site, region: &Region, inputs: Leaves<Self>) -> Leaves<Self> {
+        Piece::of(region).apply(at, inputs)
+    }
+    fn pull_region(
+        _: Internal,
+        at: Site,
+        region: &Region,
+        inputs: Leaves<Self>,
+        wanted: &[bool],
+        seeds: Vec<Option<Self>>,
+        values: bool,
+    ) -> Pulled<Self> {
+        region::pull(at, &Piece::of(region), inputs, wanted, seeds, values)
+    }
+    fn forward_region(
+        _: Internal,
+        at: Site,
+        region: &Region,
+        _inputs: Leaves<Self>,
+        wanted: &[bool],
+    ) -> Region {
+        Region(Rc::new(Piece::of(region).forward(at, wanted)))
+    }
 
     fn scratch(_: Internal, f: &mut dyn FnMut()) {
         let recorder = recorder();

@@ -10,6 +10,7 @@ mod interpret;
 mod plain;
 mod real;
 mod recorder;
+mod region;
 mod tensor;
 
 pub use antiphon_staging::ir::print::graphviz;

@@ -11,6 +11,7 @@ use crate::language::node::SharedNode;
 use crate::language::real::Real;
 use crate::language::shape;
 use crate::language::tensor::{MaskTensor, Tensor};
+use crate::sealed::Internal;
 
 super::operators! {
     Add add Recorded; Sub sub Recorded; Mul mul Recorded; Div div Recorded;
@@ -74,8 +75,15 @@ impl Real for Recorded {
         let recorder = recorder();
         Recorded(recorder.wrap(recorder.builder.real(recorder.dtype, value)))
     }
+    #[track_caller]
     fn detach(&self) -> Self {
-        *self
+        recorder().detached(*self)
+    }
+    fn is_recorded(_: Internal) -> bool {
+        true
+    }
+    fn placeholder(&self, _: Internal) -> Self {
+        recorder().placeholder(*self)
     }
     #[track_caller]
     fn name_with(&self, name: &dyn Fn() -> String) {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use antiphon_staging::jit::Stop;
 use antiphon_staging::{self as staging, Block, Builder, Dtype, Program, Value};
 
+use super::region::Regions;
 use super::{CompileOptions, Handle, Plain, Recorded, RecordedBool, RecordedInt};
 use crate::continuation::stack;
 use crate::continuation::unwinding::{blame, catch, raise};
@@ -24,6 +25,7 @@ pub(super) struct Recorder {
     pub(super) builder: Builder,
     /// The blocks that may or may not run when what encloses them does.
     pub(super) conditional: RefCell<HashSet<Block>>,
+    pub(super) regions: Regions,
     /// How many operators the program may have.
     operators: usize,
     stop: Stop,
@@ -181,6 +183,7 @@ where
         dtype: T::DTYPE,
         builder: Builder::new(name),
         conditional: RefCell::default(),
+        regions: Regions::default(),
         operators: options.operators,
         stop: stop.clone(),
     });

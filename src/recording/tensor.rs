@@ -10,7 +10,7 @@ use super::{
 };
 use crate::continuation::unwinding::OrRaise;
 use crate::error::{At, Error, Result};
-use crate::language::control::continuation_passing::PutRow;
+use crate::language::control::continuation_passing::{Fill, Leaves};
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::language::tensor::{IntTensor, Tensor};
 use crate::memory::collected;
@@ -234,7 +234,7 @@ impl Tensor for Recorded {
             g: recorder.value_of(g),
         });
     }
-    fn record_rows(_: Internal, shape: &[usize], fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
+    fn record_rows(_: Internal, shape: &[usize], fill: Fill<'_, Self>) -> (Self, Leaves<Self>) {
         // An accumulator that each row is added to once. −0 is what every number can be added to without a change.
         let zeros = Self::full(shape, -0.0);
         let recorder = recorder();
@@ -242,13 +242,13 @@ impl Tensor for Recorded {
         let rows = builder.cell(Type::new(recorder.dtype, shape));
         builder.name_cell(rows, "ys_rows");
         builder.accumulate(rows, value_of(zeros.0)).located().or_raise();
-        fill(&|index, row| {
+        let rest = fill(&|index, row| {
             let update = Update::Rows { indices: recorder.value_of(index.0), g: recorder.value_of(row.0) };
             builder.update(rows, update).located().or_raise();
         });
         let ys = builder.take(rows);
         builder.name(ys, "ys");
-        Recorded(recorder.wrap(ys))
+        (Recorded(recorder.wrap(ys)), rest)
     }
     fn with_adjoint_row(adjoint: &RecordedAdjoint, index: &RecordedInt, pull: impl FnOnce(Self)) {
         adjoint.pull_row(*index, pull);

@@ -4,12 +4,14 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::Var;
+use super::{Var, region};
 use crate::continuation::unwinding::raise;
 use crate::continuation::{Continuation, Level, Nearest, nearest, outside_reset, reset_at, shift_at};
 use crate::error::{At, CpsResult, Error};
-use crate::language::control::Control;
-use crate::language::control::continuation_passing::{self, Function, Leaves, PutRow, Site, To};
+use crate::language::control::continuation_passing::{
+    self, Captured, Fill, Function, Leaves, Region, Site, To,
+};
+use crate::language::control::{Control, Pulled};
 use crate::language::node::{NodeRef, OwnedNode, node_for};
 use crate::language::real::Real;
 use crate::language::state::Leaf;
@@ -17,20 +19,21 @@ use crate::language::tensor::Tensor;
 use crate::sealed::Internal;
 
 /// The derivative that control flow over these variables belongs to: the innermost one of their kind that is running.
-/// None in a destructor of a body that is being unwound, of which there is no rest to capture.
+/// None in a destructor of a body that is being unwound, of which there is no rest to capture, and inside of a
+/// [region](super::region).
 fn running<T: Control>(at: Site) -> Option<Level> {
     if !<T::Node<T> as NodeRef<T>>::SHARED {
         raise(continuation_passing::unsupported(at));
     }
     match nearest(<Var<'_, T> as Real>::NESTING) {
-        Nearest::Running(level) => Some(level),
+        Nearest::Running(level) => Some(level).filter(|&level| !region::is_open::<T>(level)),
         Nearest::Cut => None,
         Nearest::Nowhere => raise(outside_reset(at.at)),
     }
 }
 
 /// The same components with other reals.
-fn with_reals<T: Control, U: Control<Int = T::Int, Bool = T::Bool>>(
+pub(super) fn with_reals<T: Control, U: Control<Int = T::Int, Bool = T::Bool>>(
     leaves: impl IntoIterator<Item = Leaf<T>>,
     mut real: impl FnMut(T) -> U,
 ) -> Leaves<U> {
@@ -43,12 +46,12 @@ fn with_reals<T: Control, U: Control<Int = T::Int, Bool = T::Bool>>(
 }
 
 /// The values of variables, whatever they belong to.
-fn bare<T: Control>(leaves: Leaves<Var<'_, T>>) -> Leaves<T> {
-    with_reals(leaves, |x| x.value().clone())
+pub(super) fn bare<T: Control>(leaves: Leaves<Var<'_, T>>) -> Leaves<T> {
+    with_reals(leaves, |x| x.into_operand().primal().clone())
 }
 
 /// Values as constants.
-fn constants<'r, T: Control>(leaves: Leaves<T>) -> Leaves<Var<'r, T>> {
+pub(super) fn constants<'r, T: Control>(leaves: Leaves<T>) -> Leaves<Var<'r, T>> {
     with_reals(leaves, Var::from_value)
 }
 
@@ -67,7 +70,7 @@ fn values<T: Control>(level: Level, at: Site, leaves: &[Leaf<Var<'_, T>>]) -> Cp
 }
 
 /// Adds adjoints to the variables that they belong to.
-fn push<T: Control>(leaves: &[Leaf<Var<'_, T>>], adjoints: Vec<T::Adjoint>) {
+pub(super) fn push<T: Control>(leaves: &[Leaf<Var<'_, T>>], adjoints: Vec<T::Adjoint>) {
     let reals = leaves.iter().filter_map(|leaf| if let Leaf::Real(x) = leaf { Some(x) } else { None });
     for (x, from) in reals.zip(adjoints) {
         x.accumulate_with(|adjoint, _| T::accumulate_all(adjoint, from));
@@ -94,14 +97,14 @@ fn with_variables<'r, T: Control>(
 }
 
 /// The rest of a body, up to the prompt of its level: the continuation of control flow.
-struct Rest<'k, V> {
+pub(super) struct Rest<'k, V> {
     level: Level,
     k: Cell<Option<Continuation<'k, V, ()>>>,
 }
 
 impl<'r, T: Control> Rest<'_, Leaves<Var<'r, T>>> {
     /// Lets the body go on with these values; the adjoints that come back. The first time only.
-    fn resume(&self, leaves: Leaves<T>) -> CpsResult<Vec<T::Adjoint>> {
+    pub(super) fn resume(&self, leaves: Leaves<T>) -> CpsResult<Vec<T::Adjoint>> {
         let k = self.k.take().expect("the rest of a body is recorded once");
         with_variables(self.level, leaves, |variables| k.resume(variables))
     }
@@ -118,7 +121,7 @@ impl<'r, T: Control> Rest<'_, Leaves<Var<'r, T>>> {
 ///
 /// # Safety
 /// Until `Rest::resume`, the handler may use what the body's frame holds; afterwards only what the handler owns.
-unsafe fn with_rest<'r, T: Control>(
+pub(super) unsafe fn with_rest<'r, T: Control>(
     level: Level,
     at: At,
     handler: impl FnOnce(Rest<'_, Leaves<Var<'r, T>>>) -> CpsResult<()>,
@@ -160,18 +163,29 @@ fn deliver<'r, T: Control>(
 pub(super) fn record_rows<'r, T: Tensor>(
     internal: Internal,
     shape: &[usize],
-    fill: &mut dyn FnMut(PutRow<'_, Var<'r, T>>),
-) -> Var<'r, T> {
+    fill: Fill<'_, Var<'r, T>>,
+) -> (Var<'r, T>, Leaves<Var<'r, T>>) {
     let at = Site::caller("scan");
     let Some(level) = running::<T>(at) else {
-        let ys = T::record_rows(internal, shape, &mut |put| {
-            fill(&|index, y: Var<'r, T>| put(index, y.value().clone()));
+        let (ys, rest) = T::record_rows(internal, shape, &mut |put| {
+            bare(fill(&|index, y: Var<'r, T>| put(index, y.into_operand().primal().clone())))
         });
-        return Var::from_value(ys);
+        return (Var::from_value(ys), constants(rest));
     };
+    if !T::CONTINUES {
+        let mut results = region::as_operator(at, &mut || {
+            let (ys, mut rest) = record_rows(internal, shape, fill);
+            rest.insert(0, Leaf::Real(ys));
+            rest
+        })
+        .into_iter();
+        let ys = results.next().expect("the array was put before the rest").real();
+        return (ys, results.collect());
+    }
     let ys_bar = Rc::new(T::open_adjoint(shape));
-    let ys = T::record_rows(internal, shape, &mut |put| {
-        fill(&|index, y: Var<'r, T>| {
+    let mut rest = None;
+    let (ys, _) = T::record_rows(internal, shape, &mut |put| {
+        let write = |index: &T::Int, y: Var<'r, T>| {
             let row = match values(level, at, &[Leaf::Real(y.clone())]) {
                 Ok(mut row) => row.pop().expect("one leaf"),
                 Err(error) => raise(*error),
@@ -192,7 +206,9 @@ pub(super) fn record_rows<'r, T: Tensor>(
                 })
             };
             written.unwrap_or_else(|| raise(outside_reset(at.at)));
-        });
+        };
+        rest = Some(fill(&write));
+        Leaves::new()
     });
     // SAFETY: the handler owns what it uses.
     let mut ys = unsafe {
@@ -202,11 +218,45 @@ pub(super) fn record_rows<'r, T: Tensor>(
             Ok(())
         })
     };
-    ys.pop().expect("one leaf was passed").real()
+    (ys.pop().expect("one leaf was passed").real(), rest.expect("the rows were recorded"))
 }
 
 impl<'r, T: Control> Control for Var<'r, T> {
     const RECORDS: bool = T::RECORDS;
+
+    fn with_region(
+        internal: Internal,
+        at: Site,
+        body: &mut dyn FnMut() -> Leaves<Self>,
+    ) -> (Region, Captured<Self>) {
+        region::with_region(internal, at, body)
+    }
+    fn close_region(internal: Internal, at: Site, region: &Region, inside: Leaves<Self>) {
+        T::close_region(internal, at, region, with_reals(inside, |x| x.primal().clone()));
+    }
+    fn apply_region(internal: Internal, at: Site, region: &Region, inputs: Leaves<Self>) -> Leaves<Self> {
+        region::apply_region(internal, at, region, inputs)
+    }
+    fn pull_region(
+        internal: Internal,
+        at: Site,
+        region: &Region,
+        inputs: Leaves<Self>,
+        wanted: &[bool],
+        seeds: Vec<Option<Self>>,
+        values: bool,
+    ) -> Pulled<Self> {
+        region::pull_region(internal, at, region, inputs, wanted, seeds, values)
+    }
+    fn forward_region(
+        internal: Internal,
+        at: Site,
+        region: &Region,
+        inputs: Leaves<Self>,
+        wanted: &[bool],
+    ) -> Region {
+        T::forward_region(internal, at, region, with_reals(inputs, |x| x.primal().clone()), wanted)
+    }
 
     fn scratch(internal: Internal, f: &mut dyn FnMut()) {
         T::scratch(internal, f);
@@ -223,6 +273,11 @@ impl<'r, T: Control> Control for Var<'r, T> {
             let (mut then, mut otherwise) = (|| bare(then()), || bare(otherwise()));
             return constants(T::record_cond(internal, at, condition, &mut then, &mut otherwise));
         };
+        if !T::CONTINUES {
+            return region::as_operator(at, &mut || {
+                Self::record_cond(internal, at, condition, then, otherwise)
+            });
+        }
         let condition = condition.clone();
         // SAFETY: the arms, which borrow from the body, are run only until it goes on; all else is owned.
         unsafe {
@@ -250,13 +305,16 @@ impl<'r, T: Control> Control for Var<'r, T> {
         results: &[Leaf<Self>],
         body: Function<'_, Self>,
     ) -> Leaves<Self> {
-        let like = bare(results.to_vec());
+        let like = with_reals(results.to_vec(), |x| x.primal().clone());
         let Some(level) = running::<T>(at) else {
             let body = |call: continuation_passing::Call<'_, T>, x| {
                 bare(body(&|x| constants(call(bare(x))), constants(x)))
             };
             return constants(T::record_fix(internal, at, bare(x), &like, &body));
         };
+        if !T::CONTINUES {
+            return region::as_operator(at, &mut || Self::record_fix(internal, at, x.clone(), results, body));
+        }
         // SAFETY: the function's body, which borrows from the caller's, is run only until that goes on; all else is
         // owned.
         unsafe {

@@ -19,14 +19,14 @@
 //! About 128 nested closures reach the compiler's recursion limit; let functions take their continuation as
 //! `&mut dyn FnMut(&Var<T>) -> Result<()>` at the boundaries of layers and loops.
 
-use super::{Var, common_level};
+use super::{Var, common_level, region};
 use crate::continuation::Level;
 use crate::continuation::stack;
 use crate::continuation::unwinding::{blame, catch, part_of_operator};
 pub use crate::error::CpsResult as Result;
 use crate::error::{At, Error};
 use crate::language::derivative_rules::{for_each_binary, for_each_unary};
-use crate::language::node::{OwnedNode, node_for, node_in};
+use crate::language::node::{NodeRef, OwnedNode, node_for, node_in};
 use crate::language::real::Real;
 
 pub use super::rules::*;
@@ -52,8 +52,8 @@ pub fn grad<T: Real>(
             // has to work for any brand.
             let x = unsafe { Var::active(&owner, Level::fresh()) };
             f(&x, &mut |y| {
-                y.value().check_scalar("grad").map_err(|error| error.relocate(at))?;
-                y.accumulate(y.value().ones_like());
+                y.primal().check_scalar("grad").map_err(|error| error.relocate(at))?;
+                y.accumulate(y.primal().ones_like());
                 Ok(())
             })?;
             let node = node_in::<T>(&owner);
@@ -87,6 +87,12 @@ fn frame<T: Real, R>(
     pull: impl FnOnce(&T, T),
 ) -> Result<R> {
     let at = if T::ALLOCATES { blame(At::caller()) } else { At::caller() };
+    if let Some(level) = level
+        && <T::Node<T> as NodeRef<T>>::SHARED
+        && region::is_open::<T>(level)
+    {
+        return Err(Box::new(region::rule_inside("cps", at)));
+    }
     // Constants get a node too: with one call of the continuation, which is often the whole rest of the program, there
     // is one copy of that in the compiled program, and with one kind of result it keeps most nodes in registers.
     let owner: OwnedNode<T> = node_for(y);
@@ -127,11 +133,12 @@ pub fn custom<T: Real, R, const N: usize>(
     stack::check()?;
     let mut level = None;
     for operand in x {
+        operand.assert_outside("custom");
         level = common_level(level, operand.mark())?;
     }
     frame(level, y.quiet(), k, |y, y_bar| {
         for (operand, g) in x.iter().zip(pull(y, y_bar)) {
-            let like = operand.value();
+            let like = operand.primal();
             operand.accumulate(if T::same_shape(&g, like) { g } else { g.broadcast_like(like) });
         }
     })
@@ -146,8 +153,8 @@ fn unary<T: Real, R>(
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
     stack::check()?;
-    let y = part_of_operator(T::ALLOCATES, At::caller(), || f(x.value()));
-    frame(x.mark(), y, k, |y, y_bar| x.accumulate_computed(pull(x.value(), y, y_bar)))
+    let y = part_of_operator(T::ALLOCATES, At::caller(), || f(x.primal()));
+    frame(x.mark(), y, k, |y, y_bar| x.accumulate_computed(pull(x.primal(), y, y_bar)))
 }
 
 macro_rules! unary_rules {
@@ -181,10 +188,10 @@ fn binary<T: Real, R>(
 ) -> Result<R> {
     stack::check()?;
     let level = common_level(a.mark(), b.mark())?;
-    T::check_broadcast(op, a.value(), b.value())?;
-    let y = part_of_operator(T::ALLOCATES, At::caller(), || f(a.value(), b.value()));
+    T::check_broadcast(op, a.primal(), b.primal())?;
+    let y = part_of_operator(T::ALLOCATES, At::caller(), || f(a.primal(), b.primal()));
     frame(level, y, k, |y, y_bar| {
-        let (va, vb) = (a.value(), b.value());
+        let (va, vb) = (a.primal(), b.primal());
         // Each operand's half stands here once: with the two in every arm of one `match`, the compiler merges the arms'
         // common code, and nodes that could have stayed in registers go to memory.
         let (to_a, to_b) = match (a.is_active(), b.is_active()) {

@@ -3,6 +3,7 @@
 mod control;
 pub mod cps;
 mod real;
+mod region;
 mod rules;
 mod tensor;
 
@@ -83,8 +84,19 @@ impl<'r, T: Real> Var<'r, T> {
     }
 
     /// The value, without its derivative.
+    ///
+    /// # Errors
+    /// Raises [`Error::Argument`] in recorded control flow that is differentiated twice in reverse.
     #[inline]
+    #[track_caller]
     pub fn value(&self) -> &T {
+        self.assert_outside("value");
+        self.primal()
+    }
+
+    /// [`value`](Var::value), for the rules.
+    #[inline]
+    pub(crate) fn primal(&self) -> &T {
         match &self.0 {
             Kind::Constant(value) => value,
             // SAFETY: whoever made this variable vouched for its node during its brand, in which we are.
@@ -102,7 +114,7 @@ impl<'r, T: Real> Var<'r, T> {
     #[inline]
     fn node(&self) -> Option<&Node<T>> {
         match &self.0 {
-            // SAFETY: as in `value`.
+            // SAFETY: as in `primal`.
             Kind::Active(node, level) if *level > Level::CONSTANT => Some(unsafe { node.get() }),
             _ => None,
         }
@@ -130,7 +142,9 @@ impl<'r, T: Real> Var<'r, T> {
 
     /// Adds `g`, of the value's shape, to the adjoint of this variable; nothing on a constant.
     #[inline]
+    #[track_caller]
     pub fn accumulate(&self, g: T) {
+        self.assert_outside("accumulate");
         self.accumulate_with(|adjoint, _| T::accumulate(adjoint, g));
     }
 
@@ -174,6 +188,6 @@ fn different_derivatives(at: At) -> Box<Error> {
 
 impl<T: Real + fmt::Debug> fmt::Debug for Var<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple(if self.is_active() { "Var" } else { "Const" }).field(self.value()).finish()
+        f.debug_tuple(if self.is_active() { "Var" } else { "Const" }).field(self.primal()).finish()
     }
 }

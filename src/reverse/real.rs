@@ -10,6 +10,7 @@ use crate::language::derivative_rules::{for_each_binary, for_each_unary};
 use crate::language::real::Real;
 use crate::language::tensor::Tensor;
 use crate::scalar::Slot;
+use crate::sealed::Internal;
 
 /// An operator on operands that it owns.
 trait Rule<T: Real> {
@@ -117,7 +118,7 @@ fn value_of<'r, T: Real>(at: At, around: Option<At>, rule: impl Rule<T>) -> Var<
     in_operator(Some(at));
     let outcome = rule.apply(|value| {
         in_operator(around);
-        y = Some(value.value().clone());
+        y = Some(value.primal().clone());
         Ok(())
     });
     match outcome {
@@ -157,6 +158,7 @@ impl<'r, T: Real> Var<'r, T> {
     ) -> Var<'r, T> {
         let mut level = None;
         for operand in operands {
+            operand.assert_outside("Var::shift");
             level = common_level(level, operand.level()).or_raise();
         }
         let operands = operands.map(Clone::clone);
@@ -181,7 +183,8 @@ macro_rules! operator {
             #[inline]
             #[track_caller]
             fn $name(self, rhs: Self) -> Self {
-                suspended(level2(&self, &rhs), At::caller(), rule::$name(self, rhs))
+                let (a, b) = (self.into_operand(), rhs.into_operand());
+                suspended(level2(&a, &b), At::caller(), rule::$name(a, b))
             }
         }
         impl<'r, T: Real> $Trait<&Var<'r, T>> for Var<'r, T> {
@@ -213,7 +216,8 @@ impl<T: Real> Neg for Var<'_, T> {
     #[inline]
     #[track_caller]
     fn neg(self) -> Self {
-        suspended(self.level(), At::caller(), rule::neg(self))
+        let x = self.into_operand();
+        suspended(x.level(), At::caller(), rule::neg(x))
     }
 }
 
@@ -226,7 +230,8 @@ macro_rules! unary_methods {
         #[inline]
         #[track_caller]
         fn $name(&self) -> Self {
-            suspended(self.level(), At::caller(), rule::$name(self.clone()))
+            let x = self.operand();
+            suspended(x.level(), At::caller(), rule::$name(x))
         }
     };
 }
@@ -243,7 +248,8 @@ macro_rules! binary_methods {
         #[inline]
         #[track_caller]
         fn $name(&self, other: &Self) -> Self {
-            suspended(level2(self, other), At::caller(), rule::$name(self.clone(), other.clone()))
+            let (a, b) = (self.operand(), other.operand());
+            suspended(level2(&a, &b), At::caller(), rule::$name(a, b))
         }
     };
 }
@@ -266,11 +272,18 @@ impl<T: Real> Real for Var<'_, T> {
     #[inline]
     fn detach(&self) -> Self {
         // Also of the derivatives outside of this one, as `Dual::detach`.
-        Self::from_value(self.value().detach())
+        Self::from_value(self.operand().primal().detach())
+    }
+    #[inline]
+    fn is_recorded(internal: Internal) -> bool {
+        T::is_recorded(internal)
+    }
+    fn placeholder(&self, internal: Internal) -> Self {
+        Self::from_value(self.primal().placeholder(internal))
     }
     #[inline]
     fn name_with(&self, name: &dyn Fn() -> String) {
-        self.value().name_with(name);
+        self.primal().name_with(name);
     }
     #[inline]
     fn adjoint(&self) -> Slot<Self> {
@@ -287,23 +300,23 @@ impl<T: Real> Real for Var<'_, T> {
     #[inline]
     #[track_caller]
     fn check_broadcast(op: &'static str, lhs: &Self, rhs: &Self) -> Result<()> {
-        T::check_broadcast(op, lhs.value(), rhs.value())
+        T::check_broadcast(op, lhs.primal(), rhs.primal())
     }
     #[inline]
     fn same_shape(a: &Self, b: &Self) -> bool {
-        T::same_shape(a.value(), b.value())
+        T::same_shape(a.primal(), b.primal())
     }
     #[inline]
     #[track_caller]
     fn check_scalar(&self, op: &'static str) -> Result<()> {
-        self.value().check_scalar(op)
+        self.primal().check_scalar(op)
     }
     #[inline]
     fn broadcast_like(&self, like: &Self) -> Self {
         if Self::same_shape(self, like) {
             return self.clone();
         }
-        let (x, like) = (self.clone(), like.value().clone());
+        let (x, like) = (self.operand(), like.primal().clone());
         direct(x.level(), At::caller(), move |k| cps::broadcast_like(&x, &like, k))
     }
     #[inline]
@@ -311,56 +324,56 @@ impl<T: Real> Real for Var<'_, T> {
         if Self::same_shape(&self, like) {
             return self;
         }
-        let like = like.value().clone();
-        direct(self.level(), At::caller(), move |k| cps::unbroadcast(&self, &like, k))
+        let (x, like) = (self.into_operand(), like.primal().clone());
+        direct(x.level(), At::caller(), move |k| cps::unbroadcast(&x, &like, k))
     }
     #[inline]
     fn full_like(&self, value: f64) -> Self {
-        Self::from_value(self.value().full_like(value))
+        Self::from_value(self.primal().full_like(value))
     }
     #[inline]
     fn sign(&self) -> Self {
-        Self::from_value(self.value().sign())
+        Self::from_value(self.primal().sign())
     }
     #[inline]
     #[track_caller]
     fn powi(&self, n: i32) -> Self {
-        let x = self.clone();
+        let x = self.operand();
         direct(x.level(), At::caller(), move |k| cps::powi(&x, n, k))
     }
     #[inline]
     #[track_caller]
     fn clamp(&self, low: f64, high: f64) -> Self {
-        let x = self.clone();
+        let x = self.operand();
         direct(x.level(), At::caller(), move |k| cps::clamp(&x, low, high, k))
     }
     #[inline]
     #[track_caller]
     fn less(&self, other: &Self) -> T::Bool {
-        self.value().less(other.value())
+        self.primal().less(other.primal())
     }
     #[inline]
     #[track_caller]
     fn less_equal(&self, other: &Self) -> T::Bool {
-        self.value().less_equal(other.value())
+        self.primal().less_equal(other.primal())
     }
     #[inline]
     #[track_caller]
     fn equal(&self, other: &Self) -> T::Bool {
-        self.value().equal(other.value())
+        self.primal().equal(other.primal())
     }
     #[inline]
     fn none_zero(&self) -> bool {
-        self.value().none_zero()
+        self.primal().none_zero()
     }
     #[inline]
     fn all_finite(&self) -> bool {
-        self.value().all_finite()
+        self.primal().all_finite()
     }
     #[inline]
     #[track_caller]
     fn select(mask: &T::Bool, then: &Self, otherwise: &Self) -> Self {
-        let (mask, a, b) = (mask.clone(), then.clone(), otherwise.clone());
+        let (mask, a, b) = (mask.clone(), then.operand(), otherwise.operand());
         direct(level2(&a, &b), At::caller(), move |k| cps::select(&mask, &a, &b, k))
     }
     #[inline]

@@ -6,7 +6,7 @@ use super::real::{direct, level2};
 use super::{Var, common_level, rules};
 use crate::continuation::unwinding::OrRaise;
 use crate::error::At;
-use crate::language::control::continuation_passing::PutRow;
+use crate::language::control::continuation_passing::{Fill, Leaves};
 use crate::language::shape::{Axes, Padding, Shape, Window2d};
 use crate::language::tensor::Tensor;
 use crate::sealed::Internal;
@@ -14,24 +14,24 @@ use crate::sealed::Internal;
 /// The operator of the same name, suspended: its rule owns clones of the operands.
 macro_rules! direct_unary {
     ($self:ident, |$x:ident, $k:ident| $rule:expr) => {{
-        let $x = $self.clone();
+        let $x = $self.operand();
         direct($x.level(), At::caller(), move |$k| $rule)
     }};
 }
 macro_rules! direct_binary {
     ($self:ident, $rhs:ident, |$a:ident, $b:ident, $k:ident| $rule:expr) => {{
-        let ($a, $b) = ($self.clone(), $rhs.clone());
+        let ($a, $b) = ($self.operand(), $rhs.operand());
         direct(level2(&$a, &$b), At::caller(), move |$k| $rule)
     }};
 }
 
 impl<T: Tensor> Tensor for Var<'_, T> {
     #[track_caller]
-    fn record_rows(internal: Internal, shape: &[usize], fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
+    fn record_rows(internal: Internal, shape: &[usize], fill: Fill<'_, Self>) -> (Self, Leaves<Self>) {
         super::control::record_rows(internal, shape, fill)
     }
     fn shape(&self) -> Shape {
-        self.value().shape()
+        self.primal().shape()
     }
     fn full(shape: &[usize], value: f64) -> Self {
         Self::from_value(T::full(shape, value))
@@ -49,7 +49,7 @@ impl<T: Tensor> Tensor for Var<'_, T> {
     #[track_caller]
     fn reshape(&self, shape: &[usize]) -> Self {
         if self.shape().as_slice() == shape {
-            return self.clone();
+            return self.operand();
         }
         let shape = Shape::from_slice(shape);
         direct_unary!(self, |x, k| rules::reshape(&x, &shape, k))
@@ -81,7 +81,7 @@ impl<T: Tensor> Tensor for Var<'_, T> {
     }
     #[track_caller]
     fn argmax(&self, axis: isize) -> T::Int {
-        self.value().argmax(axis)
+        self.primal().argmax(axis)
     }
     #[track_caller]
     fn batch_matmul(&self, rhs: &Self) -> Self {
@@ -90,11 +90,11 @@ impl<T: Tensor> Tensor for Var<'_, T> {
     #[track_caller]
     fn concat(parts: &[Self], axis: isize) -> Self {
         let at = At::caller();
+        let parts: Vec<Self> = parts.iter().map(Var::operand).collect();
         let mut level = None;
-        for part in parts {
+        for part in &parts {
             level = common_level(level, part.level()).or_raise();
         }
-        let parts = parts.to_vec();
         direct(level, at, move |k| rules::concat(&parts, axis, k))
     }
     #[track_caller]

@@ -7,7 +7,9 @@
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
 
 use crate::continuation::unwinding::raise;
 use crate::continuation::{Trial, is_trial};
@@ -74,11 +76,37 @@ pub type BodyTo<'a, T> =
 
 /// What writes a row of [`Tensor::record_rows`].
 pub type PutRow<'a, T> = &'a dyn Fn(&<T as Real>::Int, T);
+/// What [`Tensor::record_rows`] runs, with what writes a row; what it returns is returned.
+pub type Fill<'a, T> = &'a mut dyn FnMut(PutRow<'_, T>) -> Leaves<T>;
 
-/// Control flow over a derivative of a derivative in reverse.
+/// A piece of a program in direct style that was recorded without derivatives, to be one operator of a derivative of a
+/// derivative: what [`Control::apply_region`] writes as often as it is needed.
+#[derive(Clone)]
+pub struct Region(pub(crate) Rc<dyn Any>);
+
+impl fmt::Debug for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Region").finish_non_exhaustive()
+    }
+}
+
+/// What a [`Region`] uses of the variables outside of it: each as it is outside, and as it is inside.
+#[derive(Debug)]
+pub struct Captured<T: Real> {
+    pub(crate) outside: Leaves<T>,
+    pub(crate) inside: Leaves<T>,
+}
+
+impl<T: Real> Captured<T> {
+    /// The same of another interpretation.
+    pub(crate) fn map<U: Real>(self, mut f: impl FnMut(Leaves<T>) -> Leaves<U>) -> Captured<U> {
+        Captured { outside: f(self.outside), inside: f(self.inside) }
+    }
+}
+
+/// Control flow of an interpretation that has none of this kind.
 pub(crate) fn unsupported(Site { op, at }: Site) -> Error {
-    let reason = "recorded control flow has no reverse mode over reverse mode: \
-                  take one of the two derivatives forward (hvp, jvp)";
+    let reason = "this interpretation has no recorded control flow";
     Error::Argument { op, reason: reason.into(), at }
 }
 

@@ -14,7 +14,9 @@ pub use tree::{NumberedTree, Tree, TreeArrays, fold};
 use crate::continuation::stack;
 use crate::continuation::unwinding::raise;
 use crate::error::{CpsResult, Error};
-use crate::language::control::continuation_passing::{Arm, BodyTo, Function, Leaves, Site, To};
+use crate::language::control::continuation_passing::{
+    Arm, BodyTo, Captured, Function, Leaves, Region, Site, To,
+};
 use crate::language::real::{Mask, Real};
 use crate::language::state::{Leaf, State};
 use crate::sealed::Internal;
@@ -130,6 +132,69 @@ pub trait Control: Real {
     ) -> CpsResult<Vec<Self::Adjoint>> {
         Err(continuation_passing::unsupported(at).into())
     }
+
+    /// Whether `branch_to` and `fix_to` are there, for variables over this interpretation. Where they are not, since
+    /// this one has variables itself, control flow of the outer variables is recorded as a [`Region`] without
+    /// derivatives, which is then one operator, with the methods below.
+    #[doc(hidden)]
+    const CONTINUES: bool = false;
+
+    /// Records `body` as a region: its operators on variables that are running outside of it take what stands for them
+    /// inside, and give values without derivatives.
+    #[doc(hidden)]
+    fn with_region(
+        _: Internal,
+        at: Site,
+        _body: &mut dyn FnMut() -> Leaves<Self>,
+    ) -> (Region, Captured<Self>) {
+        raise(continuation_passing::unsupported(at))
+    }
+    /// Says what the region's inputs are, as they are inside.
+    #[doc(hidden)]
+    fn close_region(_: Internal, at: Site, _region: &Region, _inside: Leaves<Self>) {
+        raise(continuation_passing::unsupported(at))
+    }
+    /// The results of a region of these inputs.
+    #[doc(hidden)]
+    fn apply_region(_: Internal, at: Site, _region: &Region, _inputs: Leaves<Self>) -> Leaves<Self> {
+        raise(continuation_passing::unsupported(at))
+    }
+    /// The adjoints of those real inputs that are `wanted`, for adjoints `seeds` of the real results, absent ones being
+    /// zero; also these results, if `values` says so.
+    #[doc(hidden)]
+    fn pull_region(
+        _: Internal,
+        at: Site,
+        _region: &Region,
+        _inputs: Leaves<Self>,
+        _wanted: &[bool],
+        _seeds: Vec<Option<Self>>,
+        _values: bool,
+    ) -> Pulled<Self> {
+        raise(continuation_passing::unsupported(at))
+    }
+    /// The region's derivative in one direction: a region whose further inputs are tangents of the inputs that are
+    /// `wanted`, and whose further results are the tangents of its real results.
+    #[doc(hidden)]
+    fn forward_region(
+        _: Internal,
+        at: Site,
+        _region: &Region,
+        _inputs: Leaves<Self>,
+        _wanted: &[bool],
+    ) -> Region {
+        raise(continuation_passing::unsupported(at))
+    }
+}
+
+/// What [`Control::pull_region`] gives.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Pulled<T> {
+    /// The real results, if they were asked for.
+    pub(crate) values: Vec<T>,
+    /// The adjoints of the inputs that are wanted.
+    pub(crate) adjoints: Vec<T>,
 }
 
 /// [`Control::cond`] at a line of the user's.

@@ -3,7 +3,7 @@
 use crate::continuation::is_trial;
 use crate::continuation::unwinding::{operator, raise};
 use crate::error::{At, Error, Result};
-use crate::language::control::continuation_passing::{self, Site};
+use crate::language::control::continuation_passing::{self, Site, leaves};
 use crate::language::real::Int;
 use crate::language::shape::Shape;
 use crate::language::state::{Index, State};
@@ -69,8 +69,7 @@ fn record<T: Tensor, S: State<T>>(init: S, xs: &T, rows: usize, step: impl Fn(S,
     if is_trial() {
         return (init, T::zeros(&shape));
     }
-    let mut last = None;
-    let ys = T::record_rows(INTERNAL, &shape, &mut |put| {
+    let (ys, last) = T::record_rows(INTERNAL, &shape, &mut |put| {
         let start = (Index::<T>(number(0)), init.clone());
         let (_, carry) = continuation_passing::while_loop::<T, _>(
             site,
@@ -86,7 +85,7 @@ fn record<T: Tensor, S: State<T>>(init: S, xs: &T, rows: usize, step: impl Fn(S,
                 (Index(i + number(1)), carry)
             },
         );
-        last = Some(carry);
+        leaves(&carry)
     });
-    (last.expect("the rows were recorded"), ys)
+    (init.rebuild(&mut last.into_iter()), ys)
 }

@@ -17,7 +17,7 @@ pub fn batch_matmul<T: Tensor, R>(
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
     let level = common_level(a.level(), b.level())?;
-    let (va, vb) = (a.value(), b.value());
+    let (va, vb) = (a.primal(), b.primal());
     let (sa, sb) = (va.shape(), vb.shape());
     let batch = shape::matmul(&sa, &sb)?;
     let batch = &batch[..batch.len() - 2];

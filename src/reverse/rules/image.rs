@@ -18,13 +18,13 @@ pub fn conv2d<T: Tensor, R>(
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
     let level = common_level(x.level(), w.level())?;
-    shape::conv2d(&x.value().shape(), &w.value().shape(), window)?;
-    operator(level, x.value().conv2d(w.value(), window), k, |_, y_bar| {
+    shape::conv2d(&x.primal().shape(), &w.primal().shape(), window)?;
+    operator(level, x.primal().conv2d(w.primal(), window), k, |_, y_bar| {
         x.accumulate_with(|x_bar, x| {
-            T::accumulate(x_bar, y_bar.conv2d_image(w.value(), image_size(x), window))
+            T::accumulate(x_bar, y_bar.conv2d_image(w.primal(), image_size(x), window))
         });
         w.accumulate_with(|w_bar, w| {
-            T::accumulate(w_bar, x.value().conv2d_kernel(&y_bar, image_size(w), window))
+            T::accumulate(w_bar, x.primal().conv2d_kernel(&y_bar, image_size(w), window))
         });
     })
 }
@@ -43,11 +43,11 @@ pub fn conv2d_image<T: Tensor, R>(
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
     let level = common_level(g.level(), w.level())?;
-    shape::conv2d_image(&g.value().shape(), &w.value().shape(), size, window)?;
-    operator(level, g.value().conv2d_image(w.value(), size, window), k, |_, y_bar| {
-        g.accumulate_with(|g_bar, _| T::accumulate(g_bar, y_bar.conv2d(w.value(), window)));
+    shape::conv2d_image(&g.primal().shape(), &w.primal().shape(), size, window)?;
+    operator(level, g.primal().conv2d_image(w.primal(), size, window), k, |_, y_bar| {
+        g.accumulate_with(|g_bar, _| T::accumulate(g_bar, y_bar.conv2d(w.primal(), window)));
         w.accumulate_with(|w_bar, w| {
-            T::accumulate(w_bar, y_bar.conv2d_kernel(g.value(), image_size(w), window))
+            T::accumulate(w_bar, y_bar.conv2d_kernel(g.primal(), image_size(w), window))
         });
     })
 }
@@ -66,12 +66,12 @@ pub fn conv2d_kernel<T: Tensor, R>(
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
     let level = common_level(x.level(), g.level())?;
-    shape::conv2d_kernel(&x.value().shape(), &g.value().shape(), size, window)?;
-    operator(level, x.value().conv2d_kernel(g.value(), size, window), k, |_, y_bar| {
+    shape::conv2d_kernel(&x.primal().shape(), &g.primal().shape(), size, window)?;
+    operator(level, x.primal().conv2d_kernel(g.primal(), size, window), k, |_, y_bar| {
         x.accumulate_with(|x_bar, x| {
-            T::accumulate(x_bar, g.value().conv2d_image(&y_bar, image_size(x), window))
+            T::accumulate(x_bar, g.primal().conv2d_image(&y_bar, image_size(x), window))
         });
-        g.accumulate_with(|g_bar, _| T::accumulate(g_bar, x.value().conv2d(&y_bar, window)));
+        g.accumulate_with(|g_bar, _| T::accumulate(g_bar, x.primal().conv2d(&y_bar, window)));
     })
 }
 
@@ -86,9 +86,9 @@ pub fn unfold2d<T: Tensor, R>(
     window: Window2d,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    shape::unfold2d(&x.value().shape(), kernel, window)?;
-    operator(x.level(), x.value().unfold2d(kernel, window), k, |_, y_bar| {
-        x.accumulate(y_bar.fold2d(image_size(x.value()), kernel, window))
+    shape::unfold2d(&x.primal().shape(), kernel, window)?;
+    operator(x.level(), x.primal().unfold2d(kernel, window), k, |_, y_bar| {
+        x.accumulate(y_bar.fold2d(image_size(x.primal()), kernel, window))
     })
 }
 
@@ -104,8 +104,8 @@ pub fn fold2d<T: Tensor, R>(
     window: Window2d,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    shape::fold2d(&x.value().shape(), size, kernel, window)?;
-    operator(x.level(), x.value().fold2d(size, kernel, window), k, |_, y_bar| {
+    shape::fold2d(&x.primal().shape(), size, kernel, window)?;
+    operator(x.level(), x.primal().fold2d(size, kernel, window), k, |_, y_bar| {
         x.accumulate(y_bar.unfold2d(kernel, window))
     })
 }

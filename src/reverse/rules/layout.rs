@@ -18,9 +18,9 @@ pub fn reshape<T: Tensor, R>(
     shape: &[usize],
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    shape::reshape(&x.value().shape(), shape)?;
-    operator(x.level(), x.value().reshape(shape), k, |_, y_bar| {
-        x.accumulate(y_bar.reshape(&x.value().shape()))
+    shape::reshape(&x.primal().shape(), shape)?;
+    operator(x.level(), x.primal().reshape(shape), k, |_, y_bar| {
+        x.accumulate(y_bar.reshape(&x.primal().shape()))
     })
 }
 
@@ -34,8 +34,8 @@ pub fn permute<T: Tensor, R>(
     order: &[usize],
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    shape::permute(&x.value().shape(), order)?;
-    operator(x.level(), x.value().permute(order), k, |_, y_bar| {
+    shape::permute(&x.primal().shape(), order)?;
+    operator(x.level(), x.primal().permute(order), k, |_, y_bar| {
         x.accumulate(y_bar.permute(&shape::inverse_permutation(order)))
     })
 }
@@ -50,9 +50,9 @@ pub fn broadcast_to<T: Tensor, R>(
     shape: &[usize],
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    shape::broadcast_to(&x.value().shape(), shape)?;
-    operator(x.level(), x.value().broadcast_to(shape), k, |_, y_bar| {
-        x.accumulate(y_bar.unbroadcast(x.value()))
+    shape::broadcast_to(&x.primal().shape(), shape)?;
+    operator(x.level(), x.primal().broadcast_to(shape), k, |_, y_bar| {
+        x.accumulate(y_bar.unbroadcast(x.primal()))
     })
 }
 
@@ -68,7 +68,7 @@ pub fn concat<T: Tensor, R>(
     axis: isize,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    let shapes: Vec<Shape> = parts.iter().map(|part| part.value().shape()).collect();
+    let shapes: Vec<Shape> = parts.iter().map(|part| part.primal().shape()).collect();
     let along = match shapes.first() {
         Some(first) => shape::axis("concat", first, axis)?,
         None => 0,
@@ -78,7 +78,7 @@ pub fn concat<T: Tensor, R>(
     for part in parts {
         level = common_level(level, part.level())?;
     }
-    let values: Vec<T> = parts.iter().map(|part| part.value().clone()).collect();
+    let values: Vec<T> = parts.iter().map(|part| part.primal().clone()).collect();
     operator(level, T::concat(&values, along as isize), k, |_, y_bar| {
         let mut start = 0;
         for (part, shape) in parts.iter().zip(&shapes) {
@@ -103,11 +103,11 @@ pub fn slice_step<T: Tensor, R>(
     step: usize,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    let shape = x.value().shape();
+    let shape = x.primal().shape();
     let along = shape::axis("slice", &shape, axis)?;
     shape::slice(&shape, along, &range, step)?;
     let step = shape::shorter_step(&range, step);
-    operator(x.level(), x.value().slice_step(axis, range.clone(), step), k, |_, y_bar| {
+    operator(x.level(), x.primal().slice_step(axis, range.clone(), step), k, |_, y_bar| {
         x.accumulate_with(|x_bar, x| T::accumulate_slice(x_bar, x, along, range, step, y_bar))
     })
 }
@@ -123,10 +123,10 @@ pub fn pad<T: Tensor, R>(
     padding: Padding,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    let shape = x.value().shape();
+    let shape = x.primal().shape();
     let along = shape::axis("pad", &shape, axis)?;
     shape::pad(&shape, along, padding)?;
-    operator(x.level(), x.value().pad(axis, padding), k, |y, y_bar| {
+    operator(x.level(), x.primal().pad(axis, padding), k, |y, y_bar| {
         let inner = padding.before..y.shape()[along] - padding.after;
         x.accumulate(y_bar.slice_step(axis, inner, padding.interior.saturating_add(1)))
     })
@@ -142,6 +142,6 @@ pub fn flip<T: Tensor, R>(
     axis: isize,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    shape::axis("flip", &x.value().shape(), axis)?;
-    operator(x.level(), x.value().flip(axis), k, |_, y_bar| x.accumulate(y_bar.flip(axis)))
+    shape::axis("flip", &x.primal().shape(), axis)?;
+    operator(x.level(), x.primal().flip(axis), k, |_, y_bar| x.accumulate(y_bar.flip(axis)))
 }

@@ -18,10 +18,10 @@ pub fn sum<T: Tensor, R>(
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
     let axes = axes.into();
-    let shape = x.value().shape();
+    let shape = x.primal().shape();
     let keep = shape::reduce_keep(&shape, &shape::axes("sum", &axes, &shape)?);
-    operator(x.level(), x.value().sum(axes), k, |_, y_bar| {
-        x.accumulate(y_bar.reshape(&keep).broadcast_to(&x.value().shape()))
+    operator(x.level(), x.primal().sum(axes), k, |_, y_bar| {
+        x.accumulate(y_bar.reshape(&keep).broadcast_to(&x.primal().shape()))
     })
 }
 
@@ -36,12 +36,12 @@ pub fn max<T: Tensor, R>(
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
     let axes = axes.into();
-    let shape = x.value().shape();
+    let shape = x.primal().shape();
     let resolved = shape::axes("max", &axes, &shape)?;
     shape::reduce_nonempty("max", &shape, &resolved)?;
     let keep = shape::reduce_keep(&shape, &resolved);
-    operator(x.level(), x.value().max(axes.clone()), k, |y, y_bar| {
-        let attains = T::from_mask(&x.value().equal(&y.reshape(&keep)));
+    operator(x.level(), x.primal().max(axes.clone()), k, |y, y_bar| {
+        let attains = T::from_mask(&x.primal().equal(&y.reshape(&keep)));
         let each = y_bar / attains.sum(axes);
         x.accumulate(attains * each.reshape(&keep))
     })
@@ -58,9 +58,9 @@ pub fn logsumexp<T: Tensor, R>(
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
     let axes = axes.into();
-    let shape = x.value().shape();
+    let shape = x.primal().shape();
     let keep = shape::reduce_keep(&shape, &shape::axes("logsumexp", &axes, &shape)?);
-    operator(x.level(), x.value().logsumexp(axes), k, |y, y_bar| {
-        x.accumulate(shares(x.value(), y.reshape(&keep)) * y_bar.reshape(&keep))
+    operator(x.level(), x.primal().logsumexp(axes), k, |y, y_bar| {
+        x.accumulate(shares(x.primal(), y.reshape(&keep)) * y_bar.reshape(&keep))
     })
 }

@@ -154,6 +154,19 @@ impl Builder {
         self.state.borrow_mut().program.cells[cell].name = Some(Name::AdjointOf(of));
     }
 
+    /// A value that no statement binds, of a piece of the program that is only a pattern to write others by.
+    pub fn parameter(&self, ty: Type) -> Value {
+        self.state.borrow_mut().program.value(ty)
+    }
+    /// A block as far as it was recorded.
+    pub fn block(&self, block: Block) -> BlockData {
+        self.state.borrow().program.blocks[block].clone()
+    }
+    /// A function as it was declared.
+    pub fn func(&self, func: Func) -> FuncData {
+        self.state.borrow().program.funcs[func].clone()
+    }
+
     /// Appends a pure operator.
     ///
     /// # Errors

@@ -1,0 +1,658 @@
+//! Regions: pieces of the program in direct style, written again over other interpretations.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use antiphon_staging::{
+    Binary, Block, Cell as ProgramCell, Comparison, Dtype, Expr, Func, Reduction, Scalar, Signature, Stmt,
+    Target, Type, Unary, Update, Value,
+};
+
+use super::{Located, Recorded, RecordedBool, RecordedInt, Recorder, recorder};
+use crate::continuation::unwinding::{OrRaise, operator, raise};
+use crate::continuation::{Level, reset_at};
+use crate::error::Error;
+use crate::forward::Dual;
+use crate::language::control::Pulled;
+use crate::language::control::continuation_passing::{Call, Captured, Leaves, PutRow, Region, Site};
+use crate::language::node::{OwnedNode, node_for, node_in};
+use crate::language::real::Real;
+use crate::language::shape::Axes;
+use crate::language::state::Leaf;
+use crate::language::tensor::Tensor;
+use crate::reverse::Var;
+use crate::sealed::INTERNAL;
+
+/// What the recorder knows of regions.
+#[derive(Default)]
+pub(super) struct Regions {
+    /// How many are being recorded, one inside of the other.
+    depth: Cell<usize>,
+    /// Values that nothing flows back through, inside of regions.
+    detached: RefCell<HashSet<Value>>,
+    /// What is a derivative of a region inside of another one: calls of these functions, which are never defined.
+    pulls: RefCell<HashMap<Func, Rc<Pull>>>,
+}
+
+/// The arguments of a [`pull`], but for the values.
+struct Pull {
+    region: Rc<Piece>,
+    wanted: Vec<bool>,
+    /// Which results have a seed.
+    seeded: Vec<bool>,
+    values: bool,
+}
+
+/// A [`Region`] of a program.
+pub(super) struct Piece {
+    block: Block,
+    results: Leaves<Recorded>,
+    inputs: OnceCell<Vec<Value>>,
+}
+
+impl Piece {
+    pub(super) fn of(region: &Region) -> Rc<Piece> {
+        Rc::clone(&region.0).downcast().expect("regions of programs are pieces of them")
+    }
+
+    fn inputs(&self) -> &[Value] {
+        self.inputs.get().expect("a region is closed before it is used")
+    }
+}
+
+/// Restores the number of open regions when dropped.
+struct Inside<'a>(&'a Recorder);
+
+impl Inside<'_> {
+    fn of(recorder: &Recorder) -> Inside<'_> {
+        let depth = &recorder.regions.depth;
+        depth.set(depth.get() + 1);
+        Inside(recorder)
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        let depth = &self.0.regions.depth;
+        depth.set(depth.get() - 1);
+    }
+}
+
+impl Recorder {
+    fn is_inside(&self) -> bool {
+        self.regions.depth.get() > 0
+    }
+
+    /// The same value with no derivative: inside of a region, it is another one that is known to have none.
+    pub(super) fn detached(&self, x: Recorded) -> Recorded {
+        if !self.is_inside() {
+            return x;
+        }
+        let value = self.value_of(x.0);
+        let detached =
+            self.builder.emit(Expr::Reshape(value, self.builder.ty(value).shape)).located().or_raise();
+        self.regions.detached.borrow_mut().insert(detached);
+        Recorded(self.wrap(detached))
+    }
+
+    /// A value of this one's type and name that stands for an input of a region.
+    pub(super) fn placeholder(&self, like: Recorded) -> Recorded {
+        let like = self.value_of(like.0);
+        let input = self.builder.parameter(self.builder.ty(like));
+        self.name_like(&[input], &[like]);
+        Recorded(self.wrap(input))
+    }
+
+    fn leaf(&self, value: Value) -> Leaf<Recorded> {
+        let handle = self.wrap(value);
+        match self.builder.ty(value).dtype {
+            Dtype::F32 | Dtype::F64 => Leaf::Real(Recorded(handle)),
+            Dtype::I64 => Leaf::Int(RecordedInt(handle)),
+            Dtype::Bool => Leaf::Bool(RecordedBool(handle)),
+        }
+    }
+}
+
+pub(super) fn with_region(body: &mut dyn FnMut() -> Leaves<Recorded>) -> (Region, Captured<Recorded>) {
+    let recorder = recorder();
+    let piece = Piece::record(&recorder, body);
+    (Region(Rc::new(piece)), Captured { outside: Vec::new(), inside: Vec::new() })
+}
+
+impl Piece {
+    fn record(recorder: &Recorder, body: impl FnOnce() -> Leaves<Recorded>) -> Piece {
+        let _balance = super::control::Balance::of(recorder);
+        let _inside = Inside::of(recorder);
+        recorder.begin_arm();
+        let results = body();
+        let block = recorder.builder.end(&recorder.values(&results)).located().or_raise();
+        Piece { block, results, inputs: OnceCell::new() }
+    }
+
+    pub(super) fn close(&self, inside: &[Leaf<Recorded>]) {
+        let inputs = recorder().values(inside);
+        assert!(self.inputs.set(inputs).is_ok(), "a region is closed once");
+    }
+
+    /// Writes the piece over another interpretation.
+    fn replay<T: Replayed>(&self, at: Site, inputs: Leaves<T>) -> Leaves<T> {
+        let recorder = recorder();
+        assert_eq!(inputs.len(), self.inputs().len(), "as many inputs as the region has");
+        let values = self.inputs().iter().copied().zip(inputs).collect();
+        let replay = Replay { recorder: &recorder, at, values: RefCell::new(values) };
+        replay.block(self.block, None);
+        self.results
+            .iter()
+            .map(|result| replay.get(recorder.values(std::slice::from_ref(result))[0]))
+            .collect()
+    }
+
+    pub(super) fn apply(&self, at: Site, inputs: Leaves<Recorded>) -> Leaves<Recorded> {
+        self.replay(at, inputs)
+    }
+
+    /// The piece with tangents.
+    pub(super) fn forward(&self, at: Site, wanted: &[bool]) -> Piece {
+        let recorder = recorder();
+        let mut inside: Leaves<Recorded> = Vec::new();
+        let mut tangents: Leaves<Recorded> = Vec::new();
+        let mut duals: Leaves<Dual<Recorded>> = Vec::new();
+        for (&input, &wanted) in self.inputs().iter().zip(wanted) {
+            let outside = recorder.leaf(input);
+            let (leaf, dual) = match outside {
+                Leaf::Real(x) => {
+                    let primal = recorder.placeholder(x);
+                    let dual = if wanted {
+                        let tangent = recorder.placeholder(x);
+                        tangents.push(Leaf::Real(tangent));
+                        Dual::new(primal, tangent)
+                    } else {
+                        Dual::lift(&primal)
+                    };
+                    (Leaf::Real(primal), Leaf::Real(dual))
+                }
+                Leaf::Int(_) => {
+                    let input =
+                        RecordedInt(recorder.wrap(recorder.builder.parameter(recorder.builder.ty(input))));
+                    (Leaf::Int(input), Leaf::Int(input))
+                }
+                Leaf::Bool(_) => {
+                    let input =
+                        RecordedBool(recorder.wrap(recorder.builder.parameter(recorder.builder.ty(input))));
+                    (Leaf::Bool(input), Leaf::Bool(input))
+                }
+            };
+            inside.push(leaf);
+            duals.push(dual);
+        }
+        inside.extend(tangents);
+        let piece = Piece::record(&recorder, || {
+            let (mut results, mut tangents) = (Vec::new(), Vec::new());
+            for leaf in self.replay(at, duals) {
+                results.push(match leaf {
+                    Leaf::Real(x) => {
+                        tangents.push(Leaf::Real(x.tangent()));
+                        Leaf::Real(*x.primal())
+                    }
+                    Leaf::Int(i) => Leaf::Int(i),
+                    Leaf::Bool(b) => Leaf::Bool(b),
+                });
+            }
+            results.extend(tangents);
+            results
+        });
+        piece.close(&inside);
+        piece
+    }
+
+    /// Values that it uses and does not define, its inputs aside.
+    fn free(&self, recorder: &Recorder) -> Vec<Value> {
+        fn visit(recorder: &Recorder, block: Block, used: &mut Vec<Value>, defined: &mut HashSet<Value>) {
+            let data = recorder.builder.block(block);
+            for stmt in &data.stmts {
+                stmt.for_each_use(|value| used.push(value));
+                match stmt {
+                    Stmt::If { then, otherwise, .. } => {
+                        visit(recorder, *then, used, defined);
+                        visit(recorder, *otherwise, used, defined);
+                    }
+                    Stmt::Define(func) => {
+                        let func = recorder.builder.func(*func);
+                        defined.extend(func.params);
+                        visit(recorder, func.body, used, defined);
+                    }
+                    _ => {}
+                }
+                defined.extend(stmt.results().iter().copied());
+            }
+            used.extend(data.results);
+        }
+        let (mut used, mut defined) = (Vec::new(), HashSet::new());
+        visit(recorder, self.block, &mut used, &mut defined);
+        defined.extend(self.inputs().iter().copied());
+        used.retain(|&value| defined.insert(value));
+        used
+    }
+}
+
+/// The derivative of a piece in reverse.
+pub(super) fn pull(
+    at: Site,
+    piece: &Rc<Piece>,
+    inputs: Leaves<Recorded>,
+    wanted: &[bool],
+    seeds: Vec<Option<Recorded>>,
+    values: bool,
+) -> Pulled<Recorded> {
+    let recorder = recorder();
+    if recorder.is_inside() {
+        return defer(&recorder, piece, inputs, wanted, &seeds, values);
+    }
+    let level = Level::fresh();
+    let owners: Vec<Option<OwnedNode<Recorded>>> = inputs
+        .iter()
+        .zip(wanted)
+        .map(|(leaf, &wanted)| match leaf {
+            Leaf::Real(x) if wanted => Some(node_for::<Recorded>(*x)),
+            _ => None,
+        })
+        .collect();
+    let place = Recorded::place();
+    let mut kept = Vec::new();
+    let ran = reset_at(<Var<'_, Recorded> as Real>::NESTING, level, at.at, || {
+        let variables: Leaves<Var<'_, Recorded>> = inputs
+            .iter()
+            .zip(&owners)
+            .map(|(leaf, owner)| match (leaf, owner) {
+                // SAFETY: nodes of recorded values are shared.
+                (Leaf::Real(_), Some(owner)) => Leaf::Real(unsafe { Var::active(owner, level) }),
+                (Leaf::Real(x), None) => Leaf::Real(Var::lift(x)),
+                (Leaf::Int(i), _) => Leaf::Int(*i),
+                (Leaf::Bool(b), _) => Leaf::Bool(*b),
+            })
+            .collect();
+        let results = piece.replay(at, variables);
+        let reals =
+            results.into_iter().filter_map(|leaf| if let Leaf::Real(y) = leaf { Some(y) } else { None });
+        for (y, seed) in reals.zip(&seeds) {
+            if let Some(seed) = seed {
+                y.accumulate(operator(at.at, || seed.broadcast_like(y.primal())));
+            }
+            if values {
+                kept.push(y.primal().leave_for(place));
+            }
+        }
+        Ok(())
+    });
+    if let Err(error) = ran {
+        raise(*error);
+    }
+    let value = |left| Recorded::take_adjoint(&left).expect("a value was left");
+    let adjoint = |owner: &OwnedNode<Recorded>| {
+        let node = node_in::<Recorded>(owner);
+        node.take_adjoint().unwrap_or_else(|| node.value().zeros_like())
+    };
+    Pulled {
+        values: kept.into_iter().map(value).collect(),
+        adjoints: owners.iter().flatten().map(adjoint).collect(),
+    }
+}
+
+/// [`pull`] in a region, whose derivatives ask for the piece itself.
+fn defer(
+    recorder: &Recorder,
+    piece: &Rc<Piece>,
+    inputs: Leaves<Recorded>,
+    wanted: &[bool],
+    seeds: &[Option<Recorded>],
+    values: bool,
+) -> Pulled<Recorded> {
+    let builder = &recorder.builder;
+    // What it uses of the region around it are inputs as well: there, they stand for something else later.
+    let free = piece.free(recorder);
+    let inputs: Vec<Value> = recorder.values(&inputs).into_iter().chain(free.iter().copied()).collect();
+    let closed = Piece { block: piece.block, results: piece.results.clone(), inputs: OnceCell::new() };
+    let own: Vec<Value> = piece.inputs().iter().copied().chain(free).collect();
+    assert!(closed.inputs.set(own).is_ok(), "just made");
+    let mut wanted = wanted.to_vec();
+    let adjoints = inputs.iter().zip(&wanted).filter(|(_, wanted)| **wanted).map(|(&x, _)| builder.ty(x));
+    let reals = if values { recorder.reals(&piece.results) } else { Vec::new() };
+    let given = reals.len();
+    let results: Vec<Type> = reals.into_iter().chain(adjoints).collect();
+    wanted.resize(inputs.len(), false);
+    let args: Vec<Value> =
+        inputs.into_iter().chain(seeds.iter().flatten().map(|seed| recorder.value_of(seed.0))).collect();
+    let types: Vec<Type> = args.iter().map(|&value| builder.ty(value)).collect();
+    let func = builder.declare(Signature::new("pull", &types, &results), &[]);
+    let seeded = seeds.iter().map(Option::is_some).collect();
+    let pull = Pull { region: Rc::new(closed), wanted, seeded, values };
+    recorder.regions.pulls.borrow_mut().insert(func, Rc::new(pull));
+    let results = builder.call(Target::Func(func), &args, &[]).located().or_raise();
+    let mut results: Vec<Recorded> =
+        results.into_iter().map(|value| Recorded(recorder.wrap(value))).collect();
+    let adjoints = results.split_off(given);
+    Pulled { values: results, adjoints }
+}
+
+/// Interpretations that pieces of a program are written over.
+trait Replayed: Tensor<Int = RecordedInt, Bool = RecordedBool> {
+    fn constant_of(x: Recorded) -> Self;
+}
+
+impl Replayed for Recorded {
+    fn constant_of(x: Recorded) -> Self {
+        x
+    }
+}
+impl Replayed for Dual<Recorded> {
+    fn constant_of(x: Recorded) -> Self {
+        Dual::lift(&x)
+    }
+}
+impl Replayed for Var<'_, Recorded> {
+    fn constant_of(x: Recorded) -> Self {
+        Var::lift(&x)
+    }
+}
+
+/// What calls and statements inside of a function or a loop refer to.
+struct Scope<'s, T: Real> {
+    what: Referred<'s, T>,
+    outer: Option<&'s Scope<'s, T>>,
+}
+
+enum Referred<'s, T: Real> {
+    Function(Func, Call<'s, T>),
+    Rows(ProgramCell, PutRow<'s, T>),
+}
+
+/// A piece that is being written over an interpretation.
+struct Replay<'r, T: Real> {
+    recorder: &'r Recorder,
+    at: Site,
+    values: RefCell<HashMap<Value, Leaf<T>>>,
+}
+
+impl<T: Replayed> Replay<'_, T> {
+    fn get(&self, value: Value) -> Leaf<T> {
+        if let Some(leaf) = self.values.borrow().get(&value) {
+            return leaf.clone();
+        }
+        // From outside of the piece.
+        match self.recorder.leaf(value) {
+            Leaf::Real(x) => Leaf::Real(T::constant_of(x)),
+            Leaf::Int(i) => Leaf::Int(i),
+            Leaf::Bool(b) => Leaf::Bool(b),
+        }
+    }
+
+    fn real(&self, value: Value) -> T {
+        self.get(value).real()
+    }
+
+    fn int(&self, value: Value) -> RecordedInt {
+        self.get(value).int()
+    }
+
+    fn all(&self, values: &[Value]) -> Leaves<T> {
+        values.iter().map(|&value| self.get(value)).collect()
+    }
+
+    fn set(&self, value: Value, leaf: Leaf<T>) {
+        self.values.borrow_mut().insert(value, leaf);
+    }
+
+    fn set_all(&self, values: &[Value], leaves: Leaves<T>) {
+        values.iter().zip(leaves).for_each(|(&value, leaf)| self.set(value, leaf));
+    }
+
+    fn block(&self, block: Block, scope: Option<&Scope<'_, T>>) -> Leaves<T> {
+        let data = self.recorder.builder.block(block);
+        self.statements(&data.stmts, scope);
+        self.all(&data.results)
+    }
+
+    fn statements(&self, stmts: &[Stmt], scope: Option<&Scope<'_, T>>) {
+        let mut rest = stmts;
+        while let [stmt, after @ ..] = rest {
+            rest = after;
+            match stmt {
+                Stmt::Let(value, expr) => {
+                    let leaf = operator(self.at.at, || self.expression(*value, expr));
+                    if let (Some(name), Leaf::Real(x)) = (self.recorder.builder.name_of(*value), &leaf) {
+                        x.name_with(&|| name.clone());
+                    }
+                    self.set(*value, leaf);
+                }
+                // What `record_rows` writes.
+                Stmt::Cell(cell) => {
+                    let end =
+                        after.iter().position(|stmt| matches!(stmt, Stmt::Take(_, taken) if taken == cell));
+                    let (Some(end), Some(Stmt::Accumulate(..))) = (end, after.first()) else {
+                        self.no_derivative()
+                    };
+                    let Stmt::Take(ys, _) = after[end] else { unreachable!("it was just found") };
+                    let shape = self.recorder.builder.cell_ty(*cell).shape;
+                    let (rows, _) = T::record_rows(INTERNAL, &shape, &mut |put| {
+                        let what = Referred::Rows(*cell, put);
+                        self.statements(&after[1..end], Some(&Scope { what, outer: scope }));
+                        Leaves::new()
+                    });
+                    self.set(ys, Leaf::Real(rows));
+                    rest = &after[end + 1..];
+                }
+                Stmt::Accumulate(cell, Update::Rows { indices, g }) => {
+                    let put = find(scope, |what| match what {
+                        Referred::Rows(other, put) if other == cell => Some(*put),
+                        _ => None,
+                    });
+                    let Some(put) = put else { self.no_derivative() };
+                    put(&self.int(*indices), self.real(*g));
+                }
+                Stmt::If { condition, then, otherwise, results } => {
+                    let condition = self.get(*condition).bool();
+                    let joined = T::record_cond(
+                        INTERNAL,
+                        self.at,
+                        &condition,
+                        &mut || self.block(*then, scope),
+                        &mut || self.block(*otherwise, scope),
+                    );
+                    self.set_all(results, joined);
+                }
+                Stmt::Define(_) => {}
+                Stmt::Call { target: Target::Func(func), args, continuations, results }
+                    if continuations.is_empty() =>
+                {
+                    let found = self.call(*func, self.all(args), results, scope);
+                    self.set_all(results, found);
+                }
+                Stmt::Call { .. }
+                | Stmt::Accumulate(..)
+                | Stmt::Take(..)
+                | Stmt::Present(..)
+                | Stmt::Row(..) => self.no_derivative(),
+            }
+        }
+    }
+
+    /// A derivative in reverse that was taken of recorded values themselves: a program that is no longer in direct style.
+    fn no_derivative(&self) -> ! {
+        let reason = "inside of control flow that is differentiated twice in reverse, a derivative is of variables of \
+                      the derivatives around it, not of recorded values";
+        raise(Error::Argument { op: self.at.op, reason: reason.into(), at: self.at.at })
+    }
+
+    fn call(
+        &self,
+        func: Func,
+        args: Leaves<T>,
+        results: &[Value],
+        scope: Option<&Scope<'_, T>>,
+    ) -> Leaves<T> {
+        let known = find(scope, |what| match what {
+            Referred::Function(other, call) if *other == func => Some(*call),
+            _ => None,
+        });
+        if let Some(call) = known {
+            return call(args);
+        }
+        let deferred = self.recorder.regions.pulls.borrow().get(&func).map(Rc::clone);
+        if let Some(Pull { region, wanted, seeded, values }) = deferred.as_deref() {
+            let mut inputs = args;
+            let mut seeds = inputs.split_off(region.inputs().len()).into_iter().map(Leaf::real);
+            let seeds = seeded.iter().map(|&seeded| if seeded { seeds.next() } else { None }).collect();
+            let region = Region(Rc::clone(region) as Rc<dyn std::any::Any>);
+            let pulled = T::pull_region(INTERNAL, self.at, &region, inputs, wanted, seeds, *values);
+            return pulled.values.into_iter().chain(pulled.adjoints).map(Leaf::Real).collect();
+        }
+        let data = self.recorder.builder.func(func);
+        let like: Leaves<T> = results.iter().map(|&result| self.like(result)).collect();
+        T::record_fix(INTERNAL, self.at, args, &like, &|call, arguments| {
+            self.set_all(&data.params, arguments);
+            self.block(data.body, Some(&Scope { what: Referred::Function(func, call), outer: scope }))
+        })
+    }
+
+    /// A value of the same type.
+    fn like(&self, value: Value) -> Leaf<T> {
+        let ty = self.recorder.builder.ty(value);
+        self.copied(&Expr::Fill { value: Scalar::of(ty.dtype, 0.0), shape: ty.shape })
+    }
+
+    fn expression(&self, value: Value, expr: &Expr) -> Leaf<T> {
+        let is_real = |value: Value| matches!(self.get(value), Leaf::Real(_));
+        let real = |value: Value| self.real(value);
+        let axis = |axis: usize| axis as isize;
+        let y = match expr {
+            _ if !expr.operands().into_iter().any(is_real) => return self.copied(expr),
+            Expr::Unary(op, x) => {
+                let x = real(*x);
+                match op {
+                    Unary::Neg => -x,
+                    Unary::Recip => x.recip(),
+                    Unary::Abs => x.abs(),
+                    Unary::Sign => x.sign(),
+                    Unary::Exp => x.exp(),
+                    Unary::Expm1 => x.expm1(),
+                    Unary::Log => x.log(),
+                    Unary::Log1p => x.log1p(),
+                    Unary::Sqrt => x.sqrt(),
+                    Unary::Sin => x.sin(),
+                    Unary::Cos => x.cos(),
+                    Unary::Tan => x.tan(),
+                    Unary::Tanh => x.tanh(),
+                    Unary::Sigmoid => x.sigmoid(),
+                    Unary::Softplus => x.softplus(),
+                    Unary::Relu => x.relu(),
+                    Unary::Erf => x.erf(),
+                    Unary::Not => unreachable!("its operand is no real"),
+                }
+            }
+            Expr::Powi(x, n) => real(*x).powi(*n),
+            Expr::Clamp { x, low, high } => real(*x).clamp(bound(*low), bound(*high)),
+            Expr::Binary(op, a, b) => {
+                let (a, b) = (real(*a), real(*b));
+                match op {
+                    Binary::Add => a + b,
+                    Binary::Sub => a - b,
+                    Binary::Mul => a * b,
+                    Binary::Div => a / b,
+                    Binary::Pow => a.pow(&b),
+                    Binary::Maximum => a.maximum(&b),
+                    Binary::Minimum => a.minimum(&b),
+                    Binary::And | Binary::Or => unreachable!("their operands are no reals"),
+                }
+            }
+            Expr::Compare(op, a, b) => {
+                let (a, b) = (real(*a), real(*b));
+                return Leaf::Bool(match op {
+                    Comparison::Less => a.less(&b),
+                    Comparison::LessEqual => a.less_equal(&b),
+                    Comparison::Equal => a.equal(&b),
+                });
+            }
+            Expr::Select { mask, then, otherwise } => {
+                T::select(&self.get(*mask).bool(), &real(*then), &real(*otherwise))
+            }
+            Expr::Reshape(x, _) if self.recorder.regions.detached.borrow().contains(&value) => {
+                real(*x).detach()
+            }
+            Expr::Reshape(x, shape) => real(*x).reshape(shape),
+            Expr::Permute(x, order) => real(*x).permute(order),
+            Expr::Broadcast(x, shape) => real(*x).broadcast_to(shape),
+            Expr::Reduce(op, x, axes) => {
+                let axes = Axes::from(&axes[..]);
+                match op {
+                    Reduction::Sum => real(*x).sum(axes),
+                    Reduction::Max => real(*x).max(axes),
+                    Reduction::LogSumExp => real(*x).logsumexp(axes),
+                }
+            }
+            Expr::Argmax(x, along) => return Leaf::Int(real(*x).argmax(axis(*along))),
+            Expr::Matmul(a, b) => real(*a).batch_matmul(&real(*b)),
+            Expr::Concat(parts, along) => {
+                let parts: Vec<T> = parts.iter().map(|&part| real(part)).collect();
+                T::concat(&parts, axis(*along))
+            }
+            Expr::Slice { x, axis: along, start, end, step } => {
+                real(*x).slice_step(axis(*along), *start..*end, *step)
+            }
+            Expr::Pad { x, axis: along, padding } => real(*x).pad(axis(*along), *padding),
+            Expr::Flip(x, along) => real(*x).flip(axis(*along)),
+            Expr::GatherRows { x, indices } => real(*x).gather_rows(&self.int(*indices)),
+            Expr::ScatterRows { x, indices, rows } => real(*x).scatter_rows(&self.int(*indices), *rows),
+            Expr::GatherLast { x, indices } => real(*x).gather_last(&self.int(*indices)),
+            Expr::ScatterLast { x, indices, length } => real(*x).scatter_last(&self.int(*indices), *length),
+            Expr::Conv2d { image, kernel, window } => real(*image).conv2d(&real(*kernel), *window),
+            Expr::Conv2dImage { y_bar, kernel, size, window } => {
+                real(*y_bar).conv2d_image(&real(*kernel), *size, *window)
+            }
+            Expr::Conv2dKernel { image, y_bar, size, window } => {
+                real(*image).conv2d_kernel(&real(*y_bar), *size, *window)
+            }
+            Expr::Unfold2d { image, kernel, window } => real(*image).unfold2d(*kernel, *window),
+            Expr::Fold2d { x, size, kernel, window } => real(*x).fold2d(*size, *kernel, *window),
+            Expr::Fill { .. } | Expr::Array(_) | Expr::Convert(..) | Expr::Uniform { .. } => {
+                unreachable!("they have no real operand")
+            }
+        };
+        Leaf::Real(y)
+    }
+
+    /// An operator without real operands: the same of what stands for them.
+    fn copied(&self, expr: &Expr) -> Leaf<T> {
+        let mut expr = expr.clone();
+        for operand in expr.operands_mut() {
+            *operand = match self.get(*operand) {
+                Leaf::Int(i) => self.recorder.value_of(i.0),
+                Leaf::Bool(b) => self.recorder.value_of(b.0),
+                Leaf::Real(_) => unreachable!("no operand is real"),
+            };
+        }
+        match self.recorder.leaf(self.recorder.builder.emit(expr).located().or_raise()) {
+            Leaf::Real(x) => Leaf::Real(T::constant_of(x)),
+            Leaf::Int(i) => Leaf::Int(i),
+            Leaf::Bool(b) => Leaf::Bool(b),
+        }
+    }
+}
+
+fn bound(limit: Scalar) -> f64 {
+    limit.real().expect("limits of reals are real")
+}
+
+fn find<'s, T: Real, R>(
+    scope: Option<&'s Scope<'s, T>>,
+    f: impl Fn(&'s Referred<'s, T>) -> Option<R>,
+) -> Option<R> {
+    let mut scope = scope;
+    while let Some(Scope { what, outer }) = scope {
+        if let Some(found) = f(what) {
+            return Some(found);
+        }
+        scope = *outer;
+    }
+    None
+}
