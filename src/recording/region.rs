@@ -1,5 +1,6 @@
 //! Regions: pieces of the program in direct style, written again over other interpretations.
 
+use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -14,8 +15,8 @@ use crate::continuation::unwinding::{OrRaise, operator, raise};
 use crate::continuation::{Level, reset_at};
 use crate::error::Error;
 use crate::forward::Dual;
-use crate::language::control::Pulled;
 use crate::language::control::continuation_passing::{Call, Captured, Leaves, PutRow, Region, Site};
+use crate::language::control::{Control, Pulled};
 use crate::language::node::{OwnedNode, node_for, node_in};
 use crate::language::real::Real;
 use crate::language::shape::Axes;
@@ -338,21 +339,106 @@ fn defer(
 /// Interpretations that pieces of a program are written over.
 trait Replayed: Tensor<Int = RecordedInt, Bool = RecordedBool> {
     fn constant_of(x: Recorded) -> Self;
+    /// [`pull`] over this interpretation.
+    fn pull(
+        at: Site,
+        piece: &Rc<Piece>,
+        inputs: Leaves<Self>,
+        wanted: &[bool],
+        seeds: Vec<Option<Self>>,
+        values: bool,
+    ) -> Pulled<Self>;
 }
 
 impl Replayed for Recorded {
     fn constant_of(x: Recorded) -> Self {
         x
     }
+    fn pull(
+        at: Site,
+        piece: &Rc<Piece>,
+        inputs: Leaves<Self>,
+        wanted: &[bool],
+        seeds: Vec<Option<Self>>,
+        values: bool,
+    ) -> Pulled<Self> {
+        pull(at, piece, inputs, wanted, seeds, values)
+    }
 }
+
+impl Replayed for Var<'_, Recorded> {
+    fn constant_of(x: Recorded) -> Self {
+        Var::lift(&x)
+    }
+    fn pull(
+        at: Site,
+        piece: &Rc<Piece>,
+        inputs: Leaves<Self>,
+        wanted: &[bool],
+        seeds: Vec<Option<Self>>,
+        values: bool,
+    ) -> Pulled<Self> {
+        Self::pull_region(
+            INTERNAL,
+            at,
+            &Region(Rc::clone(piece) as Rc<dyn Any>),
+            inputs,
+            wanted,
+            seeds,
+            values,
+        )
+    }
+}
+
 impl Replayed for Dual<Recorded> {
     fn constant_of(x: Recorded) -> Self {
         Dual::lift(&x)
     }
-}
-impl Replayed for Var<'_, Recorded> {
-    fn constant_of(x: Recorded) -> Self {
-        Var::lift(&x)
+    /// With `ẏ = f′(x)ẋ` and `x̄ = f′(x)ᵀȳ`: as `x̄ = ∂/∂ẋ ⟨ȳ, ẏ⟩`, and its tangent is `∂/∂x (⟨ȳ̇, y⟩ + ⟨ȳ, ẏ⟩)`, both come
+    /// of the piece with tangents.
+    fn pull(
+        at: Site,
+        piece: &Rc<Piece>,
+        inputs: Leaves<Self>,
+        wanted: &[bool],
+        seeds: Vec<Option<Self>>,
+        values: bool,
+    ) -> Pulled<Self> {
+        let (mut moves, mut primals, mut tangents) = (Vec::new(), Vec::new(), Vec::new());
+        for (leaf, &wanted) in inputs.into_iter().zip(wanted) {
+            let (primal, tangent) = match leaf {
+                Leaf::Real(x) => {
+                    let (primal, tangent) = x.into_parts();
+                    let moves = wanted || tangent.is_some();
+                    (Leaf::Real(primal), moves.then(|| tangent.unwrap_or_else(|| primal.zeros_like())))
+                }
+                Leaf::Int(i) => (Leaf::Int(i), None),
+                Leaf::Bool(b) => (Leaf::Bool(b), None),
+            };
+            moves.push(tangent.is_some());
+            primals.push(primal);
+            tangents.extend(tangent);
+        }
+        let forward = Rc::new(piece.forward(at, &moves));
+        let mut both = wanted.to_vec();
+        both.extend(wanted.iter().zip(&moves).filter(|(_, moves)| **moves).map(|(wanted, _)| *wanted));
+        let inputs = primals.into_iter().chain(tangents.into_iter().map(Leaf::Real)).collect();
+        let (seeds, tangents): (Vec<_>, Vec<_>) = seeds
+            .into_iter()
+            .map(|seed| match seed.map(Dual::into_parts) {
+                Some((primal, tangent)) => (Some(primal), tangent),
+                None => (None, None),
+            })
+            .unzip();
+        let seeds = tangents.into_iter().chain(seeds).collect();
+        let mut pulled = pull(at, &forward, inputs, &both, seeds, values);
+        let half = |all: &mut Vec<Recorded>| all.split_off(all.len() / 2);
+        let tangents = half(&mut pulled.values);
+        let adjoints = half(&mut pulled.adjoints);
+        let duals = |primals: Vec<Recorded>, tangents: Vec<Recorded>| {
+            primals.into_iter().zip(tangents).map(|(primal, tangent)| Dual::new(primal, tangent)).collect()
+        };
+        Pulled { values: duals(pulled.values, tangents), adjoints: duals(adjoints, pulled.adjoints) }
     }
 }
 
@@ -503,8 +589,7 @@ impl<T: Replayed> Replay<'_, T> {
             let mut inputs = args;
             let mut seeds = inputs.split_off(region.inputs().len()).into_iter().map(Leaf::real);
             let seeds = seeded.iter().map(|&seeded| if seeded { seeds.next() } else { None }).collect();
-            let region = Region(Rc::clone(region) as Rc<dyn std::any::Any>);
-            let pulled = T::pull_region(INTERNAL, self.at, &region, inputs, wanted, seeds, *values);
+            let pulled = T::pull(self.at, region, inputs, wanted, seeds, *values);
             return pulled.values.into_iter().chain(pulled.adjoints).map(Leaf::Real).collect();
         }
         let data = self.recorder.builder.func(func);

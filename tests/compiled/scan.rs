@@ -4,7 +4,9 @@
 use antiphon::control::scan;
 use antiphon::nn::{Gru, Lstm, Recurrent, Rnn};
 use antiphon::recording::{OptimiseOptions, Recorded, interpret, optimise, record};
-use antiphon::{Dual, NdArray, OrRaise, Real, Structure, Tensor, Var, compile, hvp, jvp, value_and_grad};
+use antiphon::{
+    Dual, NdArray, OrRaise, Real, Structure, Tensor, Var, compile, grad, hvp, jvp, value_and_grad,
+};
 use antiphon_staging::jit::{self, CompileOptions};
 use antiphon_staging::{ConcreteTensor, Data, Program};
 
@@ -85,6 +87,19 @@ fn agree<M: Model>(x: &[Array]) {
         hvp(|x: Vec<Var<'_, Dual<Recorded>>>| loss::<M, _>(&x), &x, &along(&v)).or_raise().1
     };
     compare("hvp", &record("hvp", recorded, &x).unwrap(), &x, &product);
+    let recorded = |x: Vec<Recorded>| {
+        grad(
+            |x: Vec<Var<'_, Recorded>>| {
+                let slopes = grad(|x| loss::<M, _>(&x), &x).or_raise();
+                let along =
+                    slopes.into_iter().zip(along(&v)).map(|(slope, v)| (slope * &Var::lift(&v)).sum(..));
+                along.reduce(|a, b| a + b).expect("there are inputs")
+            },
+            &x,
+        )
+        .or_raise()
+    };
+    compare("reverse over reverse", &record("twice", recorded, &x).unwrap(), &x, &product);
 }
 
 #[test]

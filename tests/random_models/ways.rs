@@ -1,10 +1,13 @@
 //! The ways to run a random model, and whether they agree.
 
+use std::ops::Add;
+
 use antiphon::recording::{
     OptimiseOptions, Plain, Program, Recorded, RecordedBool, RecordedInt, optimise, record,
 };
 use antiphon::{
-    Control, Int, IntTensor, NdArray, NdBool, NdInt, OrRaise, Real, Result, Tensor, hvp, jvp, value_and_grad,
+    Control, Int, IntTensor, NdArray, NdBool, NdInt, OrRaise, Real, Result, Tensor, Var, grad, hvp, jvp,
+    value_and_grad,
 };
 use antiphon_staging::jit::{CompileOptions, compile};
 use antiphon_staging::{Data, interpret};
@@ -33,6 +36,8 @@ pub enum Extra {
     Forward,
     /// A product with the Hessian, forward over reverse.
     Product,
+    /// The same, reverse over reverse.
+    Twice,
 }
 
 /// A model, what to compute of it and where.
@@ -60,7 +65,7 @@ impl Case {
             }
             None => 0,
         };
-        let extras = [Extra::Nothing, Extra::Nothing, Extra::Value, Extra::Forward, Extra::Product];
+        let extras = [Extra::Nothing, Extra::Twice, Extra::Value, Extra::Forward, Extra::Product];
         let (extra, fast) = (extras[below(5)], below(4) == 1);
         let mut element = |i: usize| {
             let (x, fine) = (ELEMENTS[below(ELEMENTS.len())], below(2) == 0);
@@ -116,7 +121,7 @@ impl<T: Real> Inputs<T> {
 }
 
 macro_rules! results {
-    ($($name:ident $Bound:ident $arrays:expr;)*) => { $(
+    ($($name:ident $Bound:ident $arrays:expr, $sum:expr;)*) => { $(
         /// Value, gradient and what else there is of a case, in an interpretation: eagerly, or recorded.
         fn $name<T: $Bound>(case: &Case, x: &Inputs<T>, noise: Noise) -> Result<Vec<T>> {
             let model = &case.model;
@@ -140,14 +145,33 @@ macro_rules! results {
                     );
                     results.extend(product?.1);
                 }
+                Extra::Twice => {
+                    let product = grad(
+                        |reals| {
+                            let outer = x.with(reals);
+                            let slopes = grad(
+                                |reals| Run { model, arrays: $arrays, noise }.call(outer.with(reals)),
+                                &outer.reals,
+                            );
+                            let along = slopes.or_raise().into_iter().zip(&v);
+                            along.map(|(slope, v)| $sum(slope * &Var::lift(v))).reduce(Add::add).unwrap_or_else(zero)
+                        },
+                        &x.reals,
+                    );
+                    results.extend(product?);
+                }
             }
             Ok(results)
         }
     )* };
 }
 results! {
-    of_scalars Control no_arrays;
-    of_arrays Tensor ArrayOp::apply;
+    of_scalars Control no_arrays, std::convert::identity;
+    of_arrays Tensor ArrayOp::apply, |x| Tensor::sum(&x, ..);
+}
+
+fn zero<T: Real>() -> T {
+    T::constant(0.0)
 }
 
 /// A run's results, each as the list of its elements.
@@ -285,7 +309,8 @@ pub fn check<E: Precision>(case: &Case) -> std::result::Result<Agreement, String
 /// through it with tangents, which may be zeros, and in a product zero times infinity is NaN. Whether it did so
 /// anywhere.
 fn excuse(case: &Case, eager: &mut Results, recorded: &Results) -> bool {
-    let forward = matches!(case.extra, Extra::Forward | Extra::Product) && case.model.has_control_flow();
+    let forward =
+        matches!(case.extra, Extra::Forward | Extra::Product | Extra::Twice) && case.model.has_control_flow();
     let first = if forward { 1 + case.model.reals.len() } else { eager.len() };
     let mut excused = false;
     for (x, y) in eager[first..].iter_mut().flatten().zip(recorded[first..].iter().flatten()) {

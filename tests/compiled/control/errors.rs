@@ -25,20 +25,6 @@ fn what_cannot_be_recorded_is_an_error() {
         record("f", |x: Recorded| Recorded::fix(x, |f: &dyn Fn(Recorded) -> Recorded, x| f(x) * x), &x)
             .unwrap_err();
     assert!(matches!(&error, Error::Recording { reason, .. } if reason.contains("calls itself")), "{error}");
-    // Reverse mode over reverse mode.
-    let second = |x: Recorded| {
-        let choose = || positive(&x);
-        grad(|y| grad(|z| Var::cond(&choose(), || z.clone() * &z, || z.clone()), &y).or_raise(), &x)
-            .or_raise()
-    };
-    let error = record("f", second, &x).unwrap_err();
-    assert!(error.to_string().contains("no reverse mode over reverse mode"), "{error}");
-    let second = |x: Recorded| {
-        let go_on = || positive(&x);
-        grad(|y| grad(|z| Var::while_loop(z, |_| go_on(), |z| z.square()), &y).or_raise(), &x).or_raise()
-    };
-    let error = record("f", second, &x).unwrap_err();
-    assert!(error.to_string().contains("no reverse mode over reverse mode"), "{error}");
     // A value that leaves its arm by another way than as the result.
     let smuggled = |x: Recorded| {
         let mut kept = x;

@@ -6,11 +6,12 @@ mod functions;
 
 mod behaviour;
 mod errors;
+mod reverse_over_reverse;
 mod size;
 mod table;
 
 use antiphon::recording::{OptimiseOptions, Recorded, interpret, optimise, record};
-use antiphon::{Control, NdArray, OrRaise, Real, State, hvp, jvp, value_and_grad};
+use antiphon::{Control, NdArray, OrRaise, Real, State, grad, hvp, jvp, value_and_grad};
 use antiphon_staging::jit::{CompileOptions, compile};
 use antiphon_staging::{ConcreteTensor, Data, Program};
 
@@ -85,6 +86,9 @@ fn agree<M: Model>(points: &[&[f64]]) {
         let forward_over_reverse =
             |x: Vec<Recorded>| hvp(|x| M::call(&x), &x, &direction(&x, i)).or_raise().1;
         check("forward over reverse", forward_over_reverse, points, product, failures);
+        let reverse_over_reverse =
+            |x: Vec<Recorded>| grad(|x| grad(|x| M::call(&x), &x).or_raise()[i].clone(), &x).or_raise();
+        check("reverse over reverse", reverse_over_reverse, points, product, failures);
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
