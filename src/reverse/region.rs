@@ -15,7 +15,7 @@ use std::ptr;
 use super::control::{Rest, bare, constants, with_reals, with_rest};
 use super::{Var, common_level};
 use crate::continuation::unwinding::{OrRaise, raise};
-use crate::continuation::{Level, Nearest, nearest};
+use crate::continuation::{Level, Nearest, is_trial, nearest};
 use crate::error::{At, CpsResult, Error};
 use crate::language::control::continuation_passing::{Captured, Leaves, Region, Site};
 use crate::language::control::{Control, Pulled};
@@ -117,6 +117,8 @@ impl<'r, T: Real> Var<'r, T> {
             });
         match place {
             Place::Here => self.clone(),
+            // Nothing of a trial is an input: it may use what another trial gave, which is not there any more.
+            Place::Outside(_) if is_trial() => Var::from_value(self.primal().clone()),
             Place::Outside(list) => {
                 // SAFETY: whoever opened the region vouched for the list, and that variables of this level, a derivative
                 // of this kind over the interpretation that records, are such as it holds. The brands of its variables

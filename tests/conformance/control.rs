@@ -1,5 +1,6 @@
 //! Branches, loops and recursion of the calculus: `cond`, `while_loop`, `fix`.
 
+use antiphon::control::{Callable, Chosen, Closure, choose};
 use antiphon::state::Index;
 use antiphon::{Control, Int};
 
@@ -63,6 +64,44 @@ scalar_cases! {
         // The arm not taken would divide by zero.
         f: T::cond(&y.equal(&c::<T>(0.0)), || x.square(), || x.clone() / &y), value: x * x, gradient: [2.0 * x, 0.0],
         hessian: [[2.0, 0.0], [0.0, 0.0]],
+    }
+    choose_of_functions(x, y) at [[0.7, 0.2], [-1.3, 0.8]] {
+        // The function is kept, called twice, and called with what another one gives.
+        f: {
+            let f = choose::<T, _, _>(&x.less(&c::<T>(0.0)), |z: T| z.square() * &y, |z: T| z.sin());
+            f.call(f.call(x.clone())) + &f.call(y.clone())
+        },
+        value: if x < 0.0 { x.powi(4) * y.powi(3) + y.powi(3) } else { x.sin().sin() + y.sin() },
+        gradient: if x < 0.0 {
+            [4.0 * x.powi(3) * y.powi(3), 3.0 * x.powi(4) * y * y + 3.0 * y * y]
+        } else {
+            [x.sin().cos() * x.cos(), y.cos()]
+        },
+        hessian: if x < 0.0 {
+            [
+                [12.0 * x * x * y.powi(3), 12.0 * x.powi(3) * y * y],
+                [12.0 * x.powi(3) * y * y, 6.0 * x.powi(4) * y + 6.0 * y],
+            ]
+        } else {
+            [[-x.sin().sin() * x.cos().powi(2) - x.sin().cos() * x.sin(), 0.0], [0.0, -y.sin()]]
+        },
+    }
+    choose_in_a_loop(x) at [[1.1], [1.9]] {
+        // A closure, chosen by data, whose captured value the loop changes: x² or x·x⁴, by two or one rounds.
+        f: {
+            let closure = |captured: T| Closure::new(captured, |scale: &T, z: T| z * scale);
+            let f = choose::<T, _, _>(&x.less(&c::<T>(1.5)), closure(x.clone()), closure(x.square()));
+            let next = |f: Chosen<T, Closure<T, _>, Closure<T, _>>| {
+                let grown: T = f.call(x.clone());
+                choose::<T, _, _>(&x.less(&c::<T>(1.5)), closure(grown.clone()), closure(grown.square()))
+            };
+            let (_, f) = T::while_loop((counter::<T>(0), f), |(i, _)| below(i, 1), |(i, f)| (count(&i, 1), next(f)));
+            f.call(x.clone())
+        },
+        value: if x < 1.5 { x.powi(3) } else { x.powi(7) },
+        gradient: [if x < 1.5 { 3.0 * x * x } else { 7.0 * x.powi(6) }],
+        hessian: [[if x < 1.5 { 6.0 * x } else { 42.0 * x.powi(5) }]],
+        third: if x < 1.5 { 6.0 } else { 210.0 * x.powi(4) },
     }
     cond_nested(x) at [[-2.0], [0.5], [4.0]] {
         f: T::cond(

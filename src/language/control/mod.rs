@@ -3,10 +3,12 @@
 //! There are two primitives, [`cond`](Control::cond) and [`fix`](Control::fix); loops, scans and folds are defined
 //! from them. In eager interpretations they are Rust's own `if` and recursion, which models may use as well.
 
+mod choose;
 pub(crate) mod continuation_passing;
 mod scan;
 mod tree;
 
+pub use choose::{Callable, Chosen, Closure, choose};
 pub use scan::scan;
 pub(crate) use tree::fold_arrays;
 pub use tree::{NumberedTree, Tree, TreeArrays, fold};
