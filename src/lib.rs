@@ -42,7 +42,10 @@ pub use language::structure::Structure;
 pub use language::tensor::{IntTensor, MaskTensor, Tensor};
 pub use language::{control, node, params, real, shape, state, structure, tensor};
 pub use reverse::{Var, cps};
-pub use transforms::{Function, Gradient, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp};
+pub use transforms::{
+    Function, FunctionAux, FunctionTo, Gradient, grad, hessian, hvp, jacobian, jvp, value_and_grad,
+    value_and_grad_aux, vjp,
+};
 
 /// The code in the README and the documentation, compiled and run.
 #[cfg(doctest)]

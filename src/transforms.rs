@@ -1,14 +1,16 @@
 //! The entry points: derivatives of functions.
 
 use crate::continuation::stack;
-use crate::continuation::unwinding::{catch, operator};
+use crate::continuation::unwinding::{catch, operator, raise};
 use crate::continuation::{Level, reset_at};
 use crate::error::{At, Error, Result};
 use crate::forward::Dual;
 use crate::language::node::{Node, OwnedNode, node_for, node_in};
-use crate::language::params::Params;
+use crate::language::params::{Params, Path};
 use crate::language::real::Real;
 use crate::language::shape::{self, Shape};
+use crate::language::state::Leaf;
+use crate::language::structure::Structure;
 use crate::language::tensor::Tensor;
 use crate::memory;
 use crate::reverse::Var;
@@ -20,6 +22,36 @@ pub trait Function<'r, P: Params, U: Real>: FnOnce(P::With<Var<'r, U>>) -> Var<'
 
 impl<'r, P: Params, U: Real, F: FnOnce(P::With<Var<'r, U>>) -> Var<'r, U>> Function<'r, P, U> for F {}
 
+/// A function of several results: any closure from `P`'s structure of variables to `Y`'s.
+pub trait FunctionTo<'r, P: Params, Y: Structure<U>, U: Real>:
+    FnOnce(P::With<Var<'r, U>>) -> Y::With<Var<'r, U>>
+{
+}
+
+impl<'r, P, Y, U, F> FunctionTo<'r, P, Y, U> for F
+where
+    P: Params,
+    Y: Structure<U>,
+    U: Real,
+    F: FnOnce(P::With<Var<'r, U>>) -> Y::With<Var<'r, U>>,
+{
+}
+
+/// A function with auxiliary results: any closure from `P`'s structure of variables to a variable and `A`'s structure.
+pub trait FunctionAux<'r, P: Params, A: Structure<U>, U: Real>:
+    FnOnce(P::With<Var<'r, U>>) -> (Var<'r, U>, A::With<Var<'r, U>>)
+{
+}
+
+impl<'r, P, A, U, F> FunctionAux<'r, P, A, U> for F
+where
+    P: Params,
+    A: Structure<U>,
+    U: Real,
+    F: FnOnce(P::With<Var<'r, U>>) -> (Var<'r, U>, A::With<Var<'r, U>>),
+{
+}
+
 /// A gradient: a structure like the parameters'.
 pub type Gradient<P> = <P as Params>::With<<P as Params>::Leaf>;
 
@@ -27,8 +59,31 @@ pub type Gradient<P> = <P as Params>::With<<P as Params>::Leaf>;
 const NOT_ENDED: &str =
     "a rule of the function returned Ok without having called its continuation, or although that failed";
 
-/// Runs `f` on variables with the values `inputs`, arranged like `structure`, and pulls `seed(y)` back to them.
+/// Runs `body` on variables with the values `inputs`, arranged like `structure`, and pulls the adjoints that it has
+/// accumulated back to them.
 fn pull<P: Params, U: Real>(
+    at: At,
+    structure: &P,
+    inputs: Vec<U>,
+    body: impl for<'r> FnOnce(P::With<Var<'r, U>>) -> Result<()>,
+) -> Result<Vec<U>> {
+    catch(|| {
+        stack::on_reserved(|| {
+            let level = Level::fresh();
+            let nodes: Vec<OwnedNode<U>> = inputs.into_iter().map(|input| node_for(input.quiet())).collect();
+            // SAFETY: the nodes stay in their list until the `reset` below is over, to which the brand of the variables
+            // is confined: `body` has to work for any brand.
+            let variables = nodes.iter().map(|node| unsafe { Var::active(node, level) }).collect();
+            let variables = structure.with_leaves(variables)?;
+            reset_at(<Var<'_, U> as Real>::NESTING, level, at, || Ok(body(variables)?))?;
+            let adjoint = |node: &Node<U>| node.take_adjoint().unwrap_or_else(|| node.value().zeros_like());
+            Ok(operator(at, || nodes.iter().map(node_in::<U>).map(adjoint).collect()))
+        })
+    })
+}
+
+/// [`pull`] of a function of one result, whose adjoint is `seed(y)`; also its value.
+fn pull_one<P: Params, U: Real>(
     op: &'static str,
     at: At,
     structure: &P,
@@ -36,31 +91,75 @@ fn pull<P: Params, U: Real>(
     f: impl for<'r> Function<'r, P, U>,
     seed: impl FnOnce(&U) -> Result<U>,
 ) -> Result<(U, Vec<U>)> {
-    catch(|| {
-        stack::on_reserved(|| {
-            let level = Level::fresh();
-            let nodes: Vec<OwnedNode<U>> = inputs.into_iter().map(|input| node_for(input.quiet())).collect();
-            // SAFETY: the nodes stay in their list until the `reset` below is over, to which the brand of the variables
-            // is confined: `f` has to work for any brand.
-            let variables = nodes.iter().map(|node| unsafe { Var::active(node, level) }).collect();
-            let variables = structure.with_leaves(variables)?;
-            let mut value = None;
-            let place = U::place();
-            reset_at(<Var<'_, U> as Real>::NESTING, level, at, || {
-                let y = f(variables);
-                let seed = operator(at, || seed(y.value()))?;
-                y.accumulate(seed);
-                value = Some(y.value().clone().leave_for(place));
-                Ok(())
-            })?;
-            let adjoint = |node: &Node<U>| node.take_adjoint().unwrap_or_else(|| node.value().zeros_like());
-            let adjoints = operator(at, || nodes.iter().map(node_in::<U>).map(adjoint).collect());
-            match value.as_ref().and_then(U::take_adjoint) {
-                Some(value) => Ok((value, adjoints)),
-                None => Err(Error::Argument { op, reason: NOT_ENDED.into(), at }),
+    let mut value = None;
+    let adjoints = pull(at, structure, inputs, |variables| {
+        let place = value.insert((U::place(), None));
+        let y = f(variables);
+        let seed = operator(at, || seed(y.primal()))?;
+        y.accumulate(seed);
+        place.1 = Some(y.primal().clone().leave_for(place.0));
+        Ok(())
+    })?;
+    match value.and_then(|(_, value)| U::take_adjoint(&value?)) {
+        Some(value) => Ok((value, adjoints)),
+        None => Err(Error::Argument { op, reason: NOT_ENDED.into(), at }),
+    }
+}
+
+/// Values of a derivative's results on their way out of it, where recording goes on in another place.
+struct Leaving<U: Real, Y> {
+    /// Their structure; the values are those inside.
+    structure: Y,
+    leaves: Vec<Left<U>>,
+}
+
+enum Left<U: Real> {
+    Real(U::Adjoint),
+    Other(Leaf<U>),
+}
+
+impl<U: Real, Y: Structure<U>> Leaving<U, Y> {
+    /// Results that were computed here and are wanted in an earlier place.
+    fn new<'r, Z>(at: At, place: usize, results: &Z) -> Leaving<U, Y>
+    where
+        Z: Structure<Var<'r, U>, With<U> = Y>,
+    {
+        let mut leaves = Vec::new();
+        let structure = results.map_components(&mut Path::default(), &mut |path, leaf| match leaf {
+            Leaf::Real(y) => {
+                leaves.push(Left::Real(y.primal().clone().leave_for(place)));
+                Leaf::Real(y.primal().clone())
             }
-        })
-    })
+            other => {
+                let other = match other {
+                    Leaf::Int(i) => Leaf::Int(i),
+                    Leaf::Bool(b) => Leaf::Bool(b),
+                    Leaf::Real(_) => unreachable!("matched above"),
+                };
+                if U::place() != place {
+                    let reason = format!(
+                        "the result {path} is an integer or a truth value that recorded control flow in the \
+                         function has computed, which only reals can leave: give it as reals, with from_int or \
+                         from_mask"
+                    );
+                    raise(Error::Recording { reason, at });
+                }
+                leaves.push(Left::Other(other.clone()));
+                other
+            }
+        });
+        Leaving { structure, leaves }
+    }
+
+    /// The results outside.
+    fn arrive(self) -> Option<Y> {
+        let leaf = |left| match left {
+            Left::Real(held) => U::take_adjoint(&held).map(Leaf::Real),
+            Left::Other(leaf) => Some(leaf),
+        };
+        let leaves: Option<Vec<Leaf<U>>> = self.leaves.into_iter().map(leaf).collect();
+        Some(self.structure.rebuild(&mut leaves?.into_iter()))
+    }
 }
 
 /// Gradient of a scalar function at `x`: a number, an array, a tuple, or any structure of [`Params`].
@@ -91,50 +190,160 @@ pub fn value_and_grad<P: Params>(
     x: &P,
 ) -> Result<(P::Leaf, Gradient<P>)> {
     let at = At::caller();
-    let (y, adjoints) = pull("grad", at, x, x.leaves(), f, |y| {
+    let (y, adjoints) = pull_one("grad", at, x, x.leaves(), f, |y| {
         y.check_scalar("grad").map_err(|error| error.relocate(at))?;
         Ok(y.ones_like())
     })?;
     Ok((y, x.with_leaves(adjoints)?))
 }
 
-/// Vector-Jacobian product: the value `y` of a function at `x`, and the adjoint of `x` for the adjoint `y_bar` of `y`.
+/// Value and gradient of a scalar function that gives something besides: logits, statistics, the state of a
+/// recurrence. Its results are `(loss, auxiliary)`; what is auxiliary is any [`Structure`], comes out as values, and has
+/// no part in the gradient.
+///
+/// Recorded, this is how a value leaves a loss: one that is put into a variable of the caller's by the closure is not
+/// known outside of the loops and branches that it was computed after. The type of the auxiliary results is that which
+/// they are used as, or has to be written: `let (loss, (h, n), gradient): (_, (f64, f64), _) = …`.
+/// ```
+/// use antiphon::{Real, Var, value_and_grad_aux};
+/// let (loss, prediction, slope): (_, f64, _) = value_and_grad_aux(
+///     |w| {
+///         let y = w * Var::constant(3.0);
+///         (y.square(), y)
+///     },
+///     &2.0,
+/// )?;
+/// assert_eq!((loss, prediction, slope), (36.0, 6.0, 36.0));
+/// # Ok::<(), antiphon::Error>(())
+/// ```
 ///
 /// # Errors
-/// As [`grad`], and [`Error::Shape`] if `y_bar` does not broadcast to the shape of `y`.
+/// As [`grad`]. [`Error::Recording`] for an integer or truth value that was computed after recorded control flow.
 #[track_caller]
-pub fn vjp<P: Params>(
-    f: impl for<'r> Function<'r, P, P::Leaf>,
+pub fn value_and_grad_aux<P: Params, A: Structure<P::Leaf>>(
+    f: impl for<'r> FunctionAux<'r, P, A, P::Leaf>,
     x: &P,
-    y_bar: &P::Leaf,
-) -> Result<(P::Leaf, Gradient<P>)> {
-    let at = At::caller();
-    let (y, adjoints) = pull("vjp", at, x, x.leaves(), f, |y| Ok(y_bar.broadcast_like(y)))?;
+) -> Result<(P::Leaf, A, Gradient<P>)>
+where
+    for<'r> A::With<Var<'r, P::Leaf>>: Structure<Var<'r, P::Leaf>, With<P::Leaf> = A>,
+{
+    let (op, at) = ("value_and_grad_aux", At::caller());
+    let mut results = None;
+    let adjoints = pull(at, x, x.leaves(), |variables| {
+        let place = P::Leaf::place();
+        let (y, auxiliary) = f(variables);
+        y.primal().check_scalar(op).map_err(|error| error.relocate(at))?;
+        y.accumulate(operator(at, || y.primal().ones_like()));
+        let auxiliary = Leaving::new(at, place, &auxiliary);
+        results = Some((y.primal().clone().leave_for(place), auxiliary));
+        Ok(())
+    })?;
+    let arrived = results.and_then(|(y, auxiliary)| Some((P::Leaf::take_adjoint(&y)?, auxiliary.arrive()?)));
+    let (y, auxiliary) = arrived.ok_or_else(|| Error::Argument { op, reason: NOT_ENDED.into(), at })?;
+    Ok((y, auxiliary, x.with_leaves(adjoints)?))
+}
+
+/// Vector-Jacobian product: the value `y` of a function at `x`, and the adjoint of `x` for the adjoint `y_bar` of `y`.
+///
+/// The function may have any [`Structure`] of results, and `y_bar` is like it: of the components that it has. Those
+/// that `y` has besides (in an `Option` that is `None` in `y_bar`, say) have no adjoint, and integers have none.
+/// ```
+/// use antiphon::{Real, vjp};
+/// let polar = |(r, t): (f64, f64)| vjp(|(r, t)| (r.clone() * t.cos(), r * t.sin()), &(r, t), &(1.0, 0.0));
+/// let ((x, y), (dr, dt)) = polar((2.0, 0.0))?;
+/// assert_eq!((x, y, dr, dt), (2.0, 0.0, 1.0, 0.0));
+/// # Ok::<(), antiphon::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`grad`], [`Error::Shape`] if an adjoint does not broadcast to the shape of its result, and
+/// [`Error::Structure`] if `y_bar` has a component that `y` has not.
+#[track_caller]
+pub fn vjp<P: Params, Y: Structure<P::Leaf>>(
+    f: impl for<'r> FunctionTo<'r, P, Y, P::Leaf>,
+    x: &P,
+    y_bar: &Y,
+) -> Result<(Y, Gradient<P>)>
+where
+    for<'r> Y::With<Var<'r, P::Leaf>>: Structure<Var<'r, P::Leaf>, With<P::Leaf> = Y>,
+{
+    let (op, at) = ("vjp", At::caller());
+    let mut results = None;
+    let adjoints = pull(at, x, x.leaves(), |variables| {
+        let place = P::Leaf::place();
+        let y = f(variables);
+        operator(at, || seed(&y, y_bar))?;
+        results = Some(Leaving::new(at, place, &y));
+        Ok(())
+    })?;
+    let y = results.and_then(Leaving::arrive);
+    let y = y.ok_or_else(|| Error::Argument { op, reason: NOT_ENDED.into(), at })?;
     Ok((y, x.with_leaves(adjoints)?))
+}
+
+/// Adds the adjoints `y_bar` to the results of the same names.
+fn seed<'r, U: Real, Y: Structure<U>>(y: &impl Structure<Var<'r, U>, With<U> = Y>, y_bar: &Y) -> Result<()> {
+    let mut seeds = Vec::new();
+    drop(y_bar.map_components::<U>(&mut Path::default(), &mut |path, leaf| {
+        seeds.push((path.clone(), leaf.clone()));
+        leaf
+    }));
+    let mut missing: Vec<Path> = seeds.iter().map(|(path, _)| path.clone()).collect();
+    drop(y.map_components::<U>(&mut Path::default(), &mut |path, leaf| {
+        missing.retain(|other| other != path);
+        let seed = seeds.iter().find(|(other, _)| other == path);
+        match leaf {
+            Leaf::Real(y) => {
+                if let Some((_, Leaf::Real(seed))) = seed {
+                    y.accumulate(seed.broadcast_like(y.primal()));
+                }
+                Leaf::Real(y.primal().clone())
+            }
+            Leaf::Int(i) => Leaf::Int(i),
+            Leaf::Bool(b) => Leaf::Bool(b),
+        }
+    }));
+    match missing.first() {
+        Some(path) => {
+            Err(Error::Structure(format!("an adjoint of {path}, which the function does not give")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Jacobian-vector product: the value of a function at `x`, and its derivative in the direction `v`.
 ///
+/// The function may have any [`Structure`] of results: then both are such structures. Integers have themselves for a
+/// derivative.
 /// ```
 /// use antiphon::{Real, jvp};
 /// let (y, slope) = jvp(|(x, y)| x * &y, &(2.0, 3.0), &(1.0, 10.0))?;
 /// assert_eq!((y, slope), (6.0, 3.0 + 20.0));
+/// let ((_, sin), (_, slope)) = jvp(|x| (x.square(), x.sin()), &0.0, &2.0)?;
+/// assert_eq!((sin, slope), (0.0, 2.0));
 /// # Ok::<(), antiphon::Error>(())
 /// ```
 ///
 /// # Errors
 /// What the function raises; [`Error::Structure`] and [`Error::Shape`] if `v` is not like `x`.
 #[track_caller]
-pub fn jvp<P: Params, V: Params<Leaf = P::Leaf>>(
-    f: impl FnOnce(P::With<Dual<P::Leaf>>) -> Dual<P::Leaf>,
+pub fn jvp<P: Params, V: Params<Leaf = P::Leaf>, Y: Structure<Dual<P::Leaf>>>(
+    f: impl FnOnce(P::With<Dual<P::Leaf>>) -> Y,
     x: &P,
     v: &V,
-) -> Result<(P::Leaf, P::Leaf)> {
+) -> Result<(Y::With<P::Leaf>, Y::With<P::Leaf>)> {
     let at = At::caller();
     catch(|| {
         stack::on_reserved(|| {
             let y = f(operator(at, || x.zip_leaves(v, |x, v| Dual::new(x.clone(), v.clone())))?);
-            Ok((y.primal().clone(), y.tangent()))
+            let part = |part: fn(&Dual<P::Leaf>) -> P::Leaf| {
+                y.map_components(&mut Path::default(), &mut |_, leaf| match leaf {
+                    Leaf::Real(y) => Leaf::Real(part(&y)),
+                    Leaf::Int(i) => Leaf::Int(i),
+                    Leaf::Bool(b) => Leaf::Bool(b),
+                })
+            };
+            Ok((part(|y| y.primal().clone()), part(Dual::tangent)))
         })
     })
 }
@@ -169,7 +378,7 @@ fn product<P: Params, V: Params<Leaf = P::Leaf>>(
     v: &V,
 ) -> Result<(Gradient<P>, Gradient<P>)> {
     let inputs = catch(|| operator(at, || x.zip_leaves(v, |x, v| Dual::new(x.clone(), v.clone()))))?;
-    let (_, adjoints) = pull(op, at, x, inputs.leaves(), f, |y| {
+    let (_, adjoints) = pull_one(op, at, x, inputs.leaves(), f, |y| {
         y.check_scalar(op).map_err(|error| error.relocate(at))?;
         Ok(y.ones_like())
     })?;
@@ -190,7 +399,7 @@ pub fn jacobian<T: Tensor>(f: impl for<'r> Fn(Var<'r, T>) -> Var<'r, T>, x: &T) 
     let mut y_shape: Option<Shape> = None;
     let mut i = 0;
     while y_shape.as_ref().is_none_or(|y| i < shape::size(y)) {
-        let (y, adjoint) = pull("jacobian", at, x, vec![x.clone()], &f, |y| unit(&y.shape(), i))?;
+        let (y, adjoint) = pull_one("jacobian", at, x, vec![x.clone()], &f, |y| unit(&y.shape(), i))?;
         let shape = y_shape.get_or_insert(y.shape());
         if shape::size(shape) > 0 {
             rows.extend(adjoint);
