@@ -25,7 +25,7 @@ use antiphon::io::save_npz;
 use antiphon::nn::{Recurrent, Rng};
 use antiphon::optim::{AnyOptimizer, OptState, Optimizer, clip_by_value};
 use antiphon::{
-    Gradient, IntTensor, NdArray, Params, Real, Result, Tensor, TrainingStep, Var, value_and_grad,
+    Gradient, IntTensor, NdArray, Params, Real, Result, Tensor, TrainingStep, Var, value_and_grad_aux,
 };
 use clap::{Parser, ValueEnum};
 use common::char_model::{self, CharGru, CharLstm, CharModel, CharRnn};
@@ -152,13 +152,10 @@ where
     for<'r> M::With<Var<'r, T>>: CharModel<Var<'r, T>>,
 {
     let ((model, _, carried), (inputs, targets, _)) = (trained, batch);
-    let mut last = Vec::new();
-    let (loss, gradients) = value_and_grad(
+    let (loss, last, gradients) = value_and_grad_aux(
         |model| {
             let carried: Vec<_> = carried.iter().map(Var::lift).collect();
-            let (loss, state) = char_model::loss(&model, &carried, inputs, targets);
-            last = state.iter().map(|x| x.value().clone()).collect();
-            loss
+            char_model::loss(&model, &carried, inputs, targets)
         },
         model,
     )?;

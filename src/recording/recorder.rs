@@ -105,7 +105,7 @@ impl Recorder {
         let at = At::caller();
         match self.builder.emit(expr) {
             Ok(value) => self.wrap(value),
-            Err(error) => raise(Error::Recording { reason: error.to_string(), at }),
+            Err(error) => raise(from_staging(error, at)),
         }
     }
 }
@@ -209,7 +209,7 @@ where
     let recorder = Rc::into_inner(recorder).expect("no recorded value holds on to its recorder");
     // Verifying goes as deep as functions are nested: once more for each loop of a derivative.
     let program = catch(|| -> Result<_> { Ok(stack::on_reserved(|| recorder.builder.finish(&outputs))) })?;
-    Ok((program.map_err(|error| Error::Recording { reason: error.to_string(), at })?, result))
+    Ok((program.map_err(|error| from_staging(error, at))?, result))
 }
 
 /// Makes a recorder the innermost one, until dropped.
@@ -244,7 +244,7 @@ pub(crate) trait Located<T> {
 impl<T> Located<T> for staging::Result<T> {
     #[track_caller]
     fn located(self) -> Result<T> {
-        let at = At::caller();
+        let at = blame(At::caller());
         self.map_err(|error| from_staging(error, at))
     }
 }
@@ -258,6 +258,14 @@ pub(crate) fn from_staging(error: staging::Error, at: At) -> Error {
         }
         staging::Error::Interrupted { after } => Error::Interrupted { after, at },
         staging::Error::Memory { bytes } => Error::Memory { bytes, at },
+        staging::Error::OutOfScope { entity } => {
+            let reason = format!(
+                "{entity} is not in scope here: it was computed in a branch, in the body of a loop or function, or \
+                 after them in a loss, and is known there only. Give it as a result: of the branch, as part of the \
+                 loop's state, or as an auxiliary result of the loss (value_and_grad_aux)"
+            );
+            Error::Recording { reason, at }
+        }
         _ => Error::Recording { reason: error.to_string(), at },
     }
 }

@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::fmt;
 
+use smallvec::SmallVec;
+
 use crate::ir::error::{Error, Result};
 use crate::ir::expr::{Binary, Comparison, Expr, Unary};
 use crate::ir::ids::{Block, Cell, Cont, Func, PrimaryMap, SecondaryMap, Value};
@@ -35,6 +37,10 @@ struct State {
     open: Vec<Block>,
     /// How many statements were recorded.
     count: usize,
+    /// Whether a block is one of them.
+    is_open: SecondaryMap<Block, bool>,
+    /// Where values are bound; nowhere, if a piece of the program is only a pattern.
+    homes: SecondaryMap<Value, Option<Block>>,
     /// Functions that are defined, by their bodies.
     defined: SecondaryMap<Block, Option<Definition>>,
 }
@@ -92,9 +98,18 @@ impl Builder {
             conts: PrimaryMap::new(),
             entry,
         };
-        Builder {
-            state: RefCell::new(State { program, open: vec![body], count: 0, defined: SecondaryMap::new() }),
-        }
+        let builder = Builder {
+            state: RefCell::new(State {
+                program,
+                open: vec![],
+                count: 0,
+                is_open: SecondaryMap::new(),
+                homes: SecondaryMap::new(),
+                defined: SecondaryMap::new(),
+            }),
+        };
+        builder.state.borrow_mut().open(body);
+        builder
     }
     /// A further input of the program.
     pub fn input(&self, name: &str, ty: Type) -> Value {
@@ -109,6 +124,7 @@ impl Builder {
     /// # Errors
     /// Whatever [`verify`] finds; [`Error::Unbalanced`] if a block is still open.
     pub fn finish(self, results: &[Value]) -> Result<Program> {
+        self.state.borrow().check_scope(results)?;
         let State { mut program, open, mut defined, .. } = self.state.into_inner();
         let [body] = open[..] else {
             return Err(Error::Unbalanced {
@@ -173,6 +189,7 @@ impl Builder {
     /// [`Error::Operands`] if it does not accept its operands; then nothing is appended.
     pub fn emit(&self, expr: Expr) -> Result<Value> {
         let mut state = self.state.borrow_mut();
+        state.check_scope(&expr.operands())?;
         let ty = infer(&expr, |v| state.program.ty(v))?;
         let value = state.program.value(ty);
         state.push(Stmt::Let(value, expr));
@@ -223,6 +240,8 @@ impl Builder {
     /// [`Error::Operands`] if the update does not fit the cell.
     pub fn update(&self, cell: Cell, update: Update) -> Result<()> {
         let mut state = self.state.borrow_mut();
+        let operands: SmallVec<[Value; 2]> = update.operands().collect();
+        state.check_scope(&operands)?;
         let program = &state.program;
         check_update(&program.cells[cell].ty, &update, |v| program.ty(v))?;
         state.push(Stmt::Accumulate(cell, update));
@@ -254,6 +273,7 @@ impl Builder {
     /// [`Error::Operands`] if the cell has no rows or the index is no integer.
     pub fn row(&self, cell: Cell, index: Value) -> Result<Value> {
         let mut state = self.state.borrow_mut();
+        state.check_scope(&[index])?;
         let ty = row(&state.program.cells[cell].ty, state.program.ty(index))?;
         let value = state.program.value(ty);
         state.push(Stmt::Row(value, cell, index));
@@ -265,7 +285,7 @@ impl Builder {
     pub fn begin(&self) {
         let mut state = self.state.borrow_mut();
         let block = state.program.blocks.push(BlockData::default());
-        state.open.push(block);
+        state.open(block);
     }
     /// Ends the innermost open block, which yields `results`.
     ///
@@ -276,7 +296,9 @@ impl Builder {
         if state.open.len() < 2 {
             return Err(Error::Unbalanced { problem: "ended twice" });
         }
+        state.check_scope(results)?;
         let block = state.open.pop().expect("at least two are open");
+        state.is_open[block] = false;
         state.program.blocks[block].results = results.into();
         Ok(block)
     }
@@ -296,17 +318,20 @@ impl Builder {
     /// they are [resumed](Builder::resume). Blocks that never are, and were not yet made part of the program, are
     /// abandoned.
     pub fn set_aside(&self, depth: usize) -> Vec<Block> {
-        let open = &mut self.state.borrow_mut().open;
-        let depth = depth.min(open.len());
-        open.split_off(depth)
+        let state = &mut *self.state.borrow_mut();
+        let depth = depth.min(state.open.len());
+        let aside = state.open.split_off(depth);
+        aside.iter().for_each(|&block| state.is_open[block] = false);
+        aside
     }
     /// Opens blocks again that were [set aside](Builder::set_aside) where recording is now.
     pub fn resume(&self, blocks: Vec<Block>) {
-        self.state.borrow_mut().open.extend(blocks);
+        let state = &mut *self.state.borrow_mut();
+        blocks.into_iter().for_each(|block| state.open(block));
     }
     /// An empty cell in an enclosing open block, in scope wherever recording may now be inside of that block.
     pub fn cell_in(&self, block: Block, ty: Type) -> Cell {
-        let State { program, open, count, defined } = &mut *self.state.borrow_mut();
+        let State { program, open, count, defined, .. } = &mut *self.state.borrow_mut();
         *count += 1;
         let cell = program.cells.push(CellData { ty, name: None });
         // A function whose body is being recorded captures what is defined before it.
@@ -323,6 +348,7 @@ impl Builder {
     /// [`Error::Types`] if the condition is no scalar truth value or the blocks yield different types.
     pub fn branch(&self, condition: Value, then: Block, otherwise: Block) -> Result<Vec<Value>> {
         let mut state = self.state.borrow_mut();
+        state.check_scope(&[condition])?;
         let program = &mut state.program;
         let expected = vec![Type::scalar(Dtype::Bool)];
         expect("condition of `if`", &expected, &program.types(&[condition]))?;
@@ -371,7 +397,8 @@ impl Builder {
         let block = state.push(Stmt::Define(func));
         let FuncData { params, continuations, body, .. } = state.program.funcs[func].clone();
         state.defined[body] = Some(Definition { block, cells: Vec::new() });
-        state.open.push(body);
+        params.iter().for_each(|&param| state.homes[param] = Some(body));
+        state.open(body);
         (params, continuations)
     }
     /// Ends the innermost open block, the body of a declared function, whose results are these and not those that were
@@ -405,6 +432,7 @@ impl Builder {
     /// [`Error::Types`] if arguments or continuations do not fit the parameters.
     pub fn call(&self, target: Target, args: &[Value], continuations: &[Target]) -> Result<Vec<Value>> {
         let mut state = self.state.borrow_mut();
+        state.check_scope(args)?;
         let program = &mut state.program;
         let (name, params, types) = program.signature(target);
         expect(&format!("arguments of {name}"), &params, &program.types(args))?;
@@ -421,9 +449,28 @@ impl Builder {
 }
 
 impl State {
+    fn open(&mut self, block: Block) {
+        self.open.push(block);
+        self.is_open[block] = true;
+    }
+    /// That values are known where recording is.
+    fn check_scope(&self, values: &[Value]) -> Result<()> {
+        let known = |value: Value| self.homes[value].is_none_or(|home| self.is_open[home]);
+        match values.iter().find(|&&value| !known(value)) {
+            Some(&value) => {
+                let name = match &self.program.values[value].name {
+                    Some(Name::Given(name)) => name.clone(),
+                    _ => value.to_string(),
+                };
+                Err(Error::OutOfScope { entity: name })
+            }
+            None => Ok(()),
+        }
+    }
     /// Appends a statement to the innermost open block, which is returned.
     fn push(&mut self, stmt: Stmt) -> Block {
         let block = *self.open.last().expect("the program's body is open until it is finished");
+        stmt.results().iter().for_each(|&result| self.homes[result] = Some(block));
         self.program.blocks[block].stmts.push(stmt);
         self.count += 1;
         block
