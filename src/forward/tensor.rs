@@ -12,6 +12,7 @@ use crate::language::tensor::Tensor;
 use crate::sealed::Internal;
 
 impl<T: Tensor> Tensor for Dual<T> {
+    #[track_caller]
     fn record_rows(internal: Internal, shape: &[usize], fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
         let mut tangent = None;
         let primal = T::record_rows(internal, shape, &mut |put_primal| {

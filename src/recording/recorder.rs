@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::mem::ManuallyDrop;
+use std::panic::Location;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -77,6 +78,25 @@ impl Recorder {
         }
     }
 
+    /// Says which of the user's lines is recorded from now on.
+    pub(super) fn at(&self, at: At) {
+        self.builder.at(Some(at.location()));
+    }
+
+    /// Records `f` as a part of the backward pass, and of the line of what is differentiated, if it is known.
+    pub(super) fn backward<R>(&self, line: Option<&'static Location<'static>>, f: impl FnOnce() -> R) -> R {
+        self.builder.at(line);
+        /// Also when an error leaves it.
+        struct Pass<'a>(&'a Builder, bool);
+        impl Drop for Pass<'_> {
+            fn drop(&mut self) {
+                self.0.set_backward(self.1);
+            }
+        }
+        let _pass = Pass(&self.builder, self.builder.set_backward(true));
+        f()
+    }
+
     /// The value, if it is of this recording.
     #[track_caller]
     pub(super) fn value_of(&self, x: Handle) -> Value {
@@ -101,6 +121,7 @@ impl Recorder {
     #[track_caller]
     pub(super) fn emit(&self, expr: staging::Expr) -> Handle {
         let at = At::caller();
+        self.at(blame(at));
         match self.builder.emit(expr) {
             Ok(value) => self.wrap(value),
             Err(error) => raise(Error::Recording { reason: error.to_string(), at }),
