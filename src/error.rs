@@ -29,6 +29,11 @@ impl At {
     pub fn caller() -> At {
         At(Location::caller())
     }
+    /// As the language has it.
+    #[cfg(feature = "staging")]
+    pub(crate) fn location(self) -> &'static Location<'static> {
+        self.0
+    }
 }
 
 impl fmt::Display for At {

@@ -14,6 +14,7 @@ use crate::language::tensor::Tensor;
 use crate::sealed::Internal;
 
 impl<T: Tensor> Tensor for Dual<T> {
+    #[track_caller]
     fn record_rows(internal: Internal, shape: &[usize], fill: Fill<'_, Self>) -> (Self, Leaves<Self>) {
         // The array of the tangents goes out with the rest.
         let (primal, rest) = T::record_rows(internal, shape, &mut |put_primal| {

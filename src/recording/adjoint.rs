@@ -2,17 +2,21 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::panic::Location;
 
 use antiphon_staging::{self as staging, Block, Scalar, Type, Update, Value};
 
 use super::{Located, Recorded, RecordedInt, Recorder, recorder};
-use crate::continuation::unwinding::OrRaise;
+use crate::continuation::unwinding::{OrRaise, rule_at};
+use crate::error::At;
 
 /// An accumulator of adjoints that is being recorded.
 pub struct RecordedAdjoint {
     ty: Type,
     /// Whose adjoint it is, for its name.
     of: Option<Value>,
+    /// The user's line that made the value.
+    line: Option<&'static Location<'static>>,
     /// The block of the value that it belongs to, where it is read.
     home: Block,
     sum: RefCell<Sum>,
@@ -83,13 +87,14 @@ impl RecordedAdjoint {
     pub(super) fn empty(recorder: &Recorder, like: Recorded) -> RecordedAdjoint {
         let value = recorder.value_of(like.0);
         let (ty, home) = (recorder.builder.ty(value), recorder.here());
-        RecordedAdjoint { ty, of: Some(value), home, sum: RefCell::new(Sum::Absent) }
+        let line = recorder.builder.line_of(value);
+        RecordedAdjoint { ty, of: Some(value), line, home, sum: RefCell::new(Sum::Absent) }
     }
 
     /// What a continuation returned.
     pub(super) fn passed(recorder: &Recorder, ty: Type, passed: Option<Passed>) -> RecordedAdjoint {
         let sum = passed.map_or(Sum::Absent, Sum::Passed);
-        RecordedAdjoint { ty, of: None, home: recorder.here(), sum: RefCell::new(sum) }
+        RecordedAdjoint { ty, of: None, line: None, home: recorder.here(), sum: RefCell::new(sum) }
     }
 
     /// A value that can be read in the block which was the innermost at that depth.
@@ -124,12 +129,10 @@ impl RecordedAdjoint {
             Sum::Absent => (new(), false),
             Sum::Passed(Passed { value, present }) => {
                 let cell = new();
-                recorder.in_block(self.home, || {
-                    let add = || recorder.builder.accumulate(cell, value).located().or_raise();
-                    match present {
-                        None => add(),
-                        Some(present) => recorder.when(present, add),
-                    }
+                let add = || recorder.builder.accumulate(cell, value).located().or_raise();
+                recorder.in_block(self.home, || match present {
+                    None => add(),
+                    Some(present) => recorder.when(present, add),
                 });
                 (cell, present.is_none())
             }
@@ -167,7 +170,13 @@ impl RecordedAdjoint {
         let home = recorder.here();
         let cell = recorder.builder.cell_in(home, ty.clone());
         recorder.builder.name_cell(cell, "ys_bar_sum");
-        RecordedAdjoint { ty, of: None, home, sum: RefCell::new(Sum::Cell { cell, certain: false }) }
+        RecordedAdjoint {
+            ty,
+            of: None,
+            line: None,
+            home,
+            sum: RefCell::new(Sum::Cell { cell, certain: false }),
+        }
     }
 
     /// A row of what was accumulated, zeros if nothing was. It keeps it.
@@ -184,8 +193,10 @@ impl RecordedAdjoint {
         let recorder = recorder();
         let (cell, certain) = self.cell(&recorder);
         self.sum.replace(Sum::Cell { cell, certain });
-        let present = recorder.builder.present(cell);
-        recorder.when(present, || pull(self.row(index)));
+        recorder.backward(rule_at().map(At::location), || {
+            let present = recorder.builder.present(cell);
+            recorder.when(present, || pull(self.row(index)));
+        });
     }
 
     /// A value that is this adjoint, with its name.
@@ -201,10 +212,10 @@ impl RecordedAdjoint {
         match self.sum.replace(Sum::Absent) {
             Sum::Absent => None,
             Sum::Passed(passed) => Some(passed),
-            Sum::Cell { cell, certain } => {
+            Sum::Cell { cell, certain } => recorder.backward(self.line, || {
                 let present = (!certain).then(|| recorder.builder.present(cell));
                 Some(Passed { value: self.bar(recorder, recorder.builder.take(cell)), present })
-            }
+            }),
         }
     }
 
@@ -228,7 +239,15 @@ impl RecordedAdjoint {
             Sum::Absent => None,
             Sum::Passed(Passed { value, .. }) => Some(Recorded(recorder.wrap(value))),
             Sum::Cell { cell, .. } => {
-                Some(Recorded(recorder.wrap(self.bar(&recorder, recorder.builder.take(cell)))))
+                let take = || self.bar(&recorder, recorder.builder.take(cell));
+                let value = if self.of.is_some() {
+                    recorder.backward(self.line, take)
+                } else {
+                    // A value that left a block is nobody's adjoint.
+                    recorder.builder.at(self.line);
+                    take()
+                };
+                Some(Recorded(recorder.wrap(value)))
             }
         }
     }
@@ -236,7 +255,8 @@ impl RecordedAdjoint {
     /// Records `pull` of what was accumulated, to run if anything was.
     pub(super) fn pull(&self, pull: impl FnOnce(Recorded)) {
         let recorder = recorder();
-        match self.sum.replace(Sum::Absent) {
+        let sum = self.sum.replace(Sum::Absent);
+        recorder.backward(self.line, || match sum {
             Sum::Absent => {}
             Sum::Passed(Passed { value, present }) => {
                 let value = Recorded(recorder.wrap(self.bar(&recorder, value)));
@@ -253,6 +273,6 @@ impl RecordedAdjoint {
                 let present = recorder.builder.present(cell);
                 recorder.when(present, || pull(take()));
             }
-        }
+        });
     }
 }

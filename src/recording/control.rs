@@ -122,6 +122,16 @@ impl Recorder {
         (block, results)
     }
 
+    /// A function that the user's control flow becomes, yet to be defined.
+    fn function(&self, site: Site, signature: Signature, continuations: &[Signature]) -> Func {
+        self.at(site.at);
+        let func = self.builder.declare(signature, continuations);
+        if site.is_loop() {
+            self.builder.name_loop(func);
+        }
+        func
+    }
+
     /// A local function from primals to adjoints, defined here, that may be passed as a continuation. Its parameters
     /// have the names of those values, if they have any.
     fn continuation(&self, like: &[Leaf<Recorded>], names: &[Value], k: To<'_, Recorded>) -> CpsResult<Func> {
@@ -189,12 +199,14 @@ impl Control for Recorded {
         otherwise: &mut dyn FnMut() -> Leaves<Self>,
     ) -> Leaves<Self> {
         let recorder = recorder();
+        recorder.at(at.at);
         let condition = recorder.condition(condition, at).or_raise();
         let _balance = Balance::of(&recorder);
         let (then, results) = recorder.arm(then);
         let types = recorder.types(&results);
         let (otherwise, others) = recorder.arm(otherwise);
         recorder.same_types(at.arms(), at, &types, &others).or_raise();
+        recorder.at(at.at);
         let joined = recorder.builder.branch(condition, then, otherwise).located().or_raise();
         recorder.name_like(&joined, &recorder.values(&results));
         recorder.leaves(&results, &joined)
@@ -210,9 +222,10 @@ impl Control for Recorded {
         let recorder = recorder();
         let _balance = Balance::of(&recorder);
         let (types, result_types) = (recorder.types(&x), recorder.types(results));
-        let func = recorder.builder.declare(Signature::new("f", &types, &result_types), &[]);
+        let func = recorder.function(at, Signature::new("f", &types, &result_types), &[]);
         let call = |argument: Leaves<Self>| {
             recorder.same_types(at.calls(), at, &types, &argument).or_raise();
+            recorder.at(at.at);
             let y = recorder.builder.call(Target::Func(func), &recorder.values(&argument), &[]);
             recorder.leaves(results, &y.located().or_raise())
         };
@@ -233,6 +246,7 @@ impl Control for Recorded {
         join: To<'_, Self>,
     ) -> CpsResult<()> {
         let recorder = recorder();
+        recorder.at(at.at);
         let builder = &recorder.builder;
         let condition = recorder.condition(condition, at)?;
         let _balance = Balance::of(&recorder);
@@ -249,18 +263,22 @@ impl Control for Recorded {
             otherwise(&mut |others| {
                 recorder.same_types(at.arms(), at, &types, &others)?;
                 let inner = builder.set_aside(depth);
+                recorder.at(at.at);
                 let recorded = Join::record(&recorder, [&results, &others], join)?;
                 builder.resume(inner);
+                recorder.at(at.at);
                 let adjoints = recorded.call(&recorder, &others)?;
                 point = Some(recorded);
                 Ok(adjoints)
             })?;
             other = Some(builder.end(&[]).located()?);
             builder.resume(outer);
+            recorder.at(at.at);
             point.as_ref().expect("recorded by the other arm").call(&recorder, &results)
         })?;
         let then = builder.end(&[]).located()?;
         let otherwise = other.expect("recorded inside of the first arm");
+        recorder.at(at.at);
         builder.branch(condition, then, otherwise).located()?;
         Ok(())
     }
@@ -279,7 +297,7 @@ impl Control for Recorded {
         let (types, result_types) = (recorder.types(&x), recorder.types(results));
         let k_signature = Signature::new("k", &result_types, &recorder.adjoint_types(results));
         let signature = Signature::new("f", &types, &recorder.adjoint_types(&x));
-        let func = builder.declare(signature, &[k_signature]);
+        let func = recorder.function(at, signature, &[k_signature]);
         let (params, continuations) = builder.define(func);
         let finished = RefCell::new(Vec::new());
         recorder.name_like(&params, &recorder.values(&x));
@@ -288,13 +306,16 @@ impl Control for Recorded {
             let arguments = recorder.values(&argument);
             recorder.name_like(&params, &arguments);
             let names: Vec<Value> = finished.borrow().clone();
+            recorder.at(at.at);
             let k = recorder.continuation(results, &names, k)?;
+            recorder.at(at.at);
             let adjoints = builder.call(Target::Func(func), &arguments, &[Target::Func(k)]);
             Ok(recorder.returned(&argument, &adjoints.located()?))
         };
         let adjoints = body(&call, recorder.leaves(&x, &params), &mut |y| {
             recorder.same_types(RESULTS, at, &result_types, &y)?;
             finished.replace(recorder.values(&y));
+            recorder.at(at.at);
             let finish = Target::Cont(continuations[0]);
             let adjoints = builder.call(finish, &recorder.values(&y), &[]).located()?;
             Ok(recorder.returned(&y, &adjoints))

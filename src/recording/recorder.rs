@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::mem::ManuallyDrop;
+use std::panic::Location;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -79,6 +80,25 @@ impl Recorder {
         }
     }
 
+    /// Says which of the user's lines is recorded from now on.
+    pub(super) fn at(&self, at: At) {
+        self.builder.at(Some(at.location()));
+    }
+
+    /// Records `f` as a part of the backward pass, and of the line of what is differentiated, if it is known.
+    pub(super) fn backward<R>(&self, line: Option<&'static Location<'static>>, f: impl FnOnce() -> R) -> R {
+        self.builder.at(line);
+        /// Also when an error leaves it.
+        struct Pass<'a>(&'a Builder, bool);
+        impl Drop for Pass<'_> {
+            fn drop(&mut self) {
+                self.0.set_backward(self.1);
+            }
+        }
+        let _pass = Pass(&self.builder, self.builder.set_backward(true));
+        f()
+    }
+
     /// The value, if it is of this recording.
     #[track_caller]
     pub(super) fn value_of(&self, x: Handle) -> Value {
@@ -103,6 +123,7 @@ impl Recorder {
     #[track_caller]
     pub(super) fn emit(&self, expr: staging::Expr) -> Handle {
         let at = At::caller();
+        self.at(blame(at));
         match self.builder.emit(expr) {
             Ok(value) => self.wrap(value),
             Err(error) => raise(from_staging(error, at)),
@@ -260,8 +281,8 @@ pub(crate) fn from_staging(error: staging::Error, at: At) -> Error {
         staging::Error::Memory { bytes } => Error::Memory { bytes, at },
         staging::Error::OutOfScope { entity } => {
             let reason = format!(
-                "{entity} is not in scope here: it was computed in a branch, in the body of a loop or function, or \
-                 after them in a loss, and is known there only. Give it as a result: of the branch, as part of the \
+                "{entity} is not in scope here: what is computed in a branch, in the body of a loop or function, or \
+                 after them in a loss, is known there only. Give it as a result: of the branch, as part of the \
                  loop's state, or as an auxiliary result of the loss (value_and_grad_aux)"
             );
             Error::Recording { reason, at }

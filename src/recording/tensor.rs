@@ -234,11 +234,12 @@ impl Tensor for Recorded {
             g: recorder.value_of(g),
         });
     }
+    #[track_caller]
     fn record_rows(_: Internal, shape: &[usize], fill: Fill<'_, Self>) -> (Self, Leaves<Self>) {
         // An accumulator that each row is added to once. −0 is what every number can be added to without a change.
         let zeros = Self::full(shape, -0.0);
         let recorder = recorder();
-        let builder = &recorder.builder;
+        let (builder, at) = (&recorder.builder, At::caller());
         let rows = builder.cell(Type::new(recorder.dtype, shape));
         builder.name_cell(rows, "ys_rows");
         builder.accumulate(rows, value_of(zeros.0)).located().or_raise();
@@ -246,6 +247,7 @@ impl Tensor for Recorded {
             let update = Update::Rows { indices: recorder.value_of(index.0), g: recorder.value_of(row.0) };
             builder.update(rows, update).located().or_raise();
         });
+        recorder.at(at);
         let ys = builder.take(rows);
         builder.name(ys, "ys");
         (Recorded(recorder.wrap(ys)), rest)

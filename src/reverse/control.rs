@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::{Var, region};
-use crate::continuation::unwinding::raise;
+use crate::continuation::unwinding::{operator, raise};
 use crate::continuation::{Continuation, Level, Nearest, nearest, outside_reset, reset_at, shift_at};
 use crate::error::{At, CpsResult, Error};
 use crate::language::control::continuation_passing::{
@@ -201,7 +201,7 @@ pub(super) fn record_rows<'r, T: Tensor>(
             let written = unsafe {
                 shift_at(level, at.at, move |k: Continuation<'_, (), ()>| {
                     k.resume(())?;
-                    T::with_adjoint_row(&ys_bar, &index, |y_bar| y.accumulate(y_bar));
+                    operator(at.at, || T::with_adjoint_row(&ys_bar, &index, |y_bar| y.accumulate(y_bar)));
                     Ok(())
                 })
             };

@@ -40,7 +40,7 @@ pub use ir::ids::{Block, Cell, Cont, Func, Value};
 pub use ir::tensor::{ConcreteTensor, Data};
 pub use ir::types::{Dtype, Scalar, Shape, Type};
 pub use ir::verify::verify;
-pub use ir::{Name, Program, Stmt, Target, Update};
+pub use ir::{Name, Origin, Program, Stmt, Target, Update};
 #[cfg(feature = "llvm")]
 pub use jit::{CompileOptions, CompiledProgram, Interrupt, compile};
 pub use optimise::{OptimiseOptions, optimise};

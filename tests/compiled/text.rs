@@ -1,13 +1,27 @@
 //! A recorded program is a document: the derivative of a model, in the names of its source.
 
 use antiphon::control::scan;
-use antiphon::recording::{OptimiseOptions, Recorded, RecordedInt, graphviz, optimise, record};
+use antiphon::recording::{OptimiseOptions, Program, Recorded, RecordedInt, graphviz, optimise, record};
 use antiphon::state::Index;
 use antiphon::{
     Control, Int, NdArray, NdInt, OrRaise, Params, Real, Tensor, Var, compile, grad, hvp, value_and_grad,
 };
 
 type Array = NdArray<f32>;
+
+/// A program's text without the lines of this file.
+fn text(program: &Program) -> String {
+    let mut program = program.clone();
+    program.forget_lines();
+    program.to_string()
+}
+
+/// What `f` of one number becomes, with all lines and optimised.
+fn optimised(name: &str, f: impl FnOnce(Recorded) -> (Recorded, Recorded)) -> Program {
+    let mut program = record(name, f, &NdArray::scalar(0.0f64)).unwrap();
+    optimise(&mut program, &OptimiseOptions::default());
+    program
+}
 
 #[derive(Params, Clone)]
 struct Rnn<T> {
@@ -87,30 +101,34 @@ fn step(wx: f32[4, 3], wh: f32[3, 3], b: f32[3], h0: f32[2, 3], xs: f32[5, 2, 4]
     return loss, wx_bar, wh_bar, b_bar
 }
 ";
-    assert_eq!(compiled.program().to_string(), text);
+    assert_eq!(self::text(compiled.program()), text);
 }
 
 #[test]
 fn a_loop_shows_its_passes_and_keeps_its_names() {
     let run = gradient(|model, batch| model.sequence(batch));
     let compiled = compile("run", run, &example()).unwrap();
-    let text = compiled.program().to_string();
+    let text = text(compiled.program());
     // In the order of the text: the loop, forward and backward, and what comes after it.
     let mut rest = text.as_str();
     for line in [
         "fn run(wx: f32[4, 3], wh: f32[3, 3], b: f32[3], h0: f32[2, 3], xs: f32[5, 2, 4])",
-        "(i: i64, h",
+        "loop f(i: i64, h",
+        "while ",
         "gather_rows(xs, i)",
         "a: f32[2, 3] = ",
         "h: f32[2, 3] = tanh(a)",
         "ys_rows[i] += h",
+        "next ",
+        "} then {  // after the last round",
+        "ys: f32[5, 2, 3] = take ys_rows",
+        "loss: f32 = sum(",
         "// backward",
+        "} backward ",
         "ys_bar_sum[i]",
         "b_bar_sum += ",
         "wh_bar_sum += matmul(",
         "wx_bar_sum += matmul(",
-        "ys: f32[5, 2, 3] = take ys_rows",
-        "loss: f32 = sum(",
         "// backward",
         "wx_bar: f32[4, 3] = take wx_bar_sum",
         ", wx_bar, wh_bar, b_bar",
@@ -140,9 +158,9 @@ fn squared<T: Control>(x: &T, n: &T::Int) -> T {
 fn a_recursion_is_recorded_with_its_continuations_and_optimised_without() {
     let slope = |(x, n): (Recorded, RecordedInt)| grad(|x| squared(&x, &n), &x).or_raise();
     let mut program = record("slope", slope, &(Array::scalar(0.0), NdInt::scalar(0))).unwrap();
-    assert_eq!(program.to_string(), RECORDED);
+    assert_eq!(text(&program), RECORDED);
     optimise(&mut program, &OptimiseOptions::default());
-    assert_eq!(program.to_string(), OPTIMISED);
+    assert_eq!(text(&program), OPTIMISED);
 }
 
 /// Both calls pass on what comes after them, and what the function returns is the adjoint of its argument.
@@ -164,9 +182,9 @@ fn slope(x0: f32, x1: i64) -> f32 {
                 return v5, v6
             }
             v4_bar: f32, v7: bool = f(v4, v0, k_1)
+            // backward
             if v7 {
                 v8: f32 = v4_bar * x0_1
-                // backward
                 x0_1_bar_sum += v8
                 v9: f32 = v4_bar * x0_1
                 x0_1_bar_sum += v9
@@ -187,6 +205,7 @@ fn slope(x0: f32, x1: i64) -> f32 {
     // continuation: what comes after the call that it is passed to
     fn k_2(x0_4: f32) -> (f32, bool) {
         x0_4_bar_sum: cell f32
+        // backward
         x0_4_bar_sum += 1.0f32
         x0_out += x0_4
         x0_4_bar: f32 = take x0_4_bar_sum
@@ -204,23 +223,20 @@ fn slope(x0: f32, x1: i64) -> f32 {
     fn f(x0_1: f32, x1_1: i64) -> f32 {
         v0: i64 = x1_1 - 1
         v1: bool = 0 < x1_1
-        x0_1_bar_sum: cell f32
-        if v1 {
+        x0_1_bar: f32 = if v1 {
             v2: f32 = x0_1 * x0_1
             v2_bar: f32 = f(v2, v0)
-            v3: f32 = v2_bar * x0_1
             // backward
-            x0_1_bar_sum += v3
-            x0_1_bar_sum += v3
+            v3: f32 = v2_bar * x0_1
+            v4: f32 = v3 + v3
+            yield v4
         } else {
-            x0_1_bar_sum += 1.0f32
+            yield 1.0f32
         }
-        // backward
-        x0_1_bar: f32 = take x0_1_bar_sum
         return x0_1_bar
     }
-    v4: f32 = f(x0, x1)
-    return v4
+    v5: f32 = f(x0, x1)
+    return v5
 }
 ";
 
@@ -230,4 +246,195 @@ fn tangents_are_dotted() {
     let compiled = compile("second", second, &Array::scalar(0.0)).unwrap();
     let text = compiled.program().to_string();
     assert!(text.contains("y: f32 = exp(x)") && text.contains("y_dot: f32 = "), "{text}");
+}
+
+#[test]
+fn a_loop_reads_as_a_loop_and_its_backward_half_as_its_reverse() {
+    fn growth<T: Control>(x: T) -> T {
+        T::while_loop(x, |x| x.less(&T::constant(100.0)), |x| x.square())
+    }
+    let slope = |x| value_and_grad(|x: Var<'_, Recorded>| growth(x).sin().named("loss"), &x).or_raise();
+    assert_eq!(text(&optimised("slope", slope)), LOOP);
+    assert!(include_str!("../../docs/reading-a-program.md").contains(LOOP), "the page shows it");
+    let value = |x: Recorded| (growth(x), x);
+    let text = text(&optimised("value", value));
+    let forward = "\
+        v1: f64 = while v0 {
+            v2: f64 = x_1 * x_1
+            next v2
+        } then {  // after the last round
+            yield x_1
+        }
+        return v1
+";
+    assert!(text.contains(forward), "{text}");
+}
+
+/// Each round keeps its `x_1` for the way back.
+const LOOP: &str = "\
+fn slope(x: f64) -> (f64, f64) {
+    loss_out: cell f64
+    loop f(x_1: f64) -> f64 {
+        v0: bool = x_1 < 100.0
+        x_1_bar: f64 = while v0 {
+            v1: f64 = x_1 * x_1
+            next v1
+        } then {  // after the last round
+            loss: f64 = sin(x_1)
+            loss_out += loss
+            // backward
+            x_1_bar_1: f64 = cos(x_1)
+            yield x_1_bar_1
+        } backward v1_bar: f64 {  // the rounds again, the last one first
+            v2: f64 = v1_bar * x_1
+            v3: f64 = v2 + v2
+            yield v3
+        }
+        return x_1_bar
+    }
+    v4: f64 = f(x)
+    v5: f64 = take loss_out
+    return v5, v4
+}
+";
+
+#[test]
+fn each_step_has_the_line_of_the_source() {
+    let first = line!() + 2;
+    fn model<T: Control>(x: T) -> T {
+        let y = x.sin();
+        let y = T::while_loop(
+            y,
+            |y| y.less(&T::constant(100.0)),
+            |y| y.square(), //
+        );
+        y.exp()
+    }
+    let mut program = record(
+        "slope",
+        |x: Recorded| value_and_grad(|x: Var<'_, Recorded>| model(x), &x).or_raise(),
+        &NdArray::scalar(0.0f64),
+    )
+    .unwrap();
+    let line_of = |program: &Program, step: &str| -> u32 {
+        let text = program.to_string();
+        let Some(line) = text.lines().find(|line| line.contains(step)) else {
+            panic!("no `{step}` in\n{text}");
+        };
+        let (_, number) = line.split_once("  // tests/compiled/text.rs:").expect("a line of this file");
+        number.parse().unwrap()
+    };
+    for _ in 0..2 {
+        for (step, line) in [
+            ("= sin(x)", 0),
+            ("loop f(", 1),
+            ("while ", 3),
+            (" < 100.0", 3),
+            ("next ", 1),
+            ("= exp(", 6),
+            ("= cos(x)", 0),
+        ] {
+            assert_eq!(line_of(&program, step), first + line, "of `{step}` in\n{program}");
+        }
+        // A step shows a line, whichever half of whatever operator it is.
+        for step in program.to_string().lines().filter(|line| line.contains(" = ") && !line.contains("take "))
+        {
+            assert!(step.contains("  // tests/compiled/text.rs:"), "{step}");
+        }
+        optimise(&mut program, &OptimiseOptions::default());
+    }
+}
+
+#[test]
+fn the_backward_pass_begins_where_it_does() {
+    // The seed of the adjoint is the number that the model adds.
+    let slope = |x| value_and_grad(|x: Var<'_, Recorded>| (x + Var::constant(1.0)).sin(), &x).or_raise();
+    let shared = "\
+fn shared(x: f64) -> (f64, f64) {
+    v0: f64 = x + 1.0
+    v1: f64 = sin(v0)
+    // backward
+    v0_bar: f64 = cos(v0)
+    return v1, v0_bar
+}
+";
+    assert_eq!(text(&optimised("shared", slope)), shared);
+}
+
+#[test]
+fn an_adjoint_has_the_name_of_what_it_is_the_adjoint_of() {
+    // The derivative of `exp` is its result, which is no adjoint by that.
+    let slope = |x| value_and_grad(|x: Var<'_, Recorded>| x.sin().exp().sin(), &x).or_raise();
+    let names = "\
+fn names(x: f64) -> (f64, f64) {
+    v0: f64 = sin(x)
+    v1: f64 = exp(v0)
+    v2: f64 = sin(v1)
+    // backward
+    v1_bar: f64 = cos(v1)
+    v0_bar: f64 = v1_bar * v1
+    v3: f64 = cos(x)
+    x_bar: f64 = v0_bar * v3
+    return v2, x_bar
+}
+";
+    assert_eq!(text(&optimised("names", slope)), names);
+    let slope = |x| value_and_grad(|x: Var<'_, Recorded>| x.sin().exp(), &x).or_raise();
+    let text = text(&optimised("names", slope));
+    assert!(text.contains("    v1: f64 = exp(v0)\n    // backward\n"), "{text}");
+}
+
+#[test]
+fn a_branch_yields_the_adjoints_of_both_arms() {
+    fn model<T: Control>(x: T) -> T {
+        let condition = x.less(&T::constant(0.0));
+        T::cond(&condition, || x.square(), || x.clone() * &x * &x).named("y").sin().named("loss")
+    }
+    let slope = |x| value_and_grad(|x: Var<'_, Recorded>| model(x), &x).or_raise();
+    assert_eq!(text(&optimised("slope", slope)), BRANCH);
+}
+
+const BRANCH: &str = "\
+fn slope(x: f64) -> (f64, f64) {
+    v0: bool = x < 0.0
+    x_bar: f64, v1: f64 = if v0 {
+        y: f64 = x * x
+        loss: f64 = sin(y)
+        // backward
+        y_bar: f64 = cos(y)
+        v2: f64 = y_bar * x
+        v3: f64 = v2 + v2
+        yield v3, loss
+    } else {
+        v4: f64 = x * x
+        y_1: f64 = v4 * x
+        loss_1: f64 = sin(y_1)
+        // backward
+        y_1_bar: f64 = cos(y_1)
+        v4_bar: f64 = y_1_bar * x
+        v5: f64 = y_1_bar * v4
+        v6: f64 = v4_bar * x
+        v7: f64 = v5 + v6
+        v8: f64 = v7 + v6
+        yield v8, loss_1
+    }
+    return v1, x_bar
+}
+";
+
+#[test]
+fn adding_the_same_twice_reads_as_a_sum() {
+    fn model<T: Control>(x: T, w: &T) -> T {
+        T::while_loop(x, |x| x.less(&T::constant(100.0)), |x| x.clone() + w.square())
+    }
+    // What the rounds add up of `w` outlives each of them.
+    let slope =
+        |x: Recorded| grad(|(x, w): (Var<'_, Recorded>, Var<'_, Recorded>)| model(x, &w), &(x, x)).or_raise();
+    let text = text(&optimised("slope", slope));
+    assert!(
+        text.contains(
+            "{  // the rounds again, the last one first\n            x_bar_sum = x_bar_sum + x + x\n"
+        ),
+        "{text}"
+    );
 }

@@ -51,6 +51,11 @@ impl Site {
             _ => "a recursive function is called with",
         }
     }
+    /// Whether it is a loop.
+    #[cfg(feature = "staging")]
+    pub(crate) fn is_loop(self) -> bool {
+        matches!(self.op, "while_loop" | "scan")
+    }
     /// How many of the arguments and results of a function the user knows nothing of: a scan counts its rows.
     #[cfg(feature = "staging")]
     pub(crate) fn own_values(self) -> usize {

@@ -74,7 +74,7 @@ fn record<T: Tensor, S: State<T>>(init: S, xs: &T, rows: usize, step: impl Fn(S,
         let (_, carry) = continuation_passing::while_loop::<T, _>(
             site,
             start,
-            |(i, _)| i.0.less(&number(rows)),
+            |(i, _)| operator(at, || i.0.less(&number(rows))),
             |(Index(i), carry)| {
                 let i = i.named("i");
                 let (carry, y) = step(carry, row_of(&i));
@@ -82,7 +82,7 @@ fn record<T: Tensor, S: State<T>>(init: S, xs: &T, rows: usize, step: impl Fn(S,
                     raise(Error::Shape { op: "scan", lhs: row.to_vec(), rhs: y.shape().to_vec(), at });
                 }
                 operator(at, || put(&i, y));
-                (Index(i + number(1)), carry)
+                (Index(operator(at, || i + number(1))), carry)
             },
         );
         leaves(&carry)

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::panic::Location;
 
 use smallvec::SmallVec;
 
@@ -11,7 +12,9 @@ use crate::ir::ids::{Block, Cell, Cont, Func, PrimaryMap, SecondaryMap, Value};
 use crate::ir::infer::{check_update, infer, row};
 use crate::ir::types::{Dtype, Scalar, Type};
 use crate::ir::verify::verify;
-use crate::ir::{BlockData, CellData, ContData, FuncData, Name, Program, Stmt, Target, Update, ValueData};
+use crate::ir::{
+    BlockData, CellData, ContData, FuncData, Name, Origin, Program, Stmt, Target, Update, ValueData,
+};
 
 /// Name and types of a continuation parameter.
 #[derive(Clone, Debug)]
@@ -43,6 +46,8 @@ struct State {
     homes: SecondaryMap<Value, Option<Block>>,
     /// Functions that are defined, by their bodies.
     defined: SecondaryMap<Block, Option<Definition>>,
+    /// Where what is recorded next comes from.
+    origin: Origin,
 }
 
 /// The definition of a function.
@@ -87,9 +92,15 @@ impl Builder {
         let mut blocks = PrimaryMap::new();
         let body = blocks.push(BlockData::default());
         let mut funcs = PrimaryMap::new();
-        let entry =
-            FuncData { name: name.into(), params: vec![], continuations: vec![], results: vec![], body };
-        let entry = funcs.push(entry);
+        let entry = funcs.push(FuncData {
+            name: name.into(),
+            params: vec![],
+            continuations: vec![],
+            results: vec![],
+            body,
+            origin: Origin::default(),
+            is_loop: false,
+        });
         let program = Program {
             values: PrimaryMap::new(),
             cells: PrimaryMap::new(),
@@ -106,6 +117,7 @@ impl Builder {
                 is_open: SecondaryMap::new(),
                 homes: SecondaryMap::new(),
                 defined: SecondaryMap::new(),
+                origin: Origin::default(),
             }),
         };
         builder.state.borrow_mut().open(body);
@@ -114,7 +126,8 @@ impl Builder {
     /// A further input of the program.
     pub fn input(&self, name: &str, ty: Type) -> Value {
         let program = &mut self.state.borrow_mut().program;
-        let value = program.values.push(ValueData { ty, name: Some(Name::Given(name.into())) });
+        let value = program.value(ty);
+        program.values[value].name = Some(Name::Given(name.into()));
         let entry = program.entry;
         program.funcs[entry].params.push(value);
         value
@@ -137,6 +150,22 @@ impl Builder {
         program.funcs[entry].results = program.types(results);
         verify(&program)?;
         Ok(program)
+    }
+    /// Says which line of the source is recorded from now on, if it is known.
+    pub fn at(&self, line: Option<&'static Location<'static>>) {
+        self.state.borrow_mut().origin.line = line;
+    }
+    /// Says whether a backward pass is recorded from now on; whether one was before.
+    pub fn set_backward(&self, backward: bool) -> bool {
+        std::mem::replace(&mut self.state.borrow_mut().origin.backward, backward)
+    }
+    /// The line of the source that a value was recorded at, if it is known.
+    pub fn line_of(&self, value: Value) -> Option<&'static Location<'static>> {
+        self.state.borrow().program.values[value].origin.line
+    }
+    /// Says that a function is a loop in the source.
+    pub fn name_loop(&self, func: Func) {
+        self.state.borrow_mut().program.funcs[func].is_loop = true;
     }
     /// Type of a value.
     pub fn ty(&self, value: Value) -> Type {
@@ -374,9 +403,11 @@ impl Builder {
 
     /// A function that may be called from now on and is to be [defined](Builder::define) once.
     pub fn declare(&self, signature: Signature, continuations: &[Signature]) -> Func {
-        let program = &mut self.state.borrow_mut().program;
+        let State { program, origin, .. } = &mut *self.state.borrow_mut();
+        let origin = *origin;
         let body = program.blocks.push(BlockData::default());
-        let params = signature.params.into_iter().map(|ty| program.value(ty)).collect();
+        let param = |ty| program.values.push(ValueData { ty, name: None, origin });
+        let params = signature.params.into_iter().map(param).collect();
         let conts = continuations.iter().cloned();
         let continuations = conts.map(|Signature { name, params, results }| {
             program.conts.push(ContData { name, params, results })
@@ -388,6 +419,8 @@ impl Builder {
             continuations,
             results: signature.results,
             body,
+            origin,
+            is_loop: false,
         })
     }
     /// Defines a declared function here: it captures what is in scope. Between this and [`end`](Builder::end), which
@@ -462,7 +495,11 @@ impl State {
                     Some(Name::Given(name)) => name.clone(),
                     _ => value.to_string(),
                 };
-                Err(Error::OutOfScope { entity: name })
+                let entity = match self.program.values[value].origin.line {
+                    Some(line) => format!("{name}, which {}:{} computed,", line.file(), line.line()),
+                    None => name,
+                };
+                Err(Error::OutOfScope { entity })
             }
             None => Ok(()),
         }
@@ -470,7 +507,10 @@ impl State {
     /// Appends a statement to the innermost open block, which is returned.
     fn push(&mut self, stmt: Stmt) -> Block {
         let block = *self.open.last().expect("the program's body is open until it is finished");
-        stmt.results().iter().for_each(|&result| self.homes[result] = Some(block));
+        for &result in stmt.results() {
+            self.homes[result] = Some(block);
+            self.program.values[result].origin = self.origin;
+        }
         self.program.blocks[block].stmts.push(stmt);
         self.count += 1;
         block

@@ -16,6 +16,9 @@ pub mod tensor;
 pub mod types;
 pub mod verify;
 
+use std::fmt;
+use std::panic::Location;
+
 use crate::ir::expr::{Expr, Padding};
 use crate::ir::ids::{Block, Cell, Cont, Func, PrimaryMap, Value};
 use crate::ir::types::Type;
@@ -31,6 +34,22 @@ pub enum Name {
     Of(Value),
 }
 
+/// Where a step of a program comes from. It is for the reader: no code depends on it, and so its [`fmt::Debug`], of
+/// which the names of compiled code are made, says nothing.
+#[derive(Clone, Copy, Default)]
+pub struct Origin {
+    /// The line of the source.
+    pub line: Option<&'static Location<'static>>,
+    /// Whether it is part of a backward pass.
+    pub backward: bool,
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("_")
+    }
+}
+
 /// What is known of a value besides its definition.
 #[derive(Clone, Debug)]
 pub struct ValueData {
@@ -38,6 +57,8 @@ pub struct ValueData {
     pub ty: Type,
     /// What it is called, if it is called anything.
     pub name: Option<Name>,
+    /// Where it was computed first.
+    pub origin: Origin,
 }
 
 /// What is known of a cell: an accumulator of one type, which is empty (zero) when its definition has run.
@@ -73,6 +94,10 @@ pub struct FuncData {
     pub results: Vec<Type>,
     /// The body, which yields the results.
     pub body: Block,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Whether the source has a loop here, and no function.
+    pub is_loop: bool,
 }
 
 /// Statements, and the values that the block yields.
@@ -82,6 +107,13 @@ pub struct BlockData {
     pub stmts: Vec<Stmt>,
     /// Yielded at the end.
     pub results: Vec<Value>,
+}
+
+impl BlockData {
+    /// Whether it does nothing and yields nothing.
+    pub fn is_empty(&self) -> bool {
+        self.stmts.is_empty() && self.results.is_empty()
+    }
 }
 
 /// What a call runs, or passes on as a continuation.
@@ -264,7 +296,17 @@ impl Program {
     }
     /// A new value, yet to be bound.
     pub fn value(&mut self, ty: Type) -> Value {
-        self.values.push(ValueData { ty, name: None })
+        self.values.push(ValueData { ty, name: None, origin: Origin::default() })
+    }
+    /// A new value, yet to be bound, which comes from where another one does.
+    pub fn value_like(&mut self, ty: Type, like: Value) -> Value {
+        let origin = self.values[like].origin;
+        self.values.push(ValueData { ty, name: None, origin })
+    }
+    /// Forgets the lines of the source.
+    pub fn forget_lines(&mut self) {
+        self.values.values_mut().for_each(|value| value.origin.line = None);
+        self.funcs.values_mut().for_each(|func| func.origin.line = None);
     }
     /// The blocks nested in a statement, directly.
     pub fn children(&self, stmt: &Stmt) -> impl Iterator<Item = Block> + use<> {

@@ -48,7 +48,7 @@ fn copies(program: &mut Program, func: Func) -> Vec<Stmt> {
         let mut ty = program.ty(matrix).clone();
         let after = padding(&ty).expect("it was chosen for that");
         ty.shape[1] += after;
-        let copy = program.value(ty);
+        let copy = program.value_like(ty, matrix);
         let padding = Padding { after, ..Padding::default() };
         out.push(Stmt::Let(copy, Expr::Pad { x: matrix, axis: 1, padding }));
         copied.insert(matrix, copy);
@@ -64,7 +64,7 @@ fn copies(program: &mut Program, func: Func) -> Vec<Stmt> {
             if let Some((matrix, &copy)) = read.and_then(|x| Some((x, copied.get(&x)?))) {
                 let ty = program.ty(matrix).clone();
                 let end = ty.shape[1];
-                let part = program.value(ty);
+                let part = program.value_like(ty, matrix);
                 stmts[i].for_each_use_mut(|x| {
                     if *x == matrix {
                         *x = part

@@ -66,7 +66,7 @@ impl Rewrite {
         for &old in values {
             let Some(value) = self.constants[old].filter(|_| self.uses[old] > 0) else { continue };
             let ty = program.ty(old).clone();
-            let new = program.value(ty.clone());
+            let new = program.value_like(ty.clone(), old);
             literals.push(Stmt::Let(new, Expr::Fill { value, shape: ty.shape }));
             self.substitution.replace(program, old, new);
         }

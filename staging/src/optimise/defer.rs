@@ -149,7 +149,8 @@ fn collect(
     let rows: usize = bs.iter().map(|&b| program.ty(b).shape[0]).sum();
     let Type { dtype, shape } = program.cells[cell].ty.clone();
     let mut bind = |program: &mut Program, expr: Expr, shape: [usize; 2]| {
-        let v = program.value(Type { dtype, shape: Shape::from(shape.as_slice()) });
+        let ty = Type { dtype, shape: Shape::from(shape.as_slice()) };
+        let v = program.value_like(ty, products[0].b);
         out.push(Stmt::Let(v, expr));
         v
     };

@@ -94,6 +94,11 @@ impl Follow<'_> {
     fn sum(&mut self, taken: Value, cell: Cell, updates: &[Update]) {
         self.changed = true;
         let ty = self.program.cells[cell].ty.clone();
+        // A sum that no line asked for is of the line that adds last.
+        let last = updates.last().and_then(|update| update.operands().last());
+        if let (None, Some(last)) = (self.program.values[taken].origin.line, last) {
+            self.program.values[taken].origin.line = self.program.values[last].origin.line;
+        }
         match updates {
             [] => {
                 let zeros = Expr::Fill { value: Scalar::of(ty.dtype, 0.0), shape: Shape::clone(&ty.shape) };
@@ -108,7 +113,7 @@ impl Follow<'_> {
                 };
                 let mut sum = addend(first);
                 for update in middle {
-                    let next = self.program.value(ty.clone());
+                    let next = self.program.value_like(ty.clone(), taken);
                     self.out.push(Stmt::Let(next, Expr::Binary(Binary::Add, sum, addend(update))));
                     sum = next;
                 }

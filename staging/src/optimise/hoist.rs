@@ -84,6 +84,8 @@ fn invariants(program: &mut Program, func: Func) -> Vec<Stmt> {
         program.blocks[block].stmts = kept;
         out.extend::<Vec<Stmt>>(taken);
     }
+    // It comes before both passes of the function now.
+    moved.into_iter().for_each(|v| program.values[v].origin.backward = false);
     out
 }
 

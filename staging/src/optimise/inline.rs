@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::ir::ids::{Block, Cell, Cont, Func, SecondaryMap, Value};
-use crate::ir::{Program, Stmt, Target};
+use crate::ir::{Name, Program, Stmt, Target};
 use crate::optimise::OptimiseOptions;
 use crate::optimise::rewrite::Substitution;
 
@@ -130,6 +130,9 @@ fn inline(program: &mut Program, func: Func, copy: bool) {
                     let bound: HashMap<Cont, Target> =
                         data.continuations.into_iter().zip(continuations).collect();
                     let yielded = if copy {
+                        for (&param, &arg) in data.params.iter().zip(&args) {
+                            name_after(program, arg, param);
+                        }
                         let (body, yielded) = copied(program, data.body, &data.params, &args, &bound);
                         stmts.extend(body);
                         yielded
@@ -154,6 +157,15 @@ fn inline(program: &mut Program, func: Func, copy: bool) {
     substitution.apply(program);
     if !conts.is_empty() {
         retarget(program, &conts);
+    }
+}
+
+/// Gives an argument without a name that of the parameter, whose place it takes in a copy.
+fn name_after(program: &mut Program, arg: Value, param: Value) {
+    if program.values[arg].name.is_none()
+        && let Some(Name::Given(name)) = program.values[param].name.clone()
+    {
+        program.values[arg].name = Some(Name::Given(name));
     }
 }
 
@@ -199,6 +211,18 @@ fn copied(
             Stmt::If { .. } | Stmt::Define(_) => unreachable!("only straight-line code is copied"),
         }
     }
+    // The adjoints in the copy are those of what stands in it.
+    let copy_of = |name: &mut Option<Name>| {
+        if let Some(Name::AdjointOf(of)) = name {
+            *of = values.get(of).copied().unwrap_or(*of);
+        }
+    };
+    for (&old, &new) in &values {
+        if !params.contains(&old) {
+            copy_of(&mut program.values[new].name);
+        }
+    }
+    cells.values().for_each(|&cell| copy_of(&mut program.cells[cell].name));
     let yielded =
         data.results.into_iter().map(|value| values.get(&value).copied().unwrap_or(value)).collect();
     (stmts, yielded)

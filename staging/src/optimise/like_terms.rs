@@ -159,7 +159,7 @@ fn rebuild(program: &mut Program, out: &mut Vec<Stmt>, v: Value, sum: &[Term]) {
         }));
     }
     let mut bind = |op: Binary, a: Value, b: Value, out: &mut Vec<Stmt>| {
-        let bound = program.value(ty.clone());
+        let bound = program.value_like(ty.clone(), v);
         out.push(Stmt::Let(bound, Expr::Binary(op, a, b)));
         bound
     };

@@ -7,6 +7,7 @@
 //! | [`algebra`] | identities that hold bit for bit |
 //! | [`cse`] | what is computed already is not computed again |
 //! | [`like_terms`] | `a·x + b·x = (a+b)·x`, where reassociation is allowed |
+//! | [`yields`] | cells that both arms of a branch fill become results of the branch |
 //! | [`forward`] | what is accumulated and taken in straight-line code passes by without a cell |
 //! | [`tiles`] | slices that cover a cell are concatenated, where reassociation is allowed |
 //! | [`defer`] | products that are added to one cell become one product, where reassociation is allowed |
@@ -37,6 +38,7 @@ mod rewrite;
 pub mod signature;
 pub mod specialise;
 pub mod tiles;
+pub mod yields;
 
 use std::convert::Infallible;
 
@@ -53,13 +55,14 @@ pub struct OptimiseOptions {
 pub type Run = fn(&mut Program, &OptimiseOptions) -> bool;
 
 /// All passes by name, in the order in which a round applies them.
-pub const PASSES: [(&str, Run); 14] = [
+pub const PASSES: [(&str, Run); 15] = [
     ("fold", fold::run),
     ("branch", branch::run),
     ("algebra", algebra::run),
     ("cse", cse::run),
     // After `cse`: what is shared must be known to be, or it would be computed twice.
     ("like_terms", like_terms::run),
+    ("yields", yields::run),
     ("forward", forward::run),
     ("tiles", tiles::run),
     ("defer", defer::run),

@@ -43,15 +43,20 @@ impl Definitions {
 pub struct Substitution(SecondaryMap<Value, PackedOption<Value>>);
 
 impl Substitution {
-    /// Replaces one; a name from the source moves to what replaces it if that has none.
+    /// Replaces one; a name from the source moves to what replaces it if that has none, and so does its line. What was
+    /// computed on the way forward is not called an adjoint, though it may be one as well.
     pub fn replace(&mut self, program: &mut Program, old: Value, new: Value) {
         let name = program.values[old].name.replace(Name::Of(new));
-        let known = &mut program.values[new].name;
+        let from = program.values[old].origin;
+        let kept = &mut program.values[new];
         match name {
-            Some(Name::Given(_)) if !matches!(known, Some(Name::Given(_))) => *known = name,
-            Some(Name::AdjointOf(_)) if known.is_none() => *known = name,
+            Some(Name::Given(_)) if !matches!(kept.name, Some(Name::Given(_))) => kept.name = name,
+            Some(Name::AdjointOf(_)) if kept.name.is_none() && kept.origin.backward == from.backward => {
+                kept.name = name;
+            }
             _ => {}
         }
+        kept.origin.line = kept.origin.line.or(from.line);
         self.0[old] = new.into();
     }
     /// Whether nothing is replaced.

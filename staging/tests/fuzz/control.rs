@@ -40,16 +40,28 @@ impl Generator<'_> {
         (value, self.builder.ty(value))
     }
 
+    /// A branch, both arms of which may fill a cell that is taken after it.
     pub(super) fn branch(&mut self) -> Result<(), Error> {
         let Some(condition) = self.scalar_bool().filter(|_| self.depth < NESTING) else { return Ok(()) };
-        let (_, ty) = self.any();
+        let ((_, ty), builder) = (self.any(), self.builder);
+        let filled = if self.below(2) == 0 { self.real() } else { None };
+        let filled = filled.map(|g| (builder.ty(g), builder.cell(builder.ty(g))));
         let mut arms = Vec::new();
         for _ in 0..2 {
-            self.builder.begin();
-            let result = self.scoped(|g| g.body(&ty, 4))?;
-            arms.push(self.builder.end(&[result])?);
+            builder.begin();
+            let result = self.scoped(|g| {
+                let result = g.body(&ty, 4)?;
+                if let Some((ty, cell)) = &filled {
+                    for _ in 0..1 + g.below(2) {
+                        builder.accumulate(*cell, g.body(ty, 2)?)?;
+                    }
+                }
+                Ok(result)
+            })?;
+            arms.push(builder.end(&[result])?);
         }
-        let results = self.builder.branch(condition, arms[0], arms[1])?;
+        let mut results = builder.branch(condition, arms[0], arms[1])?;
+        results.extend(filled.map(|(_, cell)| builder.take(cell)));
         self.see(results);
         Ok(())
     }

@@ -4,7 +4,9 @@
 use antiphon::control::{TreeArrays, scan};
 use antiphon::recording::{Recorded, record};
 use antiphon::state::Index;
-use antiphon::{Control, Int, NdArray, NdInt, OrRaise, Real, Tensor, Var, compile, cps, grad};
+use antiphon::{
+    Control, Dual, Int, IntTensor, NdArray, NdInt, OrRaise, Real, Tensor, Var, compile, cps, grad, hvp, jvp,
+};
 
 use super::{Array, check, constant};
 
@@ -48,6 +50,95 @@ fn second_and_third_derivatives_of_branches_loops_and_recursion() {
     // x(x − 1)(x − 2)(x − 3) = x⁴ − 6x³ + 11x² − 6x.
     let twice = |x: Vec<Recorded>| vec![grad(|x| grad(|x| factorial(x), &x).or_raise(), &x[0]).or_raise()];
     holds("a factorial", twice, &[&[4.1]], |x| vec![12.0 * x[0] * x[0] - 36.0 * x[0] + 22.0]);
+}
+
+/// A function of a number with one kind of control flow, and its third derivative.
+trait Construct {
+    fn call<T: Tensor>(x: &T) -> T;
+    fn third(x: f64) -> f64;
+}
+
+/// The third derivative, in three orders of modes, of a program that is recorded.
+fn three_deep<C: Construct>(points: &[&[f64]]) {
+    let third = |x: &[f64]| vec![C::third(x[0])];
+    let thrice = |x: Vec<Recorded>| {
+        vec![grad(|x| grad(|x| grad(|x| C::call(&x), &x).or_raise(), &x).or_raise(), &x[0]).or_raise()]
+    };
+    holds("three times in reverse", thrice, points, third);
+    let between = |x: Vec<Recorded>| {
+        vec![grad(|x| hvp(|x| C::call(&x), &x, &Var::constant(1.0)).or_raise().1, &x[0]).or_raise()]
+    };
+    holds("reverse over forward over reverse", between, points, third);
+    let outside = |x: Vec<Recorded>| {
+        let second = |x: Dual<Recorded>| grad(|x| grad(|x| C::call(&x), &x).or_raise(), &x).or_raise();
+        vec![jvp(second, &x[0], &Recorded::constant(1.0)).or_raise().1]
+    };
+    holds("forward over reverse over reverse", outside, points, third);
+}
+
+#[test]
+fn every_construct_three_deep() {
+    struct Branch;
+    impl Construct for Branch {
+        fn call<T: Tensor>(x: &T) -> T {
+            second_order(x) * x
+        }
+        fn third(x: f64) -> f64 {
+            if x < 0.0 { 6.0 } else { 24.0 * x }
+        }
+    }
+    three_deep::<Branch>(&[&[-1.0], &[1.5]]);
+    struct Loop;
+    impl Construct for Loop {
+        fn call<T: Tensor>(x: &T) -> T {
+            fourth_power(x.clone())
+        }
+        fn third(x: f64) -> f64 {
+            24.0 * x
+        }
+    }
+    three_deep::<Loop>(&[&[4.0]]);
+    struct Recursion;
+    impl Construct for Recursion {
+        fn call<T: Tensor>(x: &T) -> T {
+            factorial(x.clone())
+        }
+        fn third(x: f64) -> f64 {
+            24.0 * x - 36.0
+        }
+    }
+    three_deep::<Recursion>(&[&[4.1]]);
+    // Powers of x from its first to its third, summed.
+    struct Scan;
+    impl Construct for Scan {
+        fn call<T: Tensor>(x: &T) -> T {
+            let ones = T::ones(&[3]);
+            let (_, powers) = scan(T::constant(1.0), &ones, |power: T, one| {
+                let power = power * x * &one;
+                (power.clone(), power)
+            })
+            .or_raise();
+            powers.sum(..) * x
+        }
+        fn third(x: f64) -> f64 {
+            6.0 + 24.0 * x
+        }
+    }
+    three_deep::<Scan>(&[&[0.7]]);
+    // A tree of three nodes: x · (x · x + x) of leaves x.
+    struct Fold;
+    impl Construct for Fold {
+        fn call<T: Tensor>(x: &T) -> T {
+            let ints = |x: [i64; 3]| T::Int::from_elements(&[3], &x).or_raise();
+            let tree =
+                TreeArrays { left: ints([1, -1, -1]), right: ints([2, -1, -1]), root: T::Int::constant(0) };
+            T::fold_tree(&tree, |_| x.clone(), |_, a: T, b| a * b + x) * x
+        }
+        fn third(_: f64) -> f64 {
+            6.0
+        }
+    }
+    three_deep::<Fold>(&[&[0.7]]);
 }
 
 /// The product of a list's elements, by a loop over their number.

@@ -55,39 +55,6 @@ impl ScalarVisitor for Table {
             };
             check(&what("reverse over reverse"), gradient_of_gradient, points, column, failures);
         }
-        if n > 1 {
-            return;
-        }
-        let third = |x: &[f64]| Some(vec![C::jet(x).third?]);
-        let thrice = |x: Vec<Recorded>| {
-            grad(|x| grad(|x| grad(|x| C::call(&x), &x).or_raise().remove(0), &x).or_raise().remove(0), &x)
-                .or_raise()
-        };
-        check(&what("three times in reverse"), thrice, points, third, failures);
-        let between = |x: Vec<Recorded>| {
-            grad(
-                |x| {
-                    let along: Vec<_> = direction(&x, 0);
-                    hvp(|x| C::call(&x), &x, &along).or_raise().1.remove(0)
-                },
-                &x,
-            )
-            .or_raise()
-        };
-        check(&what("reverse over forward over reverse"), between, points, third, failures);
-        let outside = |x: Vec<Recorded>| {
-            let one: Vec<Recorded> = direction(&x, 0);
-            jvp(
-                |x: Vec<Dual<Recorded>>| {
-                    grad(|x| grad(|x| C::call(&x), &x).or_raise().remove(0), &x).or_raise().remove(0)
-                },
-                &x,
-                &one,
-            )
-            .or_raise()
-            .1
-        };
-        check(&what("forward over reverse over reverse"), outside, points, third, failures);
     }
 }
 

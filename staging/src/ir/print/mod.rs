@@ -1,6 +1,7 @@
 //! Programs as documents.
 
 mod dot;
+mod loops;
 mod names;
 mod passes;
 mod text;

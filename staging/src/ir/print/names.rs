@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::ir::expr::Expr;
 use crate::ir::ids::{Block, Cell, Cont, EntityRef, EntitySet, Func, SecondaryMap, Value};
+use crate::ir::print::loops::{Loops, Parts};
 use crate::ir::{Name, Program, Stmt, Target};
 
 /// A distinct name for everything in a program. Names from the source are kept, a number being appended to repeated
@@ -17,6 +18,7 @@ pub struct Names {
     funcs: SecondaryMap<Func, Option<String>>,
     conts: SecondaryMap<Cont, Option<String>>,
     literals: EntitySet<Value>,
+    loops: Loops,
 }
 
 #[derive(Default)]
@@ -60,7 +62,7 @@ impl Taken {
 impl Names {
     /// Names for a program.
     pub fn of(program: &Program) -> Names {
-        let mut names = Names::default();
+        let mut names = Names { loops: Loops::of(program), ..Names::default() };
         let mut taken = Taken::default();
         names.function(program, program.entry, &mut taken);
         names
@@ -70,16 +72,31 @@ impl Names {
         let data = &program.funcs[func];
         self.funcs[func] = Some(taken.unique(&data.name));
         for &param in &data.params {
-            self.bind(program, param, taken);
+            self.bind_value(program, param, taken);
         }
         for &cont in &data.continuations {
             self.conts[cont] = Some(taken.unique(&program.conts[cont].name));
         }
-        self.block(program, data.body, taken);
+        match self.loops.parts(program, func) {
+            None => self.block(program, data.body, taken),
+            Some(Parts { head, branch, otherwise, forward, next, backward, tail, .. }) => {
+                self.stmts(program, head, taken);
+                self.bind_all(program, branch, taken);
+                self.stmts(program, forward, taken);
+                self.block(program, otherwise, taken);
+                self.bind_all(program, next, taken);
+                self.stmts(program, backward, taken);
+                self.stmts(program, tail, taken);
+            }
+        }
     }
 
     fn block(&mut self, program: &Program, block: Block, taken: &mut Taken) {
-        for stmt in &program.blocks[block].stmts {
+        self.stmts(program, &program.blocks[block].stmts, taken);
+    }
+
+    fn stmts(&mut self, program: &Program, stmts: &[Stmt], taken: &mut Taken) {
+        for stmt in stmts {
             match stmt {
                 Stmt::Let(v, expr) if is_literal(program, *v, expr) => {
                     self.literals.insert(*v);
@@ -114,10 +131,10 @@ impl Names {
     }
 
     fn bind_all(&mut self, program: &Program, stmt: &Stmt, taken: &mut Taken) {
-        stmt.results().iter().for_each(|&v| self.bind(program, v, taken));
+        stmt.results().iter().for_each(|&v| self.bind_value(program, v, taken));
     }
 
-    fn bind(&mut self, program: &Program, value: Value, taken: &mut Taken) {
+    fn bind_value(&mut self, program: &Program, value: Value, taken: &mut Taken) {
         let name = match program.values.get(value).and_then(|data| data.name.as_ref()) {
             Some(Name::Given(name)) => taken.unique(name),
             Some(Name::AdjointOf(value)) if let Some(primal) = self.primal(program, *value) => {
@@ -143,6 +160,10 @@ impl Names {
         known.or_else(given)
     }
 
+    /// The parts of a function that is a loop.
+    pub(super) fn parts<'p>(&self, program: &'p Program, func: Func) -> Option<Parts<'p>> {
+        self.loops.parts(program, func)
+    }
     /// Name of a value, or the number that an unnamed literal is.
     pub fn value(&self, value: Value) -> String {
         name(&self.values, value)

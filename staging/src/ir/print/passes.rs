@@ -1,12 +1,12 @@
 //! What of a program is the forward and what the backward pass: for the reader.
 
+use crate::ir::expr::Expr;
 use crate::ir::ids::{Block, Cell, EntitySet, Func, Value};
 use crate::ir::{Name, Program, Stmt, Target};
 
-/// Which values depend on adjoints, and which functions are continuations.
+/// Which functions are continuations, and what is inside of a backward pass.
 #[derive(Default)]
 pub struct Passes {
-    backward: EntitySet<Value>,
     continuations: EntitySet<Func>,
     /// The blocks inside of a backward pass, in which it does not begin.
     inside: EntitySet<Block>,
@@ -20,9 +20,16 @@ impl Passes {
         for block in program.reachable() {
             let mut turned = passes.inside.contains(block);
             for stmt in &program.blocks[block].stmts {
-                turned |= passes.visit(program, stmt);
+                turned |= is_backward(program, stmt);
                 if turned && !matches!(stmt, Stmt::Define(_)) {
                     passes.inside.extend(program.children(stmt));
+                }
+                if let Stmt::Call { continuations, .. } = stmt {
+                    let functions = continuations.iter().filter_map(|target| match target {
+                        Target::Func(func) => Some(*func),
+                        Target::Cont(_) => None,
+                    });
+                    passes.continuations.extend(functions);
                 }
             }
         }
@@ -34,57 +41,43 @@ impl Passes {
         self.continuations.contains(func)
     }
 
-    /// Where in a block the backward pass begins, if it does in there and something comes before it that is shown.
-    pub fn turn(&self, program: &Program, block: Block, is_hidden: impl Fn(Value) -> bool) -> Option<usize> {
+    /// Where in a block the backward pass begins, if it does in there.
+    pub fn turn(&self, program: &Program, block: Block) -> Option<usize> {
         if self.inside.contains(block) {
             return None;
         }
-        let stmts = &program.blocks[block].stmts;
-        let turn = stmts.iter().position(|stmt| self.is_backward(program, stmt))?;
-        let is_forward = |stmt: &Stmt| match stmt {
-            Stmt::Let(v, _) => !is_hidden(*v),
-            Stmt::If { .. } | Stmt::Call { .. } => true,
-            Stmt::Cell(_)
-            | Stmt::Accumulate(..)
-            | Stmt::Take(..)
-            | Stmt::Present(..)
-            | Stmt::Row(..)
-            | Stmt::Define(_) => false,
-        };
-        stmts[..turn].iter().any(is_forward).then_some(turn)
+        program.blocks[block].stmts.iter().position(|stmt| is_backward(program, stmt))
     }
+}
 
-    fn visit(&mut self, program: &Program, stmt: &Stmt) -> bool {
-        if let Stmt::Call { continuations, .. } = stmt {
-            self.continuations.extend(continuations.iter().filter_map(|target| match target {
-                Target::Func(func) => Some(*func),
-                Target::Cont(_) => None,
-            }));
+/// Whether a statement was recorded on the way back, or makes an adjoint. A call is of both passes: it goes on,
+/// and comes back with adjoints.
+fn is_backward(program: &Program, stmt: &Stmt) -> bool {
+    let backward = |value: Value| {
+        let data = &program.values[value];
+        data.origin.backward || matches!(data.name, Some(Name::AdjointOf(_)))
+    };
+    let collects = |cell: &Cell| matches!(program.cells[*cell].name, Some(Name::AdjointOf(_)));
+    match stmt {
+        stmt if is_literal(stmt) => false,
+        Stmt::Let(v, _) => backward(*v),
+        Stmt::Take(v, cell) => backward(*v) || collects(cell),
+        // Only adjoints are ever asked for in this way.
+        Stmt::Present(..) | Stmt::Row(..) => true,
+        Stmt::Accumulate(cell, update) => collects(cell) || update.operands().any(backward),
+        // Arms that begin otherwise have both passes in them.
+        Stmt::If { then, otherwise, .. } => {
+            let shown = |block: &Block| {
+                let mut stmts = program.blocks[*block].stmts.iter();
+                stmts.find(|stmt| !is_literal(stmt)).map(|stmt| is_backward(program, stmt))
+            };
+            shown(then).or_else(|| shown(otherwise)).unwrap_or(false)
         }
-        let backward = self.is_backward(program, stmt);
-        if backward {
-            self.backward.extend(stmt.results().iter().copied());
-        }
-        backward
+        Stmt::Cell(_) | Stmt::Define(_) | Stmt::Call { .. } => false,
     }
+}
 
-    /// Whether a statement uses or makes an adjoint.
-    fn is_backward(&self, program: &Program, stmt: &Stmt) -> bool {
-        let mut uses = false;
-        stmt.for_each_use(|value| uses |= self.backward.contains(value));
-        let adjoint = |value: &Value| matches!(program.values[*value].name, Some(Name::AdjointOf(_)));
-        let collects = |cell: &Cell| matches!(program.cells[*cell].name, Some(Name::AdjointOf(_)));
-        match stmt {
-            // Only adjoints are ever asked for in this way.
-            Stmt::Present(..) | Stmt::Row(..) => true,
-            Stmt::Accumulate(cell, _) => uses || collects(cell),
-            Stmt::Let(..) | Stmt::Take(..) => uses || stmt.results().iter().any(adjoint),
-            // Arms that begin otherwise have both passes in them.
-            Stmt::If { then, .. } => {
-                let first = program.blocks[*then].stmts.first();
-                uses || first.is_some_and(|stmt| self.is_backward(program, stmt))
-            }
-            Stmt::Cell(_) | Stmt::Define(_) | Stmt::Call { .. } => false,
-        }
-    }
+/// Whether a statement is shown where its value is used.
+fn is_literal(stmt: &Stmt) -> bool {
+    matches!(stmt, Stmt::Let(_, Expr::Fill { shape, .. }) if shape.is_empty())
 }

@@ -1,14 +1,16 @@
 //! Programs as text: `Display` of [`Program`].
 
 use std::fmt::{self, Write};
+use std::panic::Location;
 
 use crate::ir::expr::{Binary, Comparison, Expr, Padding, Unary, Window2d};
-use crate::ir::ids::{Block, Func, Value};
+use crate::ir::ids::{Block, Cell, Func, Value};
 use crate::ir::print::Names;
+use crate::ir::print::loops::Parts;
 use crate::ir::print::passes::Passes;
 use crate::ir::tensor::ConcreteTensor;
 use crate::ir::types::Type;
-use crate::ir::{Program, Stmt, Update};
+use crate::ir::{Program, Stmt, Target, Update};
 
 /// Elements of a constant array that are shown.
 const SHOWN: usize = 8;
@@ -30,42 +32,103 @@ struct Printer<'a, 'b> {
 impl Printer<'_, '_> {
     fn function(&mut self, func: Func, depth: usize) -> fmt::Result {
         let data = &self.program.funcs[func];
-        let typed = |&v: &Value| format!("{}: {}", self.names.value(v), self.program.ty(v));
-        let params = data.params.iter().map(typed).chain(data.continuations.iter().map(|&k| {
+        let params = data.params.iter().map(|&v| self.typed(v)).chain(data.continuations.iter().map(|&k| {
             let cont = &self.program.conts[k];
             format!("{}: fn({}) -> {}", self.names.cont(k), join(&cont.params), results(&cont.results))
         }));
         let params: Vec<String> = params.collect();
-        let header =
-            format!("fn {}({}) -> {} {{", self.names.func(func), params.join(", "), results(&data.results));
+        let parts = self.names.parts(self.program, func);
+        let word = if parts.is_some() { "loop" } else { "fn" };
+        let results = results(&data.results);
+        let header = format!("{word} {}({}) -> {results} {{", self.names.func(func), params.join(", "));
         if self.passes.is_continuation(func) {
-            self.line(depth, "// continuation: what comes after the call that it is passed to")?;
+            self.line(depth, "// continuation: what comes after the call that it is passed to", None)?;
         }
-        self.line(depth, &header)?;
-        self.block(data.body, "return", depth + 1)?;
-        self.line(depth, "}")
+        self.line(depth, &header, data.origin.line)?;
+        match parts {
+            None => self.stmts(&self.program.blocks[data.body].stmts, self.turn(data.body), depth + 1)?,
+            Some(parts) => self.rounds(data.body, parts, depth + 1)?,
+        }
+        self.leave("return", &self.program.blocks[data.body].results, depth + 1)?;
+        self.line(depth, "}", None)
+    }
+
+    /// The body of a loop, but for what it returns, in the order in which it is run: the way back runs the rounds in
+    /// reverse.
+    fn rounds(&mut self, body: Block, parts: Parts<'_>, depth: usize) -> fmt::Result {
+        let Parts { head, branch, then, otherwise, forward, next, backward, yielded, tail } = parts;
+        let turn = self.turn(body);
+        self.stmts(head, turn, depth)?;
+        let Stmt::If { condition, .. } = branch else { unreachable!("the branch of a loop") };
+        let line =
+            format!("{}while {} {{", self.names.bind(self.program, branch), self.names.value(*condition));
+        self.line(depth, &line, self.origin(branch))?;
+        self.stmts(forward, self.turn(then), depth + 1)?;
+        let Stmt::Call { args, continuations, .. } = next else { unreachable!("the next round is called") };
+        let passed = self.names.passed(args, continuations);
+        self.line(depth + 1, format!("next {passed}").trim_end(), self.origin(next))?;
+        if !self.program.blocks[otherwise].is_empty() {
+            self.line(depth, "} then {  // after the last round", None)?;
+            self.block(otherwise, "yield", depth + 1)?;
+        }
+        if parts.returns() {
+            let returned: Vec<String> = next.results().iter().map(|&v| self.typed(v)).collect();
+            let backward_of = format!("}} backward {}", returned.join(", "));
+            let line = format!("{} {{  // the rounds again, the last one first", backward_of.trim_end());
+            self.line(depth, &line, None)?;
+            self.stmts(backward, None, depth + 1)?;
+            self.leave("yield", yielded, depth + 1)?;
+        }
+        self.line(depth, "}", None)?;
+        let turn = turn.and_then(|turn| turn.checked_sub(head.len() + 1));
+        self.stmts(tail, if parts.returns() { None } else { turn }, depth)
     }
 
     fn block(&mut self, block: Block, leave: &str, depth: usize) -> fmt::Result {
+        let data = &self.program.blocks[block];
+        self.stmts(&data.stmts, self.turn(block), depth)?;
+        self.leave(leave, &data.results, depth)
+    }
+
+    /// Where in a block the backward pass begins, if it does in there.
+    fn turn(&self, block: Block) -> Option<usize> {
+        self.passes.turn(self.program, block)
+    }
+
+    /// Statements, of which that number `turn` begins the backward pass.
+    fn stmts(&mut self, stmts: &[Stmt], turn: Option<usize>, depth: usize) -> fmt::Result {
         let program = self.program;
-        let turn = self.passes.turn(program, block, |v| self.names.is_literal(v));
-        for (i, stmt) in program.blocks[block].stmts.iter().enumerate() {
+        let mut i = 0;
+        while let Some(stmt) = stmts.get(i) {
             if turn == Some(i) {
-                self.line(depth, "// backward")?;
+                self.line(depth, "// backward", None)?;
             }
+            i += 1;
             match stmt {
                 Stmt::Let(v, _) if self.names.is_literal(*v) => {}
                 Stmt::Define(func) => self.function(*func, depth)?,
                 Stmt::If { then, otherwise, .. } => {
                     let head = self.names.line(program, stmt);
-                    self.line(depth, &format!("{head} {{"))?;
+                    self.line(depth, &format!("{head} {{"), self.origin(stmt))?;
                     self.block(*then, "yield", depth + 1)?;
-                    let other = &program.blocks[*otherwise];
-                    if !(other.stmts.is_empty() && other.results.is_empty()) {
-                        self.line(depth, "} else {")?;
+                    if !program.blocks[*otherwise].is_empty() {
+                        self.line(depth, "} else {", None)?;
                         self.block(*otherwise, "yield", depth + 1)?;
                     }
-                    self.line(depth, "}")?;
+                    self.line(depth, "}", None)?;
+                }
+                Stmt::Accumulate(cell, Update::Add(g)) => {
+                    let more = stmts[i..].iter().take_while(|stmt| adds(stmt, *cell, *g)).count();
+                    i += more;
+                    let line = match more {
+                        0 => self.names.line(program, stmt),
+                        // Added one after another: not the same, when rounded, as a sum that is added.
+                        _ => {
+                            let (cell, g) = (self.names.cell(*cell), self.names.value(*g));
+                            format!("{cell} = {cell}{}", format!(" + {g}").repeat(more + 1))
+                        }
+                    };
+                    self.line(depth, &line, self.origin(stmt))?;
                 }
                 Stmt::Let(..)
                 | Stmt::Cell(_)
@@ -75,21 +138,58 @@ impl Printer<'_, '_> {
                 | Stmt::Row(..)
                 | Stmt::Call { .. } => {
                     let line = self.names.line(program, stmt);
-                    self.line(depth, &line)?;
+                    self.line(depth, &line, self.origin(stmt))?;
                 }
             }
         }
-        let results = &program.blocks[block].results;
+        Ok(())
+    }
+
+    /// What a block yields, or a function returns.
+    fn leave(&mut self, word: &str, results: &[Value], depth: usize) -> fmt::Result {
         if results.is_empty() {
             return Ok(());
         }
         let results = self.names.list(results);
-        self.line(depth, &format!("{leave} {results}"))
+        self.line(depth, &format!("{word} {results}"), None)
     }
 
-    fn line(&mut self, depth: usize, text: &str) -> fmt::Result {
-        writeln!(self.out, "{:indent$}{text}", "", indent = 4 * depth)
+    fn typed(&self, v: Value) -> String {
+        format!("{}: {}", self.names.value(v), self.program.ty(v))
     }
+
+    /// The line of the source that a statement comes from: of a branch that of its condition, and of what is added to
+    /// a cell that of what computed it.
+    fn origin(&self, stmt: &Stmt) -> Option<&'static Location<'static>> {
+        let value = match stmt {
+            Stmt::Call { target: Target::Func(func), results, .. } if results.is_empty() => {
+                return self.program.funcs[*func].origin.line;
+            }
+            Stmt::If { condition, .. } => Some(*condition),
+            Stmt::Accumulate(_, update) => update.operands().last(),
+            Stmt::Let(..)
+            | Stmt::Cell(_)
+            | Stmt::Take(..)
+            | Stmt::Present(..)
+            | Stmt::Row(..)
+            | Stmt::Define(_)
+            | Stmt::Call { .. } => stmt.results().first().copied(),
+        };
+        value.filter(|&v| !self.names.is_literal(v)).and_then(|v| self.program.values[v].origin.line)
+    }
+
+    fn line(&mut self, depth: usize, text: &str, from: Option<&Location<'_>>) -> fmt::Result {
+        write!(self.out, "{:indent$}{text}", "", indent = 4 * depth)?;
+        if let Some(from) = from {
+            write!(self.out, "  // {}:{}", from.file(), from.line())?;
+        }
+        writeln!(self.out)
+    }
+}
+
+/// Whether a statement adds a value to a cell.
+fn adds(stmt: &Stmt, to: Cell, value: Value) -> bool {
+    matches!(stmt, Stmt::Accumulate(cell, Update::Add(g)) if (*cell, *g) == (to, value))
 }
 
 fn join(types: &[Type]) -> String {
@@ -108,11 +208,22 @@ impl Names {
         values.iter().map(|&v| self.value(v)).collect::<Vec<_>>().join(", ")
     }
 
-    /// A statement as one line of text; of an `if` or a function, the head.
-    pub fn line(&self, program: &Program, stmt: &Stmt) -> String {
+    /// The names that a statement gives its results, with ` = `.
+    fn bind(&self, program: &Program, stmt: &Stmt) -> String {
         let bound: Vec<String> =
             stmt.results().iter().map(|&v| format!("{}: {}", self.value(v), program.ty(v))).collect();
-        let bind = if bound.is_empty() { String::new() } else { format!("{} = ", bound.join(", ")) };
+        if bound.is_empty() { String::new() } else { format!("{} = ", bound.join(", ")) }
+    }
+
+    /// What a call passes.
+    fn passed(&self, args: &[Value], continuations: &[Target]) -> String {
+        let args = args.iter().map(|&v| self.value(v));
+        args.chain(continuations.iter().map(|&k| self.target(k))).collect::<Vec<_>>().join(", ")
+    }
+
+    /// A statement as one line of text; of an `if` or a function, the head.
+    pub fn line(&self, program: &Program, stmt: &Stmt) -> String {
+        let bind = self.bind(program, stmt);
         match stmt {
             Stmt::Let(_, expr) => format!("{bind}{}", self.expr(expr)),
             Stmt::Cell(cell) => format!("{}: cell {}", self.cell(*cell), program.cells[*cell].ty),
@@ -123,9 +234,7 @@ impl Names {
             Stmt::If { condition, .. } => format!("{bind}if {}", self.value(*condition)),
             Stmt::Define(func) => format!("fn {}", self.func(*func)),
             Stmt::Call { target, args, continuations, .. } => {
-                let args = args.iter().map(|&v| self.value(v));
-                let args: Vec<String> = args.chain(continuations.iter().map(|&k| self.target(k))).collect();
-                format!("{bind}{}({})", self.target(*target), args.join(", "))
+                format!("{bind}{}({})", self.target(*target), self.passed(args, continuations))
             }
         }
     }

@@ -72,14 +72,18 @@ fn key_for(
 
 #[cfg(test)]
 mod tests {
+    use std::panic::Location;
+
     use super::*;
     use crate::ir::build::Builder;
     use crate::ir::types::{Dtype, Type};
     use crate::lower::asm::processor::Processor;
     use crate::optimise::OptimiseOptions;
 
+    #[track_caller]
     fn scaled(factor: f64, dtype: Dtype) -> Program {
         let b = Builder::new("scaled");
+        b.at(Some(Location::caller()));
         let x = b.input("x", Type::new(dtype, &[3]));
         let y = b.mul(x, b.real(dtype, factor)).unwrap();
         b.finish(&[y]).unwrap()
@@ -128,7 +132,9 @@ mod tests {
             if asked == 3 { Err(Error::Llvm("enough".into())) } else { Ok(()) }
         });
         assert_eq!(ended, Err(Error::Llvm("enough".into())));
-        // What is read when code runs does not count.
+        // Neither where the program was written nor what is read when code runs counts.
+        assert_eq!(key(&scaled(2.0, Dtype::F64), &options), keys[0]);
+        assert_ne!(scaled(2.0, Dtype::F64).to_string(), program.to_string());
         let run = with(&|options| {
             options.cache = Some("elsewhere".into());
             (options.stack_bytes, options.arena_bytes, options.flush_denormals) =

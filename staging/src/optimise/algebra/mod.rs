@@ -59,7 +59,8 @@ pub fn run(program: &mut Program, _: &OptimiseOptions) -> bool {
                         expr = Expr::Binary(crate::ir::expr::Binary::Mul, literal, x);
                     }
                     Rewrite::Reshaped(inner, shape) => {
-                        let x = program.value(Type { dtype: program.ty(v).dtype, shape });
+                        let ty = Type { dtype: program.ty(v).dtype, shape };
+                        let x = program.value_like(ty, v);
                         definitions.set(x, inner.clone());
                         out.push(Stmt::Let(x, inner));
                         expr = Expr::Reshape(x, program.ty(v).shape.clone());

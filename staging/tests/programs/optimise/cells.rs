@@ -2,7 +2,7 @@
 
 use antiphon_staging::*;
 
-use super::{exact, real, run};
+use super::{after_all, exact, program, real, run};
 use crate::common::{f64s, scalar};
 
 #[test]
@@ -111,4 +111,35 @@ fn a_long_chain_keeps_three_statements_a_step_and_no_cell() {
     let report = optimise(&mut program, &OptimiseOptions { reassociate: true });
     // sin, its product, and one product backwards; the first of these is by 1.
     assert_eq!((report.before, report.after), (6 * STEPS + 1, 3 * STEPS - 1));
+}
+
+#[test]
+fn yields_makes_cells_that_both_arms_fill_results_of_the_branch() {
+    let sums = |both: bool| {
+        program(|b, [x, y, _, c]| {
+            let cell = b.cell(scalar());
+            let then = || b.accumulate(cell, x).and_then(|()| b.accumulate(cell, y)).map(|()| vec![x]);
+            let other = || if both { b.accumulate(cell, y).map(|()| vec![y]) } else { Ok(vec![y]) };
+            let mut results = b.if_else(c, then, other)?;
+            results.push(b.take(cell));
+            Ok(results)
+        })
+    };
+    let expected = "\
+v0: f64, v1: f64 = if c {
+    c0: cell f64
+    c0 += x
+    c0 += y
+    v2: f64 = take c0
+    yield x, v2
+} else {
+    c1: cell f64
+    c1 += y
+    v3: f64 = take c1
+    yield y, v3
+}
+return v0, v1";
+    assert_eq!(after_all(&["yields"], sums(true)), expected);
+    // What one arm leaves empty would be zeros that nothing asked for.
+    assert!(!optimise::yields::run(&mut sums(false), &OptimiseOptions::default()));
 }

@@ -41,13 +41,13 @@ fn inline_moves_a_body_called_once_and_copies_a_small_join_point() {
     let expected = "\
 v0: bool = x < 0.5
 v1: f64 = if v0 {
-    v2: f64 = sin(x)
-    v3: f64 = v2 * v2
-    yield v3
+    y: f64 = sin(x)
+    v2: f64 = y * y
+    yield v2
 } else {
-    v4: f64 = x * x
-    v5: f64 = v4 * v4
-    yield v5
+    y_1: f64 = x * x
+    v3: f64 = y_1 * y_1
+    yield v3
 }
 return v1";
     assert_eq!(body(&program), expected);
