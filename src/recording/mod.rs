@@ -11,6 +11,7 @@ mod plain;
 mod real;
 mod recorder;
 mod tensor;
+mod transcript;
 
 pub use antiphon_staging::ir::print::graphviz;
 pub use antiphon_staging::jit::{CompileOptions, CompiledProgram, Interrupt};
@@ -21,9 +22,10 @@ pub use adjoint::RecordedAdjoint;
 pub use interpret::{interpret, interpret_components};
 pub use plain::Plain;
 pub(crate) use plain::zeros;
-pub(crate) use recorder::{Located, from_staging, trace};
+pub(crate) use recorder::{Located, Traced, from_staging, trace};
 use recorder::{Recorder, recorder};
 pub use recorder::{record, record_with};
+pub(crate) use transcript::Transcript;
 
 use crate::language::shape::Shape;
 

@@ -1,14 +1,16 @@
 //! A recording under way, and [`record`], which begins and ends one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use antiphon_staging::ir::ids::SecondaryMap;
 use antiphon_staging::jit::Stop;
 use antiphon_staging::{self as staging, Block, Builder, Dtype, Program, Value};
 
+use super::transcript::Transcript;
 use super::{CompileOptions, Handle, Plain, Recorded, RecordedBool, RecordedInt};
 use crate::continuation::stack;
 use crate::continuation::unwinding::{blame, catch, raise};
@@ -24,6 +26,10 @@ pub(super) struct Recorder {
     pub(super) builder: Builder,
     /// The blocks that may or may not run when what encloses them does.
     pub(super) conditional: RefCell<HashSet<Block>>,
+    /// The line of the operator that is being recorded.
+    line: Cell<Option<At>>,
+    /// The lines of the operators that values are of.
+    lines: RefCell<SecondaryMap<Value, Option<At>>>,
     /// How many operators the program may have.
     operators: usize,
     stop: Stop,
@@ -44,7 +50,9 @@ pub(super) fn recorder() -> Rc<Recorder> {
     // No closure here: it would not know its caller.
     match RECORDERS.with_borrow(|stack| stack.last().cloned()) {
         Some(recorder) => {
-            recorder.check(blame(At::caller()));
+            let at = blame(At::caller());
+            recorder.line.set(Some(at));
+            recorder.check(at);
             recorder
         }
         None => misplaced(),
@@ -95,6 +103,8 @@ impl Recorder {
     }
 
     pub(super) fn wrap(&self, value: Value) -> Handle {
+        let line = &mut self.lines.borrow_mut()[value];
+        *line = line.or(self.line.get());
         Handle { value, recording: self.id }
     }
 
@@ -159,18 +169,32 @@ where
     Q: State<Recorded>,
 {
     let f = |input: MapComponent<'_, T, Recorded>| Ok(f(example.map_components(&mut Path::default(), input)));
-    trace(name, options, &Stop::of(options), f).map(|(program, _)| program)
+    trace(name, options, &Stop::of(options), f).map(|recording| recording.program)
 }
 
-/// Records `f`, which makes its inputs from examples with the function that it is given, until it is to stop; also the
-/// result, for its structure.
+/// What [`trace`] records.
+pub(crate) struct Traced<Q> {
+    pub(crate) program: Program,
+    /// The result, for its structure.
+    pub(crate) result: Q,
+    lines: SecondaryMap<Value, Option<At>>,
+}
+
+impl<Q> Traced<Q> {
+    /// What was recorded, line by line.
+    pub(crate) fn transcript(&self) -> Transcript {
+        Transcript::of(&self.program, &self.lines)
+    }
+}
+
+/// Records `f`, which makes its inputs from examples with the function that it is given, until it is to stop.
 #[track_caller]
 pub(crate) fn trace<T, Q>(
     name: &str,
     options: &CompileOptions,
     stop: &Stop,
     f: impl FnOnce(MapComponent<'_, T, Recorded>) -> Result<Q>,
-) -> Result<(Program, Q)>
+) -> Result<Traced<Q>>
 where
     T: Plain,
     Q: State<Recorded>,
@@ -181,6 +205,8 @@ where
         dtype: T::DTYPE,
         builder: Builder::new(name),
         conditional: RefCell::default(),
+        line: Cell::new(None),
+        lines: RefCell::default(),
         operators: options.operators,
         stop: stop.clone(),
     });
@@ -203,10 +229,12 @@ where
             Ok((result, outputs))
         })
     })?;
-    let recorder = Rc::into_inner(recorder).expect("no recorded value holds on to its recorder");
+    let Recorder { builder, lines, .. } =
+        Rc::into_inner(recorder).expect("no recorded value holds on to its recorder");
     // Verifying goes as deep as functions are nested: once more for each loop of a derivative.
-    let program = catch(|| -> Result<_> { Ok(stack::on_reserved(|| recorder.builder.finish(&outputs))) })?;
-    Ok((program.map_err(|error| Error::Recording { reason: error.to_string(), at })?, result))
+    let program = catch(|| -> Result<_> { Ok(stack::on_reserved(|| builder.finish(&outputs))) })?;
+    let program = program.map_err(|error| Error::Recording { reason: error.to_string(), at })?;
+    Ok(Traced { program, result, lines: lines.into_inner() })
 }
 
 /// Makes a recorder the innermost one, until dropped.

@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "kinks and third derivatives")]
 mod case;
 
+mod captures;
 mod control;
 mod destructors;
 mod escape;

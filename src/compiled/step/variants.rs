@@ -17,7 +17,7 @@ use crate::error::{At, Result};
 use crate::language::params::Path;
 use crate::language::state::{Leaf, State};
 use crate::language::structure::Structure;
-use crate::recording::{Located, Plain, Recorded, from_staging, trace, zeros};
+use crate::recording::{Located, Plain, Recorded, Traced, Transcript, from_staging, trace, zeros};
 
 /// How many shapes of data code is kept for by default.
 const VARIANTS: usize = 256;
@@ -53,6 +53,11 @@ struct Compiled<T: Plain, S, D, Q, R, F> {
 struct Variant<T: Plain, R> {
     /// The call that used it last.
     used: u64,
+    /// How often it was called.
+    calls: u64,
+    /// At which call the step is recorded again and compared with this, which is what was compiled.
+    next_check: u64,
+    transcript: Transcript,
     compiled: CompiledProgram,
     /// What results are written to, and handed out; another one takes its place where it is still held by then.
     outputs: Vec<Leaf<T>>,
@@ -63,8 +68,13 @@ struct Variant<T: Plain, R> {
 impl<'f, S, D, R> TrainingStep<'f, S, D, R> {
     /// A step that is compiled when it is first called, and again when data comes in other shapes; from `state` on.
     ///
-    /// The step owns its state and changes it in place, in memory that is aligned to 64 bytes. Fields of the data that
-    /// are no components, such as a number of classes, are what they were when data of these shapes first came.
+    /// The step owns its state and changes it in place, in memory that is aligned to 64 bytes.
+    ///
+    /// What the closure captures or reads from elsewhere, and fields of the data that are no components, such as a number
+    /// of classes, are constants of the compiled code: what changes, a learning rate or a seed for example, is a part of
+    /// the data. A step that would record something else is found out when it is recorded again, at the second call with
+    /// data of some shapes, the fourth, the eighth and so on: that call is an error, and so are the next ones, until the
+    /// step is what was compiled or [`configure`](TrainingStep::configure) drops the code.
     ///
     /// Denormal numbers count as zeros while the step runs, and code is kept in the user's cache directory, see
     /// [`cache::directory`](antiphon_staging::jit::cache::directory). [`configure`](TrainingStep::configure) changes
@@ -188,6 +198,11 @@ where
         }
         let variant = self.variants.get_mut(&self.component_types[..]).expect("it is there now");
         variant.used = self.calls;
+        variant.calls += 1;
+        if variant.calls >= variant.next_check {
+            self.check(data, at)?;
+        }
+        let variant = self.variants.get_mut(&self.component_types[..]).expect("it was there before");
         let kept = std::iter::repeat_n(None, self.state.len());
         variant.compiled.limit(stack::configured());
         let run = variant.compiled.run_into(
@@ -197,15 +212,33 @@ where
         run.map_err(|error| from_staging(error, at))
     }
 
-    /// Code for data with the present components.
-    fn compile(&mut self, data: &D, at: At) -> Result<Variant<T, R>> {
-        let (start, stop) = (Instant::now(), Stop::of(&self.options));
+    /// Records the step for data with the present components: the state as it is afterwards, and the result.
+    #[track_caller]
+    fn record(&mut self, data: &D, stop: &Stop) -> Result<Traced<(S::With<Recorded>, Q)>> {
         let example = self.read();
-        let (program, (changed, result)) = trace("step", &self.options, &stop, |input| {
+        trace("step", &self.options, stop, |input| {
             let mut state = example.map_components(&mut Path::default(), input);
             let result = (self.step)(&mut state, &data.map_components(&mut Path::default(), input))?;
             Ok((state, result))
-        })?;
+        })
+    }
+
+    /// That the step still records what was compiled for data with the present components. Calls pass unchecked twice
+    /// as often each time that it does, and not at all once it does not.
+    fn check(&mut self, data: &D, at: At) -> Result<()> {
+        let traced = self.record(data, &Stop::of(&self.options))?;
+        let variant = self.variants.get_mut(&self.component_types[..]).expect("it is compiled");
+        variant.transcript.check("the step", &traced, at)?;
+        variant.next_check = variant.calls * 2;
+        Ok(())
+    }
+
+    /// Code for data with the present components.
+    fn compile(&mut self, data: &D, at: At) -> Result<Variant<T, R>> {
+        let (start, stop) = (Instant::now(), Stop::of(&self.options));
+        let traced = self.record(data, &stop)?;
+        let transcript = traced.transcript();
+        let Traced { program, result: (changed, result), .. } = traced;
         let mut types = program.funcs[program.entry].results.iter().cloned();
         let mut component_types = Vec::new();
         each_component(&changed, &mut |path, _| {
@@ -219,7 +252,8 @@ where
         let result = result.map_components::<T>(&mut Path::default(), &mut |_, leaf| placeholder(&leaf));
         self.compile_time += start.elapsed();
         self.compilations += 1;
-        Ok(Variant { used: self.calls, compiled, outputs, result })
+        let used = self.calls;
+        Ok(Variant { used, calls: 0, next_check: 2, transcript, compiled, outputs, result })
     }
 
     /// Drops the variants that were used the longest ago until there are so many.

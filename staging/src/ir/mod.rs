@@ -95,7 +95,7 @@ pub enum Target {
 
 /// What is added to a cell. An empty cell counts as zeros, but the first addition stores its operand exactly (so −0
 /// stays −0); a later one changes only the elements that it names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the fields are the operands that each variant's line names")]
 pub enum Update {
     /// `cell += g`.
@@ -134,7 +134,7 @@ impl Update {
 }
 
 /// A statement.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the fields are what each variant's line names")]
 pub enum Stmt {
     /// Binds a value to an expression.
