@@ -70,11 +70,11 @@ impl<'f, S, D, R> TrainingStep<'f, S, D, R> {
     ///
     /// The step owns its state and changes it in place, in memory that is aligned to 64 bytes.
     ///
-    /// What the closure captures or reads from elsewhere, and fields of the data that are no components, such as a number
-    /// of classes, are constants of the compiled code: what changes, a learning rate or a seed for example, is a part of
-    /// the data. A step that would record something else is found out when it is recorded again, at the second call with
-    /// data of some shapes, the fourth, the eighth and so on: that call is an error, and so are the next ones, until the
-    /// step is what was compiled or [`configure`](TrainingStep::configure) drops the code.
+    /// What the closure captures or reads from elsewhere, and fields of the data that are no components, such as a
+    /// number of classes, are constants of the compiled code: what changes, a learning rate or a seed for example, is a
+    /// part of the data. A step that would record something else is found out when it is recorded again, at the second
+    /// call with data of some shapes, the fourth, the eighth and so on: that call is an error, and so are the next
+    /// ones, until the step is what was compiled or [`configure`](TrainingStep::configure) drops the code.
     ///
     /// Denormal numbers count as zeros while the step runs, and code is kept in the user's cache directory, see
     /// [`cache::directory`](antiphon_staging::jit::cache::directory). [`configure`](TrainingStep::configure) changes
