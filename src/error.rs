@@ -29,6 +29,15 @@ impl At {
     pub fn caller() -> At {
         At(Location::caller())
     }
+    /// A line that a recorded program remembers.
+    #[cfg(feature = "staging")]
+    pub(crate) fn of(location: &'static Location<'static>) -> At {
+        At(location)
+    }
+    /// The line, for what knows nothing of this crate.
+    pub(crate) fn location(self) -> &'static Location<'static> {
+        self.0
+    }
 }
 
 impl fmt::Display for At {
@@ -128,9 +137,17 @@ pub enum Error {
         /// The operating system's answer.
         source: std::io::Error,
     },
-    /// A value that has to be finite is not.
+    /// What a model [ensures](crate::Control::ensure) does not hold.
+    #[error("{message} ({at})")]
+    Ensure {
+        /// The model's message.
+        message: String,
+        /// Where the model ensures it.
+        at: At,
+    },
+    /// A training goes wrong: a value that has to be finite is not.
     #[error("{what} is {value}")]
-    NotFinite {
+    Diverged {
         /// What was not finite, and where: "loss at step 17".
         what: String,
         /// Its value.

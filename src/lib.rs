@@ -9,6 +9,7 @@ pub mod compiled;
 mod continuation;
 #[cfg(feature = "data")]
 pub mod data;
+pub mod debug;
 pub mod error;
 mod forward;
 pub mod io;

@@ -4,7 +4,9 @@ use super::accumulator::Accumulator;
 use super::elementwise::*;
 use super::float::Float;
 use super::{NdArray, NdBool, NdInt};
-use crate::error::Result;
+use antiphon_system::print::print;
+
+use crate::error::{At, Result};
 use crate::language::node::StackNode;
 use crate::language::real::Real;
 use crate::language::shape;
@@ -32,6 +34,10 @@ impl<E: Float> Real for NdArray<E> {
     #[inline]
     fn detach(&self) -> Self {
         self.clone()
+    }
+    fn print(&self, name: &str, at: At) {
+        let elements: Vec<E> = self.0.iter().copied().collect();
+        print(name, at.location(), self.0.shape(), &elements);
     }
     #[inline]
     fn adjoint(&self) -> Self::Adjoint {

@@ -1,7 +1,7 @@
 //! Recorded control flow over [`Dual`]: a value flows as two, itself and its tangent.
 
 use super::{Dual, DualAdjoint};
-use crate::error::CpsResult;
+use crate::error::{At, CpsResult};
 use crate::language::control::Control;
 use crate::language::control::continuation_passing::{Arm, BodyTo, Function, Leaves, Site, To};
 use crate::language::state::Leaf;
@@ -63,6 +63,9 @@ fn lift<T: Control>(k: To<'_, T>) -> impl FnMut(Leaves<Dual<T>>) -> CpsResult<Ve
 impl<T: Control> Control for Dual<T> {
     const RECORDS: bool = T::RECORDS;
 
+    fn ensure_at(internal: Internal, at: At, condition: &T::Bool, message: &str) {
+        T::ensure_at(internal, at, condition, message);
+    }
     fn scratch(internal: Internal, f: &mut dyn FnMut()) {
         T::scratch(internal, f);
     }

@@ -2,12 +2,12 @@
 
 use std::cell::RefCell;
 
-use antiphon_staging::{self as staging, Block, Func, Signature, Target, Type, Value};
+use antiphon_staging::{self as staging, Block, Func, ProbeKind, Signature, Target, Type, Value};
 
 use super::adjoint::Passed;
-use super::{Located, Recorded, RecordedAdjoint, RecordedBool, RecordedInt, Recorder, recorder};
+use super::{Located, Recorded, RecordedAdjoint, RecordedBool, RecordedInt, Recorder, probe, recorder};
 use crate::continuation::unwinding::OrRaise;
-use crate::error::{CpsResult, Error, Result};
+use crate::error::{At, CpsResult, Error, Result};
 use crate::language::control::continuation_passing::{Arm, BodyTo, Function, Leaves, Site, To};
 use crate::language::control::{Control, not_single};
 use crate::language::shape::Shape;
@@ -139,6 +139,9 @@ const RESULTS: &str = "a recursive function gives";
 impl Control for Recorded {
     const RECORDS: bool = true;
 
+    fn ensure_at(_: Internal, at: At, condition: &RecordedBool, message: &str) {
+        probe(ProbeKind::Ensure(message.into()), condition.0, at);
+    }
     fn scratch(_: Internal, f: &mut dyn FnMut()) {
         let recorder = recorder();
         let _balance = Balance::of(&recorder);

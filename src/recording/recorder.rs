@@ -278,6 +278,7 @@ impl<T> Located<T> for staging::Result<T> {
 pub(crate) fn from_staging(error: staging::Error, at: At) -> Error {
     match error {
         staging::Error::Index { op, index, length } => Error::Index { op, index, len: length, at },
+        staging::Error::Ensure { message, at } => Error::Ensure { message, at: At::of(at) },
         staging::Error::StackExhausted { bytes, by, .. } => {
             Error::StackExhausted { limit: bytes, depth: None, by }
         }

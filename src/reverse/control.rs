@@ -208,6 +208,9 @@ pub(super) fn record_rows<'r, T: Tensor>(
 impl<'r, T: Control> Control for Var<'r, T> {
     const RECORDS: bool = T::RECORDS;
 
+    fn ensure_at(internal: Internal, at: At, condition: &T::Bool, message: &str) {
+        T::ensure_at(internal, at, condition, message);
+    }
     fn scratch(internal: Internal, f: &mut dyn FnMut()) {
         T::scratch(internal, f);
     }

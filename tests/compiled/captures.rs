@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
 
 use antiphon::nn::Rng;
 use antiphon::recording::Recorded;
-use antiphon::{Control, Error, NdArray, NdInt, Real, Tensor, TrainingStep, Var, compile, grad};
+use antiphon::{Control, Error, NdArray, NdInt, Real, Tensor, TrainingStep, compile, grad};
 
 type Array = NdArray<f64>;
 type Step<'f> = TrainingStep<'f, Array, Array, Array>;

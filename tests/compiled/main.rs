@@ -11,6 +11,7 @@ mod escape;
 mod examples;
 mod mistakes;
 mod models;
+mod probes;
 mod scan;
 mod semantics;
 mod strong_zeros;

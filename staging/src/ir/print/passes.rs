@@ -43,7 +43,7 @@ impl Passes {
         let turn = stmts.iter().position(|stmt| self.is_backward(program, stmt))?;
         let is_forward = |stmt: &Stmt| match stmt {
             Stmt::Let(v, _) => !is_hidden(*v),
-            Stmt::If { .. } | Stmt::Call { .. } => true,
+            Stmt::If { .. } | Stmt::Call { .. } | Stmt::Probe(..) => true,
             Stmt::Cell(_)
             | Stmt::Accumulate(..)
             | Stmt::Take(..)
@@ -79,6 +79,7 @@ impl Passes {
             Stmt::Present(..) | Stmt::Row(..) => true,
             Stmt::Accumulate(cell, _) => uses || collects(cell),
             Stmt::Let(..) | Stmt::Take(..) => uses || stmt.results().iter().any(adjoint),
+            Stmt::Probe(..) => uses,
             // Arms that begin otherwise have both passes in them.
             Stmt::If { then, .. } => {
                 let first = program.blocks[*then].stmts.first();

@@ -6,6 +6,7 @@ use crate::ir::expr::{Binary, Comparison, Expr, Padding, Unary, Window2d};
 use crate::ir::ids::{Block, Func, Value};
 use crate::ir::print::Names;
 use crate::ir::print::passes::Passes;
+use crate::ir::probe::ProbeKind;
 use crate::ir::tensor::ConcreteTensor;
 use crate::ir::types::Type;
 use crate::ir::{Program, Stmt, Update};
@@ -73,7 +74,8 @@ impl Printer<'_, '_> {
                 | Stmt::Take(..)
                 | Stmt::Present(..)
                 | Stmt::Row(..)
-                | Stmt::Call { .. } => {
+                | Stmt::Call { .. }
+                | Stmt::Probe(..) => {
                     let line = self.names.line(program, stmt);
                     self.line(depth, &line)?;
                 }
@@ -121,6 +123,14 @@ impl Names {
             Stmt::Present(_, cell) => format!("{bind}present {}", self.cell(*cell)),
             Stmt::Row(_, cell, index) => format!("{bind}{}[{}]", self.cell(*cell), self.value(*index)),
             Stmt::If { condition, .. } => format!("{bind}if {}", self.value(*condition)),
+            Stmt::Probe(probe, value) => {
+                let value = self.value(*value);
+                match &program.probes[*probe].kind {
+                    ProbeKind::Ensure(message) => format!("ensure {value}, {message:?}"),
+                    ProbeKind::Finite { .. } => format!("ensure finite {value}"),
+                    ProbeKind::Print(name) => format!("print {value} as {name:?}"),
+                }
+            }
             Stmt::Define(func) => format!("fn {}", self.func(*func)),
             Stmt::Call { target, args, continuations, .. } => {
                 let args = args.iter().map(|&v| self.value(v));
