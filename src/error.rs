@@ -52,6 +52,24 @@ impl fmt::Debug for At {
     }
 }
 
+/// A pass of a model and its derivative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// The model itself.
+    Forward,
+    /// Its adjoints.
+    Backward,
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Direction::Forward => "forward",
+            Direction::Backward => "backward",
+        })
+    }
+}
+
 /// Everything that can go wrong. `at` is the line of the user's source that called the operator.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -136,6 +154,18 @@ pub enum Error {
         size: usize,
         /// The operating system's answer.
         source: std::io::Error,
+    },
+    /// The first number that is not finite, where one is [looked for](crate::debug::check_finite).
+    #[error("{op}: {value} in the {direction} pass ({at})")]
+    NotFinite {
+        /// The operator that computed it, or in whose backward half it was computed.
+        op: &'static str,
+        /// The pass in which it was.
+        direction: Direction,
+        /// NaN, or an infinity.
+        value: f64,
+        /// Where the operator was called.
+        at: At,
     },
     /// What a model [ensures](crate::Control::ensure) does not hold.
     #[error("{message} ({at})")]

@@ -11,6 +11,7 @@ mod continuation;
 pub mod data;
 pub mod debug;
 pub mod error;
+mod finite;
 mod forward;
 pub mod io;
 mod language;

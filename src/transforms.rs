@@ -4,6 +4,7 @@ use crate::continuation::stack;
 use crate::continuation::unwinding::{catch, operator};
 use crate::continuation::{Level, reset_at};
 use crate::error::{At, Error, Result};
+use crate::finite;
 use crate::forward::Dual;
 use crate::language::node::{Node, OwnedNode, node_for, node_in};
 use crate::language::params::Params;
@@ -36,6 +37,7 @@ fn pull<P: Params, U: Real>(
     f: impl for<'r> Function<'r, P, U>,
     seed: impl FnOnce(&U) -> Result<U>,
 ) -> Result<(U, Vec<U>)> {
+    can_look::<U>(op, at)?;
     catch(|| {
         stack::on_reserved(|| {
             let level = Level::fresh();
@@ -61,6 +63,16 @@ fn pull<P: Params, U: Real>(
             }
         })
     })
+}
+
+/// That what is [not finite](crate::debug::check_finite) is found, if it is looked for.
+fn can_look<T: Real>(op: &'static str, at: At) -> Result<()> {
+    if T::ALLOCATES || !finite::looks() {
+        return Ok(());
+    }
+    let reason = "check_finite does not see what plain numbers compute: \
+                  differentiate over `NdArray::scalar`, or compile";
+    Err(Error::Argument { op, reason: reason.into(), at })
 }
 
 /// Gradient of a scalar function at `x`: a number, an array, a tuple, or any structure of [`Params`].
@@ -131,6 +143,7 @@ pub fn jvp<P: Params, V: Params<Leaf = P::Leaf>>(
     v: &V,
 ) -> Result<(P::Leaf, P::Leaf)> {
     let at = At::caller();
+    can_look::<P::Leaf>("jvp", at)?;
     catch(|| {
         stack::on_reserved(|| {
             let y = f(operator(at, || x.zip_leaves(v, |x, v| Dual::new(x.clone(), v.clone())))?);

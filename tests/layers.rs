@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 /// Files and folders of `src`, each of which imports only what stands before it.
 const ANTIPHON: &[&str] = &[
     "error",
-    "debug",
+    "finite",
     "continuation",
+    "debug",
     "memory",
     "sealed",
     "language",

@@ -17,7 +17,7 @@ macro_rules! map_methods {
         #[inline]
         #[track_caller]
         fn $method(&self) -> Self {
-            E::map($F, self)
+            E::map($F, self).checked(stringify!($method))
         }
     )* };
 }
@@ -96,11 +96,11 @@ impl<E: Float> Real for NdArray<E> {
         erf: Erf;
     }
     fn powi(&self, n: i32) -> Self {
-        E::map(Powi(n), self)
+        E::map(Powi(n), self).checked("powi")
     }
     #[track_caller]
     fn pow(&self, exponent: &Self) -> Self {
-        NdArray(E::zip("pow", Pow, &self.0, &exponent.0))
+        NdArray(E::zip("pow", Pow, &self.0, &exponent.0)).checked("pow")
     }
     #[track_caller]
     fn maximum(&self, other: &Self) -> Self {

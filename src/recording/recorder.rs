@@ -8,13 +8,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use antiphon_staging::ir::ids::SecondaryMap;
 use antiphon_staging::jit::Stop;
-use antiphon_staging::{self as staging, Block, Builder, Dtype, Program, Value};
+use antiphon_staging::{
+    self as staging, Binary, Block, Builder, Class, Dtype, ProbeKind, Program, Unary, Value,
+};
 
 use super::transcript::Transcript;
 use super::{CompileOptions, Handle, Plain, Recorded, RecordedBool, RecordedInt};
 use crate::continuation::stack;
-use crate::continuation::unwinding::{blame, catch, raise};
-use crate::error::{At, Error, Result};
+use crate::continuation::unwinding::{OrRaise, blame, catch, raise};
+use crate::error::{At, Direction, Error, Result};
+use crate::finite::{self, Looking};
 use crate::language::control::continuation_passing::leaves;
 use crate::language::params::Path;
 use crate::language::state::{Leaf, State};
@@ -111,8 +114,18 @@ impl Recorder {
     #[track_caller]
     pub(super) fn emit(&self, expr: staging::Expr) -> Handle {
         let at = At::caller();
+        let op = if finite::looks() && computes(&expr) { Some(expr.name()) } else { None };
         match self.builder.emit(expr) {
-            Ok(value) => self.wrap(value),
+            Ok(value) => {
+                if let Some(op) = op
+                    && self.builder.ty(value).dtype.is_float()
+                {
+                    let (op, direction) = finite::operator(op);
+                    let kind = ProbeKind::Finite { op, backward: direction == Direction::Backward };
+                    self.builder.probe(kind, value, blame(at).location()).located().or_raise();
+                }
+                self.wrap(value)
+            }
             Err(error) => raise(Error::Recording { reason: error.to_string(), at }),
         }
     }
@@ -211,6 +224,7 @@ where
         stop: stop.clone(),
     });
     let (result, outputs) = catch(|| -> Result<_> {
+        let _looking = Looking::begin(options.check_finite);
         let _recording = Recording::begin(Rc::clone(&recorder));
         stack::on_reserved(|| {
             let mut input = |path: &Path, leaf: Leaf<T>| {
@@ -259,6 +273,21 @@ impl Drop for Recording {
     }
 }
 
+/// Whether an operator can give what is not finite where its operands are: those that move elements or choose among
+/// them cannot.
+fn computes(expr: &staging::Expr) -> bool {
+    match expr.class() {
+        Class::Elementwise => match expr {
+            staging::Expr::Unary(op, _) => *op != Unary::Neg,
+            staging::Expr::Binary(op, ..) => !matches!(op, Binary::Maximum | Binary::Minimum),
+            _ => matches!(expr, staging::Expr::Powi(..)),
+        },
+        Class::Reduction | Class::Product | Class::Convolution => true,
+        Class::Indexed => matches!(expr, staging::Expr::ScatterRows { .. }),
+        Class::Movement | Class::InMemory | Class::Placement => false,
+    }
+}
+
 /// Results of making and running programs.
 pub(crate) trait Located<T> {
     /// The same, with this crate's error and the caller's line. A method and not a function for `map_err`, which
@@ -279,6 +308,10 @@ pub(crate) fn from_staging(error: staging::Error, at: At) -> Error {
     match error {
         staging::Error::Index { op, index, length } => Error::Index { op, index, len: length, at },
         staging::Error::Ensure { message, at } => Error::Ensure { message, at: At::of(at) },
+        staging::Error::NotFinite { op, backward, value, at } => {
+            let direction = if backward { Direction::Backward } else { Direction::Forward };
+            Error::NotFinite { op, direction, value, at: At::of(at) }
+        }
         staging::Error::StackExhausted { bytes, by, .. } => {
             Error::StackExhausted { limit: bytes, depth: None, by }
         }

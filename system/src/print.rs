@@ -13,8 +13,8 @@ thread_local! {
 /// How many elements of an array are printed.
 const MOST: usize = 1000;
 
-/// Prints an array's elements, which are in row-major order, by a name and with the line of the source that asks for it:
-/// `[src/model.rs:7:5] h = [[1.0, 2.0], [3.0, 4.0]]`; of more than a thousand elements the first thousand.
+/// Prints an array's elements, which are in row-major order, by a name and with the line of the source that asks for
+/// it: `[src/model.rs:7:5] h = [[1.0, 2.0], [3.0, 4.0]]`; of more than a thousand elements the first thousand.
 pub fn print<E: Debug>(name: &str, at: &Location<'_>, shape: &[usize], elements: &[E]) {
     let mut line = format!("[{}:{}:{}] {name} = ", at.file(), at.line(), at.column());
     let _ = write_array(&mut line, shape, &mut elements.iter().take(MOST));

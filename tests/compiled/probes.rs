@@ -1,10 +1,11 @@
 //! What a model ensures and prints, eagerly, recorded and compiled: the same errors and lines, at the user's line.
 
-use antiphon::debug::collect_printed;
+use antiphon::debug::{check_finite, collect_printed};
+use antiphon::error::Direction;
 use antiphon::recording::{self, CompileOptions, OptimiseOptions, Recorded};
 use antiphon::{
-    Error, Int, Mask, NdArray, OrRaise, Real, Result, Tensor, TrainingStep, Var, compile_with, grad, hvp,
-    jvp, reset, value_and_grad,
+    Control, Error, Int, Mask, NdArray, OrRaise, Real, Result, Tensor, TrainingStep, Var, compile_with, grad,
+    hvp, jvp, reset, value_and_grad,
 };
 
 type Array = NdArray<f64>;
@@ -238,4 +239,126 @@ fn a_run_that_is_repeated_with_more_room_prints_nothing_twice() {
         let names: Vec<&str> = lines.iter().map(|line| line.split([' ', ']']).nth(2).unwrap()).collect();
         assert_eq!(names, ["before", "after"], "{lines:?}");
     }
+}
+
+/// That a model of a number is found to compute what is not finite, eagerly and compiled: operator, pass, value and line.
+macro_rules! not_finite {
+    ($f:expr, $x:expr, $op:expr, $direction:expr, $value:expr, $line:expr) => {{
+        let x = Array::scalar($x);
+        let looking = |optimise| CompileOptions { optimise, check_finite: true, ..CompileOptions::default() };
+        let compiled = |options| compile_with("model", |x| $f(x), &x, &options)?.call(&x);
+        let program = recording::record_with("model", |x| $f(x), &x, &looking(None)).unwrap();
+        let ways: [(&str, Result<Array>); 4] = [
+            ("eager", check_finite(|| Ok($f(x.clone())))),
+            ("recorded", recording::interpret(&program, &x).map(|mut results| results.remove(0))),
+            ("compiled", compiled(looking(None))),
+            ("optimised", compiled(looking(Some(OptimiseOptions { reassociate: true })))),
+        ];
+        for (way, found) in ways {
+            let error = found.err().unwrap_or_else(|| panic!("{way}: no error"));
+            let Error::NotFinite { op, direction, value, .. } = &error else { panic!("{way}: {error}") };
+            assert_eq!((*op, *direction), ($op, $direction), "{way}: {error}");
+            assert!(*value == $value || value.is_nan() && f64::is_nan($value), "{way}: {error}");
+            let (text, line) = (error.to_string(), $line);
+            assert!(
+                text.contains(&format!(" pass (tests/compiled/probes.rs:{line}:")),
+                "{way}: {text} for {line}"
+            );
+        }
+        // Nobody who does not ask is told.
+        assert!(compile_with("model", |x| $f(x), &x, &CompileOptions::default()).unwrap().call(&x).is_ok());
+        let _: Array = $f(x);
+    }};
+}
+
+#[test]
+fn the_first_number_that_is_not_finite_is_found_forward_and_backward_with_operator_and_line() {
+    use Direction::{Backward, Forward};
+    fn slope<T: Tensor>(x: T) -> T {
+        grad(|x| (x.clone() - x.detach()).sqrt().exp(), &x).or_raise()
+    }
+    not_finite!(slope, 3.0, "sqrt", Backward, f64::INFINITY, line!() - 2);
+    fn overflow<T: Tensor>(x: T) -> T {
+        let y = x.exp();
+        y.log() * x
+    }
+    let line = line!() - 3;
+    not_finite!(overflow, 1000.0, "exp", Forward, f64::INFINITY, line);
+    not_finite!(|x| grad(|x| overflow(x), &x).or_raise(), 1000.0, "exp", Forward, f64::INFINITY, line);
+    not_finite!(|x| hvp(|x| overflow(x), &x, &x).or_raise().1, 1000.0, "exp", Forward, f64::INFINITY, line);
+    // Of arrays, in a product: [∞ − ∞].
+    fn product<T: Tensor>(x: T) -> T {
+        let huge = T::from_elements(&[1, 2], &[1e200, -1e200]).unwrap() * &x;
+        huge.matmul(&T::from_elements(&[2, 1], &[1e200, 1e200]).unwrap()).sum(..)
+    }
+    let found = |error: Error| matches!(error, Error::NotFinite { op: "matmul", direction: Forward, .. });
+    assert!(found(check_finite(|| Ok(product(Array::scalar(1.0)))).unwrap_err()));
+    // In a derivative of a derivative: √ and its slope are finite where the slope's slope is not.
+    fn power<T: Tensor>(x: T) -> T {
+        x.pow(&T::constant(1.5)).sum(..)
+    }
+    let second = |x: Array| grad(|x| grad(|x| power(x), &x).or_raise(), &x).or_raise();
+    let line = line!() - 3;
+    let error = check_finite(|| Ok(second(Array::scalar(0.0)))).unwrap_err();
+    assert!(matches!(error, Error::NotFinite { direction: Backward, .. }), "{error}");
+    assert!(error.to_string().contains(&format!("tests/compiled/probes.rs:{line}:")), "{error}");
+}
+
+#[test]
+fn what_is_finite_is_the_same_whether_it_is_looked_at_or_not() {
+    fn step<T: Tensor>(w: &mut T, x: &T) -> Result<T> {
+        let (loss, slope) = value_and_grad(
+            |w| {
+                let h = Var::lift(x).matmul(&w).tanh();
+                Var::while_loop(
+                    h,
+                    |h| h.square().sum(..).less(&Var::constant(40.0)),
+                    |h| h * Var::constant(1.5),
+                )
+                .logsumexp(1)
+                .mean(..)
+            },
+            w,
+        )?;
+        *w = w.clone() - slope.scale(0.1);
+        Ok(loss)
+    }
+    let array = |shape: &[usize]| {
+        let size = shape.iter().product::<usize>();
+        Array::from_elements(shape, &(0..size).map(|i| (i as f64 * 0.7).sin()).collect::<Vec<_>>()).unwrap()
+    };
+    let (w, x) = (array(&[3, 4]), array(&[5, 3]));
+    let run = |mut training: TrainingStep<'_, Array, Array, Array>| {
+        (0..3).for_each(|_| drop(training.call(&x).unwrap()));
+        training.state()
+    };
+    let eager = run(TrainingStep::eager(w.clone(), step));
+    assert_eq!(check_finite(|| Ok(run(TrainingStep::eager(w.clone(), step)))).unwrap(), eager);
+    let compiled = |looks: bool| {
+        let step = TrainingStep::compiled(w.clone(), step);
+        run(step.configure(|options| (options.cache, options.check_finite) = (None, looks)))
+    };
+    for looks in [false, true] {
+        let difference = (compiled(looks) - &eager).abs().max(..).item();
+        assert!(difference < 1e-12, "{looks}: {difference:e}");
+    }
+    // And a step that is not finite says so and leaves the state.
+    let diverging = TrainingStep::compiled(w.clone(), |w: &mut Recorded, x: &Recorded| {
+        *w = w.exp() * x.sum(..);
+        Ok(w.sum(..))
+    });
+    let mut diverging = diverging.configure(|options| (options.cache, options.check_finite) = (None, true));
+    let error = (0..9).find_map(|_| diverging.call(&array(&[2])).err()).unwrap();
+    assert!(matches!(error, Error::NotFinite { op: "exp", direction: Direction::Forward, .. }), "{error}");
+    assert!(diverging.state().view().iter().all(|x| x.is_finite()));
+}
+
+#[test]
+fn plain_numbers_are_not_looked_at_and_that_is_said() {
+    let error = check_finite(|| grad(|x| x.sqrt(), &0.0f64)).unwrap_err().to_string();
+    assert!(error.starts_with("grad: check_finite does not see what plain numbers compute"), "{error}");
+    let error = check_finite(|| jvp(|x| x.sqrt(), &0.0f64, &1.0)).unwrap_err().to_string();
+    assert!(error.starts_with("jvp: check_finite does not see what plain numbers compute"), "{error}");
+    // The next one is not concerned.
+    assert_eq!(grad(|x| x.sqrt(), &0.25f64).unwrap(), 1.0);
 }
