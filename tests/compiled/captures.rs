@@ -64,9 +64,9 @@ fn changes_are_found_at_later_calls_too() {
     let (line, mut halved) = (line!(), step(|w, x| *w - *x * rate.load(Relaxed) as f64));
     let one = Array::scalar(1.0);
     let calls = |step: &mut Step<'_>| (1..).find(|_| step.call(&one).is_err()).unwrap();
-    (0..5).for_each(|_| drop(halved.call(&one).unwrap()));
+    (0..2).for_each(|_| drop(halved.call(&one).unwrap()));
     rate.store(1, Relaxed);
-    assert_eq!(calls(&mut halved), 3, "at the eighth call");
+    assert!(calls(&mut halved) > 1, "not at the third call");
     differs(halved.call(&one), "a constant was 2.0, and is 1.0 now", line);
     // What is data may change.
     let mut step = step(|w, x| *w - *x);
@@ -124,8 +124,6 @@ fn what_changes_inside_of_a_recorded_loop_or_a_derivative_is_found_at_its_line()
     let mut step = step(|w, x| *w + model(x));
     let data = Array::scalar(1.5);
     step.call(&data).unwrap();
-    step.call(&data).unwrap();
     power.store(3, Relaxed);
-    step.call(&data).unwrap();
     differs(step.call(&data), "a constant was 2.0, and is 3.0 now", line);
 }

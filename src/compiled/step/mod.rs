@@ -96,8 +96,8 @@ impl<S, D, R> TrainingStep<'_, S, D, R> {
     /// Makes a step.
     ///
     /// A compiled step is compiled when data of new shapes comes; code for all shapes shares the state. Afterwards it
-    /// asks for no memory, as long as the caller keeps no results, but at the second call, the fourth, the eighth and
-    /// so on, when it is recorded again: what it captures is a constant, and a change of it an error.
+    /// asks for no memory, as long as the caller keeps no results, but at the second call and now and then later, when
+    /// it is recorded again: what it captures is a constant, and a change of it an error.
     ///
     /// # Errors
     /// What the step returns or raises. A compiled one: while it is recorded;

@@ -49,6 +49,9 @@ struct Compiled<T: Plain, S, D, Q, R, F> {
     recorded: PhantomData<fn(D) -> Q>,
 }
 
+/// Checks take one part of so many of a step's time, but for the first one.
+const CHECKS: f64 = 100.0;
+
 /// Code for data of one structure and its shapes.
 struct Variant<T: Plain, R> {
     /// The call that used it last.
@@ -65,6 +68,14 @@ struct Variant<T: Plain, R> {
     result: R,
 }
 
+impl<T: Plain, R> Variant<T, R> {
+    /// Plans the next check after one, as it took so long beside the step itself: each time after twice as many calls.
+    fn plan_check(&mut self, checking: Duration, running: Duration) {
+        let least = CHECKS * checking.as_secs_f64() / running.as_secs_f64();
+        self.next_check = self.calls.saturating_add(self.calls.max(least as u64));
+    }
+}
+
 impl<'f, S, D, R> TrainingStep<'f, S, D, R> {
     /// A step that is compiled when it is first called, and again when data comes in other shapes; from `state` on.
     ///
@@ -72,9 +83,10 @@ impl<'f, S, D, R> TrainingStep<'f, S, D, R> {
     ///
     /// What the closure captures or reads from elsewhere, and fields of the data that are no components, such as a
     /// number of classes, are constants of the compiled code: what changes, a learning rate or a seed for example, is a
-    /// part of the data. A step that would record something else is found out when it is recorded again, at the second
-    /// call with data of some shapes, the fourth, the eighth and so on: that call is an error, and so are the next
-    /// ones, until the step is what was compiled or [`configure`](TrainingStep::configure) drops the code.
+    /// part of the data. A step that would record something else is found out when it is recorded again: at the second
+    /// call with data of some shapes, and then each time after twice as many calls, or after so many that recording
+    /// takes a hundredth of their time. That call is an error, and so are the next ones, until the step is what was
+    /// compiled or [`configure`](TrainingStep::configure) drops the code.
     ///
     /// Denormal numbers count as zeros while the step runs, and code is kept in the user's cache directory, see
     /// [`cache::directory`](antiphon_staging::jit::cache::directory). [`configure`](TrainingStep::configure) changes
@@ -199,23 +211,28 @@ where
         let variant = self.variants.get_mut(&self.component_types[..]).expect("it is there now");
         variant.used = self.calls;
         variant.calls += 1;
-        if variant.calls >= variant.next_check {
-            self.check(data, at)?;
-        }
+        let checked = if variant.calls >= variant.next_check { Some(self.check(data, at)?) } else { None };
         let variant = self.variants.get_mut(&self.component_types[..]).expect("it was there before");
+        let start = checked.map(|_| Instant::now());
         let kept = std::iter::repeat_n(None, self.state.len());
         variant.compiled.limit(stack::configured());
         let run = variant.compiled.run_into(
             kept.chain(self.inputs.iter().map(|leaf| Some(T::elements(leaf)))),
             self.state.elements_mut().chain(variant.outputs.iter_mut().map(T::elements_mut)),
         );
+        if let (Some(checking), Some(start)) = (checked, start) {
+            variant.plan_check(checking, start.elapsed());
+        }
         run.map_err(|error| from_staging(error, at))
     }
 
     /// Records the step for data with the present components: the state as it is afterwards, and the result.
     #[track_caller]
     fn record(&mut self, data: &D, stop: &Stop) -> Result<Traced<(S::With<Recorded>, Q)>> {
-        let example = self.read();
+        let at = At::caller();
+        // Of the state's components only the types are of account.
+        let zeros = self.example.iter().map(|(_, ty)| zeros(ty, at)).collect::<Result<Vec<Leaf<T>>>>()?;
+        let example = self.structure.rebuild(&mut zeros.into_iter());
         trace("step", &self.options, stop, |input| {
             let mut state = example.map_components(&mut Path::default(), input);
             let result = (self.step)(&mut state, &data.map_components(&mut Path::default(), input))?;
@@ -223,14 +240,13 @@ where
         })
     }
 
-    /// That the step still records what was compiled for data with the present components. Calls pass unchecked twice
-    /// as often each time that it does, and not at all once it does not.
-    fn check(&mut self, data: &D, at: At) -> Result<()> {
+    /// That the step still records what was compiled for data with the present components, and how long that took.
+    fn check(&mut self, data: &D, at: At) -> Result<Duration> {
+        let start = Instant::now();
         let traced = self.record(data, &Stop::of(&self.options))?;
         let variant = self.variants.get_mut(&self.component_types[..]).expect("it is compiled");
         variant.transcript.check("the step", &traced, at)?;
-        variant.next_check = variant.calls * 2;
-        Ok(())
+        Ok(start.elapsed())
     }
 
     /// Code for data with the present components.
