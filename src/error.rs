@@ -29,7 +29,12 @@ impl At {
     pub fn caller() -> At {
         At(Location::caller())
     }
-    /// As the language has it.
+    /// A line that a recorded program remembers.
+    #[cfg(feature = "staging")]
+    pub(crate) fn of(location: &'static Location<'static>) -> At {
+        At(location)
+    }
+    /// The line, for what knows nothing of this crate.
     #[cfg(feature = "staging")]
     pub(crate) fn location(self) -> &'static Location<'static> {
         self.0
@@ -45,6 +50,24 @@ impl fmt::Display for At {
 impl fmt::Debug for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// A pass of a model and its derivative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// The model itself.
+    Forward,
+    /// Its adjoints.
+    Backward,
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Direction::Forward => "forward",
+            Direction::Backward => "backward",
+        })
     }
 }
 
@@ -133,9 +156,29 @@ pub enum Error {
         /// The operating system's answer.
         source: std::io::Error,
     },
-    /// A value that has to be finite is not.
-    #[error("{what} is {value}")]
+    /// The first number that is not finite, where one is [looked for](crate::debug::check_finite).
+    #[error("{op}: {value} in the {direction} pass ({at})")]
     NotFinite {
+        /// The operator that computed it, or in whose backward half it was computed.
+        op: &'static str,
+        /// The pass in which it was.
+        direction: Direction,
+        /// NaN, or an infinity.
+        value: f64,
+        /// Where the operator was called.
+        at: At,
+    },
+    /// What a model [ensures](crate::Control::ensure) does not hold.
+    #[error("{message} ({at})")]
+    Ensure {
+        /// The model's message.
+        message: String,
+        /// Where the model ensures it.
+        at: At,
+    },
+    /// A training goes wrong: a value that has to be finite is not.
+    #[error("{what} is {value}")]
+    Diverged {
         /// What was not finite, and where: "loss at step 17".
         what: String,
         /// Its value.

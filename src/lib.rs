@@ -9,7 +9,9 @@ pub mod compiled;
 mod continuation;
 #[cfg(feature = "data")]
 pub mod data;
+pub mod debug;
 pub mod error;
+mod finite;
 mod forward;
 pub mod io;
 mod language;

@@ -3,6 +3,9 @@
 use std::cell::Cell;
 use std::fmt;
 
+use antiphon_system::print::print;
+
+use crate::error::At;
 use crate::language::control::Control;
 use crate::language::node::StackNode;
 use crate::language::real::{Int, Mask, Real};
@@ -28,6 +31,9 @@ impl Mask for bool {
 
 impl Int for i64 {
     type Bool = bool;
+    fn print(&self, name: &str, at: At) {
+        print(name, at.location(), &[], &[*self]);
+    }
     #[inline]
     fn constant(value: i64) -> i64 {
         value
@@ -210,6 +216,9 @@ macro_rules! scalar {
             #[inline]
             fn detach(&self) -> $E {
                 *self
+            }
+            fn print(&self, name: &str, at: At) {
+                print(name, at.location(), &[], &[*self]);
             }
             #[inline]
             fn adjoint(&self) -> Sum<$E> {

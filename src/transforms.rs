@@ -4,6 +4,7 @@ use crate::continuation::stack;
 use crate::continuation::unwinding::{catch, operator, raise};
 use crate::continuation::{Level, reset_at};
 use crate::error::{At, Error, Result};
+use crate::finite;
 use crate::forward::Dual;
 use crate::language::node::{Node, OwnedNode, node_for, node_in};
 use crate::language::params::{Params, Path};
@@ -62,11 +63,13 @@ const NOT_ENDED: &str =
 /// Runs `body` on variables with the values `inputs`, arranged like `structure`, and pulls the adjoints that it has
 /// accumulated back to them.
 fn pull<P: Params, U: Real>(
+    op: &'static str,
     at: At,
     structure: &P,
     inputs: Vec<U>,
     body: impl for<'r> FnOnce(P::With<Var<'r, U>>) -> Result<()>,
 ) -> Result<Vec<U>> {
+    can_look::<U>(op, at)?;
     catch(|| {
         stack::on_reserved(|| {
             let level = Level::fresh();
@@ -92,7 +95,7 @@ fn pull_one<P: Params, U: Real>(
     seed: impl FnOnce(&U) -> Result<U>,
 ) -> Result<(U, Vec<U>)> {
     let mut value = None;
-    let adjoints = pull(at, structure, inputs, |variables| {
+    let adjoints = pull(op, at, structure, inputs, |variables| {
         let place = value.insert((U::place(), None));
         let y = f(variables);
         let seed = operator(at, || seed(y.primal()))?;
@@ -162,6 +165,16 @@ impl<U: Real, Y: Structure<U>> Leaving<U, Y> {
     }
 }
 
+/// That what is [not finite](crate::debug::check_finite) is found, if it is looked for.
+fn can_look<T: Real>(op: &'static str, at: At) -> Result<()> {
+    if T::ALLOCATES || !finite::looks() {
+        return Ok(());
+    }
+    let reason = "check_finite does not see what plain numbers compute: \
+                  differentiate over `NdArray::scalar`, or compile";
+    Err(Error::Argument { op, reason: reason.into(), at })
+}
+
 /// Gradient of a scalar function at `x`: a number, an array, a tuple, or any structure of [`Params`].
 ///
 /// The function has to be a closure, or a generic function called in one: `|x| f(x)`.
@@ -229,7 +242,7 @@ where
 {
     let (op, at) = ("value_and_grad_aux", At::caller());
     let mut results = None;
-    let adjoints = pull(at, x, x.leaves(), |variables| {
+    let adjoints = pull(op, at, x, x.leaves(), |variables| {
         let place = P::Leaf::place();
         let (y, auxiliary) = f(variables);
         y.primal().check_scalar(op).map_err(|error| error.relocate(at))?;
@@ -269,7 +282,7 @@ where
 {
     let (op, at) = ("vjp", At::caller());
     let mut results = None;
-    let adjoints = pull(at, x, x.leaves(), |variables| {
+    let adjoints = pull(op, at, x, x.leaves(), |variables| {
         let place = P::Leaf::place();
         let y = f(variables);
         operator(at, || seed(&y, y_bar))?;
@@ -333,6 +346,7 @@ pub fn jvp<P: Params, V: Params<Leaf = P::Leaf>, Y: Structure<Dual<P::Leaf>>>(
     v: &V,
 ) -> Result<(Y::With<P::Leaf>, Y::With<P::Leaf>)> {
     let at = At::caller();
+    can_look::<P::Leaf>("jvp", at)?;
     catch(|| {
         stack::on_reserved(|| {
             let y = f(operator(at, || x.zip_leaves(v, |x, v| Dual::new(x.clone(), v.clone())))?);

@@ -48,7 +48,7 @@ pub fn check_finite<T: Tensor + Stored>(params: &impl Params<Leaf = T>, steps: u
         if !elements(&leaf.sum(..))[0].is_finite()
             && let Some(&value) = elements(leaf).iter().find(|x| !x.is_finite())
         {
-            finite = Err(Error::NotFinite { what: format!("{name} after {steps} steps"), value });
+            finite = Err(Error::Diverged { what: format!("{name} after {steps} steps"), value });
         }
     });
     finite

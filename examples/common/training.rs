@@ -91,7 +91,7 @@ fn mean_seconds(times: &[Duration]) -> f64 {
 pub fn check_loss(step: usize, loss: f64) -> Result<()> {
     match loss.is_finite() {
         true => Ok(()),
-        false => Err(Error::NotFinite { what: format!("the loss at step {step}"), value: loss }),
+        false => Err(Error::Diverged { what: format!("the loss at step {step}"), value: loss }),
     }
 }
 

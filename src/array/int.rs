@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::{self, Range};
 
+use antiphon_system::print::print;
 use ndarray::{Array, ArrayD, ArrayViewD, Dimension};
 
 use super::buffer::{self, Storage, memory};
@@ -10,7 +11,7 @@ use super::elementwise::{Add, Equal, Less, Mul, Sub, zip, zip_into, zip_owned};
 use super::kernel::Zip;
 use super::{NdBool, index};
 use crate::continuation::unwinding::OrRaise;
-use crate::error::Result;
+use crate::error::{At, Result};
 use crate::language::real::Int;
 use crate::language::shape::{self, Shape};
 use crate::language::tensor::IntTensor;
@@ -133,6 +134,10 @@ impl Int for NdInt {
     type Bool = NdBool;
     fn constant(value: i64) -> NdInt {
         NdInt::scalar(value)
+    }
+    fn print(&self, name: &str, at: At) {
+        let elements: Vec<i64> = self.0.iter().copied().collect();
+        print(name, at.location(), self.0.shape(), &elements);
     }
     #[track_caller]
     fn less(&self, other: &NdInt) -> NdBool {

@@ -94,6 +94,9 @@ impl Mask for NdBool {
     fn known(&self) -> Option<bool> {
         (self.0.len() == 1).then(|| memory(&self.0)[0])
     }
+    fn all_known(&self) -> Option<bool> {
+        Some(self.0.iter().all(|&holds| holds))
+    }
     fn lengths(&self) -> Shape {
         self.0.shape().into()
     }

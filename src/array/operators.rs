@@ -13,7 +13,7 @@ macro_rules! operator {
             #[inline]
             #[track_caller]
             fn $method(self, rhs: NdArray<E>) -> NdArray<E> {
-                NdArray(E::zip_owned(stringify!($method), $Op, self.0, rhs.0))
+                NdArray(E::zip_owned(stringify!($method), $Op, self.0, rhs.0)).checked(stringify!($method))
             }
         }
         impl<E: Float> ops::$Op<&NdArray<E>> for NdArray<E> {
@@ -21,7 +21,7 @@ macro_rules! operator {
             #[inline]
             #[track_caller]
             fn $method(self, rhs: &NdArray<E>) -> NdArray<E> {
-                NdArray(E::zip_into(stringify!($method), $Op, self.0, &rhs.0))
+                NdArray(E::zip_into(stringify!($method), $Op, self.0, &rhs.0)).checked(stringify!($method))
             }
         }
         impl<E: Float> ops::$Op<&NdArray<E>> for &NdArray<E> {
@@ -29,7 +29,7 @@ macro_rules! operator {
             #[inline]
             #[track_caller]
             fn $method(self, rhs: &NdArray<E>) -> NdArray<E> {
-                NdArray(E::zip(stringify!($method), $Op, &self.0, &rhs.0))
+                NdArray(E::zip(stringify!($method), $Op, &self.0, &rhs.0)).checked(stringify!($method))
             }
         }
         impl<E: Float> ops::$Op<f64> for NdArray<E> {
@@ -37,7 +37,7 @@ macro_rules! operator {
             #[inline]
             #[track_caller]
             fn $method(self, rhs: f64) -> NdArray<E> {
-                E::map_into(WithNumber($Op, E::from_f64(rhs)), self)
+                E::map_into(WithNumber($Op, E::from_f64(rhs)), self).checked(stringify!($method))
             }
         }
         impl<E: Float> ops::$Op<f64> for &NdArray<E> {
@@ -45,7 +45,7 @@ macro_rules! operator {
             #[inline]
             #[track_caller]
             fn $method(self, rhs: f64) -> NdArray<E> {
-                E::map(WithNumber($Op, E::from_f64(rhs)), self)
+                E::map(WithNumber($Op, E::from_f64(rhs)), self).checked(stringify!($method))
             }
         }
     )* };

@@ -2,11 +2,12 @@
 
 use antiphon_staging::jit::{Elements, ElementsMut};
 use antiphon_staging::{Dtype, Type};
+use bytemuck::Zeroable;
 
 use super::buffer::{Storage, contiguous, exclusive, from_vec};
 use super::{NdArray, NdBool, NdInt};
 use crate::language::state::Leaf;
-use crate::memory::repeated;
+use crate::memory::{self, repeated};
 use crate::recording::Plain;
 
 fn slice<T>(storage: &Storage<T>) -> &[T] {
@@ -14,8 +15,8 @@ fn slice<T>(storage: &Storage<T>) -> &[T] {
 }
 
 #[track_caller]
-fn filled<T: Copy>(ty: &Type, value: T) -> Storage<T> {
-    from_vec(&ty.shape, repeated(ty.size(), value))
+fn zeros<T: Copy + Zeroable>(ty: &Type) -> Storage<T> {
+    from_vec(&ty.shape, memory::zeros(ty.size()))
 }
 
 #[track_caller]
@@ -53,9 +54,9 @@ macro_rules! plain_array {
             }
             fn zeros(ty: &Type) -> Option<Leaf<Self>> {
                 Some(match ty.dtype {
-                    Dtype::I64 => Leaf::Int(NdInt(filled(ty, 0))),
-                    Dtype::Bool => Leaf::Bool(NdBool(filled(ty, false))),
-                    Dtype::F32 | Dtype::F64 => Leaf::Real(NdArray(filled(ty, 0.0))),
+                    Dtype::I64 => Leaf::Int(NdInt(zeros(ty))),
+                    Dtype::Bool => Leaf::Bool(NdBool(zeros(ty))),
+                    Dtype::F32 | Dtype::F64 => Leaf::Real(NdArray(zeros(ty))),
                 })
             }
             fn elements_mut(leaf: &mut Leaf<Self>) -> ElementsMut<'_> {

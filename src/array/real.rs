@@ -4,7 +4,9 @@ use super::accumulator::Accumulator;
 use super::elementwise::*;
 use super::float::Float;
 use super::{NdArray, NdBool, NdInt};
-use crate::error::Result;
+use antiphon_system::print::print;
+
+use crate::error::{At, Result};
 use crate::language::node::StackNode;
 use crate::language::real::Real;
 use crate::language::shape;
@@ -15,7 +17,7 @@ macro_rules! map_methods {
         #[inline]
         #[track_caller]
         fn $method(&self) -> Self {
-            E::map($F, self)
+            E::map($F, self).checked(stringify!($method))
         }
     )* };
 }
@@ -32,6 +34,10 @@ impl<E: Float> Real for NdArray<E> {
     #[inline]
     fn detach(&self) -> Self {
         self.clone()
+    }
+    fn print(&self, name: &str, at: At) {
+        let elements: Vec<E> = self.0.iter().copied().collect();
+        print(name, at.location(), self.0.shape(), &elements);
     }
     #[inline]
     fn adjoint(&self) -> Self::Adjoint {
@@ -90,11 +96,11 @@ impl<E: Float> Real for NdArray<E> {
         erf: Erf;
     }
     fn powi(&self, n: i32) -> Self {
-        E::map(Powi(n), self)
+        E::map(Powi(n), self).checked("powi")
     }
     #[track_caller]
     fn pow(&self, exponent: &Self) -> Self {
-        NdArray(E::zip("pow", Pow, &self.0, &exponent.0))
+        NdArray(E::zip("pow", Pow, &self.0, &exponent.0)).checked("pow")
     }
     #[track_caller]
     fn maximum(&self, other: &Self) -> Self {

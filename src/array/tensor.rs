@@ -6,8 +6,10 @@ use super::accumulator::Accumulator;
 use super::buffer::{self, exclusive};
 use super::float::Float;
 use super::{NdArray, NdBool, NdInt, index, kernel};
-use crate::continuation::unwinding::OrRaise;
-use crate::error::Result;
+use crate::continuation::unwinding::{OrRaise, blame, raise};
+use crate::error::{At, Result};
+use crate::finite;
+use crate::language::real::Real;
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::language::tensor::Tensor;
 use crate::memory;
@@ -55,15 +57,15 @@ impl<E: Float> Tensor for NdArray<E> {
     }
     #[track_caller]
     fn sum(&self, axes: impl Into<Axes>) -> Self {
-        E::sum(self, axes.into())
+        E::sum(self, axes.into()).checked("sum")
     }
     #[track_caller]
     fn max(&self, axes: impl Into<Axes>) -> Self {
-        E::max(self, axes.into())
+        E::max(self, axes.into()).checked("max")
     }
     #[track_caller]
     fn logsumexp(&self, axes: impl Into<Axes>) -> Self {
-        E::logsumexp(self, axes.into())
+        E::logsumexp(self, axes.into()).checked("logsumexp")
     }
     #[track_caller]
     fn argmax(&self, axis: isize) -> NdInt {
@@ -71,7 +73,7 @@ impl<E: Float> Tensor for NdArray<E> {
     }
     #[track_caller]
     fn batch_matmul(&self, rhs: &Self) -> Self {
-        E::batch_matmul(self, rhs)
+        E::batch_matmul(self, rhs).checked("matmul")
     }
     #[track_caller]
     fn concat(parts: &[Self], axis: isize) -> Self {
@@ -96,7 +98,7 @@ impl<E: Float> Tensor for NdArray<E> {
     }
     #[track_caller]
     fn scatter_rows(&self, indices: &NdInt, rows: usize) -> Self {
-        E::scatter_rows(self, indices, rows)
+        E::scatter_rows(self, indices, rows).checked("scatter_rows")
     }
     #[track_caller]
     fn gather_last(&self, indices: &NdInt) -> Self {
@@ -108,15 +110,15 @@ impl<E: Float> Tensor for NdArray<E> {
     }
     #[track_caller]
     fn conv2d(&self, kernel: &Self, window: Window2d) -> Self {
-        E::conv2d(self, kernel, window)
+        E::conv2d(self, kernel, window).checked("conv2d")
     }
     #[track_caller]
     fn conv2d_image(&self, kernel: &Self, size: [usize; 2], window: Window2d) -> Self {
-        E::conv2d_image(self, kernel, size, window)
+        E::conv2d_image(self, kernel, size, window).checked("conv2d_image")
     }
     #[track_caller]
     fn conv2d_kernel(&self, y_bar: &Self, size: [usize; 2], window: Window2d) -> Self {
-        E::conv2d_kernel(self, y_bar, size, window)
+        E::conv2d_kernel(self, y_bar, size, window).checked("conv2d_kernel")
     }
     #[track_caller]
     fn unfold2d(&self, kernel: [usize; 2], window: Window2d) -> Self {
@@ -124,10 +126,14 @@ impl<E: Float> Tensor for NdArray<E> {
     }
     #[track_caller]
     fn fold2d(&self, size: [usize; 2], kernel: [usize; 2], window: Window2d) -> Self {
-        E::fold2d(self, size, kernel, window)
+        E::fold2d(self, size, kernel, window).checked("fold2d")
     }
 
     fn accumulate_matmul(adjoint: &Accumulator<E>, a: &Self, b: &Self) {
+        // Products are collected, and looked at one by one.
+        if finite::looks() {
+            return Self::accumulate(adjoint, a.batch_matmul(b));
+        }
         E::accumulate_product(adjoint, a, b);
     }
     fn accumulate_slice(
@@ -146,6 +152,17 @@ impl<E: Float> Tensor for NdArray<E> {
 }
 
 impl<E: Float> NdArray<E> {
+    /// What an operator gave. Where it is looked for what is not finite, it raises that.
+    #[inline]
+    #[track_caller]
+    pub(super) fn checked(self, op: &'static str) -> Self {
+        // In a destructor of a body that is given up already, nothing more is raised.
+        if finite::looks() && !self.all_finite() && !std::thread::panicking() {
+            let value = self.0.iter().map(|x| x.to_f64()).find(|x| !x.is_finite());
+            raise(finite::not_finite(op, value.unwrap_or(f64::NAN), blame(At::caller())));
+        }
+        self
+    }
     /// The elements for writing, row-major; copied first if they are shared or in another order.
     #[track_caller]
     pub(super) fn elements_mut(&mut self) -> &mut [E] {

@@ -11,7 +11,7 @@ use crate::error::{At, Error, Result};
 use crate::language::params::Path;
 use crate::language::state::{Leaf, State};
 use crate::language::structure::{MapComponent, Structure};
-use crate::recording::{Located, Plain, Recorded, from_staging, trace, zeros};
+use crate::recording::{Located, Plain, Recorded, Traced, from_staging, trace, zeros};
 
 /// A model of inputs `P` and results `R` over `T`, recorded, optimised and compiled for the shapes of an example.
 ///
@@ -38,7 +38,9 @@ impl<T: Plain, P, R> fmt::Debug for CompiledFunction<T, P, R> {
 
 /// Records `f` for inputs with the shapes of `example`, optimises the program and compiles it with LLVM.
 ///
-/// Inputs and results are any [`Structure`]: models, batches, tuples of arrays and indices.
+/// Inputs and results are any [`Structure`]: models, batches, tuples of arrays and indices. All else that `f` captures
+/// or reads is a constant of the compiled code: what changes, a learning rate for example, is an input. `f` is recorded
+/// twice, so that one that does not record the same each time is found out.
 ///
 /// ```
 /// use antiphon::{NdArray, NdInt, Real, Tensor, compile, value_and_grad};
@@ -56,11 +58,12 @@ impl<T: Plain, P, R> fmt::Debug for CompiledFunction<T, P, R> {
 ///
 /// # Errors
 /// What `f` raises while it is recorded; [`Error::Recording`](crate::Error::Recording) if the program cannot be
-/// compiled.
+/// compiled, and, with the line of the operator that differs, if `f` records something else when it runs again: random
+/// numbers that Rust draws, for example.
 #[track_caller]
 pub fn compile<T, P, Q>(
     name: &str,
-    f: impl FnOnce(P::With<Recorded>) -> Q,
+    f: impl FnMut(P::With<Recorded>) -> Q,
     example: &P,
 ) -> Result<CompiledFunction<T, P, Q::With<T>>>
 where
@@ -93,7 +96,7 @@ where
 #[track_caller]
 pub fn compile_with<T, P, Q>(
     name: &str,
-    f: impl FnOnce(P::With<Recorded>) -> Q,
+    mut f: impl FnMut(P::With<Recorded>) -> Q,
     example: &P,
     options: &CompileOptions,
 ) -> Result<CompiledFunction<T, P, Q::With<T>>>
@@ -110,8 +113,11 @@ where
         return Err(Error::Recording { reason, at });
     }
     let stop = Stop::of(options);
-    let f = |input: MapComponent<'_, T, Recorded>| Ok(f(example.map_components(&mut Path::default(), input)));
-    let (program, result) = trace(name, options, &stop, f)?;
+    let mut f =
+        |input: MapComponent<'_, T, Recorded>| Ok(f(example.map_components(&mut Path::default(), input)));
+    let traced = trace(name, options, &stop, &mut f)?;
+    traced.transcript().check(&format!("`{name}`"), &trace(name, options, &stop, &mut f)?, at)?;
+    let Traced { program, result, .. } = traced;
     let compiled = compile_until(program.into(), options, &stop).located()?;
     let outputs: Vec<Leaf<T>> = compiled.outputs().iter().map(|ty| zeros(ty, at)).collect::<Result<_>>()?;
     let result = result.map_components(&mut Path::default(), &mut |_, leaf| placeholder(&leaf));

@@ -1,7 +1,7 @@
 //! Recorded control flow over [`Dual`]: a value flows as two, itself and its tangent.
 
 use super::{Dual, DualAdjoint};
-use crate::error::CpsResult;
+use crate::error::{At, CpsResult};
 use crate::language::control::continuation_passing::{
     Arm, BodyTo, Captured, Function, Leaves, Region, Site, To,
 };
@@ -139,6 +139,9 @@ impl<T: Control> Control for Dual<T> {
         T::forward_region(internal, at, region, components(inputs), &wanted)
     }
 
+    fn ensure_at(internal: Internal, at: At, condition: &T::Bool, message: &str) {
+        T::ensure_at(internal, at, condition, message);
+    }
     fn scratch(internal: Internal, f: &mut dyn FnMut()) {
         T::scratch(internal, f);
     }

@@ -152,6 +152,9 @@ impl<T: Real> Real for Dual<T> {
             tangent.name_with(&|| name() + "_dot");
         }
     }
+    fn print(&self, name: &str, at: At) {
+        self.primal.print(name, at);
+    }
     fn adjoint(&self) -> DualAdjoint<T> {
         DualAdjoint { primal: self.primal.adjoint(), tangent: self.primal.adjoint() }
     }

@@ -2,7 +2,7 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use crate::error::Result;
+use crate::error::{At, Result};
 use crate::language::node::NodeRef;
 use crate::language::shape::Shape;
 use crate::language::state::State;
@@ -22,6 +22,11 @@ pub trait Mask: Clone {
     /// The single truth value, where it is known while the model runs. `None` when it is only being
     /// recorded (then branch with [`Control::cond`](crate::Control::cond)), or when this is not a scalar.
     fn known(&self) -> Option<bool>;
+    /// Whether all truth values hold, where they are known while the model runs.
+    #[doc(hidden)]
+    fn all_known(&self) -> Option<bool> {
+        self.known()
+    }
     /// Lengths of the axes, for errors.
     #[doc(hidden)]
     fn lengths(&self) -> Shape {
@@ -59,6 +64,16 @@ pub trait Int:
     fn named(self, _name: &str) -> Self {
         self
     }
+    /// The same integer, which is printed whenever the model runs; see [`Real::printed`].
+    #[must_use]
+    #[track_caller]
+    fn printed(self, name: &str) -> Self {
+        self.print(name, At::caller());
+        self
+    }
+    /// Prints the integer with a line of the user's.
+    #[doc(hidden)]
+    fn print(&self, name: &str, at: At);
 }
 
 /// Real numbers of an interpretation, or arrays of them: the language that scalar models are written in.
@@ -356,6 +371,28 @@ pub trait Real:
     #[doc(hidden)]
     #[inline]
     fn name_with(&self, _name: &dyn Fn() -> String) {}
+
+    /// The same value, which is printed whenever the model runs, eagerly and compiled: its elements, by this name and
+    /// with the caller's line, on the standard error stream. Of a derivative it is the value, not the tangent or the
+    /// adjoint. A recorded model prints when its program runs, as often as that comes by; of two arms it is the one
+    /// that is taken.
+    ///
+    /// ```
+    /// use antiphon::{Real, debug, grad};
+    /// let (slope, lines) = debug::collect_printed(|| grad(|x| x.sin().printed("sine").exp(), &0.0));
+    /// assert_eq!(slope?, 1.0);
+    /// assert!(lines[0].ends_with("sine = 0.0"), "with the line: [src/model.rs:3:71] sine = 0.0");
+    /// # Ok::<(), antiphon::Error>(())
+    /// ```
+    #[must_use]
+    #[track_caller]
+    fn printed(self, name: &str) -> Self {
+        self.print(name, At::caller());
+        self
+    }
+    /// Prints the value with a line of the user's.
+    #[doc(hidden)]
+    fn print(&self, _name: &str, _at: At) {}
 
     /// `x²`.
     #[track_caller]

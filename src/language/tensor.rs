@@ -326,10 +326,17 @@ pub trait Tensor:
         let nothing = whole.equal(&least);
         Self::select(&nothing, &least, &(self.clone() - Self::select(&nothing, &Self::constant(0.0), &whole)))
     }
-    /// Cross-entropy of logits `[.., classes]` with integer targets `[..]`: `ln Σ eˣ − x[target]`, one per row.
+    /// Cross-entropy of logits `[.., classes]` with integer targets `[..]`: `ln Σ eˣ − x[target]`, one per row. Of a row
+    /// of nothing but −∞ it is ∞, with derivative 0, as `log_softmax` of it is −∞.
     #[track_caller]
     fn cross_entropy(&self, targets: &Self::Int) -> Self {
-        self.logsumexp(-1) - self.gather_last(targets)
+        let (whole, target) = (self.logsumexp(-1), self.gather_last(targets));
+        if whole.all_finite() {
+            return whole - target;
+        }
+        let nothing = whole.equal(&Self::constant(f64::NEG_INFINITY));
+        let infinite = Self::constant(f64::INFINITY);
+        Self::select(&nothing, &infinite, &(Self::select(&nothing, &Self::constant(0.0), &whole) - target))
     }
     /// Joins arrays of one shape along a new axis.
     #[track_caller]

@@ -3,13 +3,13 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use antiphon_staging::{self as staging, Block, Func, Signature, Target, Type, Value};
+use antiphon_staging::{self as staging, Block, Func, ProbeKind, Signature, Target, Type, Value};
 
 use super::adjoint::Passed;
 use super::region::{self, Piece};
-use super::{Located, Recorded, RecordedAdjoint, RecordedBool, RecordedInt, Recorder, recorder};
+use super::{Located, Recorded, RecordedAdjoint, RecordedBool, RecordedInt, Recorder, probe, recorder};
 use crate::continuation::unwinding::OrRaise;
-use crate::error::{CpsResult, Error, Result};
+use crate::error::{At, CpsResult, Error, Result};
 use crate::language::control::continuation_passing::{
     Arm, BodyTo, Captured, Function, Leaves, Region, Site, To,
 };
@@ -184,6 +184,9 @@ impl Control for Recorded {
         Region(Rc::new(Piece::of(region).forward(at, wanted)))
     }
 
+    fn ensure_at(_: Internal, at: At, condition: &RecordedBool, message: &str) {
+        probe(ProbeKind::Ensure(message.into()), condition.0, at);
+    }
     fn scratch(_: Internal, f: &mut dyn FnMut()) {
         let recorder = recorder();
         let _balance = Balance::of(&recorder);

@@ -2,12 +2,12 @@
 
 use std::ops::{Add, Mul, Range, Sub};
 
-use antiphon_staging::{self as staging, Binary, Comparison, Scalar, Unary};
+use antiphon_staging::{self as staging, Binary, Comparison, ProbeKind, Scalar, Unary};
 
 use super::tensor::{array_constant, slice};
-use super::{RecordedBool, RecordedInt, emit, recorder, shape_of, value_of};
+use super::{RecordedBool, RecordedInt, emit, probe, recorder, shape_of, value_of};
 use crate::continuation::unwinding::OrRaise;
-use crate::error::Result;
+use crate::error::{At, Result};
 use crate::language::real::{Int, Mask};
 use crate::language::shape::{self, Shape};
 use crate::language::tensor::{IntTensor, MaskTensor};
@@ -63,6 +63,9 @@ impl Int for RecordedInt {
     fn named(self, name: &str) -> Self {
         recorder().builder.name(value_of(self.0), name);
         self
+    }
+    fn print(&self, name: &str, at: At) {
+        probe(ProbeKind::Print(name.into()), self.0, at);
     }
     #[track_caller]
     fn constant(value: i64) -> Self {

@@ -12,20 +12,24 @@ mod real;
 mod recorder;
 mod region;
 mod tensor;
+mod transcript;
 
 pub use antiphon_staging::ir::print::graphviz;
 pub use antiphon_staging::jit::{CompileOptions, CompiledProgram, Interrupt};
-use antiphon_staging::{self as staging, Value};
+use antiphon_staging::{self as staging, ProbeKind, Value};
 pub use antiphon_staging::{OptimiseOptions, Program, optimise};
 
 pub use adjoint::RecordedAdjoint;
 pub use interpret::{interpret, interpret_components};
 pub use plain::Plain;
 pub(crate) use plain::zeros;
-pub(crate) use recorder::{Located, from_staging, trace};
+pub(crate) use recorder::{Located, Traced, from_staging, trace};
 use recorder::{Recorder, recorder};
 pub use recorder::{record, record_with};
+pub(crate) use transcript::Transcript;
 
+use crate::continuation::unwinding::OrRaise;
+use crate::error::At;
 use crate::language::shape::Shape;
 
 /// A real number or array of a program that is being recorded.
@@ -51,6 +55,12 @@ struct Handle {
 #[track_caller]
 fn emit(expr: staging::Expr) -> Handle {
     recorder().emit(expr)
+}
+
+/// Has the program look at a value whenever it comes by.
+fn probe(kind: ProbeKind, x: Handle, at: At) {
+    let recorder = recorder();
+    recorder.builder.probe(kind, recorder.value_of(x), at.location()).located().or_raise();
 }
 
 /// The value, if it is of the recording under way.

@@ -2,11 +2,13 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use antiphon_staging::{self as staging, Binary, Comparison, Scalar, Unary, Update};
+use antiphon_staging::{self as staging, Binary, Comparison, ProbeKind, Scalar, Unary, Update};
 
-use super::{Recorded, RecordedAdjoint, RecordedBool, RecordedInt, emit, recorder, shape_of, value_of};
+use super::{
+    Recorded, RecordedAdjoint, RecordedBool, RecordedInt, emit, probe, recorder, shape_of, value_of,
+};
 use crate::continuation::unwinding::OrRaise;
-use crate::error::Result;
+use crate::error::{At, Result};
 use crate::language::node::SharedNode;
 use crate::language::real::Real;
 use crate::language::shape;
@@ -88,6 +90,9 @@ impl Real for Recorded {
     #[track_caller]
     fn name_with(&self, name: &dyn Fn() -> String) {
         recorder().builder.name(value_of(self.0), &name());
+    }
+    fn print(&self, name: &str, at: At) {
+        probe(ProbeKind::Print(name.into()), self.0, at);
     }
     fn adjoint(&self) -> RecordedAdjoint {
         RecordedAdjoint::empty(&recorder(), *self)

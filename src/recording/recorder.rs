@@ -8,13 +8,17 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use antiphon_staging::jit::Stop;
-use antiphon_staging::{self as staging, Block, Builder, Dtype, Program, Value};
+use antiphon_staging::{
+    self as staging, Binary, Block, Builder, Class, Dtype, ProbeKind, Program, Unary, Value,
+};
 
 use super::region::Regions;
+use super::transcript::Transcript;
 use super::{CompileOptions, Handle, Plain, Recorded, RecordedBool, RecordedInt};
 use crate::continuation::stack;
-use crate::continuation::unwinding::{blame, catch, raise};
-use crate::error::{At, Error, Result};
+use crate::continuation::unwinding::{OrRaise, blame, catch, raise};
+use crate::error::{At, Direction, Error, Result};
+use crate::finite::{self, Looking};
 use crate::language::control::continuation_passing::leaves;
 use crate::language::params::Path;
 use crate::language::state::{Leaf, State};
@@ -47,7 +51,8 @@ pub(super) fn recorder() -> Rc<Recorder> {
     // No closure here: it would not know its caller.
     match RECORDERS.with_borrow(|stack| stack.last().cloned()) {
         Some(recorder) => {
-            recorder.check(blame(At::caller()));
+            let at = blame(At::caller());
+            recorder.check(at);
             recorder
         }
         None => misplaced(),
@@ -124,8 +129,18 @@ impl Recorder {
     pub(super) fn emit(&self, expr: staging::Expr) -> Handle {
         let at = At::caller();
         self.at(blame(at));
+        let op = if finite::looks() && computes(&expr) { Some(expr.name()) } else { None };
         match self.builder.emit(expr) {
-            Ok(value) => self.wrap(value),
+            Ok(value) => {
+                if let Some(op) = op
+                    && self.builder.ty(value).dtype.is_float()
+                {
+                    let (op, direction) = finite::operator(op);
+                    let kind = ProbeKind::Finite { op, backward: direction == Direction::Backward };
+                    self.builder.probe(kind, value, blame(at).location()).located().or_raise();
+                }
+                self.wrap(value)
+            }
             Err(error) => raise(from_staging(error, at)),
         }
     }
@@ -182,18 +197,31 @@ where
     Q: State<Recorded>,
 {
     let f = |input: MapComponent<'_, T, Recorded>| Ok(f(example.map_components(&mut Path::default(), input)));
-    trace(name, options, &Stop::of(options), f).map(|(program, _)| program)
+    trace(name, options, &Stop::of(options), f).map(|recording| recording.program)
 }
 
-/// Records `f`, which makes its inputs from examples with the function that it is given, until it is to stop; also the
-/// result, for its structure.
+/// What [`trace`] records.
+pub(crate) struct Traced<Q> {
+    pub(crate) program: Program,
+    /// The result, for its structure.
+    pub(crate) result: Q,
+}
+
+impl<Q> Traced<Q> {
+    /// What was recorded, line by line.
+    pub(crate) fn transcript(&self) -> Transcript {
+        Transcript::of(&self.program)
+    }
+}
+
+/// Records `f`, which makes its inputs from examples with the function that it is given, until it is to stop.
 #[track_caller]
 pub(crate) fn trace<T, Q>(
     name: &str,
     options: &CompileOptions,
     stop: &Stop,
     f: impl FnOnce(MapComponent<'_, T, Recorded>) -> Result<Q>,
-) -> Result<(Program, Q)>
+) -> Result<Traced<Q>>
 where
     T: Plain,
     Q: State<Recorded>,
@@ -209,6 +237,7 @@ where
         stop: stop.clone(),
     });
     let (result, outputs) = catch(|| -> Result<_> {
+        let _looking = Looking::begin(options.check_finite);
         let _recording = Recording::begin(Rc::clone(&recorder));
         stack::on_reserved(|| {
             let mut input = |path: &Path, leaf: Leaf<T>| {
@@ -227,10 +256,11 @@ where
             Ok((result, outputs))
         })
     })?;
-    let recorder = Rc::into_inner(recorder).expect("no recorded value holds on to its recorder");
+    let Recorder { builder, .. } =
+        Rc::into_inner(recorder).expect("no recorded value holds on to its recorder");
     // Verifying goes as deep as functions are nested: once more for each loop of a derivative.
-    let program = catch(|| -> Result<_> { Ok(stack::on_reserved(|| recorder.builder.finish(&outputs))) })?;
-    Ok((program.map_err(|error| from_staging(error, at))?, result))
+    let program = catch(|| -> Result<_> { Ok(stack::on_reserved(|| builder.finish(&outputs))) })?;
+    Ok(Traced { program: program.map_err(|error| from_staging(error, at))?, result })
 }
 
 /// Makes a recorder the innermost one, until dropped.
@@ -255,6 +285,21 @@ impl Drop for Recording {
     }
 }
 
+/// Whether an operator can give what is not finite where its operands are: those that move elements or choose among
+/// them cannot.
+fn computes(expr: &staging::Expr) -> bool {
+    match expr.class() {
+        Class::Elementwise => match expr {
+            staging::Expr::Unary(op, _) => *op != Unary::Neg,
+            staging::Expr::Binary(op, ..) => !matches!(op, Binary::Maximum | Binary::Minimum),
+            _ => matches!(expr, staging::Expr::Powi(..)),
+        },
+        Class::Reduction | Class::Product | Class::Convolution => true,
+        Class::Indexed => matches!(expr, staging::Expr::ScatterRows { .. }),
+        Class::Movement | Class::InMemory | Class::Placement => false,
+    }
+}
+
 /// Results of making and running programs.
 pub(crate) trait Located<T> {
     /// The same, with this crate's error and the caller's line. A method and not a function for `map_err`, which
@@ -274,6 +319,11 @@ impl<T> Located<T> for staging::Result<T> {
 pub(crate) fn from_staging(error: staging::Error, at: At) -> Error {
     match error {
         staging::Error::Index { op, index, length } => Error::Index { op, index, len: length, at },
+        staging::Error::Ensure { message, at } => Error::Ensure { message, at: At::of(at) },
+        staging::Error::NotFinite { op, backward, value, at } => {
+            let direction = if backward { Direction::Backward } else { Direction::Forward };
+            Error::NotFinite { op, direction, value, at: At::of(at) }
+        }
         staging::Error::StackExhausted { bytes, by, .. } => {
             Error::StackExhausted { limit: bytes, depth: None, by }
         }

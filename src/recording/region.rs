@@ -338,7 +338,10 @@ fn defer(
 
 /// Interpretations that pieces of a program are written over.
 trait Replayed: Tensor<Int = RecordedInt, Bool = RecordedBool> {
+    /// Whether what a piece ensures and prints is written: once, with its value.
+    const SHOWS: bool = false;
     fn constant_of(x: Recorded) -> Self;
+    fn recorded(&self) -> Recorded;
     /// [`pull`] over this interpretation.
     fn pull(
         at: Site,
@@ -351,8 +354,12 @@ trait Replayed: Tensor<Int = RecordedInt, Bool = RecordedBool> {
 }
 
 impl Replayed for Recorded {
+    const SHOWS: bool = true;
     fn constant_of(x: Recorded) -> Self {
         x
+    }
+    fn recorded(&self) -> Recorded {
+        *self
     }
     fn pull(
         at: Site,
@@ -369,6 +376,9 @@ impl Replayed for Recorded {
 impl Replayed for Var<'_, Recorded> {
     fn constant_of(x: Recorded) -> Self {
         Var::lift(&x)
+    }
+    fn recorded(&self) -> Recorded {
+        *self.primal()
     }
     fn pull(
         at: Site,
@@ -393,6 +403,9 @@ impl Replayed for Var<'_, Recorded> {
 impl Replayed for Dual<Recorded> {
     fn constant_of(x: Recorded) -> Self {
         Dual::lift(&x)
+    }
+    fn recorded(&self) -> Recorded {
+        *self.primal()
     }
     /// With `ẏ = f′(x)ẋ` and `x̄ = f′(x)ᵀȳ`: as `x̄ = ∂/∂ẋ ⟨ȳ, ẏ⟩`, and its tangent is `∂/∂x (⟨ȳ̇, y⟩ + ⟨ȳ, ẏ⟩)`, both come
     /// of the piece with tangents.
@@ -481,6 +494,15 @@ impl<T: Replayed> Replay<'_, T> {
         self.get(value).int()
     }
 
+    /// The value itself, without derivatives.
+    fn bare(&self, value: Value) -> Value {
+        match self.get(value) {
+            Leaf::Real(x) => self.recorder.value_of(T::recorded(&x).0),
+            Leaf::Int(i) => self.recorder.value_of(i.0),
+            Leaf::Bool(b) => self.recorder.value_of(b.0),
+        }
+    }
+
     fn all(&self, values: &[Value]) -> Leaves<T> {
         values.iter().map(|&value| self.get(value)).collect()
     }
@@ -547,7 +569,12 @@ impl<T: Replayed> Replay<'_, T> {
                     );
                     self.set_all(results, joined);
                 }
-                Stmt::Define(_) => {}
+                Stmt::Probe(probe, value) if T::SHOWS => {
+                    let (kind, at) = self.recorder.builder.probe_of(*probe);
+                    let value = self.bare(*value);
+                    self.recorder.builder.probe(kind, value, at).located().or_raise();
+                }
+                Stmt::Probe(..) | Stmt::Define(_) => {}
                 Stmt::Call { target: Target::Func(func), args, continuations, results }
                     if continuations.is_empty() =>
                 {
@@ -710,11 +737,7 @@ impl<T: Replayed> Replay<'_, T> {
     fn copied(&self, expr: &Expr) -> Leaf<T> {
         let mut expr = expr.clone();
         for operand in expr.operands_mut() {
-            *operand = match self.get(*operand) {
-                Leaf::Int(i) => self.recorder.value_of(i.0),
-                Leaf::Bool(b) => self.recorder.value_of(b.0),
-                Leaf::Real(_) => unreachable!("no operand is real"),
-            };
+            *operand = self.bare(*operand);
         }
         match self.recorder.leaf(self.recorder.builder.emit(expr).located().or_raise()) {
             Leaf::Real(x) => Leaf::Real(T::constant_of(x)),

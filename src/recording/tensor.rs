@@ -10,7 +10,9 @@ use super::{
 };
 use crate::continuation::unwinding::OrRaise;
 use crate::error::{At, Error, Result};
+use crate::finite;
 use crate::language::control::continuation_passing::{Fill, Leaves};
+use crate::language::real::Real;
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::language::tensor::{IntTensor, Tensor};
 use crate::memory::collected;
@@ -213,6 +215,10 @@ impl Tensor for Recorded {
     }
 
     fn accumulate_matmul(adjoint: &RecordedAdjoint, a: &Self, b: &Self) {
+        // What a cell adds up is looked at one by one.
+        if finite::looks() {
+            return Self::accumulate(adjoint, a.batch_matmul(b));
+        }
         adjoint.update(|recorder| Update::Matmul(recorder.value_of(a.0), recorder.value_of(b.0)));
     }
     fn accumulate_slice(

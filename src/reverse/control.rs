@@ -258,6 +258,9 @@ impl<'r, T: Control> Control for Var<'r, T> {
         T::forward_region(internal, at, region, with_reals(inputs, |x| x.primal().clone()), wanted)
     }
 
+    fn ensure_at(internal: Internal, at: At, condition: &T::Bool, message: &str) {
+        T::ensure_at(internal, at, condition, message);
+    }
     fn scratch(internal: Internal, f: &mut dyn FnMut()) {
         T::scratch(internal, f);
     }

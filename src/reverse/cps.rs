@@ -25,6 +25,7 @@ use crate::continuation::stack;
 use crate::continuation::unwinding::{blame, catch, part_of_operator};
 pub use crate::error::CpsResult as Result;
 use crate::error::{At, Error};
+use crate::finite;
 use crate::language::derivative_rules::{for_each_binary, for_each_unary};
 use crate::language::node::{NodeRef, OwnedNode, node_for, node_in};
 use crate::language::real::Real;
@@ -67,13 +68,14 @@ pub fn grad<T: Real>(
 #[inline]
 #[track_caller]
 pub(super) fn operator<T: Real, R>(
+    op: &'static str,
     level: Option<Level>,
     y: T,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
     pull: impl FnOnce(&T, T),
 ) -> Result<R> {
     stack::check()?;
-    frame(level, y, k, pull)
+    frame(op, level, y, k, pull)
 }
 
 /// The frame of an [`operator`], after the check: where that comes first of all, before there is anything that has to
@@ -81,6 +83,7 @@ pub(super) fn operator<T: Real, R>(
 #[inline(always)] // one frame per operator
 #[track_caller]
 fn frame<T: Real, R>(
+    op: &'static str,
     level: Option<Level>,
     y: T,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
@@ -102,7 +105,11 @@ fn frame<T: Real, R>(
     let result = k(&variable).map_err(Error::deeper)?;
     if level > Some(Level::CONSTANT) {
         let node = node_in::<T>(&owner);
-        node.with_adjoint(|y_bar| part_of_operator(T::ALLOCATES, at, || pull(node.value(), y_bar)));
+        node.with_adjoint(|y_bar| {
+            let pull = || part_of_operator(T::ALLOCATES, at, || pull(node.value(), y_bar));
+            // Of arrays it is looked at what they are made of.
+            if T::ALLOCATES { finite::backward(op, pull) } else { pull() }
+        });
     }
     Ok(result)
 }
@@ -136,7 +143,7 @@ pub fn custom<T: Real, R, const N: usize>(
         operand.assert_outside("custom");
         level = common_level(level, operand.mark())?;
     }
-    frame(level, y.quiet(), k, |y, y_bar| {
+    frame("custom", level, y.quiet(), k, |y, y_bar| {
         for (operand, g) in x.iter().zip(pull(y, y_bar)) {
             let like = operand.primal();
             operand.accumulate(if T::same_shape(&g, like) { g } else { g.broadcast_like(like) });
@@ -147,6 +154,7 @@ pub fn custom<T: Real, R, const N: usize>(
 #[inline(always)] // likewise
 #[track_caller]
 fn unary<T: Real, R>(
+    op: &'static str,
     x: &Var<'_, T>,
     f: impl FnOnce(&T) -> T,
     pull: impl FnOnce(&T, &T, T) -> T,
@@ -154,7 +162,7 @@ fn unary<T: Real, R>(
 ) -> Result<R> {
     stack::check()?;
     let y = part_of_operator(T::ALLOCATES, At::caller(), || f(x.primal()));
-    frame(x.mark(), y, k, |y, y_bar| x.accumulate_computed(pull(x.primal(), y, y_bar)))
+    frame(op, x.mark(), y, k, |y, y_bar| x.accumulate_computed(pull(x.primal(), y, y_bar)))
 }
 
 macro_rules! unary_rules {
@@ -167,7 +175,7 @@ macro_rules! unary_rules {
             x: &Var<'_, T>,
             k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
         ) -> Result<R> {
-            unary(x, |x| unary_rules!(@apply $name x), |$x, $y, $dy| $rule, k)
+            unary(stringify!($name), x, |x| unary_rules!(@apply $name x), |$x, $y, $dy| $rule, k)
         }
     )* };
     (@apply neg $x:ident) => { -$x.clone() };
@@ -190,7 +198,7 @@ fn binary<T: Real, R>(
     let level = common_level(a.mark(), b.mark())?;
     T::check_broadcast(op, a.primal(), b.primal())?;
     let y = part_of_operator(T::ALLOCATES, At::caller(), || f(a.primal(), b.primal()));
-    frame(level, y, k, |y, y_bar| {
+    frame(op, level, y, k, |y, y_bar| {
         let (va, vb) = (a.primal(), b.primal());
         // Each operand's half stands here once: with the two in every arm of one `match`, the compiler merges the arms'
         // common code, and nodes that could have stayed in registers go to memory.
@@ -247,7 +255,7 @@ pub fn powi<T: Real, R>(
     n: i32,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    unary(x, |x| x.powi(n), |x, _, y_bar| crate::language::derivative_rules::powi(x, n, y_bar), k)
+    unary("powi", x, |x| x.powi(n), |x, _, y_bar| crate::language::derivative_rules::powi(x, n, y_bar), k)
 }
 
 /// `y = x` limited to `low ..= high`, `x̄ += ȳ` where it was within.
@@ -260,6 +268,7 @@ pub fn clamp<T: Real, R>(
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
     unary(
+        "clamp",
         x,
         |x| x.clamp(low, high),
         |x, _, y_bar| crate::language::derivative_rules::clamp(x, low, high, y_bar),
@@ -298,7 +307,7 @@ pub(super) fn unbroadcast<T: Real, R>(
     like: &T,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    unary(x, |x| x.clone().unbroadcast(like), |x, _, y_bar| y_bar.broadcast_like(x), k)
+    unary("unbroadcast", x, |x| x.clone().unbroadcast(like), |x, _, y_bar| y_bar.broadcast_like(x), k)
 }
 
 /// `y = x` repeated to the shape of `like`, `x̄ += ȳ` summed.
@@ -309,7 +318,7 @@ pub(super) fn broadcast_like<T: Real, R>(
     like: &T,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    unary(x, |x| x.broadcast_like(like), |x, _, y_bar| y_bar.unbroadcast(x), k)
+    unary("broadcast_to", x, |x| x.broadcast_like(like), |x, _, y_bar| y_bar.unbroadcast(x), k)
 }
 
 /// Do-notation for the explicit spelling: `let y = operator(operands);` becomes `operator(operands, |y| …)`.

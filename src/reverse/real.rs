@@ -285,6 +285,9 @@ impl<T: Real> Real for Var<'_, T> {
     fn name_with(&self, name: &dyn Fn() -> String) {
         self.primal().name_with(name);
     }
+    fn print(&self, name: &str, at: At) {
+        self.value().print(name, at);
+    }
     #[inline]
     fn adjoint(&self) -> Slot<Self> {
         Slot::new()

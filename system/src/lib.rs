@@ -9,6 +9,7 @@ mod proc;
 pub mod budget;
 pub mod file;
 pub mod memory;
+pub mod print;
 #[cfg(unix)]
 pub mod private;
 pub mod recent;

@@ -5,12 +5,14 @@
 mod case;
 
 mod auxiliary;
+mod captures;
 mod control;
 mod destructors;
 mod escape;
 mod examples;
 mod mistakes;
 mod models;
+mod probes;
 mod scan;
 mod semantics;
 mod strong_zeros;

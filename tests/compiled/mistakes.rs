@@ -22,7 +22,7 @@ fn says<R>(found: Result<R>, text: &str) {
 }
 
 /// What recording a model of three numbers gives.
-fn record<Q: Structure<Recorded>>(model: impl FnOnce(Recorded) -> Q) -> Result<()>
+fn record<Q: Structure<Recorded>>(model: impl FnMut(Recorded) -> Q) -> Result<()>
 where
     Q::With<Array>: State<Array>,
 {

@@ -1,7 +1,7 @@
 //! Strong zeros of arrays, in every mode: what is exactly zero stays zero where a derivative is infinite or undefined.
 
 use antiphon::optim::{Adagrad, Adam, Optimizer, RmsProp};
-use antiphon::{NdArray, OrRaise, Real, Tensor, Var, compile, grad, hvp, jvp};
+use antiphon::{IntTensor, NdArray, OrRaise, Real, Tensor, Var, compile, grad, hvp, jvp};
 
 type Array = NdArray<f64>;
 
@@ -83,6 +83,31 @@ fn a_row_that_is_masked_as_a_whole_attends_to_nothing() {
     assert_near("log_softmax", &least.log_softmax(1), &[LEAST, LEAST]);
     let slopes = grad(|x| x.log_softmax(1).exp().sum(..), &least).unwrap();
     assert_near("its derivative", &slopes, &[0.0, 0.0]);
+}
+
+#[test]
+fn a_row_without_any_class_has_an_infinite_cross_entropy_and_no_derivative() {
+    fn entropy<T: Tensor>(x: &T, mask: [f64; 2]) -> T {
+        let mask = T::from_elements(&[2, 2], &[0.0, 0.0, mask[0], mask[1]]).unwrap();
+        (x.clone() + mask).cross_entropy(&IntTensor::from_elements(&[2], &[0, 1]).unwrap())
+    }
+    fn nothing<T: Tensor>(x: &T) -> T {
+        entropy(x, [LEAST, LEAST]).sum(..)
+    }
+    // What is left where rows without a class are left out.
+    fn rest<T: Tensor>(x: &T) -> T {
+        let rows = entropy(x, [LEAST, LEAST]);
+        T::select(&rows.less(&T::constant(f64::INFINITY)), &rows, &T::constant(0.0)).sum(..)
+    }
+    fn one<T: Tensor>(x: &T) -> T {
+        entropy(x, [LEAST, 0.0]).sum(..)
+    }
+    let (x, v) = (array(&[2, 2], &[0.5, 0.5, 7.0, -7.0]), array(&[2, 2], &[1.0, 0.0, 1.0, 1.0]));
+    // Of the first row −ln ½, with the slopes ½ − 1 and ½, whose own along (1, 0) are ¼ and −¼.
+    let (slopes, hessian) = ([-0.5, 0.5, 0.0, 0.0], [0.25, -0.25, 0.0, 0.0]);
+    assert_modes!(nothing, x.clone(), v.clone(), f64::INFINITY, slopes, hessian);
+    assert_modes!(rest, x.clone(), v.clone(), 2f64.ln(), slopes, hessian);
+    assert_modes!(one, x, v, 2f64.ln(), slopes, hessian);
 }
 
 #[test]

@@ -96,10 +96,12 @@ impl<S, D, R> TrainingStep<'_, S, D, R> {
     /// Makes a step.
     ///
     /// A compiled step is compiled when data of new shapes comes; code for all shapes shares the state. Afterwards it
-    /// asks for no memory, as long as the caller keeps no results.
+    /// asks for no memory, as long as the caller keeps no results, but at the second call and now and then later, when
+    /// it is recorded again: what it captures is a constant, and a change of it an error.
     ///
     /// # Errors
-    /// What the step returns or raises. A compiled one: while it is recorded; when it runs,
+    /// What the step returns or raises. A compiled one: while it is recorded;
+    /// [`Error::Recording`](crate::Error::Recording) if it records something else than was compiled; when it runs,
     /// [`Error::Index`](crate::Error::Index) and [`Error::StackExhausted`](crate::Error::StackExhausted). The state is
     /// then what it was before.
     #[track_caller]

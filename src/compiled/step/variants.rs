@@ -17,7 +17,7 @@ use crate::error::{At, Result};
 use crate::language::params::Path;
 use crate::language::state::{Leaf, State};
 use crate::language::structure::Structure;
-use crate::recording::{Located, Plain, Recorded, from_staging, trace, zeros};
+use crate::recording::{Located, Plain, Recorded, Traced, Transcript, from_staging, trace, zeros};
 
 /// How many shapes of data code is kept for by default.
 const VARIANTS: usize = 256;
@@ -49,10 +49,18 @@ struct Compiled<T: Plain, S, D, Q, R, F> {
     recorded: PhantomData<fn(D) -> Q>,
 }
 
+/// Checks take one part of so many of a step's time, but for the first one.
+const CHECKS: f64 = 100.0;
+
 /// Code for data of one structure and its shapes.
 struct Variant<T: Plain, R> {
     /// The call that used it last.
     used: u64,
+    /// How often it was called.
+    calls: u64,
+    /// At which call the step is recorded again and compared with this, which is what was compiled.
+    next_check: u64,
+    transcript: Transcript,
     compiled: CompiledProgram,
     /// What results are written to, and handed out; another one takes its place where it is still held by then.
     outputs: Vec<Leaf<T>>,
@@ -60,11 +68,25 @@ struct Variant<T: Plain, R> {
     result: R,
 }
 
+impl<T: Plain, R> Variant<T, R> {
+    /// Plans the next check after one, as it took so long beside the step itself: each time after twice as many calls.
+    fn plan_check(&mut self, checking: Duration, running: Duration) {
+        let least = CHECKS * checking.as_secs_f64() / running.as_secs_f64();
+        self.next_check = self.calls.saturating_add(self.calls.max(least as u64));
+    }
+}
+
 impl<'f, S, D, R> TrainingStep<'f, S, D, R> {
     /// A step that is compiled when it is first called, and again when data comes in other shapes; from `state` on.
     ///
-    /// The step owns its state and changes it in place, in memory that is aligned to 64 bytes. Fields of the data that
-    /// are no components, such as a number of classes, are what they were when data of these shapes first came.
+    /// The step owns its state and changes it in place, in memory that is aligned to 64 bytes.
+    ///
+    /// What the closure captures or reads from elsewhere, and fields of the data that are no components, such as a
+    /// number of classes, are constants of the compiled code: what changes, a learning rate or a seed for example, is a
+    /// part of the data. A step that would record something else is found out when it is recorded again: at the second
+    /// call with data of some shapes, and then each time after twice as many calls, or after so many that recording
+    /// takes a hundredth of their time. That call is an error, and so are the next ones, until the step is what was
+    /// compiled or [`configure`](TrainingStep::configure) drops the code.
     ///
     /// Denormal numbers count as zeros while the step runs, and code is kept in the user's cache directory, see
     /// [`cache::directory`](antiphon_staging::jit::cache::directory). [`configure`](TrainingStep::configure) changes
@@ -188,24 +210,51 @@ where
         }
         let variant = self.variants.get_mut(&self.component_types[..]).expect("it is there now");
         variant.used = self.calls;
+        variant.calls += 1;
+        let checked = if variant.calls >= variant.next_check { Some(self.check(data, at)?) } else { None };
+        let variant = self.variants.get_mut(&self.component_types[..]).expect("it was there before");
+        let start = checked.map(|_| Instant::now());
         let kept = std::iter::repeat_n(None, self.state.len());
         variant.compiled.limit(stack::configured());
         let run = variant.compiled.run_into(
             kept.chain(self.inputs.iter().map(|leaf| Some(T::elements(leaf)))),
             self.state.elements_mut().chain(variant.outputs.iter_mut().map(T::elements_mut)),
         );
+        if let (Some(checking), Some(start)) = (checked, start) {
+            variant.plan_check(checking, start.elapsed());
+        }
         run.map_err(|error| from_staging(error, at))
+    }
+
+    /// Records the step for data with the present components: the state as it is afterwards, and the result.
+    #[track_caller]
+    fn record(&mut self, data: &D, stop: &Stop) -> Result<Traced<(S::With<Recorded>, Q)>> {
+        let at = At::caller();
+        // Of the state's components only the types are of account.
+        let zeros = self.example.iter().map(|(_, ty)| zeros(ty, at)).collect::<Result<Vec<Leaf<T>>>>()?;
+        let example = self.structure.rebuild(&mut zeros.into_iter());
+        trace("step", &self.options, stop, |input| {
+            let mut state = example.map_components(&mut Path::default(), input);
+            let result = (self.step)(&mut state, &data.map_components(&mut Path::default(), input))?;
+            Ok((state, result))
+        })
+    }
+
+    /// That the step still records what was compiled for data with the present components, and how long that took.
+    fn check(&mut self, data: &D, at: At) -> Result<Duration> {
+        let start = Instant::now();
+        let traced = self.record(data, &Stop::of(&self.options))?;
+        let variant = self.variants.get_mut(&self.component_types[..]).expect("it is compiled");
+        variant.transcript.check("the step", &traced, at)?;
+        Ok(start.elapsed())
     }
 
     /// Code for data with the present components.
     fn compile(&mut self, data: &D, at: At) -> Result<Variant<T, R>> {
         let (start, stop) = (Instant::now(), Stop::of(&self.options));
-        let example = self.read();
-        let (program, (changed, result)) = trace("step", &self.options, &stop, |input| {
-            let mut state = example.map_components(&mut Path::default(), input);
-            let result = (self.step)(&mut state, &data.map_components(&mut Path::default(), input))?;
-            Ok((state, result))
-        })?;
+        let traced = self.record(data, &stop)?;
+        let transcript = traced.transcript();
+        let Traced { program, result: (changed, result), .. } = traced;
         let mut types = program.funcs[program.entry].results.iter().cloned();
         let mut component_types = Vec::new();
         each_component(&changed, &mut |path, _| {
@@ -219,7 +268,8 @@ where
         let result = result.map_components::<T>(&mut Path::default(), &mut |_, leaf| placeholder(&leaf));
         self.compile_time += start.elapsed();
         self.compilations += 1;
-        Ok(Variant { used: self.calls, compiled, outputs, result })
+        let used = self.calls;
+        Ok(Variant { used, calls: 0, next_check: 2, transcript, compiled, outputs, result })
     }
 
     /// Drops the variants that were used the longest ago until there are so many.

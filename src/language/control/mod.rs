@@ -15,13 +15,13 @@ pub use tree::{NumberedTree, Tree, TreeArrays, fold};
 
 use crate::continuation::stack;
 use crate::continuation::unwinding::raise;
-use crate::error::{CpsResult, Error};
+use crate::error::{At, CpsResult, Error};
 use crate::language::control::continuation_passing::{
     Arm, BodyTo, Captured, Function, Leaves, Region, Site, To,
 };
 use crate::language::real::{Mask, Real};
 use crate::language::state::{Leaf, State};
-use crate::sealed::Internal;
+use crate::sealed::{INTERNAL, Internal};
 
 /// Data-dependent control flow of an interpretation.
 ///
@@ -75,6 +75,38 @@ pub trait Control: Real {
             state = body(state);
         }
         state
+    }
+
+    /// That a condition holds, of an array all of its elements: else the model ends with this message, as with
+    /// [`raise`](crate::raise), whether it is run or compiled. Of two arms only the one that is taken ensures anything.
+    ///
+    /// ```
+    /// use antiphon::{Control, Error, Real, grad};
+    /// fn root<T: Control>(x: T) -> T {
+    ///     T::ensure(&x.greater_equal(&T::constant(0.0)), "a root of a negative number");
+    ///     x.sqrt()
+    /// }
+    /// assert_eq!(grad(|x| root(x), &4.0)?, 0.25);
+    /// let error = grad(|x| root(x), &-4.0).unwrap_err();
+    /// assert!(matches!(error, Error::Ensure { .. }));
+    /// assert!(error.to_string().starts_with("a root of a negative number ("), "and the line");
+    /// # Ok::<(), antiphon::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Raises [`Error::Ensure`] with the message and the caller's line. A compiled model returns it.
+    #[track_caller]
+    fn ensure(condition: &Self::Bool, message: &str) {
+        Self::ensure_at(INTERNAL, At::caller(), condition, message);
+    }
+    /// [`ensure`](Control::ensure) at a line of the user's.
+    #[doc(hidden)]
+    fn ensure_at(_: Internal, at: At, condition: &Self::Bool, message: &str) {
+        match condition.all_known() {
+            Some(true) => {}
+            Some(false) => raise(Error::Ensure { message: message.into(), at }),
+            None => raise(not_single(Site { op: "ensure", at }, &condition.lengths())),
+        }
     }
 
     /// Whether conditions are recorded: not known while the model runs. Then the methods below take the place of Rust's

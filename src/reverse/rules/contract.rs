@@ -21,7 +21,7 @@ pub fn batch_matmul<T: Tensor, R>(
     let (sa, sb) = (va.shape(), vb.shape());
     let batch = shape::matmul(&sa, &sb)?;
     let batch = &batch[..batch.len() - 2];
-    operator(level, va.batch_matmul(vb), k, |_, y_bar| {
+    operator("matmul", level, va.batch_matmul(vb), k, |_, y_bar| {
         a.accumulate_with(|a_bar, va| match &sa[..sa.len() - 2] == batch {
             true => T::accumulate_matmul(a_bar, &y_bar, &vb.transpose()),
             false => T::accumulate(a_bar, y_bar.batch_matmul(&vb.transpose()).unbroadcast(va)),

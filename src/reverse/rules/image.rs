@@ -19,7 +19,7 @@ pub fn conv2d<T: Tensor, R>(
 ) -> Result<R> {
     let level = common_level(x.level(), w.level())?;
     shape::conv2d(&x.primal().shape(), &w.primal().shape(), window)?;
-    operator(level, x.primal().conv2d(w.primal(), window), k, |_, y_bar| {
+    operator("conv2d", level, x.primal().conv2d(w.primal(), window), k, |_, y_bar| {
         x.accumulate_with(|x_bar, x| {
             T::accumulate(x_bar, y_bar.conv2d_image(w.primal(), image_size(x), window))
         });
@@ -44,7 +44,7 @@ pub fn conv2d_image<T: Tensor, R>(
 ) -> Result<R> {
     let level = common_level(g.level(), w.level())?;
     shape::conv2d_image(&g.primal().shape(), &w.primal().shape(), size, window)?;
-    operator(level, g.primal().conv2d_image(w.primal(), size, window), k, |_, y_bar| {
+    operator("conv2d_image", level, g.primal().conv2d_image(w.primal(), size, window), k, |_, y_bar| {
         g.accumulate_with(|g_bar, _| T::accumulate(g_bar, y_bar.conv2d(w.primal(), window)));
         w.accumulate_with(|w_bar, w| {
             T::accumulate(w_bar, y_bar.conv2d_kernel(g.primal(), image_size(w), window))
@@ -67,7 +67,7 @@ pub fn conv2d_kernel<T: Tensor, R>(
 ) -> Result<R> {
     let level = common_level(x.level(), g.level())?;
     shape::conv2d_kernel(&x.primal().shape(), &g.primal().shape(), size, window)?;
-    operator(level, x.primal().conv2d_kernel(g.primal(), size, window), k, |_, y_bar| {
+    operator("conv2d_kernel", level, x.primal().conv2d_kernel(g.primal(), size, window), k, |_, y_bar| {
         x.accumulate_with(|x_bar, x| {
             T::accumulate(x_bar, g.primal().conv2d_image(&y_bar, image_size(x), window))
         });
@@ -87,7 +87,7 @@ pub fn unfold2d<T: Tensor, R>(
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
     shape::unfold2d(&x.primal().shape(), kernel, window)?;
-    operator(x.level(), x.primal().unfold2d(kernel, window), k, |_, y_bar| {
+    operator("unfold2d", x.level(), x.primal().unfold2d(kernel, window), k, |_, y_bar| {
         x.accumulate(y_bar.fold2d(image_size(x.primal()), kernel, window))
     })
 }
@@ -105,7 +105,7 @@ pub fn fold2d<T: Tensor, R>(
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
     shape::fold2d(&x.primal().shape(), size, kernel, window)?;
-    operator(x.level(), x.primal().fold2d(size, kernel, window), k, |_, y_bar| {
+    operator("fold2d", x.level(), x.primal().fold2d(size, kernel, window), k, |_, y_bar| {
         x.accumulate(y_bar.unfold2d(kernel, window))
     })
 }

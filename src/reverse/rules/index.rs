@@ -16,7 +16,7 @@ pub fn gather_rows<T: Tensor, R>(
     indices: &T::Int,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    operator(x.level(), x.primal().gather_rows(indices), k, |_, y_bar| {
+    operator("gather_rows", x.level(), x.primal().gather_rows(indices), k, |_, y_bar| {
         x.accumulate_with(|x_bar, x| T::accumulate_rows(x_bar, x, indices, y_bar))
     })
 }
@@ -33,7 +33,7 @@ pub fn scatter_rows<T: Tensor, R>(
     rows: usize,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    operator(x.level(), x.primal().scatter_rows(indices, rows), k, |_, y_bar| {
+    operator("scatter_rows", x.level(), x.primal().scatter_rows(indices, rows), k, |_, y_bar| {
         x.accumulate(y_bar.gather_rows(indices))
     })
 }
@@ -49,7 +49,7 @@ pub fn gather_last<T: Tensor, R>(
     indices: &T::Int,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    operator(x.level(), x.primal().gather_last(indices), k, |_, y_bar| {
+    operator("gather_last", x.level(), x.primal().gather_last(indices), k, |_, y_bar| {
         let n = *x.primal().shape().last().expect("has a last axis, or the gather would have failed");
         x.accumulate(y_bar.scatter_last(indices, n))
     })
@@ -67,7 +67,7 @@ pub fn scatter_last<T: Tensor, R>(
     n: usize,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    operator(x.level(), x.primal().scatter_last(indices, n), k, |_, y_bar| {
+    operator("scatter_last", x.level(), x.primal().scatter_last(indices, n), k, |_, y_bar| {
         x.accumulate(y_bar.gather_last(indices))
     })
 }

@@ -19,7 +19,7 @@ pub fn reshape<T: Tensor, R>(
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
     shape::reshape(&x.primal().shape(), shape)?;
-    operator(x.level(), x.primal().reshape(shape), k, |_, y_bar| {
+    operator("reshape", x.level(), x.primal().reshape(shape), k, |_, y_bar| {
         x.accumulate(y_bar.reshape(&x.primal().shape()))
     })
 }
@@ -35,7 +35,7 @@ pub fn permute<T: Tensor, R>(
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
     shape::permute(&x.primal().shape(), order)?;
-    operator(x.level(), x.primal().permute(order), k, |_, y_bar| {
+    operator("permute", x.level(), x.primal().permute(order), k, |_, y_bar| {
         x.accumulate(y_bar.permute(&shape::inverse_permutation(order)))
     })
 }
@@ -51,7 +51,7 @@ pub fn broadcast_to<T: Tensor, R>(
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
     shape::broadcast_to(&x.primal().shape(), shape)?;
-    operator(x.level(), x.primal().broadcast_to(shape), k, |_, y_bar| {
+    operator("broadcast_to", x.level(), x.primal().broadcast_to(shape), k, |_, y_bar| {
         x.accumulate(y_bar.unbroadcast(x.primal()))
     })
 }
@@ -79,7 +79,7 @@ pub fn concat<T: Tensor, R>(
         level = common_level(level, part.level())?;
     }
     let values: Vec<T> = parts.iter().map(|part| part.primal().clone()).collect();
-    operator(level, T::concat(&values, along as isize), k, |_, y_bar| {
+    operator("concat", level, T::concat(&values, along as isize), k, |_, y_bar| {
         let mut start = 0;
         for (part, shape) in parts.iter().zip(&shapes) {
             let end = start + shape[along];
@@ -107,7 +107,7 @@ pub fn slice_step<T: Tensor, R>(
     let along = shape::axis("slice", &shape, axis)?;
     shape::slice(&shape, along, &range, step)?;
     let step = shape::shorter_step(&range, step);
-    operator(x.level(), x.primal().slice_step(axis, range.clone(), step), k, |_, y_bar| {
+    operator("slice_step", x.level(), x.primal().slice_step(axis, range.clone(), step), k, |_, y_bar| {
         x.accumulate_with(|x_bar, x| T::accumulate_slice(x_bar, x, along, range, step, y_bar))
     })
 }
@@ -126,7 +126,7 @@ pub fn pad<T: Tensor, R>(
     let shape = x.primal().shape();
     let along = shape::axis("pad", &shape, axis)?;
     shape::pad(&shape, along, padding)?;
-    operator(x.level(), x.primal().pad(axis, padding), k, |y, y_bar| {
+    operator("pad", x.level(), x.primal().pad(axis, padding), k, |y, y_bar| {
         let inner = padding.before..y.shape()[along] - padding.after;
         x.accumulate(y_bar.slice_step(axis, inner, padding.interior.saturating_add(1)))
     })
@@ -143,5 +143,5 @@ pub fn flip<T: Tensor, R>(
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
     shape::axis("flip", &x.primal().shape(), axis)?;
-    operator(x.level(), x.primal().flip(axis), k, |_, y_bar| x.accumulate(y_bar.flip(axis)))
+    operator("flip", x.level(), x.primal().flip(axis), k, |_, y_bar| x.accumulate(y_bar.flip(axis)))
 }

@@ -20,7 +20,7 @@ pub fn sum<T: Tensor, R>(
     let axes = axes.into();
     let shape = x.primal().shape();
     let keep = shape::reduce_keep(&shape, &shape::axes("sum", &axes, &shape)?);
-    operator(x.level(), x.primal().sum(axes), k, |_, y_bar| {
+    operator("sum", x.level(), x.primal().sum(axes), k, |_, y_bar| {
         x.accumulate(y_bar.reshape(&keep).broadcast_to(&x.primal().shape()))
     })
 }
@@ -40,7 +40,7 @@ pub fn max<T: Tensor, R>(
     let resolved = shape::axes("max", &axes, &shape)?;
     shape::reduce_nonempty("max", &shape, &resolved)?;
     let keep = shape::reduce_keep(&shape, &resolved);
-    operator(x.level(), x.primal().max(axes.clone()), k, |y, y_bar| {
+    operator("max", x.level(), x.primal().max(axes.clone()), k, |y, y_bar| {
         let attains = T::from_mask(&x.primal().equal(&y.reshape(&keep)));
         let each = y_bar / attains.sum(axes);
         x.accumulate(attains * each.reshape(&keep))
@@ -60,7 +60,7 @@ pub fn logsumexp<T: Tensor, R>(
     let axes = axes.into();
     let shape = x.primal().shape();
     let keep = shape::reduce_keep(&shape, &shape::axes("logsumexp", &axes, &shape)?);
-    operator(x.level(), x.primal().logsumexp(axes), k, |y, y_bar| {
+    operator("logsumexp", x.level(), x.primal().logsumexp(axes), k, |y, y_bar| {
         x.accumulate(shares(x.primal(), y.reshape(&keep)) * y_bar.reshape(&keep))
     })
 }

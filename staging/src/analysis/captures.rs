@@ -182,7 +182,8 @@ impl Analysis {
                 | Stmt::Take(..)
                 | Stmt::Present(..)
                 | Stmt::Row(..)
-                | Stmt::Call { .. } => {}
+                | Stmt::Call { .. }
+                | Stmt::Probe(..) => {}
             }
         }
     }

@@ -13,6 +13,8 @@ struct Effect {
     conts: BTreeSet<Cont>,
     /// Whether it may call itself, and so perhaps never return.
     recursive: bool,
+    /// Whether it looks at a value, and so perhaps prints it or ends the run.
+    probes: bool,
 }
 
 /// What comes into being inside a function. Nobody else can touch these cells; and whatever is passed for these
@@ -60,7 +62,8 @@ impl Effects {
                         | Stmt::Present(..)
                         | Stmt::Row(..)
                         | Stmt::If { .. }
-                        | Stmt::Call { .. } => {}
+                        | Stmt::Call { .. }
+                        | Stmt::Probe(..) => {}
                     }
                 }
             }
@@ -110,12 +113,14 @@ impl Effects {
                 if let Some(direct) = functions.get(node).map(|&func| &self.funcs[func]) {
                     effect.cells.extend(&direct.cells);
                     effect.conts.extend(&direct.conts);
+                    effect.probes |= direct.probes;
                 }
                 further.extend(edges[node].iter().map(|&to| place[to]).filter(|&to| to < closed.len()));
             }
             for other in further.into_iter().map(|place| &closed[place]) {
                 effect.cells.extend(&other.cells);
                 effect.conts.extend(&other.conts);
+                effect.probes |= other.probes;
             }
             closed.push(effect);
         }
@@ -156,11 +161,13 @@ impl Effects {
         cells.filter(touches).collect()
     }
 
-    /// Whether a call can be left out if nothing needs its results: it returns, and touches no cell but its own.
+    /// Whether a call can be left out if nothing needs its results: it returns, touches no cell but its own, and looks
+    /// at no value.
     pub fn is_quiet(&self, call: &Stmt) -> bool {
         let (mut effect, mut called) = (Effect::default(), Vec::new());
         mention(call, &mut effect, &mut called);
-        let quiet = |effect: &Effect| effect.cells.is_empty() && effect.conts.is_empty() && !effect.recursive;
+        let loud = |effect: &Effect| effect.recursive || effect.probes;
+        let quiet = |effect: &Effect| effect.cells.is_empty() && effect.conts.is_empty() && !loud(effect);
         quiet(&effect) && called.iter().all(|&func| quiet(&self.funcs[func]))
     }
 }
@@ -176,6 +183,7 @@ pub(crate) fn functions(program: &Program) -> Vec<Func> {
 /// Adds what a statement itself mentions.
 fn mention(stmt: &Stmt, effect: &mut Effect, called: &mut Vec<Func>) {
     effect.cells.extend(stmt.touched());
+    effect.probes |= matches!(stmt, Stmt::Probe(..));
     for target in stmt.targets() {
         match target {
             Target::Func(func) => called.push(func),

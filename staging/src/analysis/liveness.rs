@@ -94,7 +94,8 @@ impl Walk<'_> {
                     | Stmt::Take(..)
                     | Stmt::Present(..)
                     | Stmt::Row(..)
-                    | Stmt::Define(_),
+                    | Stmt::Define(_)
+                    | Stmt::Probe(..),
                     _,
                 ) => {}
             }

@@ -272,6 +272,7 @@ impl Machine<'_> {
                 self.push(Frame::new(arm, scope.clone(), results.clone()))?;
             }
             Stmt::Define(func) => scope.funcs.borrow_mut().push(*func),
+            Stmt::Probe(probe, v) => program.probes[*probe].look(value(scope, *v).data().into())?,
             Stmt::Call { target, args, continuations, results } => {
                 let callee = closure(scope, *target);
                 let data = &program.funcs[callee.func];

@@ -8,8 +8,9 @@ use smallvec::SmallVec;
 
 use crate::ir::error::{Error, Result};
 use crate::ir::expr::{Binary, Comparison, Expr, Unary};
-use crate::ir::ids::{Block, Cell, Cont, Func, PrimaryMap, SecondaryMap, Value};
+use crate::ir::ids::{Block, Cell, Cont, Func, PrimaryMap, Probe, SecondaryMap, Value};
 use crate::ir::infer::{check_update, infer, row};
+use crate::ir::probe::{ProbeData, ProbeKind, check_probe};
 use crate::ir::types::{Dtype, Scalar, Type};
 use crate::ir::verify::verify;
 use crate::ir::{
@@ -107,6 +108,7 @@ impl Builder {
             blocks,
             funcs,
             conts: PrimaryMap::new(),
+            probes: PrimaryMap::new(),
             entry,
         };
         let builder = Builder {
@@ -307,6 +309,27 @@ impl Builder {
         let value = state.program.value(ty);
         state.push(Stmt::Row(value, cell, index));
         Ok(value)
+    }
+
+    /// Looks at a value whenever the program comes by: prints it, or ends the run if it is not what it has to be. `at`
+    /// is the line of the source that asks for it.
+    ///
+    /// # Errors
+    /// [`Error::Operands`] if what has to hold is no truth value, or what has to be finite no real.
+    pub fn probe(&self, kind: ProbeKind, value: Value, at: &'static Location<'static>) -> Result<()> {
+        let mut state = self.state.borrow_mut();
+        state.check_scope(&[value])?;
+        let ty = state.program.ty(value).clone();
+        check_probe(&kind, &ty)?;
+        let probe = state.program.probes.push(ProbeData { kind, ty, at });
+        state.push(Stmt::Probe(probe, value));
+        Ok(())
+    }
+
+    /// What a probe looks for, and the line of the source that asks for it.
+    pub fn probe_of(&self, probe: Probe) -> (ProbeKind, &'static Location<'static>) {
+        let ProbeData { kind, at, .. } = &self.state.borrow().program.probes[probe];
+        (kind.clone(), at)
     }
 
     /// Begins a block that is not yet part of the program; pass what [`end`](Builder::end) returns to

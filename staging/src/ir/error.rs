@@ -1,6 +1,7 @@
 //! What can be wrong with a program, and with running it.
 
 use std::fmt;
+use std::panic::Location;
 use std::time::Duration;
 
 use antiphon_system::budget::Limit;
@@ -26,7 +27,7 @@ impl fmt::Display for Place {
 }
 
 /// Everything that can be wrong with a program or with running it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// An operator does not accept operands of these types.
@@ -90,6 +91,26 @@ pub enum Error {
         index: i64,
         /// The length of the dimension.
         length: usize,
+    },
+    /// What the program ensures does not hold.
+    #[error("{message} ({at})")]
+    Ensure {
+        /// What does not hold, in the words of the source.
+        message: String,
+        /// The line of the source.
+        at: &'static Location<'static>,
+    },
+    /// An operator's result is not finite, and that is looked for.
+    #[error("{op}: {value} ({at})")]
+    NotFinite {
+        /// The operator.
+        op: &'static str,
+        /// Whether it is part of the backward pass.
+        backward: bool,
+        /// The first element that is not finite.
+        value: f64,
+        /// The line of the source.
+        at: &'static Location<'static>,
     },
     /// More calls were nested than the interpreter was allowed to.
     #[error("more than {limit} nested calls and branches")]

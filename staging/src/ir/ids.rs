@@ -27,4 +27,6 @@ ids! {
     Func "f";
     /// A continuation parameter of a function.
     Cont "k";
+    /// A look at a value while the program runs.
+    Probe "p";
 }

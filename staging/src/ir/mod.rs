@@ -12,6 +12,7 @@ pub mod expr;
 pub mod ids;
 pub mod infer;
 pub mod print;
+pub mod probe;
 pub mod tensor;
 pub mod types;
 pub mod verify;
@@ -20,7 +21,8 @@ use std::fmt;
 use std::panic::Location;
 
 use crate::ir::expr::{Expr, Padding};
-use crate::ir::ids::{Block, Cell, Cont, Func, PrimaryMap, Value};
+use crate::ir::ids::{Block, Cell, Cont, Func, PrimaryMap, Probe, Value};
+use crate::ir::probe::ProbeData;
 use crate::ir::types::Type;
 
 /// What a value or a cell is called in a program's text.
@@ -127,7 +129,7 @@ pub enum Target {
 
 /// What is added to a cell. An empty cell counts as zeros, but the first addition stores its operand exactly (so −0
 /// stays −0); a later one changes only the elements that it names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the fields are the operands that each variant's line names")]
 pub enum Update {
     /// `cell += g`.
@@ -166,7 +168,7 @@ impl Update {
 }
 
 /// A statement.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the fields are what each variant's line names")]
 pub enum Stmt {
     /// Binds a value to an expression.
@@ -188,6 +190,8 @@ pub enum Stmt {
     Define(Func),
     /// Calls a function or a continuation and binds its results.
     Call { target: Target, args: Vec<Value>, continuations: Vec<Target>, results: Vec<Value> },
+    /// Looks at a value: prints it, or ends the run if it is not what it has to be.
+    Probe(Probe, Value),
 }
 
 impl Stmt {
@@ -199,6 +203,7 @@ impl Stmt {
             Stmt::If { condition, .. } => f(*condition),
             Stmt::Row(_, _, index) => f(*index),
             Stmt::Call { args, .. } => args.iter().copied().for_each(f),
+            Stmt::Probe(_, value) => f(*value),
             Stmt::Cell(_) | Stmt::Take(..) | Stmt::Present(..) | Stmt::Define(_) => {}
         }
     }
@@ -213,6 +218,7 @@ impl Stmt {
             Stmt::If { condition, .. } => f(condition),
             Stmt::Row(_, _, index) => f(index),
             Stmt::Call { args, .. } => args.iter_mut().for_each(f),
+            Stmt::Probe(_, value) => f(value),
             Stmt::Cell(_) | Stmt::Take(..) | Stmt::Present(..) | Stmt::Define(_) => {}
         }
     }
@@ -223,7 +229,12 @@ impl Stmt {
             | Stmt::Take(_, cell)
             | Stmt::Present(_, cell)
             | Stmt::Row(_, cell, _) => Some(*cell),
-            Stmt::Let(..) | Stmt::Cell(_) | Stmt::If { .. } | Stmt::Define(_) | Stmt::Call { .. } => None,
+            Stmt::Let(..)
+            | Stmt::Cell(_)
+            | Stmt::If { .. }
+            | Stmt::Define(_)
+            | Stmt::Call { .. }
+            | Stmt::Probe(..) => None,
         }
     }
     /// What it calls, first, and passes on.
@@ -237,7 +248,8 @@ impl Stmt {
             | Stmt::Present(..)
             | Stmt::Row(..)
             | Stmt::If { .. }
-            | Stmt::Define(_) => (None, [].as_slice()),
+            | Stmt::Define(_)
+            | Stmt::Probe(..) => (None, [].as_slice()),
         };
         called.into_iter().chain(passed).copied()
     }
@@ -252,7 +264,8 @@ impl Stmt {
             | Stmt::Present(..)
             | Stmt::Row(..)
             | Stmt::If { .. }
-            | Stmt::Define(_) => (None, [].as_mut_slice()),
+            | Stmt::Define(_)
+            | Stmt::Probe(..) => (None, [].as_mut_slice()),
         };
         called.into_iter().chain(passed)
     }
@@ -263,7 +276,7 @@ impl Stmt {
                 std::slice::from_ref(v)
             }
             Stmt::If { results, .. } | Stmt::Call { results, .. } => results,
-            Stmt::Cell(_) | Stmt::Accumulate(..) | Stmt::Define(_) => &[],
+            Stmt::Cell(_) | Stmt::Accumulate(..) | Stmt::Define(_) | Stmt::Probe(..) => &[],
         }
     }
 }
@@ -281,6 +294,8 @@ pub struct Program {
     pub funcs: PrimaryMap<Func, FuncData>,
     /// All continuation parameters.
     pub conts: PrimaryMap<Cont, ContData>,
+    /// All probes.
+    pub probes: PrimaryMap<Probe, ProbeData>,
     /// The function that is the program: its parameters are the inputs, its results the outputs.
     pub entry: Func,
 }
@@ -319,7 +334,8 @@ impl Program {
             | Stmt::Take(..)
             | Stmt::Present(..)
             | Stmt::Row(..)
-            | Stmt::Call { .. } => (None, None),
+            | Stmt::Call { .. }
+            | Stmt::Probe(..) => (None, None),
         };
         a.into_iter().chain(b)
     }

@@ -7,6 +7,7 @@ use crate::ir::error::{Error, Place, Result};
 use crate::ir::ids::{Block, Cell, Cont, EntityRef, EntitySet, Func, PrimaryMap, Value};
 use crate::ir::infer::{check_update, infer, is_possible, row};
 use crate::ir::print::Names;
+use crate::ir::probe::check_probe;
 use crate::ir::types::{Dtype, Type};
 use crate::ir::{Program, Stmt, Target};
 
@@ -176,6 +177,12 @@ impl Verifier<'_> {
                 vec![]
             }
             Stmt::Call { target, args, continuations, .. } => self.call(*target, args, continuations)?,
+            Stmt::Probe(probe, value) => {
+                let data = &program.probes[*probe];
+                check_probe(&data.kind, &data.ty)?;
+                expect("what a probe looks at", std::slice::from_ref(&data.ty), &program.types(&[*value]))?;
+                vec![]
+            }
         };
         expect("what the statement binds", &bound, &program.types(stmt.results()))?;
         for &value in stmt.results() {

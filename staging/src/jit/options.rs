@@ -53,6 +53,10 @@ pub struct CompileOptions {
     /// loops that follow each other, the later ones are inside of functions of the earlier ones: some 550 loops are too
     /// much.)
     pub program_instructions: usize,
+    /// Whether the program looks at what each operator on reals computes, forward and backward, and ends at the first
+    /// NaN or infinity with the operator and the line that recorded it. Off by default; nothing is slower then.
+    /// Recording reads this.
+    pub check_finite: bool,
     /// A handle that ends recording and compiling.
     ///
     /// Who waits for it is told within milliseconds. What LLVM has begun it ends all the same, in a thread that nobody
@@ -85,6 +89,7 @@ impl Default for CompileOptions {
             operators: OPERATORS,
             instructions: INSTRUCTIONS,
             program_instructions: PROGRAM_INSTRUCTIONS,
+            check_finite: false,
             interrupt: None,
             time_limit: None,
             updates: Vec::new(),

@@ -11,7 +11,7 @@ use crate::ir::tensor::{ConcreteTensor, look_for_memory, with_elements};
 use crate::ir::types::{Dtype, Type};
 use crate::jit::cache::Object;
 use crate::jit::denormals::Flushed;
-use crate::jit::enter::{self, Ended, Entry, MARGIN};
+use crate::jit::enter::{self, Ended, Entry, MARGIN, Probes};
 use crate::jit::options::CompileOptions;
 use crate::jit::orc::Linked;
 use crate::jit::room::{Need, Part, Room};
@@ -237,6 +237,7 @@ impl CompiledProgram {
         let mut needs = [0, 1].map(|part| self.needs[part].limited(most[part]));
         let [mut stack, mut arena] = [Room::take(&needs[0])?, Room::take(&needs[1])?];
         let _flushed = self.options.flush_denormals.then(Flushed::new);
+        let mut probes = Probes::of(&self.recorded);
         let result = loop {
             let start = arena.region().start();
             if cfg!(debug_assertions) {
@@ -254,12 +255,15 @@ impl CompiledProgram {
                 inputs: self.from.as_ptr(),
                 outputs: self.to.as_ptr(),
                 fail: enter::fail,
+                probe: enter::probe,
                 failure: [0; 4],
                 own: ptr::null(),
             };
             // SAFETY: the entry was made by `lower` for these inputs and outputs; stack and arena have the room that is
             // said here.
-            match unsafe { enter::run(self.entry, &mut context, stack.region(), needs[0].recursion) } {
+            match unsafe {
+                enter::run(self.entry, &mut context, &mut probes, stack.region(), needs[0].recursion)
+            } {
                 Ok(()) => break Ok(()),
                 Err(Ended::Failed(error)) => break Err(error),
                 // Nothing is written yet, and nobody can tell that it is run once more.

@@ -194,7 +194,8 @@ fn functions(program: &Program, options: &CompileOptions) -> Vec<Function> {
                     | Stmt::Row(..)
                     | Stmt::If { .. }
                     | Stmt::Define(_)
-                    | Stmt::Call { .. } => {
+                    | Stmt::Call { .. }
+                    | Stmt::Probe(..) => {
                         run = (None, 0);
                         size
                     }
@@ -219,6 +220,7 @@ fn operator(stmt: &Stmt, options: &CompileOptions) -> Option<usize> {
         | Stmt::Present(..)
         | Stmt::Row(..)
         | Stmt::If { .. }
-        | Stmt::Call { .. } => Some(1),
+        | Stmt::Call { .. }
+        | Stmt::Probe(..) => Some(1),
     }
 }

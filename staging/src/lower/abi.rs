@@ -21,6 +21,8 @@ pub struct Context {
     pub outputs: *const *mut u8,
     /// Ends the run with a [`Failure`]: its number, the operator's, the index, and the dimension's length.
     pub fail: unsafe extern "C" fn(*mut Context, i64, i64, i64, i64) -> !,
+    /// Looks at a value for a probe: its number, and the value's address. It may end the run.
+    pub probe: unsafe extern "C" fn(*mut Context, i64, *const u8),
     /// What `fail` leaves behind: its arguments.
     pub failure: [i64; 4],
     /// For the caller's own use.
@@ -36,6 +38,7 @@ pub mod offset {
     pub const INPUTS: i64 = 32;
     pub const OUTPUTS: i64 = 40;
     pub const FAIL: i64 = 48;
+    pub const PROBE: i64 = 56;
 }
 
 /// Why a run ends early.
@@ -47,6 +50,8 @@ pub enum Failure {
     Stack = 2,
     /// The arena of recursive functions is used up.
     Arena = 3,
+    /// A probe saw what must not be.
+    Probe = 4,
 }
 
 /// The operators that check indices.
@@ -95,6 +100,7 @@ mod tests {
             offset_of!(Context, inputs),
             offset_of!(Context, outputs),
             offset_of!(Context, fail),
+            offset_of!(Context, probe),
         ];
         let named = [
             offset::ARENA,
@@ -104,6 +110,7 @@ mod tests {
             offset::INPUTS,
             offset::OUTPUTS,
             offset::FAIL,
+            offset::PROBE,
         ];
         assert_eq!(found.map(|offset| offset as i64), named);
     }

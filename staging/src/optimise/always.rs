@@ -257,6 +257,7 @@ impl<'p> Facts<'p> {
                 | Stmt::Take(..)
                 | Stmt::Present(..)
                 | Stmt::Row(..)
+                | Stmt::Probe(..)
                 | Stmt::Call { target: Target::Cont(_), .. } => {}
             }
         }
@@ -337,7 +338,7 @@ impl<'p> Facts<'p> {
                 self.see(*v, known.map_or(Fact::Varies, |full| Fact::Always(Scalar::Bool(full))));
             }
             Stmt::Row(v, ..) => self.see(*v, Fact::Varies),
-            Stmt::Define(_) => {}
+            Stmt::Define(_) | Stmt::Probe(..) => {}
             Stmt::If { condition, then, otherwise, results } => {
                 let arms = match self.values[*condition]? {
                     Fact::Varies => vec![*then, *otherwise],

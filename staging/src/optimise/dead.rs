@@ -132,7 +132,8 @@ impl<'p> Marking<'p> {
                     | Stmt::Present(..)
                     | Stmt::Row(..)
                     | Stmt::If { .. }
-                    | Stmt::Call { .. } => {}
+                    | Stmt::Call { .. }
+                    | Stmt::Probe(..) => {}
                 }
             }
         }
@@ -176,11 +177,12 @@ impl<'p> Marking<'p> {
         self.calls(body);
     }
 
-    /// Marks the calls that are needed whether or not their results are, in a block and its branches.
+    /// Marks the probes, and the calls that are needed whether or not their results are, in a block and its branches.
     fn calls(&mut self, block: Block) {
         let program = self.program;
         for (i, stmt) in program.blocks[block].stmts.iter().enumerate() {
             match stmt {
+                Stmt::Probe(..) => self.pending.push((block, i)),
                 Stmt::Call { .. } if !self.effects.is_quiet(stmt) => self.pending.push((block, i)),
                 Stmt::If { then, otherwise, .. } => {
                     [then, otherwise].into_iter().for_each(|&arm| self.calls(arm))
@@ -213,7 +215,8 @@ impl<'p> Marking<'p> {
                 | Stmt::Cell(_)
                 | Stmt::Accumulate(..)
                 | Stmt::If { .. }
-                | Stmt::Call { .. } => {}
+                | Stmt::Call { .. }
+                | Stmt::Probe(..) => {}
             }
             for target in stmt.targets() {
                 if let Target::Func(func) = target {

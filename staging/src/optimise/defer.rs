@@ -88,7 +88,7 @@ fn groups(program: &Program, local: &EntitySet<Cell>, stmts: &[Stmt]) -> Vec<Gro
                     open.remove(&cell).into_iter().for_each(|products| close(cell, products));
                 }
             }
-            Stmt::Let(..) | Stmt::Cell(_) | Stmt::Define(_) => {}
+            Stmt::Let(..) | Stmt::Cell(_) | Stmt::Define(_) | Stmt::Probe(..) => {}
         }
     }
     open.into_iter().for_each(|(cell, products)| close(cell, products));

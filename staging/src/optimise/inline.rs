@@ -208,6 +208,7 @@ fn copied(
                 fresh(value);
                 *cell = cells.get(cell).copied().unwrap_or(*cell);
             }
+            Stmt::Probe(..) => {}
             Stmt::If { .. } | Stmt::Define(_) => unreachable!("only straight-line code is copied"),
         }
     }

@@ -121,7 +121,7 @@ impl Live {
                     }
                 }
             }
-            Stmt::Accumulate(..) | Stmt::Row(..) => stmt.for_each_use(|x| self.mark(x)),
+            Stmt::Accumulate(..) | Stmt::Row(..) | Stmt::Probe(..) => stmt.for_each_use(|x| self.mark(x)),
             Stmt::Let(..) | Stmt::Cell(_) | Stmt::Take(..) | Stmt::Present(..) | Stmt::Define(_) => {}
         }
     }
@@ -150,7 +150,8 @@ impl Live {
                     | Stmt::Take(..)
                     | Stmt::Present(..)
                     | Stmt::Row(..)
-                    | Stmt::Define(_) => {}
+                    | Stmt::Define(_)
+                    | Stmt::Probe(..) => {}
                 }
             }
             program.blocks[block].stmts = stmts;

@@ -43,7 +43,8 @@ pub fn run(program: &mut Program, options: &OptimiseOptions) -> bool {
                 | Stmt::Take(..)
                 | Stmt::If { .. }
                 | Stmt::Define(_)
-                | Stmt::Call { .. } => {}
+                | Stmt::Call { .. }
+                | Stmt::Probe(..) => {}
             }
         }
         changed |= !dropped.is_empty();

@@ -60,7 +60,7 @@ fn uses(program: &Program) -> SecondaryMap<Cell, Uses> {
                     uses.other |= !matches!(update, Update::Add(_));
                 }
                 Stmt::Present(_, cell) | Stmt::Row(_, cell, _) => uses[*cell].other = true,
-                Stmt::Let(..) | Stmt::If { .. } | Stmt::Define(_) | Stmt::Call { .. } => {}
+                Stmt::Let(..) | Stmt::If { .. } | Stmt::Define(_) | Stmt::Call { .. } | Stmt::Probe(..) => {}
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use antiphon_staging::jit::processor::Processor;
 use antiphon_staging::*;
 
-use crate::fuzz::{Case, choices, generate, shrink};
+use crate::fuzz::{Case, choices, collected, generate, shrink};
 
 /// Random programs; `CASES=10000 cargo test` makes a long run of it.
 static CASES: LazyLock<u64> =
@@ -27,18 +27,19 @@ fn run(
 /// What compiled code says that the interpreter does not, if anything.
 fn disagreement(stream: &[u32], options: &CompileOptions, optimised: bool) -> Option<String> {
     let Case { mut program, inputs } = generate(stream).expect("the generator's programs verify");
-    let expected = interpret(&program, &inputs);
+    let (expected, printed) = collected(|| interpret(&program, &inputs));
     if optimised {
         optimise(&mut program, &OptimiseOptions::default());
     }
     let mut compiled = compile(&program, options).expect("generated programs compile");
     // The second run finds in the arena what the first one left.
-    let found = [(); 2].map(|()| compiled.run(&inputs));
-    let same = found.iter().all(|found| match (&expected, found) {
+    let found = [(); 2].map(|()| collected(|| compiled.run(&inputs)));
+    let same = found.iter().all(|(found, lines)| match (&expected, found) {
+        _ if *lines != printed => false,
         (Ok(expected), Ok(found)) => expected.iter().zip(found).all(|(a, b)| a.same(b)),
         (a, b) => a == b,
     });
-    (!same).then(|| format!("{program}\n{inputs:?}\nexpected {expected:?}\nfound {found:?}"))
+    (!same).then(|| format!("{program}\n{inputs:?}\nexpected {expected:?} {printed:?}\nfound {found:?}"))
 }
 
 fn agrees(options: &CompileOptions, optimised: bool, seeds: std::ops::Range<u64>) {
@@ -86,9 +87,10 @@ fn reassociated_random_programs_agree_to_rounding_but_for_few_that_magnify_it() 
     let mut apart = Vec::new();
     for seed in 0..*CASES {
         let Case { mut program, inputs } = generate(&choices(seed, 400)).expect("generated programs verify");
-        let expected = interpret(&program, &inputs).expect("generated programs run");
+        let expected = collected(|| interpret(&program, &inputs)).0.expect("generated programs run");
         optimise(&mut program, &OptimiseOptions::default());
-        let found = run(&program, &CompileOptions::default(), &inputs).expect("it runs as well");
+        let found = collected(|| run(&program, &CompileOptions::default(), &inputs)).0;
+        let found = found.expect("it runs as well");
         if !expected.iter().zip(&found).all(|(a, b)| close(a, b)) {
             apart.push((seed, program.to_string(), format!("{expected:?}\n{found:?}")));
         }

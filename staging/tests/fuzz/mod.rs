@@ -7,12 +7,14 @@ mod choices;
 mod control;
 mod ops;
 
+pub use antiphon_system::print::collected;
 pub use choices::{below, choices, shrink};
 
 use antiphon_staging::ir::Program;
 use antiphon_staging::ir::build::Builder;
 use antiphon_staging::ir::error::Error;
 use antiphon_staging::ir::ids::{Cell, Cont, Func, Value};
+use antiphon_staging::ir::probe::ProbeKind;
 use antiphon_staging::ir::tensor::ConcreteTensor;
 use antiphon_staging::ir::types::{Dtype, Type};
 
@@ -127,16 +129,24 @@ impl Generator<'_> {
     }
 
     fn statement(&mut self) -> Result<(), Error> {
-        match self.below(17) {
+        match self.below(18) {
             0..=6 => self.operator(),
             7..=10 => self.on_cell(),
             11..=12 => self.branch()?,
             13 => self.join()?,
             14 => self.local_function()?,
             15 => self.recursion()?,
+            16 => self.print()?,
             _ => self.rounds()?,
         }
         Ok(())
+    }
+
+    /// Prints a value: no pass may move or drop that.
+    fn print(&mut self) -> Result<(), Error> {
+        let Some(value) = self.value(|_| true) else { return Ok(()) };
+        let name = format!("print {}", self.builder.count());
+        self.builder.probe(ProbeKind::Print(name), value, std::panic::Location::caller())
     }
 
     /// Some of the values of the body, and what its cells hold.

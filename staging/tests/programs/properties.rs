@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use antiphon_staging::*;
 
-use crate::fuzz::{Case, choices, generate, shrink};
+use crate::fuzz::{Case, choices, collected, generate, shrink};
 
 /// Random programs for each property; `CASES=100000 cargo test` makes a long run of it.
 static CASES: LazyLock<u64> =
@@ -18,19 +18,21 @@ fn case(stream: &[u32]) -> Case {
 
 #[test]
 fn generated_programs_verify_and_run() {
-    let mut seen = [0usize; 5];
+    let (mut seen, mut printed) = ([0usize; 5], 0);
     let mut operators = HashSet::new();
     for seed in 0..*CASES {
         let Case { program, inputs } = case(&choices(seed, 400));
-        interpret(&program, &inputs).unwrap_or_else(|error| panic!("{error}\n{program}"));
+        let (run, lines) = collected(|| interpret(&program, &inputs));
+        run.unwrap_or_else(|error| panic!("{error}\n{program}"));
+        printed += usize::from(!lines.is_empty());
         operators.extend(program.exprs().iter().map(|expr| expr.name()));
         let text = program.to_string();
         for (count, feature) in seen.iter_mut().zip(["if ", "join(", "recur(", "take ", "matmul("]) {
             *count += usize::from(text.contains(feature));
         }
     }
-    for count in seen {
-        assert!(count > *CASES as usize / 20, "a feature is rare: {seen:?}");
+    for count in seen.into_iter().chain([printed]) {
+        assert!(count > *CASES as usize / 20, "a feature is rare: {seen:?}, {printed}");
     }
     let few = [
         "conv2d",
@@ -64,10 +66,14 @@ fn disagreement(stream: &[u32], pass: &str, change: impl Fn(&mut Program)) -> Op
     if let Err(error) = verify(&changed) {
         return report(error.to_string());
     }
-    let (expected, found) = (interpret(&program, &inputs), interpret(&changed, &inputs));
+    let run = |program| collected(|| interpret(program, &inputs));
+    let ((expected, before), (found, after)) = (run(&program), run(&changed));
     let (Ok(expected), Ok(found)) = (&expected, &found) else {
         return report(format!("{expected:?} became {found:?}"));
     };
+    if before != after {
+        return report(format!("what is printed, {before:#?}, became {after:#?}"));
+    }
     match expected.iter().zip(found).find(|(expected, found)| !expected.same(found)) {
         Some((expected, found)) => report(format!("{expected:?} became {found:?}")),
         None => None,

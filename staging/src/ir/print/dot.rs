@@ -110,7 +110,8 @@ impl Picture<'_> {
                 | Stmt::Present(..)
                 | Stmt::Row(..)
                 | Stmt::If { .. }
-                | Stmt::Call { .. } => {}
+                | Stmt::Call { .. }
+                | Stmt::Probe(..) => {}
             }
             let node = self.node(&self.names.line(program, stmt), "");
             stmt.for_each_use(|value| self.uses(value, node));
@@ -134,7 +135,7 @@ impl Picture<'_> {
                         self.edge(&format!("n{node}"), &end(passed), " [style=dashed]");
                     }
                 }
-                Stmt::Let(..) | Stmt::Cell(_) | Stmt::Define(_) => {}
+                Stmt::Let(..) | Stmt::Cell(_) | Stmt::Define(_) | Stmt::Probe(..) => {}
             }
         }
         let results = &program.blocks[block].results;

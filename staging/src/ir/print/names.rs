@@ -125,7 +125,8 @@ impl Names {
                 | Stmt::Take(..)
                 | Stmt::Present(..)
                 | Stmt::Row(..)
-                | Stmt::Call { .. } => self.bind_all(program, stmt, taken),
+                | Stmt::Call { .. }
+                | Stmt::Probe(..) => self.bind_all(program, stmt, taken),
             }
         }
     }

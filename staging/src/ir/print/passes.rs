@@ -64,6 +64,7 @@ fn is_backward(program: &Program, stmt: &Stmt) -> bool {
         Stmt::Take(v, cell) => backward(*v) || collects(cell),
         // Only adjoints are ever asked for in this way.
         Stmt::Present(..) | Stmt::Row(..) => true,
+        Stmt::Probe(_, value) => backward(*value),
         Stmt::Accumulate(cell, update) => collects(cell) || update.operands().any(backward),
         // Arms that begin otherwise have both passes in them.
         Stmt::If { then, otherwise, .. } => {

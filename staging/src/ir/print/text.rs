@@ -8,6 +8,7 @@ use crate::ir::ids::{Block, Cell, Func, Value};
 use crate::ir::print::Names;
 use crate::ir::print::loops::Parts;
 use crate::ir::print::passes::Passes;
+use crate::ir::probe::ProbeKind;
 use crate::ir::tensor::ConcreteTensor;
 use crate::ir::types::Type;
 use crate::ir::{Program, Stmt, Target, Update};
@@ -136,7 +137,8 @@ impl Printer<'_, '_> {
                 | Stmt::Take(..)
                 | Stmt::Present(..)
                 | Stmt::Row(..)
-                | Stmt::Call { .. } => {
+                | Stmt::Call { .. }
+                | Stmt::Probe(..) => {
                     let line = self.names.line(program, stmt);
                     self.line(depth, &line, self.origin(stmt))?;
                 }
@@ -165,6 +167,7 @@ impl Printer<'_, '_> {
             Stmt::Call { target: Target::Func(func), results, .. } if results.is_empty() => {
                 return self.program.funcs[*func].origin.line;
             }
+            Stmt::Probe(probe, _) => return Some(self.program.probes[*probe].at),
             Stmt::If { condition, .. } => Some(*condition),
             Stmt::Accumulate(_, update) => update.operands().last(),
             Stmt::Let(..)
@@ -232,6 +235,14 @@ impl Names {
             Stmt::Present(_, cell) => format!("{bind}present {}", self.cell(*cell)),
             Stmt::Row(_, cell, index) => format!("{bind}{}[{}]", self.cell(*cell), self.value(*index)),
             Stmt::If { condition, .. } => format!("{bind}if {}", self.value(*condition)),
+            Stmt::Probe(probe, value) => {
+                let value = self.value(*value);
+                match &program.probes[*probe].kind {
+                    ProbeKind::Ensure(message) => format!("ensure {value}, {message:?}"),
+                    ProbeKind::Finite { .. } => format!("ensure finite {value}"),
+                    ProbeKind::Print(name) => format!("print {value} as {name:?}"),
+                }
+            }
             Stmt::Define(func) => format!("fn {}", self.func(*func)),
             Stmt::Call { target, args, continuations, .. } => {
                 format!("{bind}{}({})", self.target(*target), self.passed(args, continuations))

@@ -3,10 +3,12 @@
 use inkwell::values::PointerValue;
 
 use crate::analysis::captures::Entity;
-use crate::ir::ids::{Block, Value};
+use crate::ir::ids::{Block, EntityRef, Probe, Value};
+use crate::ir::probe::ProbeKind;
 use crate::ir::{Stmt, Target};
+use crate::lower::abi::offset;
 use crate::lower::asm::Reg;
-use crate::lower::asm::{FAST, is_scalar};
+use crate::lower::asm::{FAST, bytes, is_scalar};
 use crate::lower::function::Body;
 use crate::lower::function::state::registers::Closure;
 use crate::lower::function::state::values::Place;
@@ -22,6 +24,7 @@ impl<'c> Body<'_, '_, 'c> {
             Stmt::Present(v, cell) => self.present(*v, *cell),
             Stmt::Row(v, cell, index) => self.row_of_cell(*v, *cell, *index),
             Stmt::Define(_) => {}
+            Stmt::Probe(probe, v) => self.probe(*probe, *v),
             Stmt::If { condition, then, otherwise, results } => {
                 // The nested statements come next in the function's order.
                 self.position += 1;
@@ -32,6 +35,43 @@ impl<'c> Body<'_, '_, 'c> {
             }
         }
         self.position += 1;
+    }
+
+    /// Shows a value to the caller, who prints it or ends the run; a truth value that has to hold only if it does not.
+    fn probe(&mut self, probe: Probe, v: Value) {
+        let (asm, ty) = (self.asm, self.ty(v).clone());
+        if !is_scalar(&ty) {
+            let address = self.address(v);
+            self.show(probe, address);
+        } else {
+            let x = self.register(v);
+            let show = |body: &mut Self| {
+                body.with_scratch(bytes(&ty), |body, scratch| {
+                    asm.store(ty.dtype, x, scratch);
+                    body.show(probe, scratch);
+                });
+            };
+            if let ProbeKind::Ensure(_) = self.lower.program.probes[probe].kind {
+                let (fails, holds) = (asm.block("fails"), asm.block("holds"));
+                asm.branch(x, holds, fails);
+                asm.go_to(fails);
+                show(self);
+                asm.jump(holds);
+                asm.go_to(holds);
+            } else {
+                show(self);
+            }
+        }
+        self.release(v);
+    }
+
+    fn show(&self, probe: Probe, address: PointerValue<'c>) {
+        let asm = self.asm;
+        let params = [asm.ptr_ty().into(), asm.context.i64_type().into(), asm.ptr_ty().into()];
+        let ty = asm.context.void_type().fn_type(&params, false);
+        let code = asm.load_ptr(asm.bytes(self.registers.context(), offset::PROBE));
+        let number = asm.int(probe.index() as i64).into();
+        asm.call_pointer(ty, code, &[self.registers.context().into(), number, address.into()], 0);
     }
 
     /// Addresses for results that are arrays.

@@ -80,7 +80,7 @@ impl Weights {
             Stmt::Call { target: Target::Func(func), .. } => {
                 CALL + self.inlined.get(func).map_or(0, |of| of[usize::from(array == NUMBERS)])
             }
-            Stmt::Call { .. } => CALL,
+            Stmt::Call { .. } | Stmt::Probe(..) => CALL,
         }
     }
 
