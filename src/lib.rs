@@ -4,6 +4,7 @@
 extern crate self as antiphon;
 
 mod array;
+mod batch;
 pub mod check;
 pub mod compiled;
 mod continuation;
@@ -25,6 +26,7 @@ mod transforms;
 
 pub use antiphon_derive::{Params, Structure};
 pub use array::{Float, NdArray, NdBool, NdInt};
+pub use batch::{Batch, BatchAdjoint, BatchBool, BatchInt, vmap, vmap_axes};
 pub use check::check_gradients;
 pub use compiled::TrainingStep;
 #[cfg(feature = "staging")]

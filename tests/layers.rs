@@ -15,6 +15,7 @@ const ANTIPHON: &[&str] = &[
     "scalar",
     "forward",
     "reverse",
+    "batch",
     "recording",
     "array",
     "transforms",

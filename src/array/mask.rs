@@ -7,8 +7,9 @@ use ndarray::{Array, ArrayD, ArrayViewD, Dimension};
 use super::buffer::{self, Storage, memory};
 use super::elementwise::{map, zip};
 use super::kernel::{Map, Zip};
+use crate::continuation::unwinding::OrRaise;
 use crate::language::real::Mask;
-use crate::language::shape::Shape;
+use crate::language::shape::{self, Shape};
 use crate::language::tensor::MaskTensor;
 
 /// An array of truth values; what comparisons of [`NdArray`](crate::NdArray)s give.
@@ -94,6 +95,9 @@ impl Mask for NdBool {
     fn known(&self) -> Option<bool> {
         (self.0.len() == 1).then(|| memory(&self.0)[0])
     }
+    fn any(&self) -> NdBool {
+        NdBool::scalar(self.0.iter().any(|&x| x))
+    }
     fn lengths(&self) -> Shape {
         self.0.shape().into()
     }
@@ -102,5 +106,10 @@ impl Mask for NdBool {
 impl MaskTensor for NdBool {
     fn shape(&self) -> Shape {
         self.0.shape().into()
+    }
+    #[track_caller]
+    fn reshape(&self, shape: &[usize]) -> NdBool {
+        shape::reshape(self.0.shape(), shape).or_raise();
+        NdBool(buffer::reshape(&self.0, shape))
     }
 }

@@ -10,7 +10,7 @@ use crate::continuation::unwinding::OrRaise;
 
 /// An accumulator of adjoints that is being recorded.
 pub struct RecordedAdjoint {
-    ty: Type,
+    ty: RefCell<Type>,
     /// Whose adjoint it is, for its name.
     of: Option<Value>,
     /// The block of the value that it belongs to, where it is read.
@@ -83,13 +83,13 @@ impl RecordedAdjoint {
     pub(super) fn empty(recorder: &Recorder, like: Recorded) -> RecordedAdjoint {
         let value = recorder.value_of(like.0);
         let (ty, home) = (recorder.builder.ty(value), recorder.here());
-        RecordedAdjoint { ty, of: Some(value), home, sum: RefCell::new(Sum::Absent) }
+        RecordedAdjoint { ty: RefCell::new(ty), of: Some(value), home, sum: RefCell::new(Sum::Absent) }
     }
 
     /// What a continuation returned.
     pub(super) fn passed(recorder: &Recorder, ty: Type, passed: Option<Passed>) -> RecordedAdjoint {
         let sum = passed.map_or(Sum::Absent, Sum::Passed);
-        RecordedAdjoint { ty, of: None, home: recorder.here(), sum: RefCell::new(sum) }
+        RecordedAdjoint { ty: RefCell::new(ty), of: None, home: recorder.here(), sum: RefCell::new(sum) }
     }
 
     /// A value that can be read in the block which was the innermost at that depth.
@@ -101,7 +101,7 @@ impl RecordedAdjoint {
             held.sum.replace(Sum::Passed(Passed { value, present: None }));
             return held;
         }
-        let cell = recorder.builder.cell_in(home, held.ty.clone());
+        let cell = recorder.builder.cell_in(home, held.ty.borrow().clone());
         if let Some(name) = recorder.builder.name_of(value) {
             recorder.builder.name_cell(cell, &(name + "_out"));
         }
@@ -109,11 +109,16 @@ impl RecordedAdjoint {
         RecordedAdjoint { home, sum: RefCell::new(Sum::Cell { cell, certain: true }), ..held }
     }
 
+    /// For a value with one more axis, of this length. It is empty.
+    pub(super) fn widen(&self, axis: usize, length: usize) {
+        self.ty.borrow_mut().shape.insert(axis, length);
+    }
+
     /// The cell, which from now on holds what was accumulated so far.
     fn cell(&self, recorder: &Recorder) -> (staging::Cell, bool) {
         let sum = *self.sum.borrow();
         let new = || {
-            let cell = recorder.builder.cell_in(self.home, self.ty.clone());
+            let cell = recorder.builder.cell_in(self.home, self.ty.borrow().clone());
             if let Some(value) = self.of {
                 recorder.builder.name_adjoint_cell(cell, value);
             }
@@ -167,7 +172,12 @@ impl RecordedAdjoint {
         let home = recorder.here();
         let cell = recorder.builder.cell_in(home, ty.clone());
         recorder.builder.name_cell(cell, "ys_bar_sum");
-        RecordedAdjoint { ty, of: None, home, sum: RefCell::new(Sum::Cell { cell, certain: false }) }
+        RecordedAdjoint {
+            ty: RefCell::new(ty),
+            of: None,
+            home,
+            sum: RefCell::new(Sum::Cell { cell, certain: false }),
+        }
     }
 
     /// A row of what was accumulated, zeros if nothing was. It keeps it.
@@ -213,8 +223,8 @@ impl RecordedAdjoint {
         match self.pass(recorder) {
             Some(Passed { value, present }) => [value, present.unwrap_or_else(|| recorder.flag(true))],
             None => {
-                let value = Scalar::of(self.ty.dtype, 0.0);
-                let zeros = staging::Expr::Fill { value, shape: self.ty.shape.clone() };
+                let Type { dtype, shape } = self.ty.borrow().clone();
+                let zeros = staging::Expr::Fill { value: Scalar::of(dtype, 0.0), shape };
                 let zeros = recorder.builder.emit(zeros).located().or_raise();
                 [zeros, recorder.flag(false)]
             }

@@ -90,7 +90,7 @@ pub(crate) fn leaves<T: Real, S: State<T>>(state: &S) -> Leaves<T> {
 }
 
 /// That values of the same components have them in the same places; other ones differ in their types.
-fn same_outline<T: Real, S: State<T>>(who: &str, Site { at, .. }: Site, a: &S, b: &S) {
+pub(super) fn same_outline<T: Real, S: State<T>>(who: &str, Site { at, .. }: Site, a: &S, b: &S) {
     let outline = |x: &S| {
         let mut lengths = Vec::new();
         x.outline(&mut lengths);

@@ -4,6 +4,7 @@
 //! from them. In eager interpretations they are Rust's own `if` and recursion, which models may use as well.
 
 pub(crate) mod continuation_passing;
+pub(crate) mod rows;
 mod scan;
 mod tree;
 
@@ -66,11 +67,7 @@ pub trait Control: Real {
         if Self::RECORDS {
             return continuation_passing::while_loop(site, init, condition, body);
         }
-        let mut state = init;
-        while known(site, &condition(&state)) {
-            state = body(state);
-        }
-        state
+        rows::while_loop::<Self, S>(site, init, condition, body)
     }
 
     /// Whether conditions are recorded: not known while the model runs. Then the methods below take the place of Rust's
@@ -139,6 +136,9 @@ fn cond_at<T: Control, S: State<T>>(
     then: impl FnOnce() -> S,
     otherwise: impl FnOnce() -> S,
 ) -> S {
+    if condition.is_batched() {
+        return rows::cond::<T, S>(site, condition, then, otherwise);
+    }
     if T::RECORDS {
         return continuation_passing::cond(site, condition, then, otherwise);
     }
