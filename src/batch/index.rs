@@ -3,7 +3,6 @@
 use super::BatchInt;
 use crate::continuation::unwinding::raise;
 use crate::error::{At, Error};
-use crate::language::real::{Int, Mask};
 use crate::language::shape::Shape;
 use crate::language::tensor::{IntTensor, MaskTensor};
 

@@ -6,7 +6,6 @@ use crate::continuation::unwinding::{catch, operator, raise};
 use crate::error::{At, Error, Result};
 use crate::language::control::rows;
 use crate::language::params::Path;
-use crate::language::real::Real;
 use crate::language::shape::{self, Shape};
 use crate::language::state::Leaf;
 use crate::language::structure::Structure;

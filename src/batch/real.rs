@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use super::{Batch, BatchAdjoint, BatchBool, BatchInt, with_rows};
+use super::{Batch, BatchAdjoint, BatchBool, BatchInt};
 use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Result};
 use crate::language::control::rows;

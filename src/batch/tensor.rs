@@ -2,13 +2,11 @@
 
 use std::ops::Range;
 
-use smallvec::SmallVec;
-
 use super::adjoint::exchanged;
 use super::index::{offset, shifted};
 use super::{Batch, BatchAdjoint, BatchBool, BatchInt, common_rows, with_rows};
 use crate::continuation::unwinding::{OrRaise, operator};
-use crate::error::{At, Error, Result};
+use crate::error::{At, Result};
 use crate::language::control::continuation_passing::PutRow;
 use crate::language::control::rows;
 use crate::language::real::Real;

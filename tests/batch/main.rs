@@ -1,0 +1,4 @@
+//! Batches: every operator, control flow and the nests with derivatives against a loop over the rows.
+
+mod operators;
+mod usage;
