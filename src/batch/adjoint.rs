@@ -17,7 +17,7 @@ pub struct BatchAdjoint<T: Tensor> {
     /// How many rows these are, if they are known yet.
     rows: Cell<Option<usize>>,
     /// Whether the rows are the second axis: see [`Tensor::open_adjoint`].
-    pub(super) second: bool,
+    second: bool,
 }
 
 const KNOWN: &str = "a value that differs from row to row has rows";
@@ -44,6 +44,28 @@ impl<T: Tensor> BatchAdjoint<T> {
     /// Of all rows, from an adjoint of their array.
     pub(super) fn of_rows(each: T::Adjoint, rows: usize) -> BatchAdjoint<T> {
         BatchAdjoint { same: None, each, rows: Cell::new(Some(rows)), second: false }
+    }
+
+    /// That of their array.
+    pub(super) fn into_each(self) -> T::Adjoint {
+        assert!(
+            self.same.is_none() && !self.second,
+            "what flows through recorded control flow is of all rows"
+        );
+        self.each
+    }
+
+    /// One that code may read, row of the first axis by row, which is recorded before what adds to it: of a value with
+    /// this array of all rows, as which its rows are the second axis.
+    pub(super) fn open(shape: &[usize]) -> BatchAdjoint<T> {
+        let rows = Cell::new(Some(shape[1]));
+        BatchAdjoint { same: None, each: T::open_adjoint(shape), rows, second: true }
+    }
+
+    /// What [`open`](BatchAdjoint::open) opened.
+    pub(super) fn opened(&self) -> &T::Adjoint {
+        assert!(self.second, "only adjoints that were opened are read by row");
+        &self.each
     }
 
     /// A value that can be read at an earlier place.

@@ -1,6 +1,5 @@
 //! Integers and truth values of all rows at once.
 
-use std::borrow::Cow;
 use std::ops::{Add, Mul, Range, Sub};
 
 use super::index::offset;
@@ -98,14 +97,6 @@ impl<I: IntTensor<Bool: MaskTensor>> BatchInt<I> {
             batched: self.batched || other.batched,
         })
     }
-    /// The same where rows take part in what is running, 0 in others: an index of something.
-    #[track_caller]
-    pub(super) fn guarded(&self) -> Cow<'_, Self> {
-        match rows::live::<BatchBool<I::Bool>>() {
-            Some(live) => Cow::Owned(Self::select(&live, self, &Self::constant(0))),
-            None => Cow::Borrowed(self),
-        }
-    }
 }
 
 macro_rules! operators {
@@ -153,6 +144,13 @@ impl<I: IntTensor<Bool: MaskTensor>> Int for BatchInt<I> {
     }
     fn known(&self) -> Option<i64> {
         if self.batched { None } else { self.value.known() }
+    }
+    #[track_caller]
+    fn guarded(&self) -> Self {
+        match rows::live::<BatchBool<I::Bool>>() {
+            Some(live) => Self::select(&live, self, &Self::constant(0)),
+            None => self.clone(),
+        }
     }
     #[track_caller]
     fn named(self, name: &str) -> Self {

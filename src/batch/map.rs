@@ -176,7 +176,7 @@ where
     })
 }
 
-fn same_for_all<T: Tensor>(leaf: Leaf<T>) -> Leaf<Batch<T>> {
+pub(super) fn same_for_all<T: Tensor>(leaf: Leaf<T>) -> Leaf<Batch<T>> {
     match leaf {
         Leaf::Real(x) => Leaf::Real(Batch::lift(&x)),
         Leaf::Int(i) => Leaf::Int(BatchInt::lift(&i)),
@@ -185,7 +185,7 @@ fn same_for_all<T: Tensor>(leaf: Leaf<T>) -> Leaf<Batch<T>> {
 }
 
 /// The component without rows, if it is the same for all.
-fn whole<T: Tensor>(leaf: Leaf<Batch<T>>) -> Option<Leaf<T>> {
+pub(super) fn whole<T: Tensor>(leaf: Leaf<Batch<T>>) -> Option<Leaf<T>> {
     match leaf {
         Leaf::Real(x) => (!x.batched).then_some(Leaf::Real(x.value)),
         Leaf::Int(i) => (!i.batched).then_some(Leaf::Int(i.value)),
@@ -194,7 +194,7 @@ fn whole<T: Tensor>(leaf: Leaf<Batch<T>>) -> Option<Leaf<T>> {
 }
 
 /// With all rows, as the first axis.
-fn spread<T: Tensor>(leaf: Leaf<Batch<T>>, rows: usize) -> Leaf<T> {
+pub(super) fn spread<T: Tensor>(leaf: Leaf<Batch<T>>, rows: usize) -> Leaf<T> {
     match leaf {
         Leaf::Real(x) => Leaf::Real(x.spread(rows)),
         Leaf::Int(i) => Leaf::Int(i.spread(rows)),

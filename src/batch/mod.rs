@@ -11,7 +11,6 @@ mod tensor;
 
 use std::fmt;
 
-use crate::language::real::Real;
 use crate::language::shape::Shape;
 use crate::language::tensor::{IntTensor, MaskTensor, Tensor};
 

@@ -9,7 +9,7 @@ use crate::error::{At, Result};
 use crate::language::control::rows;
 use crate::language::real::Real;
 use crate::language::shape::{self, Shape};
-use crate::language::tensor::{MaskTensor, Tensor};
+use crate::language::tensor::Tensor;
 
 impl<T: Tensor> Batch<T> {
     /// An elementwise operator of one operand.

@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use super::adjoint::exchanged;
+use super::control::count;
 use super::index::{offset, shifted};
 use super::{Batch, BatchAdjoint, BatchBool, BatchInt, common_rows, with_rows};
 use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Result};
 use crate::language::control::continuation_passing::PutRow;
-use crate::language::control::rows;
+use crate::language::real::Int;
 use crate::language::real::Real;
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::language::tensor::{IntTensor, Tensor};
@@ -67,6 +68,11 @@ impl<T: Tensor> Batch<T> {
     }
 }
 
+/// `[n, rows, ..]` for arrays of `[n, ..]`.
+fn rows_second(shape: &[usize], rows: usize) -> Shape {
+    with_rows(shape[0], &with_rows(rows, &shape[1..]))
+}
+
 /// `[rows, n, ..]` as `[rows·n, ..]`.
 fn fold<T: Tensor>(x: &T) -> T {
     let shape = x.shape();
@@ -89,6 +95,24 @@ fn unfold_second<T: Tensor>(x: &T, rows: usize) -> T {
 }
 
 impl<T: Tensor> Tensor for Batch<T> {
+    #[track_caller]
+    fn record_rows(internal: Internal, shape: &[usize], fill: &mut dyn FnMut(PutRow<'_, Self>)) -> Self {
+        let rows = count::<T>(At::caller());
+        let ys = T::record_rows(internal, &rows_second(shape, rows), &mut |put| {
+            fill(&|index, row: Self| put(&index.value, row.spread(rows)));
+        });
+        Batch::of_rows(exchanged(&ys))
+    }
+    #[track_caller]
+    fn open_adjoint(shape: &[usize]) -> BatchAdjoint<T> {
+        BatchAdjoint::open(&rows_second(shape, count::<T>(At::caller())))
+    }
+    fn with_adjoint_row(adjoint: &BatchAdjoint<T>, index: &BatchInt<T::Int>, pull: impl FnOnce(Self)) {
+        T::with_adjoint_row(adjoint.opened(), &index.value, |row| pull(Batch::of_rows(row)));
+    }
+    fn adjoint_row(adjoint: &BatchAdjoint<T>, index: &BatchInt<T::Int>) -> Self {
+        Batch::of_rows(T::adjoint_row(adjoint.opened(), &index.value))
+    }
     fn shape(&self) -> Shape {
         self.row_shape()
     }

@@ -1,7 +1,7 @@
 //! Recorded control flow over [`Dual`]: a value flows as two, itself and its tangent.
 
 use super::{Dual, DualAdjoint};
-use crate::error::CpsResult;
+use crate::error::{At, CpsResult};
 use crate::language::control::Control;
 use crate::language::control::continuation_passing::{Arm, BodyTo, Function, Leaves, Site, To};
 use crate::language::state::Leaf;
@@ -65,6 +65,14 @@ impl<T: Control> Control for Dual<T> {
 
     fn scratch(internal: Internal, f: &mut dyn FnMut()) {
         T::scratch(internal, f);
+    }
+    fn each_row(internal: Internal, at: At, leaf: Leaf<Self>) -> Leaf<Self> {
+        let each = |x| T::each_row(internal, at, Leaf::Real(x)).real();
+        match leaf {
+            Leaf::Real(x) => Leaf::Real(Dual { primal: each(x.primal), tangent: x.tangent.map(each) }),
+            Leaf::Int(i) => Leaf::Int(T::each_row(internal, at, Leaf::Int(i)).int()),
+            Leaf::Bool(b) => Leaf::Bool(T::each_row(internal, at, Leaf::Bool(b)).bool()),
+        }
     }
     fn record_cond(
         internal: Internal,

@@ -70,6 +70,12 @@ pub trait Int:
     fn select(mask: &Self::Bool, then: &Self, otherwise: &Self) -> Self;
     /// The single integer, where it is known while the model runs; see [`Mask::known`].
     fn known(&self) -> Option<i64>;
+    /// The same as an index: 0 in rows of a batch of which nothing that is computed is of account.
+    #[doc(hidden)]
+    #[must_use]
+    fn guarded(&self) -> Self {
+        self.clone()
+    }
     /// The same integer, with a name in the text of a recorded program; see [`Real::named`].
     #[must_use]
     fn named(self, _name: &str) -> Self {

@@ -1,4 +1,6 @@
 //! Batches: every operator, control flow and the nests with derivatives against a loop over the rows.
 
+mod case;
+mod control;
 mod operators;
 mod usage;

@@ -14,7 +14,7 @@ pub use tree::{NumberedTree, Tree, TreeArrays, fold};
 
 use crate::continuation::stack;
 use crate::continuation::unwinding::raise;
-use crate::error::{CpsResult, Error};
+use crate::error::{At, CpsResult, Error};
 use crate::language::control::continuation_passing::{Arm, BodyTo, Function, Leaves, Site, To};
 use crate::language::real::{Mask, Real};
 use crate::language::state::{Leaf, State};
@@ -64,6 +64,9 @@ pub trait Control: Real {
     #[track_caller]
     fn while_loop<S: State<Self>>(init: S, condition: impl Fn(&S) -> Self::Bool, body: impl Fn(S) -> S) -> S {
         let site = Site::caller("while_loop");
+        if Self::RECORDS && rows::count::<Self::Bool>().is_some() {
+            return rows::record_while_loop::<Self, S>(site, init, condition, body);
+        }
         if Self::RECORDS {
             return continuation_passing::while_loop(site, init, condition, body);
         }
@@ -76,6 +79,12 @@ pub trait Control: Real {
     #[doc(hidden)]
     const RECORDS: bool = false;
 
+    /// The component as one that differs from row to row, if this is an interpretation of batches; of a variable, only
+    /// its value.
+    #[doc(hidden)]
+    fn each_row(_: Internal, _at: At, leaf: Leaf<Self>) -> Leaf<Self> {
+        leaf
+    }
     /// Runs `f`, of which nothing is recorded in the end.
     #[doc(hidden)]
     fn scratch(_: Internal, f: &mut dyn FnMut()) {
@@ -155,6 +164,10 @@ fn fix_at<T: Control, A: State<T>, B: State<T>>(
         stack::guard(|| body(&|x| call(body, x), x))
     }
     if T::RECORDS {
+        let body = |again: &dyn Fn(A) -> B, x: A| {
+            let around = rows::depth();
+            body(&|x| if rows::depth() == around { again(x) } else { raise(rows::recursion(site)) }, x)
+        };
         return continuation_passing::fix(site, x, None, &body);
     }
     stack::on_reserved(|| call(&body, x))

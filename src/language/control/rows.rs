@@ -11,11 +11,12 @@ use std::cell::RefCell;
 
 use crate::continuation::unwinding::raise;
 use crate::error::Error;
-use crate::language::control::continuation_passing::{Leaves, Site, leaves, same_outline};
+use crate::language::control::continuation_passing::{self, Leaves, Site, leaves, same_outline, tried};
 use crate::language::control::{Control, known, not_single};
 use crate::language::real::{Int, Mask};
 use crate::language::shape;
-use crate::language::state::{Leaf, State};
+use crate::language::state::{Flag, Leaf, State};
+use crate::sealed::INTERNAL;
 
 /// A batch that is being computed, or the live rows of one.
 struct Frame {
@@ -54,7 +55,6 @@ pub(crate) fn over<B: Mask, R>(rows: usize, f: impl FnOnce() -> R) -> R {
 }
 
 /// The number of rows of the batch that is being computed in an interpretation with these truth values.
-#[cfg_attr(not(feature = "staging"), expect(dead_code, reason = "only recorded control flow has to know it"))]
 pub(crate) fn count<B: Mask>() -> Option<usize> {
     frame::<B, _>(|frame| frame.rows)
 }
@@ -140,6 +140,111 @@ fn different(site: Site) -> Error {
     let what = if site.op == "while_loop" { site.calls() } else { site.arms() };
     let reason = format!("{what} values of different shapes, of which no row can take one or the other");
     Error::Argument { op: site.op, reason, at: site.at }
+}
+
+/// A call of a recorded function by itself in an arm that only some rows take: whether any does is not known, and so
+/// there would be no end of it.
+pub(super) fn recursion(Site { op, at }: Site) -> Error {
+    let reason = format!(
+        "{op}: the function calls itself where a condition differs from row to row of a batch, which cannot be \
+         recorded: write it as a while_loop, or run it eagerly"
+    );
+    Error::Recording { reason, at }
+}
+
+/// A state of which every component differs from row to row, if a batch is being computed.
+pub(super) fn spread<T: Control, S: State<T>>(site: Site, state: S) -> S {
+    if count::<T::Bool>().is_none() {
+        return state;
+    }
+    let each = leaves(&state).into_iter().map(|leaf| T::each_row(INTERNAL, site.at, leaf));
+    state.rebuild(&mut each.collect::<Leaves<T>>().into_iter())
+}
+
+/// Likewise, of its integers and truth values only. (Reals, of which the derivative is to go through, are spread where
+/// they enter what is recorded.)
+pub(super) fn spread_discrete<T: Control, S: State<T>>(site: Site, state: S) -> S {
+    if count::<T::Bool>().is_none() {
+        return state;
+    }
+    let each = leaves(&state).into_iter().map(|leaf| match leaf {
+        Leaf::Real(_) => leaf,
+        leaf => T::each_row(INTERNAL, site.at, leaf),
+    });
+    state.rebuild(&mut each.collect::<Leaves<T>>().into_iter())
+}
+
+/// What is known of a recorded loop over a batch before it is recorded.
+struct Loop {
+    /// Which components are integers or truth values that differ from row to row after some rounds.
+    differ: Vec<bool>,
+    /// Whether rows come to their ends at different times.
+    apart: bool,
+}
+
+impl Loop {
+    /// By trying rounds, until they tell nothing new.
+    fn of<T: Control, S: State<T>>(
+        site: Site,
+        init: &S,
+        condition: &impl Fn(&S) -> T::Bool,
+        body: &impl Fn(S) -> S,
+    ) -> Loop {
+        let mut differ = vec![false; leaves::<T, S>(init).len()];
+        loop {
+            let (next, apart) = tried::<T, _>(site, || {
+                let each = |(leaf, &differs): (Leaf<T>, &bool)| match leaf {
+                    Leaf::Int(_) | Leaf::Bool(_) if !differs => leaf,
+                    leaf => T::each_row(INTERNAL, site.at, leaf),
+                };
+                let state: Leaves<T> = leaves(init).into_iter().zip(&differ).map(each).collect();
+                let state = init.rebuild(&mut state.into_iter());
+                let apart = condition(&state).is_batched();
+                let next: Vec<bool> = leaves::<T, S>(&body(state)).iter().map(is_of_rows::<T>).collect();
+                (next, apart)
+            });
+            if apart || next.iter().zip(&differ).all(|(next, differs)| !next || *differs) {
+                return Loop { differ, apart };
+            }
+            differ = next;
+        }
+    }
+}
+
+/// Whether an integer or truth value differs from row to row.
+fn is_of_rows<T: Control>(leaf: &Leaf<T>) -> bool {
+    match leaf {
+        Leaf::Real(_) => false,
+        Leaf::Int(i) => i.equal(i).is_batched(),
+        Leaf::Bool(b) => b.is_batched(),
+    }
+}
+
+/// [`Control::while_loop`] of a batch, recorded.
+pub(super) fn record_while_loop<T: Control, S: State<T>>(
+    site: Site,
+    init: S,
+    condition: impl Fn(&S) -> T::Bool,
+    body: impl Fn(S) -> S,
+) -> S {
+    let Loop { differ, apart } = Loop::of::<T, S>(site, &init, &condition, &body);
+    if !apart {
+        let each = |(leaf, &differs): (Leaf<T>, &bool)| {
+            if differs { T::each_row(INTERNAL, site.at, leaf) } else { leaf }
+        };
+        let state: Leaves<T> = leaves(&init).into_iter().zip(&differ).map(each).collect();
+        let init = init.rebuild(&mut state.into_iter());
+        return continuation_passing::while_loop(site, init, condition, body);
+    }
+    let live = live_where(&single(site, &condition(&init)));
+    let start = spread_discrete::<T, _>(site, (Flag::<T>(live), init));
+    let round = |(Flag(live), state): (Flag<T>, S)| {
+        let next = among(live.clone(), || body(state.clone()));
+        let next = select::<T, S>(site, &live, &next, &state);
+        let goes_on = among(live.clone(), || condition(&next));
+        (Flag::<T>(live.and(&single(site, &goes_on))), next)
+    };
+    continuation_passing::while_loop::<T, _>(site, start, |(live, _)| live.0.any(), round).1
 }
 
 /// [`Control::while_loop`] where nothing is recorded: until no row goes on. A row that has come to its end keeps its
