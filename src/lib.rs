@@ -13,6 +13,7 @@ pub mod data;
 pub mod error;
 mod forward;
 pub mod io;
+mod jacobian;
 mod language;
 mod memory;
 pub mod nn;
@@ -35,6 +36,7 @@ pub use continuation::unwinding::{OrRaise, raise};
 pub use continuation::{Continuation, Prompt, reset, shift, stack};
 pub use error::{Error, Result};
 pub use forward::Dual;
+pub use jacobian::{hessian, hessian_blocks, jacobian};
 pub use language::control::Control;
 pub use language::params::Params;
 pub use language::real::{Int, Mask, Real};
@@ -44,7 +46,7 @@ pub use language::structure::Structure;
 pub use language::tensor::{IntTensor, MaskTensor, Tensor};
 pub use language::{control, node, params, real, shape, state, structure, tensor};
 pub use reverse::{Var, cps};
-pub use transforms::{Function, Gradient, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp};
+pub use transforms::{Function, Gradient, RepeatedFunction, grad, hvp, jvp, value_and_grad, vjp};
 
 /// The code in the README and the documentation, compiled and run.
 #[cfg(doctest)]

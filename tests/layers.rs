@@ -19,6 +19,7 @@ const ANTIPHON: &[&str] = &[
     "recording",
     "array",
     "transforms",
+    "jacobian",
     "check",
     "compiled",
     "io",

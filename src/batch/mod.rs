@@ -73,7 +73,7 @@ macro_rules! rows {
                 $Rows { value: value.clone(), batched: false }
             }
             /// A value of each row: the first axis is that of the batch.
-            fn of_rows(value: $Value) -> Self {
+            pub(crate) fn of_rows(value: $Value) -> Self {
                 $Rows { value, batched: true }
             }
             /// The number of rows, if the value is not the same for all of them.
@@ -115,7 +115,7 @@ fn common_rows<T: Tensor>(values: &[&Batch<T>]) -> Option<usize> {
 impl<T: Tensor> Batch<T> {
     /// As an array of all rows, repeated if it is the same for all.
     #[track_caller]
-    fn spread(&self, rows: usize) -> T {
+    pub(crate) fn spread(&self, rows: usize) -> T {
         if self.batched {
             return self.value.clone();
         }

@@ -47,7 +47,7 @@ impl<T: Tensor> Batch<T> {
     #[track_caller]
     fn folded(&self, f: impl FnOnce(&T) -> T) -> Self {
         operator(At::caller(), || match self.rows() {
-            Some(rows) => Batch::of_rows(unfold(&f(&fold(&self.value)), rows)),
+            Some(rows) => Batch::of_rows(unfold(&f(&fold(&self.value)), rows, self.row_shape()[0])),
             None => Self::lift(&f(&self.value)),
         })
     }
@@ -80,17 +80,14 @@ fn fold<T: Tensor>(x: &T) -> T {
 }
 
 /// `[rows·n, ..]` as `[rows, n, ..]`.
-fn unfold<T: Tensor>(x: &T, rows: usize) -> T {
-    let shape = x.shape();
-    let each = shape[0].checked_div(rows).unwrap_or(0);
-    x.reshape(&with_rows(rows, &with_rows(each, &shape[1..])))
+fn unfold<T: Tensor>(x: &T, rows: usize, n: usize) -> T {
+    x.reshape(&with_rows(rows, &with_rows(n, &x.shape()[1..])))
 }
 
 /// `[n, rows·m, ..]` as `[rows, n, m, ..]`.
-fn unfold_second<T: Tensor>(x: &T, rows: usize) -> T {
+fn unfold_second<T: Tensor>(x: &T, rows: usize, m: usize) -> T {
     let shape = x.shape();
-    let each = shape[1].checked_div(rows).unwrap_or(0);
-    let split: Shape = [shape[0], rows, each].into_iter().chain(shape[2..].iter().copied()).collect();
+    let split: Shape = [shape[0], rows, m].into_iter().chain(shape[2..].iter().copied()).collect();
     exchanged(&x.reshape(&split))
 }
 
@@ -252,7 +249,7 @@ impl<T: Tensor> Tensor for Batch<T> {
                 return Self::lift(&self.value.scatter_rows(&indices.value, rows));
             };
             let indices = offset("scatter_rows", &indices, batch, rows);
-            Batch::of_rows(unfold(&self.spread(batch).scatter_rows(&indices, batch * rows), batch))
+            Batch::of_rows(unfold(&self.spread(batch).scatter_rows(&indices, batch * rows), batch, rows))
         })
     }
     #[track_caller]
@@ -291,7 +288,11 @@ impl<T: Tensor> Tensor for Batch<T> {
             (_, None) => self.folded(|x| x.conv2d(&kernel.value, window)),
             // The rows' kernels are channels of one.
             (None, Some(rows)) => operator(At::caller(), || {
-                Batch::of_rows(unfold_second(&self.value.conv2d(&fold(&kernel.value), window), rows))
+                Batch::of_rows(unfold_second(
+                    &self.value.conv2d(&fold(&kernel.value), window),
+                    rows,
+                    shape[1],
+                ))
             }),
             _ => operator(At::caller(), || self.each_row(kernel, &shape, |x, w| x.conv2d(w, window))),
         }
@@ -318,7 +319,7 @@ impl<T: Tensor> Tensor for Batch<T> {
                 let shape = g.shape();
                 let merged = with_rows(shape[0], &with_rows(shape[1] * shape[2], &shape[3..]));
                 let kernels = self.value.conv2d_kernel(&g.reshape(&merged), size, window);
-                Batch::of_rows(unfold(&kernels, rows))
+                Batch::of_rows(unfold(&kernels, rows, shape[2]))
             }
             _ => self.each_row(y_bar, &shape, |x, g| x.conv2d_kernel(g, size, window)),
         })

@@ -2,5 +2,6 @@
 
 mod case;
 mod control;
+mod jacobian;
 mod operators;
 mod usage;
