@@ -104,7 +104,7 @@ impl AxesOf<'_> {
         self.part = Some((name.to_owned(), number));
         match self.axes {
             [axis] => *axis,
-            axes => *axes.get(number).unwrap_or_else(|| raise(self.refused(number + 1))),
+            axes => *axes.get(number).unwrap_or_else(|| raise(self.refused("more"))),
         }
     }
 
@@ -112,14 +112,14 @@ impl AxesOf<'_> {
     fn finish(&self) {
         let parts = self.part.as_ref().map_or(0, |(_, number)| number + 1);
         if self.axes.len() > 1 && parts != self.axes.len() {
-            raise(self.refused(parts));
+            raise(self.refused(&parts.to_string()));
         }
     }
 
-    fn refused(&self, parts: usize) -> Error {
+    fn refused(&self, parts: &str) -> Error {
         let (axes, what) = (self.axes.len(), self.what);
         let reason =
-            format!("{axes} axes for {parts} or more parts of the {what}: give one for each, or one for all");
+            format!("{axes} axes for {parts} parts of the {what}: give one for each, or one for all");
         Error::Argument { op: "vmap", reason, at: self.at }
     }
 }
