@@ -55,6 +55,8 @@ mod pages {
     mod readme {}
     #[doc = include_str!("../docs/architecture.md")]
     mod architecture {}
+    #[doc = include_str!("../docs/batching.md")]
+    mod batching {}
     #[doc = include_str!("../docs/adding-an-operator.md")]
     mod adding_an_operator {}
 }

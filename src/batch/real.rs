@@ -12,10 +12,10 @@ use crate::language::shape::{self, Shape};
 use crate::language::tensor::Tensor;
 
 impl<T: Tensor> Batch<T> {
-    /// An elementwise operator of one operand.
+    /// An elementwise operator of one's own: `f` takes an array of all rows, or what is the same for all of them.
     #[inline]
     #[track_caller]
-    pub(super) fn map(&self, f: impl FnOnce(&T) -> T) -> Self {
+    pub fn map(&self, f: impl FnOnce(&T) -> T) -> Self {
         operator(At::caller(), || Batch { value: f(&self.value), batched: self.batched })
     }
     /// An elementwise operator of two operands.
