@@ -158,50 +158,37 @@ fn gradients_of_samples() {
     row("gradients of 64 samples of an MLP, compiled", batch, each);
 }
 
+/// Camera, point and weight of an observation, and what else there is to it.
+type Observation<T, F> = ((T, T, T), F);
+
 fn bundle_adjustment() {
     let n = 31_843;
     let camera = numbers(&[n, 11], 1) + 2.0;
     let (point, weight, feature) = (numbers(&[n, 3], 2), numbers(&[n], 3) + 1.0, numbers(&[n, 2], 4));
-    let all = (camera, (point, weight), feature);
-    let blocks = |(camera, (point, weight), feature): (Recorded, (Recorded, Recorded), Recorded)| {
-        let block = |(camera, (point, weight), feature): (
-            Batch<Recorded>,
-            (Batch<Recorded>, Batch<Recorded>),
-            Batch<Recorded>,
-        )| {
-            let feature = Dual::lift(&Batch::lift(&feature));
-            jacobian(
-                |(camera, point, weight)| residual(&camera, &point, &weight, &Var::lift(&feature)),
-                &(camera, point, weight),
-            )
+    let all: Observation<Array, Array> = ((camera, point, weight), feature);
+    let block = |(x, feature): Observation<Batch<Recorded>, Batch<Recorded>>| {
+        let feature = Dual::lift(&Batch::lift(&feature));
+        jacobian(|(camera, point, weight)| residual(&camera, &point, &weight, &Var::lift(&feature)), &x)
             .or_raise()
-        };
-        vmap(block, &(camera, (point, weight), feature)).or_raise()
     };
+    let blocks = |x: Observation<Recorded, Recorded>| vmap(block, &x).or_raise();
     let mut blocks = compile("blocks", blocks, &all).expect("it compiles");
     let batch = time(|| blocks.call(&all).expect("it runs"));
     // One reverse sweep for each row of each block.
-    let sweep = |(camera, (point, weight), (feature, y_bar)): (
-        Recorded,
-        (Recorded, Recorded),
-        (Recorded, Recorded),
-    )| {
-        vjp(
-            |(camera, point, weight)| residual(&camera, &point, &weight, &Var::lift(&feature)),
-            &(camera, point, weight),
-            &y_bar,
-        )
-        .or_raise()
-        .1
+    let sweep = |(x, (feature, y_bar)): Observation<Recorded, (Recorded, Recorded)>| {
+        let feature = &feature;
+        vjp(|(camera, point, weight)| residual(&camera, &point, &weight, &Var::lift(feature)), &x, &y_bar)
+            .or_raise()
+            .1
     };
-    let (camera, (point, weight), feature) = &all;
-    let y_bars = [Array::from(vec![1.0, 0.0]), Array::from(vec![0.0, 1.0])];
-    let observation = |i: usize, y_bar: &Array| {
-        let of = |x: &Array| x.index(0, i);
-        (of(camera), (of(point), of(weight)), (of(feature), y_bar.clone()))
-    };
-    let observations: Vec<_> =
-        (0..n).flat_map(|i| y_bars.each_ref().map(|y_bar| observation(i, y_bar))).collect();
+    let ((camera, point, weight), feature) = &all;
+    let observations: Vec<Observation<Array, (Array, Array)>> = (0..2 * n)
+        .map(|row| {
+            let of = |x: &Array| x.index(0, row / 2);
+            let y_bar = if row % 2 == 0 { vec![1.0, 0.0] } else { vec![0.0, 1.0] };
+            ((of(camera), of(point), of(weight)), (of(feature), y_bar.into()))
+        })
+        .collect();
     let mut sweep = compile("sweep", sweep, &observations[0]).expect("it compiles");
     let each = time(|| observations.iter().for_each(|x| drop(black_box(sweep.call(x).expect("it runs")))));
     row("Jacobians of 31,843 observations, compiled", batch, each);

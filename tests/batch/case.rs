@@ -5,6 +5,11 @@
 use antiphon::{Batch, Dual, NdArray, OrRaise, Tensor, Var, grad, hvp, jvp, vmap_axes};
 
 pub type Array = NdArray<f64>;
+type Variable<'r> = Var<'r, Array>;
+type Inner<'r> = Var<'r, Batch<Array>>;
+type Outer<'r> = Batch<Var<'r, Array>>;
+type Mixed<'r> = Var<'r, Dual<Batch<Array>>>;
+type Second<'r> = Var<'r, Dual<Array>>;
 pub type Function<T> = fn(&[T]) -> T;
 
 const ROWS: usize = 3;
@@ -17,14 +22,14 @@ pub struct Case {
     pub plain: Function<Array>,
     pub batch: Function<Batch<Array>>,
     pub twice: Function<Batch<Batch<Array>>>,
-    pub var: for<'r> fn(&[Var<'r, Array>]) -> Var<'r, Array>,
-    pub var_batch: for<'r> fn(&[Var<'r, Batch<Array>>]) -> Var<'r, Batch<Array>>,
-    pub batch_var: for<'r> fn(&[Batch<Var<'r, Array>>]) -> Batch<Var<'r, Array>>,
+    pub var: for<'r> fn(&[Variable<'r>]) -> Variable<'r>,
+    pub var_batch: for<'r> fn(&[Inner<'r>]) -> Inner<'r>,
+    pub batch_var: for<'r> fn(&[Outer<'r>]) -> Outer<'r>,
     pub dual: Function<Dual<Array>>,
     pub dual_batch: Function<Dual<Batch<Array>>>,
     pub batch_dual: Function<Batch<Dual<Array>>>,
-    pub var_dual: for<'r> fn(&[Var<'r, Dual<Array>>]) -> Var<'r, Dual<Array>>,
-    pub var_dual_batch: for<'r> fn(&[Var<'r, Dual<Batch<Array>>>]) -> Var<'r, Dual<Batch<Array>>>,
+    pub var_dual: for<'r> fn(&[Second<'r>]) -> Second<'r>,
+    pub var_dual_batch: for<'r> fn(&[Mixed<'r>]) -> Mixed<'r>,
     #[cfg(feature = "staging")]
     pub recorded: recorded::Functions,
 }
@@ -259,7 +264,7 @@ pub fn directions(cases: Vec<Case>) {
             jvp(|x| (case.dual_batch)(&x), &x[..n].to_vec(), &x[n..].to_vec()).or_raise().1
         };
         let found = vmap_axes(of_each, &both, &operands.twice(), &[Some(0)]).unwrap();
-        assert_near(what, &[found], &[expected.clone()]);
+        assert_near(what, &[found], std::slice::from_ref(&expected));
         let of_all = |x: Vec<Dual<Array>>| {
             vmap_axes(|x| (case.batch_dual)(&x), &x, &operands.axes, &[Some(0)]).or_raise()
         };
@@ -287,10 +292,13 @@ pub mod recorded {
 
     use super::{Case, Function, Operands, assert_near, for_each, loop_gradients, loop_values, summed};
 
+    type Inner<'r> = Var<'r, Batch<Recorded>>;
+    type Outer<'r> = Batch<Var<'r, Recorded>>;
+
     pub struct Functions {
         pub batch: Function<Batch<Recorded>>,
-        pub var_batch: for<'r> fn(&[Var<'r, Batch<Recorded>>]) -> Var<'r, Batch<Recorded>>,
-        pub batch_var: for<'r> fn(&[Batch<Var<'r, Recorded>>]) -> Batch<Var<'r, Recorded>>,
+        pub var_batch: for<'r> fn(&[Inner<'r>]) -> Inner<'r>,
+        pub batch_var: for<'r> fn(&[Outer<'r>]) -> Outer<'r>,
     }
 
     fn loss_of<'r>(case: &Case, operands: &Operands, x: Vec<Var<'r, Recorded>>) -> Var<'r, Recorded> {

@@ -8,15 +8,18 @@ use crate::for_each_scalar_case;
 use crate::table::points;
 
 type Array = NdArray<f64>;
+type Inner<'r> = Var<'r, Batch<Array>>;
+type Outer<'r> = Batch<Var<'r, Array>>;
+type Mixed<'r> = Var<'r, Dual<Batch<Array>>>;
 
 /// A case in every interpretation that the modes need, as function pointers; see `modes`.
 struct Function {
     name: &'static str,
     points: Vec<&'static [f64]>,
     jet: fn(&[f64]) -> Jet,
-    var_batch: for<'r> fn(&[Var<'r, Batch<Array>>]) -> Var<'r, Batch<Array>>,
-    batch_var: for<'r> fn(&[Batch<Var<'r, Array>>]) -> Batch<Var<'r, Array>>,
-    var_dual_batch: for<'r> fn(&[Var<'r, Dual<Batch<Array>>>]) -> Var<'r, Dual<Batch<Array>>>,
+    var_batch: for<'r> fn(&[Inner<'r>]) -> Inner<'r>,
+    batch_var: for<'r> fn(&[Outer<'r>]) -> Outer<'r>,
+    var_dual_batch: for<'r> fn(&[Mixed<'r>]) -> Mixed<'r>,
 }
 
 struct Collect(Vec<Function>);
