@@ -4,6 +4,7 @@
 extern crate self as antiphon;
 
 mod array;
+mod batch;
 pub mod check;
 pub mod compiled;
 mod continuation;
@@ -14,6 +15,7 @@ pub mod error;
 mod finite;
 mod forward;
 pub mod io;
+mod jacobian;
 mod language;
 mod memory;
 pub mod nn;
@@ -27,6 +29,7 @@ mod transforms;
 
 pub use antiphon_derive::{Params, Structure};
 pub use array::{Float, NdArray, NdBool, NdInt};
+pub use batch::{Batch, BatchAdjoint, BatchBool, BatchInt, vmap, vmap_axes};
 pub use check::check_gradients;
 pub use compiled::TrainingStep;
 #[cfg(feature = "staging")]
@@ -35,6 +38,7 @@ pub use continuation::unwinding::{OrRaise, raise};
 pub use continuation::{Continuation, Prompt, reset, shift, stack};
 pub use error::{Error, Result};
 pub use forward::Dual;
+pub use jacobian::{hessian, hessian_blocks, jacobian};
 pub use language::control::Control;
 pub use language::params::Params;
 pub use language::real::{Int, Mask, Real};
@@ -45,7 +49,7 @@ pub use language::tensor::{IntTensor, MaskTensor, Tensor};
 pub use language::{control, node, params, real, shape, state, structure, tensor};
 pub use reverse::{Var, cps};
 pub use transforms::{
-    Function, FunctionAux, FunctionTo, Gradient, grad, hessian, hvp, jacobian, jvp, value_and_grad,
+    Function, FunctionAux, FunctionTo, Gradient, RepeatedFunction, grad, hvp, jvp, value_and_grad,
     value_and_grad_aux, vjp,
 };
 
@@ -56,6 +60,8 @@ mod pages {
     mod readme {}
     #[doc = include_str!("../docs/architecture.md")]
     mod architecture {}
+    #[doc = include_str!("../docs/batching.md")]
+    mod batching {}
     #[doc = include_str!("../docs/adding-an-operator.md")]
     mod adding_an_operator {}
 }

@@ -27,6 +27,10 @@ impl Mask for bool {
     fn known(&self) -> Option<bool> {
         Some(*self)
     }
+    #[inline]
+    fn any(&self) -> bool {
+        *self
+    }
 }
 
 impl Int for i64 {
@@ -45,6 +49,10 @@ impl Int for i64 {
     #[inline]
     fn equal(&self, other: &i64) -> bool {
         self == other
+    }
+    #[inline]
+    fn select(mask: &bool, then: &i64, otherwise: &i64) -> i64 {
+        if *mask { *then } else { *otherwise }
     }
     #[inline]
     fn known(&self) -> Option<i64> {

@@ -9,11 +9,8 @@ use crate::forward::Dual;
 use crate::language::node::{Node, OwnedNode, node_for, node_in};
 use crate::language::params::{Params, Path};
 use crate::language::real::Real;
-use crate::language::shape::{self, Shape};
 use crate::language::state::Leaf;
 use crate::language::structure::Structure;
-use crate::language::tensor::Tensor;
-use crate::memory;
 use crate::reverse::Var;
 
 /// A function that can be differentiated in reverse: any closure from `P`'s structure of variables to a variable.
@@ -52,6 +49,10 @@ where
     F: FnOnce(P::With<Var<'r, U>>) -> (Var<'r, U>, A::With<Var<'r, U>>),
 {
 }
+/// A [`Function`] that can be run again: for [`jacobian`](crate::jacobian), which looks at the result's shape first.
+pub trait RepeatedFunction<'r, P: Params, U: Real>: Fn(P::With<Var<'r, U>>) -> Var<'r, U> {}
+
+impl<'r, P: Params, U: Real, F: Fn(P::With<Var<'r, U>>) -> Var<'r, U>> RepeatedFunction<'r, P, U> for F {}
 
 /// A gradient: a structure like the parameters'.
 pub type Gradient<P> = <P as Params>::With<<P as Params>::Leaf>;
@@ -62,7 +63,7 @@ const NOT_ENDED: &str =
 
 /// Runs `body` on variables with the values `inputs`, arranged like `structure`, and pulls the adjoints that it has
 /// accumulated back to them.
-fn pull<P: Params, U: Real>(
+pub(crate) fn pull<P: Params, U: Real>(
     op: &'static str,
     at: At,
     structure: &P,
@@ -86,7 +87,7 @@ fn pull<P: Params, U: Real>(
 }
 
 /// [`pull`] of a function of one result, whose adjoint is `seed(y)`; also its value.
-fn pull_one<P: Params, U: Real>(
+pub(crate) fn pull_one<P: Params, U: Real>(
     op: &'static str,
     at: At,
     structure: &P,
@@ -399,61 +400,4 @@ fn product<P: Params, V: Params<Leaf = P::Leaf>>(
     let gradient = adjoints.iter().map(|g| g.primal().clone()).collect();
     let product = adjoints.iter().map(Dual::tangent).collect();
     Ok((x.with_leaves(gradient)?, x.with_leaves(product)?))
-}
-
-/// Jacobian of a function from one array to one array, `[shape of y.., shape of x..]`: one reverse pass per element
-/// of `y`.
-///
-/// # Errors
-/// As [`grad`].
-#[track_caller]
-pub fn jacobian<T: Tensor>(f: impl for<'r> Fn(Var<'r, T>) -> Var<'r, T>, x: &T) -> Result<T> {
-    let at = At::caller();
-    let mut rows = Vec::new();
-    let mut y_shape: Option<Shape> = None;
-    let mut i = 0;
-    while y_shape.as_ref().is_none_or(|y| i < shape::size(y)) {
-        let (y, adjoint) = pull_one("jacobian", at, x, vec![x.clone()], &f, |y| unit(&y.shape(), i))?;
-        let shape = y_shape.get_or_insert(y.shape());
-        if shape::size(shape) > 0 {
-            rows.extend(adjoint);
-        }
-        i += 1;
-    }
-    let shape: Vec<usize> = y_shape.into_iter().flatten().chain(x.shape()).collect();
-    stacked(at, &rows, &shape)
-}
-
-/// Hessian of a scalar function of one array, `[shape of x.., shape of x..]`: one forward-over-reverse pass per
-/// element of `x`.
-///
-/// # Errors
-/// As [`grad`].
-#[track_caller]
-pub fn hessian<T: Tensor>(f: impl for<'r> Fn(Var<'r, Dual<T>>) -> Var<'r, Dual<T>>, x: &T) -> Result<T> {
-    let at = At::caller();
-    let shape = x.shape();
-    let mut rows = Vec::new();
-    for i in 0..shape::size(&shape) {
-        let direction = catch(|| operator(at, || unit::<T>(&shape, i)))?;
-        rows.push(product("hessian", at, &f, x, &direction)?.1);
-    }
-    let shape: Vec<usize> = shape.iter().chain(&shape).copied().collect();
-    stacked(at, &rows, &shape)
-}
-
-/// Rows as one array of this shape; zeros if there are none.
-fn stacked<T: Tensor>(at: At, rows: &[T], shape: &[usize]) -> Result<T> {
-    catch(|| {
-        operator(at, || Ok(if rows.is_empty() { T::zeros(shape) } else { T::stack(rows, 0).reshape(shape) }))
-    })
-}
-
-/// The array that is one at position `i` and zero elsewhere. An empty array has no such position: it is empty.
-fn unit<T: Tensor>(shape: &[usize], i: usize) -> Result<T> {
-    let mut elements = memory::zeros(shape::size(shape));
-    if let Some(element) = elements.get_mut(i) {
-        *element = 1.0;
-    }
-    T::from_elements(shape, &elements)
 }

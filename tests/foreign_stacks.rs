@@ -97,7 +97,8 @@ fn an_error_elsewhere_leaves_the_ends_of_stacks_where_they_are() {
     // The error is of this stack, which has nothing to do with the one that was left.
     let failed = jvp(|_| -> Dual<f64> { raise(Error::Structure("stop".into())) }, &1.0f64, &1.0);
     assert!(failed.is_err());
-    let endless = jvp(|x: Dual<f64>| Dual::fix(x, |again, x| again(x.sin()) + x), &1.0, &1.0);
+    let endless =
+        jvp(|x: Dual<f64>| -> Dual<f64> { Dual::fix(x, |again, x| again(x.sin()) + x) }, &1.0, &1.0);
     assert!(matches!(endless, Err(Error::StackExhausted { .. })), "{endless:?}");
     assert_eq!(finish(&mut left).unwrap(), 12.0);
 }

@@ -226,7 +226,14 @@ pub(super) fn map_array_into<E: Float, F: Map<E, Output = E>>(f: F, mut x: NdArr
 /// `then` where the mask holds, else `otherwise`; the three broadcast.
 #[track_caller]
 pub(super) fn choose<E: Float>(mask: &NdBool, then: &NdArray<E>, otherwise: &NdArray<E>) -> NdArray<E> {
-    let (m, x, y) = (&mask.0, &then.0, &otherwise.0);
+    NdArray(select(mask, &then.0, &otherwise.0))
+}
+
+/// `then` where the mask holds, else `otherwise`, of elements of any kind.
+#[inline]
+#[track_caller]
+pub(super) fn select<E: Copy>(mask: &NdBool, x: &Storage<E>, y: &Storage<E>) -> Storage<E> {
+    let m = &mask.0;
     let shape = shape::broadcast("select", x.shape(), y.shape()).or_raise();
     let shape = shape::broadcast("select", m.shape(), &shape).or_raise();
     let mut elements = room(shape::size(&shape));
@@ -243,7 +250,7 @@ pub(super) fn choose<E: Float>(mask: &NdBool, then: &NdArray<E>, otherwise: &NdA
             }
         });
     }
-    NdArray::from_vec(&shape, elements)
+    buffer::from_vec(&shape, elements)
 }
 
 /// An integer, as a real.

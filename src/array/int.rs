@@ -7,7 +7,7 @@ use antiphon_system::print::print;
 use ndarray::{Array, ArrayD, ArrayViewD, Dimension};
 
 use super::buffer::{self, Storage, memory};
-use super::elementwise::{Add, Equal, Less, Mul, Sub, zip, zip_into, zip_owned};
+use super::elementwise::{Add, Equal, Less, Mul, Sub, select, zip, zip_into, zip_owned};
 use super::kernel::Zip;
 use super::{NdBool, index};
 use crate::continuation::unwinding::OrRaise;
@@ -146,6 +146,10 @@ impl Int for NdInt {
     #[track_caller]
     fn equal(&self, other: &NdInt) -> NdBool {
         NdBool(zip("equal", Equal, &self.0, &other.0))
+    }
+    #[track_caller]
+    fn select(mask: &NdBool, then: &NdInt, otherwise: &NdInt) -> NdInt {
+        NdInt(select(mask, &then.0, &otherwise.0))
     }
     fn known(&self) -> Option<i64> {
         (self.0.len() == 1).then(|| memory(&self.0)[0])

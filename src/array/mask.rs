@@ -7,8 +7,9 @@ use ndarray::{Array, ArrayD, ArrayViewD, Dimension};
 use super::buffer::{self, Storage, memory};
 use super::elementwise::{map, zip};
 use super::kernel::{Map, Zip};
+use crate::continuation::unwinding::OrRaise;
 use crate::language::real::Mask;
-use crate::language::shape::Shape;
+use crate::language::shape::{self, Shape};
 use crate::language::tensor::MaskTensor;
 
 /// An array of truth values; what comparisons of [`NdArray`](crate::NdArray)s give.
@@ -97,6 +98,9 @@ impl Mask for NdBool {
     fn all_known(&self) -> Option<bool> {
         Some(self.0.iter().all(|&holds| holds))
     }
+    fn any(&self) -> NdBool {
+        NdBool::scalar(self.0.iter().any(|&x| x))
+    }
     fn lengths(&self) -> Shape {
         self.0.shape().into()
     }
@@ -105,5 +109,10 @@ impl Mask for NdBool {
 impl MaskTensor for NdBool {
     fn shape(&self) -> Shape {
         self.0.shape().into()
+    }
+    #[track_caller]
+    fn reshape(&self, shape: &[usize]) -> NdBool {
+        shape::reshape(self.0.shape(), shape).or_raise();
+        NdBool(buffer::reshape(&self.0, shape))
     }
 }

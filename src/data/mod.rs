@@ -10,7 +10,7 @@ pub mod treebank;
 
 pub use glove::read_glove;
 pub use images::Images;
-pub use text::{Batch, Batches, Text};
+pub use text::{Batches, Text, TextBatch};
 pub use treebank::{Content, SentimentTree, Treebank};
 
 use std::io::{BufRead, BufReader, Read};

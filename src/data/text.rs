@@ -151,7 +151,7 @@ pub struct Batches<'a> {
 
 /// What one step trains on: both arrays are `[time, batch]` in row-major order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Batch {
+pub struct TextBatch {
     /// `[time, batch]`.
     pub shape: [usize; 2],
     /// The symbols; element `[t, j]` is character `t` of chunk `j`.
@@ -167,7 +167,7 @@ impl Batches<'_> {
     }
 
     /// The batch of a step, counted from zero without end.
-    pub fn at(&self, step: u64) -> Batch {
+    pub fn at(&self, step: u64) -> TextBatch {
         let p = (step % self.steps as u64) as usize * self.batch * self.time;
         let gather = |shift: usize| {
             (0..self.time * self.batch)
@@ -175,6 +175,6 @@ impl Batches<'_> {
                 .map(|(t, j)| i64::from(self.text.symbols[p + j * self.time + t + shift]))
                 .collect()
         };
-        Batch { shape: [self.time, self.batch], inputs: gather(0), targets: gather(1) }
+        TextBatch { shape: [self.time, self.batch], inputs: gather(0), targets: gather(1) }
     }
 }

@@ -145,6 +145,14 @@ impl<T: Control> Control for Dual<T> {
     fn scratch(internal: Internal, f: &mut dyn FnMut()) {
         T::scratch(internal, f);
     }
+    fn each_row(internal: Internal, at: At, leaf: Leaf<Self>) -> Leaf<Self> {
+        let each = |x| T::each_row(internal, at, Leaf::Real(x)).real();
+        match leaf {
+            Leaf::Real(x) => Leaf::Real(Dual { primal: each(x.primal), tangent: x.tangent.map(each) }),
+            Leaf::Int(i) => Leaf::Int(T::each_row(internal, at, Leaf::Int(i)).int()),
+            Leaf::Bool(b) => Leaf::Bool(T::each_row(internal, at, Leaf::Bool(b)).bool()),
+        }
+    }
     fn record_cond(
         internal: Internal,
         at: Site,

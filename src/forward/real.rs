@@ -187,6 +187,10 @@ impl<T: Real> Real for Dual<T> {
             pull(Dual { primal, tangent: T::take_adjoint(&adjoint.tangent) })
         });
     }
+    fn widen_adjoint(adjoint: &DualAdjoint<T>, axis: usize, length: usize) {
+        T::widen_adjoint(&adjoint.primal, axis, length);
+        T::widen_adjoint(&adjoint.tangent, axis, length);
+    }
     fn place() -> usize {
         T::place()
     }

@@ -9,7 +9,7 @@ use crate::language::state::State;
 use crate::sealed::Internal;
 
 /// Truth values of an interpretation: a `bool`, an array of them, or a recorded condition.
-pub trait Mask: Clone {
+pub trait Mask: Clone + 'static {
     /// Elementwise conjunction (broadcasting).
     #[track_caller]
     fn and(&self, other: &Self) -> Self;
@@ -22,6 +22,9 @@ pub trait Mask: Clone {
     /// The single truth value, where it is known while the model runs. `None` when it is only being
     /// recorded (then branch with [`Control::cond`](crate::Control::cond)), or when this is not a scalar.
     fn known(&self) -> Option<bool>;
+    /// Whether any element is true, as a single truth value; under [`vmap`](crate::vmap), of any row.
+    #[track_caller]
+    fn any(&self) -> Self;
     /// Whether all truth values hold, where they are known while the model runs.
     #[doc(hidden)]
     fn all_known(&self) -> Option<bool> {
@@ -31,6 +34,17 @@ pub trait Mask: Clone {
     #[doc(hidden)]
     fn lengths(&self) -> Shape {
         Shape::new()
+    }
+    /// Whether the rows of a batch have truth values of their own.
+    #[doc(hidden)]
+    fn is_batched(&self) -> bool {
+        false
+    }
+    /// A single truth value of each row, of whatever rank, as one without axes.
+    #[doc(hidden)]
+    #[must_use]
+    fn single(&self) -> Self {
+        self.clone()
     }
 }
 
@@ -57,8 +71,17 @@ pub trait Int:
     /// `self = other`, elementwise.
     #[track_caller]
     fn equal(&self, other: &Self) -> Self::Bool;
+    /// `then` where the mask holds, `otherwise` elsewhere; the three broadcast.
+    #[track_caller]
+    fn select(mask: &Self::Bool, then: &Self, otherwise: &Self) -> Self;
     /// The single integer, where it is known while the model runs; see [`Mask::known`].
     fn known(&self) -> Option<i64>;
+    /// The same as an index: 0 in rows of a batch of which nothing that is computed is of account.
+    #[doc(hidden)]
+    #[must_use]
+    fn guarded(&self) -> Self {
+        self.clone()
+    }
     /// The same integer, with a name in the text of a recorded program; see [`Real::named`].
     #[must_use]
     fn named(self, _name: &str) -> Self {
@@ -181,6 +204,10 @@ pub trait Real:
             pull(g);
         }
     }
+    /// Makes an accumulator, which is empty, one for values of another shape: with one more axis of this length.
+    #[doc(hidden)]
+    #[inline]
+    fn widen_adjoint(_adjoint: &Self::Adjoint, _axis: usize, _length: usize) {}
     /// Where in a program recording is now: what [`leave_for`](Real::leave_for) takes.
     #[doc(hidden)]
     #[inline]

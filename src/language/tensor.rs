@@ -15,6 +15,9 @@ use crate::sealed::Internal;
 pub trait MaskTensor: Mask {
     /// Lengths of the axes.
     fn shape(&self) -> Shape;
+    /// The same elements in another shape.
+    #[track_caller]
+    fn reshape(&self, shape: &[usize]) -> Self;
 }
 
 /// Arrays of integers: token ids, labels, children of tree nodes.

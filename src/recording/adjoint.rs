@@ -12,7 +12,7 @@ use crate::error::At;
 
 /// An accumulator of adjoints that is being recorded.
 pub struct RecordedAdjoint {
-    ty: Type,
+    ty: RefCell<Type>,
     /// Whose adjoint it is, for its name.
     of: Option<Value>,
     /// The user's line that made the value.
@@ -88,13 +88,19 @@ impl RecordedAdjoint {
         let value = recorder.value_of(like.0);
         let (ty, home) = (recorder.builder.ty(value), recorder.here());
         let line = recorder.builder.line_of(value);
-        RecordedAdjoint { ty, of: Some(value), line, home, sum: RefCell::new(Sum::Absent) }
+        RecordedAdjoint { ty: RefCell::new(ty), of: Some(value), line, home, sum: RefCell::new(Sum::Absent) }
     }
 
     /// What a continuation returned.
     pub(super) fn passed(recorder: &Recorder, ty: Type, passed: Option<Passed>) -> RecordedAdjoint {
         let sum = passed.map_or(Sum::Absent, Sum::Passed);
-        RecordedAdjoint { ty, of: None, line: None, home: recorder.here(), sum: RefCell::new(sum) }
+        RecordedAdjoint {
+            ty: RefCell::new(ty),
+            of: None,
+            line: None,
+            home: recorder.here(),
+            sum: RefCell::new(sum),
+        }
     }
 
     /// A value that can be read in the block which was the innermost at that depth.
@@ -106,7 +112,7 @@ impl RecordedAdjoint {
             held.sum.replace(Sum::Passed(Passed { value, present: None }));
             return held;
         }
-        let cell = recorder.builder.cell_in(home, held.ty.clone());
+        let cell = recorder.builder.cell_in(home, held.ty.borrow().clone());
         if let Some(name) = recorder.builder.name_of(value) {
             recorder.builder.name_cell(cell, &(name + "_out"));
         }
@@ -114,11 +120,16 @@ impl RecordedAdjoint {
         RecordedAdjoint { home, sum: RefCell::new(Sum::Cell { cell, certain: true }), ..held }
     }
 
+    /// For a value with one more axis, of this length. It is empty.
+    pub(super) fn widen(&self, axis: usize, length: usize) {
+        self.ty.borrow_mut().shape.insert(axis, length);
+    }
+
     /// The cell, which from now on holds what was accumulated so far.
     fn cell(&self, recorder: &Recorder) -> (staging::Cell, bool) {
         let sum = *self.sum.borrow();
         let new = || {
-            let cell = recorder.builder.cell_in(self.home, self.ty.clone());
+            let cell = recorder.builder.cell_in(self.home, self.ty.borrow().clone());
             if let Some(value) = self.of {
                 recorder.builder.name_adjoint_cell(cell, value);
             }
@@ -171,7 +182,7 @@ impl RecordedAdjoint {
         let cell = recorder.builder.cell_in(home, ty.clone());
         recorder.builder.name_cell(cell, "ys_bar_sum");
         RecordedAdjoint {
-            ty,
+            ty: RefCell::new(ty),
             of: None,
             line: None,
             home,
@@ -224,8 +235,8 @@ impl RecordedAdjoint {
         match self.pass(recorder) {
             Some(Passed { value, present }) => [value, present.unwrap_or_else(|| recorder.flag(true))],
             None => {
-                let value = Scalar::of(self.ty.dtype, 0.0);
-                let zeros = staging::Expr::Fill { value, shape: self.ty.shape.clone() };
+                let Type { dtype, shape } = self.ty.borrow().clone();
+                let zeros = staging::Expr::Fill { value: Scalar::of(dtype, 0.0), shape };
                 let zeros = recorder.builder.emit(zeros).located().or_raise();
                 [zeros, recorder.flag(false)]
             }

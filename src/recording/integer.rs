@@ -5,12 +5,12 @@ use std::ops::{Add, Mul, Range, Sub};
 use antiphon_staging::{self as staging, Binary, Comparison, ProbeKind, Scalar, Unary};
 
 use super::tensor::{array_constant, slice};
-use super::{RecordedBool, RecordedInt, emit, probe, recorder, shape_of, value_of};
+use super::{Recorded, RecordedBool, RecordedInt, emit, probe, recorder, shape_of, value_of};
 use crate::continuation::unwinding::OrRaise;
 use crate::error::{At, Result};
-use crate::language::real::{Int, Mask};
+use crate::language::real::{Int, Mask, Real};
 use crate::language::shape::{self, Shape};
-use crate::language::tensor::{IntTensor, MaskTensor};
+use crate::language::tensor::{IntTensor, MaskTensor, Tensor};
 
 super::operators! {
     Add add RecordedInt; Sub sub RecordedInt; Mul mul RecordedInt;
@@ -32,6 +32,13 @@ impl Mask for RecordedBool {
     fn known(&self) -> Option<bool> {
         None
     }
+    #[track_caller]
+    fn any(&self) -> Self {
+        Recorded::from_mask(self).sum(..).greater(&Recorded::constant(0.5))
+    }
+    fn lengths(&self) -> Shape {
+        shape_of(self.0)
+    }
 }
 
 impl RecordedBool {
@@ -46,6 +53,11 @@ impl MaskTensor for RecordedBool {
     #[track_caller]
     fn shape(&self) -> Shape {
         shape_of(self.0)
+    }
+    #[track_caller]
+    fn reshape(&self, shape: &[usize]) -> Self {
+        shape::reshape(&shape_of(self.0), shape).or_raise();
+        RecordedBool(emit(staging::Expr::Reshape(value_of(self.0), shape.into())))
     }
 }
 
@@ -78,6 +90,13 @@ impl Int for RecordedInt {
     #[track_caller]
     fn equal(&self, other: &Self) -> RecordedBool {
         self.compare(Comparison::Equal, other)
+    }
+    #[track_caller]
+    fn select(mask: &RecordedBool, then: &Self, otherwise: &Self) -> Self {
+        let values = shape::broadcast("select", &then.shape(), &otherwise.shape()).or_raise();
+        shape::broadcast("select", &shape_of(mask.0), &values).or_raise();
+        let (mask, then, otherwise) = (value_of(mask.0), value_of(then.0), value_of(otherwise.0));
+        RecordedInt(emit(staging::Expr::Select { mask, then, otherwise }))
     }
     fn known(&self) -> Option<i64> {
         None

@@ -109,6 +109,9 @@ impl Real for Recorded {
     fn with_adjoint(adjoint: &RecordedAdjoint, pull: impl FnOnce(Self)) {
         adjoint.pull(pull);
     }
+    fn widen_adjoint(adjoint: &RecordedAdjoint, axis: usize, length: usize) {
+        adjoint.widen(axis, length);
+    }
     fn place() -> usize {
         recorder().builder.depth()
     }

@@ -265,6 +265,17 @@ impl<'r, T: Control> Control for Var<'r, T> {
         T::scratch(internal, f);
     }
 
+    fn each_row(internal: Internal, at: At, leaf: Leaf<Self>) -> Leaf<Self> {
+        match leaf {
+            Leaf::Real(x) => {
+                let value = T::each_row(internal, at, Leaf::Real(x.value().clone())).real();
+                Leaf::Real(Var::from_value(value))
+            }
+            Leaf::Int(i) => Leaf::Int(T::each_row(internal, at, Leaf::Int(i)).int()),
+            Leaf::Bool(b) => Leaf::Bool(T::each_row(internal, at, Leaf::Bool(b)).bool()),
+        }
+    }
+
     fn record_cond(
         internal: Internal,
         at: Site,

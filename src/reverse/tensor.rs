@@ -7,6 +7,7 @@ use super::{Var, common_level, rules};
 use crate::continuation::unwinding::OrRaise;
 use crate::error::At;
 use crate::language::control::continuation_passing::{Fill, Leaves};
+use crate::language::real::Int;
 use crate::language::shape::{Axes, Padding, Shape, Window2d};
 use crate::language::tensor::Tensor;
 use crate::sealed::Internal;
@@ -111,22 +112,22 @@ impl<T: Tensor> Tensor for Var<'_, T> {
     }
     #[track_caller]
     fn gather_rows(&self, indices: &T::Int) -> Self {
-        let indices = indices.clone();
+        let indices = indices.guarded();
         direct_unary!(self, |x, k| rules::gather_rows(&x, &indices, k))
     }
     #[track_caller]
     fn scatter_rows(&self, indices: &T::Int, rows: usize) -> Self {
-        let indices = indices.clone();
+        let indices = indices.guarded();
         direct_unary!(self, |x, k| rules::scatter_rows(&x, &indices, rows, k))
     }
     #[track_caller]
     fn gather_last(&self, indices: &T::Int) -> Self {
-        let indices = indices.clone();
+        let indices = indices.guarded();
         direct_unary!(self, |x, k| rules::gather_last(&x, &indices, k))
     }
     #[track_caller]
     fn scatter_last(&self, indices: &T::Int, n: usize) -> Self {
-        let indices = indices.clone();
+        let indices = indices.guarded();
         direct_unary!(self, |x, k| rules::scatter_last(&x, &indices, n, k))
     }
     #[track_caller]

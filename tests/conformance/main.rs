@@ -24,6 +24,7 @@ mod vector;
 
 mod array_modes;
 mod array_table;
+mod batched;
 mod modes;
 mod nested;
 mod table;

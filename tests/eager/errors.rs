@@ -3,8 +3,8 @@
 use antiphon::control::{NumberedTree, Tree, TreeArrays, scan};
 use antiphon::nn::{Lstm, Recurrent, Rng, Rnn};
 use antiphon::{
-    Control, Dual, Error, IntTensor, NdArray, NdInt, OrRaise, Padding, Real, Tensor, Var, Window2d, cps,
-    grad, hessian, hvp, jacobian, jvp, raise, value_and_grad, vjp,
+    Batch, Control, Dual, Error, IntTensor, NdArray, NdInt, OrRaise, Padding, Real, Tensor, Var, Window2d,
+    cps, grad, hessian, hvp, jacobian, jvp, raise, value_and_grad, vjp,
 };
 
 type Array = NdArray<f64>;
@@ -352,6 +352,6 @@ fn rules_of_the_users_own_that_do_not_keep_to_what_is_asked_of_them() {
 
 #[test]
 fn a_hessians_error_is_called_by_its_name() {
-    let error = hessian(|x: Var<'_, Dual<Array>>| x * 2.0, &zeros(&[2])).unwrap_err();
+    let error = hessian(|x: Var<'_, Dual<Batch<Array>>>| x * 2.0, &zeros(&[2])).unwrap_err();
     assert!(error.to_string().starts_with("hessian: "), "{error}");
 }

@@ -1,7 +1,8 @@
 //! The entry points: structures, nesting, Jacobians and Hessians against closed forms.
 
 use antiphon::{
-    Dual, NdArray, Params, Real, Tensor, Var, grad, hessian, hvp, jacobian, jvp, reset, value_and_grad, vjp,
+    Batch, Dual, NdArray, Params, Real, Tensor, Var, grad, hessian, hvp, jacobian, jvp, reset,
+    value_and_grad, vjp,
 };
 
 type Array = NdArray<f64>;
@@ -78,7 +79,7 @@ fn jacobians_and_hessians_in_closed_form() {
     let a = array(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     let x = array(&[3], &[1.0, 2.0, 3.0]);
     // A·x² has the Jacobian 2·A·diag(x).
-    let j = jacobian(|x| Var::lift(&a).matmul(&x.square()), &x).unwrap();
+    let j = jacobian(|x| Var::lift(&Dual::lift(&Batch::lift(&a))).matmul(&x.square()), &x).unwrap();
     assert_eq!(j, array(&[2, 3], &[2.0, 8.0, 18.0, 8.0, 20.0, 36.0]));
     // x₀x₁x₂ has the Hessian with the third factor off the diagonal.
     let h = hessian(|x| x.index(0, 0) * x.index(0, 1) * x.index(0, 2), &x).unwrap();

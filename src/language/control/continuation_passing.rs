@@ -14,7 +14,7 @@ use std::rc::Rc;
 use crate::continuation::unwinding::raise;
 use crate::continuation::{Trial, is_trial};
 use crate::error::{At, CpsResult, Error};
-use crate::language::control::Control;
+use crate::language::control::{Control, rows};
 use crate::language::real::Real;
 use crate::language::state::{Leaf, State};
 #[cfg(doc)]
@@ -123,7 +123,7 @@ pub(crate) fn leaves<T: Real, S: State<T>>(state: &S) -> Leaves<T> {
 }
 
 /// That values of the same components have them in the same places; other ones differ in their types.
-fn same_outline<T: Real, S: State<T>>(who: &str, Site { at, .. }: Site, a: &S, b: &S) {
+pub(super) fn same_outline<T: Real, S: State<T>>(who: &str, Site { at, .. }: Site, a: &S, b: &S) {
     let outline = |x: &S| {
         let mut lengths = Vec::new();
         x.outline(&mut lengths);
@@ -152,11 +152,12 @@ pub(crate) fn cond<T: Control, S: State<T>>(
 ) -> S {
     if is_trial() {
         // Any arm that does not recurse shows the structure.
-        return match catch_unwind(AssertUnwindSafe(then)) {
+        let result = match catch_unwind(AssertUnwindSafe(then)) {
             Ok(result) => result,
             Err(payload) if is_recursion(payload.as_ref()) => otherwise(),
             Err(payload) => resume_unwind(payload),
         };
+        return rows::spread::<T, S>(at, result);
     }
     let structure = RefCell::new(None);
     let flat = |result: S| {
@@ -187,7 +188,8 @@ pub(crate) fn fix<T: Control, A: State<T>, B: State<T>>(
     body: &impl Fn(&dyn Fn(A) -> B, A) -> B,
 ) -> B {
     if is_trial() {
-        return result.unwrap_or_else(|| body(&|_| resume_unwind(Box::new(Recurses)), x));
+        let result = result.unwrap_or_else(|| body(&|_| resume_unwind(Box::new(Recurses)), x));
+        return rows::spread::<T, B>(at, result);
     }
     let result = match result {
         Some(result) => result,

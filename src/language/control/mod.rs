@@ -5,6 +5,7 @@
 
 mod choose;
 pub(crate) mod continuation_passing;
+pub(crate) mod rows;
 mod scan;
 mod tree;
 
@@ -67,14 +68,13 @@ pub trait Control: Real {
     #[track_caller]
     fn while_loop<S: State<Self>>(init: S, condition: impl Fn(&S) -> Self::Bool, body: impl Fn(S) -> S) -> S {
         let site = Site::caller("while_loop");
+        if Self::RECORDS && rows::count::<Self::Bool>().is_some() {
+            return rows::record_while_loop::<Self, S>(site, init, condition, body);
+        }
         if Self::RECORDS {
             return continuation_passing::while_loop(site, init, condition, body);
         }
-        let mut state = init;
-        while known(site, &condition(&state)) {
-            state = body(state);
-        }
-        state
+        rows::while_loop::<Self, S>(site, init, condition, body)
     }
 
     /// That a condition holds, of an array all of its elements: else the model ends with this message, as with
@@ -115,6 +115,12 @@ pub trait Control: Real {
     #[doc(hidden)]
     const RECORDS: bool = false;
 
+    /// The component as one that differs from row to row, if this is an interpretation of batches; of a variable, only
+    /// its value.
+    #[doc(hidden)]
+    fn each_row(_: Internal, _at: At, leaf: Leaf<Self>) -> Leaf<Self> {
+        leaf
+    }
     /// Runs `f`, of which nothing is recorded in the end.
     #[doc(hidden)]
     fn scratch(_: Internal, f: &mut dyn FnMut()) {
@@ -238,6 +244,9 @@ fn cond_at<T: Control, S: State<T>>(
     then: impl FnOnce() -> S,
     otherwise: impl FnOnce() -> S,
 ) -> S {
+    if condition.is_batched() {
+        return rows::cond::<T, S>(site, condition, then, otherwise);
+    }
     if T::RECORDS {
         return continuation_passing::cond(site, condition, then, otherwise);
     }
@@ -254,6 +263,10 @@ fn fix_at<T: Control, A: State<T>, B: State<T>>(
         stack::guard(|| body(&|x| call(body, x), x))
     }
     if T::RECORDS {
+        let body = |again: &dyn Fn(A) -> B, x: A| {
+            let around = rows::depth();
+            body(&|x| if rows::depth() == around { again(x) } else { raise(rows::recursion(site)) }, x)
+        };
         return continuation_passing::fix(site, x, None, &body);
     }
     stack::on_reserved(|| call(&body, x))

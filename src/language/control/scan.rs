@@ -4,6 +4,7 @@ use crate::continuation::is_trial;
 use crate::continuation::unwinding::{operator, raise};
 use crate::error::{At, Error, Result};
 use crate::language::control::continuation_passing::{self, Site, leaves};
+use crate::language::control::rows;
 use crate::language::real::Int;
 use crate::language::shape::Shape;
 use crate::language::state::{Index, State};
@@ -59,22 +60,23 @@ pub fn scan<T: Tensor, S: State<T>>(init: S, xs: &T, step: impl Fn(S, T) -> (S, 
 
 /// A loop over the row's number.
 #[track_caller]
-fn record<T: Tensor, S: State<T>>(init: S, xs: &T, rows: usize, step: impl Fn(S, T) -> (S, T)) -> (S, T) {
+fn record<T: Tensor, S: State<T>>(init: S, xs: &T, count: usize, step: impl Fn(S, T) -> (S, T)) -> (S, T) {
     let site = Site::caller("scan");
     let at = site.at;
     let number = |i: usize| T::Int::constant(i as i64);
     let row_of = |i: &T::Int| operator(at, || xs.gather_rows(i));
     let row = continuation_passing::tried::<T, _>(site, || step(init.clone(), row_of(&number(0))).1.shape());
-    let shape: Shape = std::iter::once(rows).chain(row.iter().copied()).collect();
+    let shape: Shape = std::iter::once(count).chain(row.iter().copied()).collect();
+    let init = rows::spread_discrete::<T, S>(site, init);
     if is_trial() {
-        return (init, T::zeros(&shape));
+        return rows::spread::<T, _>(site, (init, T::zeros(&shape)));
     }
     let (ys, last) = T::record_rows(INTERNAL, &shape, &mut |put| {
         let start = (Index::<T>(number(0)), init.clone());
         let (_, carry) = continuation_passing::while_loop::<T, _>(
             site,
             start,
-            |(i, _)| operator(at, || i.0.less(&number(rows))),
+            |(i, _)| operator(at, || i.0.less(&number(count))),
             |(Index(i), carry)| {
                 let i = i.named("i");
                 let (carry, y) = step(carry, row_of(&i));

@@ -1,0 +1,275 @@
+//! Recorded control flow of all rows: a value flows as an array of all rows, since arms and rounds may differ in
+//! whether it is the same for all. Integers and truth values that a function is called with stay as they are: a counter
+//! decides for all rows at once.
+//!
+//! Control flow on conditions that differ from row to row does not come here; see `language/control/rows.rs`.
+
+use super::{Batch, BatchAdjoint, BatchBool, BatchInt};
+use crate::continuation::unwinding::raise;
+use crate::error::{At, CpsResult, Error};
+use crate::language::control::continuation_passing::{
+    Arm, BodyTo, Captured, Function, Leaves, Region, Site, To,
+};
+use crate::language::control::{Control, Pulled, rows};
+use crate::language::real::Mask;
+use crate::language::state::Leaf;
+use crate::language::tensor::Tensor;
+use crate::sealed::Internal;
+
+/// The number of rows, which is known from [`vmap`](crate::vmap).
+pub(super) fn count<T: Tensor>(at: At) -> usize {
+    rows::count::<BatchBool<T::Bool>>().unwrap_or_else(|| {
+        let reason = "a value of a batch is used outside of the vmap that it belongs to".into();
+        raise(Error::Recording { reason, at })
+    })
+}
+
+/// How the values that flow into control flow, or out of it, do.
+#[derive(Clone)]
+pub(super) enum Way {
+    /// As arrays of all rows, except for the first ones, which are the recording's own.
+    Results { own: usize },
+    /// Likewise, but integers and truth values are the same for all rows where this says so.
+    Arguments { same: Vec<bool> },
+}
+
+impl Way {
+    pub(super) fn results(at: Site) -> Way {
+        Way::Results { own: at.own_values() }
+    }
+    fn arguments<T: Tensor>(x: &[Leaf<Batch<T>>]) -> Way {
+        let same = x.iter().map(|leaf| match leaf {
+            Leaf::Real(_) => false,
+            Leaf::Int(i) => !i.batched,
+            Leaf::Bool(b) => !b.batched,
+        });
+        Way::Arguments { same: same.collect() }
+    }
+    fn is_same(&self, i: usize) -> bool {
+        match self {
+            Way::Results { own } => i < *own,
+            Way::Arguments { same } => same.get(i) == Some(&true),
+        }
+    }
+
+    /// Values as they flow.
+    pub(super) fn components<T: Tensor>(&self, at: Site, leaves: Leaves<Batch<T>>) -> Leaves<T> {
+        let rows = count::<T>(at.at);
+        let component = |(i, leaf): (usize, Leaf<Batch<T>>)| {
+            let leaf = match leaf {
+                leaf if !self.is_same(i) => return super::map::spread(leaf, rows),
+                leaf => super::map::whole(leaf),
+            };
+            leaf.unwrap_or_else(|| {
+                let reason = format!(
+                    "{}: an integer or truth value that is the same for all rows of the batch at first differs from \
+                     row to row later: make it of something that differs from the start",
+                    at.op
+                );
+                raise(Error::Recording { reason, at: at.at })
+            })
+        };
+        leaves.into_iter().enumerate().map(component).collect()
+    }
+
+    /// The values whose [`components`](Way::components) these are.
+    pub(super) fn values<T: Tensor>(&self, components: Leaves<T>) -> Leaves<Batch<T>> {
+        let value = |(i, leaf): (usize, Leaf<T>)| match leaf {
+            leaf if self.is_same(i) => super::map::same_for_all(leaf),
+            Leaf::Real(x) => Leaf::Real(Batch::of_rows(x)),
+            Leaf::Int(i) => Leaf::Int(BatchInt::of_rows(i)),
+            Leaf::Bool(b) => Leaf::Bool(BatchBool::of_rows(b)),
+        };
+        components.into_iter().enumerate().map(value).collect()
+    }
+
+    /// A continuation of values as one of their components.
+    fn lower<T: Tensor>(&self, k: To<'_, Batch<T>>) -> impl FnMut(Leaves<T>) -> CpsResult<Vec<T::Adjoint>> {
+        |components| Ok(of_rows(k(self.values(components))?))
+    }
+
+    /// A continuation of components as one of values.
+    fn lift<T: Tensor>(
+        &self,
+        at: Site,
+        k: To<'_, T>,
+    ) -> impl FnMut(Leaves<Batch<T>>) -> CpsResult<Vec<BatchAdjoint<T>>> {
+        move |values| {
+            let adjoints = k(self.components(at, values))?;
+            Ok(for_rows(at, adjoints))
+        }
+    }
+}
+
+fn of_rows<T: Tensor>(adjoints: Vec<BatchAdjoint<T>>) -> Vec<T::Adjoint> {
+    adjoints.into_iter().map(BatchAdjoint::into_each).collect()
+}
+
+fn for_rows<T: Tensor>(at: Site, adjoints: Vec<T::Adjoint>) -> Vec<BatchAdjoint<T>> {
+    let rows = count::<T>(at.at);
+    adjoints.into_iter().map(|each| BatchAdjoint::of_rows(each, rows)).collect()
+}
+
+/// The values of a region's inputs, which enter as they are: the region knows which of them differ from row to row.
+fn entering<T: Tensor>(inputs: Leaves<Batch<T>>) -> Leaves<T> {
+    let value = |leaf: Leaf<Batch<T>>| match leaf {
+        Leaf::Real(x) => Leaf::Real(x.value),
+        Leaf::Int(i) => Leaf::Int(i.value),
+        Leaf::Bool(b) => Leaf::Bool(b.value),
+    };
+    inputs.into_iter().map(value).collect()
+}
+
+impl<T: Tensor> Control for Batch<T> {
+    const RECORDS: bool = T::RECORDS;
+    const CONTINUES: bool = T::CONTINUES;
+
+    fn ensure_at(internal: Internal, at: At, condition: &BatchBool<T::Bool>, message: &str) {
+        let of_account = match rows::live::<BatchBool<T::Bool>>() {
+            Some(live) => condition.or(&live.not()),
+            None => condition.clone(),
+        };
+        T::ensure_at(internal, at, &of_account.value, message);
+    }
+    fn with_region(
+        internal: Internal,
+        at: Site,
+        body: &mut dyn FnMut() -> Leaves<Self>,
+    ) -> (Region, Captured<Self>) {
+        let way = Way::results(at);
+        let (region, captured) = T::with_region(internal, at, &mut || way.components(at, body()));
+        (region, captured.map(|leaves| leaves.into_iter().map(super::map::same_for_all).collect()))
+    }
+    fn close_region(internal: Internal, at: Site, region: &Region, inside: Leaves<Self>) {
+        T::close_region(internal, at, region, entering(inside));
+    }
+    fn apply_region(internal: Internal, at: Site, region: &Region, inputs: Leaves<Self>) -> Leaves<Self> {
+        Way::results(at).values(T::apply_region(internal, at, region, entering(inputs)))
+    }
+    fn pull_region(
+        internal: Internal,
+        at: Site,
+        region: &Region,
+        inputs: Leaves<Self>,
+        wanted: &[bool],
+        seeds: Vec<Option<Self>>,
+        values: bool,
+    ) -> Pulled<Self> {
+        let rows = count::<T>(at.at);
+        let batched: Vec<bool> = inputs
+            .iter()
+            .zip(wanted)
+            .filter(|(_, wanted)| **wanted)
+            .map(|(leaf, _)| matches!(leaf, Leaf::Real(x) if x.batched))
+            .collect();
+        let seeds = seeds.into_iter().map(|seed| seed.map(|seed| seed.spread(rows))).collect();
+        let pulled = T::pull_region(internal, at, region, entering(inputs), wanted, seeds, values);
+        let adjoints = pulled.adjoints.into_iter().zip(batched);
+        Pulled {
+            values: pulled.values.into_iter().map(Batch::of_rows).collect(),
+            adjoints: adjoints.map(|(value, batched)| Batch { value, batched }).collect(),
+        }
+    }
+    fn forward_region(
+        internal: Internal,
+        at: Site,
+        region: &Region,
+        inputs: Leaves<Self>,
+        wanted: &[bool],
+    ) -> Region {
+        T::forward_region(internal, at, region, entering(inputs), wanted)
+    }
+
+    fn scratch(internal: Internal, f: &mut dyn FnMut()) {
+        T::scratch(internal, f);
+    }
+    fn each_row(internal: Internal, at: At, leaf: Leaf<Self>) -> Leaf<Self> {
+        let rows = count::<T>(at);
+        match leaf {
+            Leaf::Real(x) => {
+                Leaf::Real(Batch::of_rows(T::each_row(internal, at, Leaf::Real(x.spread(rows))).real()))
+            }
+            Leaf::Int(i) => {
+                Leaf::Int(BatchInt::of_rows(T::each_row(internal, at, Leaf::Int(i.spread(rows))).int()))
+            }
+            Leaf::Bool(b) => {
+                let all = b.spread::<T>(rows);
+                Leaf::Bool(BatchBool::of_rows(T::each_row(internal, at, Leaf::Bool(all)).bool()))
+            }
+        }
+    }
+    fn record_cond(
+        internal: Internal,
+        at: Site,
+        condition: &BatchBool<T::Bool>,
+        then: &mut dyn FnMut() -> Leaves<Self>,
+        otherwise: &mut dyn FnMut() -> Leaves<Self>,
+    ) -> Leaves<Self> {
+        let way = Way::results(at);
+        way.values(T::record_cond(
+            internal,
+            at,
+            &condition.value,
+            &mut || way.components(at, then()),
+            &mut || way.components(at, otherwise()),
+        ))
+    }
+    fn record_fix(
+        internal: Internal,
+        at: Site,
+        x: Leaves<Self>,
+        results: &[Leaf<Self>],
+        body: Function<'_, Self>,
+    ) -> Leaves<Self> {
+        let (arguments, way) = (Way::arguments(&x), Way::results(at));
+        let results = way.components(at, results.to_vec());
+        way.values(T::record_fix(internal, at, arguments.components(at, x), &results, &|call, x| {
+            let call = |x: Leaves<Self>| way.values(call(arguments.components(at, x)));
+            way.components(at, body(&call, arguments.values(x)))
+        }))
+    }
+    fn branch_to(
+        internal: Internal,
+        at: Site,
+        condition: &BatchBool<T::Bool>,
+        then: Arm<'_, Self>,
+        otherwise: Arm<'_, Self>,
+        join: To<'_, Self>,
+    ) -> CpsResult<()> {
+        let way = Way::results(at);
+        T::branch_to(
+            internal,
+            at,
+            &condition.value,
+            &mut |join| then(&mut way.lift(at, join)),
+            &mut |join| otherwise(&mut way.lift(at, join)),
+            &mut way.lower(join),
+        )
+    }
+    fn fix_to(
+        internal: Internal,
+        at: Site,
+        x: Leaves<Self>,
+        results: &[Leaf<Self>],
+        body: BodyTo<'_, Self>,
+        k: To<'_, Self>,
+    ) -> CpsResult<Vec<BatchAdjoint<T>>> {
+        let (arguments, way) = (Way::arguments(&x), Way::results(at));
+        let results = way.components(at, results.to_vec());
+        let adjoints = T::fix_to(
+            internal,
+            at,
+            arguments.components(at, x),
+            &results,
+            &mut |call, x, k| {
+                let call = |x: Leaves<Self>, k: To<'_, Self>| {
+                    let adjoints = call(arguments.components(at, x), &mut way.lower(k))?;
+                    Ok(for_rows(at, adjoints))
+                };
+                Ok(of_rows(body(&call, arguments.values(x), &mut way.lift(at, k))?))
+            },
+            &mut way.lower(k),
+        )?;
+        Ok(for_rows(at, adjoints))
+    }
+}

@@ -1,0 +1,7 @@
+//! Batches: every operator, control flow and the nests with derivatives against a loop over the rows.
+
+mod case;
+mod control;
+mod jacobian;
+mod operators;
+mod usage;

@@ -1,0 +1,233 @@
+//! [`vmap`] as it is used: its axes, what it refuses, gradients of each sample, ensembles.
+
+use antiphon::nn::{Linear, Rng};
+use antiphon::{
+    Batch, BatchBool, BatchInt, Control, Error, Int, IntTensor, Mask, NdArray, NdBool, NdInt, OrRaise,
+    Params, Real, Tensor, Var, grad, value_and_grad, vmap, vmap_axes,
+};
+
+type Array = NdArray<f64>;
+
+fn array(shape: &[usize], elements: &[f64]) -> Array {
+    Array::from_elements(shape, elements).unwrap()
+}
+
+#[test]
+fn a_function_of_one_row_runs_on_all() {
+    let xs = Array::from(vec![1.0, 2.0, 3.0]);
+    assert_eq!(vmap(|x| x.square(), &xs).unwrap(), Array::from(vec![1.0, 4.0, 9.0]));
+}
+
+#[test]
+fn a_row_has_the_shape_of_a_row() {
+    let shapes = |x: Batch<Array>| {
+        assert_eq!(x.shape().as_slice(), [2, 3]);
+        assert_eq!(x.sum(0).shape().as_slice(), [3]);
+        assert_eq!(x.argmax(-1).shape().as_slice(), [2]);
+        assert_eq!(antiphon::MaskTensor::shape(&x.less(&x)).as_slice(), [2, 3]);
+        x
+    };
+    let xs = Array::ones(&[4, 2, 3]);
+    assert_eq!(vmap(shapes, &xs).unwrap(), xs);
+}
+
+#[test]
+fn the_batch_may_be_any_axis_of_arguments_and_results() {
+    let x = array(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    let columns = vmap_axes(|x| x * 2.0, &x, &[Some(1)], &[Some(0)]).unwrap();
+    assert_eq!(columns, array(&[3, 2], &[2.0, 8.0, 4.0, 10.0, 6.0, 12.0]));
+    let again = vmap_axes(|x| x * 2.0, &x, &[Some(-1)], &[Some(-1)]).unwrap();
+    assert_eq!(again, x.clone() * 2.0);
+    // Integers and truth values as well.
+    let ints = NdInt::from_elements(&[2, 3], &[0, 1, 2, 3, 4, 5]).unwrap();
+    let flags = x.less(&Array::scalar(3.0));
+    let swap =
+        |(_, i, b): (Batch<Array>, BatchInt<NdInt>, BatchBool<NdBool>)| (i + BatchInt::constant(1), b.not());
+    let (found, not) = vmap_axes(swap, &(x.clone(), ints, flags), &[Some(1)], &[Some(1), Some(0)]).unwrap();
+    assert_eq!(found, NdInt::from_elements(&[2, 3], &[1, 2, 3, 4, 5, 6]).unwrap());
+    let expected = x.transpose().greater_equal(&Array::scalar(3.0));
+    assert_eq!(not, expected);
+}
+
+#[test]
+fn what_is_the_same_for_all_rows_stays_so() {
+    let (x, w) = (array(&[2], &[1.0, 2.0]), array(&[3], &[1.0, 2.0, 3.0]));
+    let f = |(x, w): (Batch<Array>, Batch<Array>)| (x.clone() * w.sum(..), w.square(), w);
+    let axes = [Some(0), None, Some(1)];
+    let (scaled, squares, copies) = vmap_axes(f, &(x, w.clone()), &[Some(0), None], &axes).unwrap();
+    assert_eq!(scaled, array(&[2], &[6.0, 12.0]));
+    assert_eq!(squares, w.square());
+    assert_eq!(copies, array(&[3, 2], &[1.0, 1.0, 2.0, 2.0, 3.0, 3.0]));
+    // Integers and truth values are repeated, too.
+    let constants =
+        |_| (BatchInt::<NdInt>::constant(3), Batch::<Array>::constant(0.0).less(&Batch::constant(1.0)));
+    let (three, yes) = vmap(constants, &array(&[2], &[1.0, 2.0])).unwrap();
+    assert_eq!(three, NdInt::from(vec![3, 3]));
+    assert_eq!(yes, Array::zeros(&[2]).less(&Array::ones(&[2])));
+}
+
+#[test]
+fn no_rows_give_no_rows() {
+    let f = |x: Batch<Array>| {
+        let y = Batch::cond(&x.sum(..).less(&Batch::constant(0.0)), || x.square(), || x.clone());
+        Batch::while_loop(y, |y| y.sum(..).less(&Batch::constant(1.0)), |y| y + 1.0)
+    };
+    assert_eq!(vmap(f, &Array::zeros(&[0, 3])).unwrap().shape().as_slice(), [0, 3]);
+}
+
+#[track_caller]
+fn assert_refused<R: std::fmt::Debug>(message: &str, result: antiphon::Result<R>) {
+    let error = result.unwrap_err().to_string();
+    assert!(error.starts_with(message), "{error}");
+    assert!(error.contains("tests/batch/usage.rs"), "{error}");
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let (x, y) = (Array::zeros(&[2, 3]), Array::zeros(&[3]));
+    let pair = (x.clone(), y);
+    assert_refused("vmap: argument \"1\" has 3 rows, and \"0\" has 2 (", vmap(|(x, y)| x + y, &pair));
+    assert_refused("vmap: no argument has rows (", vmap_axes(|x| x * 2.0, &x, &[None], &[Some(0)]));
+    assert_refused(
+        "vmap: [2, 3]: axis 2 is out of range",
+        vmap_axes(|x| x * 2.0, &x, &[Some(2)], &[Some(0)]),
+    );
+    let three = [Some(0), None, None];
+    let refused = "vmap: 3 axes for 2 parts of the arguments: give one for each, or one for all (";
+    assert_refused(refused, vmap_axes(|(x, y)| x + y, &pair, &three, &[Some(0)]));
+    let results = vmap_axes(|(x, y)| (x.clone(), x + y), &pair, &[Some(0), None], &[None]);
+    assert_refused("vmap: result \"0\" differs from row to row: it has no axis None (", results);
+    let results = vmap_axes(|(x, y)| (x.clone(), y, x), &pair, &[Some(0), None], &[Some(0), None]);
+    assert_refused(
+        "vmap: 2 axes for more parts of the results: give one for each, or one for all (",
+        results,
+    );
+    // Operators say what a row is, and where.
+    assert_refused(
+        "matmul: cannot multiply [3] by [2] (",
+        vmap(|x| x.matmul(&Batch::lift(&Array::zeros(&[2]))), &x),
+    );
+    let index = |(x, i): (Batch<Array>, BatchInt<NdInt>)| x.gather_rows(&i);
+    let indices = NdInt::from(vec![0, 3]);
+    let refused = "gather_rows: index 3 is out of range for a dimension of length 3 (";
+    assert_refused(refused, vmap(index, &(x.clone(), indices)));
+    let condition =
+        |x: Batch<Array>| Batch::cond(&x.less(&Batch::constant(0.0)), || x.clone(), || x.square());
+    assert_refused("cond: [3]: the condition is not a single truth value (", vmap(condition, &x));
+    let shapes = |x: Batch<Array>| {
+        Batch::cond(&x.sum(..).less(&Batch::lift(&Array::zeros(&[]))), || x.sum(..), || x.clone())
+    };
+    let xs = array(&[2, 1], &[-1.0, 1.0]);
+    assert_refused("cond: the arms of a cond give values of different shapes", vmap(shapes, &xs));
+}
+
+/// A model of one sample, with an ordinary function.
+fn loss<T: Tensor>(model: &Linear<T>, x: &T, label: &T::Int) -> T {
+    model.apply(&x.unsqueeze(0)).index(0, 0).cross_entropy(label)
+}
+
+fn model(seed: u64) -> Linear<Array> {
+    Linear::new(&mut Rng::new(seed), 3, 2)
+}
+
+fn samples() -> (Array, NdInt) {
+    (
+        array(&[4, 3], &[0.1, -0.2, 0.3, 0.4, 0.5, -0.6, 0.7, 0.8, 0.9, -1.0, 1.1, 1.2]),
+        vec![0, 1, 1, 0].into(),
+    )
+}
+
+#[test]
+fn gradients_of_each_sample() {
+    let (model, (xs, labels)) = (model(1), samples());
+    let of_sample = |(x, label): (Batch<Array>, BatchInt<NdInt>)| {
+        let model = model.map_leaves(Batch::lift);
+        value_and_grad(|model| loss(&model, &Var::lift(&x), &label), &model).or_raise()
+    };
+    let (values, gradients) = vmap(of_sample, &(xs.clone(), labels.clone())).unwrap();
+    for i in 0..4 {
+        let (x, label) = (xs.index(0, i), labels.slice(0, i..i + 1).reshape(&[]));
+        let (value, gradient) = value_and_grad(|model| loss(&model, &Var::lift(&x), &label), &model).unwrap();
+        assert!((values.index(0, i).item() - value.item()).abs() < 1e-15);
+        for (all, one) in gradients.leaves().iter().zip(gradient.leaves()) {
+            let difference = (all.index(0, i) - one).abs().max(..).item();
+            assert!(difference < 1e-15, "{difference}");
+        }
+    }
+}
+
+/// Models with parameters of their own on the same data, and the gradient of each.
+#[test]
+fn ensembles() {
+    let models = [model(1), model(2), model(3)];
+    let [first, second, third] = models.each_ref().map(Params::leaves);
+    let stacked =
+        (0..first.len()).map(|i| Array::stack(&[first[i].clone(), second[i].clone(), third[i].clone()], 0));
+    let ensemble = models[0].with_leaves(stacked.collect()).unwrap();
+    let (xs, _) = samples();
+    let of_model = |(model, xs): (Linear<Batch<Array>>, Batch<Array>)| {
+        let gradient = grad(|model| model.apply(&Var::lift(&xs)).square().sum(..), &model).or_raise();
+        (model.apply(&xs), gradient)
+    };
+    let (outputs, gradients) =
+        vmap_axes(of_model, &(ensemble, xs.clone()), &[Some(0), None], &[Some(0)]).unwrap();
+    for (i, model) in models.iter().enumerate() {
+        assert_eq!(outputs.index(0, i), model.apply(&xs));
+        let gradient = grad(|model| model.apply(&Var::lift(&xs)).square().sum(..), model).unwrap();
+        for (all, one) in gradients.leaves().iter().zip(gradient.leaves()) {
+            let difference = (all.index(0, i) - one).abs().max(..).item();
+            assert!(difference < 1e-14, "{difference}");
+        }
+    }
+}
+
+/// Random numbers are those of each row's seed.
+#[test]
+fn seeds_of_each_row() {
+    let seeds = NdInt::from(vec![3, 1, 4]);
+    let f = |(x, seed): (Batch<Array>, BatchInt<NdInt>)| Batch::<Array>::uniform(&[5], &seed) * x;
+    let found = vmap(f, &(Array::ones(&[3]), seeds)).unwrap();
+    for (row, seed) in [3, 1, 4].into_iter().enumerate() {
+        assert_eq!(found.index(0, row), Array::uniform(&[5], &NdInt::scalar(seed)));
+    }
+}
+
+#[cfg(feature = "staging")]
+mod recorded {
+    use super::*;
+    use antiphon::compile;
+    use antiphon::recording::{Recorded, RecordedInt};
+
+    #[test]
+    fn recursion_of_each_row_is_refused_with_what_to_write() {
+        let depth = |x: Batch<Recorded>| {
+            Batch::fix(x, |again, x: Batch<Recorded>| {
+                Batch::cond(&x.less(&Batch::constant(10.0)), || again(x.square()), || x.clone())
+            })
+        };
+        let xs = Array::from(vec![2.0, 3.0]);
+        let error = compile("depth", |xs: Recorded| vmap(depth, &xs).or_raise(), &xs).unwrap_err();
+        assert!(matches!(error, Error::Recording { .. }));
+        assert_refused(
+            "fix: the function calls itself where a condition differs from row to row of a batch, which cannot be \
+             recorded: write it as a while_loop, or run it eagerly (",
+            Err::<(), _>(error),
+        );
+    }
+
+    #[test]
+    fn indices_out_of_range_are_errors_of_the_run() {
+        let rows = |(x, i): (Batch<Recorded>, _)| x.gather_rows(&i);
+        let example = (
+            Array::from_elements(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap(),
+            NdInt::from(vec![0, 2]),
+        );
+        let program = |x: (Recorded, RecordedInt)| vmap(rows, &x).or_raise();
+        let mut compiled = compile("rows", program, &example).unwrap();
+        assert_eq!(compiled.call(&example).unwrap(), Array::from(vec![1.0, 6.0]));
+        for wrong in [vec![3, 0], vec![0, -1], vec![-1, 2], vec![0, 3]] {
+            let error = compiled.call(&(example.0.clone(), wrong.into())).unwrap_err();
+            assert!(matches!(error, Error::Index { .. }), "{error}");
+        }
+    }
+}
