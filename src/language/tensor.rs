@@ -5,7 +5,7 @@ use std::ops::{Add, Div, Mul, Range, Sub};
 use crate::continuation::unwinding::{OrRaise, raise};
 use crate::error::{At, Error, Result};
 use crate::language::control::continuation_passing::{self, Fill, Leaves, Site};
-use crate::language::control::{Control, TreeArrays, fold_arrays};
+use crate::language::control::{Control, Order, TreeArrays, fold_arrays, rows_in_order};
 use crate::language::real::{Int, Mask, Real};
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::language::state::State;
@@ -446,6 +446,50 @@ pub trait Tensor:
         inner: impl Fn(&Self::Int, S, S) -> S,
     ) -> S {
         fold_arrays(tree, leaf, inner)
+    }
+    /// `(carry, y_i) = step(carry, x_i)` over the first axis of all arrays of a structure; returns the last carry and
+    /// the `y_i`, each array of theirs stacked along a new first axis. As [`scan`](crate::control::scan), it is
+    /// recorded as a loop.
+    ///
+    /// Where there is no row, the step is run on zeros once, for the shapes of its results, and the carry is `init`.
+    ///
+    /// ```
+    /// use antiphon::{NdArray, Tensor};
+    /// type Array = NdArray<f64>;
+    /// let xs = (Array::from(vec![1.0, 2.0, 3.0]), Array::from(vec![0.5, 1.0, 2.0]));
+    /// let (total, (products, sums)) = Array::scan_rows(Array::scalar(0.0), &xs, |sum: Array, (x, w): (Array, Array)| {
+    ///     let product = x * w;
+    ///     let sum = sum + &product;
+    ///     (sum.clone(), (product, sum))
+    /// })?;
+    /// assert_eq!(total.item(), 8.5);
+    /// assert_eq!((products, sums), (Array::from(vec![0.5, 2.0, 6.0]), Array::from(vec![0.5, 2.5, 8.5])));
+    /// # Ok::<(), antiphon::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Operand`] for a scalar; [`Error::Shape`] for arrays of different numbers of rows; [`Error::Argument`]
+    /// for truth values, and if there is no array. Raises [`Error::Shape`] if the `y_i` have different shapes, and
+    /// [`Error::Argument`] if they have integers.
+    #[track_caller]
+    fn scan_rows<S: State<Self>, X: State<Self>, Y: State<Self>>(
+        init: S,
+        xs: &X,
+        step: impl Fn(S, X) -> (S, Y),
+    ) -> Result<(S, Y)> {
+        rows_in_order::<Self, S, X, Y>(Order::Forward, init, xs, step)
+    }
+    /// [`scan_rows`](Tensor::scan_rows) from the last row to the first; the `y_i` stand where their rows do.
+    ///
+    /// # Errors
+    /// As [`scan_rows`](Tensor::scan_rows).
+    #[track_caller]
+    fn scan_rows_back<S: State<Self>, X: State<Self>, Y: State<Self>>(
+        init: S,
+        xs: &X,
+        step: impl Fn(S, X) -> (S, Y),
+    ) -> Result<(S, Y)> {
+        rows_in_order::<Self, S, X, Y>(Order::Back, init, xs, step)
     }
     /// Gaussian error linear unit, `x·½(1 + erf(x/√2))` (Hendrycks & Gimpel 2016).
     #[track_caller]

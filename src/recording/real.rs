@@ -7,7 +7,7 @@ use antiphon_staging::{self as staging, Binary, Comparison, ProbeKind, Scalar, U
 use super::{
     Recorded, RecordedAdjoint, RecordedBool, RecordedInt, emit, probe, recorder, shape_of, value_of,
 };
-use crate::continuation::unwinding::OrRaise;
+use crate::continuation::unwinding::{OrRaise, blame};
 use crate::error::{At, Result};
 use crate::language::node::SharedNode;
 use crate::language::real::Real;
@@ -75,6 +75,7 @@ impl Real for Recorded {
     #[track_caller]
     fn constant(value: f64) -> Self {
         let recorder = recorder();
+        recorder.at(blame(At::caller()));
         Recorded(recorder.wrap(recorder.builder.real(recorder.dtype, value)))
     }
     #[track_caller]

@@ -4,8 +4,9 @@
 use antiphon::control::scan;
 use antiphon::nn::{Gru, Lstm, Recurrent, Rnn};
 use antiphon::recording::{OptimiseOptions, Recorded, interpret, optimise, record};
+use antiphon::state::Index;
 use antiphon::{
-    Dual, NdArray, OrRaise, Real, Structure, Tensor, Var, compile, grad, hvp, jvp, value_and_grad,
+    Dual, NdArray, NdInt, OrRaise, Real, Structure, Tensor, Var, compile, grad, hvp, jvp, value_and_grad,
 };
 use antiphon_staging::jit::{self, CompileOptions};
 use antiphon_staging::{ConcreteTensor, Data, Program};
@@ -117,6 +118,95 @@ fn a_recurrent_network() {
         }
     }
     agree::<Network>(&[array(&[4, 2], 1), array(&[2, 2], 2), array(&[3, 2], 3), array(&[5, 3, 4], 4)]);
+}
+
+#[test]
+fn rows_of_several_arrays_and_results_of_any_structure_either_way() {
+    struct Forward;
+    impl Model for Forward {
+        fn call<T: Tensor>(x: &[T]) -> T {
+            let [a, b, h] = x else { panic!() };
+            let (last, (ys, [zs, ws])) =
+                T::scan_rows(h.clone(), &(a.clone(), vec![b.clone()]), |h: T, (a, b): (T, Vec<T>)| {
+                    let h = (h * &a + &b[0]).tanh();
+                    (h.clone(), (h.sum(..), [h.square(), b[0].clone()]))
+                })
+                .or_raise();
+            ys.unsqueeze(1) * zs + ws * last
+        }
+    }
+    agree::<Forward>(&[array(&[4, 1], 1), array(&[4, 3], 2), array(&[3], 3)]);
+    // The states of a recurrence from its end, with those from its beginning.
+    struct Back;
+    impl Model for Back {
+        fn call<T: Tensor>(x: &[T]) -> T {
+            let [a, h] = x else { panic!() };
+            let step = |h: T, a: T| {
+                let h = (h + a).sin();
+                (h.clone(), h)
+            };
+            let (first, fs) = T::scan_rows(h.clone(), a, step).or_raise();
+            let (last, bs) = T::scan_rows_back(h.clone(), a, step).or_raise();
+            fs * bs + first * last
+        }
+    }
+    agree::<Back>(&[array(&[5, 2], 1), array(&[2], 2)]);
+    let xs = Array::from(vec![1.0, 2.0, 3.0]);
+    let (_, sums) = Array::scan_rows_back(Array::scalar(0.0), &xs, |sum: Array, x: Array| {
+        let sum = sum + x;
+        (sum.clone(), sum)
+    })
+    .unwrap();
+    assert_eq!(sums, Array::from(vec![6.0, 5.0, 3.0]));
+}
+
+#[test]
+fn no_rows_give_the_first_carry_and_no_results() {
+    fn empty<T: Tensor>(init: &T) -> (T, T) {
+        T::scan_rows(init.clone(), &(T::zeros(&[0, 3]), T::zeros(&[0])), |h: T, (x, y): (T, T)| {
+            (h.clone() + &y, x * h + y)
+        })
+        .or_raise()
+    }
+    let init = Array::scalar(2.0);
+    let (last, none) = empty(&init);
+    assert_eq!((last, none.shape().as_slice()), (init.clone(), &[0, 3][..]));
+    let mut compiled = compile("empty", |x: Recorded| empty(&x), &init).unwrap();
+    let (last, none) = compiled.call(&init).unwrap();
+    assert_eq!((last, none.shape().as_slice()), (init.clone(), &[0, 3][..]));
+    let slope = value_and_grad(|x| empty(&x).0, &init).unwrap().1;
+    assert_eq!(slope.item(), 1.0);
+}
+
+#[test]
+fn rows_of_integers() {
+    fn embedded<T: Tensor>(table: &T, tokens: &T::Int) -> T {
+        let (_, (ys,)) =
+            T::scan_rows(T::constant(0.0), &Index::<T>(tokens.clone()), |sum: T, Index(token): Index<T>| {
+                let sum = sum + table.gather_rows(&token);
+                (sum.clone(), (sum.square(),))
+            })
+            .or_raise();
+        ys.sum(..)
+    }
+    let (table, tokens) = (array(&[4], 3), NdInt::from(vec![2, 0, 2]));
+    let (y, slope) = value_and_grad(|table| embedded(&table, &tokens), &table).unwrap();
+    let input = (table, tokens);
+    let mut compiled = compile(
+        "embedded",
+        |(table, tokens): (Recorded, _)| value_and_grad(|table| embedded(&table, &tokens), &table).or_raise(),
+        &input,
+    )
+    .unwrap();
+    let (found, found_slope) = compiled.call(&input).unwrap();
+    assert!((y - found).abs().item() < 1e-14);
+    assert!((slope - found_slope).abs().sum(..).item() < 1e-14);
+    let error = Array::scan_rows(
+        Array::scalar(0.0),
+        &(array(&[2], 1), array(&[3], 1)),
+        |h: Array, (x, _): (Array, Array)| (h, x),
+    );
+    assert!(error.unwrap_err().to_string().contains("[2]"));
 }
 
 #[test]

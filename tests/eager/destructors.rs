@@ -147,7 +147,7 @@ fn what_a_destructor_leaves_out_when_an_error_is_caught_inside_of_a_derivative_i
         |x| {
             let kept = RefCell::new(x.clone());
             let inner = jvp(
-                |_| {
+                |_| -> antiphon::Dual<f64> {
                     let _guard = OnDrop(|| *kept.borrow_mut() = x.clone() * &x);
                     raise(user_error("stop"))
                 },

@@ -11,6 +11,7 @@ mod tree;
 
 pub use choose::{Callable, Chosen, Closure, choose};
 pub use scan::scan;
+pub(crate) use scan::{Order, rows_in_order};
 pub(crate) use tree::fold_arrays;
 pub use tree::{NumberedTree, Tree, TreeArrays, fold};
 
