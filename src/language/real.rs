@@ -96,7 +96,7 @@ pub trait Int:
     }
     /// Prints the integer with a line of the user's.
     #[doc(hidden)]
-    fn print(&self, name: &str, at: At);
+    fn print(&self, _name: &str, _at: At) {}
 }
 
 /// Real numbers of an interpretation, or arrays of them: the language that scalar models are written in.

@@ -329,8 +329,8 @@ pub trait Tensor:
         let nothing = whole.equal(&least);
         Self::select(&nothing, &least, &(self.clone() - Self::select(&nothing, &Self::constant(0.0), &whole)))
     }
-    /// Cross-entropy of logits `[.., classes]` with integer targets `[..]`: `ln Σ eˣ − x[target]`, one per row. Of a row
-    /// of nothing but −∞ it is ∞, with derivative 0, as `log_softmax` of it is −∞.
+    /// Cross-entropy of logits `[.., classes]` with integer targets `[..]`: `ln Σ eˣ − x[target]`, one per row. Of a
+    /// row of nothing but −∞ it is ∞, with derivative 0, as `log_softmax` of it is −∞.
     #[track_caller]
     fn cross_entropy(&self, targets: &Self::Int) -> Self {
         let (whole, target) = (self.logsumexp(-1), self.gather_last(targets));
