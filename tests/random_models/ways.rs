@@ -3,11 +3,13 @@
 use std::ops::Add;
 
 use antiphon::recording::{
-    OptimiseOptions, Plain, Program, Recorded, RecordedBool, RecordedInt, optimise, record,
+    OptimiseOptions, Plain, Program, Recorded, RecordedBool, RecordedInt, interpret as interpret_program,
+    optimise, record,
 };
+use antiphon::state::{Flag, Index};
 use antiphon::{
-    Control, Int, IntTensor, NdArray, NdBool, NdInt, OrRaise, Real, Result, Tensor, Var, grad, hvp, jvp,
-    value_and_grad,
+    Batch, BatchBool, BatchInt, Control, Float, Int, IntTensor, NdArray, NdBool, NdInt, OrRaise, Real,
+    Result, Tensor, Var, grad, hvp, jvp, value_and_grad, vmap,
 };
 use antiphon_staging::jit::{CompileOptions, compile};
 use antiphon_staging::{Data, interpret};
@@ -183,6 +185,10 @@ pub trait Precision: Sized {
     const TOLERANCE: f64;
     fn record(case: &Case) -> Result<Program>;
     fn eager(case: &Case, point: &Point, noise: Noise) -> Result<Results>;
+    /// All points as the rows of a batch: the results of each.
+    fn batched(case: &Case) -> Result<Vec<Results>>;
+    /// The same recorded and interpreted; see [`recorded_rows`].
+    fn batch_recorded(case: &Case, alike: bool) -> Result<Option<Vec<Results>>>;
     fn tensor(shape: &[usize], elements: &[f64]) -> antiphon_staging::ConcreteTensor;
 }
 
@@ -198,6 +204,96 @@ fn recorded<A: Tensor<Int = NdInt, Bool = NdBool> + Plain>(case: &Case) -> Resul
             results.or_raise()
         };
     record("model", model, &(reals, ints, flags, indices))
+}
+
+/// The inputs of all points, as the rows of a batch.
+type Rows<T> = (Vec<T>, Vec<Index<T>>, Vec<Flag<T>>, Index<T>);
+
+/// As a structure.
+fn structure<T: Real>(x: Inputs<T>) -> Rows<T> {
+    let (ints, flags) = (x.ints.into_iter().map(Index), x.flags.into_iter().map(Flag));
+    (x.reals, ints.collect(), flags.collect(), Index(x.indices))
+}
+
+fn inputs<T: Real>((reals, ints, flags, indices): Rows<T>) -> Inputs<T> {
+    let (ints, flags) = (ints.into_iter().map(|i| i.0), flags.into_iter().map(|b| b.0));
+    Inputs { reals, ints: ints.collect(), flags: flags.collect(), indices: indices.0 }
+}
+
+impl Case {
+    fn rows<A: Tensor<Int = NdInt, Bool = NdBool>>(&self) -> Result<Rows<A>> {
+        let inputs: Vec<Inputs<A>> = self.points.iter().map(|point| self.arrays(point)).collect();
+        let real = |i: usize| A::stack(&inputs.iter().map(|x| x.reals[i].clone()).collect::<Vec<_>>(), 0);
+        let column = |of: &dyn Fn(&Point) -> i64| NdInt::from(self.points.iter().map(of).collect::<Vec<_>>());
+        let flag = |i: usize| NdInt::constant(0).less(&column(&|point| i64::from(point.flags[i])));
+        let indices: Vec<i64> = self.points.iter().flat_map(|point| point.indices).collect();
+        Ok(structure(Inputs {
+            reals: (0..self.model.reals.len()).map(real).collect(),
+            ints: (0..self.model.ints).map(|i| column(&|point| point.ints[i])).collect(),
+            flags: (0..self.model.flags).map(flag).collect(),
+            indices: NdInt::from_elements(&[self.points.len(), 2], &indices)?,
+        }))
+    }
+
+    /// The same with the integers and truth values of the first point.
+    fn like_rows<A: Tensor<Int = NdInt, Bool = NdBool>>(&self) -> Result<Rows<A>> {
+        Ok(structure(Inputs { reals: self.rows::<A>()?.0, ..self.arrays(&self.points[0]) }))
+    }
+
+    /// The case with one point's integers and truth values at all points.
+    fn alike(&self) -> Case {
+        let first = &self.points[0];
+        let points = self.points.iter().map(|point| Point { reals: point.reals.clone(), ..first.clone() });
+        Case { model: self.model.clone(), points: points.collect(), ..*self }
+    }
+}
+
+/// The results of the rows of a batch, eagerly or recorded.
+fn of_rows<T: Tensor>(case: &Case, x: Rows<T>) -> Result<Vec<T>> {
+    vmap(|x: Rows<Batch<T>>| of_case(case, &inputs(x)).or_raise(), &x)
+}
+
+/// Likewise, of rows whose integers and truth values are the same.
+fn of_like_rows<T: Tensor>(case: &Case, x: Rows<T>) -> Result<Vec<T>> {
+    let Inputs { reals, ints, flags, indices } = inputs(x);
+    let row = |reals: Vec<Batch<T>>| {
+        let x = Inputs {
+            reals,
+            ints: ints.iter().map(BatchInt::lift).collect(),
+            flags: flags.iter().map(BatchBool::lift).collect(),
+            indices: BatchInt::lift(&indices),
+        };
+        of_case(case, &x).or_raise()
+    };
+    vmap(row, &reals)
+}
+
+/// The results of a case of its kind.
+fn of_case<T: Tensor>(case: &Case, x: &Inputs<T>) -> Result<Vec<T>> {
+    match case.kind {
+        Kind::Scalars => of_scalars(case, x, Noise::default()),
+        Kind::Arrays => of_arrays(case, x, Noise::default()),
+    }
+}
+
+/// The results of a recorded batch. None where the program would have no end: of recursion that differs from row to
+/// row.
+fn recorded_rows<A>(case: &Case, alike: bool) -> Result<Option<Vec<A>>>
+where
+    A: Tensor<Int = NdInt, Bool = NdBool> + Plain,
+{
+    let x = if alike { case.like_rows::<A>()? } else { case.rows::<A>()? };
+    let of = if alike { of_like_rows::<Recorded> } else { of_rows::<Recorded> };
+    match record("rows", |x: Rows<Recorded>| of(case, x).or_raise(), &x) {
+        Err(error) if error.to_string().contains("calls itself where a condition differs") => Ok(None),
+        program => interpret_program(&program?, &x).map(Some),
+    }
+}
+
+/// The rows of results.
+fn rows<E: Float + Into<f64>>(results: &[NdArray<E>], rows: usize) -> Vec<Results> {
+    let row = |i| results.iter().map(|y| y.index(0, i).view().iter().map(|&x| x.into()).collect()).collect();
+    (0..rows).map(row).collect()
 }
 
 impl Precision for f64 {
@@ -216,6 +312,13 @@ impl Precision for f64 {
             }
         })
     }
+    fn batched(case: &Case) -> Result<Vec<Results>> {
+        Ok(rows(&of_rows(case, case.rows::<NdArray<f64>>()?)?, case.points.len()))
+    }
+    fn batch_recorded(case: &Case, alike: bool) -> Result<Option<Vec<Results>>> {
+        let results = recorded_rows::<NdArray<f64>>(case, alike)?;
+        Ok(results.map(|results| rows(&results, case.points.len())))
+    }
     fn tensor(shape: &[usize], elements: &[f64]) -> antiphon_staging::ConcreteTensor {
         antiphon_staging::ConcreteTensor::new(shape, elements.to_vec()).expect("all elements")
     }
@@ -230,6 +333,13 @@ impl Precision for f32 {
         let results = of_arrays::<NdArray<f32>>(case, &case.arrays(point), noise)?;
         Ok(results.iter().map(|y| y.view().iter().copied().map(f64::from).collect()).collect())
     }
+    fn batched(case: &Case) -> Result<Vec<Results>> {
+        Ok(rows(&of_rows(case, case.rows::<NdArray<f32>>()?)?, case.points.len()))
+    }
+    fn batch_recorded(case: &Case, alike: bool) -> Result<Option<Vec<Results>>> {
+        let results = recorded_rows::<NdArray<f32>>(case, alike)?;
+        Ok(results.map(|results| rows(&results, case.points.len())))
+    }
     fn tensor(shape: &[usize], elements: &[f64]) -> antiphon_staging::ConcreteTensor {
         let elements: Vec<f32> = elements.iter().map(|&x| x as f32).collect();
         antiphon_staging::ConcreteTensor::new(shape, elements).expect("all elements")
@@ -242,6 +352,8 @@ pub struct Agreement {
     pub magnifies: bool,
     /// Whether a forward derivative is excused; see [`excuse`].
     pub excused: bool,
+    /// In how many ways its points were run as the rows of a batch.
+    pub in_batches: usize,
     /// How many of its values are finite, of how many.
     pub finite: [usize; 2],
 }
@@ -265,7 +377,8 @@ pub fn check<E: Precision>(case: &Case) -> std::result::Result<Agreement, String
         |strict: bool| compile(&optimised, &options(strict)).map_err(|error| format!("compiling: {error}"));
     let mut strict = compiled(true)?;
     let mut fast = if case.fast { Some(compiled(false)?) } else { None };
-    let mut agreement = Agreement { magnifies: false, excused: false, finite: [0, 0] };
+    let mut agreement = Agreement { magnifies: false, excused: false, finite: [0, 0], in_batches: 0 };
+    agreement.in_batches = check_batches::<E>(case)?;
     for point in &case.points {
         let eager = E::eager(case, point, Noise::default()).map_err(|error| format!("eagerly: {error}"))?;
         agreement.finite[0] += usize::from(eager.iter().flatten().all(|x| x.is_finite()));
@@ -303,6 +416,32 @@ pub fn check<E: Precision>(case: &Case) -> std::result::Result<Agreement, String
         }
     }
     Ok(agreement)
+}
+
+/// Runs all points of a case as the rows of a batch, eagerly and recorded, also with integers and truth values that are
+/// the same for all rows. In how many ways it could.
+fn check_batches<E: Precision>(case: &Case) -> std::result::Result<usize, String> {
+    let alike = case.alike();
+    let ways = [
+        ("in a batch", case, E::batched(case).map(Some)),
+        ("in a recorded batch", case, E::batch_recorded(case, false)),
+        ("in a recorded batch of like rows", &alike, E::batch_recorded(case, true)),
+    ];
+    let mut count = 0;
+    for (way, case, found) in ways {
+        let Some(found) = found.map_err(|error| format!("{way}: {error}"))? else { continue };
+        count += 1;
+        for (point, found) in case.points.iter().zip(found) {
+            let mut eager =
+                E::eager(case, point, Noise::default()).map_err(|error| format!("eagerly: {error}"))?;
+            excuse(case, &mut eager, &found);
+            let distance = apart(&found, &eager, E::TOLERANCE);
+            if distance > 1.0 && !magnifies::<E>(case, point, &eager, distance) {
+                return Err(format!("{way} at {point:?}:\n{found:?}\nnot\n{eager:?}"));
+            }
+        }
+    }
+    Ok(count)
 }
 
 /// Puts NaN where control flow gave a forward derivative a tangent that is absent eagerly: recorded, values flow
