@@ -34,15 +34,16 @@ pub use continuation::{Continuation, Prompt, reset, shift, stack};
 pub use error::{Error, Result};
 pub use forward::Dual;
 pub use language::control::Control;
+pub use language::number::Number;
 pub use language::params::Params;
 pub use language::real::{Int, Mask, Real};
 pub use language::shape::{Axes, Padding, Shape, Window2d};
 pub use language::state::State;
 pub use language::structure::Structure;
 pub use language::tensor::{IntTensor, MaskTensor, Tensor};
-pub use language::{control, node, params, real, shape, state, structure, tensor};
+pub use language::{control, node, number, params, real, shape, state, structure, tensor};
 pub use reverse::{Var, cps};
-pub use transforms::{Function, Gradient, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp};
+pub use transforms::{Function, Gradient, function, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp};
 
 /// The code in the README and the documentation, compiled and run.
 #[cfg(doctest)]
@@ -51,6 +52,8 @@ mod pages {
     mod readme {}
     #[doc = include_str!("../docs/architecture.md")]
     mod architecture {}
+    #[doc = include_str!("../docs/writing-models.md")]
+    mod writing_models {}
     #[doc = include_str!("../docs/adding-an-operator.md")]
     mod adding_an_operator {}
 }

@@ -1,6 +1,6 @@
 //! [`Real`]: the scalar part of the calculus. Every interpretation of a model is a type that implements it.
 
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
 use crate::error::Result;
 use crate::language::node::NodeRef;
@@ -93,6 +93,14 @@ pub trait Real:
     + for<'a> Mul<&'a Self, Output = Self>
     + Div<Output = Self>
     + for<'a> Div<&'a Self, Output = Self>
+    + AddAssign
+    + for<'a> AddAssign<&'a Self>
+    + SubAssign
+    + for<'a> SubAssign<&'a Self>
+    + MulAssign
+    + for<'a> MulAssign<&'a Self>
+    + DivAssign
+    + for<'a> DivAssign<&'a Self>
     + State<Self>
 {
     /// Truth values: what comparisons give and [`select`](Real::select) takes.

@@ -1,11 +1,12 @@
 //! [`Tensor`]: the array part of the calculus.
 
-use std::ops::{Add, Div, Mul, Range, Sub};
+use std::ops::Range;
 
 use crate::continuation::unwinding::{OrRaise, raise};
 use crate::error::{At, Error, Result};
 use crate::language::control::continuation_passing::{self, PutRow, Site};
-use crate::language::control::{Control, TreeArrays, fold_arrays};
+use crate::language::control::{TreeArrays, fold_arrays};
+use crate::language::number::Number;
 use crate::language::real::{Int, Mask, Real};
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::language::state::State;
@@ -52,14 +53,7 @@ pub trait IntTensor: Int {
 /// # Conventions
 /// The adjoint of `max` is shared equally by all elements that attain it. The sum over nothing is 0; the maximum
 /// of nothing is an error. `argmax` is the first of equals, and NaN counts as the largest.
-pub trait Tensor:
-    Control
-    + Real<Int: IntTensor, Bool: MaskTensor>
-    + Add<f64, Output = Self>
-    + Sub<f64, Output = Self>
-    + Mul<f64, Output = Self>
-    + Div<f64, Output = Self>
-{
+pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     // ---- what every interpretation provides
 
     /// Lengths of the axes; a scalar has none.

@@ -7,10 +7,13 @@ use antiphon_staging::{self as staging, Binary, Comparison, Scalar, Unary, Updat
 use super::{Recorded, RecordedAdjoint, RecordedBool, RecordedInt, emit, recorder, shape_of, value_of};
 use crate::continuation::unwinding::OrRaise;
 use crate::error::Result;
+use crate::forward::Dual;
 use crate::language::node::SharedNode;
+use crate::language::operators::{operators_on_numbers, operators_on_references, operators_that_lift};
 use crate::language::real::Real;
 use crate::language::shape;
 use crate::language::tensor::{MaskTensor, Tensor};
+use crate::reverse::Var;
 
 super::operators! {
     Add add Recorded; Sub sub Recorded; Mul mul Recorded; Div div Recorded;
@@ -28,6 +31,11 @@ macro_rules! number_operators {
     )* };
 }
 number_operators! { Add add; Sub sub; Mul mul; Div div; }
+operators_on_references!([] Recorded);
+operators_on_numbers!([] Recorded);
+crate::operators_in_place!([] Recorded);
+operators_that_lift!(['r] Var<'r, Recorded>, Var::lift, Recorded);
+operators_that_lift!([] Dual<Recorded>, Dual::lift, Recorded);
 
 impl Neg for Recorded {
     type Output = Self;
