@@ -7,7 +7,7 @@ use antiphon_staging::{self as staging, Block, Func, Signature, Target, Type, Va
 use super::adjoint::Passed;
 use super::{Located, Recorded, RecordedAdjoint, RecordedBool, RecordedInt, Recorder, recorder};
 use crate::continuation::unwinding::OrRaise;
-use crate::error::{CpsResult, Error, Result};
+use crate::error::{CpsResult, Result};
 use crate::language::control::continuation_passing::{Arm, BodyTo, Function, Leaves, Site, To};
 use crate::language::control::{Control, not_single};
 use crate::language::shape::Shape;
@@ -95,8 +95,8 @@ impl Recorder {
         let list = |types: &[Type]| {
             types.iter().skip(site.own_values()).map(Type::to_string).collect::<Vec<_>>().join(", ")
         };
-        let reason = format!("{what} values of different types: ({}) and ({})", list(expected), list(&found));
-        Err(Error::Recording { reason, at: site.at })
+        let types = format!("({}) and ({})", list(expected), list(&found));
+        Err(site.disagreement(&format!("{what} values of different types: {types}")))
     }
 
     /// A condition, which has to be a single truth value, of whatever rank.

@@ -5,7 +5,7 @@ use std::ops::{Add, Mul, Range, Sub};
 use antiphon_staging::{self as staging, Binary, Comparison, Scalar, Unary};
 
 use super::tensor::{array_constant, slice};
-use super::{RecordedBool, RecordedInt, emit, recorder, shape_of, value_of};
+use super::{RecordedBool, RecordedInt, emit, recorder, shape_of, unknown, value_of};
 use crate::continuation::unwinding::OrRaise;
 use crate::error::Result;
 use crate::language::real::{Int, Mask};
@@ -29,8 +29,9 @@ impl Mask for RecordedBool {
     fn not(&self) -> Self {
         RecordedBool(emit(staging::Expr::Unary(Unary::Not, value_of(self.0))))
     }
+    #[track_caller]
     fn known(&self) -> Option<bool> {
-        None
+        unknown()
     }
 }
 
@@ -76,8 +77,9 @@ impl Int for RecordedInt {
     fn equal(&self, other: &Self) -> RecordedBool {
         self.compare(Comparison::Equal, other)
     }
+    #[track_caller]
     fn known(&self) -> Option<i64> {
-        None
+        unknown()
     }
 }
 
@@ -90,8 +92,9 @@ impl IntTensor for RecordedInt {
     fn from_elements(shape: &[usize], elements: &[i64]) -> Result<Self> {
         Ok(RecordedInt(array_constant(shape, elements.len(), elements.to_vec())?))
     }
+    #[track_caller]
     fn elements(&self) -> Option<Vec<i64>> {
-        None
+        unknown()
     }
     #[track_caller]
     fn reshape(&self, shape: &[usize]) -> Self {

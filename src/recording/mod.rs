@@ -22,7 +22,7 @@ pub use interpret::{interpret, interpret_components};
 pub use plain::Plain;
 pub(crate) use plain::zeros;
 pub(crate) use recorder::{Located, from_staging, trace};
-use recorder::{Recorder, recorder};
+use recorder::{Recorder, recorder, unknown};
 pub use recorder::{record, record_with};
 
 use crate::language::shape::Shape;
