@@ -15,12 +15,6 @@ use crate::language::tensor::Tensor;
 /// Leaves are visited in the order of the declaration; their names are the path of fields, joined by dots
 /// (`"layers.0.wx"`). [`Params::With`] is the same structure over other leaves: `Rnn<f64>` becomes
 /// `Rnn<Var<f64>>` inside of [`grad`](crate::grad).
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is no structure of parameters",
-    label = "not numbers or arrays of an interpretation, nor a structure of them",
-    note = "a number is written with a point, `2.0`; a struct of numbers or arrays derives `Params`, and what has no \
-            gradient (integers, truth values, data) goes into the closure beside the parameters"
-)]
 pub trait Params: Sized {
     /// What the structure is built of.
     type Leaf: Real;

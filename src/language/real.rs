@@ -82,6 +82,12 @@ pub trait Int:
 /// assert!((dx - 0.6f64).abs() < 1e-15 && (dy - 0.8f64).abs() < 1e-15);
 /// # Ok::<(), antiphon::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither a real number nor an array of them, nor a structure of parameters",
+    label = "not real, and no parameters",
+    note = "a number is written with a point, as `2.0`; a struct of numbers or arrays derives `Params`; what has no \
+            gradient (integers, truth values, data) goes into the closure, beside the parameters"
+)]
 pub trait Real:
     Clone
     + Neg<Output = Self>
