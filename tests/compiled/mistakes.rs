@@ -149,7 +149,7 @@ fn a_step_writes_over_its_state_and_a_compiled_function_over_nothing_whatever_is
 fn a_compilation_that_is_interrupted_is_an_error_and_the_next_call_works() {
     let interrupt = Interrupt::default();
     let step = TrainingStep::compiled(1.0f64, |x, y: &Recorded| {
-        *x = *x + y;
+        *x += y;
         Ok(*x)
     });
     let mut step = step.configure(|options| {
