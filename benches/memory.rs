@@ -62,7 +62,7 @@ fn direct(operators: usize) -> usize {
     fn run<'r>(operators: usize, x: Var<'r, f64>, depth: &'static Depth) -> Var<'r, f64> {
         let mut y = noted(&x, &depth.first);
         for _ in 0..operators {
-            y = y * &x;
+            y *= &x;
         }
         noted(&y, &depth.last)
     }

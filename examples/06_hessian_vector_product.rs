@@ -33,14 +33,14 @@ fn main() -> Result<()> {
             let (_, h) = hvp(|x| rosenbrock(&x), &x, &direction)?;
             let old = residual.matmul(&residual);
             let alpha = old.clone() / direction.matmul(&h);
-            step = step + direction.clone() * &alpha;
-            residual = residual - h * &alpha;
+            step += direction.clone() * &alpha;
+            residual -= h * &alpha;
             if residual.matmul(&residual).item() < 1e-24 * n as f64 {
                 break;
             }
             direction = residual.clone() + direction * (residual.matmul(&residual) / old);
         }
-        x = x + step;
+        x += step;
     }
     println!("the minimum: f = {:.1e}, x[0] = {:.6}", rosenbrock(&x).item(), x.view()[0]);
     Ok(())

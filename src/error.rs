@@ -76,7 +76,7 @@ impl fmt::Display for Direction {
 #[non_exhaustive]
 pub enum Error {
     /// Two operands whose shapes do not fit each other.
-    #[error("{op}: cannot {} {lhs:?} {} {rhs:?} ({at})", wording(op)[0], wording(op)[1])]
+    #[error("{op}: cannot {} {lhs:?} {} {rhs:?} ({at}){}", wording(op)[0], wording(op)[1], rule(op, lhs, rhs))]
     Shape {
         /// The operator.
         op: &'static str,
@@ -252,6 +252,51 @@ fn wording(op: &str) -> [&'static str; 2] {
         "matmul" => ["multiply", "by"],
         "reshape" | "broadcast_to" => ["turn", "into"],
         _ => ["combine", "with"],
+    }
+}
+
+/// The rule that two shapes break, and what would keep it, where there is one thing to say.
+fn rule(op: &str, lhs: &[usize], rhs: &[usize]) -> String {
+    match (op, lhs, rhs) {
+        ("matmul", [], _) | ("matmul", _, []) => ": a number multiplies with `*`".into(),
+        ("matmul", [.., columns], [.., rows, _] | [rows]) if columns != rows => {
+            let transposed = match (lhs, rhs) {
+                (_, [.., last]) if last == columns && rhs.len() > 1 => {
+                    "; the right one would fit transposed, as `.transpose()`"
+                }
+                ([.., first, _], _) if first == rows => {
+                    "; the left one would fit transposed, as `.transpose()`"
+                }
+                _ => "",
+            };
+            format!(": {columns} columns on the left meet {rows} rows on the right{transposed}")
+        }
+        ("reshape", ..) => {
+            let size = |shape: &[usize]| shape.iter().map(|&n| n as u128).fold(1, u128::saturating_mul);
+            format!(": {} elements do not become {}", size(lhs), size(rhs))
+        }
+        ("broadcast_to", ..) => ": it repeats axes of length 1, and adds axes in front".into(),
+        (
+            "add" | "sub" | "mul" | "div" | "pow" | "maximum" | "minimum" | "less" | "less_equal" | "equal"
+            | "select" | "and" | "or",
+            ..,
+        ) => {
+            let differs = |(a, b): &(&usize, &usize)| a != b && **a != 1 && **b != 1;
+            let Some((a, b)) = lhs.iter().rev().zip(rhs.iter().rev()).find(differs) else {
+                return String::new();
+            };
+            let (short, long, side) =
+                if lhs.len() < rhs.len() { (lhs, rhs, "left") } else { (rhs, lhs, "right") };
+            let aligned = if short.len() < long.len() && long.starts_with(short) {
+                format!("; the {side} one would meet the first axes as `.unsqueeze(-1)`")
+            } else {
+                String::new()
+            };
+            format!(
+                ": from the last axis on, lengths are equal or one of them is 1, and {a} meets {b}{aligned}"
+            )
+        }
+        _ => String::new(),
     }
 }
 

@@ -40,16 +40,17 @@ pub use error::{Error, Result};
 pub use forward::Dual;
 pub use jacobian::{hessian, hessian_blocks, jacobian};
 pub use language::control::Control;
+pub use language::number::Number;
 pub use language::params::Params;
 pub use language::real::{Int, Mask, Real};
 pub use language::shape::{Axes, Padding, Shape, Window2d};
 pub use language::state::State;
 pub use language::structure::Structure;
 pub use language::tensor::{IntTensor, MaskTensor, Tensor};
-pub use language::{control, node, params, real, shape, state, structure, tensor};
+pub use language::{control, node, number, params, real, shape, state, structure, tensor};
 pub use reverse::{Var, cps};
 pub use transforms::{
-    Function, FunctionAux, FunctionTo, Gradient, RepeatedFunction, grad, hvp, jvp, value_and_grad,
+    Function, FunctionAux, FunctionTo, Gradient, RepeatedFunction, function, grad, hvp, jvp, value_and_grad,
     value_and_grad_aux, vjp,
 };
 
@@ -62,6 +63,8 @@ mod pages {
     mod architecture {}
     #[doc = include_str!("../docs/batching.md")]
     mod batching {}
+    #[doc = include_str!("../docs/writing-models.md")]
+    mod writing_models {}
     #[doc = include_str!("../docs/adding-an-operator.md")]
     mod adding_an_operator {}
 }

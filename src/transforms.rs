@@ -16,6 +16,14 @@ use crate::reverse::Var;
 /// A function that can be differentiated in reverse: any closure from `P`'s structure of variables to a variable.
 ///
 /// (A name for `for<'r> FnOnce(P::With<Var<'r, U>>) -> Var<'r, U>`, which Rust cannot write.)
+///
+/// Where the compiler says that an implementation of `Function` or `FnOnce` is not general enough, or that a closure's
+/// parameter needs a type, write:
+///
+/// | instead of | |
+/// |---|---|
+/// | `grad(f, &x)`, with `fn f<T: Real>(x: T) -> T` | <code>grad(\|x\| f(x), &x)</code> |
+/// | <code>let f = \|x\| x.sin(); grad(f, &x)</code> | <code>let f = function::<f64, _>(\|x\| x.sin()); grad(f, &x)</code>, with [`function`] |
 pub trait Function<'r, P: Params, U: Real>: FnOnce(P::With<Var<'r, U>>) -> Var<'r, U> {}
 
 impl<'r, P: Params, U: Real, F: FnOnce(P::With<Var<'r, U>>) -> Var<'r, U>> Function<'r, P, U> for F {}
@@ -53,6 +61,23 @@ where
 pub trait RepeatedFunction<'r, P: Params, U: Real>: Fn(P::With<Var<'r, U>>) -> Var<'r, U> {}
 
 impl<'r, P: Params, U: Real, F: Fn(P::With<Var<'r, U>>) -> Var<'r, U>> RepeatedFunction<'r, P, U> for F {}
+
+/// A closure that is to be differentiated, under a name: at parameters `P`, by [`grad`] and its relatives.
+///
+/// A closure in the call of `grad` has the types that it needs. Before it, Rust has to be told that it takes variables of
+/// any derivative, and no type that can be written at its parameter says so; this function does.
+/// ```
+/// use antiphon::{Real, function, grad, value_and_grad};
+/// let f = function::<f64, _>(|x| x.sin() * x);
+/// assert_eq!(grad(&f, &0.0)?, 0.0);
+/// assert_eq!(value_and_grad(f, &0.0)?.0, 0.0);
+/// let g = function::<(f64, f64), _>(|(x, y)| x * y);
+/// assert_eq!(grad(g, &(2.0, 3.0))?, (3.0, 2.0));
+/// # Ok::<(), antiphon::Error>(())
+/// ```
+pub fn function<P: Params, F: for<'r> Function<'r, P, P::Leaf>>(f: F) -> F {
+    f
+}
 
 /// A gradient: a structure like the parameters'.
 pub type Gradient<P> = <P as Params>::With<<P as Params>::Leaf>;

@@ -118,7 +118,7 @@ fn models_that_are_too_large_are_errors_in_a_container() {
 /// A step whose state is how many elements its data has had.
 fn counting() -> TrainingStep<'static, Array, Array, Array> {
     let step = TrainingStep::compiled(Array::scalar(0.0), |total: &mut Recorded, xs: &Recorded| {
-        *total = *total + xs.sum(..);
+        *total += xs.sum(..);
         Ok(*total)
     });
     step.configure(|options| options.cache = None)

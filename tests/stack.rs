@@ -9,7 +9,7 @@ use antiphon::{Control, Error, Real, Result, Var, cps, grad, reset, stack};
 fn power<T: Real>(n: usize, x: &T) -> T {
     let mut y = x.clone();
     for _ in 1..n {
-        y = y * x;
+        y *= x;
     }
     y
 }

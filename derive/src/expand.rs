@@ -6,7 +6,7 @@ use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Error, Fields, GenericParam, Generics, Ident, Member, Result, TypeParam};
 use syn::{TypeParamBound, WherePredicate};
 
-use crate::field::{Field, Kind, Role};
+use crate::field::{Field, Kind, Role, refuse_associated};
 
 /// A struct that one of the derives is applied to.
 struct Input<'a> {
@@ -94,6 +94,11 @@ impl Input<'_> {
 
 /// `impl Params`, `impl State` and `impl Structure` for a struct of parameters.
 pub fn params(input: &DeriveInput) -> Result<TokenStream> {
+    if let (Ok(fields), Ok(parameter)) = (struct_fields(input, "Params"), the_type_parameter(input)) {
+        for field in fields {
+            refuse_associated(&field.ty, &parameter.ident)?;
+        }
+    }
     let input = Input::new(input, "Params")?;
     let Input { name, t, fields, u, with, .. } = &input;
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();

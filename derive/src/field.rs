@@ -88,6 +88,39 @@ impl Field {
     }
 }
 
+/// That a type does not mention the interpretation's integers or truth values, which have no gradient.
+pub fn refuse_associated(ty: &syn::Type, parameter: &Ident) -> Result<()> {
+    let tokens = ty.to_token_stream();
+    match associated(tokens.clone()).filter(|_| mentions(tokens, parameter)) {
+        None => Ok(()),
+        Some(found) => Err(syn::Error::new(
+            found.span(),
+            format!(
+                "`{parameter}::{found}` has no gradient, and is no parameter: derive `Structure` in place of `Params` \
+                 for a struct of data, or leave it out of the parameters"
+            ),
+        )),
+    }
+}
+
+/// An associated type `Int` or `Bool` that is named anywhere in a type.
+fn associated(tokens: TokenStream) -> Option<Ident> {
+    let mut after_colons = 0;
+    tokens.into_iter().find_map(|token| {
+        let colons = after_colons;
+        after_colons = 0;
+        match token {
+            TokenTree::Ident(found) if colons == 2 && (found == "Int" || found == "Bool") => Some(found),
+            TokenTree::Punct(punct) => {
+                after_colons = if punct.as_char() == ':' { colons + 1 } else { 0 };
+                None
+            }
+            TokenTree::Group(group) => associated(group.stream()),
+            TokenTree::Ident(_) | TokenTree::Literal(_) => None,
+        }
+    })
+}
+
 /// Whether an identifier occurs anywhere in a type.
 fn mentions(tokens: TokenStream, ident: &Ident) -> bool {
     tokens.into_iter().any(|token| match token {

@@ -6,6 +6,7 @@ mod control;
 mod index;
 mod integer;
 mod map;
+mod operators;
 mod real;
 mod tensor;
 

@@ -1,6 +1,7 @@
 //! Forward mode: [`Dual`], a value with its tangent.
 
 mod control;
+mod operators;
 mod real;
 mod tensor;
 

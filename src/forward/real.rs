@@ -7,7 +7,6 @@ use crate::continuation::unwinding::part_of_operator;
 use crate::error::{At, Result};
 use crate::language::derivative_rules::{self, for_each_binary, for_each_unary};
 use crate::language::real::Real;
-use crate::language::tensor::Tensor;
 use crate::sealed::Internal;
 
 macro_rules! unary_methods {
@@ -94,8 +93,8 @@ macro_rules! operators {
                 $Trait::$name(self, &rhs)
             }
         }
-        /// On arrays: with a plain number.
-        impl<T: Tensor> $Trait<f64> for Dual<T> {
+        /// With a plain number.
+        impl<T: Real> $Trait<f64> for Dual<T> {
             type Output = Self;
             #[inline]
             #[track_caller]

@@ -5,6 +5,8 @@ pub mod control;
 pub(crate) mod derivative_rules;
 #[doc(hidden)]
 pub mod node;
+pub mod number;
+pub(crate) mod operators;
 pub mod params;
 pub mod real;
 pub mod shape;

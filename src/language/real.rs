@@ -1,6 +1,6 @@
 //! [`Real`]: the scalar part of the calculus. Every interpretation of a model is a type that implements it.
 
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
 use crate::error::{At, Result};
 use crate::language::node::NodeRef;
@@ -121,6 +121,12 @@ pub trait Int:
 /// assert!((dx - 0.6f64).abs() < 1e-15 && (dy - 0.8f64).abs() < 1e-15);
 /// # Ok::<(), antiphon::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither a real number nor an array of them, nor a structure of parameters",
+    label = "not real, and no parameters",
+    note = "a number is written with a point, as `2.0`; a struct of numbers or arrays derives `Params`; what has no \
+            gradient (integers, truth values, data) goes into the closure, beside the parameters"
+)]
 pub trait Real:
     Clone
     + Neg<Output = Self>
@@ -132,6 +138,14 @@ pub trait Real:
     + for<'a> Mul<&'a Self, Output = Self>
     + Div<Output = Self>
     + for<'a> Div<&'a Self, Output = Self>
+    + AddAssign
+    + for<'a> AddAssign<&'a Self>
+    + SubAssign
+    + for<'a> SubAssign<&'a Self>
+    + MulAssign
+    + for<'a> MulAssign<&'a Self>
+    + DivAssign
+    + for<'a> DivAssign<&'a Self>
     + State<Self>
 {
     /// Truth values: what comparisons give and [`select`](Real::select) takes.

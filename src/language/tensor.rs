@@ -1,11 +1,12 @@
 //! [`Tensor`]: the array part of the calculus.
 
-use std::ops::{Add, Div, Mul, Range, Sub};
+use std::ops::Range;
 
 use crate::continuation::unwinding::{OrRaise, raise};
 use crate::error::{At, Error, Result};
 use crate::language::control::continuation_passing::{self, Fill, Leaves, Site};
-use crate::language::control::{Control, Order, TreeArrays, fold_arrays, rows_in_order};
+use crate::language::control::{Order, TreeArrays, fold_arrays, rows_in_order};
+use crate::language::number::Number;
 use crate::language::real::{Int, Mask, Real};
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::language::state::State;
@@ -55,14 +56,7 @@ pub trait IntTensor: Int {
 /// # Conventions
 /// The adjoint of `max` is shared equally by all elements that attain it. The sum over nothing is 0; the maximum
 /// of nothing is an error. `argmax` is the first of equals, and NaN counts as the largest.
-pub trait Tensor:
-    Control
-    + Real<Int: IntTensor, Bool: MaskTensor>
-    + Add<f64, Output = Self>
-    + Sub<f64, Output = Self>
-    + Mul<f64, Output = Self>
-    + Div<f64, Output = Self>
-{
+pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     // ---- what every interpretation provides
 
     /// Lengths of the axes; a scalar has none.

@@ -9,7 +9,7 @@ use super::adjoint::Passed;
 use super::region::{self, Piece};
 use super::{Located, Recorded, RecordedAdjoint, RecordedBool, RecordedInt, Recorder, probe, recorder};
 use crate::continuation::unwinding::OrRaise;
-use crate::error::{At, CpsResult, Error, Result};
+use crate::error::{At, CpsResult, Result};
 use crate::language::control::continuation_passing::{
     Arm, BodyTo, Captured, Function, Leaves, Region, Site, To,
 };
@@ -99,8 +99,8 @@ impl Recorder {
         let list = |types: &[Type]| {
             types.iter().skip(site.own_values()).map(Type::to_string).collect::<Vec<_>>().join(", ")
         };
-        let reason = format!("{what} values of different types: ({}) and ({})", list(expected), list(&found));
-        Err(Error::Recording { reason, at: site.at })
+        let types = format!("({}) and ({})", list(expected), list(&found));
+        Err(site.disagreement(&format!("{what} values of different types: {types}")))
     }
 
     /// A condition, which has to be a single truth value, of whatever rank.

@@ -5,7 +5,7 @@ use std::ops::{Add, Mul, Range, Sub};
 use antiphon_staging::{self as staging, Binary, Comparison, ProbeKind, Scalar, Unary};
 
 use super::tensor::{array_constant, slice};
-use super::{Recorded, RecordedBool, RecordedInt, emit, probe, recorder, shape_of, value_of};
+use super::{Recorded, RecordedBool, RecordedInt, emit, probe, recorder, shape_of, unknown, value_of};
 use crate::continuation::unwinding::OrRaise;
 use crate::error::{At, Result};
 use crate::language::real::{Int, Mask, Real};
@@ -29,8 +29,9 @@ impl Mask for RecordedBool {
     fn not(&self) -> Self {
         RecordedBool(emit(staging::Expr::Unary(Unary::Not, value_of(self.0))))
     }
+    #[track_caller]
     fn known(&self) -> Option<bool> {
-        None
+        unknown()
     }
     #[track_caller]
     fn any(&self) -> Self {
@@ -99,7 +100,7 @@ impl Int for RecordedInt {
         RecordedInt(emit(staging::Expr::Select { mask, then, otherwise }))
     }
     fn known(&self) -> Option<i64> {
-        None
+        unknown()
     }
 }
 
@@ -112,8 +113,9 @@ impl IntTensor for RecordedInt {
     fn from_elements(shape: &[usize], elements: &[i64]) -> Result<Self> {
         Ok(RecordedInt(array_constant(shape, elements.len(), elements.to_vec())?))
     }
+    #[track_caller]
     fn elements(&self) -> Option<Vec<i64>> {
-        None
+        unknown()
     }
     #[track_caller]
     fn reshape(&self, shape: &[usize]) -> Self {

@@ -24,7 +24,7 @@ pub use interpret::{interpret, interpret_components};
 pub use plain::Plain;
 pub(crate) use plain::zeros;
 pub(crate) use recorder::{Located, Traced, from_staging, trace};
-use recorder::{Recorder, recorder};
+use recorder::{Recorder, recorder, unknown};
 pub use recorder::{record, record_with};
 pub(crate) use transcript::Transcript;
 

@@ -9,10 +9,13 @@ use super::{
 };
 use crate::continuation::unwinding::{OrRaise, blame};
 use crate::error::{At, Result};
+use crate::forward::Dual;
 use crate::language::node::SharedNode;
+use crate::language::operators::{operators_on_numbers, operators_on_references, operators_that_lift};
 use crate::language::real::Real;
 use crate::language::shape;
 use crate::language::tensor::{MaskTensor, Tensor};
+use crate::reverse::Var;
 use crate::sealed::Internal;
 
 super::operators! {
@@ -31,6 +34,11 @@ macro_rules! number_operators {
     )* };
 }
 number_operators! { Add add; Sub sub; Mul mul; Div div; }
+operators_on_references!([] Recorded);
+operators_on_numbers!([] Recorded);
+crate::operators_in_place!([] Recorded);
+operators_that_lift!(['r] Var<'r, Recorded>, Var::lift, Recorded);
+operators_that_lift!([] Dual<Recorded>, Dual::lift, Recorded);
 
 impl Neg for Recorded {
     type Output = Self;

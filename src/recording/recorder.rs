@@ -1,9 +1,10 @@
 //! A recording under way, and [`record`], which begins and ends one.
 
-use std::cell::RefCell;
+use std::any::Any;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::mem::ManuallyDrop;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -34,6 +35,8 @@ pub(super) struct Recorder {
     /// How many operators the program may have.
     operators: usize,
     stop: Stop,
+    /// Where the model asked last for a value that is not known while it is recorded.
+    asked: Cell<Option<At>>,
 }
 
 /// Numbers the recordings of all threads: values of one are strangers in all others.
@@ -104,6 +107,21 @@ impl Recorder {
         f()
     }
 
+    /// Goes on with a panic of the model, unless it is that of a value which is not there while it is recorded.
+    fn panicked(&self, payload: Box<dyn Any + Send>) -> ! {
+        let of_nothing =
+            payload.downcast_ref::<&str>().is_some_and(|text| text.contains("on a `None` value"));
+        match self.asked.get().filter(|_| of_nothing) {
+            None => resume_unwind(payload),
+            Some(at) => {
+                let reason = "`known` gives nothing while a model is recorded, since the value may be another one in \
+                              each run: in place of Rust's own `if`, `while` and indexing write `cond`, \
+                              `while_loop`, `select` and `gather_rows`, or pass the value as a constant of the program";
+                raise(Error::Recording { reason: reason.into(), at })
+            }
+        }
+    }
+
     /// The value, if it is of this recording.
     #[track_caller]
     pub(super) fn value_of(&self, x: Handle) -> Value {
@@ -144,6 +162,18 @@ impl Recorder {
             Err(error) => raise(from_staging(error, at)),
         }
     }
+}
+
+/// Nothing: what a recorded value is, is not known while the model runs.
+#[track_caller]
+pub(super) fn unknown<T>() -> Option<T> {
+    let at = At::caller();
+    RECORDERS.with_borrow(|stack| {
+        if let Some(recorder) = stack.last() {
+            recorder.asked.set(Some(at));
+        }
+    });
+    None
 }
 
 /// Records `f` as a program of the components of `example`, whose values are of no account.
@@ -235,6 +265,7 @@ where
         regions: Regions::default(),
         operators: options.operators,
         stop: stop.clone(),
+        asked: Cell::new(None),
     });
     let (result, outputs) = catch(|| -> Result<_> {
         let _looking = Looking::begin(options.check_finite);
@@ -250,7 +281,10 @@ where
                     Leaf::Bool(_) => Leaf::Bool(RecordedBool(input)),
                 }
             };
-            let result = f(&mut input)?;
+            let result = match catch_unwind(AssertUnwindSafe(|| f(&mut input))) {
+                Ok(result) => result?,
+                Err(payload) => recorder.panicked(payload),
+            };
             let outputs = recorder.values(&leaves(&result));
             recorder.check(at);
             Ok((result, outputs))

@@ -2,6 +2,7 @@
 
 mod control;
 pub mod cps;
+mod operators;
 mod real;
 mod region;
 mod rules;

@@ -8,7 +8,6 @@ use crate::continuation::{Found, Level, find_prompt, in_destructor, outside_rese
 use crate::error::{At, CpsResult, Result};
 use crate::language::derivative_rules::{for_each_binary, for_each_unary};
 use crate::language::real::Real;
-use crate::language::tensor::Tensor;
 use crate::scalar::Slot;
 use crate::sealed::Internal;
 
@@ -195,8 +194,8 @@ macro_rules! operator {
                 $Trait::$name(self, rhs.clone())
             }
         }
-        /// On arrays: with a plain number.
-        impl<'r, T: Tensor> $Trait<f64> for Var<'r, T> {
+        /// With a plain number.
+        impl<'r, T: Real> $Trait<f64> for Var<'r, T> {
             type Output = Self;
             #[inline]
             #[track_caller]

@@ -8,8 +8,8 @@ use std::time::Duration;
 use antiphon::control::scan;
 use antiphon::recording::{self, CompileOptions, Interrupt, Recorded};
 use antiphon::{
-    Control, Error, NdArray, OrRaise, Padding, Params, Real, Result, State, Structure, Tensor, TrainingStep,
-    Window2d, compile, compile_with, grad,
+    Control, Error, Int, Mask, NdArray, OrRaise, Padding, Params, Real, Result, State, Structure, Tensor,
+    TrainingStep, Window2d, compile, compile_with, grad,
 };
 
 type Array = NdArray<f64>;
@@ -149,7 +149,7 @@ fn a_step_writes_over_its_state_and_a_compiled_function_over_nothing_whatever_is
 fn a_compilation_that_is_interrupted_is_an_error_and_the_next_call_works() {
     let interrupt = Interrupt::default();
     let step = TrainingStep::compiled(1.0f64, |x, y: &Recorded| {
-        *x = *x + y;
+        *x += y;
         Ok(*x)
     });
     let mut step = step.configure(|options| {
@@ -214,39 +214,49 @@ fn ways_that_meet_bring_the_same_structure_and_shapes() {
         T::cond(&negative(x), || then.clone(), || otherwise.clone())
     }
     let types = "the arms of a cond give values of different types: ";
-    says(record(|x| branch(&x, x, x.sum(..))), &format!("{types}(f64[3]) and (f64)"));
-    says(record(|x| branch(&x, vec![x], vec![x, x])), &format!("{types}(f64[3]) and (f64[3], f64[3])"));
+    let mend = "; let both arms give the same structure and shapes, with `zeros_like` or `broadcast_to`, say";
+    says(record(|x| branch(&x, x, x.sum(..))), &format!("{types}(f64[3]) and (f64){mend}"));
+    says(record(|x| branch(&x, vec![x], vec![x, x])), &format!("{types}(f64[3]) and (f64[3], f64[3]){mend}"));
     says(
         record(|x| grad(|x| branch(&x, x.clone(), x.sum(..)).sum(..), &x).or_raise()),
-        &format!("{types}(f64[3]) and (f64)"),
+        &format!("{types}(f64[3]) and (f64){mend}"),
     );
     // As many components, of the same types.
     let places = "lists of different lengths, or an option with something here and nothing there";
     says(
         record(|x| branch(&x, (Some(x), None), (None, Some(x)))),
-        &format!("the arms of a cond give {places}"),
+        &format!("the arms of a cond give {places}{mend}"),
     );
     fn first_of_two<T: Tensor>(x: &T) -> T {
         let [one, two] = branch(x, [vec![x.clone()], vec![]], [vec![], vec![x.clone()]]);
         one.into_iter().chain(two).map(|x| x.sum(..)).next().unwrap()
     }
-    says(record(|x| grad(|x| first_of_two(&x), &x).or_raise()), &format!("the arms of a cond give {places}"));
+    says(
+        record(|x| grad(|x| first_of_two(&x), &x).or_raise()),
+        &format!("the arms of a cond give {places}{mend}"),
+    );
 
     let calls = "before and after a round, the state of a while_loop has";
     let types = format!("{calls} values of different types: ");
+    let mend = "; a loop keeps the structure and the shapes of its state: begin with one like that which a round gives";
     fn grown<T: Tensor>(x: T) -> T {
         T::while_loop(x, negative, |x| T::concat(&[x.clone(), x], 0))
     }
-    says(record(grown), &format!("{types}(f64[3]) and (f64[6])"));
-    says(record(|x| grad(|x| grown(x).sum(..), &x).or_raise()), &format!("{types}(f64[3]) and (f64[6])"));
+    says(record(grown), &format!("{types}(f64[3]) and (f64[6]){mend}"));
+    says(
+        record(|x| grad(|x| grown(x).sum(..), &x).or_raise()),
+        &format!("{types}(f64[3]) and (f64[6]){mend}"),
+    );
+    let longer = |x| Recorded::while_loop(vec![x], |xs| negative(&xs[0]), |xs| [xs.clone(), xs].concat());
+    says(record(longer), &format!("{types}(f64[3]) and (f64[3], f64[3]){mend}"));
     let moves = |x| {
         let start: (Option<Recorded>, Option<Recorded>) = (Some(x), None);
         Recorded::while_loop(start, |(x, _)| negative(&x.unwrap()), |(x, y)| (y, x))
     };
-    says(record(moves), &format!("{calls} {places}"));
+    says(record(moves), &format!("{calls} {places}{mend}"));
     let sums = |x: Recorded| scan(x.sum(..), &x, |sum, x| (Recorded::stack(&[sum, x], 0), x)).or_raise();
     let types = "before and after a step, the carry of a scan has values of different types: ";
-    says(record(sums), &format!("{types}(f64) and (f64[2])"));
+    says(record(sums), &format!("{types}(f64) and (f64[2]){mend}"));
     let rows = |x: Recorded| {
         let length = Cell::new(1);
         let next = || length.replace(length.get() + 1);
@@ -273,6 +283,24 @@ fn a_condition_is_a_single_truth_value() {
     let mut compiled =
         compile("step", |x: Recorded| grad(|x| step(&x).sum(..), &x).or_raise(), &one).unwrap();
     assert_eq!(compiled.call(&one).unwrap(), grad(|x| step(&x).sum(..), &one).unwrap());
+}
+
+#[test]
+fn what_a_recorded_value_is_cannot_be_asked() {
+    let known = "`known` gives nothing while a model is recorded, since the value may be another one in each run: in \
+                 place of Rust's own `if`, `while` and indexing write `cond`, `while_loop`, `select` and \
+                 `gather_rows`, or pass the value as a constant of the program";
+    fn sign<T: Tensor>(x: &T) -> T {
+        if negative(x).known().unwrap() { -x.clone() } else { x.clone() }
+    }
+    says(record(|x| sign(&x)), known);
+    says(record(|x| grad(|x| sign(&x).sum(..), &x).or_raise()), known);
+    says(record(|x| x * x.argmax(0).known().unwrap() as f64), known);
+    // Other panics go on, also after one could have been of that.
+    let other = std::panic::catch_unwind(|| {
+        record(|x| if negative(&x).known().is_none() { panic!("mine") } else { x })
+    });
+    assert_eq!(other.unwrap_err().downcast_ref(), Some(&"mine"));
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn loss<T: Tensor>(model: &Model<T>) -> T {
     for time in 0..3 {
         let x = T::from_elements(&[2, 2], &[0.1, 0.2, 0.3, 0.4 + f64::from(time)]).unwrap();
         state = model.cell.step(&state, &x);
-        loss = loss + model.head.apply(&state.h).log_softmax(-1).square().mean(..);
+        loss += model.head.apply(&state.h).log_softmax(-1).square().mean(..);
     }
     loss
 }

@@ -295,7 +295,7 @@ fn several_threads_train_at_once_with_a_step_each() {
 fn denormals_count_as_zeros_in_steps_unless_asked_not_to_and_only_while_they_run() {
     let halve = || {
         let halve = TrainingStep::compiled(f64::MIN_POSITIVE, |x: &mut Recorded, half: &Recorded| {
-            *x = *x * half;
+            *x *= half;
             Ok(*x)
         });
         halve.configure(|options| options.cache = None)

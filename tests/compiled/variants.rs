@@ -7,7 +7,7 @@ type Array = NdArray<f64>;
 /// A step that adds up what it is given, compiled or read from no cache.
 fn sums(most: usize) -> TrainingStep<'static, Array, Array, Array> {
     let step = TrainingStep::compiled(Array::scalar(0.0), |sum, xs: &antiphon::recording::Recorded| {
-        *sum = *sum + xs.sum(..);
+        *sum += xs.sum(..);
         Ok(*sum)
     });
     step.configure(|options| options.cache = None).keep_variants(most)
@@ -66,7 +66,7 @@ fn fewer_are_kept_from_the_moment_that_it_is_said_and_one_at_least() {
 #[test]
 fn a_step_that_cannot_be_compiled_counts_as_no_compilation() {
     let step = TrainingStep::compiled(Array::scalar(0.0), |sum, xs: &antiphon::recording::Recorded| {
-        *sum = *sum + xs.reshape(&[2, 2]).sum(..);
+        *sum += xs.reshape(&[2, 2]).sum(..);
         Ok(*sum)
     });
     let mut step = step.configure(|options| options.cache = None).keep_variants(1);

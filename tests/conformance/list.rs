@@ -350,6 +350,7 @@ macro_rules! operators {
     )* };
 }
 operators! { Add add Sub sub Mul mul Div div }
+antiphon::operators_in_place!([] Listed);
 
 impl Control for Listed {}
 

@@ -147,7 +147,7 @@ fn newton_on_a_derivative_inside_of_a_derivative() -> Result<()> {
                     &y,
                 );
                 let (first, second) = slope.or_raise();
-                y = y - first / second;
+                y -= first / second;
             }
             y
         },

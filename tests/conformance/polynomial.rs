@@ -37,8 +37,8 @@ scalar_cases! {
         f: {
             let (mut power, mut sum) = (c::<T>(1.0), c::<T>(0.0));
             for _ in 0..4 {
-                sum = sum + &power;
-                power = power * &x;
+                sum += &power;
+                power *= &x;
             }
             sum
         },

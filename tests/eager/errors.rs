@@ -81,6 +81,48 @@ fn shapes_that_do_not_fit_in_direct_style() {
 }
 
 #[test]
+fn what_is_wrong_with_a_shape_and_what_would_not_be() {
+    let says = |found: antiphon::Result<Array>, text: &str| {
+        let message = found.unwrap_err().to_string();
+        let (_, rule) = message.split_once("): ").unwrap_or_else(|| panic!("{message}"));
+        assert_eq!(rule, text);
+    };
+    let [a, b, c, v] = [&[2, 3][..], &[2, 4], &[4, 3], &[2]].map(zeros);
+    let product = |x: &Array, y: &Array| grad(|x| x.matmul(&Var::lift(y)).sum(..), x);
+    says(
+        product(&a, &b),
+        "3 columns on the left meet 2 rows on the right; the left one would fit transposed, as `.transpose()`",
+    );
+    says(
+        product(&a, &c),
+        "3 columns on the left meet 4 rows on the right; the right one would fit transposed, as `.transpose()`",
+    );
+    says(product(&c, &b), "3 columns on the left meet 2 rows on the right");
+    says(
+        product(&a, &v),
+        "3 columns on the left meet 2 rows on the right; the left one would fit transposed, as `.transpose()`",
+    );
+    says(product(&a, &zeros(&[])), "a number multiplies with `*`");
+    // What they say is so.
+    assert_eq!(a.transpose().matmul(&b).shape()[..], [3, 4]);
+    assert_eq!(a.matmul(&c.transpose()).shape()[..], [2, 4]);
+    let sum = |x: &Array, y: &Array| grad(|x| (x + y).sum(..), x);
+    let rule = "from the last axis on, lengths are equal or one of them is 1, and ";
+    says(sum(&a, &b), &format!("{rule}3 meets 4"));
+    says(
+        sum(&a, &v),
+        &format!("{rule}3 meets 2; the right one would meet the first axes as `.unsqueeze(-1)`"),
+    );
+    says(
+        sum(&v, &a),
+        &format!("{rule}2 meets 3; the left one would meet the first axes as `.unsqueeze(-1)`"),
+    );
+    assert_eq!((a.clone() + v.unsqueeze(-1)).shape()[..], [2, 3]);
+    says(grad(|x| x.reshape(&[5]).sum(..), &a), "6 elements do not become 5");
+    says(grad(|x| x.broadcast_to(&[3]).sum(..), &v), "it repeats axes of length 1, and adds axes in front");
+}
+
+#[test]
 fn the_same_in_every_mode() {
     let a = zeros(&[2, 4]);
     refuses!("matmul: cannot multiply [2, 4] by [2, 4] (", jvp(|x| x.matmul(&x).sum(..), &a, &a));

@@ -9,6 +9,7 @@ mod data;
 mod derive;
 mod destructors;
 mod errors;
+mod formulas;
 mod io;
 mod nn;
 mod operators;

@@ -302,7 +302,7 @@ fn an_operator_and_an_early_exit_of_the_users_own() {
                     let found = power.clone();
                     let () = shift(exit, move |_| Ok(found));
                 }
-                power = power * x;
+                power *= x;
             }
         })
         .or_raise()

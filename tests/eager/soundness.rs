@@ -17,3 +17,12 @@ fn variables_and_continuations_cannot_escape() {
         cases.compile_fail(format!("tests/ui/{case}.rs"));
     }
 }
+
+/// What the compiler says of common mistakes.
+#[test]
+fn mistakes_are_told_what_to_write() {
+    let cases = trybuild::TestCases::new();
+    for case in ["function_before_the_call", "lift_forgotten", "not_a_variable"] {
+        cases.compile_fail(format!("tests/ui/{case}.rs"));
+    }
+}

@@ -32,9 +32,9 @@ fn model() -> Model<f64> {
 fn run<T: Real>(m: &Model<T>) -> T {
     let mut y = m.scale.0.clone() * &m.scale.1[0];
     for layer in &m.layers {
-        y = y * &layer.w;
+        y *= &layer.w;
         if let Some(b) = &layer.b {
-            y = y + b;
+            y += b;
         }
     }
     y

@@ -51,6 +51,22 @@ impl Site {
             _ => "a recursive function is called with",
         }
     }
+    /// What to write where the ways that meet here do not bring the same, in words.
+    fn mend(self) -> &'static str {
+        match self.op {
+            "while_loop" | "scan" => {
+                "a loop keeps the structure and the shapes of its state: begin with one like that which a round gives"
+            }
+            "cond" => {
+                "let both arms give the same structure and shapes, with `zeros_like` or `broadcast_to`, say"
+            }
+            _ => "give the same structure and shapes in each place",
+        }
+    }
+    /// That two ways do not bring the same, and what to write.
+    pub(crate) fn disagreement(self, what: &str) -> Error {
+        Error::Recording { reason: format!("{what}; {}", self.mend()), at: self.at }
+    }
     /// Whether it is a loop.
     #[cfg(feature = "staging")]
     pub(crate) fn is_loop(self) -> bool {
@@ -123,16 +139,15 @@ pub(crate) fn leaves<T: Real, S: State<T>>(state: &S) -> Leaves<T> {
 }
 
 /// That values of the same components have them in the same places; other ones differ in their types.
-pub(super) fn same_outline<T: Real, S: State<T>>(who: &str, Site { at, .. }: Site, a: &S, b: &S) {
+pub(super) fn same_outline<T: Real, S: State<T>>(who: &str, site: Site, a: &S, b: &S) {
     let outline = |x: &S| {
         let mut lengths = Vec::new();
         x.outline(&mut lengths);
         lengths
     };
     if outline(a) != outline(b) && leaves(a).len() == leaves(b).len() {
-        let reason =
-            format!("{who} lists of different lengths, or an option with something here and nothing there");
-        raise(Error::Recording { reason, at });
+        let what = "lists of different lengths, or an option with something here and nothing there";
+        raise(site.disagreement(&format!("{who} {what}")));
     }
 }
 

@@ -15,7 +15,8 @@ fn what_cannot_be_recorded_is_an_error() {
     assert!(error.contains("different types: (f64) and (f64[2])"), "{error}");
     assert!(error.contains("tests/compiled/control/errors.rs"), "{error}");
     let different = |x: Recorded| {
-        grad(|y| Var::cond(&positive(&x), || y.clone(), || Var::zeros(&[2]) + &y).sum(..), &x).or_raise()
+        grad(|y| Var::cond(&positive(&x), || y.clone(), || Var::zeros(&[2]) + y.clone()).sum(..), &x)
+            .or_raise()
     };
     let error = record("f", different, &x).unwrap_err().to_string();
     assert!(error.contains("different types: (f64) and (f64[2])"), "{error}");
