@@ -23,7 +23,7 @@ use crate::reverse::Var;
 /// | instead of | |
 /// |---|---|
 /// | `grad(f, &x)`, with `fn f<T: Real>(x: T) -> T` | <code>grad(\|x\| f(x), &x)</code> |
-/// | <code>let f = \|x\| x.sin(); grad(f, &x)</code> | <code>let f = function::<f64, _>(\|x\| x.sin()); grad(f, &x)</code>, with [`function`] |
+/// | <code>let f = \|x\| x.sin(); grad(f, &x)</code> | <code>let f = function::<f64, _>(\|x\| x.sin());</code> |
 pub trait Function<'r, P: Params, U: Real>: FnOnce(P::With<Var<'r, U>>) -> Var<'r, U> {}
 
 impl<'r, P: Params, U: Real, F: FnOnce(P::With<Var<'r, U>>) -> Var<'r, U>> Function<'r, P, U> for F {}
@@ -64,8 +64,8 @@ impl<'r, P: Params, U: Real, F: Fn(P::With<Var<'r, U>>) -> Var<'r, U>> RepeatedF
 
 /// A closure that is to be differentiated, under a name: at parameters `P`, by [`grad`] and its relatives.
 ///
-/// A closure in the call of `grad` has the types that it needs. Before it, Rust has to be told that it takes variables of
-/// any derivative, and no type that can be written at its parameter says so; this function does.
+/// A closure in the call of `grad` has the types that it needs. Before it, Rust has to be told that it takes variables
+/// of any derivative, and no type that can be written at its parameter says so; this function does.
 /// ```
 /// use antiphon::{Real, function, grad, value_and_grad};
 /// let f = function::<f64, _>(|x| x.sin() * x);
@@ -237,8 +237,8 @@ pub fn value_and_grad<P: Params>(
 }
 
 /// Value and gradient of a scalar function that gives something besides: logits, statistics, the state of a
-/// recurrence. Its results are `(loss, auxiliary)`; what is auxiliary is any [`Structure`], comes out as values, and has
-/// no part in the gradient.
+/// recurrence. Its results are `(loss, auxiliary)`; what is auxiliary is any [`Structure`], comes out as values, and
+/// has no part in the gradient.
 ///
 /// Recorded, this is how a value leaves a loss: one that is put into a variable of the caller's by the closure is not
 /// known outside of the loops and branches that it was computed after. The type of the auxiliary results is that which

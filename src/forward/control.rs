@@ -100,8 +100,8 @@ impl<T: Control> Control for Dual<T> {
     fn apply_region(internal: Internal, at: Site, region: &Region, inputs: Leaves<Self>) -> Leaves<Self> {
         duals(T::apply_region(internal, at, region, components(inputs)))
     }
-    /// With `y + εẏ = f(x) + ε·f′(x)ẋ` the region computes `(y, ẏ)` of `(x, ẋ)`. The adjoint `x̄ + εx̄̇` of `ȳ + εȳ̇` has
-    /// `x̄ = f′ᵀȳ = ∂/∂ẋ ⟨ȳ, ẏ⟩` and `x̄̇ = ∂/∂x (⟨ȳ̇, y⟩ + ⟨ȳ, ẏ⟩)`: primal and tangent change places.
+    /// With `y + εẏ = f(x) + ε·f′(x)ẋ` the region computes `(y, ẏ)` of `(x, ẋ)`. The adjoint `x̄ + εx̄̇` of `ȳ + εȳ̇`
+    /// has `x̄ = f′ᵀȳ = ∂/∂ẋ ⟨ȳ, ẏ⟩` and `x̄̇ = ∂/∂x (⟨ȳ̇, y⟩ + ⟨ȳ, ẏ⟩)`: primal and tangent change places.
     fn pull_region(
         internal: Internal,
         at: Site,

@@ -407,8 +407,8 @@ impl Replayed for Dual<Recorded> {
     fn recorded(&self) -> Recorded {
         *self.primal()
     }
-    /// With `ẏ = f′(x)ẋ` and `x̄ = f′(x)ᵀȳ`: as `x̄ = ∂/∂ẋ ⟨ȳ, ẏ⟩`, and its tangent is `∂/∂x (⟨ȳ̇, y⟩ + ⟨ȳ, ẏ⟩)`, both come
-    /// of the piece with tangents.
+    /// With `ẏ = f′(x)ẋ` and `x̄ = f′(x)ᵀȳ`: as `x̄ = ∂/∂ẋ ⟨ȳ, ẏ⟩`, and its tangent is `∂/∂x (⟨ȳ̇, y⟩ + ⟨ȳ, ẏ⟩)`, both
+    /// come of the piece with tangents.
     fn pull(
         at: Site,
         piece: &Rc<Piece>,
@@ -590,7 +590,8 @@ impl<T: Replayed> Replay<'_, T> {
         }
     }
 
-    /// A derivative in reverse that was taken of recorded values themselves: a program that is no longer in direct style.
+    /// A derivative in reverse that was taken of recorded values themselves: a program that is no longer in direct
+    /// style.
     fn no_derivative(&self) -> ! {
         let reason = "inside of control flow that is differentiated twice in reverse, a derivative is of variables of \
                       the derivatives around it, not of recorded values";

@@ -1,12 +1,12 @@
 //! Control flow of a derivative of a derivative in reverse: it is recorded once, without derivatives, as a region of
-//! the program, and is then one operator, whose derivative is the region's in reverse, and whose derivative's derivative
-//! is that of the region's derivative forward.
+//! the program, and is then one operator, whose derivative is the region's in reverse, and whose derivative's
+//! derivative is that of the region's derivative forward.
 //!
 //! With `z = f(x)` and an adjoint `z̄`, the inner derivative's rule computes `x̄ = f′(x)ᵀz̄`. The outer derivative has
-//! adjoints `z*` of `z` and `v` of `x̄` to pull back. They are those of `⟨z*, f(x)⟩ + ⟨v, f′(x)ᵀz̄⟩`, which is
-//! `⟨z*, f(x)⟩ + ⟨z̄, f′(x)v⟩`: so the outer rule is the inner one over again, of the region that computes `f(x)` and
-//! `f′(x)v` from `x` and `v`. Of any number of derivatives each is the one before it of such a region, and no program of
-//! a derivative is ever differentiated itself.
+//! adjoints `z*` of `z` and `v` of `x̄` to pull back. They are those of `⟨z*, f(x)⟩ + ⟨v, f′(x)ᵀz̄⟩`, which is `⟨z*,
+//! f(x)⟩ + ⟨z̄, f′(x)v⟩`: so the outer rule is the inner one over again, of the region that computes `f(x)` and
+//! `f′(x)v` from `x` and `v`. Of any number of derivatives each is the one before it of such a region, and no program
+//! of a derivative is ever differentiated itself.
 
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
@@ -120,9 +120,10 @@ impl<'r, T: Real> Var<'r, T> {
             // Nothing of a trial is an input: it may use what another trial gave, which is not there any more.
             Place::Outside(_) if is_trial() => Var::from_value(self.primal().clone()),
             Place::Outside(list) => {
-                // SAFETY: whoever opened the region vouched for the list, and that variables of this level, a derivative
-                // of this kind over the interpretation that records, are such as it holds. The brands of its variables
-                // are other ones, which is of no account: their nodes are shared, and live as long as they do.
+                // SAFETY: whoever opened the region vouched for the list, and that variables of this level, a
+                // derivative of this kind over the interpretation that records, are such as it holds. The brands of
+                // its variables are other ones, which is of no account: their nodes are shared, and live as long as
+                // they do.
                 let list = unsafe { &*list.cast::<List<'r, T>>() };
                 let node = self.node().map(ptr::from_ref);
                 if let Some((_, inside)) =

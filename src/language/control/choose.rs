@@ -22,9 +22,9 @@ impl<A, B, F: Fn(A) -> B> Callable<A, B> for F {
 /// One of two functions, as a truth value says that may only be known when the model runs.
 ///
 /// It is a value: it can be kept, returned, put into a structure, and called any number of times. Each call is a
-/// [`cond`](Control::cond) on the truth value, so it works in every interpretation, and recorded both functions are part
-/// of the program at each call. Where both are [`State`]s ([`Closure`]s, or chosen themselves) it is one as well, and
-/// flows through loops and branches.
+/// [`cond`](Control::cond) on the truth value, so it works in every interpretation, and recorded both functions are
+/// part of the program at each call. Where both are [`State`]s ([`Closure`]s, or chosen themselves) it is one as well,
+/// and flows through loops and branches.
 ///
 /// ```
 /// use antiphon::control::{Callable, choose};
@@ -95,8 +95,8 @@ impl<T: Real, F: State<T>, G: State<T>> State<T> for Chosen<T, F, G> {
     }
 }
 
-/// A function with the values that it has captured, by which it can leave the loop or branch that made it: they flow, as
-/// the components of a [`State`], where Rust's closures keep theirs to themselves.
+/// A function with the values that it has captured, by which it can leave the loop or branch that made it: they flow,
+/// as the components of a [`State`], where Rust's closures keep theirs to themselves.
 ///
 /// ```
 /// use antiphon::control::{Callable, Closure};
