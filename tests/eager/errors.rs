@@ -239,7 +239,7 @@ fn every_operator_names_the_users_line_whatever_it_is_made_of() {
             &0.0
         )
     );
-    refuses!("scan: []: there is nothing to scan", scan(zeros(&[]), &zeros(&[]), |n, x| (n, x)));
+    refuses!("scan: []: a scalar has no rows to scan", scan(zeros(&[]), &zeros(&[]), |n, x| (n, x)));
     let children = |left: i64| NdInt::from(vec![left, -1]);
     let tree = TreeArrays { left: children(5), right: children(1), root: NdInt::from(0) };
     refuses!(
