@@ -34,6 +34,9 @@ pub(super) enum Way {
 }
 
 impl Way {
+    /// All of them as arrays of all rows.
+    pub(super) const OF_ROWS: Way = Way::Results { own: 0 };
+
     pub(super) fn results(at: Site) -> Way {
         Way::Results { own: at.own_values() }
     }

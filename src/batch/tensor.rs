@@ -95,7 +95,7 @@ impl<T: Tensor> Tensor for Batch<T> {
     #[track_caller]
     fn record_rows(internal: Internal, shape: &[usize], fill: Fill<'_, Self>) -> (Self, Leaves<Self>) {
         let site = Site::caller("scan");
-        let (rows, way) = (count::<T>(site.at), Way::results(site));
+        let (rows, way) = (count::<T>(site.at), Way::OF_ROWS);
         let (ys, rest) = T::record_rows(internal, &rows_second(shape, rows), &mut |put| {
             way.components(site, fill(&|index, row: Self| put(&index.value, row.spread(rows))))
         });

@@ -99,6 +99,7 @@ impl Int for RecordedInt {
         let (mask, then, otherwise) = (value_of(mask.0), value_of(then.0), value_of(otherwise.0));
         RecordedInt(emit(staging::Expr::Select { mask, then, otherwise }))
     }
+    #[track_caller]
     fn known(&self) -> Option<i64> {
         unknown()
     }
