@@ -2,8 +2,8 @@
 
 use antiphon::nn::{Linear, Rng};
 use antiphon::{
-    Batch, BatchBool, BatchInt, Control, Error, Int, IntTensor, Mask, NdArray, NdBool, NdInt, OrRaise,
-    Params, Real, Tensor, Var, grad, value_and_grad, vmap, vmap_axes,
+    Batch, BatchBool, BatchInt, Control, Int, IntTensor, Mask, NdArray, NdBool, NdInt, OrRaise, Params, Real,
+    Tensor, Var, grad, value_and_grad, vmap, vmap_axes,
 };
 
 type Array = NdArray<f64>;
@@ -195,8 +195,8 @@ fn seeds_of_each_row() {
 #[cfg(feature = "staging")]
 mod recorded {
     use super::*;
-    use antiphon::compile;
     use antiphon::recording::{Recorded, RecordedInt};
+    use antiphon::{Error, compile};
 
     #[test]
     fn recursion_of_each_row_is_refused_with_what_to_write() {

@@ -73,7 +73,6 @@ impl Site {
         matches!(self.op, "while_loop" | "scan")
     }
     /// How many of the arguments and results of a function the user knows nothing of: a scan counts its rows.
-    #[cfg(feature = "staging")]
     pub(crate) fn own_values(self) -> usize {
         usize::from(self.op == "scan")
     }

@@ -152,26 +152,26 @@ pub(super) fn recursion(Site { op, at }: Site) -> Error {
     Error::Recording { reason, at }
 }
 
+/// A state of which these components, by number, differ from row to row.
+fn spread_some<T: Control, S: State<T>>(site: Site, state: &S, which: impl Fn(usize, &Leaf<T>) -> bool) -> S {
+    let each = |(i, leaf)| if which(i, &leaf) { T::each_row(INTERNAL, site.at, leaf) } else { leaf };
+    let components: Leaves<T> = leaves(state).into_iter().enumerate().map(each).collect();
+    state.rebuild(&mut components.into_iter())
+}
+
 /// A state of which every component differs from row to row, if a batch is being computed.
 pub(super) fn spread<T: Control, S: State<T>>(site: Site, state: S) -> S {
-    if count::<T::Bool>().is_none() {
-        return state;
-    }
-    let each = leaves(&state).into_iter().map(|leaf| T::each_row(INTERNAL, site.at, leaf));
-    state.rebuild(&mut each.collect::<Leaves<T>>().into_iter())
+    if count::<T::Bool>().is_none() { state } else { spread_some(site, &state, |_, _| true) }
 }
 
 /// Likewise, of its integers and truth values only. (Reals, of which the derivative is to go through, are spread where
 /// they enter what is recorded.)
 pub(super) fn spread_discrete<T: Control, S: State<T>>(site: Site, state: S) -> S {
-    if count::<T::Bool>().is_none() {
-        return state;
-    }
-    let each = leaves(&state).into_iter().map(|leaf| match leaf {
-        Leaf::Real(_) => leaf,
-        leaf => T::each_row(INTERNAL, site.at, leaf),
-    });
-    state.rebuild(&mut each.collect::<Leaves<T>>().into_iter())
+    if count::<T::Bool>().is_none() { state } else { spread_some(site, &state, |_, leaf| !is_real(leaf)) }
+}
+
+fn is_real<T: Control>(leaf: &Leaf<T>) -> bool {
+    matches!(leaf, Leaf::Real(_))
 }
 
 /// What is known of a recorded loop over a batch before it is recorded.
@@ -193,12 +193,7 @@ impl Loop {
         let mut differ = vec![false; leaves::<T, S>(init).len()];
         loop {
             let (next, apart) = tried::<T, _>(site, || {
-                let each = |(leaf, &differs): (Leaf<T>, &bool)| match leaf {
-                    Leaf::Int(_) | Leaf::Bool(_) if !differs => leaf,
-                    leaf => T::each_row(INTERNAL, site.at, leaf),
-                };
-                let state: Leaves<T> = leaves(init).into_iter().zip(&differ).map(each).collect();
-                let state = init.rebuild(&mut state.into_iter());
+                let state = spread_some(site, init, |i, leaf| is_real(leaf) || differ[i]);
                 let apart = condition(&state).is_batched();
                 let next: Vec<bool> = leaves::<T, S>(&body(state)).iter().map(is_of_rows::<T>).collect();
                 (next, apart)
@@ -229,11 +224,7 @@ pub(super) fn record_while_loop<T: Control, S: State<T>>(
 ) -> S {
     let Loop { differ, apart } = Loop::of::<T, S>(site, &init, &condition, &body);
     if !apart {
-        let each = |(leaf, &differs): (Leaf<T>, &bool)| {
-            if differs { T::each_row(INTERNAL, site.at, leaf) } else { leaf }
-        };
-        let state: Leaves<T> = leaves(&init).into_iter().zip(&differ).map(each).collect();
-        let init = init.rebuild(&mut state.into_iter());
+        let init = spread_some(site, &init, |i, _| differ[i]);
         return continuation_passing::while_loop(site, init, condition, body);
     }
     let live = live_where(&single(site, &condition(&init)));
