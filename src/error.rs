@@ -35,7 +35,6 @@ impl At {
         At(location)
     }
     /// The line, for what knows nothing of this crate.
-    #[cfg(feature = "staging")]
     pub(crate) fn location(self) -> &'static Location<'static> {
         self.0
     }

@@ -50,8 +50,8 @@ pub use language::tensor::{IntTensor, MaskTensor, Tensor};
 pub use language::{control, node, number, params, real, shape, state, structure, tensor};
 pub use reverse::{Var, cps};
 pub use transforms::{
-    Function, FunctionAux, FunctionTo, Gradient, RepeatedFunction, function, grad, hvp, jvp, value_and_grad,
-    value_and_grad_aux, vjp,
+    Function, FunctionAux, FunctionTo, Gradient, RepeatedFunction, ValueAndTangent, function, grad, hvp, jvp,
+    value_and_grad, value_and_grad_aux, vjp,
 };
 
 /// The code in the README and the documentation, compiled and run.

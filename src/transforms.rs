@@ -82,6 +82,9 @@ pub fn function<P: Params, F: for<'r> Function<'r, P, P::Leaf>>(f: F) -> F {
 /// A gradient: a structure like the parameters'.
 pub type Gradient<P> = <P as Params>::With<<P as Params>::Leaf>;
 
+/// The results of a function over dual numbers, and their derivatives: two structures like what it gives.
+pub type ValueAndTangent<Y, U> = (<Y as Structure<Dual<U>>>::With<U>, <Y as Structure<Dual<U>>>::With<U>);
+
 /// Why there is no value.
 const NOT_ENDED: &str =
     "a rule of the function returned Ok without having called its continuation, or although that failed";
@@ -370,7 +373,7 @@ pub fn jvp<P: Params, V: Params<Leaf = P::Leaf>, Y: Structure<Dual<P::Leaf>>>(
     f: impl FnOnce(P::With<Dual<P::Leaf>>) -> Y,
     x: &P,
     v: &V,
-) -> Result<(Y::With<P::Leaf>, Y::With<P::Leaf>)> {
+) -> Result<ValueAndTangent<Y, P::Leaf>> {
     let at = At::caller();
     can_look::<P::Leaf>("jvp", at)?;
     catch(|| {

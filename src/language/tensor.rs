@@ -409,7 +409,7 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     /// nodes, from the leaves of a tree up to its root: [`fold`](crate::language::control::fold) where the shape of the
     /// tree is data.
     ///
-    /// It is [`fix`](Control::fix) of a function of the node's number: recursion in every interpretation, recorded as
+    /// It is [`fix`](crate::Control::fix) of a function of the node's number: recursion in every interpretation, recorded as
     /// one local function.
     ///
     /// ```

@@ -34,8 +34,8 @@ fn step<T: Tensor>((w, h): &mut State<T>, (xs,): &(T,)) -> Result<(T, T)> {
 fn the_state_of_a_recurrence_leaves_a_compiled_loss() {
     let xs = (Array::from(vec![0.5, -0.25, 1.0]),);
     let start = || (Array::scalar(0.5), Array::scalar(0.1));
-    let mut eager = TrainingStep::eager(start(), |state, data| step(state, data));
-    let mut compiled = TrainingStep::compiled(start(), |state, data| step(state, data));
+    let mut eager = TrainingStep::eager(start(), step);
+    let mut compiled = TrainingStep::compiled(start(), step);
     for _ in 0..3 {
         let (loss, hs) = eager.call(&xs).unwrap();
         let (compiled_loss, compiled_hs) = compiled.call(&xs).unwrap();
@@ -131,8 +131,7 @@ fn a_value_that_leaves_by_a_variable_of_the_callers_is_an_error_that_says_what_t
         Ok(loss)
     }
     let start = (Array::scalar(0.5), Array::scalar(0.1));
-    let mut step: TrainingStep<'_, State<Array>, (Array,), Array> =
-        TrainingStep::compiled(start, |state, data| smuggling(state, data));
+    let mut step: TrainingStep<'_, State<Array>, (Array,), Array> = TrainingStep::compiled(start, smuggling);
     let error = step.call(&(Array::from(vec![0.5, -0.25, 1.0]),)).unwrap_err().to_string();
     assert!(error.contains("value_and_grad_aux"), "{error}");
     assert!(error.contains("tests/compiled/auxiliary.rs"), "{error}");

@@ -102,7 +102,10 @@ pub type Fill<'a, T> = &'a mut dyn FnMut(PutRow<'_, T>) -> Leaves<T>;
 /// A piece of a program in direct style that was recorded without derivatives, to be one operator of a derivative of a
 /// derivative: what [`Control::apply_region`] writes as often as it is needed.
 #[derive(Clone)]
-pub struct Region(pub(crate) Rc<dyn Any>);
+pub struct Region(
+    #[cfg_attr(not(feature = "staging"), expect(dead_code, reason = "only what records makes regions"))]
+    pub(crate) Rc<dyn Any>,
+);
 
 impl fmt::Debug for Region {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -385,12 +385,12 @@ fn rules_of_users_and_bare_values_in_such_a_body_are_errors_with_a_line() {
         };
         Var::cond(&y.less(&Var::constant(1.0)), square, || y.clone())
     }
-    let error = message(&|x| grad(|x| grad(|y| own(y), &x).or_raise(), &x).or_raise());
+    let error = message(&|x| grad(|x| grad(own, &x).or_raise(), &x).or_raise());
     assert!(error.contains("Var::shift"), "{error}");
     fn bare<'r, T: Control>(y: Var<'r, T>) -> Var<'r, T> {
         Var::while_loop(y, |y| y.less(&Var::constant(1.0)), |y| y.clone() + Var::lift(y.value()))
     }
-    let error = message(&|x| grad(|x| grad(|y| bare(y), &x).or_raise(), &x).or_raise());
+    let error = message(&|x| grad(|x| grad(bare, &x).or_raise(), &x).or_raise());
     assert!(error.contains("value"), "{error}");
 }
 
