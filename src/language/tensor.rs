@@ -409,8 +409,8 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     /// nodes, from the leaves of a tree up to its root: [`fold`](crate::language::control::fold) where the shape of the
     /// tree is data.
     ///
-    /// It is [`fix`](crate::Control::fix) of a function of the node's number: recursion in every interpretation, recorded as
-    /// one local function.
+    /// It is [`fix`](crate::Control::fix) of a function of the node's number: recursion in every interpretation,
+    /// recorded as one local function.
     ///
     /// ```
     /// use antiphon::{Int, NdArray, NdInt, Tensor, control::TreeArrays, grad};
