@@ -93,6 +93,7 @@ bench: .tools .llvm
 	$(CARGO) bench --features staging --bench control -- --table
 	$(CARGO) bench --features staging --bench memory
 	$(CARGO) bench --features staging --bench array
+	$(CARGO) bench --features staging --bench batch
 	$(CARGO) bench --features staging --bench workloads
 
 lint: .tools .llvm

@@ -188,10 +188,13 @@ impl<T: Tensor> Tensor for Batch<T> {
         let (a, b) = (self.row_shape(), rhs.row_shape());
         shape::matmul(&a, &b).or_raise();
         let rank = a.len().max(b.len());
-        operator(At::caller(), || Batch {
+        operator(At::caller(), || {
+            let (x, y) = (self.aligned(rank), rhs.aligned(rank));
+            // What is one column times one row, as the gradient of a weight for each sample, has no sums in it.
+            let outer = self.batched && rhs.batched && a[a.len() - 1] == 1;
             // Not `batch_matmul`: a matrix that is the same for all rows is multiplied by all of them at once.
-            value: self.aligned(rank).matmul(&rhs.aligned(rank)),
-            batched: self.batched || rhs.batched,
+            let value = if outer { x * y } else { x.matmul(&y) };
+            Batch { value, batched: self.batched || rhs.batched }
         })
     }
     #[track_caller]
