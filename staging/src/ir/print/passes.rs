@@ -62,9 +62,9 @@ fn is_backward(program: &Program, stmt: &Stmt) -> bool {
         stmt if is_literal(stmt) => false,
         Stmt::Let(v, _) => backward(*v),
         Stmt::Take(v, cell) => backward(*v) || collects(cell),
+        Stmt::Probe(_, value) => backward(*value),
         // Only adjoints are ever asked for in this way.
         Stmt::Present(..) | Stmt::Row(..) => true,
-        Stmt::Probe(_, value) => backward(*value),
         Stmt::Accumulate(cell, update) => collects(cell) || update.operands().any(backward),
         // Arms that begin otherwise have both passes in them.
         Stmt::If { then, otherwise, .. } => {
