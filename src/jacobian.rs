@@ -84,7 +84,7 @@ where
             let inputs = operator(at, || directions(x));
             let y = over::<T, _>(n, || f(constants(x, inputs)));
             operator(at, || {
-                let columns = y.value().tangent().spread(n);
+                let columns = y.primal().tangent().spread(n);
                 let rank = y_shape.len();
                 let last: Shape = (1..=rank).chain([0]).collect();
                 let mut start = 0;

@@ -10,7 +10,7 @@ use crate::error::{At, CpsResult, Error};
 use crate::language::control::continuation_passing::{
     Arm, BodyTo, Captured, Function, Leaves, Region, Site, To,
 };
-use crate::language::control::{Control, Pulled, rows};
+use crate::language::control::{Control, rows};
 use crate::language::real::Mask;
 use crate::language::state::Leaf;
 use crate::language::tensor::Tensor;
@@ -113,16 +113,6 @@ fn for_rows<T: Tensor>(at: Site, adjoints: Vec<T::Adjoint>) -> Vec<BatchAdjoint<
     adjoints.into_iter().map(|each| BatchAdjoint::of_rows(each, rows)).collect()
 }
 
-/// The values of a region's inputs, which enter as they are: the region knows which of them differ from row to row.
-fn entering<T: Tensor>(inputs: Leaves<Batch<T>>) -> Leaves<T> {
-    let value = |leaf: Leaf<Batch<T>>| match leaf {
-        Leaf::Real(x) => Leaf::Real(x.value),
-        Leaf::Int(i) => Leaf::Int(i.value),
-        Leaf::Bool(b) => Leaf::Bool(b.value),
-    };
-    inputs.into_iter().map(value).collect()
-}
-
 impl<T: Tensor> Control for Batch<T> {
     const RECORDS: bool = T::RECORDS;
     const CONTINUES: bool = T::CONTINUES;
@@ -135,52 +125,13 @@ impl<T: Tensor> Control for Batch<T> {
         T::ensure_at(internal, at, &of_account.value, message);
     }
     fn with_region(
-        internal: Internal,
-        at: Site,
-        body: &mut dyn FnMut() -> Leaves<Self>,
+        _: Internal,
+        Site { op, at }: Site,
+        _body: &mut dyn FnMut() -> Leaves<Self>,
     ) -> (Region, Captured<Self>) {
-        let way = Way::results(at);
-        let (region, captured) = T::with_region(internal, at, &mut || way.components(at, body()));
-        (region, captured.map(|leaves| leaves.into_iter().map(super::map::same_for_all).collect()))
-    }
-    fn close_region(internal: Internal, at: Site, region: &Region, inside: Leaves<Self>) {
-        T::close_region(internal, at, region, entering(inside));
-    }
-    fn apply_region(internal: Internal, at: Site, region: &Region, inputs: Leaves<Self>) -> Leaves<Self> {
-        Way::results(at).values(T::apply_region(internal, at, region, entering(inputs)))
-    }
-    fn pull_region(
-        internal: Internal,
-        at: Site,
-        region: &Region,
-        inputs: Leaves<Self>,
-        wanted: &[bool],
-        seeds: Vec<Option<Self>>,
-        values: bool,
-    ) -> Pulled<Self> {
-        let rows = count::<T>(at.at);
-        let batched: Vec<bool> = inputs
-            .iter()
-            .zip(wanted)
-            .filter(|(_, wanted)| **wanted)
-            .map(|(leaf, _)| matches!(leaf, Leaf::Real(x) if x.batched))
-            .collect();
-        let seeds = seeds.into_iter().map(|seed| seed.map(|seed| seed.spread(rows))).collect();
-        let pulled = T::pull_region(internal, at, region, entering(inputs), wanted, seeds, values);
-        let adjoints = pulled.adjoints.into_iter().zip(batched);
-        Pulled {
-            values: pulled.values.into_iter().map(Batch::of_rows).collect(),
-            adjoints: adjoints.map(|(value, batched)| Batch { value, batched }).collect(),
-        }
-    }
-    fn forward_region(
-        internal: Internal,
-        at: Site,
-        region: &Region,
-        inputs: Leaves<Self>,
-        wanted: &[bool],
-    ) -> Region {
-        T::forward_region(internal, at, region, entering(inputs), wanted)
+        let reason = "recorded control flow of a batch has no reverse mode over reverse mode: \
+                      take one of the two derivatives forward (hvp, jvp)";
+        raise(Error::Argument { op, reason: reason.into(), at })
     }
 
     fn scratch(internal: Internal, f: &mut dyn FnMut()) {

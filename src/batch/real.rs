@@ -141,9 +141,6 @@ impl<T: Tensor> Real for Batch<T> {
     fn is_recorded(internal: Internal) -> bool {
         T::is_recorded(internal)
     }
-    fn placeholder(&self, internal: Internal) -> Self {
-        Batch { value: self.value.placeholder(internal), batched: self.batched }
-    }
     fn name_with(&self, name: &dyn Fn() -> String) {
         self.value.name_with(name);
     }

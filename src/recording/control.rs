@@ -188,8 +188,16 @@ impl Control for Recorded {
         probe(ProbeKind::Ensure(message.into()), condition.0, at);
     }
     fn scratch(_: Internal, f: &mut dyn FnMut()) {
+        /// Also when an error leaves it.
+        struct Trying<'a>(&'a Recorder, bool);
+        impl Drop for Trying<'_> {
+            fn drop(&mut self) {
+                self.0.builder.set_trying(self.1);
+            }
+        }
         let recorder = recorder();
         let _balance = Balance::of(&recorder);
+        let _trying = Trying(&recorder, recorder.builder.set_trying(true));
         recorder.begin_arm();
         f();
     }

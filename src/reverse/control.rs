@@ -268,7 +268,7 @@ impl<'r, T: Control> Control for Var<'r, T> {
     fn each_row(internal: Internal, at: At, leaf: Leaf<Self>) -> Leaf<Self> {
         match leaf {
             Leaf::Real(x) => {
-                let value = T::each_row(internal, at, Leaf::Real(x.value().clone())).real();
+                let value = T::each_row(internal, at, Leaf::Real(x.primal().clone())).real();
                 Leaf::Real(Var::from_value(value))
             }
             Leaf::Int(i) => Leaf::Int(T::each_row(internal, at, Leaf::Int(i)).int()),

@@ -285,7 +285,7 @@ impl<T: Real> Real for Var<'_, T> {
         self.primal().name_with(name);
     }
     fn print(&self, name: &str, at: At) {
-        self.value().print(name, at);
+        self.primal().print(name, at);
     }
     #[inline]
     fn adjoint(&self) -> Slot<Self> {

@@ -43,6 +43,8 @@ struct State {
     count: usize,
     /// Whether a block is one of them.
     is_open: SecondaryMap<Block, bool>,
+    /// Whether what is recorded is abandoned in any case.
+    trying: bool,
     /// Where values are bound; nowhere, if a piece of the program is only a pattern.
     homes: SecondaryMap<Value, Option<Block>>,
     /// Functions that are defined, by their bodies.
@@ -117,6 +119,7 @@ impl Builder {
                 open: vec![],
                 count: 0,
                 is_open: SecondaryMap::new(),
+                trying: false,
                 homes: SecondaryMap::new(),
                 defined: SecondaryMap::new(),
                 origin: Origin::default(),
@@ -366,6 +369,11 @@ impl Builder {
     pub fn depth(&self) -> usize {
         self.state.borrow().open.len()
     }
+    /// Says whether what is recorded from now on is abandoned in any case, so that it may use values that are not in
+    /// scope; what was said before.
+    pub fn set_trying(&self, trying: bool) -> bool {
+        std::mem::replace(&mut self.state.borrow_mut().trying, trying)
+    }
     /// Sets the open blocks beyond the outermost `depth` aside, so that recording goes on in what encloses them, until
     /// they are [resumed](Builder::resume). Blocks that never are, and were not yet made part of the program, are
     /// abandoned.
@@ -511,6 +519,9 @@ impl State {
     }
     /// That values are known where recording is.
     fn check_scope(&self, values: &[Value]) -> Result<()> {
+        if self.trying {
+            return Ok(());
+        }
         let known = |value: Value| self.homes[value].is_none_or(|home| self.is_open[home]);
         match values.iter().find(|&&value| !known(value)) {
             Some(&value) => {
