@@ -18,12 +18,11 @@ use crate::reverse::Var;
 /// (A name for `for<'r> FnOnce(P::With<Var<'r, U>>) -> Var<'r, U>`, which Rust cannot write.)
 ///
 /// Where the compiler says that an implementation of `Function` or `FnOnce` is not general enough, or that a closure's
-/// parameter needs a type, write:
+/// parameter needs a type:
 ///
-/// | instead of | |
-/// |---|---|
-/// | `grad(f, &x)`, with `fn f<T: Real>(x: T) -> T` | <code>grad(\|x\| f(x), &x)</code> |
-/// | <code>let f = \|x\| x.sin(); grad(f, &x)</code> | <code>let f = function::<f64, _>(\|x\| x.sin());</code> |
+/// * instead of `grad(f, &x)` with `fn f<T: Real>(x: T) -> T` write `grad(|x| f(x), &x)`;
+/// * instead of `let f = |x| x.sin();` write `let f = function::<P, _>(|x| x.sin());` with [`function`], where `P` is
+///   the type of the parameters: `f64`, say.
 pub trait Function<'r, P: Params, U: Real>: FnOnce(P::With<Var<'r, U>>) -> Var<'r, U> {}
 
 impl<'r, P: Params, U: Real, F: FnOnce(P::With<Var<'r, U>>) -> Var<'r, U>> Function<'r, P, U> for F {}
@@ -69,7 +68,7 @@ impl<'r, P: Params, U: Real, F: Fn(P::With<Var<'r, U>>) -> Var<'r, U>> RepeatedF
 /// ```
 /// use antiphon::{Real, function, grad, value_and_grad};
 /// let f = function::<f64, _>(|x| x.sin() * x);
-/// assert_eq!(grad(&f, &0.0)?, 0.0);
+/// assert_eq!(grad(f, &0.0)?, 0.0);
 /// assert_eq!(value_and_grad(f, &0.0)?.0, 0.0);
 /// let g = function::<(f64, f64), _>(|(x, y)| x * y);
 /// assert_eq!(grad(g, &(2.0, 3.0))?, (3.0, 2.0));
