@@ -11,6 +11,7 @@ mod plain;
 mod real;
 mod recorder;
 mod region;
+mod replay;
 mod tensor;
 mod transcript;
 

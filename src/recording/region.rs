@@ -1,29 +1,21 @@
-//! Regions: pieces of the program in direct style, written again over other interpretations.
+//! Regions: pieces of the program in direct style, and their derivatives.
 
-use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use antiphon_staging::{
-    Binary, Block, Cell as ProgramCell, Comparison, Dtype, Expr, Func, Reduction, Scalar, Signature, Stmt,
-    Target, Type, Unary, Update, Value,
-};
+use antiphon_staging::{Block, Dtype, Expr, Func, Signature, Stmt, Target, Type, Value};
 
 use super::{Located, Recorded, RecordedBool, RecordedInt, Recorder, recorder};
 use crate::continuation::unwinding::{OrRaise, operator, raise};
 use crate::continuation::{Level, reset_at};
-use crate::error::Error;
 use crate::forward::Dual;
-use crate::language::control::continuation_passing::{Call, Captured, Leaves, PutRow, Region, Site};
-use crate::language::control::{Control, Pulled};
+use crate::language::control::Pulled;
+use crate::language::control::continuation_passing::{Captured, Leaves, Region, Site};
 use crate::language::node::{OwnedNode, node_for, node_in};
 use crate::language::real::Real;
-use crate::language::shape::Axes;
 use crate::language::state::Leaf;
-use crate::language::tensor::Tensor;
 use crate::reverse::Var;
-use crate::sealed::INTERNAL;
 
 /// What the recorder knows of regions.
 #[derive(Default)]
@@ -31,24 +23,24 @@ pub(super) struct Regions {
     /// How many are being recorded, one inside of the other.
     depth: Cell<usize>,
     /// Values that nothing flows back through, inside of regions.
-    detached: RefCell<HashSet<Value>>,
+    pub(super) detached: RefCell<HashSet<Value>>,
     /// What is a derivative of a region inside of another one: calls of these functions, which are never defined.
-    pulls: RefCell<HashMap<Func, Rc<Pull>>>,
+    pub(super) pulls: RefCell<HashMap<Func, Rc<Pull>>>,
 }
 
 /// The arguments of a [`pull`], but for the values.
-struct Pull {
-    region: Rc<Piece>,
-    wanted: Vec<bool>,
+pub(super) struct Pull {
+    pub(super) region: Rc<Piece>,
+    pub(super) wanted: Vec<bool>,
     /// Which results have a seed.
-    seeded: Vec<bool>,
-    values: bool,
+    pub(super) seeded: Vec<bool>,
+    pub(super) values: bool,
 }
 
 /// A [`Region`] of a program.
 pub(super) struct Piece {
-    block: Block,
-    results: Leaves<Recorded>,
+    pub(super) block: Block,
+    pub(super) results: Leaves<Recorded>,
     inputs: OnceCell<Vec<Value>>,
 }
 
@@ -57,7 +49,7 @@ impl Piece {
         Rc::clone(&region.0).downcast().expect("regions of programs are pieces of them")
     }
 
-    fn inputs(&self) -> &[Value] {
+    pub(super) fn inputs(&self) -> &[Value] {
         self.inputs.get().expect("a region is closed before it is used")
     }
 }
@@ -105,7 +97,7 @@ impl Recorder {
         Recorded(self.wrap(input))
     }
 
-    fn leaf(&self, value: Value) -> Leaf<Recorded> {
+    pub(super) fn leaf(&self, value: Value) -> Leaf<Recorded> {
         let handle = self.wrap(value);
         match self.builder.ty(value).dtype {
             Dtype::F32 | Dtype::F64 => Leaf::Real(Recorded(handle)),
@@ -136,19 +128,6 @@ impl Piece {
         assert!(self.inputs.set(inputs).is_ok(), "a region is closed once");
     }
 
-    /// Writes the piece over another interpretation.
-    fn replay<T: Replayed>(&self, at: Site, inputs: Leaves<T>) -> Leaves<T> {
-        let recorder = recorder();
-        assert_eq!(inputs.len(), self.inputs().len(), "as many inputs as the region has");
-        let values = self.inputs().iter().copied().zip(inputs).collect();
-        let replay = Replay { recorder: &recorder, at, values: RefCell::new(values) };
-        replay.block(self.block, None);
-        self.results
-            .iter()
-            .map(|result| replay.get(recorder.values(std::slice::from_ref(result))[0]))
-            .collect()
-    }
-
     pub(super) fn apply(&self, at: Site, inputs: Leaves<Recorded>) -> Leaves<Recorded> {
         self.replay(at, inputs)
     }
@@ -160,29 +139,17 @@ impl Piece {
         let mut tangents: Leaves<Recorded> = Vec::new();
         let mut duals: Leaves<Dual<Recorded>> = Vec::new();
         for (&input, &wanted) in self.inputs().iter().zip(wanted) {
-            let outside = recorder.leaf(input);
-            let (leaf, dual) = match outside {
-                Leaf::Real(x) => {
-                    let primal = recorder.placeholder(x);
-                    let dual = if wanted {
-                        let tangent = recorder.placeholder(x);
-                        tangents.push(Leaf::Real(tangent));
-                        Dual::new(primal, tangent)
-                    } else {
-                        Dual::lift(&primal)
-                    };
-                    (Leaf::Real(primal), Leaf::Real(dual))
+            let input = recorder.builder.parameter(recorder.builder.ty(input));
+            let leaf = recorder.leaf(input);
+            let dual = match &leaf {
+                Leaf::Real(primal) if wanted => {
+                    let tangent = recorder.placeholder(*primal);
+                    tangents.push(Leaf::Real(tangent));
+                    Leaf::Real(Dual::new(*primal, tangent))
                 }
-                Leaf::Int(_) => {
-                    let input =
-                        RecordedInt(recorder.wrap(recorder.builder.parameter(recorder.builder.ty(input))));
-                    (Leaf::Int(input), Leaf::Int(input))
-                }
-                Leaf::Bool(_) => {
-                    let input =
-                        RecordedBool(recorder.wrap(recorder.builder.parameter(recorder.builder.ty(input))));
-                    (Leaf::Bool(input), Leaf::Bool(input))
-                }
+                Leaf::Real(primal) => Leaf::Real(Dual::lift(primal)),
+                Leaf::Int(i) => Leaf::Int(*i),
+                Leaf::Bool(b) => Leaf::Bool(*b),
             };
             inside.push(leaf);
             duals.push(dual);
@@ -334,434 +301,4 @@ fn defer(
         results.into_iter().map(|value| Recorded(recorder.wrap(value))).collect();
     let adjoints = results.split_off(given);
     Pulled { values: results, adjoints }
-}
-
-/// Interpretations that pieces of a program are written over.
-trait Replayed: Tensor<Int = RecordedInt, Bool = RecordedBool> {
-    /// Whether what a piece ensures and prints is written: once, with its value.
-    const SHOWS: bool = false;
-    fn constant_of(x: Recorded) -> Self;
-    fn recorded(&self) -> Recorded;
-    /// [`pull`] over this interpretation.
-    fn pull(
-        at: Site,
-        piece: &Rc<Piece>,
-        inputs: Leaves<Self>,
-        wanted: &[bool],
-        seeds: Vec<Option<Self>>,
-        values: bool,
-    ) -> Pulled<Self>;
-}
-
-impl Replayed for Recorded {
-    const SHOWS: bool = true;
-    fn constant_of(x: Recorded) -> Self {
-        x
-    }
-    fn recorded(&self) -> Recorded {
-        *self
-    }
-    fn pull(
-        at: Site,
-        piece: &Rc<Piece>,
-        inputs: Leaves<Self>,
-        wanted: &[bool],
-        seeds: Vec<Option<Self>>,
-        values: bool,
-    ) -> Pulled<Self> {
-        pull(at, piece, inputs, wanted, seeds, values)
-    }
-}
-
-impl Replayed for Var<'_, Recorded> {
-    fn constant_of(x: Recorded) -> Self {
-        Var::lift(&x)
-    }
-    fn recorded(&self) -> Recorded {
-        *self.primal()
-    }
-    fn pull(
-        at: Site,
-        piece: &Rc<Piece>,
-        inputs: Leaves<Self>,
-        wanted: &[bool],
-        seeds: Vec<Option<Self>>,
-        values: bool,
-    ) -> Pulled<Self> {
-        Self::pull_region(
-            INTERNAL,
-            at,
-            &Region(Rc::clone(piece) as Rc<dyn Any>),
-            inputs,
-            wanted,
-            seeds,
-            values,
-        )
-    }
-}
-
-impl Replayed for Dual<Recorded> {
-    fn constant_of(x: Recorded) -> Self {
-        Dual::lift(&x)
-    }
-    fn recorded(&self) -> Recorded {
-        *self.primal()
-    }
-    /// With `ẏ = f′(x)ẋ` and `x̄ = f′(x)ᵀȳ`: as `x̄ = ∂/∂ẋ ⟨ȳ, ẏ⟩`, and its tangent is `∂/∂x (⟨ȳ̇, y⟩ + ⟨ȳ, ẏ⟩)`, both
-    /// come of the piece with tangents.
-    fn pull(
-        at: Site,
-        piece: &Rc<Piece>,
-        inputs: Leaves<Self>,
-        wanted: &[bool],
-        seeds: Vec<Option<Self>>,
-        values: bool,
-    ) -> Pulled<Self> {
-        let (mut moves, mut primals, mut tangents) = (Vec::new(), Vec::new(), Vec::new());
-        for (leaf, &wanted) in inputs.into_iter().zip(wanted) {
-            let (primal, tangent) = match leaf {
-                Leaf::Real(x) => {
-                    let (primal, tangent) = x.into_parts();
-                    let moves = wanted || tangent.is_some();
-                    (Leaf::Real(primal), moves.then(|| tangent.unwrap_or_else(|| primal.zeros_like())))
-                }
-                Leaf::Int(i) => (Leaf::Int(i), None),
-                Leaf::Bool(b) => (Leaf::Bool(b), None),
-            };
-            moves.push(tangent.is_some());
-            primals.push(primal);
-            tangents.extend(tangent);
-        }
-        let forward = Rc::new(piece.forward(at, &moves));
-        let mut both = wanted.to_vec();
-        both.extend(wanted.iter().zip(&moves).filter(|(_, moves)| **moves).map(|(wanted, _)| *wanted));
-        let inputs = primals.into_iter().chain(tangents.into_iter().map(Leaf::Real)).collect();
-        let (seeds, tangents): (Vec<_>, Vec<_>) = seeds
-            .into_iter()
-            .map(|seed| match seed.map(Dual::into_parts) {
-                Some((primal, tangent)) => (Some(primal), tangent),
-                None => (None, None),
-            })
-            .unzip();
-        let seeds = tangents.into_iter().chain(seeds).collect();
-        let mut pulled = pull(at, &forward, inputs, &both, seeds, values);
-        let half = |all: &mut Vec<Recorded>| all.split_off(all.len() / 2);
-        let tangents = half(&mut pulled.values);
-        let adjoints = half(&mut pulled.adjoints);
-        let duals = |primals: Vec<Recorded>, tangents: Vec<Recorded>| {
-            primals.into_iter().zip(tangents).map(|(primal, tangent)| Dual::new(primal, tangent)).collect()
-        };
-        Pulled { values: duals(pulled.values, tangents), adjoints: duals(adjoints, pulled.adjoints) }
-    }
-}
-
-/// What calls and statements inside of a function or a loop refer to.
-struct Scope<'s, T: Real> {
-    what: Referred<'s, T>,
-    outer: Option<&'s Scope<'s, T>>,
-}
-
-enum Referred<'s, T: Real> {
-    Function(Func, Call<'s, T>),
-    Rows(ProgramCell, PutRow<'s, T>),
-}
-
-/// A piece that is being written over an interpretation.
-struct Replay<'r, T: Real> {
-    recorder: &'r Recorder,
-    at: Site,
-    values: RefCell<HashMap<Value, Leaf<T>>>,
-}
-
-impl<T: Replayed> Replay<'_, T> {
-    fn get(&self, value: Value) -> Leaf<T> {
-        if let Some(leaf) = self.values.borrow().get(&value) {
-            return leaf.clone();
-        }
-        // From outside of the piece.
-        match self.recorder.leaf(value) {
-            Leaf::Real(x) => Leaf::Real(T::constant_of(x)),
-            Leaf::Int(i) => Leaf::Int(i),
-            Leaf::Bool(b) => Leaf::Bool(b),
-        }
-    }
-
-    fn real(&self, value: Value) -> T {
-        self.get(value).real()
-    }
-
-    fn int(&self, value: Value) -> RecordedInt {
-        self.get(value).int()
-    }
-
-    /// The value itself, without derivatives.
-    fn bare(&self, value: Value) -> Value {
-        match self.get(value) {
-            Leaf::Real(x) => self.recorder.value_of(T::recorded(&x).0),
-            Leaf::Int(i) => self.recorder.value_of(i.0),
-            Leaf::Bool(b) => self.recorder.value_of(b.0),
-        }
-    }
-
-    fn all(&self, values: &[Value]) -> Leaves<T> {
-        values.iter().map(|&value| self.get(value)).collect()
-    }
-
-    fn set(&self, value: Value, leaf: Leaf<T>) {
-        self.values.borrow_mut().insert(value, leaf);
-    }
-
-    fn set_all(&self, values: &[Value], leaves: Leaves<T>) {
-        values.iter().zip(leaves).for_each(|(&value, leaf)| self.set(value, leaf));
-    }
-
-    fn block(&self, block: Block, scope: Option<&Scope<'_, T>>) -> Leaves<T> {
-        let data = self.recorder.builder.block(block);
-        self.statements(&data.stmts, scope);
-        self.all(&data.results)
-    }
-
-    fn statements(&self, stmts: &[Stmt], scope: Option<&Scope<'_, T>>) {
-        let mut rest = stmts;
-        while let [stmt, after @ ..] = rest {
-            rest = after;
-            match stmt {
-                Stmt::Let(value, expr) => {
-                    let leaf = operator(self.at.at, || self.expression(*value, expr));
-                    if let (Some(name), Leaf::Real(x)) = (self.recorder.builder.name_of(*value), &leaf) {
-                        x.name_with(&|| name.clone());
-                    }
-                    self.set(*value, leaf);
-                }
-                // What `record_rows` writes.
-                Stmt::Cell(cell) => {
-                    let end =
-                        after.iter().position(|stmt| matches!(stmt, Stmt::Take(_, taken) if taken == cell));
-                    let (Some(end), Some(Stmt::Accumulate(..))) = (end, after.first()) else {
-                        self.no_derivative()
-                    };
-                    let Stmt::Take(ys, _) = after[end] else { unreachable!("it was just found") };
-                    let shape = self.recorder.builder.cell_ty(*cell).shape;
-                    let (rows, _) = T::record_rows(INTERNAL, &shape, &mut |put| {
-                        let what = Referred::Rows(*cell, put);
-                        self.statements(&after[1..end], Some(&Scope { what, outer: scope }));
-                        Leaves::new()
-                    });
-                    self.set(ys, Leaf::Real(rows));
-                    rest = &after[end + 1..];
-                }
-                Stmt::Accumulate(cell, Update::Rows { indices, g }) => {
-                    let put = find(scope, |what| match what {
-                        Referred::Rows(other, put) if other == cell => Some(*put),
-                        _ => None,
-                    });
-                    let Some(put) = put else { self.no_derivative() };
-                    put(&self.int(*indices), self.real(*g));
-                }
-                Stmt::If { condition, then, otherwise, results } => {
-                    let condition = self.get(*condition).bool();
-                    let joined = T::record_cond(
-                        INTERNAL,
-                        self.at,
-                        &condition,
-                        &mut || self.block(*then, scope),
-                        &mut || self.block(*otherwise, scope),
-                    );
-                    self.set_all(results, joined);
-                }
-                Stmt::Probe(probe, value) if T::SHOWS => {
-                    let (kind, at) = self.recorder.builder.probe_of(*probe);
-                    let value = self.bare(*value);
-                    self.recorder.builder.probe(kind, value, at).located().or_raise();
-                }
-                Stmt::Probe(..) | Stmt::Define(_) => {}
-                Stmt::Call { target: Target::Func(func), args, continuations, results }
-                    if continuations.is_empty() =>
-                {
-                    let found = self.call(*func, self.all(args), results, scope);
-                    self.set_all(results, found);
-                }
-                Stmt::Call { .. }
-                | Stmt::Accumulate(..)
-                | Stmt::Take(..)
-                | Stmt::Present(..)
-                | Stmt::Row(..) => self.no_derivative(),
-            }
-        }
-    }
-
-    /// A derivative in reverse that was taken of recorded values themselves: a program that is no longer in direct
-    /// style.
-    fn no_derivative(&self) -> ! {
-        let reason = "inside of control flow that is differentiated twice in reverse, a derivative is of variables of \
-                      the derivatives around it, not of recorded values";
-        raise(Error::Argument { op: self.at.op, reason: reason.into(), at: self.at.at })
-    }
-
-    fn call(
-        &self,
-        func: Func,
-        args: Leaves<T>,
-        results: &[Value],
-        scope: Option<&Scope<'_, T>>,
-    ) -> Leaves<T> {
-        let known = find(scope, |what| match what {
-            Referred::Function(other, call) if *other == func => Some(*call),
-            _ => None,
-        });
-        if let Some(call) = known {
-            return call(args);
-        }
-        let deferred = self.recorder.regions.pulls.borrow().get(&func).map(Rc::clone);
-        if let Some(Pull { region, wanted, seeded, values }) = deferred.as_deref() {
-            let mut inputs = args;
-            let mut seeds = inputs.split_off(region.inputs().len()).into_iter().map(Leaf::real);
-            let seeds = seeded.iter().map(|&seeded| if seeded { seeds.next() } else { None }).collect();
-            let pulled = T::pull(self.at, region, inputs, wanted, seeds, *values);
-            return pulled.values.into_iter().chain(pulled.adjoints).map(Leaf::Real).collect();
-        }
-        let data = self.recorder.builder.func(func);
-        let like: Leaves<T> = results.iter().map(|&result| self.like(result)).collect();
-        T::record_fix(INTERNAL, self.at, args, &like, &|call, arguments| {
-            self.set_all(&data.params, arguments);
-            self.block(data.body, Some(&Scope { what: Referred::Function(func, call), outer: scope }))
-        })
-    }
-
-    /// A value of the same type.
-    fn like(&self, value: Value) -> Leaf<T> {
-        let ty = self.recorder.builder.ty(value);
-        self.copied(&Expr::Fill { value: Scalar::of(ty.dtype, 0.0), shape: ty.shape })
-    }
-
-    fn expression(&self, value: Value, expr: &Expr) -> Leaf<T> {
-        let is_real = |value: Value| matches!(self.get(value), Leaf::Real(_));
-        let real = |value: Value| self.real(value);
-        let axis = |axis: usize| axis as isize;
-        let y = match expr {
-            _ if !expr.operands().into_iter().any(is_real) => return self.copied(expr),
-            Expr::Unary(op, x) => {
-                let x = real(*x);
-                match op {
-                    Unary::Neg => -x,
-                    Unary::Recip => x.recip(),
-                    Unary::Abs => x.abs(),
-                    Unary::Sign => x.sign(),
-                    Unary::Exp => x.exp(),
-                    Unary::Expm1 => x.expm1(),
-                    Unary::Log => x.log(),
-                    Unary::Log1p => x.log1p(),
-                    Unary::Sqrt => x.sqrt(),
-                    Unary::Sin => x.sin(),
-                    Unary::Cos => x.cos(),
-                    Unary::Tan => x.tan(),
-                    Unary::Tanh => x.tanh(),
-                    Unary::Sigmoid => x.sigmoid(),
-                    Unary::Softplus => x.softplus(),
-                    Unary::Relu => x.relu(),
-                    Unary::Erf => x.erf(),
-                    Unary::Not => unreachable!("its operand is no real"),
-                }
-            }
-            Expr::Powi(x, n) => real(*x).powi(*n),
-            Expr::Clamp { x, low, high } => real(*x).clamp(bound(*low), bound(*high)),
-            Expr::Binary(op, a, b) => {
-                let (a, b) = (real(*a), real(*b));
-                match op {
-                    Binary::Add => a + b,
-                    Binary::Sub => a - b,
-                    Binary::Mul => a * b,
-                    Binary::Div => a / b,
-                    Binary::Pow => a.pow(&b),
-                    Binary::Maximum => a.maximum(&b),
-                    Binary::Minimum => a.minimum(&b),
-                    Binary::And | Binary::Or => unreachable!("their operands are no reals"),
-                }
-            }
-            Expr::Compare(op, a, b) => {
-                let (a, b) = (real(*a), real(*b));
-                return Leaf::Bool(match op {
-                    Comparison::Less => a.less(&b),
-                    Comparison::LessEqual => a.less_equal(&b),
-                    Comparison::Equal => a.equal(&b),
-                });
-            }
-            Expr::Select { mask, then, otherwise } => {
-                T::select(&self.get(*mask).bool(), &real(*then), &real(*otherwise))
-            }
-            Expr::Reshape(x, _) if self.recorder.regions.detached.borrow().contains(&value) => {
-                real(*x).detach()
-            }
-            Expr::Reshape(x, shape) => real(*x).reshape(shape),
-            Expr::Permute(x, order) => real(*x).permute(order),
-            Expr::Broadcast(x, shape) => real(*x).broadcast_to(shape),
-            Expr::Reduce(op, x, axes) => {
-                let axes = Axes::from(&axes[..]);
-                match op {
-                    Reduction::Sum => real(*x).sum(axes),
-                    Reduction::Max => real(*x).max(axes),
-                    Reduction::LogSumExp => real(*x).logsumexp(axes),
-                }
-            }
-            Expr::Argmax(x, along) => return Leaf::Int(real(*x).argmax(axis(*along))),
-            Expr::Matmul(a, b) => real(*a).batch_matmul(&real(*b)),
-            Expr::Concat(parts, along) => {
-                let parts: Vec<T> = parts.iter().map(|&part| real(part)).collect();
-                T::concat(&parts, axis(*along))
-            }
-            Expr::Slice { x, axis: along, start, end, step } => {
-                real(*x).slice_step(axis(*along), *start..*end, *step)
-            }
-            Expr::Pad { x, axis: along, padding } => real(*x).pad(axis(*along), *padding),
-            Expr::Flip(x, along) => real(*x).flip(axis(*along)),
-            Expr::GatherRows { x, indices } => real(*x).gather_rows(&self.int(*indices)),
-            Expr::ScatterRows { x, indices, rows } => real(*x).scatter_rows(&self.int(*indices), *rows),
-            Expr::GatherLast { x, indices } => real(*x).gather_last(&self.int(*indices)),
-            Expr::ScatterLast { x, indices, length } => real(*x).scatter_last(&self.int(*indices), *length),
-            Expr::Conv2d { image, kernel, window } => real(*image).conv2d(&real(*kernel), *window),
-            Expr::Conv2dImage { y_bar, kernel, size, window } => {
-                real(*y_bar).conv2d_image(&real(*kernel), *size, *window)
-            }
-            Expr::Conv2dKernel { image, y_bar, size, window } => {
-                real(*image).conv2d_kernel(&real(*y_bar), *size, *window)
-            }
-            Expr::Unfold2d { image, kernel, window } => real(*image).unfold2d(*kernel, *window),
-            Expr::Fold2d { x, size, kernel, window } => real(*x).fold2d(*size, *kernel, *window),
-            Expr::Fill { .. } | Expr::Array(_) | Expr::Convert(..) | Expr::Uniform { .. } => {
-                unreachable!("they have no real operand")
-            }
-        };
-        Leaf::Real(y)
-    }
-
-    /// An operator without real operands: the same of what stands for them.
-    fn copied(&self, expr: &Expr) -> Leaf<T> {
-        let mut expr = expr.clone();
-        for operand in expr.operands_mut() {
-            *operand = self.bare(*operand);
-        }
-        match self.recorder.leaf(self.recorder.builder.emit(expr).located().or_raise()) {
-            Leaf::Real(x) => Leaf::Real(T::constant_of(x)),
-            Leaf::Int(i) => Leaf::Int(i),
-            Leaf::Bool(b) => Leaf::Bool(b),
-        }
-    }
-}
-
-fn bound(limit: Scalar) -> f64 {
-    limit.real().expect("limits of reals are real")
-}
-
-fn find<'s, T: Real, R>(
-    scope: Option<&'s Scope<'s, T>>,
-    f: impl Fn(&'s Referred<'s, T>) -> Option<R>,
-) -> Option<R> {
-    let mut scope = scope;
-    while let Some(Scope { what, outer }) = scope {
-        if let Some(found) = f(what) {
-            return Some(found);
-        }
-        scope = *outer;
-    }
-    None
 }

@@ -451,7 +451,8 @@ fn check_batches<E: Precision>(case: &Case) -> std::result::Result<usize, String
     Ok(count)
 }
 
-/// Puts NaN where control flow gave a forward derivative a tangent that is absent eagerly: recorded, values flow
+/// Puts NaN where control flow gave a forward derivative (twice in reverse takes one, of a region) a tangent that is
+/// absent eagerly: recorded, values flow
 /// through it with tangents, which may be zeros, and in a product zero times infinity is NaN. Whether it did so
 /// anywhere.
 fn excuse(case: &Case, eager: &mut Results, recorded: &Results) -> bool {

@@ -30,7 +30,8 @@ use crate::sealed::{INTERNAL, Internal};
 /// Recorded, a value flows through branches and functions together with its tangents, and what has none gets zeros.
 /// They stay zero where a derivative is infinite, but not in a product with an infinite operand: there a forward
 /// derivative is NaN, while eagerly an absent tangent stays absent. Adjoints that are absent eagerly are absent from
-/// the recorded program's runs as well.
+/// the recorded program's runs as well, but for those of derivatives of derivatives, both in reverse: they take a
+/// forward derivative of the control flow.
 pub trait Control: Real {
     /// `then()` where the condition holds, else `otherwise()`.
     #[track_caller]

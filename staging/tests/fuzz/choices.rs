@@ -47,7 +47,7 @@ pub fn shrink(mut choices: Vec<u32>, fails: impl Fn(&[u32]) -> bool) -> Vec<u32>
             let old = choices[i];
             let alone = [0, 1, old % 64, old / 2].map(|smaller| (smaller, 0));
             // Fewer statements take fewer choices.
-            let with_others = [1, 2, 4, 8].map(|gone| (old.saturating_sub(1), gone));
+            let with_others = [1, 2, 3, 4, 5, 6, 8].map(|gone| (old.saturating_sub(1), gone));
             for (smaller, gone) in alone.into_iter().chain(with_others) {
                 if smaller < choices[i] {
                     let rest = (i + 1 + gone).min(choices.len());

@@ -54,7 +54,7 @@ fn shrinking_finds_the_smallest_program_with_a_property() {
     let has_tanh = |stream: &[u32]| case(stream).program.to_string().contains("tanh(");
     let stream = (0..).map(|seed| choices(seed, 400)).find(|stream| has_tanh(stream)).expect("some use tanh");
     let smallest = case(&shrink(stream, has_tanh)).program;
-    assert!(smallest.len() <= 6, "{smallest}");
+    assert!(smallest.len() <= 4, "{smallest}");
 }
 
 /// What is wrong with a pass on a case, if anything.
