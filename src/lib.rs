@@ -17,9 +17,11 @@ mod forward;
 pub mod io;
 mod jacobian;
 mod language;
+mod linearize;
 mod memory;
 pub mod nn;
 pub mod optim;
+mod partial;
 #[cfg(feature = "staging")]
 pub mod recording;
 mod reverse;
@@ -48,6 +50,8 @@ pub use language::state::State;
 pub use language::structure::Structure;
 pub use language::tensor::{IntTensor, MaskTensor, Tensor};
 pub use language::{control, node, number, params, real, shape, state, structure, tensor};
+pub use linearize::{Linearized, Pullback, linearize, pullback};
+pub use partial::{Partial, PartialAdjoint};
 pub use reverse::{Var, cps};
 pub use transforms::{
     Function, FunctionAux, FunctionTo, Gradient, RepeatedFunction, ValueAndTangent, function, grad, hvp, jvp,

@@ -27,18 +27,20 @@ pub trait Function<'r, P: Params, U: Real>: FnOnce(P::With<Var<'r, U>>) -> Var<'
 
 impl<'r, P: Params, U: Real, F: FnOnce(P::With<Var<'r, U>>) -> Var<'r, U>> Function<'r, P, U> for F {}
 
-/// A function of several results: any closure from `P`'s structure of variables to `Y`'s.
-pub trait FunctionTo<'r, P: Params, Y: Structure<U>, U: Real>:
-    FnOnce(P::With<Var<'r, U>>) -> Y::With<Var<'r, U>>
+/// A function of several results: any closure from `P`'s structure of variables to that which `Y` is of values `U`. The
+/// variables are over `U`, or over an interpretation `V` that is made of it.
+pub trait FunctionTo<'r, P: Params, Y: Structure<U>, U: Real, V: Real = U>:
+    FnOnce(P::With<Var<'r, V>>) -> Y::With<Var<'r, V>>
 {
 }
 
-impl<'r, P, Y, U, F> FunctionTo<'r, P, Y, U> for F
+impl<'r, P, Y, U, V, F> FunctionTo<'r, P, Y, U, V> for F
 where
     P: Params,
     Y: Structure<U>,
     U: Real,
-    F: FnOnce(P::With<Var<'r, U>>) -> Y::With<Var<'r, U>>,
+    V: Real,
+    F: FnOnce(P::With<Var<'r, V>>) -> Y::With<Var<'r, V>>,
 {
 }
 
@@ -84,9 +86,12 @@ pub type Gradient<P> = <P as Params>::With<<P as Params>::Leaf>;
 /// The results of a function over dual numbers, and their derivatives: two structures like what it gives.
 pub type ValueAndTangent<Y, U> = (<Y as Structure<Dual<U>>>::With<U>, <Y as Structure<Dual<U>>>::With<U>);
 
-/// Why there is no value.
-const NOT_ENDED: &str =
-    "a rule of the function returned Ok without having called its continuation, or although that failed";
+/// That there is no value.
+pub(crate) fn not_ended(op: &'static str, at: At) -> Error {
+    let reason =
+        "a rule of the function returned Ok without having called its continuation, or although that failed";
+    Error::Argument { op, reason: reason.into(), at }
+}
 
 /// Runs `body` on variables with the values `inputs`, arranged like `structure`, and pulls the adjoints that it has
 /// accumulated back to them.
@@ -133,7 +138,7 @@ pub(crate) fn pull_one<P: Params, U: Real>(
     })?;
     match value.and_then(|(_, value)| U::take_adjoint(&value?)) {
         Some(value) => Ok((value, adjoints)),
-        None => Err(Error::Argument { op, reason: NOT_ENDED.into(), at }),
+        None => Err(not_ended(op, at)),
     }
 }
 
@@ -194,7 +199,7 @@ impl<U: Real, Y: Structure<U>> Leaving<U, Y> {
 }
 
 /// That what is [not finite](crate::debug::check_finite) is found, if it is looked for.
-fn can_look<T: Real>(op: &'static str, at: At) -> Result<()> {
+pub(crate) fn can_look<T: Real>(op: &'static str, at: At) -> Result<()> {
     if T::ALLOCATES || !finite::looks() {
         return Ok(());
     }
@@ -280,7 +285,7 @@ where
         Ok(())
     })?;
     let arrived = results.and_then(|(y, auxiliary)| Some((P::Leaf::take_adjoint(&y)?, auxiliary.arrive()?)));
-    let (y, auxiliary) = arrived.ok_or_else(|| Error::Argument { op, reason: NOT_ENDED.into(), at })?;
+    let (y, auxiliary) = arrived.ok_or_else(|| not_ended(op, at))?;
     Ok((y, auxiliary, x.with_leaves(adjoints)?))
 }
 
@@ -318,24 +323,18 @@ where
         Ok(())
     })?;
     let y = results.and_then(Leaving::arrive);
-    let y = y.ok_or_else(|| Error::Argument { op, reason: NOT_ENDED.into(), at })?;
+    let y = y.ok_or_else(|| not_ended(op, at))?;
     Ok((y, x.with_leaves(adjoints)?))
 }
 
 /// Adds the adjoints `y_bar` to the results of the same names.
 fn seed<'r, U: Real, Y: Structure<U>>(y: &impl Structure<Var<'r, U>, With<U> = Y>, y_bar: &Y) -> Result<()> {
-    let mut seeds = Vec::new();
-    drop(y_bar.map_components::<U>(&mut Path::default(), &mut |path, leaf| {
-        seeds.push((path.clone(), leaf.clone()));
-        leaf
-    }));
-    let mut missing: Vec<Path> = seeds.iter().map(|(path, _)| path.clone()).collect();
+    let mut seeds = Seeds::of(y_bar);
     drop(y.map_components::<U>(&mut Path::default(), &mut |path, leaf| {
-        missing.retain(|other| other != path);
-        let seed = seeds.iter().find(|(other, _)| other == path);
+        let seed = seeds.take(path);
         match leaf {
             Leaf::Real(y) => {
-                if let Some((_, Leaf::Real(seed))) = seed {
+                if let Some(Leaf::Real(seed)) = seed {
                     y.accumulate(seed.broadcast_like(y.primal()));
                 }
                 Leaf::Real(y.primal().clone())
@@ -344,11 +343,41 @@ fn seed<'r, U: Real, Y: Structure<U>>(y: &impl Structure<Var<'r, U>, With<U> = Y
             Leaf::Bool(b) => Leaf::Bool(b),
         }
     }));
-    match missing.first() {
-        Some(path) => {
-            Err(Error::Structure(format!("an adjoint of {path}, which the function does not give")))
+    seeds.all_taken()
+}
+
+/// Adjoints of results, by the results' names.
+pub(crate) struct Seeds<U: Real>(Vec<(Path, Leaf<U>)>);
+
+impl<U: Real> Seeds<U> {
+    pub(crate) fn of(y_bar: &impl Structure<U>) -> Seeds<U> {
+        let mut seeds = Vec::new();
+        drop(y_bar.map_components::<U>(&mut Path::default(), &mut |path, leaf| {
+            seeds.push((path.clone(), leaf.clone()));
+            leaf
+        }));
+        // In the order in which results come, the next one is the last.
+        seeds.reverse();
+        Seeds(seeds)
+    }
+
+    /// That of a result, if there is any.
+    pub(crate) fn take(&mut self, path: &Path) -> Option<Leaf<U>> {
+        let place = self.0.iter().rposition(|(other, _)| other == path)?;
+        Some(self.0.remove(place).1)
+    }
+
+    /// That there are no others.
+    ///
+    /// # Errors
+    /// [`Error::Structure`] with the first one.
+    pub(crate) fn all_taken(&self) -> Result<()> {
+        match self.0.last() {
+            Some((path, _)) => {
+                Err(Error::Structure(format!("an adjoint of {path}, which the function does not give")))
+            }
+            None => Ok(()),
         }
-        None => Ok(()),
     }
 }
 

@@ -18,6 +18,7 @@ const ANTIPHON: &[&str] = &[
     "forward",
     "reverse",
     "batch",
+    "partial",
     "recording",
     "array",
     "transforms",

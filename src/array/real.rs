@@ -9,8 +9,9 @@ use antiphon_system::print::print;
 use crate::error::{At, Result};
 use crate::language::node::StackNode;
 use crate::language::real::Real;
-use crate::language::shape;
+use crate::language::shape::{self, Shape};
 use crate::language::tensor::Tensor;
+use crate::sealed::Internal;
 
 macro_rules! map_methods {
     ($($method:ident: $F:expr;)*) => { $(
@@ -58,6 +59,9 @@ impl<E: Float> Real for NdArray<E> {
             return Ok(());
         }
         shape::broadcast(op, lhs.0.shape(), rhs.0.shape()).map(drop)
+    }
+    fn lengths(&self, _: Internal) -> Shape {
+        self.shape()
     }
     #[inline]
     fn same_shape(a: &Self, b: &Self) -> bool {

@@ -180,6 +180,9 @@ impl<T: Tensor> Real for Batch<T> {
     fn check_broadcast(op: &'static str, lhs: &Self, rhs: &Self) -> Result<()> {
         shape::broadcast(op, &lhs.row_shape(), &rhs.row_shape()).map(drop)
     }
+    fn lengths(&self, _: Internal) -> Shape {
+        self.row_shape()
+    }
     fn same_shape(a: &Self, b: &Self) -> bool {
         a.row_shape() == b.row_shape()
     }

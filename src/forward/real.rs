@@ -7,6 +7,7 @@ use crate::continuation::unwinding::part_of_operator;
 use crate::error::{At, Result};
 use crate::language::derivative_rules::{self, for_each_binary, for_each_unary};
 use crate::language::real::Real;
+use crate::language::shape::Shape;
 use crate::sealed::Internal;
 
 macro_rules! unary_methods {
@@ -203,6 +204,9 @@ impl<T: Real> Real for Dual<T> {
     #[track_caller]
     fn check_broadcast(op: &'static str, lhs: &Self, rhs: &Self) -> Result<()> {
         T::check_broadcast(op, &lhs.primal, &rhs.primal)
+    }
+    fn lengths(&self, internal: Internal) -> Shape {
+        self.primal.lengths(internal)
     }
     fn same_shape(a: &Self, b: &Self) -> bool {
         T::same_shape(&a.primal, &b.primal)

@@ -16,8 +16,8 @@ macro_rules! for_each_unary {
             neg(x) -> y, dy: -dy;
             /// `y = 1/x`, `dy = −dx/x/x`.
             recip(x) -> y, dy: {
-                let once = crate::language::derivative_rules::quotient(dy, x);
-                -crate::language::derivative_rules::quotient(once, x)
+                let once = dy.strong_quotient(x);
+                -once.strong_quotient(x)
             };
             /// `y = |x|`, `dy = sign(x)·dx`, with `sign(0) = 0`.
             abs(x) -> y, dy: dy * x.sign();
@@ -26,11 +26,11 @@ macro_rules! for_each_unary {
             /// `y = eˣ − 1`, `dy = (y + 1)·dx`.
             expm1(x) -> y, dy: dy.clone() * y + dy;
             /// `y = ln x`, `dy = dx/x`.
-            log(x) -> y, dy: crate::language::derivative_rules::quotient(dy, x);
+            log(x) -> y, dy: dy.strong_quotient(x);
             /// `y = ln(1 + x)`, `dy = dx/(1 + x)`.
-            log1p(x) -> y, dy: crate::language::derivative_rules::quotient(dy, &x.clone().offset(1.0));
+            log1p(x) -> y, dy: dy.strong_quotient(&x.clone().offset(1.0));
             /// `y = √x`, `dy = ½·dx/y`.
-            sqrt(x) -> y, dy: crate::language::derivative_rules::quotient(dy.scale(0.5), y);
+            sqrt(x) -> y, dy: dy.scale(0.5).strong_quotient(y);
             /// `y = sin x`, `dy = cos(x)·dx`.
             sin(x) -> y, dy: dy * x.cos();
             /// `y = cos x`, `dy = −sin(x)·dx`.
@@ -64,9 +64,9 @@ macro_rules! for_each_binary {
             mul(a, b) -> y, dy: dy * b, dy * a;
             /// `y = a/b`, `dy = da/b − y/b·db`.
             div(a, b) -> y, dy:
-                crate::language::derivative_rules::quotient(dy, b),
+                dy.strong_quotient(b),
                 {
-                    let slope = crate::language::derivative_rules::factor(&dy, y.clone() / b);
+                    let slope = dy.strong_factor(y.clone() / b);
                     -(dy * slope)
                 };
             /// `y = aᵇ`, `dy = b·aᵇ⁻¹·da + y·ln(a)·db`; 0 in the first term for `a = b = 0`, in the second for `a = 0 ≤
@@ -78,7 +78,7 @@ macro_rules! for_each_binary {
                     // For b = 0 alone the slope is 0 as it stands, and its own derivative by b is not.
                     let corner = crate::Mask::and(&a.equal(&zero), &b.equal(&zero));
                     let slope = T::select(&corner, &zero, &slope);
-                    let slope = crate::language::derivative_rules::factor(&dy, slope);
+                    let slope = dy.strong_factor(slope);
                     dy * slope
                 },
                 {
@@ -87,7 +87,7 @@ macro_rules! for_each_binary {
                     // The logarithm is that of 1 where nothing is to flow into it.
                     let log = T::select(&vanishes, &T::constant(1.0), a).log();
                     let slope = T::select(&vanishes, &zero, &(y.clone() * log));
-                    let slope = crate::language::derivative_rules::factor(&dy, slope);
+                    let slope = dy.strong_factor(slope);
                     dy * slope
                 };
             /// `y = max(a, b)`, `dy` of the larger one; half of each if they are equal.
@@ -139,7 +139,7 @@ pub(crate) fn powi<T: Real>(x: &T, n: i32, dy: T) -> T {
         1 => dy,
         ..=-1 => {
             let power = n.checked_sub(1).map_or_else(|| x.powi(n) / x, |less| x.powi(less));
-            let slope = factor(&dy, power);
+            let slope = dy.strong_factor(power);
             dy * slope.scale(f64::from(n))
         }
         _ => dy * x.powi(n - 1).scale(f64::from(n)),

@@ -3,6 +3,7 @@
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
 use crate::error::{At, Result};
+use crate::language::derivative_rules;
 use crate::language::node::NodeRef;
 use crate::language::shape::Shape;
 use crate::language::state::State;
@@ -249,6 +250,12 @@ pub trait Real:
     fn placeholder(&self, _: Internal) -> Self {
         self.clone()
     }
+    /// Lengths of the axes; a number has none.
+    #[doc(hidden)]
+    #[inline]
+    fn lengths(&self, _: Internal) -> Shape {
+        Shape::new()
+    }
     /// Checks that two operands of an elementwise operator broadcast. Scalars always do.
     ///
     /// # Errors
@@ -387,6 +394,22 @@ pub trait Real:
     #[inline]
     fn all_finite(&self) -> bool {
         false
+    }
+    /// `self/divisor` with strong zeros, in derivatives.
+    #[doc(hidden)]
+    #[inline]
+    #[must_use]
+    #[track_caller]
+    fn strong_quotient(self, divisor: &Self) -> Self {
+        derivative_rules::quotient(self, divisor)
+    }
+    /// What this adjoint or tangent is multiplied by, with strong zeros.
+    #[doc(hidden)]
+    #[inline]
+    #[must_use]
+    #[track_caller]
+    fn strong_factor(&self, slope: Self) -> Self {
+        derivative_rules::factor(self, slope)
     }
     /// Integers as reals.
     #[track_caller]

@@ -13,7 +13,7 @@ use crate::forward::Dual;
 use crate::language::node::SharedNode;
 use crate::language::operators::{operators_on_numbers, operators_on_references, operators_that_lift};
 use crate::language::real::Real;
-use crate::language::shape;
+use crate::language::shape::{self, Shape};
 use crate::language::tensor::{MaskTensor, Tensor};
 use crate::reverse::Var;
 use crate::sealed::Internal;
@@ -130,6 +130,9 @@ impl Real for Recorded {
     #[track_caller]
     fn check_broadcast(op: &'static str, lhs: &Self, rhs: &Self) -> Result<()> {
         shape::broadcast(op, &lhs.shape(), &rhs.shape()).map(drop)
+    }
+    fn lengths(&self, _: Internal) -> Shape {
+        self.shape()
     }
     fn same_shape(a: &Self, b: &Self) -> bool {
         a.shape() == b.shape()

@@ -8,6 +8,7 @@ use crate::continuation::{Found, Level, find_prompt, in_destructor, outside_rese
 use crate::error::{At, CpsResult, Result};
 use crate::language::derivative_rules::{for_each_binary, for_each_unary};
 use crate::language::real::Real;
+use crate::language::shape::Shape;
 use crate::scalar::Slot;
 use crate::sealed::Internal;
 
@@ -303,6 +304,9 @@ impl<T: Real> Real for Var<'_, T> {
     #[track_caller]
     fn check_broadcast(op: &'static str, lhs: &Self, rhs: &Self) -> Result<()> {
         T::check_broadcast(op, lhs.primal(), rhs.primal())
+    }
+    fn lengths(&self, internal: Internal) -> Shape {
+        self.primal().lengths(internal)
     }
     #[inline]
     fn same_shape(a: &Self, b: &Self) -> bool {

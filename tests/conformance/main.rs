@@ -27,6 +27,7 @@ mod array_table;
 mod batched;
 mod modes;
 mod nested;
+mod replayed;
 mod table;
 
 use array_case::ArrayVisitor;

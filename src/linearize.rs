@@ -1,0 +1,208 @@
+//! [`linearize`] and [`pullback`]: a model is run once, its derivative is applied as often as is wanted.
+
+use std::fmt;
+
+use crate::continuation::stack;
+use crate::continuation::unwinding::{catch, operator};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::{At, Result};
+use crate::forward::Dual;
+use crate::language::control::Control;
+use crate::language::params::{Params, Path};
+use crate::language::real::Real;
+use crate::language::state::{Leaf, State};
+use crate::language::structure::Structure;
+use crate::partial::{Linear, Partial};
+use crate::reverse::Var;
+use crate::sealed::INTERNAL;
+use crate::transforms::{FunctionTo, Gradient, Seeds, can_look, not_ended, pull};
+
+/// The derivative of a function `P → Y` at a point, to be applied to directions: what [`linearize`] gives.
+pub struct Linearized<P: Params, Y> {
+    linear: Linear<P::Leaf>,
+    /// The point, for its structure.
+    x: P,
+    /// The value there, for its.
+    y: Y,
+}
+
+/// The derivative of a function `P → Y` at a point, transposed, to be applied to adjoints: what [`pullback`] gives.
+pub struct Pullback<P: Params, Y> {
+    linear: Linear<P::Leaf>,
+    /// The point, for its structure.
+    x: P,
+    /// The value there, for its.
+    y: Y,
+}
+
+impl<P: Params, Y> fmt::Debug for Linearized<P, Y> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Linearized").field("steps", &self.linear.steps()).finish_non_exhaustive()
+    }
+}
+
+impl<P: Params, Y> fmt::Debug for Pullback<P, Y> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pullback").field("steps", &self.linear.steps()).finish_non_exhaustive()
+    }
+}
+
+/// The value of a function at `x`, and its derivative there as a function of the direction.
+///
+/// The function is run once. What its derivative takes of it (the cosine of each sine) is kept, and
+/// [`apply`](Linearized::apply) computes nothing but products with that: `n` directions cost one run and `n` times the
+/// linear part, where [`jvp`](crate::jvp) would run the function `n` times.
+/// ```
+/// use antiphon::{Real, linearize};
+/// let (y, derivative) = linearize(|(x, y)| x.sin() * y, &(0.0, 3.0))?;
+/// assert_eq!(y, 0.0);
+/// assert_eq!(derivative.apply(&(1.0, 0.0))?, 3.0);
+/// assert_eq!(derivative.apply(&(0.0, 1.0))?, 0.0);
+/// # Ok::<(), antiphon::Error>(())
+/// ```
+///
+/// # Errors
+/// What the function raises. [`Error::Argument`] where a tangent is to decide something, and in *recorded* control flow
+/// (see [`recording`](https://docs.rs/antiphon)): there take [`jvp`](crate::jvp) or [`pullback`].
+#[track_caller]
+pub fn linearize<P, Y>(
+    f: impl FnOnce(P::With<Dual<Partial<P::Leaf>>>) -> Y,
+    x: &P,
+) -> Result<(Y::With<P::Leaf>, Linearized<P, Y::With<P::Leaf>>)>
+where
+    P: Params + Clone,
+    P::Leaf: Control,
+    Y: Structure<Dual<Partial<P::Leaf>>>,
+    Y::With<P::Leaf>: Clone,
+{
+    let at = At::caller();
+    can_look::<P::Leaf>("linearize", at)?;
+    catch(|| {
+        stack::on_reserved(|| {
+            let leaves = x.leaves();
+            let shapes = leaves.iter().map(|x| x.lengths(INTERNAL)).collect();
+            let (program, tangents) = Linear::inputs(shapes);
+            let duals = leaves.into_iter().zip(tangents).map(|(x, v)| Dual::new(Partial::from_value(x), v));
+            let results = f(x.with_leaves(duals.collect())?);
+            let mut tangents = Vec::new();
+            let y = results.map_components(&mut Path::default(), &mut |_, leaf| match leaf {
+                Leaf::Real(y) => {
+                    tangents.push(y.tangent());
+                    Leaf::Real(y.primal().demand("linearize").clone())
+                }
+                Leaf::Int(i) => Leaf::Int(i),
+                Leaf::Bool(b) => Leaf::Bool(b),
+            });
+            let linear = Linear::of(program, tangents);
+            Ok((y.clone(), Linearized { linear, x: x.clone(), y }))
+        })
+    })
+}
+
+/// The value of a function at `x`, and its transposed derivative there: from an adjoint of the value to that of `x`.
+///
+/// The function is run once, forward and back. What the way back takes of it is kept, and [`apply`](Pullback::apply)
+/// computes nothing but the way back, as often as is wanted: the rows of a Jacobian, one after the other, or adjoints
+/// that are known only later. (It is what PyTorch calls `retain_graph`, and Zygote a pullback.) The type of the results
+/// is that which they are used as, or has to be written.
+/// ```
+/// use antiphon::{NdArray, Pullback, Real, pullback};
+/// let x = NdArray::from(vec![1.0, 2.0]);
+/// let (y, back): (NdArray<f64>, _) = pullback(|x| x.square() * &x, &x)?;
+/// assert_eq!(y, NdArray::from(vec![1.0, 8.0]));
+/// assert_eq!(back.apply(&NdArray::from(vec![1.0, 0.0]))?, NdArray::from(vec![3.0, 0.0]));
+/// assert_eq!(back.apply(&NdArray::from(vec![0.0, 1.0]))?, NdArray::from(vec![0.0, 12.0]));
+/// # Ok::<(), antiphon::Error>(())
+/// ```
+///
+/// # Errors
+/// What the function raises. [`Error::Argument`] where an adjoint is to decide something.
+#[track_caller]
+pub fn pullback<P, Y>(
+    f: impl for<'r> FunctionTo<'r, P, Y, P::Leaf, Partial<P::Leaf>>,
+    x: &P,
+) -> Result<(Y, Pullback<P, Y>)>
+where
+    P: Params + Clone,
+    P::Leaf: Control,
+    Y: Structure<P::Leaf>,
+    for<'r> Y::With<Var<'r, Partial<P::Leaf>>>: Structure<Var<'r, Partial<P::Leaf>>, With<P::Leaf> = Y>,
+{
+    let (op, at) = ("pullback", At::caller());
+    let mut ran = None;
+    let inputs = x.leaves().into_iter().map(Partial::from_value).collect();
+    let adjoints = pull(op, at, x, inputs, |variables| {
+        let results = f(variables);
+        let mut reals = Vec::new();
+        let y = results.map_components(&mut Path::default(), &mut |_, leaf| match leaf {
+            Leaf::Real(y) => {
+                let value = y.primal().demand(op).clone();
+                reals.push(y);
+                Leaf::Real(value)
+            }
+            Leaf::Int(i) => Leaf::Int(i),
+            Leaf::Bool(b) => Leaf::Bool(b),
+        });
+        let (program, seeds) = Linear::inputs(reals.iter().map(|y| y.primal().lengths(INTERNAL)).collect());
+        reals.iter().zip(seeds).for_each(|(y, seed)| y.accumulate(seed));
+        ran = Some((y, program));
+        Ok(())
+    })?;
+    let (y, program) = ran.ok_or_else(|| not_ended(op, at))?;
+    let linear = Linear::of(program, adjoints);
+    Ok((y.clone(), Pullback { linear, x: x.clone(), y }))
+}
+
+impl<P: Params, Y: State<P::Leaf>> Linearized<P, Y> {
+    /// The derivative in the direction `v`, which is like `x`: of the structure of the function's results, of which
+    /// integers are those of the value.
+    ///
+    /// # Errors
+    /// [`Error::Structure`] and [`Error::Shape`] if `v` is not like `x`.
+    #[track_caller]
+    pub fn apply<V: Params<Leaf = P::Leaf>>(&self, v: &V) -> Result<Y> {
+        let at = At::caller();
+        catch(|| {
+            let directions = operator(at, || self.x.zip_leaves(v, |x, v| v.broadcast_like(x)))?.leaves();
+            let mut tangents = self.linear.run(directions).into_iter();
+            let mut leaves = Vec::new();
+            self.y.flatten(&mut leaves);
+            for leaf in &mut leaves {
+                if let Leaf::Real(y) = leaf {
+                    *y = tangents.next().expect("a tangent of each real result");
+                }
+            }
+            Ok(self.y.rebuild(&mut leaves.into_iter()))
+        })
+    }
+}
+
+impl<P: Params, Y: Structure<P::Leaf>> Pullback<P, Y> {
+    /// The adjoint of `x` for the adjoint `y_bar` of the value, which is like it: of the components that `y_bar` has,
+    /// as [`vjp`](crate::vjp).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if an adjoint does not broadcast to the shape of its result, and [`Error::Structure`] if
+    /// `y_bar` has a component that the value has not.
+    #[track_caller]
+    pub fn apply(&self, y_bar: &Y) -> Result<Gradient<P>> {
+        let at = At::caller();
+        catch(|| {
+            let mut seeds = Seeds::of(y_bar);
+            let mut adjoints = Vec::new();
+            drop(self.y.map_components::<P::Leaf>(&mut Path::default(), &mut |path, leaf| {
+                let seed = seeds.take(path);
+                if let Leaf::Real(y) = &leaf {
+                    adjoints.push(operator(at, || match seed {
+                        Some(Leaf::Real(seed)) => seed.broadcast_like(y),
+                        _ => y.zeros_like(),
+                    }));
+                }
+                leaf
+            }));
+            seeds.all_taken()?;
+            self.x.with_leaves(self.linear.run(adjoints))
+        })
+    }
+}

@@ -1,0 +1,147 @@
+//! Recorded control flow of known values. What is unknown goes through it as the derivative in reverse of a region.
+
+use smallvec::SmallVec;
+
+use super::program::{Args, Operand, Program};
+use super::{Partial, unknown};
+use crate::continuation::unwinding::raise;
+use crate::error::At;
+use crate::language::control::continuation_passing::{Captured, Function, Leaves, Region, Site};
+use crate::language::control::{Control, Pulled};
+use crate::language::real::Real;
+use crate::language::shape::Shape;
+use crate::language::state::Leaf;
+use crate::sealed::Internal;
+
+/// Values that flow where only known ones do.
+pub(super) fn known<T: Real>(Site { op, at }: Site, leaves: Leaves<Partial<T>>) -> Leaves<T> {
+    let known = |leaf: Leaf<Partial<T>>| match leaf {
+        Leaf::Real(x) => match Partial::known(&x) {
+            Some(value) => Leaf::Real(value.clone()),
+            None => raise(unknown(op, at)),
+        },
+        Leaf::Int(i) => Leaf::Int(i),
+        Leaf::Bool(b) => Leaf::Bool(b),
+    };
+    leaves.into_iter().map(known).collect()
+}
+
+pub(super) fn lifted<T: Real>(leaves: Leaves<T>) -> Leaves<Partial<T>> {
+    let lifted = |leaf| match leaf {
+        Leaf::Real(x) => Leaf::Real(Partial::from_value(x)),
+        Leaf::Int(i) => Leaf::Int(i),
+        Leaf::Bool(b) => Leaf::Bool(b),
+    };
+    leaves.into_iter().map(lifted).collect()
+}
+
+fn all_known<T: Real>(values: &[Option<Partial<T>>]) -> Option<Vec<Option<T>>> {
+    let known = |value: &Option<Partial<T>>| match value {
+        Some(value) => value.known().cloned().map(Some),
+        None => Some(None),
+    };
+    values.iter().map(known).collect()
+}
+
+impl<T: Control> Control for Partial<T> {
+    const RECORDS: bool = T::RECORDS;
+
+    fn with_region(
+        internal: Internal,
+        at: Site,
+        body: &mut dyn FnMut() -> Leaves<Self>,
+    ) -> (Region, Captured<Self>) {
+        let (region, captured) = T::with_region(internal, at, &mut || known(at, body()));
+        (region, captured.map(lifted))
+    }
+    fn close_region(internal: Internal, at: Site, region: &Region, inside: Leaves<Self>) {
+        T::close_region(internal, at, region, known(at, inside));
+    }
+    fn apply_region(internal: Internal, at: Site, region: &Region, inputs: Leaves<Self>) -> Leaves<Self> {
+        lifted(T::apply_region(internal, at, region, known(at, inputs)))
+    }
+    fn pull_region(
+        internal: Internal,
+        at: Site,
+        region: &Region,
+        inputs: Leaves<Self>,
+        wanted: &[bool],
+        seeds: Vec<Option<Self>>,
+        values: bool,
+    ) -> Pulled<Self> {
+        let lift = |values: Vec<T>| values.into_iter().map(Partial::from_value).collect();
+        if let Some(seeds) = all_known(&seeds) {
+            let pulled = T::pull_region(internal, at, region, known(at, inputs), wanted, seeds, values);
+            return Pulled { values: lift(pulled.values), adjoints: lift(pulled.adjoints) };
+        }
+        let inputs = known(at, inputs);
+        let reals = |leaf| if let Leaf::Real(y) = leaf { Some(Partial::from_value(y)) } else { None };
+        let values = match values {
+            true => {
+                T::apply_region(internal, at, region, inputs.clone()).into_iter().filter_map(reals).collect()
+            }
+            false => Vec::new(),
+        };
+        let unknown = seeds.iter().flatten();
+        let program = Program::common(unknown.clone().filter_map(Partial::program), at.at);
+        let program = program.expect("some seed is unknown");
+        let shape = |(leaf, &wanted): (&Leaf<T>, &bool)| match leaf {
+            Leaf::Real(x) if wanted => Some(x.lengths(internal)),
+            _ => None,
+        };
+        let shapes: Vec<Shape> = inputs.iter().zip(wanted).filter_map(shape).collect();
+        let seeded: Vec<bool> = seeds.iter().map(Option::is_some).collect();
+        let (count, region, wanted) = (inputs.len(), region.clone(), wanted.to_vec());
+        let operands: SmallVec<_> =
+            inputs.into_iter().map(Operand::Known).chain(unknown.map(Partial::operand)).collect();
+        let pull = move |args: &mut Args<'_, T>| {
+            let inputs = (0..count).map(|_| args.leaf()).collect();
+            let seeds = seeded.iter().map(|&seeded| seeded.then(|| args.real())).collect();
+            let pulled = T::pull_region(internal, at, &region, inputs, &wanted, seeds, false);
+            pulled.adjoints
+        };
+        Pulled { values, adjoints: Self::steps(operands, &program, &shapes, pull) }
+    }
+    fn forward_region(
+        internal: Internal,
+        at: Site,
+        region: &Region,
+        inputs: Leaves<Self>,
+        wanted: &[bool],
+    ) -> Region {
+        T::forward_region(internal, at, region, known(at, inputs), wanted)
+    }
+
+    fn ensure_at(internal: Internal, at: At, condition: &T::Bool, message: &str) {
+        T::ensure_at(internal, at, condition, message);
+    }
+    fn scratch(internal: Internal, f: &mut dyn FnMut()) {
+        T::scratch(internal, f);
+    }
+    fn each_row(internal: Internal, at: At, leaf: Leaf<Self>) -> Leaf<Self> {
+        let leaf = known(Site { op: "vmap", at }, vec![leaf]).pop().expect("as many as before");
+        lifted(vec![T::each_row(internal, at, leaf)]).pop().expect("as many as before")
+    }
+    fn record_cond(
+        internal: Internal,
+        at: Site,
+        condition: &T::Bool,
+        then: &mut dyn FnMut() -> Leaves<Self>,
+        otherwise: &mut dyn FnMut() -> Leaves<Self>,
+    ) -> Leaves<Self> {
+        let (mut then, mut otherwise) = (|| known(at, then()), || known(at, otherwise()));
+        lifted(T::record_cond(internal, at, condition, &mut then, &mut otherwise))
+    }
+    fn record_fix(
+        internal: Internal,
+        at: Site,
+        x: Leaves<Self>,
+        results: &[Leaf<Self>],
+        body: Function<'_, Self>,
+    ) -> Leaves<Self> {
+        let results = known(at, results.to_vec());
+        lifted(T::record_fix(internal, at, known(at, x), &results, &|call, x| {
+            known(at, body(&|x| lifted(call(known(at, x))), lifted(x)))
+        }))
+    }
+}

@@ -1,0 +1,241 @@
+//! What [`Partial`](super::Partial) keeps of a model: steps, each with the operands that are known and the places of
+//! those that are not.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use smallvec::SmallVec;
+
+use super::adjoint::Sum;
+use super::{Kind, Partial, Unknown};
+use crate::continuation::unwinding::{operator, part_of_operator, raise};
+use crate::error::{At, Error};
+use crate::language::real::Real;
+use crate::language::shape::Shape;
+use crate::language::state::Leaf;
+
+/// What a step takes.
+pub(crate) enum Operand<T: Real> {
+    Known(Leaf<T>),
+    Unknown {
+        slot: usize,
+        /// Whether nothing after this step takes it.
+        last: Cell<bool>,
+    },
+}
+
+impl<T: Real> Operand<T> {
+    pub(super) fn unknown(slot: usize) -> Operand<T> {
+        Operand::Unknown { slot, last: Cell::new(false) }
+    }
+}
+
+/// The operands of a step that runs, in their order.
+pub(crate) struct Args<'a, T: Real> {
+    operands: std::slice::Iter<'a, Operand<T>>,
+    slots: &'a mut [Option<T>],
+}
+
+impl<'a, T: Real> Args<'a, T> {
+    /// Operands that are all known.
+    pub(super) fn of(operands: &'a [Operand<T>]) -> Args<'a, T> {
+        Args { operands: operands.iter(), slots: &mut [] }
+    }
+}
+
+const IN_ORDER: &str =
+    "a step runs after those that it takes something of, and takes as many operands as it has";
+
+impl<T: Real> Args<'_, T> {
+    pub(super) fn leaf(&mut self) -> Leaf<T> {
+        match self.operands.next().expect(IN_ORDER) {
+            Operand::Known(leaf) => leaf.clone(),
+            Operand::Unknown { slot, last } => {
+                let slot = &mut self.slots[*slot];
+                let value = if last.get() { slot.take() } else { slot.clone() };
+                Leaf::Real(value.expect(IN_ORDER))
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn real(&mut self) -> T {
+        self.leaf().real()
+    }
+
+    pub(super) fn int(&mut self) -> T::Int {
+        self.leaf().int()
+    }
+}
+
+/// What a step computes. The functions capture nothing of the interpretation: what they take are operands.
+pub(super) enum Apply<T: Real> {
+    One(Box<dyn Fn(&mut Args<'_, T>) -> T>),
+    Several(Box<dyn Fn(&mut Args<'_, T>) -> Vec<T>>),
+    Sum(Sum<T>),
+}
+
+struct Step<T: Real> {
+    operands: SmallVec<[Operand<T>; 2]>,
+    /// Where the first of its results is put; the others follow.
+    first: usize,
+    at: At,
+    apply: Apply<T>,
+}
+
+/// A program of the unknown values of a model, the first of which are its inputs.
+pub(crate) struct Program<T: Real> {
+    steps: RefCell<Vec<Step<T>>>,
+    /// How many values there are, inputs and results of steps.
+    slots: Cell<usize>,
+    /// Whether it is finished.
+    sealed: Cell<bool>,
+}
+
+impl<T: Real> Program<T> {
+    /// The program that unknown values belong to.
+    pub(super) fn common<'a>(
+        programs: impl Iterator<Item = &'a Rc<Program<T>>>,
+        at: At,
+    ) -> Option<Rc<Program<T>>>
+    where
+        T: 'a,
+    {
+        let mut common: Option<&Rc<Program<T>>> = None;
+        for program in programs {
+            match common {
+                Some(other) if !Rc::ptr_eq(other, program) => raise(foreign(at)),
+                _ => common = Some(program),
+            }
+        }
+        common.cloned()
+    }
+
+    /// Appends a step; the place of its first result.
+    pub(super) fn push(
+        &self,
+        operands: SmallVec<[Operand<T>; 2]>,
+        results: usize,
+        at: At,
+        apply: Apply<T>,
+    ) -> usize {
+        if self.sealed.get() {
+            raise(foreign(at));
+        }
+        let first = self.slots.get();
+        self.slots.set(first + results);
+        self.steps.borrow_mut().push(Step { operands, first, at, apply });
+        first
+    }
+
+    /// Ends the program, of which these values are wanted: what only other ones take is given up, and all that it holds.
+    fn seal(&self, wanted: &[usize]) {
+        self.sealed.set(true);
+        let mut taken = vec![false; self.slots.get()];
+        wanted.iter().for_each(|&slot| taken[slot] = true);
+        let mut steps = self.steps.take();
+        let mut end = self.slots.get();
+        let mut kept = Vec::with_capacity(steps.len());
+        while let Some(step) = steps.pop() {
+            let results = step.first..std::mem::replace(&mut end, step.first);
+            if !taken[results].contains(&true) {
+                continue;
+            }
+            for operand in step.operands.iter().rev() {
+                if let Operand::Unknown { slot, last } = operand {
+                    last.set(!std::mem::replace(&mut taken[*slot], true));
+                }
+            }
+            kept.push(step);
+        }
+        kept.reverse();
+        self.steps.replace(kept);
+    }
+
+    /// Runs the program; `wanted` are values that it was [sealed](Program::seal) with.
+    fn run(&self, inputs: Vec<T>, wanted: &[usize]) -> Vec<T> {
+        let mut slots: Vec<Option<T>> = inputs.into_iter().map(Some).collect();
+        slots.resize_with(self.slots.get(), || None);
+        for step in &*self.steps.borrow() {
+            let mut args = Args { operands: step.operands.iter(), slots: &mut slots };
+            let one = part_of_operator(T::ALLOCATES, step.at, || match &step.apply {
+                Apply::One(f) => Some(f(&mut args)),
+                Apply::Sum(sum) => Some(sum.run(&mut args)),
+                Apply::Several(_) => None,
+            });
+            match (one, &step.apply) {
+                (None, Apply::Several(f)) => {
+                    let results = operator(step.at, || f(&mut args));
+                    slots[step.first..].iter_mut().zip(results).for_each(|(slot, y)| *slot = Some(y));
+                }
+                (one, _) => slots[step.first] = one,
+            }
+        }
+        wanted.iter().map(|&slot| slots[slot].clone().expect("what is wanted is not given up")).collect()
+    }
+}
+
+#[cold]
+fn foreign(at: At) -> Error {
+    let reason = "a tangent or adjoint of one `linearize` or `pullback` was used in another one, or after it";
+    Error::OutsideReset { reason, at }
+}
+
+/// A function that is linear in its arguments: a finished program and which of its values, or what else, it gives.
+pub(crate) struct Linear<T: Real> {
+    program: Rc<Program<T>>,
+    results: Vec<Given<T>>,
+    /// The values of the program that are given.
+    slots: Vec<usize>,
+}
+
+enum Given<T> {
+    Known(T),
+    /// The next of the program's.
+    Computed,
+}
+
+impl<T: Real> Linear<T> {
+    /// A new program, and its inputs, of these shapes.
+    pub(crate) fn inputs(shapes: Vec<Shape>) -> (Rc<Program<T>>, Vec<Partial<T>>) {
+        let program = Rc::new(Program {
+            steps: RefCell::default(),
+            slots: Cell::new(shapes.len()),
+            sealed: Cell::new(false),
+        });
+        let input =
+            |(slot, shape)| Partial(Kind::Unknown(Unknown { program: Rc::clone(&program), slot, shape }));
+        let inputs = shapes.into_iter().enumerate().map(input).collect();
+        (program, inputs)
+    }
+
+    /// The function that gives these results.
+    pub(crate) fn of(program: Rc<Program<T>>, results: Vec<Partial<T>>) -> Linear<T> {
+        let mut slots = Vec::new();
+        let given = |result: Partial<T>| match result.0 {
+            Kind::Known(value) => Given::Known(value),
+            Kind::Unknown(unknown) => {
+                slots.push(unknown.slot);
+                Given::Computed
+            }
+        };
+        let results = results.into_iter().map(given).collect();
+        program.seal(&slots);
+        Linear { program, results, slots }
+    }
+
+    /// Its results for these arguments.
+    pub(crate) fn run(&self, arguments: Vec<T>) -> Vec<T> {
+        let mut computed = self.program.run(arguments, &self.slots).into_iter();
+        let result = |given: &Given<T>| match given {
+            Given::Known(value) => value.clone(),
+            Given::Computed => computed.next().expect("as many as were sealed"),
+        };
+        self.results.iter().map(result).collect()
+    }
+
+    /// How many steps it has.
+    pub(crate) fn steps(&self) -> usize {
+        self.program.steps.borrow().len()
+    }
+}
