@@ -35,7 +35,7 @@ pub use batch::{Batch, BatchAdjoint, BatchBool, BatchInt, vmap, vmap_axes};
 pub use check::check_gradients;
 pub use compiled::TrainingStep;
 #[cfg(feature = "staging")]
-pub use compiled::{CompiledFunction, compile, compile_with};
+pub use compiled::{CompiledDerivative, CompiledFunction, compile, compile_derivative, compile_with};
 pub use continuation::unwinding::{OrRaise, raise};
 pub use continuation::{Continuation, Prompt, reset, shift, stack};
 pub use error::{Error, Result};
@@ -50,7 +50,7 @@ pub use language::state::State;
 pub use language::structure::Structure;
 pub use language::tensor::{IntTensor, MaskTensor, Tensor};
 pub use language::{control, node, number, params, real, shape, state, structure, tensor};
-pub use linearize::{Linearized, Pullback, linearize, pullback};
+pub use linearize::{LinearFunction, Linearized, Pullback, linearize, pullback};
 pub use partial::{Partial, PartialAdjoint};
 pub use reverse::{Var, cps};
 pub use transforms::{

@@ -105,7 +105,7 @@ where
 /// The function is run once, forward and back. What the way back takes of it is kept, and [`apply`](Pullback::apply)
 /// computes nothing but the way back, as often as is wanted: the rows of a Jacobian, one after the other, or adjoints
 /// that are known only later. (It is what PyTorch calls `retain_graph`, and Zygote a pullback.) The type of the results
-/// is that which they are used as, or has to be written.
+/// is that which they are used as, or has to be written: `pullback::<_, f64>`.
 /// ```
 /// use antiphon::{NdArray, Pullback, Real, pullback};
 /// let x = NdArray::from(vec![1.0, 2.0]);
@@ -152,6 +152,71 @@ where
     let (y, program) = ran.ok_or_else(|| not_ended(op, at))?;
     let linear = Linear::of(program, adjoints);
     Ok((y.clone(), Pullback { linear, x: x.clone(), y }))
+}
+
+/// What [`linearize`] and [`pullback`] give, as a function that is linear in its argument: to compile it.
+pub trait LinearFunction: sealed::Sealed {
+    /// What the argument's and the result's numbers are.
+    type Leaf: Control;
+    /// What it is applied to.
+    type Argument: Structure<Self::Leaf>;
+    /// What it gives.
+    type Result: State<Self::Leaf>;
+
+    /// Something of the argument's structure.
+    #[doc(hidden)]
+    fn argument(&self) -> &Self::Argument;
+    /// The function, applied.
+    ///
+    /// # Errors
+    /// As [`Linearized::apply`] and [`Pullback::apply`].
+    #[doc(hidden)]
+    fn apply_to(&self, argument: &Self::Argument) -> Result<Self::Result>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl<P: super::Params, Y> Sealed for super::Linearized<P, Y> {}
+    impl<P: super::Params, Y> Sealed for super::Pullback<P, Y> {}
+}
+
+impl<P, Y> LinearFunction for Linearized<P, Y>
+where
+    P: Params + Structure<P::Leaf>,
+    P::Leaf: Control,
+    Y: State<P::Leaf>,
+{
+    type Leaf = P::Leaf;
+    type Argument = P;
+    type Result = Y;
+
+    fn argument(&self) -> &P {
+        &self.x
+    }
+    #[track_caller]
+    fn apply_to(&self, v: &P) -> Result<Y> {
+        self.apply(v)
+    }
+}
+
+impl<P, Y> LinearFunction for Pullback<P, Y>
+where
+    P: Params,
+    P::Leaf: Control,
+    Y: Structure<P::Leaf>,
+    Gradient<P>: State<P::Leaf>,
+{
+    type Leaf = P::Leaf;
+    type Argument = Y;
+    type Result = Gradient<P>;
+
+    fn argument(&self) -> &Y {
+        &self.y
+    }
+    #[track_caller]
+    fn apply_to(&self, y_bar: &Y) -> Result<Gradient<P>> {
+        self.apply(y_bar)
+    }
 }
 
 impl<P: Params, Y: State<P::Leaf>> Linearized<P, Y> {

@@ -118,22 +118,36 @@ where
     let traced = trace(name, options, &stop, &mut f)?;
     traced.transcript().check(&format!("`{name}`"), &trace(name, options, &stop, &mut f)?, at)?;
     let Traced { program, result, .. } = traced;
-    let compiled = compile_until(program.into(), options, &stop).located()?;
-    let outputs: Vec<Leaf<T>> = compiled.outputs().iter().map(|ty| zeros(ty, at)).collect::<Result<_>>()?;
-    let result = result.map_components(&mut Path::default(), &mut |_, leaf| placeholder(&leaf));
     let (mut component_types, mut inputs) = (Vec::new(), Vec::new());
     take_components(example, &mut component_types, &mut inputs);
-    inputs.clear();
-    let example = component_types.clone();
-    Ok(CompiledFunction {
-        compiled,
-        example,
-        component_types,
-        inputs,
-        outputs,
-        result,
-        takes: std::marker::PhantomData,
-    })
+    CompiledFunction::of(program, &result, component_types, options, &stop, at)
+}
+
+impl<T: Plain, P, R> CompiledFunction<T, P, R> {
+    /// Compiles a program of inputs with these names and types, whose first results are those of the structure `result`.
+    pub(super) fn of<Q: Structure<Recorded, With<T> = R>>(
+        program: Program,
+        result: &Q,
+        example: ComponentTypes,
+        options: &CompileOptions,
+        stop: &Stop,
+        at: At,
+    ) -> Result<Self> {
+        let compiled =
+            compile_until(program.into(), options, stop).map_err(|error| from_staging(error, at))?;
+        let outputs: Vec<Leaf<T>> =
+            compiled.outputs().iter().map(|ty| zeros(ty, at)).collect::<Result<_>>()?;
+        let result = result.map_components::<T>(&mut Path::default(), &mut |_, leaf| placeholder(&leaf));
+        Ok(CompiledFunction {
+            compiled,
+            component_types: example.clone(),
+            example,
+            inputs: Vec::new(),
+            outputs,
+            result,
+            takes: std::marker::PhantomData,
+        })
+    }
 }
 
 impl<T: Plain, P: Structure<T>, R: State<T>> CompiledFunction<T, P, R> {
@@ -146,23 +160,35 @@ impl<T: Plain, P: Structure<T>, R: State<T>> CompiledFunction<T, P, R> {
     /// allows. The next call works.
     #[track_caller]
     pub fn call(&mut self, inputs: &P) -> Result<R> {
+        Ok(self.call_with(inputs, &[], |_, _| ())?.0)
+    }
+
+    /// [`call`](CompiledFunction::call) with further inputs, and what `keep` takes of all inputs and outputs.
+    #[track_caller]
+    pub(super) fn call_with<K>(
+        &mut self,
+        inputs: &P,
+        further: &[Leaf<T>],
+        keep: impl FnOnce(&[Leaf<T>], &[Leaf<T>]) -> K,
+    ) -> Result<(R, K)> {
         let at = At::caller();
         // Inputs of another order are copied, and outputs that somebody holds are made anew: for that there may be no
         // memory.
-        let run = catch(|| operator(at, || self.run(inputs, at)));
+        let run = catch(|| operator(at, || self.run(inputs, further, at)));
+        let kept = run.map(|()| keep(&self.inputs, &self.outputs));
         self.inputs.clear();
-        run?;
-        Ok(self.result.rebuild(&mut self.outputs.iter().cloned()))
+        let kept = kept?;
+        Ok((self.result.rebuild(&mut self.outputs.iter().cloned()), kept))
     }
 }
 
 impl<T: Plain, P: Structure<T>, R> CompiledFunction<T, P, R> {
-    fn run(&mut self, inputs: &P, at: At) -> Result<()> {
+    fn run(&mut self, inputs: &P, further: &[Leaf<T>], at: At) -> Result<()> {
         take_components(inputs, &mut self.component_types, &mut self.inputs);
         check_component_types("the example", &self.example, &self.component_types, at)?;
         self.compiled.limit(stack::configured());
         let run = self.compiled.run_into(
-            self.inputs.iter().map(|leaf| Some(T::elements(leaf))),
+            self.inputs.iter().chain(further).map(|leaf| Some(T::elements(leaf))),
             self.outputs.iter_mut().map(T::elements_mut),
         );
         run.map_err(|error| from_staging(error, at))

@@ -24,8 +24,8 @@ pub use adjoint::RecordedAdjoint;
 pub use interpret::{interpret, interpret_components};
 pub use plain::Plain;
 pub(crate) use plain::zeros;
-pub(crate) use recorder::{Located, Traced, from_staging, trace};
-use recorder::{Recorder, recorder, unknown};
+pub(crate) use recorder::{Located, Saved, Traced, TracedPair, from_staging, trace, trace_pair};
+use recorder::{Recorder, recorder, recorder_of, unknown};
 pub use recorder::{record, record_with};
 pub(crate) use transcript::Transcript;
 

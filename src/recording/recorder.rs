@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::rc::Rc;
@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use antiphon_staging::jit::Stop;
 use antiphon_staging::{
-    self as staging, Binary, Block, Builder, Class, Dtype, ProbeKind, Program, Unary, Value,
+    self as staging, Binary, Block, Builder, Class, Dtype, ProbeKind, Program, Stmt, Type, Unary, Value,
 };
 
 use super::region::Regions;
 use super::transcript::Transcript;
-use super::{CompileOptions, Handle, Plain, Recorded, RecordedBool, RecordedInt};
+use super::{CompileOptions, Handle, Plain, Recorded};
 use crate::continuation::stack;
 use crate::continuation::unwinding::{OrRaise, blame, catch, raise};
 use crate::error::{At, Direction, Error, Result};
@@ -24,6 +24,7 @@ use crate::language::control::continuation_passing::leaves;
 use crate::language::params::Path;
 use crate::language::state::{Leaf, State};
 use crate::language::structure::{MapComponent, Structure};
+use crate::linearize::LinearFunction;
 
 pub(super) struct Recorder {
     pub(super) id: u64,
@@ -37,6 +38,30 @@ pub(super) struct Recorder {
     stop: Stop,
     /// Where the model asked last for a value that is not known while it is recorded.
     asked: Cell<Option<At>>,
+    /// The recording around this one, if this one goes on with its values.
+    earlier: Option<Earlier>,
+}
+
+/// A recording whose values another one takes: constants as they are, all else as further inputs.
+struct Earlier {
+    recorder: Rc<Recorder>,
+    constants: HashMap<Value, staging::Expr>,
+    /// Values of it, and the inputs that they are, in order.
+    saved: RefCell<Vec<(Value, Value)>>,
+}
+
+impl Earlier {
+    fn of(recorder: &Rc<Recorder>) -> Earlier {
+        let body = recorder.builder.open()[0];
+        let constant = |stmt| match stmt {
+            Stmt::Let(value, expr @ (staging::Expr::Fill { .. } | staging::Expr::Array(_))) => {
+                Some((value, expr))
+            }
+            _ => None,
+        };
+        let constants = recorder.builder.block(body).stmts.into_iter().filter_map(constant).collect();
+        Earlier { recorder: Rc::clone(recorder), constants, saved: RefCell::default() }
+    }
 }
 
 /// Numbers the recordings of all threads: values of one are strangers in all others.
@@ -122,10 +147,54 @@ impl Recorder {
         }
     }
 
-    /// The value, if it is of this recording.
+    fn new<T: Plain>(
+        name: &str,
+        options: &CompileOptions,
+        stop: &Stop,
+        earlier: Option<Earlier>,
+    ) -> Rc<Recorder> {
+        Rc::new(Recorder {
+            id: RECORDINGS.fetch_add(1, Ordering::Relaxed),
+            dtype: T::DTYPE,
+            builder: Builder::new(name),
+            conditional: RefCell::default(),
+            regions: Regions::default(),
+            operators: options.operators,
+            stop: stop.clone(),
+            asked: Cell::new(None),
+            earlier,
+        })
+    }
+
+    /// A further input of the program.
+    fn input(&self, path: &Path, ty: Type) -> Leaf<Recorded> {
+        self.leaf(self.builder.input(&short_name(&path.to_string()), ty))
+    }
+
+    /// The value, if it is of this recording, or of the one that it goes on with.
     #[track_caller]
     pub(super) fn value_of(&self, x: Handle) -> Value {
-        if x.recording == self.id { x.value } else { misplaced() }
+        match &self.earlier {
+            _ if x.recording == self.id => x.value,
+            Some(earlier) if x.recording == earlier.recorder.id => self.saved(earlier, x.value),
+            _ => misplaced(),
+        }
+    }
+
+    /// A value of an earlier recording in this one.
+    fn saved(&self, earlier: &Earlier, value: Value) -> Value {
+        if let Some(constant) = earlier.constants.get(&value) {
+            return self.builder.emit(constant.clone()).located().or_raise();
+        }
+        let mut saved = earlier.saved.borrow_mut();
+        if let Some((_, input)) = saved.iter().find(|(other, _)| *other == value) {
+            return *input;
+        }
+        let builder = &earlier.recorder.builder;
+        let name = builder.name_of(value).unwrap_or_else(|| format!("saved{}", saved.len()));
+        let input = self.builder.input(&name, builder.ty(value));
+        saved.push((value, input));
+        input
     }
 
     /// Begins a block that may or may not run.
@@ -257,30 +326,12 @@ where
     Q: State<Recorded>,
 {
     let at = At::caller();
-    let recorder = Rc::new(Recorder {
-        id: RECORDINGS.fetch_add(1, Ordering::Relaxed),
-        dtype: T::DTYPE,
-        builder: Builder::new(name),
-        conditional: RefCell::default(),
-        regions: Regions::default(),
-        operators: options.operators,
-        stop: stop.clone(),
-        asked: Cell::new(None),
-    });
+    let recorder = Recorder::new::<T>(name, options, stop, None);
     let (result, outputs) = catch(|| -> Result<_> {
         let _looking = Looking::begin(options.check_finite);
         let _recording = Recording::begin(Rc::clone(&recorder));
         stack::on_reserved(|| {
-            let mut input = |path: &Path, leaf: Leaf<T>| {
-                let path = path.to_string();
-                let name = short_name(&path);
-                let input = recorder.wrap(recorder.builder.input(&name, T::ty(&leaf)));
-                match leaf {
-                    Leaf::Real(_) => Leaf::Real(Recorded(input)),
-                    Leaf::Int(_) => Leaf::Int(RecordedInt(input)),
-                    Leaf::Bool(_) => Leaf::Bool(RecordedBool(input)),
-                }
-            };
+            let mut input = |path: &Path, leaf: Leaf<T>| recorder.input(path, T::ty(&leaf));
             let result = match catch_unwind(AssertUnwindSafe(|| f(&mut input))) {
                 Ok(result) => result?,
                 Err(payload) => recorder.panicked(payload),
@@ -290,11 +341,106 @@ where
             Ok((result, outputs))
         })
     })?;
+    Ok(Traced { program: finish(recorder, &outputs, at)?, result })
+}
+
+/// The program that was recorded, with these results.
+fn finish(recorder: Rc<Recorder>, outputs: &[Value], at: At) -> Result<Program> {
     let Recorder { builder, .. } =
         Rc::into_inner(recorder).expect("no recorded value holds on to its recorder");
     // Verifying goes as deep as functions are nested: once more for each loop of a derivative.
-    let program = catch(|| -> Result<_> { Ok(stack::on_reserved(|| builder.finish(&outputs))) })?;
-    Ok(Traced { program: program.map_err(|error| from_staging(error, at))?, result })
+    let program = catch(|| -> Result<_> { Ok(stack::on_reserved(|| builder.finish(outputs))) })?;
+    program.map_err(|error| from_staging(error, at))
+}
+
+/// A function and its derivative, recorded as two programs.
+pub(crate) struct TracedPair<Q, D: LinearFunction> {
+    /// From the inputs to the value, and what is [saved](TracedPair::saved) of it besides.
+    pub(crate) value: Traced<Q>,
+    /// From an argument of the derivative, and what was saved, to its result.
+    pub(crate) derivative: Traced<D::Result>,
+    /// The names and types of the argument's components.
+    pub(crate) argument_types: Vec<(Path, Type)>,
+    pub(crate) saved: Vec<Saved>,
+}
+
+/// What the derivative takes of the program before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Saved {
+    /// An input of this number.
+    Input(usize),
+    /// A result of this number.
+    Output(usize),
+}
+
+/// [`trace`] for a function that also gives its derivative.
+#[track_caller]
+pub(crate) fn trace_pair<T, Q, D>(
+    name: &str,
+    options: &CompileOptions,
+    stop: &Stop,
+    f: impl FnOnce(MapComponent<'_, T, Recorded>) -> Result<(Q, D)>,
+) -> Result<TracedPair<Q, D>>
+where
+    T: Plain,
+    Q: State<Recorded>,
+    D: LinearFunction<Leaf = Recorded>,
+{
+    let at = At::caller();
+    let mut second = None;
+    let first = Recorder::new::<T>(name, options, stop, None);
+    let recorded = catch(|| -> Result<_> {
+        let _looking = Looking::begin(options.check_finite);
+        let _recording = Recording::begin(Rc::clone(&first));
+        stack::on_reserved(|| {
+            let mut input = |path: &Path, leaf: Leaf<T>| first.input(path, T::ty(&leaf));
+            let (value, derivative) = match catch_unwind(AssertUnwindSafe(|| f(&mut input))) {
+                Ok(result) => result?,
+                Err(payload) => first.panicked(payload),
+            };
+            let outputs = first.values(&leaves(&value));
+            first.check(at);
+            let name = format!("{name}_derivative");
+            let recorder = second.insert(Recorder::new::<T>(&name, options, stop, Some(Earlier::of(&first))));
+            let _recording = Recording::begin(Rc::clone(recorder));
+            let mut argument_types = Vec::new();
+            let mut inputs = Vec::new();
+            derivative.argument().map_components(&mut Path::default(), &mut |path, leaf: Leaf<Recorded>| {
+                let ty = first.builder.ty(first.values(&[leaf.clone()])[0]);
+                inputs.push(recorder.input(path, ty.clone()));
+                argument_types.push((path.clone(), ty));
+                leaf
+            });
+            let argument = derivative.argument().rebuild(&mut inputs.into_iter());
+            let result = derivative.apply_to(&argument)?;
+            let results = recorder.values(&leaves(&result));
+            recorder.check(at);
+            Ok((value, outputs, argument_types, result, results))
+        })
+    });
+    let (result, mut outputs, argument_types, derived, results) = recorded?;
+    let mut second = second.expect("it was just recorded");
+    let earlier = Rc::get_mut(&mut second).and_then(|second| second.earlier.take());
+    let earlier = earlier.expect("no recorded value holds on to its recorder");
+    let derivative = Traced { program: finish(second, &results, at)?, result: derived };
+    let inputs = first.builder.inputs();
+    let mut save = |(value, _)| match inputs.iter().position(|&input| input == value) {
+        Some(place) => Saved::Input(place),
+        None => {
+            outputs.push(value);
+            Saved::Output(outputs.len() - 1)
+        }
+    };
+    let saved = earlier.saved.take().into_iter().map(&mut save).collect();
+    drop(earlier);
+    let value = Traced { program: finish(first, &outputs, at)?, result };
+    Ok(TracedPair { value, derivative, argument_types, saved })
+}
+
+/// The recording that a value or a piece of a program belongs to.
+pub(super) fn recorder_of(id: u64) -> Rc<Recorder> {
+    let found = RECORDERS.with_borrow(|stack| stack.iter().rev().find(|recorder| recorder.id == id).cloned());
+    found.unwrap_or_else(|| misplaced())
 }
 
 /// Makes a recorder the innermost one, until dropped.

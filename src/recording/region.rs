@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use antiphon_staging::{Block, Dtype, Expr, Func, Signature, Stmt, Target, Type, Value};
 
-use super::{Located, Recorded, RecordedBool, RecordedInt, Recorder, recorder};
+use super::{Located, Recorded, RecordedBool, RecordedInt, Recorder, recorder, recorder_of};
 use crate::continuation::unwinding::{OrRaise, operator, raise};
 use crate::continuation::{Level, reset_at};
 use crate::forward::Dual;
@@ -39,6 +39,8 @@ pub(super) struct Pull {
 
 /// A [`Region`] of a program.
 pub(super) struct Piece {
+    /// The recording that it is a piece of.
+    home: u64,
     pub(super) block: Block,
     pub(super) results: Leaves<Recorded>,
     inputs: OnceCell<Vec<Value>>,
@@ -51,6 +53,10 @@ impl Piece {
 
     pub(super) fn inputs(&self) -> &[Value] {
         self.inputs.get().expect("a region is closed before it is used")
+    }
+
+    pub(super) fn home(&self) -> Rc<Recorder> {
+        recorder_of(self.home)
     }
 }
 
@@ -120,7 +126,7 @@ impl Piece {
         recorder.begin_arm();
         let results = body();
         let block = recorder.builder.end(&recorder.values(&results)).located().or_raise();
-        Piece { block, results, inputs: OnceCell::new() }
+        Piece { home: recorder.id, block, results, inputs: OnceCell::new() }
     }
 
     pub(super) fn close(&self, inside: &[Leaf<Recorded>]) {
@@ -134,12 +140,12 @@ impl Piece {
 
     /// The piece with tangents.
     pub(super) fn forward(&self, at: Site, wanted: &[bool]) -> Piece {
-        let recorder = recorder();
+        let (recorder, home) = (recorder(), self.home());
         let mut inside: Leaves<Recorded> = Vec::new();
         let mut tangents: Leaves<Recorded> = Vec::new();
         let mut duals: Leaves<Dual<Recorded>> = Vec::new();
         for (&input, &wanted) in self.inputs().iter().zip(wanted) {
-            let input = recorder.builder.parameter(recorder.builder.ty(input));
+            let input = recorder.builder.parameter(home.builder.ty(input));
             let leaf = recorder.leaf(input);
             let dual = match &leaf {
                 Leaf::Real(primal) if wanted => {
@@ -175,7 +181,7 @@ impl Piece {
     }
 
     /// Values that it uses and does not define, its inputs aside.
-    fn free(&self, recorder: &Recorder) -> Vec<Value> {
+    fn free(&self) -> Vec<Value> {
         fn visit(recorder: &Recorder, block: Block, used: &mut Vec<Value>, defined: &mut HashSet<Value>) {
             let data = recorder.builder.block(block);
             for stmt in &data.stmts {
@@ -197,7 +203,7 @@ impl Piece {
             used.extend(data.results);
         }
         let (mut used, mut defined) = (Vec::new(), HashSet::new());
-        visit(recorder, self.block, &mut used, &mut defined);
+        visit(&self.home(), self.block, &mut used, &mut defined);
         defined.extend(self.inputs().iter().copied());
         used.retain(|&value| defined.insert(value));
         used
@@ -276,16 +282,22 @@ fn defer(
     seeds: &[Option<Recorded>],
     values: bool,
 ) -> Pulled<Recorded> {
-    let builder = &recorder.builder;
+    let (builder, home) = (&recorder.builder, piece.home());
     // What it uses of the region around it are inputs as well: there, they stand for something else later.
-    let free = piece.free(recorder);
-    let inputs: Vec<Value> = recorder.values(&inputs).into_iter().chain(free.iter().copied()).collect();
-    let closed = Piece { block: piece.block, results: piece.results.clone(), inputs: OnceCell::new() };
+    let free = piece.free();
+    let outside = free.iter().map(|&value| recorder.value_of(home.wrap(value)));
+    let inputs: Vec<Value> = recorder.values(&inputs).into_iter().chain(outside).collect();
+    let closed = Piece {
+        home: piece.home,
+        block: piece.block,
+        results: piece.results.clone(),
+        inputs: OnceCell::new(),
+    };
     let own: Vec<Value> = piece.inputs().iter().copied().chain(free).collect();
     assert!(closed.inputs.set(own).is_ok(), "just made");
     let mut wanted = wanted.to_vec();
     let adjoints = inputs.iter().zip(&wanted).filter(|(_, wanted)| **wanted).map(|(&x, _)| builder.ty(x));
-    let reals = if values { recorder.reals(&piece.results) } else { Vec::new() };
+    let reals = if values { home.reals(&piece.results) } else { Vec::new() };
     let given = reals.len();
     let results: Vec<Type> = reals.into_iter().chain(adjoints).collect();
     wanted.resize(inputs.len(), false);

@@ -28,15 +28,12 @@ use crate::sealed::INTERNAL;
 impl Piece {
     /// Writes the piece over another interpretation.
     pub(super) fn replay<T: Replayed>(&self, at: Site, inputs: Leaves<T>) -> Leaves<T> {
-        let recorder = recorder();
+        let (recorder, home) = (recorder(), self.home());
         assert_eq!(inputs.len(), self.inputs().len(), "as many inputs as the region has");
         let values = self.inputs().iter().copied().zip(inputs).collect();
-        let replay = Replay { recorder: &recorder, at, values: RefCell::new(values) };
+        let replay = Replay { recorder: &recorder, home: &home, at, values: RefCell::new(values) };
         replay.block(self.block, None);
-        self.results
-            .iter()
-            .map(|result| replay.get(recorder.values(std::slice::from_ref(result))[0]))
-            .collect()
+        self.results.iter().map(|result| replay.get(home.values(std::slice::from_ref(result))[0])).collect()
     }
 }
 
@@ -173,6 +170,8 @@ enum Referred<'s, T: Real> {
 /// A piece that is being written over an interpretation.
 struct Replay<'r, T: Real> {
     recorder: &'r Recorder,
+    /// The recording that the piece is of, if it is not of this one.
+    home: &'r Recorder,
     at: Site,
     values: RefCell<HashMap<Value, Leaf<T>>>,
 }
@@ -183,7 +182,7 @@ impl<T: Replayed> Replay<'_, T> {
             return leaf.clone();
         }
         // From outside of the piece.
-        match self.recorder.leaf(value) {
+        match self.home.leaf(value) {
             Leaf::Real(x) => Leaf::Real(T::constant_of(x)),
             Leaf::Int(i) => Leaf::Int(i),
             Leaf::Bool(b) => Leaf::Bool(b),
@@ -220,7 +219,7 @@ impl<T: Replayed> Replay<'_, T> {
     }
 
     fn block(&self, block: Block, scope: Option<&Scope<'_, T>>) -> Leaves<T> {
-        let data = self.recorder.builder.block(block);
+        let data = self.home.builder.block(block);
         self.statements(&data.stmts, scope);
         self.all(&data.results)
     }
@@ -232,7 +231,7 @@ impl<T: Replayed> Replay<'_, T> {
             match stmt {
                 Stmt::Let(value, expr) => {
                     let leaf = operator(self.at.at, || self.expression(*value, expr));
-                    if let (Some(name), Leaf::Real(x)) = (self.recorder.builder.name_of(*value), &leaf) {
+                    if let (Some(name), Leaf::Real(x)) = (self.home.builder.name_of(*value), &leaf) {
                         x.name_with(&|| name.clone());
                     }
                     self.set(*value, leaf);
@@ -245,7 +244,7 @@ impl<T: Replayed> Replay<'_, T> {
                         self.no_derivative()
                     };
                     let Stmt::Take(ys, _) = after[end] else { unreachable!("it was just found") };
-                    let shape = self.recorder.builder.cell_ty(*cell).shape;
+                    let shape = self.home.builder.cell_ty(*cell).shape;
                     let (rows, _) = T::record_rows(INTERNAL, &shape, &mut |put| {
                         let what = Referred::Rows(*cell, put);
                         self.statements(&after[1..end], Some(&Scope { what, outer: scope }));
@@ -274,7 +273,7 @@ impl<T: Replayed> Replay<'_, T> {
                     self.set_all(results, joined);
                 }
                 Stmt::Probe(probe, value) if T::SHOWS => {
-                    let (kind, at) = self.recorder.builder.probe_of(*probe);
+                    let (kind, at) = self.home.builder.probe_of(*probe);
                     let value = self.bare(*value);
                     self.recorder.builder.probe(kind, value, at).located().or_raise();
                 }
@@ -316,7 +315,7 @@ impl<T: Replayed> Replay<'_, T> {
         if let Some(call) = known {
             return call(args);
         }
-        let deferred = self.recorder.regions.pulls.borrow().get(&func).map(Rc::clone);
+        let deferred = self.home.regions.pulls.borrow().get(&func).map(Rc::clone);
         if let Some(Pull { region, wanted, seeded, values }) = deferred.as_deref() {
             let mut inputs = args;
             let mut seeds = inputs.split_off(region.inputs().len()).into_iter().map(Leaf::real);
@@ -324,7 +323,7 @@ impl<T: Replayed> Replay<'_, T> {
             let pulled = T::pull(self.at, region, inputs, wanted, seeds, *values);
             return pulled.values.into_iter().chain(pulled.adjoints).map(Leaf::Real).collect();
         }
-        let data = self.recorder.builder.func(func);
+        let data = self.home.builder.func(func);
         let like: Leaves<T> = results.iter().map(|&result| self.like(result)).collect();
         T::record_fix(INTERNAL, self.at, args, &like, &|call, arguments| {
             self.set_all(&data.params, arguments);
@@ -334,7 +333,7 @@ impl<T: Replayed> Replay<'_, T> {
 
     /// A value of the same type.
     fn like(&self, value: Value) -> Leaf<T> {
-        let ty = self.recorder.builder.ty(value);
+        let ty = self.home.builder.ty(value);
         self.copied(&Expr::Fill { value: Scalar::of(ty.dtype, 0.0), shape: ty.shape })
     }
 
@@ -393,9 +392,7 @@ impl<T: Replayed> Replay<'_, T> {
             Expr::Select { mask, then, otherwise } => {
                 T::select(&self.get(*mask).bool(), &real(*then), &real(*otherwise))
             }
-            Expr::Reshape(x, _) if self.recorder.regions.detached.borrow().contains(&value) => {
-                real(*x).detach()
-            }
+            Expr::Reshape(x, _) if self.home.regions.detached.borrow().contains(&value) => real(*x).detach(),
             Expr::Reshape(x, shape) => real(*x).reshape(shape),
             Expr::Permute(x, order) => real(*x).permute(order),
             Expr::Broadcast(x, shape) => real(*x).broadcast_to(shape),

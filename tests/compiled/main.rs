@@ -10,6 +10,7 @@ mod control;
 mod destructors;
 mod escape;
 mod examples;
+mod linearize;
 mod mistakes;
 mod models;
 mod probes;

@@ -137,6 +137,12 @@ impl Builder {
         program.funcs[entry].params.push(value);
         value
     }
+    /// The program's inputs so far, in order.
+    pub fn inputs(&self) -> Vec<Value> {
+        let program = &self.state.borrow().program;
+        program.funcs[program.entry].params.clone()
+    }
+
     /// The finished, verified program.
     ///
     /// # Errors

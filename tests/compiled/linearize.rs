@@ -1,0 +1,184 @@
+//! `linearize` and `pullback` in recorded models.
+
+use antiphon::control::scan;
+use antiphon::recording::{Recorded, RecordedInt};
+use antiphon::{
+    Control, Dual, NdArray, NdInt, OrRaise, Partial, Real, Tensor, Var, compile, compile_derivative, grad,
+    linearize, pullback,
+};
+
+type Array = NdArray<f64>;
+
+/// Squares until it is at least 100, beside a sine: control flow and straight code.
+fn grow<T: Control>(x: T) -> T {
+    let sine = x.sin();
+    let grown = T::while_loop(x, |x| x.less(&T::constant(100.0)), |x| x.square());
+    let small = sine.less(&T::constant(0.0));
+    T::cond(&small, || grown.clone() * &sine, || grown.clone() + &sine)
+}
+
+/// The sum of `tanh` along a recurrence, and all of its states.
+fn recurrence<T: Tensor>(w: &T, xs: &T) -> (T, T) {
+    scan(w.zeros_like(), xs, |h: T, x| {
+        let h = (w.clone() * h + x).tanh();
+        (h.clone(), h)
+    })
+    .or_raise()
+}
+
+#[test]
+fn a_pullback_in_a_compiled_model_is_applied_twice() {
+    let both = |x: Recorded| {
+        let (y, back): (Recorded, _) = pullback(|x| grow(x), &x).or_raise();
+        let one = back.apply(&y.ones_like()).or_raise();
+        let three = back.apply(&y.full_like(3.0)).or_raise();
+        (y, one, three)
+    };
+    let mut both = compile("both", both, &Array::scalar(3.0)).unwrap();
+    for x in [3.0, 4.0, 200.0] {
+        let slope = grad(|x| grow(x), &x).unwrap();
+        let (y, one, three) = both.call(&Array::scalar(x)).unwrap();
+        assert!((y.item() - grow(x)).abs() <= 1e-12 * grow(x).abs());
+        assert!((one.item() - slope).abs() <= 1e-12 * slope.abs(), "{one} and {slope}");
+        assert!((three.item() - 3.0 * slope).abs() <= 1e-12 * slope.abs());
+    }
+}
+
+#[test]
+fn a_pullback_of_a_scan() {
+    let xs = Array::from(vec![0.3, -0.2, 0.5]);
+    let rows = |(w, xs): (Recorded, Recorded)| {
+        let (_, back): ((Recorded, Recorded), _) =
+            pullback(|(w, xs)| recurrence(&w, &xs), &(w, xs)).or_raise();
+        let unit = |i: usize| {
+            let row = [0, 1, 2].map(|j| if i == j { 1.0 } else { 0.0 });
+            Recorded::from_elements(&[3], &row).or_raise()
+        };
+        (0..3).map(|i| back.apply(&(w.zeros_like(), unit(i))).or_raise()).collect::<Vec<_>>()
+    };
+    let inputs = (Array::scalar(0.7), xs);
+    let found = compile("rows", rows, &inputs).unwrap().call(&inputs).unwrap();
+    for (i, (w_bar, xs_bar)) in found.iter().enumerate() {
+        let expected = grad(|(w, xs)| recurrence(&w, &xs).1.index(0, i), &inputs).unwrap();
+        assert!((w_bar.clone() - expected.0).abs().item() < 1e-14);
+        assert!((xs_bar.clone() - expected.1).abs().sum(..).item() < 1e-14);
+    }
+}
+
+#[test]
+fn derivatives_of_a_pullback_of_control_flow() {
+    // d/dx of 3·d/dx, in a recorded model.
+    let second = |x: Recorded| {
+        grad(
+            |x| {
+                let (_, back): (Var<'_, Recorded>, _) = pullback(|x| grow(x), &x).or_raise();
+                back.apply(&Var::constant(3.0)).or_raise()
+            },
+            &x,
+        )
+        .or_raise()
+    };
+    let mut second = compile("second", second, &Array::scalar(3.0)).unwrap();
+    for x in [3.0, 4.0, 200.0] {
+        let expected = grad(|x| grad(|x| grow(x), &x).unwrap() * 3.0, &x).unwrap();
+        let found = second.call(&Array::scalar(x)).unwrap().item();
+        assert!((found - expected).abs() <= 1e-12 * expected.abs(), "{found} and {expected}");
+    }
+}
+
+#[test]
+fn linearize_in_a_compiled_model() {
+    let smooth = |x: Dual<Partial<Recorded>>| x.sin() * x.exp() + x;
+    let along = |(x, v): (Recorded, Recorded)| {
+        let (y, derivative) = linearize(smooth, &x).or_raise();
+        let once = derivative.apply(&v).or_raise();
+        let twice = derivative.apply(&once).or_raise();
+        (y, twice)
+    };
+    let inputs = (Array::from(vec![0.2, 1.5]), Array::from(vec![1.0, -2.0]));
+    let (_, twice) = compile("along", along, &inputs).unwrap().call(&inputs).unwrap();
+    let slope = |x: f64| grad(|x| x.sin() * x.exp() + x, &x).unwrap();
+    let expected = Array::from(vec![slope(0.2).powi(2), -2.0 * slope(1.5).powi(2)]);
+    assert!((twice - expected).abs().sum(..).item() < 1e-12);
+}
+
+#[test]
+fn linearize_of_recorded_control_flow_says_what_to_write() {
+    let along = |x: Recorded| linearize(|x| grow(x), &x).or_raise().1.apply(&x).or_raise();
+    let error = compile("along", along, &Array::scalar(3.0)).unwrap_err().to_string();
+    assert!(error.contains("tests/compiled/linearize.rs") && error.contains("jvp"), "{error}");
+}
+
+#[test]
+fn a_pair_of_functions_with_what_the_second_takes_of_the_first() {
+    let w = Array::from_elements(&[2, 2], &[0.5, -0.25, 1.0, 0.75]).unwrap();
+    let x = Array::from(vec![0.3, -0.6]);
+    fn model<T: Tensor>(w: &T, x: &T) -> T {
+        w.matmul(x).sin() * 2.0
+    }
+    let mut pair = compile_derivative(
+        "model",
+        |(w, x)| pullback::<_, Recorded>(|(w, x)| model(&w, &x), &(w, x)),
+        &(w.clone(), x.clone()),
+    )
+    .unwrap();
+    // The sine is computed at a point, and not again for an adjoint: that takes its cosine.
+    let derivative = pair.derivative().program().to_string();
+    assert!(
+        pair.value().program().to_string().contains("sin(") && !derivative.contains("sin("),
+        "{derivative}"
+    );
+    assert!(!derivative.contains("cos("), "{derivative}");
+    assert!(pair.apply(&x).unwrap_err().to_string().contains("call `linearize` first"));
+    for scale in [1.0, -3.0] {
+        let x = x.clone() * scale;
+        let y: Array = pair.linearize(&(w.clone(), x.clone())).unwrap();
+        assert!((y - model(&w, &x)).abs().sum(..).item() < 1e-14);
+        for i in 0..2 {
+            let mut unit = vec![0.0, 0.0];
+            unit[i] = 1.0;
+            let (w_bar, x_bar) = pair.apply(&Array::from(unit)).unwrap();
+            let expected = grad(|(w, x)| model(&w, &x).index(0, i), &(w.clone(), x.clone())).unwrap();
+            assert!((w_bar - expected.0).abs().sum(..).item() < 1e-14);
+            assert!((x_bar - expected.1).abs().sum(..).item() < 1e-14);
+        }
+    }
+}
+
+#[test]
+fn a_pair_with_control_flow_and_indices() {
+    let inputs = (Array::scalar(0.7), Array::from(vec![0.3, -0.2, 0.5]));
+    let mut pair = compile_derivative(
+        "recurrence",
+        |(w, xs)| pullback::<_, (Recorded, Recorded)>(|(w, xs)| recurrence(&w, &xs), &(w, xs)),
+        &inputs,
+    )
+    .unwrap();
+    for scale in [1.0, 0.5] {
+        let inputs = (inputs.0.clone(), inputs.1.clone() * scale);
+        let (last, states): (Array, Array) = pair.linearize(&inputs).unwrap();
+        let expected = recurrence(&inputs.0, &inputs.1);
+        assert!((last.clone() - expected.0).abs().item() < 1e-14);
+        assert!((states - expected.1).abs().sum(..).item() < 1e-14);
+        for i in 0..3 {
+            let mut unit = vec![0.0; 3];
+            unit[i] = 1.0;
+            let (w_bar, xs_bar) = pair.apply(&(Array::scalar(0.0), Array::from(unit))).unwrap();
+            let expected = grad(|(w, xs)| recurrence(&w, &xs).1.index(0, i), &inputs).unwrap();
+            assert!((w_bar - expected.0).abs().item() < 1e-14);
+            assert!((xs_bar - expected.1).abs().sum(..).item() < 1e-14);
+        }
+    }
+}
+
+#[test]
+fn a_pair_of_rows_by_index_and_forward() {
+    let table = Array::from_elements(&[4, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]).unwrap();
+    let rows =
+        |(table, i): (Recorded, RecordedInt)| linearize(|table| table.gather_rows(&i).powi(3).sum(1), &table);
+    let mut pair = compile_derivative("rows", rows, &(table.clone(), NdInt::from(vec![0, 0]))).unwrap();
+    let y: Array = pair.linearize(&(table.clone(), NdInt::from(vec![3, 1]))).unwrap();
+    assert_eq!(y, Array::from(vec![343.0 + 512.0, 27.0 + 64.0]));
+    let slope = pair.apply(&table).unwrap();
+    assert_eq!(slope, Array::from(vec![3.0 * (343.0 + 512.0), 3.0 * (27.0 + 64.0)]));
+}
