@@ -2,10 +2,10 @@
 
 use smallvec::SmallVec;
 
+use super::Partial;
 use super::program::{Args, Operand, Program};
-use super::{Partial, unknown};
 use crate::continuation::unwinding::raise;
-use crate::error::At;
+use crate::error::{At, Error};
 use crate::language::control::continuation_passing::{Captured, Function, Leaves, Region, Site};
 use crate::language::control::{Control, Pulled};
 use crate::language::real::Real;
@@ -18,7 +18,11 @@ pub(super) fn known<T: Real>(Site { op, at }: Site, leaves: Leaves<Partial<T>>) 
     let known = |leaf: Leaf<Partial<T>>| match leaf {
         Leaf::Real(x) => match Partial::known(&x) {
             Some(value) => Leaf::Real(value.clone()),
-            None => raise(unknown(op, at)),
+            None => {
+                let reason = "recorded control flow of `linearize` would take a tangent that is not known yet: \
+                              take `jvp` for each direction, or `pullback`";
+                raise(Error::Argument { op, reason: reason.into(), at })
+            }
         },
         Leaf::Int(i) => Leaf::Int(i),
         Leaf::Bool(b) => Leaf::Bool(b),

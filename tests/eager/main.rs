@@ -11,6 +11,7 @@ mod destructors;
 mod errors;
 mod formulas;
 mod io;
+mod linearize;
 mod nn;
 mod operators;
 mod optim;
