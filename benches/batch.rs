@@ -2,15 +2,16 @@
 //!
 //! A table of milliseconds, the least of many runs: the Hessian of a function of 100 parameters, the gradients of the
 //! 64 samples of a batch, and the Jacobians of the residuals of 31,843 observations in a bundle adjustment (a 2×15
-//! block each, ADBench's), eagerly and compiled.
+//! block each, ADBench's), eagerly and compiled. Then 64 adjoints and 64 directions of one run of a model, against 64
+//! runs.
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use antiphon::recording::Recorded;
 use antiphon::{
-    Batch, Dual, IntTensor, NdArray, OrRaise, Params, Tensor, Var, compile, grad, hessian, hvp, jacobian,
-    value_and_grad, vjp, vmap,
+    Batch, Dual, IntTensor, NdArray, OrRaise, Params, Partial, Tensor, Var, compile, compile_derivative,
+    grad, hessian, hvp, jacobian, jvp, linearize, pullback, value_and_grad, vjp, vmap,
 };
 
 type Array = NdArray<f64>;
@@ -194,9 +195,77 @@ fn bundle_adjustment() {
     row("Jacobians of 31,843 observations, compiled", batch, each);
 }
 
+/// States of a recurrence `h ← tanh(w·h + x)` of 64 units, after 50 steps with inputs `[50, 64]`.
+fn unrolled<T: Tensor>(w: &T, xs: &T) -> T {
+    (0..xs.shape()[0]).fold(T::zeros(&[64]), |h, t| (w.matmul(&h) + xs.index(0, t)).tanh())
+}
+
+/// Iterations of a map of numbers.
+fn chaos<T: Tensor>(x: T) -> T {
+    (0..1000).fold(x, |x, _| (x.clone() * 3.7 - x.square() * 3.7).sin())
+}
+
+fn one_run_many_derivatives() {
+    let (w, xs) = (numbers(&[64, 64], 1) * 0.3, numbers(&[50, 64], 2));
+    let adjoints: Vec<Array> = (0..64).map(|i| numbers(&[64], i)).collect();
+    let directions: Vec<Array> = (0..64).map(|i| numbers(&[50, 64], i)).collect();
+    let constant = |w: &Array| Var::lift(&Partial::lift(w));
+    let once = time(|| {
+        let (_, back) = pullback::<_, Array>(|xs| unrolled(&constant(&w), &xs), &xs).expect("it has one");
+        adjoints.iter().for_each(|y_bar| drop(black_box(back.apply(y_bar).expect("it fits"))));
+    });
+    let each = time(|| {
+        for y_bar in &adjoints {
+            black_box(vjp(|xs| unrolled(&Var::lift(&w), &xs), &xs, y_bar).expect("it has one"));
+        }
+    });
+    row("64 adjoints of a recurrence, eager", once, each);
+    let once = time(|| {
+        let w = Dual::lift(&Partial::lift(&w));
+        let (_, derivative) = linearize(|xs| unrolled(&w, &xs), &xs).expect("it has one");
+        directions.iter().for_each(|v| drop(black_box(derivative.apply(v).expect("it fits"))));
+    });
+    let each = time(|| {
+        for v in &directions {
+            black_box(jvp(|xs| unrolled(&Dual::lift(&w), &xs), &xs, v).expect("it has one"));
+        }
+    });
+    row("64 directions of a recurrence, eager", once, each);
+    let of_point = |(w, xs): (Recorded, Recorded)| {
+        let w = Var::lift(&Partial::lift(&w));
+        pullback::<_, Recorded>(|xs| unrolled(&w, &xs), &xs)
+    };
+    let point = (w, xs);
+    let mut pair = compile_derivative("pair", of_point, &point).expect("it compiles");
+    let once = time(|| {
+        black_box(pair.linearize(&point).expect("it runs"));
+        adjoints.iter().for_each(|y_bar| drop(black_box(pair.apply(y_bar).expect("it fits"))));
+    });
+    let whole = |((w, xs), y_bar): ((Recorded, Recorded), Recorded)| {
+        vjp(|xs| unrolled(&Var::lift(&w), &xs), &xs, &y_bar).or_raise().1
+    };
+    let calls: Vec<_> = adjoints.iter().map(|y_bar| (point.clone(), y_bar.clone())).collect();
+    let mut whole = compile("whole", whole, &calls[0]).expect("it compiles");
+    let each = time(|| calls.iter().for_each(|call| drop(black_box(whole.call(call).expect("it runs")))));
+    row("64 adjoints of a recurrence, compiled", once, each);
+    let x = Array::scalar(0.4);
+    let once = time(|| {
+        let (_, back) = pullback::<_, Array>(chaos, &x).expect("it has one");
+        (0..64).for_each(|i| drop(black_box(back.apply(&Array::scalar(f64::from(i))).expect("it fits"))));
+    });
+    let each = time(|| {
+        for i in 0..64 {
+            black_box(vjp(chaos, &x, &Array::scalar(f64::from(i))).expect("it has one"));
+        }
+    });
+    row("64 adjoints of 4,000 small operators, eager", once, each);
+}
+
 fn main() {
     println!("{:44} {:>10} {:>10} {:>8}", "ms", "one pass", "each row", "times");
     hessians();
     gradients_of_samples();
     bundle_adjustment();
+    println!("\n{:44} {:>10} {:>10} {:>8}", "ms", "one run", "each", "times");
+    one_run_many_derivatives();
 }

@@ -42,6 +42,7 @@ pub use error::{Error, Result};
 pub use forward::Dual;
 pub use jacobian::{hessian, hessian_blocks, jacobian};
 pub use language::control::Control;
+pub use language::linear::LinearFunction;
 pub use language::number::Number;
 pub use language::params::Params;
 pub use language::real::{Int, Mask, Real};
@@ -50,7 +51,7 @@ pub use language::state::State;
 pub use language::structure::Structure;
 pub use language::tensor::{IntTensor, MaskTensor, Tensor};
 pub use language::{control, node, number, params, real, shape, state, structure, tensor};
-pub use linearize::{LinearFunction, Linearized, Pullback, linearize, pullback};
+pub use linearize::{Linearized, Pullback, linearize, pullback};
 pub use partial::{Partial, PartialAdjoint};
 pub use reverse::{Var, cps};
 pub use transforms::{
@@ -67,6 +68,8 @@ mod pages {
     mod architecture {}
     #[doc = include_str!("../docs/batching.md")]
     mod batching {}
+    #[doc = include_str!("../docs/linearizing.md")]
+    mod linearizing {}
     #[doc = include_str!("../docs/writing-models.md")]
     mod writing_models {}
     #[doc = include_str!("../docs/adding-an-operator.md")]

@@ -9,13 +9,14 @@ use crate::error::Error;
 use crate::error::{At, Result};
 use crate::forward::Dual;
 use crate::language::control::Control;
+use crate::language::linear::LinearFunction;
 use crate::language::params::{Params, Path};
 use crate::language::real::Real;
 use crate::language::state::{Leaf, State};
 use crate::language::structure::Structure;
 use crate::partial::{Linear, Partial};
 use crate::reverse::Var;
-use crate::sealed::INTERNAL;
+use crate::sealed::{INTERNAL, Internal};
 use crate::transforms::{FunctionTo, Gradient, Seeds, can_look, not_ended, pull};
 
 /// The derivative of a function `P → Y` at a point, to be applied to directions: what [`linearize`] gives.
@@ -154,32 +155,6 @@ where
     Ok((y.clone(), Pullback { linear, x: x.clone(), y }))
 }
 
-/// What [`linearize`] and [`pullback`] give, as a function that is linear in its argument: to compile it.
-pub trait LinearFunction: sealed::Sealed {
-    /// What the argument's and the result's numbers are.
-    type Leaf: Control;
-    /// What it is applied to.
-    type Argument: Structure<Self::Leaf>;
-    /// What it gives.
-    type Result: State<Self::Leaf>;
-
-    /// Something of the argument's structure.
-    #[doc(hidden)]
-    fn argument(&self) -> &Self::Argument;
-    /// The function, applied.
-    ///
-    /// # Errors
-    /// As [`Linearized::apply`] and [`Pullback::apply`].
-    #[doc(hidden)]
-    fn apply_to(&self, argument: &Self::Argument) -> Result<Self::Result>;
-}
-
-mod sealed {
-    pub trait Sealed {}
-    impl<P: super::Params, Y> Sealed for super::Linearized<P, Y> {}
-    impl<P: super::Params, Y> Sealed for super::Pullback<P, Y> {}
-}
-
 impl<P, Y> LinearFunction for Linearized<P, Y>
 where
     P: Params + Structure<P::Leaf>,
@@ -190,11 +165,11 @@ where
     type Argument = P;
     type Result = Y;
 
-    fn argument(&self) -> &P {
+    fn argument(&self, _: Internal) -> &P {
         &self.x
     }
     #[track_caller]
-    fn apply_to(&self, v: &P) -> Result<Y> {
+    fn apply_to(&self, _: Internal, v: &P) -> Result<Y> {
         self.apply(v)
     }
 }
@@ -210,11 +185,11 @@ where
     type Argument = Y;
     type Result = Gradient<P>;
 
-    fn argument(&self) -> &Y {
+    fn argument(&self, _: Internal) -> &Y {
         &self.y
     }
     #[track_caller]
-    fn apply_to(&self, y_bar: &Y) -> Result<Gradient<P>> {
+    fn apply_to(&self, _: Internal, y_bar: &Y) -> Result<Gradient<P>> {
         self.apply(y_bar)
     }
 }

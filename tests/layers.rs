@@ -22,6 +22,7 @@ const ANTIPHON: &[&str] = &[
     "recording",
     "array",
     "transforms",
+    "linearize",
     "jacobian",
     "check",
     "compiled",

@@ -9,10 +9,10 @@ use antiphon_staging::jit::{CompileOptions, Stop};
 use crate::compiled::components::take_components;
 use crate::compiled::model::CompiledFunction;
 use crate::error::{At, Error, Result};
+use crate::language::linear::LinearFunction;
 use crate::language::params::Path;
 use crate::language::state::{Leaf, State};
 use crate::language::structure::{MapComponent, Structure};
-use crate::linearize::LinearFunction;
 use crate::recording::{Plain, Recorded, Saved, Traced, TracedPair, trace_pair};
 
 /// A function of inputs `P` to values `Y`, and its derivative of arguments `A` to results `B`, compiled.

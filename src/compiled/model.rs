@@ -124,7 +124,8 @@ where
 }
 
 impl<T: Plain, P, R> CompiledFunction<T, P, R> {
-    /// Compiles a program of inputs with these names and types, whose first results are those of the structure `result`.
+    /// Compiles a program of inputs with these names and types, whose first results are those of the structure
+    /// `result`.
     pub(super) fn of<Q: Structure<Recorded, With<T> = R>>(
         program: Program,
         result: &Q,

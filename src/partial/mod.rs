@@ -1,4 +1,5 @@
-//! [`Partial`]: an interpretation that computes what is known and keeps the rest as a program, to be run again and again.
+//! [`Partial`]: an interpretation that computes what is known and keeps the rest as a program, to be run again and
+//! again.
 //!
 //! A derivative is linear in its direction, or in the adjoint it begins with. Run with all else known and that alone
 //! unknown, a model leaves behind the linear program of its derivative: what [`linearize`](crate::linearize) and
@@ -29,8 +30,8 @@ use crate::sealed::INTERNAL;
 
 /// A value of the interpretation `T` that is known, or one that a program computes later.
 ///
-/// Models meet it in [`linearize`](crate::linearize) and [`pullback`](crate::pullback), under a derivative: there values
-/// are known, and tangents and adjoints are not.
+/// Models meet it in [`linearize`](crate::linearize) and [`pullback`](crate::pullback), under a derivative: there
+/// values are known, and tangents and adjoints are not.
 pub struct Partial<T: Real>(Kind<T>);
 
 enum Kind<T: Real> {

@@ -128,7 +128,8 @@ impl<T: Real> Program<T> {
         first
     }
 
-    /// Ends the program, of which these values are wanted: what only other ones take is given up, and all that it holds.
+    /// Ends the program, of which these values are wanted: what only other ones take is given up, and all that it
+    /// holds.
     fn seal(&self, wanted: &[usize]) {
         self.sealed.set(true);
         let mut taken = vec![false; self.slots.get()];

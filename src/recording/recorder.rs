@@ -21,10 +21,11 @@ use crate::continuation::unwinding::{OrRaise, blame, catch, raise};
 use crate::error::{At, Direction, Error, Result};
 use crate::finite::{self, Looking};
 use crate::language::control::continuation_passing::leaves;
+use crate::language::linear::LinearFunction;
 use crate::language::params::Path;
 use crate::language::state::{Leaf, State};
 use crate::language::structure::{MapComponent, Structure};
-use crate::linearize::LinearFunction;
+use crate::sealed::INTERNAL;
 
 pub(super) struct Recorder {
     pub(super) id: u64,
@@ -405,14 +406,17 @@ where
             let _recording = Recording::begin(Rc::clone(recorder));
             let mut argument_types = Vec::new();
             let mut inputs = Vec::new();
-            derivative.argument().map_components(&mut Path::default(), &mut |path, leaf: Leaf<Recorded>| {
+            derivative.argument(INTERNAL).map_components(&mut Path::default(), &mut |path,
+                                                                                     leaf: Leaf<
+                Recorded,
+            >| {
                 let ty = first.builder.ty(first.values(&[leaf.clone()])[0]);
                 inputs.push(recorder.input(path, ty.clone()));
                 argument_types.push((path.clone(), ty));
                 leaf
             });
-            let argument = derivative.argument().rebuild(&mut inputs.into_iter());
-            let result = derivative.apply_to(&argument)?;
+            let argument = derivative.argument(INTERNAL).rebuild(&mut inputs.into_iter());
+            let result = derivative.apply_to(INTERNAL, &argument)?;
             let results = recorder.values(&leaves(&result));
             recorder.check(at);
             Ok((value, outputs, argument_types, result, results))
