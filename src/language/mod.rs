@@ -3,7 +3,7 @@
 
 pub mod control;
 pub(crate) mod derivative_rules;
-pub mod linear;
+pub(crate) mod linear;
 #[doc(hidden)]
 pub mod node;
 pub mod number;
