@@ -3,15 +3,19 @@
 //! A table of milliseconds, the least of many runs: the Hessian of a function of 100 parameters, the gradients of the
 //! 64 samples of a batch, and the Jacobians of the residuals of 31,843 observations in a bundle adjustment (a 2×15
 //! block each, ADBench's), eagerly and compiled. Then 64 adjoints and 64 directions of one run of a model, against 64
-//! runs.
+//! runs. JAX (under `jax.jit`) and PyTorch (`torch.func`, `retain_graph`) are `peers/batch_peer.py`, run by the Python
+//! that `ANTIPHON_PEERS_PYTHON` names (that of `make peers` by default); what is not installed is left out.
 
+use std::collections::HashMap;
 use std::hint::black_box;
+use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 use antiphon::recording::Recorded;
 use antiphon::{
-    Batch, Dual, IntTensor, NdArray, OrRaise, Params, Partial, Tensor, Var, compile, compile_derivative,
-    grad, hessian, hvp, jacobian, jvp, linearize, pullback, value_and_grad, vjp, vmap,
+    Batch, Dual, Float, IntTensor, NdArray, OrRaise, Params, Partial, Tensor, Var, compile,
+    compile_derivative, grad, hessian, hvp, jacobian, jvp, linearize, pullback, value_and_grad, vjp, vmap,
 };
 
 type Array = NdArray<f64>;
@@ -24,19 +28,21 @@ fn rosenbrock<T: Tensor>(x: &T) -> T {
     (steep.square() * 100.0 + flat.square()).sum(..)
 }
 
+/// The perceptron of `make peers`.
 #[derive(Clone, Params)]
 struct Perceptron<T> {
-    w1: T,
-    b1: T,
-    w2: T,
-    b2: T,
+    weights: Vec<T>,
+    biases: Vec<T>,
 }
 
 impl<T: Tensor> Perceptron<T> {
     /// Cross-entropy of one sample.
     fn loss(&self, x: &T, label: &T::Int) -> T {
-        let hidden = (x.matmul(&self.w1) + &self.b1).relu();
-        (hidden.matmul(&self.w2) + &self.b2).cross_entropy(label)
+        let layers = self.weights.iter().zip(&self.biases);
+        let hidden = layers.clone().take(self.weights.len() - 1);
+        let x = hidden.fold(x.clone(), |x, (w, b)| (x.matmul(w) + b).relu());
+        let (w, b) = layers.last().expect("a layer");
+        (x.matmul(w) + b).cross_entropy(label)
     }
 }
 
@@ -63,10 +69,11 @@ fn residual<T: Tensor>(camera: &T, point: &T, weight: &T, feature: &T) -> T {
 }
 
 /// Irregular numbers between −½ and ½.
-fn numbers(shape: &[usize], seed: usize) -> Array {
+fn numbers<E: Float>(shape: &[usize], seed: usize) -> NdArray<E> {
     let size: usize = shape.iter().product();
     let number = |i: usize| ((i + 1) as f64 * 0.618_033_988_749_895 + seed as f64 * 0.237).fract() - 0.5;
-    Array::from_elements(shape, &(0..size).map(number).collect::<Vec<_>>()).expect("as many as the shape has")
+    NdArray::from_elements(shape, &(0..size).map(number).collect::<Vec<_>>())
+        .expect("as many as the shape has")
 }
 
 /// Milliseconds of the fastest of the runs that fit into a second, at least three.
@@ -81,12 +88,57 @@ fn time<R>(mut run: impl FnMut() -> R) -> f64 {
     least
 }
 
-fn row(name: &str, batch: f64, each: f64) {
-    println!("{name:44} {batch:10.3} {each:10.3} {:8.1}", each / batch);
+/// By name, what an opponent printed: milliseconds, and the root of the sum of squares of the results.
+type Times = HashMap<String, (f64, f64)>;
+
+/// Times of JAX and of PyTorch; nothing where they are not installed.
+fn opponents() -> [Times; 2] {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches");
+    let own = sources.with_file_name(".venv-peers/bin/python").into_os_string();
+    let python = std::env::var_os("ANTIPHON_PEERS_PYTHON").unwrap_or(own);
+    ["jax", "torch"].map(|which| {
+        let mut times = Times::new();
+        let script = sources.join("peers/batch_peer.py");
+        let Ok(output) = Command::new(&python).arg(script).arg(which).output() else { return times };
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            let mut fields = line.split(' ');
+            let name = fields.next().unwrap_or_default();
+            if let [Ok(ms), Ok(size)] = fields.map(str::parse).collect::<Vec<_>>()[..] {
+                times.insert(name.into(), (ms, size));
+            }
+        }
+        times
+    })
 }
 
-fn hessians() {
-    let x = numbers(&[100], 1);
+/// The root of the sum of squares.
+fn size_of<E: Float>(results: &[NdArray<E>]) -> f64 {
+    let squares = |x: &NdArray<E>| x.view().iter().map(|&x| x.to_f64().powi(2)).sum::<f64>();
+    results.iter().map(squares).sum::<f64>().sqrt()
+}
+
+struct Table([Times; 2]);
+
+impl Table {
+    /// A line: times of one pass and of each row, and opponents' times of what has this name, who have to have got the
+    /// same.
+    fn row(&self, name: &str, batch: f64, each: f64, theirs: &str, size: f64) {
+        print!("{name:46} {batch:10.3} {each:10.3} {:8.1}", each / batch);
+        for times in &self.0 {
+            match times.get(theirs) {
+                Some(&(ms, found)) => {
+                    assert!((found - size).abs() <= 1e-5 * size, "{name}: {found} instead of {size}");
+                    print!(" {ms:10.3}");
+                }
+                None => print!(" {:>10}", "-"),
+            }
+        }
+        println!();
+    }
+}
+
+fn hessians(table: &Table) {
+    let x = numbers::<f64>(&[100], 1);
     let unit = |i: usize| Array::from((0..100).map(|j| if i == j { 1.0 } else { 0.0 }).collect::<Vec<_>>());
     let units: Vec<Array> = (0..100).map(unit).collect();
     let batch = time(|| hessian(|x| rosenbrock(&x), &x).expect("it has one"));
@@ -95,7 +147,8 @@ fn hessians() {
             units.iter().map(|v| hvp(|x| rosenbrock(&x), &x, v).expect("it has one").1).collect();
         Array::stack(&rows, 0)
     });
-    row("Hessian, 100 parameters, eager", batch, each);
+    let size = size_of(&[hessian(|x| rosenbrock(&x), &x).expect("it has one")]);
+    table.row("Hessian, 100 parameters, eager", batch, each, "hessian", size);
     let of_all = |x: Recorded| hessian(|x| rosenbrock(&x), &x).or_raise();
     let mut of_all = compile("hessian", of_all, &x).expect("it compiles");
     let product = |(x, v): (Recorded, Recorded)| hvp(|x| rosenbrock(&x), &x, &v).or_raise().1;
@@ -106,22 +159,20 @@ fn hessians() {
             units.iter().map(|v| product.call(&(x.clone(), v.clone())).expect("it runs")).collect();
         Array::stack(&rows, 0)
     });
-    row("Hessian, 100 parameters, compiled", batch, each);
+    let size = size_of(&[of_all.call(&x).expect("it runs")]);
+    table.row("Hessian, 100 parameters, compiled", batch, each, "hessian", size);
 }
 
-fn gradients_of_samples() {
-    let (samples, inputs, hidden, classes) = (64, 64, 128, 10);
-    let model = Perceptron {
-        w1: numbers(&[inputs, hidden], 1),
-        b1: numbers(&[hidden], 2),
-        w2: numbers(&[hidden, classes], 3),
-        b2: numbers(&[classes], 4),
-    };
-    let xs = numbers(&[samples, inputs], 5);
-    let labels = numbers(&[samples, classes], 6).argmax(1);
+fn gradients_of_samples(table: &Table) {
+    let sizes = [784, 256, 128, 10];
+    let weights: Vec<NdArray<f32>> = (0..3).map(|i| numbers(&sizes[i..i + 2], i) * 0.1).collect();
+    let model = Perceptron { weights, biases: (0..3).map(|i| numbers(&sizes[i + 1..i + 2], i)).collect() };
+    let xs: NdArray<f32> = numbers(&[64, 784], 5);
+    let labels = numbers::<f64>(&[64, 10], 6).argmax(1);
     let example = (xs.clone(), labels.clone());
+    type Single = NdArray<f32>;
     let batch = time(|| {
-        let of_sample = |(x, label): (Batch<Array>, _)| {
+        let of_sample = |(x, label): (Batch<Single>, _)| {
             grad(|model| model.loss(&Var::lift(&x), &label), &model.map_leaves(Batch::lift)).or_raise()
         };
         vmap(of_sample, &example).expect("they have gradients")
@@ -132,9 +183,16 @@ fn gradients_of_samples() {
             let label = IntTensor::reshape(&label, &[]);
             grad(|model| model.loss(&Var::lift(&x), &label), &model).expect("it has a gradient")
         };
-        (0..samples).map(of_sample).collect::<Vec<_>>()
+        (0..64).map(of_sample).collect::<Vec<_>>()
     });
-    row("gradients of 64 samples of an MLP, eager", batch, each);
+    let of_samples = {
+        let of_sample = |(x, label): (Batch<Single>, _)| {
+            grad(|model| model.loss(&Var::lift(&x), &label), &model.map_leaves(Batch::lift)).or_raise()
+        };
+        vmap(of_sample, &example).expect("they have gradients")
+    };
+    let size = size_of(&of_samples.leaves());
+    table.row("gradients of 64 samples of the MLP, eager", batch, each, "samples", size);
     let of_all = |(model, (xs, labels)): (Perceptron<Recorded>, (Recorded, _))| {
         let of_sample = |(x, label): (Batch<Recorded>, _)| {
             grad(|model| model.loss(&Var::lift(&x), &label), &model.map_leaves(Batch::lift)).or_raise()
@@ -152,17 +210,24 @@ fn gradients_of_samples() {
         let label = IntTensor::slice(&labels, 0, i..i + 1);
         (model.clone(), (xs.index(0, i), IntTensor::reshape(&label, &[])))
     };
-    let parts: Vec<_> = (0..samples).map(part).collect();
+    let parts: Vec<_> = (0..64).map(part).collect();
     let mut of_one = compile("gradient", of_one, &parts[0]).expect("it compiles");
     let batch = time(|| of_all.call(&whole).expect("it runs"));
     let each = time(|| parts.iter().map(|part| of_one.call(part).expect("it runs")).collect::<Vec<_>>());
-    row("gradients of 64 samples of an MLP, compiled", batch, each);
+    let size = size_of(&of_all.call(&whole).expect("it runs").leaves());
+    table.row("gradients of 64 samples of the MLP, compiled", batch, each, "samples", size);
 }
 
 /// Camera, point and weight of an observation, and what else there is to it.
 type Observation<T, F> = ((T, T, T), F);
 
-fn bundle_adjustment() {
+/// Which direction JAX is faster in.
+fn faster(times: &Times) -> &'static str {
+    let ms = |name: &str| times.get(name).map_or(f64::INFINITY, |&(ms, _)| ms);
+    if ms("blocks_reverse") < ms("blocks_forward") { "blocks_reverse" } else { "blocks_forward" }
+}
+
+fn bundle_adjustment(table: &Table) {
     let n = 31_843;
     let camera = numbers(&[n, 11], 1) + 2.0;
     let (point, weight, feature) = (numbers(&[n, 3], 2), numbers(&[n], 3) + 1.0, numbers(&[n, 2], 4));
@@ -192,7 +257,9 @@ fn bundle_adjustment() {
         .collect();
     let mut sweep = compile("sweep", sweep, &observations[0]).expect("it compiles");
     let each = time(|| observations.iter().for_each(|x| drop(black_box(sweep.call(x).expect("it runs")))));
-    row("Jacobians of 31,843 observations, compiled", batch, each);
+    let (camera, point, weight) = blocks.call(&all).expect("it runs");
+    let size = size_of(&[camera, point, weight]);
+    table.row("Jacobians of 31,843 observations, compiled", batch, each, faster(&table.0[0]), size);
 }
 
 /// States of a recurrence `h ← tanh(w·h + x)` of 64 units, after 50 steps with inputs `[50, 64]`.
@@ -205,11 +272,13 @@ fn chaos<T: Tensor>(x: T) -> T {
     (0..1000).fold(x, |x, _| (x.clone() * 3.7 - x.square() * 3.7).sin())
 }
 
-fn one_run_many_derivatives() {
+fn one_run_many_derivatives(table: &Table) {
     let (w, xs) = (numbers(&[64, 64], 1) * 0.3, numbers(&[50, 64], 2));
     let adjoints: Vec<Array> = (0..64).map(|i| numbers(&[64], i)).collect();
     let directions: Vec<Array> = (0..64).map(|i| numbers(&[50, 64], i)).collect();
-    let constant = |w: &Array| Var::lift(&Partial::lift(w));
+    fn constant<'r, T: Tensor>(w: &T) -> Var<'r, Partial<T>> {
+        Var::lift(&Partial::lift(w))
+    }
     let once = time(|| {
         let (_, back) = pullback::<_, Array>(|xs| unrolled(&constant(&w), &xs), &xs).expect("it has one");
         adjoints.iter().for_each(|y_bar| drop(black_box(back.apply(y_bar).expect("it fits"))));
@@ -219,7 +288,9 @@ fn one_run_many_derivatives() {
             black_box(vjp(|xs| unrolled(&Var::lift(&w), &xs), &xs, y_bar).expect("it has one"));
         }
     });
-    row("64 adjoints of a recurrence, eager", once, each);
+    let (_, back) = pullback::<_, Array>(|xs| unrolled(&constant(&w), &xs), &xs).expect("it has one");
+    let pulled: Vec<Array> = adjoints.iter().map(|y_bar| back.apply(y_bar).expect("it fits")).collect();
+    table.row("64 adjoints of a recurrence, eager", once, each, "pulled", size_of(&pulled));
     let once = time(|| {
         let w = Dual::lift(&Partial::lift(&w));
         let (_, derivative) = linearize(|xs| unrolled(&w, &xs), &xs).expect("it has one");
@@ -230,11 +301,9 @@ fn one_run_many_derivatives() {
             black_box(jvp(|xs| unrolled(&Dual::lift(&w), &xs), &xs, v).expect("it has one"));
         }
     });
-    row("64 directions of a recurrence, eager", once, each);
-    let of_point = |(w, xs): (Recorded, Recorded)| {
-        let w = Var::lift(&Partial::lift(&w));
-        pullback::<_, Recorded>(|xs| unrolled(&w, &xs), &xs)
-    };
+    table.row("64 directions of a recurrence, eager", once, each, "", 0.0);
+    let of_point =
+        |(w, xs): (Recorded, Recorded)| pullback::<_, Recorded>(|xs| unrolled(&constant(&w), &xs), &xs);
     let point = (w, xs);
     let mut pair = compile_derivative("pair", of_point, &point).expect("it compiles");
     let once = time(|| {
@@ -247,25 +316,30 @@ fn one_run_many_derivatives() {
     let calls: Vec<_> = adjoints.iter().map(|y_bar| (point.clone(), y_bar.clone())).collect();
     let mut whole = compile("whole", whole, &calls[0]).expect("it compiles");
     let each = time(|| calls.iter().for_each(|call| drop(black_box(whole.call(call).expect("it runs")))));
-    row("64 adjoints of a recurrence, compiled", once, each);
+    table.row("64 adjoints of a recurrence, compiled", once, each, "pulled", size_of(&pulled));
     let x = Array::scalar(0.4);
     let once = time(|| {
-        let (_, back) = pullback::<_, Array>(chaos, &x).expect("it has one");
+        let (_, back) = pullback::<_, Array>(|x| chaos(x), &x).expect("it has one");
         (0..64).for_each(|i| drop(black_box(back.apply(&Array::scalar(f64::from(i))).expect("it fits"))));
     });
     let each = time(|| {
         for i in 0..64 {
-            black_box(vjp(chaos, &x, &Array::scalar(f64::from(i))).expect("it has one"));
+            black_box(vjp(|x| chaos(x), &x, &Array::scalar(f64::from(i))).expect("it has one"));
         }
     });
-    row("64 adjoints of 4,000 small operators, eager", once, each);
+    table.row("64 adjoints of 4,000 small operators, eager", once, each, "", 0.0);
 }
 
 fn main() {
-    println!("{:44} {:>10} {:>10} {:>8}", "ms", "one pass", "each row", "times");
-    hessians();
-    gradients_of_samples();
-    bundle_adjustment();
-    println!("\n{:44} {:>10} {:>10} {:>8}", "ms", "one run", "each", "times");
-    one_run_many_derivatives();
+    let table = Table(opponents());
+    let heading = |once: &str, each: &str| {
+        println!("{:46} {once:>10} {each:>10} {:>8} {:>10} {:>10}", "ms", "times", "JAX", "PyTorch");
+    };
+    heading("one pass", "each row");
+    hessians(&table);
+    gradients_of_samples(&table);
+    bundle_adjustment(&table);
+    println!();
+    heading("one run", "each");
+    one_run_many_derivatives(&table);
 }

@@ -49,6 +49,13 @@ impl<P: Params, Y> fmt::Debug for Pullback<P, Y> {
     }
 }
 
+/// Results `Y` of a function over dual numbers as values.
+pub type Values<Y, U> = <Y as Structure<Dual<Partial<U>>>>::With<U>;
+
+/// What [`linearize`] gives: the value, and the derivative.
+pub type ValueAndLinearized<P, Y> =
+    (Values<Y, <P as Params>::Leaf>, Linearized<P, Values<Y, <P as Params>::Leaf>>);
+
 /// The value of a function at `x`, and its derivative there as a function of the direction.
 ///
 /// The function is run once. What its derivative takes of it (the cosine of each sine) is kept, and
@@ -70,12 +77,12 @@ impl<P: Params, Y> fmt::Debug for Pullback<P, Y> {
 pub fn linearize<P, Y>(
     f: impl FnOnce(P::With<Dual<Partial<P::Leaf>>>) -> Y,
     x: &P,
-) -> Result<(Y::With<P::Leaf>, Linearized<P, Y::With<P::Leaf>>)>
+) -> Result<ValueAndLinearized<P, Y>>
 where
     P: Params + Clone,
     P::Leaf: Control,
     Y: Structure<Dual<Partial<P::Leaf>>>,
-    Y::With<P::Leaf>: Clone,
+    Values<Y, P::Leaf>: Clone,
 {
     let at = At::caller();
     can_look::<P::Leaf>("linearize", at)?;

@@ -68,10 +68,13 @@ impl<T: Real> Args<'_, T> {
     }
 }
 
-/// What a step computes. The functions capture nothing of the interpretation: what they take are operands.
+/// Computes something of operands. It captures nothing of the interpretation.
+type Computes<T, R> = Box<dyn Fn(&mut Args<'_, T>) -> R>;
+
+/// What a step computes.
 pub(super) enum Apply<T: Real> {
-    One(Box<dyn Fn(&mut Args<'_, T>) -> T>),
-    Several(Box<dyn Fn(&mut Args<'_, T>) -> Vec<T>>),
+    One(Computes<T, T>),
+    Several(Computes<T, Vec<T>>),
     Sum(Sum<T>),
 }
 

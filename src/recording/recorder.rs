@@ -410,7 +410,7 @@ where
                                                                                      leaf: Leaf<
                 Recorded,
             >| {
-                let ty = first.builder.ty(first.values(&[leaf.clone()])[0]);
+                let ty = first.builder.ty(first.values(std::slice::from_ref(&leaf))[0]);
                 inputs.push(recorder.input(path, ty.clone()));
                 argument_types.push((path.clone(), ty));
                 leaf
