@@ -104,7 +104,7 @@ fn linearize_in_a_compiled_model() {
 
 #[test]
 fn linearize_of_recorded_control_flow_says_what_to_write() {
-    let along = |x: Recorded| linearize(|x| grow(x), &x).or_raise().1.apply(&x).or_raise();
+    let along = |x: Recorded| linearize(grow, &x).or_raise().1.apply(&x).or_raise();
     let error = compile("along", along, &Array::scalar(3.0)).unwrap_err().to_string();
     assert!(error.contains("tests/compiled/linearize.rs") && error.contains("jvp"), "{error}");
 }
