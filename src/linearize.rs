@@ -1,20 +1,20 @@
 //! [`linearize`] and [`pullback`]: a model is run once, its derivative is applied as often as is wanted.
 
 use std::fmt;
+use std::rc::Rc;
 
 use crate::continuation::stack;
 use crate::continuation::unwinding::{catch, operator};
-#[cfg(doc)]
-use crate::error::Error;
-use crate::error::{At, Result};
+use crate::error::{At, Error, Result};
 use crate::forward::Dual;
 use crate::language::control::Control;
+use crate::language::control::continuation_passing::Site;
 use crate::language::linear::LinearFunction;
 use crate::language::params::{Params, Path};
 use crate::language::real::Real;
 use crate::language::state::{Leaf, State};
 use crate::language::structure::Structure;
-use crate::partial::{Linear, Partial};
+use crate::partial::{Linear, Partial, Program};
 use crate::reverse::Var;
 use crate::sealed::{INTERNAL, Internal};
 use crate::transforms::{FunctionTo, Gradient, Seeds, can_look, not_ended, pull};
@@ -71,11 +71,10 @@ pub type ValueAndLinearized<P, Y> =
 /// ```
 ///
 /// # Errors
-/// What the function raises. [`Error::Argument`] where a tangent is to decide something, and in *recorded* control flow
-/// (see [`recording`](https://docs.rs/antiphon)): there take [`jvp`](crate::jvp) or [`pullback`].
+/// What the function raises. [`Error::Argument`] where a tangent is to decide something.
 #[track_caller]
 pub fn linearize<P, Y>(
-    f: impl FnOnce(P::With<Dual<Partial<P::Leaf>>>) -> Y,
+    mut f: impl FnMut(P::With<Dual<Partial<P::Leaf>>>) -> Y,
     x: &P,
 ) -> Result<ValueAndLinearized<P, Y>>
 where
@@ -84,20 +83,20 @@ where
     Y: Structure<Dual<Partial<P::Leaf>>>,
     Values<Y, P::Leaf>: Clone,
 {
-    let at = At::caller();
-    can_look::<P::Leaf>("linearize", at)?;
+    let at = Site::caller("linearize");
+    can_look::<P::Leaf>(at.op, at.at)?;
     catch(|| {
         stack::on_reserved(|| {
-            let leaves = x.leaves();
-            let shapes = leaves.iter().map(|x| x.lengths(INTERNAL)).collect();
-            let (program, tangents) = Linear::inputs(shapes);
-            let duals = leaves.into_iter().zip(tangents).map(|(x, v)| Dual::new(Partial::from_value(x), v));
-            let results = f(x.with_leaves(duals.collect())?);
+            if P::Leaf::RECORDS && has_control_flow(&mut f, x) {
+                return of_region(at, f, x);
+            }
+            let (program, duals) = duals(x);
+            let results = f(x.with_leaves(duals)?);
             let mut tangents = Vec::new();
             let y = results.map_components(&mut Path::default(), &mut |_, leaf| match leaf {
                 Leaf::Real(y) => {
                     tangents.push(y.tangent());
-                    Leaf::Real(y.primal().demand("linearize").clone())
+                    Leaf::Real(y.primal().demand(at.op).clone())
                 }
                 Leaf::Int(i) => Leaf::Int(i),
                 Leaf::Bool(b) => Leaf::Bool(b),
@@ -106,6 +105,76 @@ where
             Ok((y.clone(), Linearized { linear, x: x.clone(), y }))
         })
     })
+}
+
+/// The leaves of a structure with tangents that are the inputs of a program.
+fn duals<P: Params>(x: &P) -> (Rc<Program<P::Leaf>>, Vec<Dual<Partial<P::Leaf>>>) {
+    let leaves = x.leaves();
+    let (program, tangents) = Linear::inputs(leaves.iter().map(|x| x.lengths(INTERNAL)).collect());
+    let dual = |(x, v)| Dual::new(Partial::from_value(x), v);
+    (program, leaves.into_iter().zip(tangents).map(dual).collect())
+}
+
+/// Whether tangents flow through recorded control flow.
+fn has_control_flow<P, Y>(f: &mut impl FnMut(P::With<Dual<Partial<P::Leaf>>>) -> Y, x: &P) -> bool
+where
+    P: Params,
+    P::Leaf: Control,
+{
+    let mut found = false;
+    P::Leaf::scratch(INTERNAL, &mut || {
+        let (program, duals) = duals(x);
+        let outcome = catch(|| {
+            drop(f(x.with_leaves(duals)?));
+            Ok::<_, Error>(())
+        });
+        found = outcome.is_err() && program.is_wanted_in_control_flow();
+    });
+    found
+}
+
+/// [`linearize`] of a function that records control flow: the whole function is a region, whose derivative is applied.
+fn of_region<P, Y>(
+    at: Site,
+    mut f: impl FnMut(P::With<Dual<Partial<P::Leaf>>>) -> Y,
+    x: &P,
+) -> Result<ValueAndLinearized<P, Y>>
+where
+    P: Params + Clone,
+    P::Leaf: Control,
+    Y: Structure<Dual<Partial<P::Leaf>>>,
+    Values<Y, P::Leaf>: Clone,
+{
+    let leaves = x.leaves();
+    let inside: Vec<P::Leaf> = leaves.iter().map(|x| x.placeholder(INTERNAL)).collect();
+    let constants: Vec<_> = inside.iter().map(|x| Dual::lift(&Partial::lift(x))).collect();
+    let mut constants = Some(x.with_leaves(constants)?);
+    let (mut results, mut count) = (None, 0);
+    let (region, captured) = P::Leaf::with_region(INTERNAL, at, &mut || {
+        let results = results.insert(f(constants.take().expect("a region is recorded once")));
+        let mut values = Vec::new();
+        results.flatten(&mut values);
+        let value = |leaf: Leaf<Dual<Partial<P::Leaf>>>| match leaf {
+            Leaf::Real(y) => {
+                count += 1;
+                Leaf::Real(y.primal().demand(at.op).clone())
+            }
+            Leaf::Int(i) => Leaf::Int(i),
+            Leaf::Bool(b) => Leaf::Bool(b),
+        };
+        values.into_iter().map(value).collect()
+    });
+    let all_inside = inside.into_iter().map(Leaf::Real).chain(captured.inside).collect();
+    P::Leaf::close_region(INTERNAL, at, &region, all_inside);
+    let mut wanted = vec![true; leaves.len()];
+    let inputs: Vec<_> = leaves.into_iter().map(Leaf::Real).chain(captured.outside).collect();
+    wanted.resize(inputs.len(), false);
+    let mut values = P::Leaf::apply_region(INTERNAL, at, &region, inputs.clone()).into_iter();
+    let results = results.expect("the region was recorded");
+    let y = results
+        .map_components(&mut Path::default(), &mut |_, _| values.next().expect("a value of each component"));
+    let linear = Linear::of_region(at, &region, inputs, &wanted, count);
+    Ok((y.clone(), Linearized { linear, x: x.clone(), y }))
 }
 
 /// The value of a function at `x`, and its transposed derivative there: from an adjoint of the value to that of `x`.

@@ -19,8 +19,9 @@ pub(super) fn known<T: Real>(Site { op, at }: Site, leaves: Leaves<Partial<T>>) 
         Leaf::Real(x) => match Partial::known(&x) {
             Some(value) => Leaf::Real(value.clone()),
             None => {
-                let reason = "recorded control flow of `linearize` would take a tangent that is not known yet: \
-                              take `jvp` for each direction, or `pullback`";
+                x.program().into_iter().for_each(|program| program.want_in_control_flow());
+                let reason = "a tangent or adjoint of `linearize` or `pullback`, which is not known yet, flows through \
+                              recorded control flow";
                 raise(Error::Argument { op, reason: reason.into(), at })
             }
         },

@@ -10,9 +10,12 @@ use super::adjoint::Sum;
 use super::{Kind, Partial, Unknown};
 use crate::continuation::unwinding::{operator, part_of_operator, raise};
 use crate::error::{At, Error};
+use crate::language::control::Control;
+use crate::language::control::continuation_passing::{Leaves, Region, Site};
 use crate::language::real::Real;
 use crate::language::shape::Shape;
 use crate::language::state::Leaf;
+use crate::sealed::INTERNAL;
 
 /// What a step takes.
 pub(crate) enum Operand<T: Real> {
@@ -93,9 +96,21 @@ pub(crate) struct Program<T: Real> {
     slots: Cell<usize>,
     /// Whether it is finished.
     sealed: Cell<bool>,
+    /// Whether a value of it was wanted in recorded control flow.
+    wanted_in_control_flow: Cell<bool>,
 }
 
 impl<T: Real> Program<T> {
+    /// Notes that a value of it was wanted in recorded control flow.
+    pub(super) fn want_in_control_flow(&self) {
+        self.wanted_in_control_flow.set(true);
+    }
+
+    /// Whether a value of it was wanted in recorded control flow.
+    pub(crate) fn is_wanted_in_control_flow(&self) -> bool {
+        self.wanted_in_control_flow.get()
+    }
+
     /// The program that unknown values belong to.
     pub(super) fn common<'a>(
         programs: impl Iterator<Item = &'a Rc<Program<T>>>,
@@ -185,13 +200,19 @@ fn foreign(at: At) -> Error {
     Error::OutsideReset { reason, at }
 }
 
-/// A function that is linear in its arguments: a finished program and which of its values, or what else, it gives.
-pub(crate) struct Linear<T: Real> {
-    program: Rc<Program<T>>,
-    results: Vec<Given<T>>,
-    /// The values of the program that are given.
-    slots: Vec<usize>,
+/// A function that is linear in its arguments.
+pub(crate) struct Linear<T: Real>(How<T>);
+
+enum How<T: Real> {
+    /// A finished program, what is given of it, or of what else, and its values that are given.
+    Program { program: Rc<Program<T>>, results: Vec<Given<T>>, slots: Vec<usize> },
+    /// The derivative of a region of recorded control flow: of these inputs, and then the arguments. The last ones of
+    /// its results are given.
+    Region { forward: Region, inputs: Leaves<T>, results: usize, apply: ApplyRegion<T> },
 }
+
+/// [`Control::apply_region`](crate::Control::apply_region).
+type ApplyRegion<T> = fn(&Region, Leaves<T>) -> Leaves<T>;
 
 enum Given<T> {
     Known(T),
@@ -206,6 +227,7 @@ impl<T: Real> Linear<T> {
             steps: RefCell::default(),
             slots: Cell::new(shapes.len()),
             sealed: Cell::new(false),
+            wanted_in_control_flow: Cell::new(false),
         });
         let input =
             |(slot, shape)| Partial(Kind::Unknown(Unknown { program: Rc::clone(&program), slot, shape }));
@@ -225,21 +247,51 @@ impl<T: Real> Linear<T> {
         };
         let results = results.into_iter().map(given).collect();
         program.seal(&slots);
-        Linear { program, results, slots }
+        Linear(How::Program { program, results, slots })
+    }
+
+    /// The derivative of a region at these inputs, in directions of those that are `wanted`: the tangents of its
+    /// results, of which so many are real.
+    pub(crate) fn of_region(
+        at: Site,
+        region: &Region,
+        inputs: Leaves<T>,
+        wanted: &[bool],
+        results: usize,
+    ) -> Linear<T>
+    where
+        T: Control,
+    {
+        let forward = T::forward_region(INTERNAL, at, region, inputs.clone(), wanted);
+        let apply =
+            |region: &Region, inputs| T::apply_region(INTERNAL, Site::caller("linearize"), region, inputs);
+        Linear(How::Region { forward, inputs, results, apply })
     }
 
     /// Its results for these arguments.
     pub(crate) fn run(&self, arguments: Vec<T>) -> Vec<T> {
-        let mut computed = self.program.run(arguments, &self.slots).into_iter();
-        let result = |given: &Given<T>| match given {
-            Given::Known(value) => value.clone(),
-            Given::Computed => computed.next().expect("as many as were sealed"),
-        };
-        self.results.iter().map(result).collect()
+        match &self.0 {
+            How::Program { program, results, slots } => {
+                let mut computed = program.run(arguments, slots).into_iter();
+                let result = |given: &Given<T>| match given {
+                    Given::Known(value) => value.clone(),
+                    Given::Computed => computed.next().expect("as many as were sealed"),
+                };
+                results.iter().map(result).collect()
+            }
+            How::Region { forward, inputs, results, apply } => {
+                let arguments = arguments.into_iter().map(Leaf::Real);
+                let mut found = apply(forward, inputs.iter().cloned().chain(arguments).collect());
+                found.split_off(found.len() - results).into_iter().map(Leaf::real).collect()
+            }
+        }
     }
 
     /// How many steps it has.
     pub(crate) fn steps(&self) -> usize {
-        self.program.steps.borrow().len()
+        match &self.0 {
+            How::Program { program, .. } => program.steps.borrow().len(),
+            How::Region { .. } => 1,
+        }
     }
 }

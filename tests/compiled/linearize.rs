@@ -4,7 +4,7 @@ use antiphon::control::scan;
 use antiphon::recording::{Recorded, RecordedInt};
 use antiphon::{
     Control, Dual, NdArray, NdInt, OrRaise, Partial, Real, Tensor, Var, compile, compile_derivative, grad,
-    linearize, pullback,
+    hvp, linearize, pullback,
 };
 
 type Array = NdArray<f64>;
@@ -103,10 +103,86 @@ fn linearize_in_a_compiled_model() {
 }
 
 #[test]
-fn linearize_of_recorded_control_flow_says_what_to_write() {
-    let along = |x: Recorded| linearize(grow, &x).or_raise().1.apply(&x).or_raise();
-    let error = compile("along", along, &Array::scalar(3.0)).unwrap_err().to_string();
-    assert!(error.contains("tests/compiled/linearize.rs") && error.contains("jvp"), "{error}");
+fn linearize_of_recorded_control_flow() {
+    let along = |x: Recorded| {
+        let (y, derivative) = linearize(grow, &x).or_raise();
+        let one = derivative.apply(&y.ones_like()).or_raise();
+        (y, one, derivative.apply(&y.full_like(3.0)).or_raise())
+    };
+    let mut along = compile("along", along, &Array::scalar(3.0)).unwrap();
+    for x in [3.0, 4.0, 200.0] {
+        let slope = grad(|x| grow(x), &x).unwrap();
+        let (y, one, three) = along.call(&Array::scalar(x)).unwrap();
+        let close = |a: f64, b: f64| assert!((a - b).abs() <= 1e-12 * b.abs(), "{a} and {b}");
+        close(y.item(), grow(x));
+        close(one.item(), slope);
+        close(three.item(), 3.0 * slope);
+    }
+}
+
+#[test]
+fn linearize_of_a_gradient_of_recorded_control_flow() {
+    let products = |(w, xs): (Recorded, Recorded)| {
+        let slope = |w: Dual<Partial<Recorded>>| {
+            let xs = Dual::lift(&Partial::lift(&xs));
+            grad(|w| recurrence(&w, &Var::lift(&xs)).1.sum(..), &w).or_raise()
+        };
+        let (slope, derivative) = linearize(slope, &w).or_raise();
+        (slope, derivative.apply(&w.full_like(2.0)).or_raise())
+    };
+    let inputs = (Array::scalar(0.7), Array::from(vec![0.3, -0.2, 0.5]));
+    let (slope, product) = compile("products", products, &inputs).unwrap().call(&inputs).unwrap();
+    let (w, xs) = &inputs;
+    let two = Array::scalar(2.0);
+    let expected = hvp(|w| recurrence(&w, &Var::lift(&Dual::lift(xs))).1.sum(..), w, &two).unwrap();
+    assert!((slope - expected.0).abs().item() < 1e-13);
+    assert!((product - expected.1).abs().item() < 1e-13);
+}
+
+#[test]
+fn a_gradient_through_a_derivative_of_recorded_control_flow() {
+    let third = |x: Recorded| {
+        grad(
+            |x| {
+                let (_, derivative) = linearize(|x| grow(x), &x).or_raise();
+                derivative.apply(&x).or_raise()
+            },
+            &x,
+        )
+        .or_raise()
+    };
+    let mut third = compile("third", third, &Array::scalar(3.0)).unwrap();
+    for x in [3.0, 4.0, 200.0] {
+        // d/dx of x·f′(x).
+        let expected = grad(|x| grad(|x| grow(x), &x).unwrap() * &x, &x).unwrap();
+        let found = third.call(&Array::scalar(x)).unwrap().item();
+        assert!((found - expected).abs() <= 1e-12 * expected.abs(), "{found} and {expected}");
+    }
+}
+
+#[test]
+fn a_pair_that_goes_forward_through_a_loop() {
+    let mut pair =
+        compile_derivative("grow", |x: Recorded| linearize(grow, &x), &Array::scalar(3.0)).unwrap();
+    for x in [3.0, 4.0, 200.0] {
+        let slope = grad(|x| grow(x), &x).unwrap();
+        assert!((pair.linearize(&Array::scalar(x)).unwrap().item() - grow(x)).abs() <= 1e-12 * grow(x).abs());
+        for v in [1.0, -2.0] {
+            let found = pair.apply(&Array::scalar(v)).unwrap().item();
+            assert!((found - v * slope).abs() <= 1e-12 * (v * slope).abs(), "{found}");
+        }
+    }
+}
+
+#[test]
+fn a_model_that_gives_another_program_each_time_is_refused() {
+    let mut calls = 0.0;
+    let changing = |x: Recorded| {
+        calls += 1.0;
+        pullback::<_, Recorded>(|x| x.sin() * calls, &x)
+    };
+    let error = compile_derivative("changing", changing, &Array::scalar(3.0)).unwrap_err().to_string();
+    assert!(error.contains("tests/compiled/linearize.rs") && error.contains("was 1.0, and is 2.0"), "{error}");
 }
 
 #[test]
