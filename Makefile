@@ -109,6 +109,7 @@ peers: .tools .llvm .venv-peers/.installed
 	$(CARGO) build --release --features staging --examples
 	.venv-peers/bin/python -u benches/peers/run.py $(if $(TREES),--trees $(TREES))
 	$(CARGO) bench --features staging --bench control -- --table
+	$(CARGO) bench --features staging --bench batch
 
 .venv-peers/.installed: benches/peers/install.py
 	@command -v $(PYTHON) > /dev/null || $(call apt,python3 python3-venv)
