@@ -1,8 +1,8 @@
 //! Control flow in which the rows of a batch go different ways.
 
-use antiphon::control::scan;
+use antiphon::control::{TreeArrays, scan};
 use antiphon::state::{Flag, Index};
-use antiphon::{Int, OrRaise, Tensor};
+use antiphon::{Int, IntTensor, OrRaise, Tensor};
 
 use crate::case::cases;
 
@@ -24,21 +24,21 @@ fn some_zero<T: Tensor>(x: &T) -> T {
 }
 
 cases! {
-    cond [&[], &[]], |x| T::cond(&x[0].less(&c(0.9)), || x[0].square() * &x[1], || x[1].exp() * &x[0]);
-    cond_of_arrays [&[], &[3], &[2, 3]], |x| {
+    twice: cond [&[], &[]], |x| T::cond(&x[0].less(&c(0.9)), || x[0].square() * &x[1], || x[1].exp() * &x[0]);
+    twice: cond_of_arrays [&[], &[3], &[2, 3]], |x| {
         T::cond(&x[0].less(&c(0.9)), || x[1].square() * &x[2], || x[2].clone() + x[2].sin())
     };
-    cond_of_a_single_element [&[1, 1], &[3]], |x| {
+    twice: cond_of_a_single_element [&[1, 1], &[3]], |x| {
         T::cond(&x[0].less(&c(0.9)), || x[1].square(), || x[1].clone() * x[0].sum(..))
     };
-    cond_nested [&[], &[2]], |x| {
+    twice: cond_nested [&[], &[2]], |x| {
         T::cond(
             &x[0].less(&c(0.6)),
             || x[1].square(),
             || T::cond(&x[0].less(&c(1.2)), || x[1].sin(), || x[1].clone() * &x[0]),
         )
     };
-    cond_of_a_structure [&[], &[2, 3], &[2]], |x| {
+    twice: cond_of_a_structure [&[], &[2, 3], &[2]], |x| {
         let below = x[0].less(&c(0.9));
         let (y, (Index(i), Flag(b))) = T::cond(
             &below,
@@ -48,29 +48,29 @@ cases! {
         y.sum(1) * T::from_int(&i) + T::from_mask(&b) * &x[2]
     };
     // Arms whose operators are not finite in the rows that take the other one.
-    root_of_what_is_positive [&[]], |x| {
+    twice: root_of_what_is_positive [&[]], |x| {
         let z = some_zero(&x[0]);
         T::cond(&z.greater(&c(0.0)), || z.sqrt() * &z, || z.square() + &z)
     };
-    root_of_what_is_negative_elsewhere [&[], &[]], |x| {
+    twice: root_of_what_is_negative_elsewhere [&[], &[]], |x| {
         let z = x[0].clone() - 0.9;
         T::cond(&z.greater(&c(0.0)), || z.sqrt() * z.log() * &x[1] / &z, || x[1].square() * &z)
     };
-    quotients [&[], &[2]], |x| {
+    twice: quotients [&[], &[2]], |x| {
         let z = some_zero(&x[0]);
         T::cond(&z.equal(&c(0.0)), || x[1].square(), || (x[1].clone() / &z) * z.recip() * &x[1] + z.pow(&c(-1.5)))
     };
-    exponentials [&[], &[]], |x| {
+    twice: exponentials [&[], &[]], |x| {
         let z = some_zero(&x[0]) * 1e4;
         T::cond(&z.greater(&c(0.0)), || x[1].square(), || z.exp() * (z.expm1() + &x[1]))
     };
-    indices_that_are_out_of_range_elsewhere [&[3], &[2], &[]], |x| {
+    twice: indices_that_are_out_of_range_elsewhere [&[3], &[2], &[]], |x| {
         let i = x[0].argmax(0);
         let inside = i.less(&T::Int::constant(2));
         T::cond(&inside, || x[1].gather_rows(&i) * &x[2], || x[2].square())
     };
-    while_loop [&[], &[]], |x| T::while_loop(x[0].clone(), |y| y.less(&c(3.0)), |y| y.clone() + 0.5 + y * &x[1] * 0.1);
-    while_of_a_pair [&[], &[2]], |x| {
+    twice: while_loop [&[], &[]], |x| T::while_loop(x[0].clone(), |y| y.less(&c(3.0)), |y| y.clone() + 0.5 + y * &x[1] * 0.1);
+    twice: while_of_a_pair [&[], &[2]], |x| {
         let start = (x[0].clone(), (x[1].clone(), counter::<T>(0)));
         let (y, (z, Index(n))) = T::while_loop(
             start,
@@ -79,16 +79,16 @@ cases! {
         );
         z * y + T::from_int(&n)
     };
-    while_that_counts [&[2], &[]], |x| {
+    twice: while_that_counts [&[2], &[]], |x| {
         let start = (counter::<T>(0), x[0].clone());
         T::while_loop(start, |(i, _)| i.0.less(&T::Int::constant(3)), |(i, y)| (next(i), y.sin() * &x[1])).1
     };
-    while_to_a_count_of_the_row [&[3], &[]], |x| {
+    twice: while_to_a_count_of_the_row [&[3], &[]], |x| {
         let n = x[0].argmax(0) + T::Int::constant(1);
         T::while_loop((counter::<T>(0), x[1].clone()), |(i, _)| i.0.less(&n), |(i, y)| (next(i), y.sin() * 2.0)).1
     };
     // What a round computes is not finite in rows that have come to their end.
-    while_with_roots [&[], &[]], |x| {
+    twice: while_with_roots [&[], &[]], |x| {
         let rest = |y: &T| c::<T>(2.0) - y;
         T::while_loop(
             x[0].clone(),
@@ -96,29 +96,29 @@ cases! {
             |y| y.clone() + 0.6 + rest(&y).sqrt() * rest(&y).log1p() * &x[1] * 0.1,
         )
     };
-    while_never [&[], &[2]], |x| T::while_loop(x[1].clone(), |_| x[0].less(&c(0.0)), |y| y.log() * &x[0]);
-    while_in_cond [&[], &[]], |x| {
+    twice: while_never [&[], &[2]], |x| T::while_loop(x[1].clone(), |_| x[0].less(&c(0.0)), |y| y.log() * &x[0]);
+    twice: while_in_cond [&[], &[]], |x| {
         T::cond(
             &x[0].less(&c(0.9)),
             || T::while_loop(x[0].clone(), |y| y.less(&c(2.0)), |y| y.clone() + y * &x[1] * 0.3 + 0.4),
             || x[0].sqrt(),
         )
     };
-    cond_in_while [&[], &[]], |x| {
+    twice: cond_in_while [&[], &[]], |x| {
         T::while_loop(
             x[0].clone(),
             |y| y.less(&c(4.0)),
             |y| T::cond(&y.less(&x[1]), || y.clone() * &x[1] + 1.0, || y.clone() + y.log1p() + 0.3),
         )
     };
-    while_in_while [&[], &[]], |x| {
+    twice: while_in_while [&[], &[]], |x| {
         T::while_loop(
             x[0].clone(),
             |y| y.less(&c(6.0)),
             |y| T::while_loop(y.clone(), |z| z.less(&(y.clone() + &x[1])), |z| z.clone() + z * 0.5) + 0.1,
         )
     };
-    scan_of_rows [&[4, 2], &[2]], |x| {
+    twice: scan_of_rows [&[4, 2], &[2]], |x| {
         let (last, ys) = scan(x[1].clone(), &x[0], |h: T, x| {
             let h = (h + x).tanh();
             (h.clone(), h.square())
@@ -126,13 +126,54 @@ cases! {
         .or_raise();
         ys.sum(0) + last
     };
-    scan_with_cond [&[4, 2], &[2]], |x| {
+    twice: scan_with_cond [&[4, 2], &[2]], |x| {
         let (last, ys) = scan(x[1].clone(), &x[0], |h: T, row| {
             let h = T::cond(&row.sum(..).less(&c(2.0)), || (h.clone() * &row).sin(), || h.clone() + &row);
             (h.clone(), h.sum(..))
         })
         .or_raise();
         last * ys.sum(..)
+    };
+    // A number that is the same for all rows at first, and not later.
+    twice: while_that_counts_some_rounds [&[], &[]], |x| {
+        let start = ((counter::<T>(0), counter::<T>(1)), x[0].clone());
+        let ((_, Index(n)), y) = T::while_loop(
+            start,
+            |((i, _), _)| i.0.less(&T::Int::constant(4)),
+            |((i, Index(n)), y)| {
+                let one = T::Int::constant(1);
+                let n = T::Int::select(&y.less(&x[1]), &(n.clone() + &one), &n);
+                ((next(i), Index(n.clone())), y.sin() * T::from_int(&n) + &x[1])
+            },
+        );
+        y * T::from_int(&n)
+    };
+    twice: recursion_to_a_depth_of_all [&[], &[2]], |x| {
+        T::fix((counter::<T>(0), x[1].clone()), |again, (i, y): (Index<T>, T)| {
+            T::cond(
+                &i.0.less(&T::Int::constant(3)),
+                || again((next(i.clone()), y.sin() * &x[0])) * &y,
+                || y.square() * &x[0],
+            )
+        })
+    };
+    twice: fold_of_a_tree [&[], &[3]], |x| {
+        let ints = |x: [i64; 3]| T::Int::from_elements(&[3], &x).or_raise();
+        let tree = TreeArrays { left: ints([1, -1, -1]), right: ints([2, -1, -1]), root: T::Int::constant(0) };
+        T::fold_tree(&tree, |node| x[1].gather_rows(node) * &x[0], |_, a: T, b| (a * b).sin() + &x[0])
+    };
+    twice: scan_of_several_arrays [&[3, 2], &[3], &[]], |x| {
+        let rows = (x[0].clone(), x[1].clone());
+        let ((_, Index(n)), (ys, zs)) = T::scan_rows(
+            (x[2].clone(), counter::<T>(0)),
+            &rows,
+            |(h, n): (T, Index<T>), (row, number): (T, T)| {
+                let h = (h * &number).sin() + row.sum(..);
+                ((h.clone(), next(n)), (row * &h, h * number))
+            },
+        )
+        .or_raise();
+        ys.sum(1) * zs * T::from_int(&n)
     };
 }
 
