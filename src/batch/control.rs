@@ -1,6 +1,6 @@
 //! Recorded control flow of all rows: a value flows as an array of all rows, since arms and rounds may differ in
 //! whether it is the same for all. Integers and truth values that a function is called with stay as they are: a counter
-//! decides for all rows at once.
+//! decides for all rows at once. A region, which becomes an operator, is one of such arrays too.
 //!
 //! Control flow on conditions that differ from row to row does not come here; see `language/control/rows.rs`.
 

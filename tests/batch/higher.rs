@@ -4,7 +4,10 @@
 use antiphon::control::{TreeArrays, scan};
 use antiphon::recording::{Recorded, interpret, record};
 use antiphon::state::Index;
-use antiphon::{Batch, Dual, Int, IntTensor, NdArray, OrRaise, Real, Tensor, Var, grad, hvp, jvp, vmap};
+use antiphon::{
+    Batch, Dual, Int, IntTensor, Mask, NdArray, OrRaise, Real, Tensor, Var, compile, grad, hessian, hvp,
+    jacobian, jvp, vmap,
+};
 
 type Array = NdArray<f64>;
 
@@ -319,4 +322,142 @@ fn scans() {
 fn recursion() {
     holds::<Recursion>("recursion");
     holds::<Fold>("a tree");
+}
+
+/// A recurrent network whose length is of its row: weights are the same for all rows, and are read in each round.
+fn network<T: Tensor>(weights: &T, x: &T) -> T {
+    let (h, _) = T::while_loop(
+        (x.clone(), Index::<T>(T::Int::constant(0))),
+        |(h, n)| h.square().sum(..).less(&c(2.0)).and(&n.0.less(&T::Int::constant(5))),
+        |(h, Index(n))| {
+            let h = (h.matmul(weights) + x).tanh() * 1.3;
+            (h, Index(n + T::Int::constant(1)))
+        },
+    );
+    // Of shape [1, 1].
+    h.square().sum(..).reshape(&[1, 1])
+}
+
+fn matrices() -> (Array, Array) {
+    let weights = Array::from_elements(&[2, 2], &[0.3, -0.8, 0.5, 0.9]).unwrap();
+    let xs = Array::from_elements(&[3, 2], &[0.4, 0.1, -0.3, 0.6, 1.1, -0.7]).unwrap();
+    (weights, xs)
+}
+
+/// The loss after a step of gradient descent.
+fn after_a_step<T: Tensor>(weights: &T, x: &T) -> T {
+    let slope = grad(|w| network(&w, &Var::lift(x)).sum(..), weights).or_raise();
+    network(&(weights.clone() - slope * 0.1), x).sum(..)
+}
+
+#[test]
+fn learning_to_learn_from_each_sample_and_from_all() {
+    let (weights, xs) = matrices();
+    let of_row = |row| grad(|w| after_a_step(&w, &Var::lift(&xs.index(0, row))), &weights).unwrap();
+    let each = Array::stack(&[of_row(0), of_row(1), of_row(2)], 0);
+    let inputs = (weights.clone(), xs.clone());
+    let program = |(weights, xs): (Recorded, Recorded)| {
+        let weights_of_rows = Batch::lift(&weights);
+        let gradient =
+            |x: Batch<Recorded>| grad(|w| after_a_step(&w, &Var::lift(&x)), &weights_of_rows).or_raise();
+        fn sum<'r>(weights: &Var<'r, Recorded>, xs: &Recorded) -> Var<'r, Recorded> {
+            let weights = Batch::lift(weights);
+            vmap(|x| after_a_step(&weights, &x), &Var::lift(xs)).or_raise().sum(..)
+        }
+        (vmap(gradient, &xs).or_raise(), grad(|weights| sum(&weights, &xs), &weights).or_raise())
+    };
+    let (of_each, of_all) = compile("meta", program, &inputs).unwrap().call(&inputs).unwrap();
+    assert_near("each", &of_each, &each);
+    assert_near("all", &of_all, &each.sum(0));
+    // The slope of one weight by differences.
+    let moved = |by: f64| {
+        let by = Array::from_elements(&[2, 2], &[0.0, by, 0.0, 0.0]).unwrap();
+        after_a_step(&(weights.clone() + by), &xs.index(0, 1)).item()
+    };
+    let difference = (moved(1e-6) - moved(-1e-6)) / 2e-6;
+    assert!((of_each.index(0, 1).index(0, 0).index(0, 1).item() - difference).abs() < 1e-8);
+}
+
+#[test]
+fn jacobians_of_gradients_and_gradients_of_hessians() {
+    fn hessian_by_reverse<T: Tensor>(weights: &T, x: &T) -> T {
+        let slopes = jacobian(
+            |w| {
+                let x = Var::lift(&Dual::lift(&Batch::lift(x)));
+                grad(|w| network(&w, &Var::lift(&x)).sum(..), &w).or_raise().reshape(&[4])
+            },
+            weights,
+        );
+        slopes.or_raise()
+    }
+    /// Two results of four, in reverse.
+    fn part_by_reverse<T: Tensor>(weights: &T, x: &T) -> T {
+        let slopes = jacobian(
+            |w| {
+                let x = Var::lift(&Dual::lift(&Batch::lift(x)));
+                grad(|w| network(&w, &Var::lift(&x)).sum(..), &w).or_raise().index(0, 1)
+            },
+            weights,
+        );
+        slopes.or_raise()
+    }
+    fn curvature<T: Tensor>(weights: &T, x: &T) -> T {
+        let x = Dual::lift(&Batch::lift(x));
+        hessian(|w| network(&w, &Var::lift(&x)).sum(..), weights).or_raise().square().sum(..)
+    }
+    fn slope_of_curvature<T: Tensor>(weights: &T, x: &T) -> T {
+        grad(|w| curvature(&w, &Var::lift(x)), weights).or_raise()
+    }
+    let (weights, xs) = matrices();
+    macro_rules! check {
+        ($($f:ident)*) => { $(
+            let rows: Vec<Array> = (0..3).map(|row| $f(&weights, &xs.index(0, row))).collect();
+            let inputs = (weights.clone(), xs.clone());
+            let program = |(weights, xs): (Recorded, Recorded)| {
+                let weights = Batch::lift(&weights);
+                vmap(|x| $f(&weights, &x), &xs).or_raise()
+            };
+            let found = interpret(&record("rows", program, &inputs).unwrap(), &inputs).unwrap().remove(0);
+            assert_near(stringify!($f), &found, &Array::stack(&rows, 0));
+            let inputs = (weights.clone(), xs.index(0, 1));
+            let program = |(weights, x): (Recorded, Recorded)| $f(&weights, &x);
+            let found = interpret(&record("one", program, &inputs).unwrap(), &inputs).unwrap().remove(0);
+            assert_near(stringify!($f), &found, &rows[1]);
+        )* };
+    }
+    check!(hessian_by_reverse part_by_reverse slope_of_curvature);
+}
+
+#[test]
+fn no_rows_have_no_derivatives() {
+    let (weights, xs) = (matrices().0, Array::zeros(&[0, 2]));
+    let program = |(weights, xs): (Recorded, Recorded)| {
+        let weights = Batch::lift(&weights);
+        vmap(|x| grad(|w| after_a_step(&w, &Var::lift(&x)), &weights).or_raise(), &xs).or_raise()
+    };
+    let inputs = (weights, xs);
+    let found = interpret(&record("rows", program, &inputs).unwrap(), &inputs).unwrap().remove(0);
+    assert_eq!(found.shape().as_slice(), [0, 2, 2]);
+}
+
+#[test]
+fn rows_ensure_what_their_arms_do() {
+    fn root<T: Tensor>(x: &T) -> T {
+        T::cond(
+            &x.greater(&c(1.0)),
+            || {
+                T::ensure(&x.less(&c(4.0)), "too large a number");
+                x.sqrt() * x
+            },
+            || x.powi(3),
+        )
+    }
+    let program = |xs: Recorded| {
+        vmap(|x: Batch<Recorded>| grad(|x| grad(|x| root(&x), &x).or_raise(), &x).or_raise(), &xs).or_raise()
+    };
+    let xs = Array::from(vec![2.25, 0.5]);
+    let mut compiled = compile("root", program, &xs).unwrap();
+    assert_near("root", &compiled.call(&xs).unwrap(), &Array::from(vec![0.5, 3.0]));
+    let error = compiled.call(&Array::from(vec![0.5, 9.0])).unwrap_err().to_string();
+    assert!(error.starts_with("too large a number ("), "{error}");
 }
