@@ -41,18 +41,30 @@ pub fn weighted<T: Tensor>(y: T) -> T {
     (y * T::from_elements(&shape, &weights).or_raise()).sum(..)
 }
 
+/// A function as it is.
+#[cfg(feature = "staging")]
+pub fn bare<T: Tensor>(x: &[T], f: impl Fn(&[T]) -> T) -> T {
+    f(x)
+}
+
+/// A function in an arm of a branch that is recorded.
+#[cfg(feature = "staging")]
+pub fn in_branch<T: Tensor>(x: &[T], f: impl Fn(&[T]) -> T) -> T {
+    T::cond(&T::constant(1.0).less(&T::constant(2.0)), || f(x), || f(x) * 2.0)
+}
+
 /// Declares functions of arrays `T`, with the operands' shapes, and tests of all of them; of their second derivatives in
-/// a recorded batch, too, if they are to be differentiated `twice`.
+/// a recorded batch, too, [`bare`] or [`in_branch`], if they are to be differentiated `twice`.
 macro_rules! cases {
-    ($(twice: $name:ident $shapes:expr, |$x:ident| $f:expr;)*) => {
+    (twice: $within:ident; $($name:ident $shapes:expr, |$x:ident| $f:expr;)*) => {
         #[cfg(feature = "staging")]
         #[test]
         fn twice_in_reverse() {
             use $crate::case::recorded::{Twice, twice};
             twice(cases(), vec![$(Twice {
-                var_var: |x| $crate::case::weighted(function::$name(x)),
-                var_var_batch: |x| $crate::case::weighted(function::$name(x)),
-                var_batch_var: |x| $crate::case::weighted(function::$name(x)),
+                var_var: |x| $crate::case::weighted($crate::case::$within(x, |x| function::$name(x))),
+                var_var_batch: |x| $crate::case::weighted($crate::case::$within(x, |x| function::$name(x))),
+                var_batch_var: |x| $crate::case::weighted($crate::case::$within(x, |x| function::$name(x))),
             },)*]);
         }
         cases! { $($name $shapes, |$x| $f;)* }

@@ -24,21 +24,22 @@ fn some_zero<T: Tensor>(x: &T) -> T {
 }
 
 cases! {
-    twice: cond [&[], &[]], |x| T::cond(&x[0].less(&c(0.9)), || x[0].square() * &x[1], || x[1].exp() * &x[0]);
-    twice: cond_of_arrays [&[], &[3], &[2, 3]], |x| {
+    twice: bare;
+    cond [&[], &[]], |x| T::cond(&x[0].less(&c(0.9)), || x[0].square() * &x[1], || x[1].exp() * &x[0]);
+    cond_of_arrays [&[], &[3], &[2, 3]], |x| {
         T::cond(&x[0].less(&c(0.9)), || x[1].square() * &x[2], || x[2].clone() + x[2].sin())
     };
-    twice: cond_of_a_single_element [&[1, 1], &[3]], |x| {
+    cond_of_a_single_element [&[1, 1], &[3]], |x| {
         T::cond(&x[0].less(&c(0.9)), || x[1].square(), || x[1].clone() * x[0].sum(..))
     };
-    twice: cond_nested [&[], &[2]], |x| {
+    cond_nested [&[], &[2]], |x| {
         T::cond(
             &x[0].less(&c(0.6)),
             || x[1].square(),
             || T::cond(&x[0].less(&c(1.2)), || x[1].sin(), || x[1].clone() * &x[0]),
         )
     };
-    twice: cond_of_a_structure [&[], &[2, 3], &[2]], |x| {
+    cond_of_a_structure [&[], &[2, 3], &[2]], |x| {
         let below = x[0].less(&c(0.9));
         let (y, (Index(i), Flag(b))) = T::cond(
             &below,
@@ -48,29 +49,29 @@ cases! {
         y.sum(1) * T::from_int(&i) + T::from_mask(&b) * &x[2]
     };
     // Arms whose operators are not finite in the rows that take the other one.
-    twice: root_of_what_is_positive [&[]], |x| {
+    root_of_what_is_positive [&[]], |x| {
         let z = some_zero(&x[0]);
         T::cond(&z.greater(&c(0.0)), || z.sqrt() * &z, || z.square() + &z)
     };
-    twice: root_of_what_is_negative_elsewhere [&[], &[]], |x| {
+    root_of_what_is_negative_elsewhere [&[], &[]], |x| {
         let z = x[0].clone() - 0.9;
         T::cond(&z.greater(&c(0.0)), || z.sqrt() * z.log() * &x[1] / &z, || x[1].square() * &z)
     };
-    twice: quotients [&[], &[2]], |x| {
+    quotients [&[], &[2]], |x| {
         let z = some_zero(&x[0]);
         T::cond(&z.equal(&c(0.0)), || x[1].square(), || (x[1].clone() / &z) * z.recip() * &x[1] + z.pow(&c(-1.5)))
     };
-    twice: exponentials [&[], &[]], |x| {
+    exponentials [&[], &[]], |x| {
         let z = some_zero(&x[0]) * 1e4;
         T::cond(&z.greater(&c(0.0)), || x[1].square(), || z.exp() * (z.expm1() + &x[1]))
     };
-    twice: indices_that_are_out_of_range_elsewhere [&[3], &[2], &[]], |x| {
+    indices_that_are_out_of_range_elsewhere [&[3], &[2], &[]], |x| {
         let i = x[0].argmax(0);
         let inside = i.less(&T::Int::constant(2));
         T::cond(&inside, || x[1].gather_rows(&i) * &x[2], || x[2].square())
     };
-    twice: while_loop [&[], &[]], |x| T::while_loop(x[0].clone(), |y| y.less(&c(3.0)), |y| y.clone() + 0.5 + y * &x[1] * 0.1);
-    twice: while_of_a_pair [&[], &[2]], |x| {
+    while_loop [&[], &[]], |x| T::while_loop(x[0].clone(), |y| y.less(&c(3.0)), |y| y.clone() + 0.5 + y * &x[1] * 0.1);
+    while_of_a_pair [&[], &[2]], |x| {
         let start = (x[0].clone(), (x[1].clone(), counter::<T>(0)));
         let (y, (z, Index(n))) = T::while_loop(
             start,
@@ -79,16 +80,16 @@ cases! {
         );
         z * y + T::from_int(&n)
     };
-    twice: while_that_counts [&[2], &[]], |x| {
+    while_that_counts [&[2], &[]], |x| {
         let start = (counter::<T>(0), x[0].clone());
         T::while_loop(start, |(i, _)| i.0.less(&T::Int::constant(3)), |(i, y)| (next(i), y.sin() * &x[1])).1
     };
-    twice: while_to_a_count_of_the_row [&[3], &[]], |x| {
+    while_to_a_count_of_the_row [&[3], &[]], |x| {
         let n = x[0].argmax(0) + T::Int::constant(1);
         T::while_loop((counter::<T>(0), x[1].clone()), |(i, _)| i.0.less(&n), |(i, y)| (next(i), y.sin() * 2.0)).1
     };
     // What a round computes is not finite in rows that have come to their end.
-    twice: while_with_roots [&[], &[]], |x| {
+    while_with_roots [&[], &[]], |x| {
         let rest = |y: &T| c::<T>(2.0) - y;
         T::while_loop(
             x[0].clone(),
@@ -96,29 +97,29 @@ cases! {
             |y| y.clone() + 0.6 + rest(&y).sqrt() * rest(&y).log1p() * &x[1] * 0.1,
         )
     };
-    twice: while_never [&[], &[2]], |x| T::while_loop(x[1].clone(), |_| x[0].less(&c(0.0)), |y| y.log() * &x[0]);
-    twice: while_in_cond [&[], &[]], |x| {
+    while_never [&[], &[2]], |x| T::while_loop(x[1].clone(), |_| x[0].less(&c(0.0)), |y| y.log() * &x[0]);
+    while_in_cond [&[], &[]], |x| {
         T::cond(
             &x[0].less(&c(0.9)),
             || T::while_loop(x[0].clone(), |y| y.less(&c(2.0)), |y| y.clone() + y * &x[1] * 0.3 + 0.4),
             || x[0].sqrt(),
         )
     };
-    twice: cond_in_while [&[], &[]], |x| {
+    cond_in_while [&[], &[]], |x| {
         T::while_loop(
             x[0].clone(),
             |y| y.less(&c(4.0)),
             |y| T::cond(&y.less(&x[1]), || y.clone() * &x[1] + 1.0, || y.clone() + y.log1p() + 0.3),
         )
     };
-    twice: while_in_while [&[], &[]], |x| {
+    while_in_while [&[], &[]], |x| {
         T::while_loop(
             x[0].clone(),
             |y| y.less(&c(6.0)),
             |y| T::while_loop(y.clone(), |z| z.less(&(y.clone() + &x[1])), |z| z.clone() + z * 0.5) + 0.1,
         )
     };
-    twice: scan_of_rows [&[4, 2], &[2]], |x| {
+    scan_of_rows [&[4, 2], &[2]], |x| {
         let (last, ys) = scan(x[1].clone(), &x[0], |h: T, x| {
             let h = (h + x).tanh();
             (h.clone(), h.square())
@@ -126,7 +127,7 @@ cases! {
         .or_raise();
         ys.sum(0) + last
     };
-    twice: scan_with_cond [&[4, 2], &[2]], |x| {
+    scan_with_cond [&[4, 2], &[2]], |x| {
         let (last, ys) = scan(x[1].clone(), &x[0], |h: T, row| {
             let h = T::cond(&row.sum(..).less(&c(2.0)), || (h.clone() * &row).sin(), || h.clone() + &row);
             (h.clone(), h.sum(..))
@@ -135,7 +136,7 @@ cases! {
         last * ys.sum(..)
     };
     // A number that is the same for all rows at first, and not later.
-    twice: while_that_counts_some_rounds [&[], &[]], |x| {
+    while_that_counts_some_rounds [&[], &[]], |x| {
         let start = ((counter::<T>(0), counter::<T>(1)), x[0].clone());
         let ((_, Index(n)), y) = T::while_loop(
             start,
@@ -148,7 +149,7 @@ cases! {
         );
         y * T::from_int(&n)
     };
-    twice: recursion_to_a_depth_of_all [&[], &[2]], |x| {
+    recursion_to_a_depth_of_all [&[], &[2]], |x| {
         T::fix((counter::<T>(0), x[1].clone()), |again, (i, y): (Index<T>, T)| {
             T::cond(
                 &i.0.less(&T::Int::constant(3)),
@@ -157,12 +158,12 @@ cases! {
             )
         })
     };
-    twice: fold_of_a_tree [&[], &[3]], |x| {
+    fold_of_a_tree [&[], &[3]], |x| {
         let ints = |x: [i64; 3]| T::Int::from_elements(&[3], &x).or_raise();
         let tree = TreeArrays { left: ints([1, -1, -1]), right: ints([2, -1, -1]), root: T::Int::constant(0) };
         T::fold_tree(&tree, |node| x[1].gather_rows(node) * &x[0], |_, a: T, b| (a * b).sin() + &x[0])
     };
-    twice: scan_of_several_arrays [&[3, 2], &[3], &[]], |x| {
+    scan_of_several_arrays [&[3, 2], &[3], &[]], |x| {
         let rows = (x[0].clone(), x[1].clone());
         let ((_, Index(n)), (ys, zs)) = T::scan_rows(
             (x[2].clone(), counter::<T>(0)),
