@@ -287,7 +287,8 @@ fn holds<C: Construct>(what: &str) {
             let what = format!("{what}, {way}, {w}");
             assert_near(&what, &recorded(&what, of_rows(f), w), &third);
         }
-        let ways: [(&str, fn((Recorded, Recorded)) -> Recorded); 2] = [
+        type OfAll = fn((Recorded, Recorded)) -> Recorded;
+        let ways: [(&str, OfAll); 2] = [
             ("reverse of all rows", around_the_batch::<C>),
             ("reverse of all rows of a batch", between_batches::<C>),
         ];
