@@ -1,17 +1,21 @@
 //! Recorded control flow of all rows: a value flows as an array of all rows, since arms and rounds may differ in
 //! whether it is the same for all. Integers and truth values that a function is called with stay as they are: a counter
-//! decides for all rows at once.
+//! decides for all rows at once. A region, which becomes an operator, is one of such arrays too.
 //!
 //! Control flow on conditions that differ from row to row does not come here; see `language/control/rows.rs`.
 
-use super::{Batch, BatchAdjoint, BatchBool, BatchInt};
-use crate::continuation::unwinding::raise;
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+use super::{Batch, BatchAdjoint, BatchBool, BatchInt, map};
+use crate::continuation::unwinding::{operator, raise};
 use crate::error::{At, CpsResult, Error};
 use crate::language::control::continuation_passing::{
-    Arm, BodyTo, Captured, Function, Leaves, Region, Site, To,
+    Arm, BodyTo, Captured, Function, Leaves, Region, Site, To, reals,
 };
-use crate::language::control::{Control, rows};
-use crate::language::real::Mask;
+use crate::language::control::{Control, Pulled, rows};
+use crate::language::real::{Mask, Real};
+use crate::language::shape::Shape;
 use crate::language::state::Leaf;
 use crate::language::tensor::Tensor;
 use crate::sealed::Internal;
@@ -27,7 +31,7 @@ pub(super) fn count<T: Tensor>(at: At) -> usize {
 /// How the values that flow into control flow, or out of it, do.
 #[derive(Clone)]
 pub(super) enum Way {
-    /// As arrays of all rows, except for the first ones, which are the recording's own.
+    /// As arrays of all rows, except for integers among the first ones, which are the recording's own.
     Results { own: usize },
     /// Likewise, but integers and truth values are the same for all rows where this says so.
     Arguments { same: Vec<bool> },
@@ -48,9 +52,9 @@ impl Way {
         });
         Way::Arguments { same: same.collect() }
     }
-    fn is_same(&self, i: usize) -> bool {
+    fn is_same<T: Real>(&self, i: usize, leaf: &Leaf<T>) -> bool {
         match self {
-            Way::Results { own } => i < *own,
+            Way::Results { own } => i < *own && !matches!(leaf, Leaf::Real(_)),
             Way::Arguments { same } => same.get(i) == Some(&true),
         }
     }
@@ -60,8 +64,8 @@ impl Way {
         let rows = count::<T>(at.at);
         let component = |(i, leaf): (usize, Leaf<Batch<T>>)| {
             let leaf = match leaf {
-                leaf if !self.is_same(i) => return super::map::spread(leaf, rows),
-                leaf => super::map::whole(leaf),
+                leaf if !self.is_same(i, &leaf) => return map::spread(leaf, rows),
+                leaf => map::whole(leaf),
             };
             leaf.unwrap_or_else(|| {
                 let reason = format!(
@@ -78,7 +82,7 @@ impl Way {
     /// The values whose [`components`](Way::components) these are.
     pub(super) fn values<T: Tensor>(&self, components: Leaves<T>) -> Leaves<Batch<T>> {
         let value = |(i, leaf): (usize, Leaf<T>)| match leaf {
-            leaf if self.is_same(i) => super::map::same_for_all(leaf),
+            leaf if self.is_same(i, &leaf) => map::same_for_all(leaf),
             Leaf::Real(x) => Leaf::Real(Batch::of_rows(x)),
             Leaf::Int(i) => Leaf::Int(BatchInt::of_rows(i)),
             Leaf::Bool(b) => Leaf::Bool(BatchBool::of_rows(b)),
@@ -113,6 +117,54 @@ fn for_rows<T: Tensor>(at: Site, adjoints: Vec<T::Adjoint>) -> Vec<BatchAdjoint<
     adjoints.into_iter().map(|each| BatchAdjoint::of_rows(each, rows)).collect()
 }
 
+/// A region of a batch: one of arrays of all rows.
+struct OfRows {
+    region: Region,
+    /// Which of its inputs are arrays of all rows. The others are what the interpretation below has captured itself.
+    inputs: OnceCell<Vec<bool>>,
+    /// The shapes of a row of its real results.
+    results: Vec<Shape>,
+}
+
+impl OfRows {
+    fn of(region: &Region) -> Rc<OfRows> {
+        Rc::clone(&region.0).downcast().expect("regions of batches are of their rows")
+    }
+
+    fn into_region(self) -> Region {
+        Region(Rc::new(self))
+    }
+
+    fn inputs(&self) -> &[bool] {
+        self.inputs.get().expect("a region is closed before it is used")
+    }
+
+    /// Inputs as they flow.
+    fn components<T: Tensor>(&self, at: Site, inputs: Leaves<Batch<T>>) -> Leaves<T> {
+        let rows = count::<T>(at.at);
+        let component = |(leaf, &of_rows): (Leaf<Batch<T>>, &bool)| match of_rows {
+            true => map::spread(leaf, rows),
+            false => map::whole(leaf).expect("what was captured below is the same for all rows"),
+        };
+        inputs.into_iter().zip(self.inputs()).map(component).collect()
+    }
+
+    /// Adjoints of the real results as they flow.
+    fn seeds<T: Tensor>(&self, at: Site, seeds: Vec<Option<Batch<T>>>) -> Vec<Option<T>> {
+        let rows = count::<T>(at.at);
+        let all = |(seed, shape): (Option<Batch<T>>, &Shape)| {
+            let seed = seed?;
+            Some(if seed.shape() == *shape { seed } else { seed.broadcast_to(shape) }.spread(rows))
+        };
+        operator(at.at, || seeds.into_iter().zip(&self.results).map(all).collect())
+    }
+}
+
+/// The values of which these are arrays of all rows.
+fn each_of_rows<T: Tensor>(values: Vec<T>) -> Vec<Batch<T>> {
+    values.into_iter().map(Batch::of_rows).collect()
+}
+
 impl<T: Tensor> Control for Batch<T> {
     const RECORDS: bool = T::RECORDS;
     const CONTINUES: bool = T::CONTINUES;
@@ -125,13 +177,62 @@ impl<T: Tensor> Control for Batch<T> {
         T::ensure_at(internal, at, &of_account.value, message);
     }
     fn with_region(
-        _: Internal,
-        Site { op, at }: Site,
-        _body: &mut dyn FnMut() -> Leaves<Self>,
+        internal: Internal,
+        at: Site,
+        body: &mut dyn FnMut() -> Leaves<Self>,
     ) -> (Region, Captured<Self>) {
-        let reason = "recorded control flow of a batch has no reverse mode over reverse mode: \
-                      take one of the two derivatives forward (hvp, jvp)";
-        raise(Error::Argument { op, reason: reason.into(), at })
+        let mut results = Vec::new();
+        let (region, captured) = T::with_region(internal, at, &mut || {
+            let leaves = body();
+            results = reals(&leaves).map(Batch::shape).collect();
+            Way::results(at).components(at, leaves)
+        });
+        let captured = captured.map(|leaves| leaves.into_iter().map(map::same_for_all).collect());
+        (OfRows { region, inputs: OnceCell::new(), results }.into_region(), captured)
+    }
+    fn close_region(internal: Internal, at: Site, region: &Region, inside: Leaves<Self>) {
+        let region = OfRows::of(region);
+        let of_rows = |leaf: &Leaf<Self>| map::whole(leaf.clone()).is_none();
+        assert!(region.inputs.set(inside.iter().map(of_rows).collect()).is_ok(), "a region is closed once");
+        let inside = region.components(at, inside);
+        T::close_region(internal, at, &region.region, inside);
+    }
+    fn apply_region(internal: Internal, at: Site, region: &Region, inputs: Leaves<Self>) -> Leaves<Self> {
+        let region = OfRows::of(region);
+        let inputs = region.components(at, inputs);
+        Way::results(at).values(T::apply_region(internal, at, &region.region, inputs))
+    }
+    fn pull_region(
+        internal: Internal,
+        at: Site,
+        region: &Region,
+        inputs: Leaves<Self>,
+        wanted: &[bool],
+        seeds: Vec<Option<Self>>,
+        values: bool,
+    ) -> Pulled<Self> {
+        let region = OfRows::of(region);
+        let of_rows = wanted.iter().zip(region.inputs()).all(|(wanted, of_rows)| *of_rows || !wanted);
+        assert!(of_rows, "what was captured below has its derivative there");
+        let (inputs, seeds) = (region.components(at, inputs), region.seeds(at, seeds));
+        let Pulled { values, adjoints } =
+            T::pull_region(internal, at, &region.region, inputs, wanted, seeds, values);
+        Pulled { values: each_of_rows(values), adjoints: each_of_rows(adjoints) }
+    }
+    fn forward_region(
+        internal: Internal,
+        at: Site,
+        region: &Region,
+        inputs: Leaves<Self>,
+        wanted: &[bool],
+    ) -> Region {
+        let region = OfRows::of(region);
+        let tangents = wanted.iter().filter(|wanted| **wanted);
+        let of_rows: Vec<bool> = region.inputs().iter().chain(tangents).copied().collect();
+        let inputs = region.components(at, inputs);
+        let forward = T::forward_region(internal, at, &region.region, inputs, wanted);
+        let results = [region.results.clone(), region.results.clone()].concat();
+        OfRows { region: forward, inputs: OnceCell::from(of_rows), results }.into_region()
     }
 
     fn scratch(internal: Internal, f: &mut dyn FnMut()) {

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use super::{Batch, BatchAdjoint, BatchBool, BatchInt};
+use super::control::count;
+use super::{Batch, BatchAdjoint, BatchBool, BatchInt, with_rows};
 use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Result};
 use crate::language::control::rows;
@@ -140,6 +141,12 @@ impl<T: Tensor> Real for Batch<T> {
     }
     fn is_recorded(internal: Internal) -> bool {
         T::is_recorded(internal)
+    }
+    /// It differs from row to row even if the value does not, since its adjoint may.
+    fn placeholder(&self, internal: Internal, shape: Option<&[usize]>) -> Self {
+        let row = shape.map_or_else(|| self.row_shape(), Shape::from_slice);
+        let all = with_rows(count::<T>(At::caller()), &row);
+        Batch::of_rows(self.value.placeholder(internal, Some(&all)))
     }
     fn name_with(&self, name: &dyn Fn() -> String) {
         self.value.name_with(name);

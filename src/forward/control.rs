@@ -87,7 +87,7 @@ impl<T: Control> Control for Dual<T> {
         let outside = captured.outside.into_iter().map(constant).collect();
         let inside = |leaf: Leaf<T>| match leaf {
             Leaf::Real(primal) => {
-                let tangent = Some(primal.placeholder(internal));
+                let tangent = Some(primal.placeholder(internal, None));
                 Leaf::Real(Dual { primal, tangent })
             }
             other => constant(other),

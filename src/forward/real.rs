@@ -141,8 +141,8 @@ impl<T: Real> Real for Dual<T> {
     fn is_recorded(internal: Internal) -> bool {
         T::is_recorded(internal)
     }
-    fn placeholder(&self, internal: Internal) -> Self {
-        let [primal, tangent] = [&self.primal; 2].map(|x| x.placeholder(internal));
+    fn placeholder(&self, internal: Internal, shape: Option<&[usize]>) -> Self {
+        let [primal, tangent] = [&self.primal; 2].map(|x| x.placeholder(internal, shape));
         Dual { primal, tangent: Some(tangent) }
     }
     #[inline]

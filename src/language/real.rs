@@ -245,9 +245,10 @@ pub trait Real:
     fn is_recorded(_: Internal) -> bool {
         false
     }
-    /// What stands for this value inside of a region that is being recorded: another value of the same type.
+    /// What stands for this value inside of a region that is being recorded: another value of the same type, or of
+    /// another shape, if one is given.
     #[doc(hidden)]
-    fn placeholder(&self, _: Internal) -> Self {
+    fn placeholder(&self, _: Internal, _shape: Option<&[usize]>) -> Self {
         self.clone()
     }
     /// Lengths of the axes; a number has none.

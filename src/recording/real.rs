@@ -93,8 +93,8 @@ impl Real for Recorded {
     fn is_recorded(_: Internal) -> bool {
         true
     }
-    fn placeholder(&self, _: Internal) -> Self {
-        recorder().placeholder(*self)
+    fn placeholder(&self, _: Internal, shape: Option<&[usize]>) -> Self {
+        recorder().placeholder(*self, shape)
     }
     #[track_caller]
     fn name_with(&self, name: &dyn Fn() -> String) {

@@ -95,10 +95,14 @@ impl Recorder {
         Recorded(self.wrap(detached))
     }
 
-    /// A value of this one's type and name that stands for an input of a region.
-    pub(super) fn placeholder(&self, like: Recorded) -> Recorded {
+    /// A value of this one's type and name, or of another shape, that stands for an input of a region.
+    pub(super) fn placeholder(&self, like: Recorded, shape: Option<&[usize]>) -> Recorded {
         let like = self.value_of(like.0);
-        let input = self.builder.parameter(self.builder.ty(like));
+        let mut ty = self.builder.ty(like);
+        if let Some(shape) = shape {
+            ty.shape = shape.into();
+        }
+        let input = self.builder.parameter(ty);
         self.name_like(&[input], &[like]);
         Recorded(self.wrap(input))
     }
@@ -149,7 +153,7 @@ impl Piece {
             let leaf = recorder.leaf(input);
             let dual = match &leaf {
                 Leaf::Real(primal) if wanted => {
-                    let tangent = recorder.placeholder(*primal);
+                    let tangent = recorder.placeholder(*primal, None);
                     tangents.push(Leaf::Real(tangent));
                     Leaf::Real(Dual::new(*primal, tangent))
                 }

@@ -278,8 +278,8 @@ impl<T: Real> Real for Var<'_, T> {
     fn is_recorded(internal: Internal) -> bool {
         T::is_recorded(internal)
     }
-    fn placeholder(&self, internal: Internal) -> Self {
-        Self::from_value(self.primal().placeholder(internal))
+    fn placeholder(&self, internal: Internal, shape: Option<&[usize]>) -> Self {
+        Self::from_value(self.primal().placeholder(internal, shape))
     }
     #[inline]
     fn name_with(&self, name: &dyn Fn() -> String) {

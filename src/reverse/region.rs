@@ -17,7 +17,7 @@ use super::{Var, common_level};
 use crate::continuation::unwinding::{OrRaise, raise};
 use crate::continuation::{Level, Nearest, is_trial, nearest};
 use crate::error::{At, CpsResult, Error};
-use crate::language::control::continuation_passing::{Captured, Leaves, Region, Site};
+use crate::language::control::continuation_passing::{Captured, Leaves, Region, Site, reals};
 use crate::language::control::{Control, Pulled};
 use crate::language::node::NodeRef;
 use crate::language::real::Real;
@@ -131,7 +131,7 @@ impl<'r, T: Real> Var<'r, T> {
                 {
                     return Var::from_value(inside.clone());
                 }
-                let inside = self.primal().placeholder(INTERNAL);
+                let inside = self.primal().placeholder(INTERNAL, None);
                 list.borrow_mut().push((self.clone(), inside.clone()));
                 Var::from_value(inside)
             }
@@ -231,10 +231,6 @@ pub(super) fn with_region<'r, T: Control>(
 /// The level of the variables among these.
 fn level_of<'a, 'r: 'a, T: Real + 'a>(reals: impl IntoIterator<Item = &'a Var<'r, T>>) -> Option<Level> {
     reals.into_iter().fold(None, |level, x| common_level(level, x.level()).or_raise())
-}
-
-fn reals<T: Real>(leaves: &[Leaf<T>]) -> impl Iterator<Item = &T> {
-    leaves.iter().filter_map(|leaf| if let Leaf::Real(x) = leaf { Some(x) } else { None })
 }
 
 fn active<T: Real>(leaves: &[Leaf<Var<'_, T>>]) -> Vec<bool> {

@@ -41,8 +41,34 @@ pub fn weighted<T: Tensor>(y: T) -> T {
     (y * T::from_elements(&shape, &weights).or_raise()).sum(..)
 }
 
-/// Declares functions of arrays `T`, with the operands' shapes, and tests of all of them.
+/// A function as it is.
+#[cfg(feature = "staging")]
+pub fn bare<T: Tensor>(x: &[T], f: impl Fn(&[T]) -> T) -> T {
+    f(x)
+}
+
+/// A function in an arm of a branch that is recorded.
+#[cfg(feature = "staging")]
+pub fn in_branch<T: Tensor>(x: &[T], f: impl Fn(&[T]) -> T) -> T {
+    T::cond(&T::constant(1.0).less(&T::constant(2.0)), || f(x), || f(x) * 2.0)
+}
+
+/// Declares functions of arrays `T`, with the operands' shapes, and tests of all of them; of their second derivatives in
+/// a recorded batch, too, [`bare`] or [`in_branch`], if they are to be differentiated `twice`.
 macro_rules! cases {
+    (twice: $within:ident; $($name:ident $shapes:expr, |$x:ident| $f:expr;)*) => {
+        #[cfg(feature = "staging")]
+        #[test]
+        fn twice_in_reverse() {
+            use $crate::case::recorded::{Twice, twice};
+            twice(cases(), vec![$(Twice {
+                var_var: |x| $crate::case::weighted($crate::case::$within(x, |x| function::$name(x))),
+                var_var_batch: |x| $crate::case::weighted($crate::case::$within(x, |x| function::$name(x))),
+                var_batch_var: |x| $crate::case::weighted($crate::case::$within(x, |x| function::$name(x))),
+            },)*]);
+        }
+        cases! { $($name $shapes, |$x| $f;)* }
+    };
     ($($name:ident $shapes:expr, |$x:ident| $f:expr;)*) => {
         #[cfg(feature = "staging")]
         #[test]
@@ -287,10 +313,13 @@ fn loss_of<'r>(case: &Case, operands: &Operands, x: Vec<Var<'r, Array>>) -> Var<
 
 #[cfg(feature = "staging")]
 pub mod recorded {
-    use antiphon::recording::Recorded;
+    use antiphon::recording::{Recorded, interpret, record};
     use antiphon::{Batch, OrRaise, Tensor, Var, compile, grad, vmap_axes};
 
-    use super::{Case, Function, Operands, assert_near, for_each, loop_gradients, loop_values, summed};
+    use super::{
+        Array, Case, Function, Operands, ROWS, assert_near, for_each, loop_gradients, loop_values, summed,
+        transposed, weighted,
+    };
 
     type Inner<'r> = Var<'r, Batch<Recorded>>;
     type Outer<'r> = Batch<Var<'r, Recorded>>;
@@ -323,5 +352,64 @@ pub mod recorded {
             assert_near(what, &of_each, &gradients);
             assert_near(what, &of_all, &summed(operands, gradients));
         });
+    }
+
+    type OfArrays<'r, 's> = Var<'s, Var<'r, Array>>;
+    type OfEach<'r, 's> = Var<'s, Var<'r, Batch<Recorded>>>;
+    type OfAll<'r, 's> = Var<'s, Batch<Var<'r, Recorded>>>;
+
+    /// A case as a function of variables of variables.
+    pub struct Twice {
+        pub var_var: for<'r, 's> fn(&[OfArrays<'r, 's>]) -> OfArrays<'r, 's>,
+        pub var_var_batch: for<'r, 's> fn(&[OfEach<'r, 's>]) -> OfEach<'r, 's>,
+        pub var_batch_var: for<'r, 's> fn(&[OfAll<'r, 's>]) -> OfAll<'r, 's>,
+    }
+
+    impl Twice {
+        /// The slopes of all rows as one number.
+        fn of_all<'r>(&self, operands: &Operands, x: Vec<Var<'r, Recorded>>) -> Var<'r, Recorded> {
+            let of_row =
+                |x: Vec<Batch<Var<'r, Recorded>>>| along(grad(|x| (self.var_batch_var)(&x), &x).or_raise());
+            vmap_axes(of_row, &x, &operands.axes, &[Some(0)]).or_raise().sum(..)
+        }
+    }
+
+    /// All slopes as one number.
+    fn along<T: Tensor>(slopes: Vec<T>) -> T {
+        slopes.into_iter().map(weighted).reduce(|a, b| a + b).expect("there are operands")
+    }
+
+    /// Two derivatives in reverse, of each row and of all rows: recorded, and compiled where all operands are the same
+    /// for all rows but the first.
+    pub fn twice(cases: Vec<Case>, mut functions: Vec<Twice>) {
+        functions.reverse();
+        for case in cases {
+            let f = functions.pop().expect("as many as cases");
+            for_each(vec![case], |case, operands, what| {
+                let of_row = |row| {
+                    grad(|x| along(grad(|x| (f.var_var)(&x), &x).or_raise()), &operands.row(row)).unwrap()
+                };
+                let expected = transposed(&(0..ROWS).map(of_row).collect::<Vec<_>>());
+                let program = |x: Vec<Recorded>| {
+                    let of_each = |x: Vec<Batch<Recorded>>| {
+                        grad(|x| along(grad(|x| (f.var_var_batch)(&x), &x).or_raise()), &x).or_raise()
+                    };
+                    let mut results = vmap_axes(of_each, &x, &operands.axes, &[Some(0)]).or_raise();
+                    results.extend(grad(|x| f.of_all(operands, x), &x).or_raise());
+                    results
+                };
+                let recorded = record(case.name, program, &operands.arrays).unwrap();
+                let mut found = vec![interpret(&recorded, &operands.arrays).unwrap()];
+                if operands.axes.iter().skip(1).all(Option::is_none) {
+                    let mut compiled = compile(case.name, program, &operands.arrays).unwrap();
+                    found.push(compiled.call(&operands.arrays).unwrap());
+                }
+                for mut of_each in found {
+                    let of_all = of_each.split_off(expected.len());
+                    assert_near(&format!("{what}, of each row"), &of_each, &expected);
+                    assert_near(&format!("{what}, of all"), &of_all, &summed(operands, expected.clone()));
+                }
+            });
+        }
     }
 }

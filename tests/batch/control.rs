@@ -1,8 +1,8 @@
 //! Control flow in which the rows of a batch go different ways.
 
-use antiphon::control::scan;
+use antiphon::control::{TreeArrays, scan};
 use antiphon::state::{Flag, Index};
-use antiphon::{Int, OrRaise, Tensor};
+use antiphon::{Int, IntTensor, OrRaise, Tensor};
 
 use crate::case::cases;
 
@@ -24,6 +24,7 @@ fn some_zero<T: Tensor>(x: &T) -> T {
 }
 
 cases! {
+    twice: bare;
     cond [&[], &[]], |x| T::cond(&x[0].less(&c(0.9)), || x[0].square() * &x[1], || x[1].exp() * &x[0]);
     cond_of_arrays [&[], &[3], &[2, 3]], |x| {
         T::cond(&x[0].less(&c(0.9)), || x[1].square() * &x[2], || x[2].clone() + x[2].sin())
@@ -133,6 +134,47 @@ cases! {
         })
         .or_raise();
         last * ys.sum(..)
+    };
+    // A number that is the same for all rows at first, and not later.
+    while_that_counts_some_rounds [&[], &[]], |x| {
+        let start = ((counter::<T>(0), counter::<T>(1)), x[0].clone());
+        let ((_, Index(n)), y) = T::while_loop(
+            start,
+            |((i, _), _)| i.0.less(&T::Int::constant(4)),
+            |((i, Index(n)), y)| {
+                let one = T::Int::constant(1);
+                let n = T::Int::select(&y.less(&x[1]), &(n.clone() + &one), &n);
+                ((next(i), Index(n.clone())), y.sin() * T::from_int(&n) + &x[1])
+            },
+        );
+        y * T::from_int(&n)
+    };
+    recursion_to_a_depth_of_all [&[], &[2]], |x| {
+        T::fix((counter::<T>(0), x[1].clone()), |again, (i, y): (Index<T>, T)| {
+            T::cond(
+                &i.0.less(&T::Int::constant(3)),
+                || again((next(i.clone()), y.sin() * &x[0])) * &y,
+                || y.square() * &x[0],
+            )
+        })
+    };
+    fold_of_a_tree [&[], &[3]], |x| {
+        let ints = |x: [i64; 3]| T::Int::from_elements(&[3], &x).or_raise();
+        let tree = TreeArrays { left: ints([1, -1, -1]), right: ints([2, -1, -1]), root: T::Int::constant(0) };
+        T::fold_tree(&tree, |node| x[1].gather_rows(node) * &x[0], |_, a: T, b| (a * b).sin() + &x[0])
+    };
+    scan_of_several_arrays [&[3, 2], &[3], &[]], |x| {
+        let rows = (x[0].clone(), x[1].clone());
+        let ((_, Index(n)), (ys, zs)) = T::scan_rows(
+            (x[2].clone(), counter::<T>(0)),
+            &rows,
+            |(h, n): (T, Index<T>), (row, number): (T, T)| {
+                let h = (h * &number).sin() + row.sum(..);
+                ((h.clone(), next(n)), (row * &h, h * number))
+            },
+        )
+        .or_raise();
+        ys.sum(1) * zs * T::from_int(&n)
     };
 }
 

@@ -2,6 +2,8 @@
 
 mod case;
 mod control;
+#[cfg(feature = "staging")]
+mod higher;
 mod jacobian;
 mod operators;
 mod usage;

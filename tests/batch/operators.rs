@@ -22,6 +22,7 @@ fn one<T: Tensor>() -> T {
 }
 
 cases! {
+    twice: in_branch;
     add [&[2, 3], &[3]], |x| x[0].clone() + &x[1];
     sub [&[3], &[2, 3]], |x| x[0].clone() - &x[1];
     mul [&[2, 1], &[3]], |x| x[0].clone() * &x[1];

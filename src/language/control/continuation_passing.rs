@@ -102,10 +102,7 @@ pub type Fill<'a, T> = &'a mut dyn FnMut(PutRow<'_, T>) -> Leaves<T>;
 /// A piece of a program in direct style that was recorded without derivatives, to be one operator of a derivative of a
 /// derivative: what [`Control::apply_region`] writes as often as it is needed.
 #[derive(Clone)]
-pub struct Region(
-    #[cfg_attr(not(feature = "staging"), expect(dead_code, reason = "only what records makes regions"))]
-    pub(crate) Rc<dyn Any>,
-);
+pub struct Region(pub(crate) Rc<dyn Any>);
 
 impl fmt::Debug for Region {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -138,6 +135,11 @@ pub(crate) fn leaves<T: Real, S: State<T>>(state: &S) -> Leaves<T> {
     let mut leaves = Vec::new();
     state.flatten(&mut leaves);
     leaves
+}
+
+/// The real components.
+pub(crate) fn reals<T: Real>(leaves: &[Leaf<T>]) -> impl Iterator<Item = &T> {
+    leaves.iter().filter_map(|leaf| if let Leaf::Real(x) = leaf { Some(x) } else { None })
 }
 
 /// That values of the same components have them in the same places; other ones differ in their types.
