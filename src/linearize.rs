@@ -146,7 +146,7 @@ where
     Values<Y, P::Leaf>: Clone,
 {
     let leaves = x.leaves();
-    let inside: Vec<P::Leaf> = leaves.iter().map(|x| x.placeholder(INTERNAL)).collect();
+    let inside: Vec<P::Leaf> = leaves.iter().map(|x| x.placeholder(INTERNAL, None)).collect();
     let constants: Vec<_> = inside.iter().map(|x| Dual::lift(&Partial::lift(x))).collect();
     let mut constants = Some(x.with_leaves(constants)?);
     let (mut results, mut count) = (None, 0);

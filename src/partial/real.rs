@@ -121,8 +121,8 @@ impl<T: Real> Real for Partial<T> {
         T::is_recorded(internal)
     }
     #[track_caller]
-    fn placeholder(&self, internal: Internal) -> Self {
-        Self::from_value(self.demand("linearize").placeholder(internal))
+    fn placeholder(&self, internal: Internal, shape: Option<&[usize]>) -> Self {
+        Self::from_value(self.demand("linearize").placeholder(internal, shape))
     }
     fn lengths(&self, _: Internal) -> Shape {
         self.dims()
