@@ -13,7 +13,7 @@ use crate::error::{At, CpsResult, Error};
 use crate::language::control::continuation_passing::{
     Arm, BodyTo, Captured, Function, Leaves, Region, Site, To, reals,
 };
-use crate::language::control::{Control, Pulled, rows};
+use crate::language::control::{Control, Pulled, Wanted, rows};
 use crate::language::real::{Mask, Real};
 use crate::language::shape::Shape;
 use crate::language::state::Leaf;
@@ -202,21 +202,14 @@ impl<T: Tensor> Control for Batch<T> {
         let inputs = region.components(at, inputs);
         Way::results(at).values(T::apply_region(internal, at, &region.region, inputs))
     }
-    fn pull_region(
-        internal: Internal,
-        at: Site,
-        region: &Region,
-        inputs: Leaves<Self>,
-        wanted: &[bool],
-        seeds: Vec<Option<Self>>,
-        values: bool,
-    ) -> Pulled<Self> {
+    fn pull_region(internal: Internal, at: Site, region: &Region, wanted: Wanted<Self>) -> Pulled<Self> {
         let region = OfRows::of(region);
-        let of_rows = wanted.iter().zip(region.inputs()).all(|(wanted, of_rows)| *of_rows || !wanted);
+        let Wanted { inputs, adjoints, seeds, values } = wanted;
+        let of_rows = adjoints.iter().zip(region.inputs()).all(|(wanted, of_rows)| *of_rows || !wanted);
         assert!(of_rows, "what was captured below has its derivative there");
         let (inputs, seeds) = (region.components(at, inputs), region.seeds(at, seeds));
-        let Pulled { values, adjoints } =
-            T::pull_region(internal, at, &region.region, inputs, wanted, seeds, values);
+        let wanted = Wanted { inputs, adjoints, seeds, values };
+        let Pulled { values, adjoints } = T::pull_region(internal, at, &region.region, wanted);
         Pulled { values: each_of_rows(values), adjoints: each_of_rows(adjoints) }
     }
     fn forward_region(

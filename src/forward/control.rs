@@ -5,7 +5,7 @@ use crate::error::{At, CpsResult};
 use crate::language::control::continuation_passing::{
     Arm, BodyTo, Captured, Function, Leaves, Region, Site, To,
 };
-use crate::language::control::{Control, Pulled};
+use crate::language::control::{Control, Pulled, Wanted};
 use crate::language::state::Leaf;
 use crate::sealed::Internal;
 
@@ -102,22 +102,15 @@ impl<T: Control> Control for Dual<T> {
     }
     /// With `y + εẏ = f(x) + ε·f′(x)ẋ` the region computes `(y, ẏ)` of `(x, ẋ)`. The adjoint `x̄ + εx̄̇` of `ȳ + εȳ̇`
     /// has `x̄ = f′ᵀȳ = ∂/∂ẋ ⟨ȳ, ẏ⟩` and `x̄̇ = ∂/∂x (⟨ȳ̇, y⟩ + ⟨ȳ, ẏ⟩)`: primal and tangent change places.
-    fn pull_region(
-        internal: Internal,
-        at: Site,
-        region: &Region,
-        inputs: Leaves<Self>,
-        wanted: &[bool],
-        seeds: Vec<Option<Self>>,
-        values: bool,
-    ) -> Pulled<Self> {
-        let wanted = both(&inputs, wanted);
+    fn pull_region(internal: Internal, at: Site, region: &Region, wanted: Wanted<Self>) -> Pulled<Self> {
+        let Wanted { inputs, adjoints, seeds, values } = wanted;
+        let adjoints = both(&inputs, &adjoints);
         let seeds = seeds.into_iter().flat_map(|seed| match seed {
             Some(Dual { primal, tangent }) => [tangent, Some(primal)],
             None => [None, None],
         });
-        let inputs = components(inputs);
-        let pulled = T::pull_region(internal, at, region, inputs, &wanted, seeds.collect(), values);
+        let wanted = Wanted { inputs: components(inputs), adjoints, seeds: seeds.collect(), values };
+        let pulled = T::pull_region(internal, at, region, wanted);
         fn in_pairs<T>(components: Vec<T>, pair: impl Fn(T, T) -> Dual<T>) -> Vec<Dual<T>> {
             let mut components = components.into_iter();
             let next = || Some(pair(components.next()?, components.next()?));

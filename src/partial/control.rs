@@ -7,7 +7,7 @@ use super::program::{Args, Operand, Program};
 use crate::continuation::unwinding::raise;
 use crate::error::{At, Error};
 use crate::language::control::continuation_passing::{Captured, Function, Leaves, Region, Site};
-use crate::language::control::{Control, Pulled};
+use crate::language::control::{Control, Pulled, Wanted};
 use crate::language::real::Real;
 use crate::language::shape::Shape;
 use crate::language::state::Leaf;
@@ -65,21 +65,14 @@ impl<T: Control> Control for Partial<T> {
     fn apply_region(internal: Internal, at: Site, region: &Region, inputs: Leaves<Self>) -> Leaves<Self> {
         lifted(T::apply_region(internal, at, region, known(at, inputs)))
     }
-    fn pull_region(
-        internal: Internal,
-        at: Site,
-        region: &Region,
-        inputs: Leaves<Self>,
-        wanted: &[bool],
-        seeds: Vec<Option<Self>>,
-        values: bool,
-    ) -> Pulled<Self> {
+    fn pull_region(internal: Internal, at: Site, region: &Region, wanted: Wanted<Self>) -> Pulled<Self> {
+        let Wanted { inputs, adjoints, seeds, values } = wanted;
+        let inputs = known(at, inputs);
         let lift = |values: Vec<T>| values.into_iter().map(Partial::from_value).collect();
         if let Some(seeds) = all_known(&seeds) {
-            let pulled = T::pull_region(internal, at, region, known(at, inputs), wanted, seeds, values);
+            let pulled = T::pull_region(internal, at, region, Wanted { inputs, adjoints, seeds, values });
             return Pulled { values: lift(pulled.values), adjoints: lift(pulled.adjoints) };
         }
-        let inputs = known(at, inputs);
         let reals = |leaf| if let Leaf::Real(y) = leaf { Some(Partial::from_value(y)) } else { None };
         let values = match values {
             true => {
@@ -94,16 +87,16 @@ impl<T: Control> Control for Partial<T> {
             Leaf::Real(x) if wanted => Some(x.lengths(internal)),
             _ => None,
         };
-        let shapes: Vec<Shape> = inputs.iter().zip(wanted).filter_map(shape).collect();
+        let shapes: Vec<Shape> = inputs.iter().zip(&adjoints).filter_map(shape).collect();
         let seeded: Vec<bool> = seeds.iter().map(Option::is_some).collect();
-        let (count, region, wanted) = (inputs.len(), region.clone(), wanted.to_vec());
+        let (count, region) = (inputs.len(), region.clone());
         let operands: SmallVec<_> =
             inputs.into_iter().map(Operand::Known).chain(unknown.map(Partial::operand)).collect();
         let pull = move |args: &mut Args<'_, T>| {
             let inputs = (0..count).map(|_| args.leaf()).collect();
             let seeds = seeded.iter().map(|&seeded| seeded.then(|| args.real())).collect();
-            let pulled = T::pull_region(internal, at, &region, inputs, &wanted, seeds, false);
-            pulled.adjoints
+            let wanted = Wanted { inputs, adjoints: adjoints.clone(), seeds, values: false };
+            T::pull_region(internal, at, &region, wanted).adjoints
         };
         Pulled { values, adjoints: Self::steps(operands, &program, &shapes, pull) }
     }

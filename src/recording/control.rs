@@ -13,7 +13,7 @@ use crate::error::{At, CpsResult, Result};
 use crate::language::control::continuation_passing::{
     Arm, BodyTo, Captured, Function, Leaves, Region, Site, To,
 };
-use crate::language::control::{Control, Pulled, not_single};
+use crate::language::control::{Control, Pulled, Wanted, not_single};
 use crate::language::shape::Shape;
 use crate::language::state::Leaf;
 use crate::sealed::Internal;
@@ -163,16 +163,8 @@ impl Control for Recorded {
     fn apply_region(_: Internal, at: Site, region: &Region, inputs: Leaves<Self>) -> Leaves<Self> {
         Piece::of(region).apply(at, inputs)
     }
-    fn pull_region(
-        _: Internal,
-        at: Site,
-        region: &Region,
-        inputs: Leaves<Self>,
-        wanted: &[bool],
-        seeds: Vec<Option<Self>>,
-        values: bool,
-    ) -> Pulled<Self> {
-        region::pull(at, &Piece::of(region), inputs, wanted, seeds, values)
+    fn pull_region(_: Internal, at: Site, region: &Region, wanted: Wanted<Self>) -> Pulled<Self> {
+        region::pull(at, &Piece::of(region), wanted)
     }
     fn forward_region(
         _: Internal,

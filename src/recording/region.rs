@@ -10,8 +10,8 @@ use super::{Located, Recorded, RecordedBool, RecordedInt, Recorder, recorder, re
 use crate::continuation::unwinding::{OrRaise, operator, raise};
 use crate::continuation::{Level, reset_at};
 use crate::forward::Dual;
-use crate::language::control::Pulled;
 use crate::language::control::continuation_passing::{Captured, Leaves, Region, Site};
+use crate::language::control::{Pulled, Wanted};
 use crate::language::node::{OwnedNode, node_for, node_in};
 use crate::language::real::Real;
 use crate::language::state::Leaf;
@@ -215,23 +215,17 @@ impl Piece {
 }
 
 /// The derivative of a piece in reverse.
-pub(super) fn pull(
-    at: Site,
-    piece: &Rc<Piece>,
-    inputs: Leaves<Recorded>,
-    wanted: &[bool],
-    seeds: Vec<Option<Recorded>>,
-    values: bool,
-) -> Pulled<Recorded> {
+pub(super) fn pull(at: Site, piece: &Rc<Piece>, wanted: Wanted<Recorded>) -> Pulled<Recorded> {
     let recorder = recorder();
     if recorder.is_inside() {
-        return defer(&recorder, piece, inputs, wanted, &seeds, values);
+        return defer(&recorder, piece, wanted);
     }
+    let Wanted { inputs, adjoints, seeds, values } = wanted;
     let level = Level::fresh();
     let owners: Vec<Option<OwnedNode<Recorded>>> = inputs
         .iter()
-        .zip(wanted)
-        .map(|(leaf, &wanted)| match leaf {
+        .zip(adjoints)
+        .map(|(leaf, wanted)| match leaf {
             Leaf::Real(x) if wanted => Some(node_for::<Recorded>(*x)),
             _ => None,
         })
@@ -278,14 +272,8 @@ pub(super) fn pull(
 }
 
 /// [`pull`] in a region, whose derivatives ask for the piece itself.
-fn defer(
-    recorder: &Recorder,
-    piece: &Rc<Piece>,
-    inputs: Leaves<Recorded>,
-    wanted: &[bool],
-    seeds: &[Option<Recorded>],
-    values: bool,
-) -> Pulled<Recorded> {
+fn defer(recorder: &Recorder, piece: &Rc<Piece>, wanted: Wanted<Recorded>) -> Pulled<Recorded> {
+    let Wanted { inputs, adjoints: mut wanted, seeds, values } = wanted;
     let (builder, home) = (&recorder.builder, piece.home());
     // What it uses of the region around it are inputs as well: there, they stand for something else later.
     let free = piece.free();
@@ -299,7 +287,6 @@ fn defer(
     };
     let own: Vec<Value> = piece.inputs().iter().copied().chain(free).collect();
     assert!(closed.inputs.set(own).is_ok(), "just made");
-    let mut wanted = wanted.to_vec();
     let adjoints = inputs.iter().zip(&wanted).filter(|(_, wanted)| **wanted).map(|(&x, _)| builder.ty(x));
     let reals = if values { home.reals(&piece.results) } else { Vec::new() };
     let given = reals.len();

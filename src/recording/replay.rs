@@ -17,7 +17,7 @@ use crate::continuation::unwinding::{OrRaise, operator, raise};
 use crate::error::Error;
 use crate::forward::Dual;
 use crate::language::control::continuation_passing::{Call, Leaves, PutRow, Region, Site};
-use crate::language::control::{Control, Pulled};
+use crate::language::control::{Control, Pulled, Wanted};
 use crate::language::real::Real;
 use crate::language::shape::Axes;
 use crate::language::state::Leaf;
@@ -44,14 +44,7 @@ pub(super) trait Replayed: Tensor<Int = RecordedInt, Bool = RecordedBool> {
     fn constant_of(x: Recorded) -> Self;
     fn recorded(&self) -> Recorded;
     /// [`pull`] over this interpretation.
-    fn pull(
-        at: Site,
-        piece: &Rc<Piece>,
-        inputs: Leaves<Self>,
-        wanted: &[bool],
-        seeds: Vec<Option<Self>>,
-        values: bool,
-    ) -> Pulled<Self>;
+    fn pull(at: Site, piece: &Rc<Piece>, wanted: Wanted<Self>) -> Pulled<Self>;
 }
 
 impl Replayed for Recorded {
@@ -62,15 +55,8 @@ impl Replayed for Recorded {
     fn recorded(&self) -> Recorded {
         *self
     }
-    fn pull(
-        at: Site,
-        piece: &Rc<Piece>,
-        inputs: Leaves<Self>,
-        wanted: &[bool],
-        seeds: Vec<Option<Self>>,
-        values: bool,
-    ) -> Pulled<Self> {
-        pull(at, piece, inputs, wanted, seeds, values)
+    fn pull(at: Site, piece: &Rc<Piece>, wanted: Wanted<Self>) -> Pulled<Self> {
+        pull(at, piece, wanted)
     }
 }
 
@@ -81,23 +67,8 @@ impl Replayed for Var<'_, Recorded> {
     fn recorded(&self) -> Recorded {
         *self.primal()
     }
-    fn pull(
-        at: Site,
-        piece: &Rc<Piece>,
-        inputs: Leaves<Self>,
-        wanted: &[bool],
-        seeds: Vec<Option<Self>>,
-        values: bool,
-    ) -> Pulled<Self> {
-        Self::pull_region(
-            INTERNAL,
-            at,
-            &Region(Rc::clone(piece) as Rc<dyn Any>),
-            inputs,
-            wanted,
-            seeds,
-            values,
-        )
+    fn pull(at: Site, piece: &Rc<Piece>, wanted: Wanted<Self>) -> Pulled<Self> {
+        Self::pull_region(INTERNAL, at, &Region(Rc::clone(piece) as Rc<dyn Any>), wanted)
     }
 }
 
@@ -110,16 +81,10 @@ impl Replayed for Dual<Recorded> {
     }
     /// With `ẏ = f′(x)ẋ` and `x̄ = f′(x)ᵀȳ`: as `x̄ = ∂/∂ẋ ⟨ȳ, ẏ⟩`, and its tangent is `∂/∂x (⟨ȳ̇, y⟩ + ⟨ȳ, ẏ⟩)`, both
     /// come of the piece with tangents.
-    fn pull(
-        at: Site,
-        piece: &Rc<Piece>,
-        inputs: Leaves<Self>,
-        wanted: &[bool],
-        seeds: Vec<Option<Self>>,
-        values: bool,
-    ) -> Pulled<Self> {
+    fn pull(at: Site, piece: &Rc<Piece>, wanted: Wanted<Self>) -> Pulled<Self> {
+        let Wanted { inputs, adjoints: wanted, seeds, values } = wanted;
         let (mut moves, mut primals, mut tangents) = (Vec::new(), Vec::new(), Vec::new());
-        for (leaf, &wanted) in inputs.into_iter().zip(wanted) {
+        for (leaf, &wanted) in inputs.into_iter().zip(&wanted) {
             let (primal, tangent) = match leaf {
                 Leaf::Real(x) => {
                     let (primal, tangent) = x.into_parts();
@@ -134,7 +99,7 @@ impl Replayed for Dual<Recorded> {
             tangents.extend(tangent);
         }
         let forward = Rc::new(piece.forward(at, &moves));
-        let mut both = wanted.to_vec();
+        let mut both = wanted.clone();
         both.extend(wanted.iter().zip(&moves).filter(|(_, moves)| **moves).map(|(wanted, _)| *wanted));
         let inputs = primals.into_iter().chain(tangents.into_iter().map(Leaf::Real)).collect();
         let (seeds, tangents): (Vec<_>, Vec<_>) = seeds
@@ -145,7 +110,7 @@ impl Replayed for Dual<Recorded> {
             })
             .unzip();
         let seeds = tangents.into_iter().chain(seeds).collect();
-        let mut pulled = pull(at, &forward, inputs, &both, seeds, values);
+        let mut pulled = pull(at, &forward, Wanted { inputs, adjoints: both, seeds, values });
         let half = |all: &mut Vec<Recorded>| all.split_off(all.len() / 2);
         let tangents = half(&mut pulled.values);
         let adjoints = half(&mut pulled.adjoints);
@@ -320,7 +285,8 @@ impl<T: Replayed> Replay<'_, T> {
             let mut inputs = args;
             let mut seeds = inputs.split_off(region.inputs().len()).into_iter().map(Leaf::real);
             let seeds = seeded.iter().map(|&seeded| if seeded { seeds.next() } else { None }).collect();
-            let pulled = T::pull(self.at, region, inputs, wanted, seeds, *values);
+            let wanted = Wanted { inputs, adjoints: wanted.clone(), seeds, values: *values };
+            let pulled = T::pull(self.at, region, wanted);
             return pulled.values.into_iter().chain(pulled.adjoints).map(Leaf::Real).collect();
         }
         let data = self.home.builder.func(func);

@@ -11,7 +11,7 @@ use crate::error::{At, CpsResult, Error};
 use crate::language::control::continuation_passing::{
     self, Captured, Fill, Function, Leaves, Region, Site, To,
 };
-use crate::language::control::{Control, Pulled};
+use crate::language::control::{Control, Pulled, Wanted};
 use crate::language::node::{NodeRef, OwnedNode, node_for};
 use crate::language::real::Real;
 use crate::language::state::Leaf;
@@ -237,16 +237,8 @@ impl<'r, T: Control> Control for Var<'r, T> {
     fn apply_region(internal: Internal, at: Site, region: &Region, inputs: Leaves<Self>) -> Leaves<Self> {
         region::apply_region(internal, at, region, inputs)
     }
-    fn pull_region(
-        internal: Internal,
-        at: Site,
-        region: &Region,
-        inputs: Leaves<Self>,
-        wanted: &[bool],
-        seeds: Vec<Option<Self>>,
-        values: bool,
-    ) -> Pulled<Self> {
-        region::pull_region(internal, at, region, inputs, wanted, seeds, values)
+    fn pull_region(internal: Internal, at: Site, region: &Region, wanted: Wanted<Self>) -> Pulled<Self> {
+        region::pull_region(internal, at, region, wanted)
     }
     fn forward_region(
         internal: Internal,

@@ -18,7 +18,7 @@ use crate::continuation::unwinding::{OrRaise, raise};
 use crate::continuation::{Level, Nearest, is_trial, nearest};
 use crate::error::{At, CpsResult, Error};
 use crate::language::control::continuation_passing::{Captured, Leaves, Region, Site, reals};
-use crate::language::control::{Control, Pulled};
+use crate::language::control::{Control, Pulled, Wanted};
 use crate::language::node::NodeRef;
 use crate::language::real::Real;
 use crate::language::state::Leaf;
@@ -264,9 +264,8 @@ pub(super) fn apply_region<'r, T: Control>(
             let adjoints = rest.resume(T::apply_region(internal, at, &region, values.clone()))?;
             let seeds: Vec<Option<T>> = taken(adjoints);
             if seeds.iter().any(Option::is_some) {
-                let wanted = active(&inputs);
-                let pulled = T::pull_region(internal, at, &region, values, &wanted, seeds, false);
-                add(&inputs, pulled.adjoints);
+                let wanted = Wanted { inputs: values, adjoints: active(&inputs), seeds, values: false };
+                add(&inputs, T::pull_region(internal, at, &region, wanted).adjoints);
             }
             Ok(())
         })
@@ -277,25 +276,25 @@ pub(super) fn pull_region<'r, T: Control>(
     internal: Internal,
     at: Site,
     region: &Region,
-    inputs: Leaves<Var<'r, T>>,
-    wanted: &[bool],
-    seeds: Vec<Option<Var<'r, T>>>,
-    values: bool,
+    wanted: Wanted<Var<'r, T>>,
 ) -> Pulled<Var<'r, T>> {
+    let Wanted { inputs, adjoints: wanted, seeds, values } = wanted;
     let inputs = with_reals(inputs, |x| x.into_operand());
     let seeds: Vec<Option<Var<'r, T>>> = seeds.into_iter().map(|seed| seed.map(Var::into_operand)).collect();
     let level = level_of(reals(&inputs).chain(seeds.iter().flatten()));
     let bare_seeds = seeds.iter().map(|seed| seed.as_ref().map(|seed| seed.primal().clone())).collect();
     let Some(level) = level else {
-        let pulled = T::pull_region(internal, at, region, bare(inputs), wanted, bare_seeds, values);
+        let wanted = Wanted { inputs: bare(inputs), adjoints: wanted, seeds: bare_seeds, values };
+        let pulled = T::pull_region(internal, at, region, wanted);
         let constants = |values: Vec<T>| values.into_iter().map(Var::from_value).collect();
         return Pulled { values: constants(pulled.values), adjoints: constants(pulled.adjoints) };
     };
-    let (region, wanted) = (region.clone(), wanted.to_vec());
+    let region = region.clone();
     let results = seeds.len();
     let handler = move |rest: Rest<'_, Leaves<Var<'r, T>>>| -> CpsResult<()> {
         let x = bare(inputs.clone());
-        let pulled = T::pull_region(internal, at, &region, x.clone(), &wanted, bare_seeds, values);
+        let first = Wanted { inputs: x.clone(), adjoints: wanted.clone(), seeds: bare_seeds, values };
+        let pulled = T::pull_region(internal, at, &region, first);
         let given = pulled.values.len();
         let outputs = pulled.values.into_iter().chain(pulled.adjoints).map(Leaf::Real);
         let mut adjoints: Vec<Option<T>> = taken(rest.resume(outputs.collect())?);
@@ -303,9 +302,8 @@ pub(super) fn pull_region<'r, T: Control>(
         adjoints.resize_with(results, || None);
         if directions.iter().all(Option::is_none) {
             if adjoints.iter().any(Option::is_some) {
-                let active = active(&inputs);
-                let pulled = T::pull_region(internal, at, &region, x, &active, adjoints, false);
-                add(&inputs, pulled.adjoints);
+                let back = Wanted { inputs: x, adjoints: active(&inputs), seeds: adjoints, values: false };
+                add(&inputs, T::pull_region(internal, at, &region, back).adjoints);
             }
             return Ok(());
         }
@@ -319,7 +317,8 @@ pub(super) fn pull_region<'r, T: Control>(
         let seeded = seeds.iter().any(|seed| seed.as_ref().is_some_and(Var::is_active));
         let x: Leaves<T> = x.into_iter().chain(tangents).collect();
         adjoints.extend(seeds.iter().map(|seed| seed.as_ref().map(|seed| seed.primal().clone())));
-        let pulled = T::pull_region(internal, at, &forward, x, &active, adjoints, seeded);
+        let back = Wanted { inputs: x, adjoints: active, seeds: adjoints, values: seeded };
+        let pulled = T::pull_region(internal, at, &forward, back);
         add(&inputs, pulled.adjoints);
         // The adjoint of z̄ is the tangent of z.
         let tangents = pulled.values.into_iter().skip(results);

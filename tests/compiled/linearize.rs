@@ -182,7 +182,10 @@ fn a_model_that_gives_another_program_each_time_is_refused() {
         pullback::<_, Recorded>(|x| x.sin() * calls, &x)
     };
     let error = compile_derivative("changing", changing, &Array::scalar(3.0)).unwrap_err().to_string();
-    assert!(error.contains("tests/compiled/linearize.rs") && error.contains("was 1.0, and is 2.0"), "{error}");
+    assert!(
+        error.contains("tests/compiled/linearize.rs") && error.contains("was 1.0, and is 2.0"),
+        "{error}"
+    );
 }
 
 #[test]

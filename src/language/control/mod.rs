@@ -201,18 +201,9 @@ pub trait Control: Real {
     fn apply_region(_: Internal, at: Site, _region: &Region, _inputs: Leaves<Self>) -> Leaves<Self> {
         raise(continuation_passing::unsupported(at))
     }
-    /// The adjoints of those real inputs that are `wanted`, for adjoints `seeds` of the real results, absent ones being
-    /// zero; also these results, if `values` says so.
+    /// The region's derivative in reverse.
     #[doc(hidden)]
-    fn pull_region(
-        _: Internal,
-        at: Site,
-        _region: &Region,
-        _inputs: Leaves<Self>,
-        _wanted: &[bool],
-        _seeds: Vec<Option<Self>>,
-        _values: bool,
-    ) -> Pulled<Self> {
+    fn pull_region(_: Internal, at: Site, _region: &Region, _wanted: Wanted<Self>) -> Pulled<Self> {
         raise(continuation_passing::unsupported(at))
     }
     /// The region's derivative in one direction: a region whose further inputs are tangents of the inputs that are
@@ -227,6 +218,19 @@ pub trait Control: Real {
     ) -> Region {
         raise(continuation_passing::unsupported(at))
     }
+}
+
+/// What [`Control::pull_region`] is to give, and what of.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Wanted<T: Real> {
+    pub(crate) inputs: Leaves<T>,
+    /// Which of the inputs' adjoints are wanted; all are of reals.
+    pub(crate) adjoints: Vec<bool>,
+    /// Adjoints of the real results, absent ones being zero.
+    pub(crate) seeds: Vec<Option<T>>,
+    /// Whether the real results are wanted as well.
+    pub(crate) values: bool,
 }
 
 /// What [`Control::pull_region`] gives.
