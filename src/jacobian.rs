@@ -13,7 +13,7 @@ use crate::language::shape::{self, Shape};
 use crate::language::tensor::Tensor;
 use crate::memory;
 use crate::reverse::Var;
-use crate::transforms::{Gradient, RepeatedFunction, pull_one};
+use crate::transforms::{Gradient, RepeatedFunction, evaluate, pull_one};
 
 /// Jacobian of a function to one array, at a structure of arrays: for each leaf of `x` an array `[shape of y.., shape
 /// of the leaf..]`.
@@ -72,7 +72,7 @@ where
     T: Tensor,
 {
     let n = x.count();
-    let columns = tangent_rows(at, f, x, n, Some)?;
+    let columns = tangent_rows("jacobian", at, f, x, n, Some)?;
     catch(|| {
         operator(at, || {
             let rank = y_shape.len();
@@ -112,6 +112,7 @@ where
 /// The derivatives of the result, `[rows, shape of y..]`, in so many directions at once: each is the sum of the
 /// elements of `x` that `row_of` has in its row.
 pub(crate) fn tangent_rows<P, T>(
+    op: &'static str,
     at: At,
     f: impl for<'r> RepeatedFunction<'r, P, Dual<Batch<T>>>,
     x: &P,
@@ -122,13 +123,9 @@ where
     P: Params<Leaf = T>,
     T: Tensor,
 {
-    catch(|| {
-        stack::on_reserved(|| {
-            let inputs = operator(at, || directions(x, rows, row_of));
-            let y = over::<T, _>(rows, || f(constants(x, inputs)));
-            Ok(operator(at, || y.primal().tangent().spread(rows)))
-        })
-    })
+    let inputs = catch(|| operator(at, || Ok::<_, crate::Error>(directions(x, rows, row_of))))?;
+    let y = over::<T, _>(rows, || evaluate(op, at, x, inputs, &f))?;
+    catch(|| operator(at, || Ok(y.tangent().spread(rows))))
 }
 
 /// The products of the Hessian with such directions as those of [`tangent_rows`]: `[rows, shape..]` for each leaf.
