@@ -25,6 +25,7 @@ pub mod recording;
 mod reverse;
 mod scalar;
 mod sealed;
+mod sparse;
 mod transforms;
 
 pub use antiphon_derive::{Params, Structure};
@@ -49,6 +50,10 @@ pub use language::structure::Structure;
 pub use language::tensor::{IntTensor, MaskTensor, Tensor};
 pub use language::{control, node, number, params, real, shape, state, structure, tensor};
 pub use reverse::{Var, cps};
+pub use sparse::{
+    SparseMatrix, Sparsity, Traced, TracedAdjoint, hessian_sparsity, jacobian_sparsity, sparse_hessian,
+    sparse_jacobian,
+};
 pub use transforms::{
     Function, FunctionAux, FunctionTo, Gradient, RepeatedFunction, ValueAndTangent, function, grad, hvp, jvp,
     value_and_grad, value_and_grad_aux, vjp,
@@ -63,6 +68,8 @@ mod pages {
     mod architecture {}
     #[doc = include_str!("../docs/batching.md")]
     mod batching {}
+    #[doc = include_str!("../docs/sparse.md")]
+    mod sparse {}
     #[doc = include_str!("../docs/writing-models.md")]
     mod writing_models {}
     #[doc = include_str!("../docs/adding-an-operator.md")]

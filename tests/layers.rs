@@ -22,6 +22,7 @@ const ANTIPHON: &[&str] = &[
     "array",
     "transforms",
     "jacobian",
+    "sparse",
     "check",
     "compiled",
     "io",
