@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 
 use super::pattern::Adjacency;
 
+/// The colour of each column, or row; none of one without entries.
+type Colors = Vec<Option<usize>>;
+
 /// What is computed of a sparse matrix, and where its entries are in it.
 #[derive(Debug)]
 pub(super) struct Compression {
@@ -13,8 +16,8 @@ pub(super) struct Compression {
     pub by_rows: bool,
     /// How many there are.
     pub colors: usize,
-    /// That of each column, or row, unless it has no entry.
-    pub color: Vec<Option<usize>>,
+    /// That of each column, or row.
+    pub color: Colors,
     /// Where each entry is in an array `[colors, length]` of all columns, or rows, of one colour together.
     pub places: Vec<i64>,
 }
@@ -25,7 +28,7 @@ pub(super) fn columns_or_rows(rows: &Adjacency, width: usize) -> Compression {
     // No fewer than the longest row, or column, has entries. Which takes more at least is not coloured, if it need not.
     let mut ways = [(rows.longest(), false), (columns.longest(), true)];
     ways.sort_unstable();
-    let mut best: Option<((usize, bool), Vec<Option<usize>>)> = None;
+    let mut best: Option<((usize, bool), Colors)> = None;
     for least in ways {
         if best.as_ref().is_none_or(|(found, _)| least < *found) {
             let by_rows = least.1;
@@ -46,9 +49,8 @@ pub(super) fn columns_or_rows(rows: &Adjacency, width: usize) -> Compression {
     Compression { by_rows, colors, color, places }
 }
 
-/// Colours of columns of which no two of one colour have an entry in the same row; or of rows likewise. None for what
-/// has no entry.
-fn alone_in_each(columns: &Adjacency, rows: &Adjacency) -> Vec<Option<usize>> {
+/// Colours of columns of which no two of one colour have an entry in the same row; or of rows likewise.
+fn alone_in_each(columns: &Adjacency, rows: &Adjacency) -> Colors {
     let mut color = vec![None; columns.len()];
     let mut palette = Palette::default();
     for j in largest_first(columns.len(), |j| columns.of(j).iter().map(|&i| rows.of(i).len()).sum()) {
@@ -70,7 +72,7 @@ fn alone_in_each(columns: &Adjacency, rows: &Adjacency) -> Vec<Option<usize>> {
 pub(super) fn symmetric(rows: &Adjacency) -> Compression {
     let n = rows.len();
     let neighbours = |i: usize| rows.of(i).iter().copied().filter(move |&j| j != i);
-    let mut color: Vec<Option<usize>> = vec![None; n];
+    let mut color: Colors = vec![None; n];
     // For each vertex the colours of its neighbours: how many have it, and one of them.
     let mut around: Vec<BTreeMap<usize, (usize, usize)>> = vec![BTreeMap::new(); n];
     let mut palette = Palette::default();
