@@ -123,8 +123,9 @@ where
     T: Tensor,
 {
     let (op, at) = ("sparse_jacobian", At::caller());
-    let ([m, n], found) = (pattern.shape(), pattern.jacobian());
+    let [m, n] = pattern.shape();
     fits(op, at, "columns, and x", n, x.count())?;
+    let found = pattern.jacobian();
     let check = |y: &[usize]| fits(op, at, "rows, and the result", m, shape::size(y));
     let (colors, color) = (found.colors, |i: usize| found.color[i]);
     let parts = if colors == 0 {

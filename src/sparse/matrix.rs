@@ -3,7 +3,7 @@
 use super::Sparsity;
 use crate::continuation::unwinding::{catch, operator};
 use crate::error::{At, Error, Result};
-use crate::language::shape::size;
+use crate::language::shape;
 use crate::language::tensor::{IntTensor, Tensor};
 
 /// A matrix in compressed sparse rows, as SciPy's `csr_matrix`: a [`Sparsity`], `indptr` and `indices` there, and an
@@ -66,16 +66,17 @@ impl<T: Tensor> SparseMatrix<T> {
     /// The array `[rows, columns]`.
     ///
     /// # Errors
-    /// Where it is too large for an array, or for the memory there is.
+    /// [`Error::Operand`] if no array can be so large, [`Error::Memory`] if there is no memory for it.
     #[track_caller]
     pub fn to_dense(&self) -> Result<T> {
         let [rows, columns] = self.shape();
+        let size = shape::elements("to_dense", &[rows, columns])?;
         catch(|| {
             operator(At::caller(), || {
                 let places: Vec<i64> =
                     self.pattern.entries().map(|(i, j)| (i * columns + j) as i64).collect();
                 let places = T::Int::from_elements(&[places.len()], &places)?;
-                Ok(self.values.scatter_rows(&places, size(&[rows, columns])).reshape(&[rows, columns]))
+                Ok(self.values.scatter_rows(&places, size).reshape(&[rows, columns]))
             })
         })
     }

@@ -107,7 +107,7 @@ impl Sparsity {
     ) -> Result<Sparsity> {
         let at = At::caller();
         let refuse = |reason: String| Err(Error::Argument { op: "Sparsity", reason, at });
-        if row_pointers.len() != shape[0] + 1 {
+        if row_pointers.len().checked_sub(1) != Some(shape[0]) {
             let (found, rows) = (row_pointers.len(), shape[0]);
             return refuse(format!("{found} row pointers for {rows} rows: there is one more than rows"));
         }

@@ -63,6 +63,31 @@ fn a_pattern_that_is_known_need_not_be_found() {
     assert_near("dense", &found.to_dense().unwrap(), &jacobian(|x| forces(&x), &x).unwrap());
 }
 
+/// Zeros that are not constant are no constant zeros, and neither are masks that are made of arguments.
+#[test]
+fn patterns_at_zero_hold_elsewhere() {
+    fn products<T: Tensor>(x: &T) -> T {
+        let matrix = x.reshape(&[2, 2]);
+        let product = matrix.matmul(&matrix.transpose()).reshape(&[4]);
+        product * x.flip(0) + x.clone() / (x.clone() + 2.0)
+    }
+    fn masked<T: Tensor>(x: &T) -> T {
+        let positive = T::from_mask(&x.greater(&T::constant(0.5)));
+        positive * x.square() + x.abs() * x.relu() + T::from_int(&x.argmax(0)) * x.flip(0).exp()
+    }
+    let (zero, x) = (Array::zeros(&[4]), numbers(&[4], 1));
+    let at = |x: &Array| jacobian_sparsity(|x| products(&x), x).unwrap();
+    assert_eq!(at(&zero), at(&x));
+    let at = |x: &Array| hessian_sparsity(|x| products(&x).sum(..), x).unwrap();
+    assert_eq!(at(&zero), at(&x));
+    let at = |x: &Array| jacobian_sparsity(|x| masked(&x), x).unwrap();
+    assert_eq!(at(&zero), at(&x));
+    assert_eq!(at(&zero).nnz(), 8);
+    let at = |x: &Array| hessian_sparsity(|x| masked(&x).sum(..), x).unwrap();
+    assert_eq!(at(&zero), at(&x));
+    assert_eq!(at(&zero).nnz(), 4);
+}
+
 #[test]
 fn numbers_may_be_single() {
     let x = NdArray::<f32>::from(vec![0.5, 1.0, 1.5]);
@@ -199,6 +224,17 @@ fn patterns_that_are_none_are_refused() {
     assert_refused("column 3 is out of range for a matrix of 3 columns", csr(&[0, 1, 2], &[0, 3]));
     assert_refused("the columns of row 1 do not ascend: [2, 1]", csr(&[0, 1, 3], &[0, 2, 1]));
     assert_refused("the columns of row 0 do not ascend: [1, 1]", csr(&[0, 2, 2], &[1, 1]));
+    assert_refused("0 row pointers for", Sparsity::from_csr([usize::MAX, 3], vec![], vec![]));
+}
+
+#[test]
+fn matrices_may_be_larger_than_arrays() {
+    let wide = Sparsity::from_csr([2, usize::MAX], vec![0, 0, 1], vec![usize::MAX - 1]).unwrap();
+    let error = SparseMatrix::new(&wide, Array::ones(&[1])).unwrap().to_dense().unwrap_err();
+    assert!(matches!(error, Error::Operand { .. }), "{error:?}");
+    assert!(error.to_string().contains("tests/sparse/usage.rs:"), "{error}");
+    let x = numbers(&[3], 1);
+    assert_refused("columns, and x has 3 elements", sparse_jacobian(|x| x.sin(), &x, &wide));
 }
 
 #[test]
