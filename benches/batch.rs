@@ -3,8 +3,10 @@
 //! A table of milliseconds, the least of many runs: the Hessian of a function of 100 parameters, the gradients of the
 //! 64 samples of a batch, and the Jacobians of the residuals of 31,843 observations in a bundle adjustment (a 2×15
 //! block each, ADBench's), eagerly and compiled. Then 64 adjoints and 64 directions of one run of a model, against 64
-//! runs. JAX (under `jax.jit`) and PyTorch (`torch.func`, `retain_graph`) are `peers/batch_peer.py`, run by the Python
-//! that `ANTIPHON_PEERS_PYTHON` names (that of `make peers` by default); what is not installed is left out.
+//! runs, and sparse matrices: a tridiagonal Jacobian of 10,000 variables against a reverse sweep for each row (the dense
+//! one pass has no room), and the Hessian of 2,000 variables against the dense one. JAX (under `jax.jit`) and PyTorch
+//! (`torch.func`, `retain_graph`) are `peers/batch_peer.py`, run by the Python that `ANTIPHON_PEERS_PYTHON` names (that
+//! of `make peers` by default); what is not installed is left out.
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -14,8 +16,9 @@ use std::time::Instant;
 
 use antiphon::recording::Recorded;
 use antiphon::{
-    Batch, Dual, Float, IntTensor, NdArray, OrRaise, Params, Partial, Tensor, Var, compile,
-    compile_derivative, grad, hessian, hvp, jacobian, jvp, linearize, pullback, value_and_grad, vjp, vmap,
+    Batch, Dual, Float, IntTensor, NdArray, OrRaise, Padding, Params, Partial, Tensor, Var, compile,
+    compile_derivative, grad, hessian, hessian_sparsity, hvp, jacobian, jacobian_sparsity, jvp, linearize,
+    pullback, sparse_hessian, sparse_jacobian, value_and_grad, vjp, vmap,
 };
 
 type Array = NdArray<f64>;
@@ -330,6 +333,61 @@ fn one_run_many_derivatives(table: &Table) {
     table.row("64 adjoints of 4,000 small operators, eager", once, each, "", 0.0);
 }
 
+/// A discretised equation `−u″ + eᵘ = 0` with ends that are held, without its factor.
+fn equation<T: Tensor>(u: &T) -> T {
+    let n = u.shape()[0];
+    let around = u.pad(0, Padding { before: 1, after: 1, interior: 0 });
+    u.clone() * 2.0 - around.slice(0, 0..n) - around.slice(0, 2..n + 2) + u.exp()
+}
+
+fn sparse_jacobians(table: &Table) {
+    let x = numbers::<f64>(&[10_000], 1);
+    let found = time(|| {
+        let pattern = jacobian_sparsity(|x| equation(&x), &x).expect("it has one");
+        (pattern.jacobian_colors(), pattern)
+    });
+    let pattern = jacobian_sparsity(|x| equation(&x), &x).expect("it has one");
+    println!("{:46} {found:10.3}", "pattern of a Jacobian, 10,000 variables");
+    // A hundredth of the rows.
+    let unit =
+        |i: usize| Array::from((0..10_000).map(|j| if i == j { 1.0 } else { 0.0 }).collect::<Vec<_>>());
+    let units: Vec<Array> = (0..100).map(unit).collect();
+    let sparse = time(|| sparse_jacobian(|x| equation(&x), &x, &pattern).expect("it has one"));
+    let sweeps = time(|| {
+        units.iter().for_each(|y_bar| drop(vjp(|x| equation(&x), &x, y_bar).expect("it has one")));
+    });
+    table.row("Jacobian, 10,000 variables, eager", sparse, 100.0 * sweeps, "", 0.0);
+    let of = |x: Recorded| sparse_jacobian(|x| equation(&x), &x, &pattern).or_raise().into_values();
+    let mut of = compile("jacobian", of, &x).expect("it compiles");
+    let sweep = |(x, y_bar): (Recorded, Recorded)| vjp(|x| equation(&x), &x, &y_bar).or_raise().1;
+    let mut sweep = compile("sweep", sweep, &(x.clone(), x.clone())).expect("it compiles");
+    let sparse = time(|| of.call(&x).expect("it runs"));
+    let sweeps = time(|| {
+        units.iter().for_each(|y_bar| drop(sweep.call(&(x.clone(), y_bar.clone())).expect("it runs")));
+    });
+    table.row("the same, compiled", sparse, 100.0 * sweeps, "", 0.0);
+}
+
+fn sparse_hessians(table: &Table) {
+    let x = numbers::<f64>(&[2000], 1);
+    let found = time(|| {
+        let pattern = hessian_sparsity(|x| rosenbrock(&x), &x).expect("it has one");
+        (pattern.hessian_colors().expect("it is symmetric"), pattern)
+    });
+    let pattern = hessian_sparsity(|x| rosenbrock(&x), &x).expect("it has one");
+    println!("{:46} {found:10.3}", "pattern of a Hessian, 2,000 variables");
+    let sparse = time(|| sparse_hessian(|x| rosenbrock(&x), &x, &pattern).expect("it has one"));
+    let dense = time(|| hessian(|x| rosenbrock(&x), &x).expect("it has one"));
+    table.row("Hessian, 2,000 variables, eager", sparse, dense, "", 0.0);
+    let of = |x: Recorded| sparse_hessian(|x| rosenbrock(&x), &x, &pattern).or_raise().into_values();
+    let mut of = compile("sparse", of, &x).expect("it compiles");
+    let all = |x: Recorded| hessian(|x| rosenbrock(&x), &x).or_raise();
+    let mut all = compile("dense", all, &x).expect("it compiles");
+    let sparse = time(|| of.call(&x).expect("it runs"));
+    let dense = time(|| all.call(&x).expect("it runs"));
+    table.row("the same, compiled", sparse, dense, "", 0.0);
+}
+
 fn main() {
     let table = Table(opponents());
     let heading = |once: &str, each: &str| {
@@ -342,4 +400,8 @@ fn main() {
     println!();
     heading("one run", "each");
     one_run_many_derivatives(&table);
+    println!();
+    heading("sparse", "dense");
+    sparse_jacobians(&table);
+    sparse_hessians(&table);
 }

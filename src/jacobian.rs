@@ -13,7 +13,7 @@ use crate::language::shape::{self, Shape};
 use crate::language::tensor::Tensor;
 use crate::memory;
 use crate::reverse::Var;
-use crate::transforms::{Gradient, RepeatedFunction, pull_one};
+use crate::transforms::{Gradient, RepeatedFunction, evaluate, pull_one};
 
 /// Jacobian of a function to one array, at a structure of arrays: for each leaf of `x` an array `[shape of y.., shape
 /// of the leaf..]`.
@@ -42,7 +42,7 @@ where
     T: Tensor,
 {
     let at = At::caller();
-    let y_shape = result_shape(at, &f, x)?;
+    let y_shape = result_shape("jacobian", at, &f, x)?;
     let (n, m) = (x.count(), shape::size(&y_shape));
     let shaped = |leaf: &T| [&y_shape[..], &leaf.shape()].concat();
     if n == 0 || m == 0 {
@@ -51,18 +51,11 @@ where
     if n < m {
         return forward(at, f, x, &y_shape);
     }
-    let adjoints = over::<T, _>(m, || {
-        let inputs = x.leaves().iter().map(|leaf| Dual::lift(&Batch::lift(leaf))).collect();
-        let seed = || Ok(Dual::lift(&Batch::of_rows(units(&y_shape, m, 0))));
-        pull_one("jacobian", at, x, inputs, &f, |_| seed())
-    });
-    let mut adjoints = adjoints?.1.into_iter();
+    let rows = adjoint_rows("jacobian", at, f, x, m, |_| Ok(one_each(&y_shape, m, Some)))?;
     catch(|| {
         operator(at, || {
-            Ok(x.map_leaves(|leaf| {
-                let adjoint = adjoints.next().expect("an adjoint for each leaf").into_parts().0;
-                adjoint.spread(m).reshape(&shaped(leaf))
-            }))
+            let mut rows = rows.into_iter();
+            Ok(x.map_leaves(|leaf| rows.next().expect("an adjoint for each leaf").reshape(&shaped(leaf))))
         })
     })
 }
@@ -79,24 +72,83 @@ where
     T: Tensor,
 {
     let n = x.count();
+    let columns = tangent_rows("jacobian", at, f, x, n, Some)?;
     catch(|| {
-        stack::on_reserved(|| {
-            let inputs = operator(at, || directions(x));
-            let y = over::<T, _>(n, || f(constants(x, inputs)));
-            operator(at, || {
-                let columns = y.primal().tangent().spread(n);
-                let rank = y_shape.len();
-                let last: Shape = (1..=rank).chain([0]).collect();
-                let mut start = 0;
-                Ok(x.map_leaves(|leaf| {
-                    let end = start + leaf.size();
-                    let columns = columns.slice(0, start..end).permute(&last);
-                    start = end;
-                    columns.reshape(&[y_shape, &leaf.shape()].concat())
-                }))
-            })
+        operator(at, || {
+            let rank = y_shape.len();
+            let last: Shape = (1..=rank).chain([0]).collect();
+            let mut start = 0;
+            Ok(x.map_leaves(|leaf| {
+                let end = start + leaf.size();
+                let columns = columns.slice(0, start..end).permute(&last);
+                start = end;
+                columns.reshape(&[y_shape, &leaf.shape()].concat())
+            }))
         })
     })
+}
+
+/// The adjoints of the leaves of `x`, `[rows, shape..]` each, for adjoints `[rows, shape of y..]` of the result, which
+/// `seed` makes for its shape: in one pass.
+pub(crate) fn adjoint_rows<P, T>(
+    op: &'static str,
+    at: At,
+    f: impl for<'r> RepeatedFunction<'r, P, Dual<Batch<T>>>,
+    x: &P,
+    rows: usize,
+    seed: impl FnOnce(&Shape) -> Result<T>,
+) -> Result<Vec<T>>
+where
+    P: Params<Leaf = T>,
+    T: Tensor,
+{
+    let (_, adjoints) = over::<T, _>(rows, || {
+        let inputs = x.leaves().iter().map(|leaf| Dual::lift(&Batch::lift(leaf))).collect();
+        pull_one(op, at, x, inputs, &f, |y| Ok(Dual::lift(&Batch::of_rows(seed(&y.shape())?))))
+    })?;
+    catch(|| operator(at, || Ok(adjoints.iter().map(|adjoint| adjoint.primal().spread(rows)).collect())))
+}
+
+/// The derivatives of the result, `[rows, shape of y..]`, in so many directions at once: each is the sum of the
+/// elements of `x` that `row_of` has in its row.
+pub(crate) fn tangent_rows<P, T>(
+    op: &'static str,
+    at: At,
+    f: impl for<'r> RepeatedFunction<'r, P, Dual<Batch<T>>>,
+    x: &P,
+    rows: usize,
+    row_of: impl Fn(usize) -> Option<usize>,
+) -> Result<T>
+where
+    P: Params<Leaf = T>,
+    T: Tensor,
+{
+    let inputs = catch(|| operator(at, || Ok::<_, crate::Error>(directions(x, rows, row_of))))?;
+    let y = over::<T, _>(rows, || evaluate(op, at, x, inputs, &f))?;
+    catch(|| operator(at, || Ok(y.tangent().spread(rows))))
+}
+
+/// The products of the Hessian with such directions as those of [`tangent_rows`]: `[rows, shape..]` for each leaf.
+pub(crate) fn product_rows<P, T>(
+    op: &'static str,
+    at: At,
+    f: impl for<'r> RepeatedFunction<'r, P, Dual<Batch<T>>>,
+    x: &P,
+    rows: usize,
+    row_of: impl Fn(usize) -> Option<usize>,
+) -> Result<Vec<T>>
+where
+    P: Params<Leaf = T>,
+    T: Tensor,
+{
+    let inputs = catch(|| operator(at, || Ok::<_, crate::Error>(directions(x, rows, row_of))))?;
+    let (_, adjoints) = over::<T, _>(rows, || {
+        pull_one(op, at, x, inputs, &f, |y| {
+            y.check_scalar(op).map_err(|error| error.relocate(at))?;
+            Ok(y.ones_like())
+        })
+    })?;
+    catch(|| operator(at, || Ok(adjoints.iter().map(|adjoint| adjoint.tangent().spread(rows)).collect())))
 }
 
 /// Hessian of a scalar function of one array, `[shape of x.., shape of x..]`: one forward-over-reverse pass with all
@@ -154,18 +206,9 @@ where
     P: Params<Leaf = T>,
     T: Tensor,
 {
-    let n = x.count();
-    let inputs = catch(|| operator(at, || Ok::<_, crate::Error>(directions(x))))?;
-    let adjoints = over::<T, _>(n, || {
-        pull_one("hessian", at, x, inputs, &f, |y| {
-            y.check_scalar("hessian").map_err(|error| error.relocate(at))?;
-            Ok(y.ones_like())
-        })
-    });
-    let adjoints = adjoints?.1;
+    let rows = product_rows("hessian", at, f, x, x.count(), Some)?;
     catch(|| {
         operator(at, || {
-            let rows: Vec<T> = adjoints.iter().map(|adjoint| adjoint.tangent().spread(n)).collect();
             let mut start = 0;
             let block = |of: &T| {
                 let (range, shape) = (start..start + of.size(), of.shape());
@@ -192,7 +235,8 @@ fn constants<'r, P: Params, U: Real>(x: &P, inputs: Vec<U>) -> P::With<Var<'r, U
 }
 
 /// The shape of what a function gives.
-fn result_shape<P, T>(
+pub(crate) fn result_shape<P, T>(
+    op: &'static str,
     at: At,
     f: &impl for<'r> RepeatedFunction<'r, P, Dual<Batch<T>>>,
     x: &P,
@@ -207,30 +251,39 @@ where
                 let inputs = x.leaves().iter().map(|leaf| Dual::lift(&Batch::lift(leaf))).collect();
                 over::<T, _>(x.count(), || f(constants(x, inputs))).shape()
             };
-            let site = Site { op: "jacobian", at };
+            let site = Site { op, at };
             Ok(if T::RECORDS { continuation_passing::tried::<T, _>(site, run) } else { run() })
         })
     })
 }
 
-/// The leaves of a structure, each with all directions along an element of the structure.
-fn directions<P: Params<Leaf = T>, T: Tensor>(x: &P) -> Vec<Dual<Batch<T>>> {
-    let n = x.count();
+/// The leaves of a structure, each with all directions: see [`tangent_rows`].
+fn directions<P: Params<Leaf = T>, T: Tensor>(
+    x: &P,
+    rows: usize,
+    row_of: impl Fn(usize) -> Option<usize>,
+) -> Vec<Dual<Batch<T>>> {
     let mut start = 0;
     let direction = |leaf: &T| {
-        let tangent = Batch::of_rows(units(&leaf.shape(), n, start));
+        let tangent = Batch::of_rows(one_each(&leaf.shape(), rows, |i| row_of(start + i)));
         start += leaf.size();
         Dual::new(Batch::lift(leaf), tangent)
     };
     x.leaves().iter().map(direction).collect()
 }
 
-/// `[rows, shape..]`: zeros, and ones where the row's number is an element's, counted from `start`.
-fn units<T: Tensor>(shape: &[usize], rows: usize, start: usize) -> T {
+/// `[rows, shape..]`: zeros, and a one for each element that has a row, in that row.
+pub(crate) fn one_each<T: Tensor>(
+    shape: &[usize],
+    rows: usize,
+    row_of: impl Fn(usize) -> Option<usize>,
+) -> T {
     let size = shape::size(shape);
     let mut elements = memory::zeros(rows * size);
-    for i in 0..size.min(rows.saturating_sub(start)) {
-        elements[(start + i) * size + i] = 1.0;
+    for i in 0..size {
+        if let Some(row) = row_of(i) {
+            elements[row * size + i] = 1.0;
+        }
     }
     T::from_elements(&[&[rows], shape].concat(), &elements).or_raise()
 }

@@ -27,6 +27,7 @@ pub mod recording;
 mod reverse;
 mod scalar;
 mod sealed;
+mod sparse;
 mod transforms;
 
 pub use antiphon_derive::{Params, Structure};
@@ -54,6 +55,10 @@ pub use language::{control, node, number, params, real, shape, state, structure,
 pub use linearize::{Linearized, Pullback, ValueAndLinearized, linearize, pullback};
 pub use partial::{Partial, PartialAdjoint};
 pub use reverse::{Var, cps};
+pub use sparse::{
+    SparseMatrix, Sparsity, Traced, TracedAdjoint, hessian_sparsity, jacobian_sparsity, sparse_hessian,
+    sparse_jacobian,
+};
 pub use transforms::{
     Function, FunctionAux, FunctionTo, Gradient, RepeatedFunction, ValueAndTangent, function, grad, hvp, jvp,
     value_and_grad, value_and_grad_aux, vjp,
@@ -70,6 +75,8 @@ mod pages {
     mod batching {}
     #[doc = include_str!("../docs/linearizing.md")]
     mod linearizing {}
+    #[doc = include_str!("../docs/sparse.md")]
+    mod sparse {}
     #[doc = include_str!("../docs/writing-models.md")]
     mod writing_models {}
     #[doc = include_str!("../docs/adding-an-operator.md")]

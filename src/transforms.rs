@@ -142,6 +142,29 @@ pub(crate) fn pull_one<P: Params, U: Real>(
     }
 }
 
+/// The result of a function of variables without any derivative in reverse: of constants. Recorded control flow in it
+/// is that of a derivative all the same, and ends where this does.
+pub(crate) fn evaluate<P: Params, U: Real>(
+    op: &'static str,
+    at: At,
+    structure: &P,
+    inputs: Vec<U>,
+    f: impl for<'r> Function<'r, P, U>,
+) -> Result<U> {
+    catch(|| {
+        stack::on_reserved(|| {
+            let (place, mut value) = (U::place(), None);
+            let constants = structure.with_leaves(inputs.into_iter().map(Var::from_value).collect())?;
+            reset_at(<Var<'_, U> as Real>::NESTING, Level::fresh(), at, || {
+                value = Some(f(constants).primal().clone().leave_for(place));
+                Ok(())
+            })?;
+            let value = value.and_then(|value| U::take_adjoint(&value));
+            value.ok_or_else(|| not_ended(op, at))
+        })
+    })
+}
+
 /// Values of a derivative's results on their way out of it, where recording goes on in another place.
 struct Leaving<U: Real, Y> {
     /// Their structure; the values are those inside.

@@ -24,6 +24,7 @@ const ANTIPHON: &[&str] = &[
     "transforms",
     "linearize",
     "jacobian",
+    "sparse",
     "check",
     "compiled",
     "io",

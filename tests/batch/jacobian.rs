@@ -99,6 +99,11 @@ macro_rules! check_jacobian {
             let found = compile("jacobian", of, &example).unwrap().call(&example).unwrap();
             assert_near(&found.0, &by_x);
             assert_near(&found.1, &by_w);
+            // Fewer inputs.
+            let of = |(x, w): (Recorded, Recorded)| {
+                jacobian(|w| $f(&Var::lift(&Dual::lift(&Batch::lift(&x))), &w), &w).or_raise()
+            };
+            assert_near(&compile("jacobian", of, &example).unwrap().call(&example).unwrap(), &by_w);
         }
     }};
 }

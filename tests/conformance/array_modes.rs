@@ -2,8 +2,10 @@
 //!
 //! A result `y` is made a number by fixed weights, `Σ wᵢ·yᵢ`; second derivatives are taken in a fixed direction.
 
-use antiphon::{Dual, NdArray, OrRaise, Result, Tensor, Var};
-use antiphon::{grad, hvp, jvp, value_and_grad, vjp};
+use antiphon::{Batch, Dual, NdArray, OrRaise, Result, Tensor, Traced, Var};
+use antiphon::{
+    grad, hessian_sparsity, hvp, jacobian_sparsity, jvp, sparse_hessian, sparse_jacobian, value_and_grad, vjp,
+};
 
 use crate::array_case::{
     ArrayCase, ArrayVisitor, Expected, Plain, arrays, direction, elements, weighted, weights,
@@ -16,6 +18,8 @@ type VarDual<'r> = Var<'r, Dual<Array>>;
 type DualVar<'r> = Dual<Var<'r, Array>>;
 type DualDual = Dual<Dual<Array>>;
 type Over2<'r, 's> = Var<'r, Var<'s, Array>>;
+type VarTraced<'r> = Var<'r, Traced<f64>>;
+type VarDualBatch<'r> = Var<'r, Dual<Batch<Array>>>;
 
 /// A case in every interpretation that the modes need, as function pointers: the entry points are then compiled
 /// once and not once per case.
@@ -30,6 +34,9 @@ struct Function {
     dual_var: for<'r> fn(&[DualVar<'r>]) -> DualVar<'r>,
     dual_dual: fn(&[DualDual]) -> DualDual,
     var_var: for<'r, 's> fn(&[Over2<'r, 's>]) -> Over2<'r, 's>,
+    traced: fn(&[Traced<f64>]) -> Traced<f64>,
+    var_traced: for<'r> fn(&[VarTraced<'r>]) -> VarTraced<'r>,
+    var_dual_batch: for<'r> fn(&[VarDualBatch<'r>]) -> VarDualBatch<'r>,
 }
 
 struct Collect(Vec<Function>);
@@ -49,6 +56,9 @@ impl ArrayVisitor for Collect {
             dual_var: |x| C::call(x),
             dual_dual: |x| C::call(x),
             var_var: |x| C::call(x),
+            traced: |x| C::call(x),
+            var_traced: |x| C::call(x),
+            var_dual_batch: |x| C::call(x),
         });
     }
 }
@@ -62,6 +72,12 @@ impl Function {
     }
     fn w(&self) -> Vec<f64> {
         weights(self.expected.elements.len())
+    }
+    /// The inputs' parts of a row with an element for each of theirs.
+    fn parts(&self, row: &Array) -> Vec<Array> {
+        let lengths: Vec<usize> = self.inputs.iter().map(|x| x.elements.len()).collect();
+        let parts = row.split(&lengths, 0).into_iter().zip(&self.inputs);
+        parts.map(|(part, x)| part.reshape(&x.shape)).collect()
     }
 }
 
@@ -199,4 +215,25 @@ fn forward_over_forward() {
         numbers(&mut report, f.name.into(), got.map(|y| y.1), &[curvature]);
     }
     report.finish();
+}
+
+/// The rows of the sparse Jacobian, weighted.
+#[test]
+fn sparse_jacobians() {
+    check_first("sparse Jacobian", |f| {
+        let pattern = jacobian_sparsity(|x| (f.traced)(&x), &f.x())?;
+        let matrix = sparse_jacobian(|x| (f.var_dual_batch)(&x), &f.x(), &pattern)?.to_dense()?;
+        Ok(f.parts(&Array::from(f.w()).matmul(&matrix)))
+    });
+}
+
+/// The sparse Hessian, times the direction.
+#[test]
+fn sparse_hessians() {
+    check_second("sparse Hessian", |f| {
+        let pattern = hessian_sparsity(|x| weighted((f.var_traced)(&x)), &f.x())?;
+        let matrix = sparse_hessian(|x| weighted((f.var_dual_batch)(&x)), &f.x(), &pattern)?.to_dense()?;
+        let v: Vec<Array> = f.v().iter().map(|v| v.reshape(&[v.size()])).collect();
+        Ok(f.parts(&matrix.matmul(&Tensor::concat(&v, 0))))
+    });
 }

@@ -14,6 +14,7 @@ mod choices;
 mod evaluate;
 mod generate;
 mod model;
+mod patterns;
 mod ways;
 
 use std::collections::HashMap;
@@ -23,6 +24,7 @@ use choices::{choices, shrink};
 
 use generate::Kind;
 use model::Step;
+use patterns::check_patterns;
 use ways::{Agreement, Case, Precision, check};
 
 /// Choices in a stream: as many as the largest models take, nearly.
@@ -92,6 +94,29 @@ fn models_of_arrays_agree() {
 #[test]
 fn models_of_arrays_in_single_precision_agree() {
     agree::<f32>(Kind::Arrays, 2_000_000, 200);
+}
+
+#[test]
+fn patterns_of_models_have_all_entries() {
+    let models = variable("MODELS", 300 * variable("TIMES", 1));
+    let first = variable("SEED", 3_000_000);
+    let [mut found, mut there] = [0, 0];
+    for seed in first..first + models {
+        let stream = choices(seed, CHOICES);
+        let check = |stream: &[u32]| check_patterns(&Case::new(stream, Kind::Arrays));
+        match check(&stream) {
+            Ok(entries) => (found, there) = (found + entries[0], there + entries[1]),
+            Err(_) => {
+                let smallest = shrink(stream, |stream| check(stream).is_err());
+                let error = check(&smallest).expect_err("shrinking keeps the failure");
+                panic!("SEED={seed} MODELS=1:\n{}\n{error}", Case::new(&smallest, Kind::Arrays).model);
+            }
+        }
+    }
+    println!("{models} models, whose patterns have {there} entries, {found} of which are not zero");
+    if models >= 100 {
+        assert!(found > there / 2, "{found} of {there} entries are not zero");
+    }
 }
 
 #[test]

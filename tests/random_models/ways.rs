@@ -109,7 +109,7 @@ impl Case {
         self.inputs(point, 0, |_, elements| elements[0])
     }
 
-    fn arrays<T: Tensor>(&self, point: &Point) -> Inputs<T> {
+    pub fn arrays<T: Tensor>(&self, point: &Point) -> Inputs<T> {
         let indices = T::Int::from_elements(&[2], &point.indices).or_raise();
         self.inputs(point, indices, |shape, elements| T::from_elements(shape, elements).or_raise())
     }
@@ -117,7 +117,7 @@ impl Case {
 
 impl<T: Real> Inputs<T> {
     /// The same, with other reals.
-    fn with<U: Real<Int = T::Int, Bool = T::Bool>>(&self, reals: Vec<U>) -> Inputs<U> {
+    pub fn with<U: Real<Int = T::Int, Bool = T::Bool>>(&self, reals: Vec<U>) -> Inputs<U> {
         Inputs { reals, ints: self.ints.clone(), flags: self.flags.clone(), indices: self.indices.clone() }
     }
 }

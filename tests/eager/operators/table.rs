@@ -43,7 +43,7 @@ macro_rules! formulas {
             pub const $group: &[Case] = &[$((stringify!($body), $shapes)),*];
         )*
         /// All of them.
-        #[allow(dead_code, reason = "one of the two tests that share this table takes it group by group")]
+        #[allow(dead_code, reason = "one of the tests that share this table takes it group by group")]
         pub const ALL: &[&[Case]] = &[$($group),*];
     };
 }
