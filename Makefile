@@ -1,8 +1,8 @@
 # make demo    trains a character model on this project's own source, eagerly and then compiled; shows what it learnt,
 #              that the losses agree, and how much faster compiled code was
 # make test    all tests, doc tests and examples included
-# make test-long  ten times as many random models, damaged files and hostile numbers as `make test` tries; and the tests
-#              without LLVM
+# make test-long  ten times as many random models, damaged files and hostile numbers as `make test` tries
+# make test-plain  the tests without LLVM; with PLAIN="--lib --test eager", some of them
 # make sanitize  captured continuations, compiled code and what enters it, and steps of training under Valgrind
 # make miri    explicit operators and arrays in Miri, which wants a nightly toolchain
 # make robust  ten times as many damaged and hostile files and sizes as `make test-long` tries, programs that take more than
@@ -20,7 +20,8 @@ PYTHON ?= python3
 VENV := .venv
 export ANTIPHON_PYTHON ?= $(abspath $(VENV))/bin/python
 
-.PHONY: demo test test-long robust sanitize miri bench lint peers clean
+PLAIN ?= --lib --tests
+.PHONY: demo test test-long test-plain robust sanitize miri bench lint peers clean
 
 CHAR_RNN := --release --package antiphon-examples --features staging --example char_rnn
 RUN := $(CARGO) run --quiet $(CHAR_RNN) --
@@ -49,7 +50,7 @@ demo: .tools .llvm
 	@echo "  checkpoint.safetensors   go on with: cargo run --release --features staging --example char_rnn -- \\"
 	@echo "                             --mode compiled --resume out/demo/checkpoint.safetensors --out out/demo --steps 10000"
 
-# Everything is compiled once, with LLVM; `make lint` compiles without it, and `make test-long` runs the tests without it.
+# Everything is compiled once, with LLVM; `make lint` compiles without it, and `make test-plain` runs the tests without it.
 test: .tools .llvm $(VENV)/.installed
 	@command -v dot > /dev/null || $(call apt,graphviz)
 	$(CARGO) build --workspace --features staging --examples
@@ -58,8 +59,10 @@ test: .tools .llvm $(VENV)/.installed
 
 test-long: .tools .llvm $(VENV)/.installed
 	TIMES=10 CASES=10000 $(CARGO) test --features staging --test random_models --test robust_files --test robust_numbers
+
+test-plain: .tools $(VENV)/.installed
 	$(CARGO) build --examples
-	$(CARGO) test --no-fail-fast --workspace --exclude antiphon-staging --lib --tests
+	$(CARGO) test --no-fail-fast --workspace --exclude antiphon-staging $(PLAIN)
 
 # Left out is what Valgrind does not model: the processor's mode in which denormals are zeros, and AVX's comparison `neq_oq`,
 # which under it is true of what is no number.
