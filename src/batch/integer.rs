@@ -27,6 +27,8 @@ impl<B: MaskTensor> BatchBool<B> {
 }
 
 impl<B: MaskTensor> Mask for BatchBool<B> {
+    const BATCHES: bool = true;
+
     #[track_caller]
     fn and(&self, other: &Self) -> Self {
         self.connective("and", other, B::and)

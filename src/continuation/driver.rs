@@ -127,17 +127,20 @@ fn given_up() -> Box<Error> {
 
 /// Runs `body` as a coroutine under the prompt `link`, until it ends.
 pub(super) fn run(link: &Link, body: impl FnOnce() -> CpsResult<()>) -> CpsResult<()> {
-    let stack = Pooled::take()?;
-    link.extent.set(stack.extent());
-    let link: *const Link = link;
     // The body is handed over in this frame, since a coroutine starts with at most a kilobyte: a structure of many
     // arrays is more.
     let mut body = Some(body);
-    let handed = &mut body;
+    run_handed(link, &mut || body.take().expect("a coroutine starts once")())
+}
+
+/// [`run`]. One function for all bodies: each derivative has its own.
+fn run_handed(link: &Link, body: &mut dyn FnMut() -> CpsResult<()>) -> CpsResult<()> {
+    let stack = Pooled::take()?;
+    link.extent.set(stack.extent());
+    let link: *const Link = link;
     let start = move |yielder: &Yielder<(), Request>, ()| {
-        // SAFETY: `link` outlives the coroutine, which ends before `run` returns.
+        // SAFETY: `link` outlives the coroutine, which ends before `run_handed` returns.
         unsafe { (*link).yielder.set(yielder) };
-        let body = handed.take().expect("a coroutine starts once");
         // Errors raised inside of the body end it; its frames are unwound and the driver returns the error.
         catch(body)
     };

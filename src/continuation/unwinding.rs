@@ -79,6 +79,15 @@ pub fn raise(error: impl Into<Error>) -> ! {
 
 /// Runs `f`; an error raised inside comes out as `Err`, a panic goes on as a panic.
 pub(crate) fn catch<R, E: From<Box<Error>>>(f: impl FnOnce() -> Result<R, E>) -> Result<R, E> {
+    let (mut f, mut result) = (Some(f), None);
+    match raised_in(&mut || result = f.take().map(|f| f())) {
+        None => result.expect("it has returned"),
+        Some(error) => Err(error.into()),
+    }
+}
+
+/// The error that is raised in `f`, if one is. One function for all closures: each derivative has its own.
+fn raised_in(f: &mut dyn FnMut()) -> Option<Box<Error>> {
     /// Whatever happens inside, the operator around the entry point is the one to blame afterwards.
     struct Scope(Option<At>);
     impl Drop for Scope {
@@ -92,11 +101,11 @@ pub(crate) fn catch<R, E: From<Box<Error>>>(f: impl FnOnce() -> Result<R, E>) ->
     let outcome = catch_unwind(AssertUnwindSafe(f));
     drop(scope);
     match outcome {
-        Ok(result) => result,
+        Ok(()) => None,
         Err(payload) => match payload.downcast::<Raised>() {
             Ok(raised) => {
                 raising(false);
-                Err(raised.0.into())
+                Some(raised.0)
             }
             Err(payload) => resume_unwind(payload),
         },

@@ -36,6 +36,9 @@ pub trait Mask: Clone + 'static {
     fn lengths(&self) -> Shape {
         Shape::new()
     }
+    /// Whether [`is_batched`](Mask::is_batched) may hold: where it cannot, nothing of batches is compiled.
+    #[doc(hidden)]
+    const BATCHES: bool = false;
     /// Whether the rows of a batch have truth values of their own.
     #[doc(hidden)]
     fn is_batched(&self) -> bool {

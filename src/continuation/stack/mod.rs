@@ -149,13 +149,20 @@ pub fn on_reserved<R>(f: impl FnOnce() -> R) -> R {
     if cfg!(miri) || FLOOR.get() != 0 && extent::extent_around(stack_pointer()).is_some() {
         return f();
     }
+    let (mut f, mut result) = (Some(f), None);
+    on_another(&mut || result = f.take().map(|f| f()));
+    result.expect("it has returned")
+}
+
+/// Runs `f` on a reserved stack. One function for all closures: each derivative has its own.
+fn on_another(f: &mut dyn FnMut()) {
     let mut stack = Pooled::take().or_raise();
     let floor = stack.extent().floor();
     let _outside = Floor::set(0);
     corosensei::on_stack(&mut stack, || {
         let _inside = Floor::set(floor);
-        f()
-    })
+        f();
+    });
 }
 
 /// Whether the current stack has room for another operator.

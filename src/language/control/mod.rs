@@ -70,7 +70,7 @@ pub trait Control: Real {
     #[track_caller]
     fn while_loop<S: State<Self>>(init: S, condition: impl Fn(&S) -> Self::Bool, body: impl Fn(S) -> S) -> S {
         let site = Site::caller("while_loop");
-        if Self::RECORDS && rows::count::<Self::Bool>().is_some() {
+        if Self::RECORDS && Self::Bool::BATCHES && rows::count::<Self::Bool>().is_some() {
             return rows::record_while_loop::<Self, S>(site, init, condition, body);
         }
         if Self::RECORDS {
@@ -250,7 +250,7 @@ fn cond_at<T: Control, S: State<T>>(
     then: impl FnOnce() -> S,
     otherwise: impl FnOnce() -> S,
 ) -> S {
-    if condition.is_batched() {
+    if T::Bool::BATCHES && condition.is_batched() {
         return rows::cond::<T, S>(site, condition, then, otherwise);
     }
     if T::RECORDS {

@@ -30,28 +30,36 @@ thread_local! {
     static FRAMES: RefCell<Vec<Frame>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs `f` with a frame.
-fn within<R>(frame: Frame, f: impl FnOnce() -> R) -> R {
-    struct Inner(usize);
-    impl Drop for Inner {
-        fn drop(&mut self) {
-            FRAMES.with_borrow_mut(|frames| frames.truncate(self.0));
-        }
+/// Keeps a frame, until dropped.
+struct Within(usize);
+
+impl Within {
+    fn new(frame: Frame) -> Within {
+        FRAMES.with_borrow_mut(|frames| {
+            frames.push(frame);
+            Within(frames.len() - 1)
+        })
     }
-    let _inner = FRAMES.with_borrow_mut(|frames| {
-        frames.push(frame);
-        Inner(frames.len() - 1)
-    });
-    f()
+}
+
+impl Drop for Within {
+    fn drop(&mut self) {
+        FRAMES.with_borrow_mut(|frames| frames.truncate(self.0));
+    }
 }
 
 fn frame<B: Mask, R>(f: impl FnOnce(&Frame) -> R) -> Option<R> {
-    FRAMES.with_borrow(|frames| frames.iter().rev().find(|frame| frame.mask == TypeId::of::<B>()).map(f))
+    FRAMES.with_borrow(|frames| innermost(frames, TypeId::of::<B>()).map(f))
+}
+
+fn innermost(frames: &[Frame], mask: TypeId) -> Option<&Frame> {
+    frames.iter().rev().find(|frame| frame.mask == mask)
 }
 
 /// Runs `f`, which computes a batch of so many rows in an interpretation with these truth values.
 pub(crate) fn over<B: Mask, R>(rows: usize, f: impl FnOnce() -> R) -> R {
-    within(Frame { mask: TypeId::of::<B>(), rows, live: None }, f)
+    let _within = Within::new(Frame { mask: TypeId::of::<B>(), rows, live: None });
+    f()
 }
 
 /// The number of rows of the batch that is being computed in an interpretation with these truth values.
@@ -67,7 +75,8 @@ pub(crate) fn live<B: Mask>() -> Option<B> {
 /// Runs `f` with these rows live.
 fn among<B: Mask, R>(live: B, f: impl FnOnce() -> R) -> R {
     let rows = frame::<B, _>(|frame| frame.rows).unwrap_or_default();
-    within(Frame { mask: TypeId::of::<B>(), rows, live: Some(Box::new(live)) }, f)
+    let _within = Within::new(Frame { mask: TypeId::of::<B>(), rows, live: Some(Box::new(live)) });
+    f()
 }
 
 /// How many frames there are.
@@ -161,13 +170,19 @@ fn spread_some<T: Control, S: State<T>>(site: Site, state: &S, which: impl Fn(us
 
 /// A state of which every component differs from row to row, if a batch is being computed.
 pub(super) fn spread<T: Control, S: State<T>>(site: Site, state: S) -> S {
-    if count::<T::Bool>().is_none() { state } else { spread_some(site, &state, |_, _| true) }
+    if !T::Bool::BATCHES || count::<T::Bool>().is_none() {
+        return state;
+    }
+    spread_some(site, &state, |_, _| true)
 }
 
 /// Likewise, of its integers and truth values only. (Reals, of which the derivative is to go through, are spread where
 /// they enter what is recorded.)
 pub(super) fn spread_discrete<T: Control, S: State<T>>(site: Site, state: S) -> S {
-    if count::<T::Bool>().is_none() { state } else { spread_some(site, &state, |_, leaf| !is_real(leaf)) }
+    if !T::Bool::BATCHES || count::<T::Bool>().is_none() {
+        return state;
+    }
+    spread_some(site, &state, |_, leaf| !is_real(leaf))
 }
 
 fn is_real<T: Control>(leaf: &Leaf<T>) -> bool {
