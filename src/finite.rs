@@ -53,6 +53,22 @@ pub(crate) fn backward(op: &'static str, half: impl FnOnce()) {
     }
 }
 
+/// The operator whose backward half runs, if results are looked at.
+pub(crate) fn pass() -> Option<&'static str> {
+    BACKWARD.get()
+}
+
+/// Runs `f` in the pass that it was written down in.
+pub(crate) fn in_pass<R>(pass: Option<&'static str>, f: impl FnOnce() -> R) -> R {
+    if !looks() {
+        return f();
+    }
+    let outer = BACKWARD.replace(pass);
+    let result = f();
+    BACKWARD.set(outer);
+    result
+}
+
 /// The user's operator that computes now, of which this one is perhaps a part, and the pass that it computes in.
 pub(crate) fn operator(op: &'static str) -> (&'static str, Direction) {
     match BACKWARD.get() {

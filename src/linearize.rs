@@ -87,7 +87,7 @@ where
     can_look::<P::Leaf>(at.op, at.at)?;
     catch(|| {
         stack::on_reserved(|| {
-            if P::Leaf::RECORDS && has_control_flow(&mut f, x) {
+            if P::Leaf::RECORDS && has_control_flow(at, &mut f, x) {
                 return of_region(at, f, x);
             }
             let (program, duals) = duals(x);
@@ -116,19 +116,21 @@ fn duals<P: Params>(x: &P) -> (Rc<Program<P::Leaf>>, Vec<Dual<Partial<P::Leaf>>>
 }
 
 /// Whether tangents flow through recorded control flow.
-fn has_control_flow<P, Y>(f: &mut impl FnMut(P::With<Dual<Partial<P::Leaf>>>) -> Y, x: &P) -> bool
+fn has_control_flow<P, Y>(at: Site, f: &mut impl FnMut(P::With<Dual<Partial<P::Leaf>>>) -> Y, x: &P) -> bool
 where
     P: Params,
     P::Leaf: Control,
 {
     let mut found = false;
-    P::Leaf::scratch(INTERNAL, &mut || {
+    // Recorded as a region and thrown away: there, variables of a derivative around it have no rest to capture.
+    P::Leaf::with_region(INTERNAL, at, &mut || {
         let (program, duals) = duals(x);
         let outcome = catch(|| {
             drop(f(x.with_leaves(duals)?));
             Ok::<_, Error>(())
         });
         found = outcome.is_err() && program.is_wanted_in_control_flow();
+        Vec::new()
     });
     found
 }

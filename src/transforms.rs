@@ -197,9 +197,10 @@ impl<U: Real, Y: Structure<U>> Leaving<U, Y> {
                 };
                 if U::place() != place {
                     let reason = format!(
-                        "the result {path} is an integer or a truth value that recorded control flow in the \
+                        "the result{}{path} is an integer or a truth value that recorded control flow in the \
                          function has computed, which only reals can leave: give it as reals, with from_int or \
-                         from_mask"
+                         from_mask",
+                        if path.to_string().is_empty() { "" } else { " " }
                     );
                     raise(Error::Recording { reason, at });
                 }

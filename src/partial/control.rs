@@ -13,18 +13,22 @@ use crate::language::shape::Shape;
 use crate::language::state::Leaf;
 use crate::sealed::Internal;
 
-/// Values that flow where only known ones do.
-pub(super) fn known<T: Real>(Site { op, at }: Site, leaves: Leaves<Partial<T>>) -> Leaves<T> {
+/// A value that flows where only known ones do.
+pub(super) fn known_value<T: Real>(Site { op, at }: Site, x: Partial<T>) -> T {
+    match Partial::known(&x) {
+        Some(value) => value.clone(),
+        None => {
+            x.program().into_iter().for_each(|program| program.want_in_control_flow());
+            let reason = "a tangent or adjoint of `linearize` or `pullback`, which is not known yet, flows through \
+                          recorded control flow";
+            raise(Error::Argument { op, reason: reason.into(), at })
+        }
+    }
+}
+
+pub(super) fn known<T: Real>(at: Site, leaves: Leaves<Partial<T>>) -> Leaves<T> {
     let known = |leaf: Leaf<Partial<T>>| match leaf {
-        Leaf::Real(x) => match Partial::known(&x) {
-            Some(value) => Leaf::Real(value.clone()),
-            None => {
-                x.program().into_iter().for_each(|program| program.want_in_control_flow());
-                let reason = "a tangent or adjoint of `linearize` or `pullback`, which is not known yet, flows through \
-                              recorded control flow";
-                raise(Error::Argument { op, reason: reason.into(), at })
-            }
-        },
+        Leaf::Real(x) => Leaf::Real(known_value(at, x)),
         Leaf::Int(i) => Leaf::Int(i),
         Leaf::Bool(b) => Leaf::Bool(b),
     };

@@ -8,8 +8,9 @@ use smallvec::SmallVec;
 
 use super::adjoint::Sum;
 use super::{Kind, Partial, Unknown};
-use crate::continuation::unwinding::{operator, part_of_operator, raise};
+use crate::continuation::unwinding::{blame, operator, part_of_operator, raise};
 use crate::error::{At, Error};
+use crate::finite;
 use crate::language::control::Control;
 use crate::language::control::continuation_passing::{Leaves, Region, Site};
 use crate::language::real::Real;
@@ -86,6 +87,8 @@ struct Step<T: Real> {
     /// Where the first of its results is put; the others follow.
     first: usize,
     at: At,
+    /// The operator whose backward half it is part of, if what is not finite is looked for.
+    pass: Option<&'static str>,
     apply: Apply<T>,
 }
 
@@ -142,7 +145,7 @@ impl<T: Real> Program<T> {
         }
         let first = self.slots.get();
         self.slots.set(first + results);
-        self.steps.borrow_mut().push(Step { operands, first, at, apply });
+        self.steps.borrow_mut().push(Step { operands, first, at: blame(at), pass: finite::pass(), apply });
         first
     }
 
@@ -177,11 +180,13 @@ impl<T: Real> Program<T> {
         slots.resize_with(self.slots.get(), || None);
         for step in &*self.steps.borrow() {
             let mut args = Args { operands: step.operands.iter(), slots: &mut slots };
-            let one = part_of_operator(T::ALLOCATES, step.at, || match &step.apply {
-                Apply::One(f) => Some(f(&mut args)),
-                Apply::Sum(sum) => Some(sum.run(&mut args)),
+            let one = |args: &mut Args<'_, T>| match &step.apply {
+                Apply::One(f) => Some(f(args)),
+                Apply::Sum(sum) => Some(sum.run(args)),
                 Apply::Several(_) => None,
-            });
+            };
+            let one =
+                part_of_operator(T::ALLOCATES, step.at, || finite::in_pass(step.pass, || one(&mut args)));
             match (one, &step.apply) {
                 (None, Apply::Several(f)) => {
                     let results = operator(step.at, || f(&mut args));

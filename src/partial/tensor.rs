@@ -31,7 +31,7 @@ impl<T: Tensor> Tensor for Partial<T> {
     fn record_rows(internal: Internal, shape: &[usize], fill: Fill<'_, Self>) -> (Self, Leaves<Self>) {
         let at = Site::caller("scan");
         let (rows, rest) = T::record_rows(internal, shape, &mut |put| {
-            super::control::known(at, fill(&|index, row: Self| put(index, row.demand("scan").clone())))
+            super::control::known(at, fill(&|index, row| put(index, super::control::known_value(at, row))))
         });
         (Self::from_value(rows), super::control::lifted(rest))
     }

@@ -160,6 +160,31 @@ fn a_gradient_through_a_derivative_of_recorded_control_flow() {
     }
 }
 
+/// Control flow that has a tangent of its own and begins with none: products from 1, and a branch that only captures.
+#[test]
+fn tangents_that_recorded_control_flow_captures() {
+    fn products<T: Tensor>(x: &T) -> T {
+        let small = x.sum(..).less(&T::constant(2.5));
+        let all = scan(T::constant(1.0), x, |c: T, x| {
+            let c = c * x;
+            (c.clone(), c)
+        });
+        T::cond(&small, || x.sum(..), || T::constant(1.0)) * all.or_raise().0
+    }
+    let along = |x: Recorded| linearize(|x| products(&x), &x).or_raise().1.apply(&x).or_raise();
+    let slope = |x: Recorded| {
+        grad(|x| linearize(|x| products(&x), &x).or_raise().1.apply(&x).or_raise(), &x).or_raise()
+    };
+    let x = Array::from(vec![0.5, 0.9]);
+    // (x + y)·x·y and its derivative along (x, y), which is three times itself.
+    let expected = 3.0 * 1.4 * 0.45;
+    let found = compile("along", along, &x).unwrap().call(&x).unwrap().item();
+    assert!((found - expected).abs() < 1e-13, "{found}");
+    let found = compile("slope", slope, &x).unwrap().call(&x).unwrap();
+    let expected = Array::from(vec![3.0 * (2.0 * 0.45 + 0.81), 3.0 * (0.25 + 2.0 * 0.45)]);
+    assert!((found - expected).abs().sum(..).item() < 1e-13);
+}
+
 #[test]
 fn a_pair_that_goes_forward_through_a_loop() {
     let mut pair =

@@ -56,7 +56,7 @@ scalar_cases! {
         gradient: [if x > 0.0 { -0.5 * x.powf(-1.5) } else { 0.0 }],
         hessian: [[if x > 0.0 { 0.75 * x.powf(-2.5) } else { 0.0 }]],
     }
-    exponent_of_a_base_not_taken(x, y) at [[2.0, 1.5]] kinks [[0.0, -1.0], [-1.0, 0.5]] {
+    exponent_of_a_base_not_taken(x, y) at [[2.0, 1.5]] kinks [[0.0, -1.0], [-1.0, 0.5], [0.0, 0.5], [0.0, -2.0], [0.0, 0.0]] {
         f: T::select(&x.greater(&c(0.0)), &x.pow(&y), &c(0.0)),
         value: if x > 0.0 { x.powf(y) } else { 0.0 },
         gradient: if x > 0.0 { [y * x.powf(y - 1.0), x.powf(y) * x.ln()] } else { [0.0, 0.0] },

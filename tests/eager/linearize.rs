@@ -2,9 +2,11 @@
 
 use std::cell::Cell;
 
+use antiphon::control::scan;
+use antiphon::error::Direction;
 use antiphon::{
-    Batch, Dual, Error, NdArray, NdInt, OrRaise, Partial, Pullback, Real, Structure, Tensor, Var, grad, hvp,
-    linearize, pullback, reset, vjp, vmap,
+    Batch, Control, Dual, Error, NdArray, NdInt, OrRaise, Partial, Pullback, Real, Structure, Tensor, Var,
+    debug, grad, hvp, linearize, pullback, reset, vjp, vmap,
 };
 
 type Array = NdArray<f64>;
@@ -214,4 +216,32 @@ fn any_structure_has_a_pullback() {
     is_structure::<f64, _>(&layer);
     let (y, back): (f64, _) = pullback(|layer: Layer<_>| apply(&layer, &Var::constant(3.0)), &layer).unwrap();
     assert_eq!((y, back.apply(&2.0).unwrap()), (6.5, Layer { weight: 6.0, bias: Some(2.0) }));
+}
+
+#[test]
+fn what_is_not_finite_is_found_in_the_pass_and_at_the_line_that_it_is_of() {
+    let x = Array::from(vec![0.0, 4.0]);
+    let error = debug::check_finite(|| {
+        let (_, back): (Array, _) = pullback(|x| x.sqrt().sum(..), &x)?;
+        back.apply(&Array::scalar(1.0))
+    })
+    .unwrap_err();
+    assert!(
+        matches!(error, Error::NotFinite { op: "sqrt", direction: Direction::Backward, .. })
+            && error.to_string().contains("tests/eager/linearize.rs"),
+        "{error}"
+    );
+    let error = debug::check_finite(|| linearize(|x| x.sqrt().sum(..), &x)?.1.apply(&x)).unwrap_err();
+    assert!(error.to_string().contains("tests/eager/linearize.rs"), "{error}");
+}
+
+#[test]
+fn a_scan_over_nothing_raises_nothing_of_what_its_step_would() {
+    let positive = |sum: Array, x: Array| {
+        Array::ensure(&x.greater(&Array::scalar(0.0)), "positive");
+        (sum + x.log(), x)
+    };
+    let (sum, rows) =
+        debug::check_finite(|| scan(Array::scalar(1.0), &Array::zeros(&[0]), positive)).unwrap();
+    assert_eq!((sum.item(), rows), (1.0, Array::zeros(&[0])));
 }

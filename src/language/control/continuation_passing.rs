@@ -14,6 +14,7 @@ use std::rc::Rc;
 use crate::continuation::unwinding::raise;
 use crate::continuation::{Trial, is_trial};
 use crate::error::{At, CpsResult, Error};
+use crate::finite::Looking;
 use crate::language::control::{Control, rows};
 use crate::language::real::Real;
 use crate::language::state::{Leaf, State};
@@ -237,6 +238,8 @@ fn attempt<T: Control, B>(Site { op, at }: Site, body: impl FnOnce() -> B) -> B 
     let (mut body, mut outcome) = (Some(body), None);
     T::scratch(INTERNAL, &mut || {
         let _trying = Trial::begin();
+        // Nor is it looked at.
+        let _blind = Looking::begin(false);
         let body = body.take().expect("tried once");
         outcome = Some(catch_unwind(AssertUnwindSafe(body)));
     });
