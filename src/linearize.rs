@@ -107,8 +107,11 @@ where
     })
 }
 
+/// A program, and values with tangents that are its inputs.
+type Inputs<T> = (Rc<Program<T>>, Vec<Dual<Partial<T>>>);
+
 /// The leaves of a structure with tangents that are the inputs of a program.
-fn duals<P: Params>(x: &P) -> (Rc<Program<P::Leaf>>, Vec<Dual<Partial<P::Leaf>>>) {
+fn duals<P: Params>(x: &P) -> Inputs<P::Leaf> {
     let leaves = x.leaves();
     let (program, tangents) = Linear::inputs(leaves.iter().map(|x| x.lengths(INTERNAL)).collect());
     let dual = |(x, v)| Dual::new(Partial::from_value(x), v);

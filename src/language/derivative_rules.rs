@@ -141,8 +141,8 @@ pub(crate) fn factor<T: Real>(dy: &T, slope: T) -> T {
     T::select(&dy.equal(&zero).and(&finite.not()), &zero, &slope)
 }
 
-/// An operand in place of `x`, 1 where `dy` is zero and a slope at `x` is infinite or not a number, if there may be such
-/// places: what flows back from a slope that is left out is finite then.
+/// An operand in place of `x`, 1 where `dy` is zero and a slope at `x` is infinite or not a number, if there may be
+/// such places: what flows back from a slope that is left out is finite then.
 pub(crate) fn operand<T: Real>(dy: &T, slope: &T, x: &T) -> Option<T> {
     if slope.all_finite() {
         return None;

@@ -144,7 +144,7 @@ fn a_gradient_through_a_derivative_of_recorded_control_flow() {
     let third = |x: Recorded| {
         grad(
             |x| {
-                let (_, derivative) = linearize(|x| grow(x), &x).or_raise();
+                let (_, derivative) = linearize(grow, &x).or_raise();
                 derivative.apply(&x).or_raise()
             },
             &x,

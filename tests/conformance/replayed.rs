@@ -11,6 +11,14 @@ use crate::{for_each_array_case, for_each_scalar_case};
 
 type Number = Partial<f64>;
 type Array = NdArray<f64>;
+type OfVar<'r, 's> = Var<'r, Var<'s, Number>>;
+type OfDual<'r> = Var<'r, Dual<Number>>;
+type WithinVar<'r, 's> = Var<'r, Partial<Var<'s, f64>>>;
+type WithinDual<'r> = Var<'r, Partial<Dual<Number>>>;
+type ArrayVar<'r> = Var<'r, Partial<Array>>;
+type ArrayDual = Dual<Partial<Array>>;
+type ArrayVarDual<'r> = Var<'r, Dual<Partial<Array>>>;
+type ArrayVarVar<'r, 's> = Var<'r, Var<'s, Partial<Array>>>;
 
 /// A scalar case in every interpretation that the modes need, as function pointers; see `modes`.
 struct Scalar {
@@ -19,10 +27,10 @@ struct Scalar {
     jet: fn(&[f64]) -> Jet,
     var: for<'r> fn(&[Var<'r, Number>]) -> Var<'r, Number>,
     dual: fn(&[Dual<Number>]) -> Dual<Number>,
-    var_var: for<'r, 's> fn(&[Var<'r, Var<'s, Number>>]) -> Var<'r, Var<'s, Number>>,
-    var_dual: for<'r> fn(&[Var<'r, Dual<Number>>]) -> Var<'r, Dual<Number>>,
-    var_of_var: for<'r, 's> fn(&[Var<'r, Partial<Var<'s, f64>>>]) -> Var<'r, Partial<Var<'s, f64>>>,
-    var_of_dual: for<'r> fn(&[Var<'r, Partial<Dual<Number>>>]) -> Var<'r, Partial<Dual<Number>>>,
+    var_var: for<'r, 's> fn(&[OfVar<'r, 's>]) -> OfVar<'r, 's>,
+    var_dual: for<'r> fn(&[OfDual<'r>]) -> OfDual<'r>,
+    var_of_var: for<'r, 's> fn(&[WithinVar<'r, 's>]) -> WithinVar<'r, 's>,
+    var_of_dual: for<'r> fn(&[WithinDual<'r>]) -> WithinDual<'r>,
 }
 
 struct Scalars(Vec<Scalar>);
@@ -160,10 +168,10 @@ struct Arrays {
     name: &'static str,
     inputs: Vec<Plain>,
     expected: Expected,
-    var: for<'r> fn(&[Var<'r, Partial<Array>>]) -> Var<'r, Partial<Array>>,
-    dual: fn(&[Dual<Partial<Array>>]) -> Dual<Partial<Array>>,
-    var_dual: for<'r> fn(&[Var<'r, Dual<Partial<Array>>>]) -> Var<'r, Dual<Partial<Array>>>,
-    var_var: for<'r, 's> fn(&[Var<'r, Var<'s, Partial<Array>>>]) -> Var<'r, Var<'s, Partial<Array>>>,
+    var: for<'r> fn(&[ArrayVar<'r>]) -> ArrayVar<'r>,
+    dual: fn(&[ArrayDual]) -> ArrayDual,
+    var_dual: for<'r> fn(&[ArrayVarDual<'r>]) -> ArrayVarDual<'r>,
+    var_var: for<'r, 's> fn(&[ArrayVarVar<'r, 's>]) -> ArrayVarVar<'r, 's>,
 }
 
 struct ArrayCases(Vec<Arrays>);
