@@ -93,11 +93,15 @@ fn unfold_second<T: Tensor>(x: &T, rows: usize, m: usize) -> T {
 
 impl<T: Tensor> Tensor for Batch<T> {
     #[track_caller]
-    fn record_rows(internal: Internal, shape: &[usize], fill: Fill<'_, Self>) -> (Self, Leaves<Self>) {
-        let site = Site::caller("scan");
-        let (rows, way) = (count::<T>(site.at), Way::OF_ROWS);
-        let (ys, rest) = T::record_rows(internal, &rows_second(shape, rows), &mut |put| {
-            way.components(site, fill(&|index, row: Self| put(&index.value, row.spread(rows))))
+    fn record_rows(
+        internal: Internal,
+        at: Site,
+        shape: &[usize],
+        fill: Fill<'_, Self>,
+    ) -> (Self, Leaves<Self>) {
+        let (rows, way) = (count::<T>(at.at), Way::OF_ROWS);
+        let (ys, rest) = T::record_rows(internal, at, &rows_second(shape, rows), &mut |put| {
+            way.components(at, fill(&|index, row: Self| put(&index.value, row.spread(rows))))
         });
         (Batch::of_rows(exchanged(&ys)), way.values(rest))
     }

@@ -6,7 +6,7 @@ use super::control::{components, duals};
 use super::{Dual, DualAdjoint};
 use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Result};
-use crate::language::control::continuation_passing::{Fill, Leaves};
+use crate::language::control::continuation_passing::{Fill, Leaves, Site};
 use crate::language::derivative_rules;
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::language::state::Leaf;
@@ -15,10 +15,15 @@ use crate::sealed::Internal;
 
 impl<T: Tensor> Tensor for Dual<T> {
     #[track_caller]
-    fn record_rows(internal: Internal, shape: &[usize], fill: Fill<'_, Self>) -> (Self, Leaves<Self>) {
+    fn record_rows(
+        internal: Internal,
+        at: Site,
+        shape: &[usize],
+        fill: Fill<'_, Self>,
+    ) -> (Self, Leaves<Self>) {
         // The array of the tangents goes out with the rest.
-        let (primal, rest) = T::record_rows(internal, shape, &mut |put_primal| {
-            let (tangent, mut rest) = T::record_rows(internal, shape, &mut |put_tangent| {
+        let (primal, rest) = T::record_rows(internal, at, shape, &mut |put_primal| {
+            let (tangent, mut rest) = T::record_rows(internal, at, shape, &mut |put_tangent| {
                 components(fill(&|index, row: Self| {
                     put_tangent(index, row.tangent());
                     put_primal(index, row.primal);

@@ -184,8 +184,8 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     /// An array of which `fill` records the writing of each row, once, in loops that it records; and what `fill` gives.
     #[doc(hidden)]
     #[track_caller]
-    fn record_rows(_: Internal, _shape: &[usize], _fill: Fill<'_, Self>) -> (Self, Leaves<Self>) {
-        raise(continuation_passing::unsupported(Site::caller("scan")))
+    fn record_rows(_: Internal, at: Site, _shape: &[usize], _fill: Fill<'_, Self>) -> (Self, Leaves<Self>) {
+        raise(continuation_passing::unsupported(at))
     }
     /// An accumulator that a loop may read which is recorded before what adds to it.
     #[doc(hidden)]

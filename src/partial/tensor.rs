@@ -28,9 +28,13 @@ impl<T: Tensor> Partial<T> {
 
 impl<T: Tensor> Tensor for Partial<T> {
     #[track_caller]
-    fn record_rows(internal: Internal, shape: &[usize], fill: Fill<'_, Self>) -> (Self, Leaves<Self>) {
-        let at = Site::caller("scan");
-        let (rows, rest) = T::record_rows(internal, shape, &mut |put| {
+    fn record_rows(
+        internal: Internal,
+        at: Site,
+        shape: &[usize],
+        fill: Fill<'_, Self>,
+    ) -> (Self, Leaves<Self>) {
+        let (rows, rest) = T::record_rows(internal, at, shape, &mut |put| {
             super::control::known(at, fill(&|index, row| put(index, super::control::known_value(at, row))))
         });
         (Self::from_value(rows), super::control::lifted(rest))

@@ -210,7 +210,7 @@ impl<T: Replayed> Replay<'_, T> {
                     };
                     let Stmt::Take(ys, _) = after[end] else { unreachable!("it was just found") };
                     let shape = self.home.builder.cell_ty(*cell).shape;
-                    let (rows, _) = T::record_rows(INTERNAL, &shape, &mut |put| {
+                    let (rows, _) = T::record_rows(INTERNAL, self.at, &shape, &mut |put| {
                         let what = Referred::Rows(*cell, put);
                         self.statements(&after[1..end], Some(&Scope { what, outer: scope }));
                         Leaves::new()

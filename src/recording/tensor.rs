@@ -8,10 +8,10 @@ use antiphon_staging::{self as staging, Data, Dtype, Reduction, Scalar, Type, Up
 use super::{
     Handle, Located, Recorded, RecordedAdjoint, RecordedBool, RecordedInt, emit, recorder, shape_of, value_of,
 };
-use crate::continuation::unwinding::OrRaise;
+use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Error, Result};
 use crate::finite;
-use crate::language::control::continuation_passing::{Fill, Leaves};
+use crate::language::control::continuation_passing::{Fill, Leaves, Site};
 use crate::language::real::Real;
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::language::tensor::{IntTensor, Tensor};
@@ -241,11 +241,11 @@ impl Tensor for Recorded {
         });
     }
     #[track_caller]
-    fn record_rows(_: Internal, shape: &[usize], fill: Fill<'_, Self>) -> (Self, Leaves<Self>) {
+    fn record_rows(_: Internal, site: Site, shape: &[usize], fill: Fill<'_, Self>) -> (Self, Leaves<Self>) {
         // An accumulator that each row is added to once. −0 is what every number can be added to without a change.
-        let zeros = Self::full(shape, -0.0);
+        let zeros = operator(site.at, || Self::full(shape, -0.0));
         let recorder = recorder();
-        let (builder, at) = (&recorder.builder, At::caller());
+        let (builder, at) = (&recorder.builder, site.at);
         let rows = builder.cell(Type::new(recorder.dtype, shape));
         builder.name_cell(rows, "ys_rows");
         builder.accumulate(rows, value_of(zeros.0)).located().or_raise();

@@ -162,19 +162,19 @@ fn deliver<'r, T: Control>(
 #[track_caller]
 pub(super) fn record_rows<'r, T: Tensor>(
     internal: Internal,
+    at: Site,
     shape: &[usize],
     fill: Fill<'_, Var<'r, T>>,
 ) -> (Var<'r, T>, Leaves<Var<'r, T>>) {
-    let at = Site::caller("scan");
     let Some(level) = running::<T>(at) else {
-        let (ys, rest) = T::record_rows(internal, shape, &mut |put| {
+        let (ys, rest) = T::record_rows(internal, at, shape, &mut |put| {
             bare(fill(&|index, y: Var<'r, T>| put(index, y.into_operand().primal().clone())))
         });
         return (Var::from_value(ys), constants(rest));
     };
     if !T::CONTINUES {
         let mut results = region::as_operator(at, &mut || {
-            let (ys, mut rest) = record_rows(internal, shape, fill);
+            let (ys, mut rest) = record_rows(internal, at, shape, fill);
             rest.insert(0, Leaf::Real(ys));
             rest
         })
@@ -184,7 +184,7 @@ pub(super) fn record_rows<'r, T: Tensor>(
     }
     let ys_bar = Rc::new(T::open_adjoint(shape));
     let mut rest = None;
-    let (ys, _) = T::record_rows(internal, shape, &mut |put| {
+    let (ys, _) = T::record_rows(internal, at, shape, &mut |put| {
         let write = |index: &T::Int, y: Var<'r, T>| {
             let row = match values(level, at, &[Leaf::Real(y.clone())]) {
                 Ok(mut row) => row.pop().expect("one leaf"),

@@ -6,7 +6,7 @@ use super::real::{direct, level2};
 use super::{Var, common_level, rules};
 use crate::continuation::unwinding::OrRaise;
 use crate::error::At;
-use crate::language::control::continuation_passing::{Fill, Leaves};
+use crate::language::control::continuation_passing::{Fill, Leaves, Site};
 use crate::language::real::Int;
 use crate::language::shape::{Axes, Padding, Shape, Window2d};
 use crate::language::tensor::Tensor;
@@ -28,8 +28,13 @@ macro_rules! direct_binary {
 
 impl<T: Tensor> Tensor for Var<'_, T> {
     #[track_caller]
-    fn record_rows(internal: Internal, shape: &[usize], fill: Fill<'_, Self>) -> (Self, Leaves<Self>) {
-        super::control::record_rows(internal, shape, fill)
+    fn record_rows(
+        internal: Internal,
+        at: Site,
+        shape: &[usize],
+        fill: Fill<'_, Self>,
+    ) -> (Self, Leaves<Self>) {
+        super::control::record_rows(internal, at, shape, fill)
     }
     fn shape(&self) -> Shape {
         self.primal().shape()

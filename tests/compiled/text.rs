@@ -438,3 +438,24 @@ fn adding_the_same_twice_reads_as_a_sum() {
         "{text}"
     );
 }
+
+/// Each line of a scan and of its way back is one of this file.
+#[test]
+fn a_scan_has_the_lines_of_the_source() {
+    let sums = |xs: Recorded| {
+        grad(
+            |xs| {
+                let (last, rows) = scan(Var::constant(0.0), &xs, |h: Var<'_, Recorded>, x| {
+                    let h = (h + x).tanh();
+                    (h.clone(), h)
+                })
+                .or_raise();
+                rows.square().sum(..) + last
+            },
+            &xs,
+        )
+        .or_raise()
+    };
+    let program = record("sums", sums, &NdArray::from(vec![1.0f64, 2.0])).unwrap().to_string();
+    assert!(program.contains("tests/compiled/text.rs") && !program.contains("src/"), "{program}");
+}

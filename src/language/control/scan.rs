@@ -216,12 +216,13 @@ type PutRows<'a, T> = &'a dyn Fn(&<T as Real>::Int, &[T]);
 
 /// Arrays of which `fill` records the writing of each row; and what it gives.
 fn record_all<T: Tensor>(
+    site: Site,
     shapes: &[Shape],
     fill: &mut dyn FnMut(PutRows<'_, T>) -> Leaves<T>,
 ) -> (Vec<T>, Leaves<T>) {
     let [shape, others @ ..] = shapes else { return (Vec::new(), fill(&|_, _| ())) };
-    let (first, rest) = T::record_rows(INTERNAL, shape, &mut |put| {
-        let (others, rest) = record_all::<T>(others, &mut |put_others| {
+    let (first, rest) = T::record_rows(INTERNAL, site, shape, &mut |put| {
+        let (others, rest) = record_all::<T>(site, others, &mut |put_others| {
             fill(&|i, rows| {
                 put(i, rows[0].clone());
                 put_others(i, &rows[1..]);
@@ -256,7 +257,7 @@ fn record<T: Tensor, S: State<T>, X: State<T>, Y: State<T>>(
             (init, rebuilt(arrays.iter().map(|shape| T::zeros(shape)).collect())),
         );
     }
-    let (ys, last) = record_all::<T>(&arrays, &mut |put| {
+    let (ys, last) = record_all::<T>(site, &arrays, &mut |put| {
         let start = (Index::<T>(number(0)), init.clone());
         let (_, carry) = continuation_passing::while_loop::<T, _>(
             site,
