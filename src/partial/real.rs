@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::{Partial, PartialAdjoint};
 use crate::continuation::unwinding::OrRaise;
 use crate::error::{At, Result};
-use crate::language::derivative_rules;
+use crate::language::derivative_rules::{self, for_each_binary, for_each_unary};
 use crate::language::real::{Mask, Real};
 use crate::language::shape::{self, Shape};
 use crate::language::state::Leaf;
@@ -67,23 +67,34 @@ impl<T: Real> Neg for Partial<T> {
 }
 
 macro_rules! unary {
-    ($($name:ident)*) => { $(
+    ($($(#[$doc:meta])* $name:ident($x:ident) -> $y:ident, $dy:ident: $rule:expr;)*) => {
+        $(unary!(@method $name);)*
+    };
+    (@method neg) => {};
+    (@method $name:ident) => {
         #[inline]
         #[track_caller]
         fn $name(&self) -> Self {
             self.alike(|x| x.$name())
         }
-    )* };
+    };
 }
 
 macro_rules! binary {
-    ($($name:ident)*) => { $(
+    ($($(#[$doc:meta])* $name:ident($a:ident, $b:ident) -> $y:ident, $dy:ident: $da:expr, $db:expr;)*) => {
+        $(binary!(@method $name);)*
+    };
+    (@method add) => {};
+    (@method sub) => {};
+    (@method mul) => {};
+    (@method div) => {};
+    (@method $name:ident) => {
         #[inline]
         #[track_caller]
         fn $name(&self, other: &Self) -> Self {
             self.elementwise(stringify!($name), other, |a, b| a.$name(b))
         }
-    )* };
+    };
 }
 
 macro_rules! comparisons {
@@ -104,8 +115,8 @@ impl<T: Real> Real for Partial<T> {
     const NESTING: u64 = T::NESTING << 2 | 1;
     const ALLOCATES: bool = T::ALLOCATES;
 
-    unary! { recip abs sign exp expm1 log log1p sqrt sin cos tan tanh sigmoid softplus relu erf }
-    binary! { pow maximum minimum }
+    for_each_unary!(unary);
+    for_each_binary!(binary);
     comparisons! { less less_equal equal }
 
     #[inline]
@@ -194,6 +205,10 @@ impl<T: Real> Real for Partial<T> {
     #[track_caller]
     fn full_like(&self, value: f64) -> Self {
         self.alike(move |x| x.full_like(value))
+    }
+    #[track_caller]
+    fn sign(&self) -> Self {
+        self.alike(|x| x.sign())
     }
     #[track_caller]
     fn powi(&self, n: i32) -> Self {
