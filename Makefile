@@ -50,7 +50,8 @@ demo: .tools .llvm
 	@echo "  checkpoint.safetensors   go on with: cargo run --release --features staging --example char_rnn -- \\"
 	@echo "                             --mode compiled --resume out/demo/checkpoint.safetensors --out out/demo --steps 10000"
 
-# Everything is compiled once, with LLVM; `make lint` compiles without it, and `make test-plain` runs the tests without it.
+# Everything is compiled once, with LLVM, and for the whole workspace: a part of it would be compiled with features of its
+# own. `make lint` compiles without LLVM, and `make test-plain` runs the tests without it.
 test: .tools .llvm $(VENV)/.installed
 	@command -v dot > /dev/null || $(call apt,graphviz)
 	$(CARGO) build --workspace --features staging --examples
@@ -58,7 +59,7 @@ test: .tools .llvm $(VENV)/.installed
 	$(CARGO) test --workspace --features staging --doc
 
 test-long: .tools .llvm $(VENV)/.installed
-	TIMES=10 CASES=10000 $(CARGO) test --features staging --test random_models --test robust_files --test robust_numbers
+	TIMES=10 CASES=10000 $(CARGO) test --workspace --features staging --test random_models --test robust_files --test robust_numbers
 
 test-plain: .tools $(VENV)/.installed
 	$(CARGO) build --examples
@@ -70,10 +71,10 @@ test-plain: .tools $(VENV)/.installed
 VALGRIND := --config 'target."cfg(all())".runner = ["valgrind", "-q", "--error-exitcode=9", "--max-stackframe=65536"]'
 sanitize: .tools .llvm
 	@command -v valgrind > /dev/null || $(call apt,valgrind)
-	$(CARGO) test $(VALGRIND) --package antiphon-staging --features llvm --test compiled -- runs:: --skip denormals_
-	$(CARGO) test $(VALGRIND) --features staging --test foreign_stacks
-	$(CARGO) test $(VALGRIND) --features staging --test eager -- shift_reset:: destructors::
-	$(CARGO) test $(VALGRIND) --features staging --test compiled -- --skip kinks_ destructors:: escape:: semantics:: \
+	$(CARGO) test $(VALGRIND) --workspace --features staging --test compiled -- runs:: --skip denormals_
+	$(CARGO) test $(VALGRIND) --workspace --features staging --test foreign_stacks
+	$(CARGO) test $(VALGRIND) --workspace --features staging --test eager -- shift_reset:: destructors::
+	$(CARGO) test $(VALGRIND) --workspace --features staging --test compiled -- --skip kinks_ destructors:: escape:: semantics:: \
 	    training::the_state_ training::a_step_that_fails_ training::data_of_
 
 # Direct style and compiled code change stacks, which Miri does not model; closures run on its own.
