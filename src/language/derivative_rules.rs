@@ -74,11 +74,7 @@ macro_rules! for_each_binary {
             pow(a, b) -> y, dy:
                 {
                     let zero = T::constant(0.0);
-                    let power = a.pow(&b.clone().offset(-1.0));
-                    let slope = match dy.strong_operand(&power, a) {
-                        Some(a) => b.clone() * a.pow(&b.clone().offset(-1.0)),
-                        None => b.clone() * power,
-                    };
+                    let slope = b.clone() * a.pow(&b.clone().offset(-1.0));
                     // For b = 0 alone the slope is 0 as it stands, and its own derivative by b is not.
                     let corner = crate::Mask::and(&a.equal(&zero), &b.equal(&zero));
                     let slope = T::select(&corner, &zero, &slope);
@@ -89,13 +85,8 @@ macro_rules! for_each_binary {
                     let zero = T::constant(0.0);
                     let vanishes = crate::Mask::and(&a.equal(&zero), &b.greater_equal(&zero));
                     // The logarithm is that of 1 where nothing is to flow into it.
-                    let one = T::constant(1.0);
-                    let log = T::select(&vanishes, &one, a).log();
-                    let slope = match dy.strong_operand(&(y.clone() * &log), a) {
-                        Some(a) => a.pow(b) * T::select(&vanishes, &one, &a).log(),
-                        None => y.clone() * log,
-                    };
-                    let slope = T::select(&vanishes, &zero, &slope);
+                    let log = T::select(&vanishes, &T::constant(1.0), a).log();
+                    let slope = T::select(&vanishes, &zero, &(y.clone() * log));
                     let slope = dy.strong_factor(slope);
                     dy * slope
                 };
@@ -139,17 +130,6 @@ pub(crate) fn factor<T: Real>(dy: &T, slope: T) -> T {
     let zero = T::constant(0.0);
     let finite = slope.abs().less(&T::constant(f64::INFINITY));
     T::select(&dy.equal(&zero).and(&finite.not()), &zero, &slope)
-}
-
-/// An operand in place of `x`, 1 where `dy` is zero and a slope at `x` is infinite or not a number, if there may be
-/// such places: what flows back from a slope that is left out is finite then.
-pub(crate) fn operand<T: Real>(dy: &T, slope: &T, x: &T) -> Option<T> {
-    if slope.all_finite() {
-        return None;
-    }
-    let finite = slope.abs().less(&T::constant(f64::INFINITY));
-    let left_out = dy.equal(&T::constant(0.0)).and(&finite.not());
-    Some(T::select(&left_out, &T::constant(1.0), x))
 }
 
 /// `n·xⁿ⁻¹·dy`; zero for `n = 0`, also where `x = 0`.

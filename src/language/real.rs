@@ -415,12 +415,6 @@ pub trait Real:
     fn strong_factor(&self, slope: Self) -> Self {
         derivative_rules::factor(self, slope)
     }
-    /// An operand in place of `x` where a slope at it does not count, with strong zeros.
-    #[doc(hidden)]
-    #[track_caller]
-    fn strong_operand(&self, slope: &Self, x: &Self) -> Option<Self> {
-        derivative_rules::operand(self, slope, x)
-    }
     /// Integers as reals.
     #[track_caller]
     fn from_int(value: &Self::Int) -> Self;

@@ -241,14 +241,6 @@ impl<T: Real> Real for Partial<T> {
         }
     }
     #[track_caller]
-    fn strong_operand(&self, slope: &Self, x: &Self) -> Option<Self> {
-        match self.known() {
-            Some(_) => derivative_rules::operand(self, slope, x),
-            // The derivative of a rule that is not applied to anything known is not taken: a factor is left out.
-            None => None,
-        }
-    }
-    #[track_caller]
     fn select(mask: &T::Bool, then: &Self, otherwise: &Self) -> Self {
         let at = At::caller();
         if let (Some(then), Some(otherwise)) = (then.known(), otherwise.known()) {

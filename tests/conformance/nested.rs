@@ -1,6 +1,6 @@
 //! Derivatives inside of functions that are differentiated: perturbation confusion and its relatives.
 
-use antiphon::{Control, Dual, OrRaise, Real, Result, Var, grad, hvp, jvp, value_and_grad};
+use antiphon::{Dual, OrRaise, Real, Result, Var, grad, jvp, value_and_grad};
 
 /// Holds a derivative to its closed form.
 #[track_caller]
@@ -155,27 +155,4 @@ fn newton_on_a_derivative_inside_of_a_derivative() -> Result<()> {
     )?;
     close(got, x.powf(-2.0 / 3.0) / 3.0);
     Ok(())
-}
-
-/// A power that is not taken where its derivatives are infinite or none, twice in reverse, and forward over reverse.
-#[test]
-fn second_derivatives_of_a_power_that_is_not_taken() {
-    fn power<T: Control>(x: &T, y: &T) -> T {
-        let zero = T::constant(0.0);
-        T::select(&x.greater(&zero), &x.pow(y), &zero)
-    }
-    for (x, y) in [(0.0, -1.0), (-1.0, 0.5), (0.0, 0.5), (0.0, -2.0), (0.0, 0.0)] {
-        fn sum<T: Real>((a, b): (T, T)) -> T {
-            a + b
-        }
-        let twice = grad(|q| sum(grad(|(x, y)| power(&x, &y), &q).or_raise()), &(x, y)).unwrap();
-        assert_eq!(twice, (0.0, 0.0), "at {x}, {y}");
-        for v in [(1.0, 0.0), (0.0, 1.0)] {
-            assert_eq!(hvp(|(x, y)| power(&x, &y), &(x, y), &v).unwrap().1, (0.0, 0.0), "at {x}, {y}");
-        }
-    }
-    let mixed = |x: f64, y: f64| x.powf(y - 1.0) * (1.0 + y * x.ln());
-    let (x, y) = (2.0f64, 1.5);
-    let (xx, xy) = hvp(|(x, y)| power(&x, &y), &(x, y), &(1.0, 0.0)).unwrap().1;
-    assert!((xx - 0.75 * x.powf(-0.5)).abs() < 1e-14 && (xy - mixed(x, y)).abs() < 1e-14);
 }
