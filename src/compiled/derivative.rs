@@ -7,7 +7,7 @@ use antiphon_staging::OptimiseOptions;
 use antiphon_staging::jit::{CompileOptions, Stop};
 
 use crate::compiled::components::take_components;
-use crate::compiled::model::CompiledFunction;
+use crate::compiled::model::{CompiledFunction, no_updates};
 use crate::error::{At, Error, Result};
 use crate::language::linear::LinearFunction;
 use crate::language::params::Path;
@@ -104,6 +104,7 @@ where
     D::Result: Structure<Recorded>,
 {
     let at = At::caller();
+    no_updates(options, at)?;
     let stop = Stop::of(options);
     let mut trace = || {
         trace_pair(name, options, &stop, |input: MapComponent<'_, T, Recorded>| {

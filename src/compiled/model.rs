@@ -107,11 +107,7 @@ where
     Q::With<T>: State<T>,
 {
     let at = At::caller();
-    if !options.updates.is_empty() {
-        let reason =
-            "`CompileOptions::updates`: the inputs of a compiled function are not written over".into();
-        return Err(Error::Recording { reason, at });
-    }
+    no_updates(options, at)?;
     let stop = Stop::of(options);
     let mut f =
         |input: MapComponent<'_, T, Recorded>| Ok(f(example.map_components(&mut Path::default(), input)));
@@ -121,6 +117,15 @@ where
     let (mut component_types, mut inputs) = (Vec::new(), Vec::new());
     take_components(example, &mut component_types, &mut inputs);
     CompiledFunction::of(program, &result, component_types, options, &stop, at)
+}
+
+/// That no inputs are to be written over, which is for [`TrainingStep`](crate::TrainingStep).
+pub(super) fn no_updates(options: &CompileOptions, at: At) -> Result<()> {
+    if options.updates.is_empty() {
+        return Ok(());
+    }
+    let reason = "`CompileOptions::updates`: the inputs of a compiled function are not written over".into();
+    Err(Error::Recording { reason, at })
 }
 
 impl<T: Plain, P, R> CompiledFunction<T, P, R> {

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::rc::Rc;
@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use antiphon_staging::jit::Stop;
 use antiphon_staging::{
-    self as staging, Binary, Block, Builder, Class, Dtype, ProbeKind, Program, Stmt, Type, Unary, Value,
+    self as staging, Binary, Block, Builder, Class, Dtype, ProbeKind, Program, Type, Unary, Value,
 };
 
+use super::pair::Earlier;
 use super::region::Regions;
 use super::transcript::Transcript;
 use super::{CompileOptions, Handle, Plain, Recorded};
@@ -21,11 +22,9 @@ use crate::continuation::unwinding::{OrRaise, blame, catch, raise};
 use crate::error::{At, Direction, Error, Result};
 use crate::finite::{self, Looking};
 use crate::language::control::continuation_passing::leaves;
-use crate::language::linear::LinearFunction;
 use crate::language::params::Path;
 use crate::language::state::{Leaf, State};
 use crate::language::structure::{MapComponent, Structure};
-use crate::sealed::INTERNAL;
 
 pub(super) struct Recorder {
     pub(super) id: u64,
@@ -40,29 +39,7 @@ pub(super) struct Recorder {
     /// Where the model asked last for a value that is not known while it is recorded.
     asked: Cell<Option<At>>,
     /// The recording around this one, if this one goes on with its values.
-    earlier: Option<Earlier>,
-}
-
-/// A recording whose values another one takes: constants as they are, all else as further inputs.
-struct Earlier {
-    recorder: Rc<Recorder>,
-    constants: HashMap<Value, staging::Expr>,
-    /// Values of it, and the inputs that they are, in order.
-    saved: RefCell<Vec<(Value, Value)>>,
-}
-
-impl Earlier {
-    fn of(recorder: &Rc<Recorder>) -> Earlier {
-        let body = recorder.builder.open()[0];
-        let constant = |stmt| match stmt {
-            Stmt::Let(value, expr @ (staging::Expr::Fill { .. } | staging::Expr::Array(_))) => {
-                Some((value, expr))
-            }
-            _ => None,
-        };
-        let constants = recorder.builder.block(body).stmts.into_iter().filter_map(constant).collect();
-        Earlier { recorder: Rc::clone(recorder), constants, saved: RefCell::default() }
-    }
+    pub(super) earlier: Option<Earlier>,
 }
 
 /// Numbers the recordings of all threads: values of one are strangers in all others.
@@ -96,7 +73,7 @@ fn misplaced() -> ! {
 
 impl Recorder {
     /// Leaves the model if it has recorded too much, or for too long.
-    fn check(&self, at: At) {
+    pub(super) fn check(&self, at: At) {
         // What destructors record while an error leaves the model is not much, and must not raise another one.
         if std::thread::panicking() {
             return;
@@ -134,7 +111,7 @@ impl Recorder {
     }
 
     /// Goes on with a panic of the model, unless it is that of a value which is not there while it is recorded.
-    fn panicked(&self, payload: Box<dyn Any + Send>) -> ! {
+    pub(super) fn panicked(&self, payload: Box<dyn Any + Send>) -> ! {
         let of_nothing =
             payload.downcast_ref::<&str>().is_some_and(|text| text.contains("on a `None` value"));
         match self.asked.get().filter(|_| of_nothing) {
@@ -148,7 +125,7 @@ impl Recorder {
         }
     }
 
-    fn new<T: Plain>(
+    pub(super) fn new<T: Plain>(
         name: &str,
         options: &CompileOptions,
         stop: &Stop,
@@ -168,7 +145,7 @@ impl Recorder {
     }
 
     /// A further input of the program.
-    fn input(&self, path: &Path, ty: Type) -> Leaf<Recorded> {
+    pub(super) fn input(&self, path: &Path, ty: Type) -> Leaf<Recorded> {
         self.leaf(self.builder.input(&short_name(&path.to_string()), ty))
     }
 
@@ -177,25 +154,9 @@ impl Recorder {
     pub(super) fn value_of(&self, x: Handle) -> Value {
         match &self.earlier {
             _ if x.recording == self.id => x.value,
-            Some(earlier) if x.recording == earlier.recorder.id => self.saved(earlier, x.value),
+            Some(earlier) if x.recording == earlier.recorder.id => earlier.value_in(self, x.value),
             _ => misplaced(),
         }
-    }
-
-    /// A value of an earlier recording in this one.
-    fn saved(&self, earlier: &Earlier, value: Value) -> Value {
-        if let Some(constant) = earlier.constants.get(&value) {
-            return self.builder.emit(constant.clone()).located().or_raise();
-        }
-        let mut saved = earlier.saved.borrow_mut();
-        if let Some((_, input)) = saved.iter().find(|(other, _)| *other == value) {
-            return *input;
-        }
-        let builder = &earlier.recorder.builder;
-        let name = builder.name_of(value).unwrap_or_else(|| format!("saved{}", saved.len()));
-        let input = self.builder.input(&name, builder.ty(value));
-        saved.push((value, input));
-        input
     }
 
     /// Begins a block that may or may not run.
@@ -346,99 +307,12 @@ where
 }
 
 /// The program that was recorded, with these results.
-fn finish(recorder: Rc<Recorder>, outputs: &[Value], at: At) -> Result<Program> {
+pub(super) fn finish(recorder: Rc<Recorder>, outputs: &[Value], at: At) -> Result<Program> {
     let Recorder { builder, .. } =
         Rc::into_inner(recorder).expect("no recorded value holds on to its recorder");
     // Verifying goes as deep as functions are nested: once more for each loop of a derivative.
     let program = catch(|| -> Result<_> { Ok(stack::on_reserved(|| builder.finish(outputs))) })?;
     program.map_err(|error| from_staging(error, at))
-}
-
-/// A function and its derivative, recorded as two programs.
-pub(crate) struct TracedPair<Q, D: LinearFunction> {
-    /// From the inputs to the value, and what is [saved](TracedPair::saved) of it besides.
-    pub(crate) value: Traced<Q>,
-    /// From an argument of the derivative, and what was saved, to its result.
-    pub(crate) derivative: Traced<D::Result>,
-    /// The names and types of the argument's components.
-    pub(crate) argument_types: Vec<(Path, Type)>,
-    pub(crate) saved: Vec<Saved>,
-}
-
-/// What the derivative takes of the program before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Saved {
-    /// An input of this number.
-    Input(usize),
-    /// A result of this number.
-    Output(usize),
-}
-
-/// [`trace`] for a function that also gives its derivative.
-#[track_caller]
-pub(crate) fn trace_pair<T, Q, D>(
-    name: &str,
-    options: &CompileOptions,
-    stop: &Stop,
-    f: impl FnOnce(MapComponent<'_, T, Recorded>) -> Result<(Q, D)>,
-) -> Result<TracedPair<Q, D>>
-where
-    T: Plain,
-    Q: State<Recorded>,
-    D: LinearFunction<Leaf = Recorded>,
-{
-    let at = At::caller();
-    let mut second = None;
-    let first = Recorder::new::<T>(name, options, stop, None);
-    let recorded = catch(|| -> Result<_> {
-        let _looking = Looking::begin(options.check_finite);
-        let _recording = Recording::begin(Rc::clone(&first));
-        stack::on_reserved(|| {
-            let mut input = |path: &Path, leaf: Leaf<T>| first.input(path, T::ty(&leaf));
-            let (value, derivative) = match catch_unwind(AssertUnwindSafe(|| f(&mut input))) {
-                Ok(result) => result?,
-                Err(payload) => first.panicked(payload),
-            };
-            let outputs = first.values(&leaves(&value));
-            first.check(at);
-            let name = format!("{name}_derivative");
-            let recorder = second.insert(Recorder::new::<T>(&name, options, stop, Some(Earlier::of(&first))));
-            let _recording = Recording::begin(Rc::clone(recorder));
-            let mut argument_types = Vec::new();
-            let mut inputs = Vec::new();
-            derivative.argument(INTERNAL).map_components(&mut Path::default(), &mut |path,
-                                                                                     leaf: Leaf<
-                Recorded,
-            >| {
-                let ty = first.builder.ty(first.values(std::slice::from_ref(&leaf))[0]);
-                inputs.push(recorder.input(path, ty.clone()));
-                argument_types.push((path.clone(), ty));
-                leaf
-            });
-            let argument = derivative.argument(INTERNAL).rebuild(&mut inputs.into_iter());
-            let result = derivative.apply_to(INTERNAL, &argument)?;
-            let results = recorder.values(&leaves(&result));
-            recorder.check(at);
-            Ok((value, outputs, argument_types, result, results))
-        })
-    });
-    let (result, mut outputs, argument_types, derived, results) = recorded?;
-    let mut second = second.expect("it was just recorded");
-    let earlier = Rc::get_mut(&mut second).and_then(|second| second.earlier.take());
-    let earlier = earlier.expect("no recorded value holds on to its recorder");
-    let derivative = Traced { program: finish(second, &results, at)?, result: derived };
-    let inputs = first.builder.inputs();
-    let mut save = |(value, _)| match inputs.iter().position(|&input| input == value) {
-        Some(place) => Saved::Input(place),
-        None => {
-            outputs.push(value);
-            Saved::Output(outputs.len() - 1)
-        }
-    };
-    let saved = earlier.saved.take().into_iter().map(&mut save).collect();
-    drop(earlier);
-    let value = Traced { program: finish(first, &outputs, at)?, result };
-    Ok(TracedPair { value, derivative, argument_types, saved })
 }
 
 /// The recording that a value or a piece of a program belongs to.
@@ -448,10 +322,10 @@ pub(super) fn recorder_of(id: u64) -> Rc<Recorder> {
 }
 
 /// Makes a recorder the innermost one, until dropped.
-struct Recording;
+pub(super) struct Recording;
 
 impl Recording {
-    fn begin(recorder: Rc<Recorder>) -> Recording {
+    pub(super) fn begin(recorder: Rc<Recorder>) -> Recording {
         RECORDERS.with_borrow_mut(|stack| stack.push(recorder));
         Recording
     }
