@@ -9,7 +9,7 @@
 #              containers and limits give them, and a step compiled for 3,000 shapes
 # make bench   benchmarks; at the end a table of training steps, eager and compiled
 # make lint    formatting, clippy, documentation; warnings are errors
-# make peers   the same trainings by this crate, NumPy, PyTorch and JAX, side by side
+# make peers   the same trainings, loops, batches and derivatives by this crate, NumPy, PyTorch and JAX, side by side
 # Each installs what it lacks: on Debian and Ubuntu a C linker, LLVM 19, Graphviz, Python and its venv module; NumPy goes
 # to .venv.
 

@@ -319,6 +319,8 @@ fn one_run_many_derivatives(table: &Table) {
     let calls: Vec<_> = adjoints.iter().map(|y_bar| (point.clone(), y_bar.clone())).collect();
     let mut whole = compile("whole", whole, &calls[0]).expect("it compiles");
     let each = time(|| calls.iter().for_each(|call| drop(black_box(whole.call(call).expect("it runs")))));
+    pair.linearize(&point).expect("it runs");
+    let pulled: Vec<Array> = adjoints.iter().map(|y_bar| pair.apply(y_bar).expect("it fits")).collect();
     table.row("64 adjoints of a recurrence, compiled", once, each, "pulled", size_of(&pulled));
     let x = Array::scalar(0.4);
     let once = time(|| {

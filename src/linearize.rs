@@ -8,7 +8,7 @@ use crate::continuation::unwinding::{catch, operator};
 use crate::error::{At, Error, Result};
 use crate::forward::Dual;
 use crate::language::control::Control;
-use crate::language::control::continuation_passing::Site;
+use crate::language::control::continuation_passing::{Site, leaves, with_reals};
 use crate::language::linear::LinearFunction;
 use crate::language::params::{Params, Path};
 use crate::language::real::Real;
@@ -60,7 +60,8 @@ pub type ValueAndLinearized<P, Y> =
 ///
 /// The function is run once. What its derivative takes of it (the cosine of each sine) is kept, and
 /// [`apply`](Linearized::apply) computes nothing but products with that: `n` directions cost one run and `n` times the
-/// linear part, where [`jvp`](crate::jvp) would run the function `n` times.
+/// linear part, where [`jvp`](crate::jvp) would run the function `n` times. (Where a model is recorded, the function is
+/// written down first to see whether tangents flow through branches or loops; if so, `apply` is as `jvp`.)
 /// ```
 /// use antiphon::{Real, linearize};
 /// let (y, derivative) = linearize(|(x, y)| x.sin() * y, &(0.0, 3.0))?;
@@ -93,13 +94,11 @@ where
             let (program, duals) = duals(x);
             let results = f(x.with_leaves(duals)?);
             let mut tangents = Vec::new();
-            let y = results.map_components(&mut Path::default(), &mut |_, leaf| match leaf {
-                Leaf::Real(y) => {
+            let y = results.map_components(&mut Path::default(), &mut |_, leaf| {
+                leaf.map_real(|y| {
                     tangents.push(y.tangent());
-                    Leaf::Real(y.primal().demand(at.op).clone())
-                }
-                Leaf::Int(i) => Leaf::Int(i),
-                Leaf::Bool(b) => Leaf::Bool(b),
+                    y.primal().demand(at.op).clone()
+                })
             });
             let linear = Linear::of(program, tangents);
             Ok((y.clone(), Linearized { linear, x: x.clone(), y }))
@@ -150,29 +149,22 @@ where
     Y: Structure<Dual<Partial<P::Leaf>>>,
     Values<Y, P::Leaf>: Clone,
 {
-    let leaves = x.leaves();
-    let inside: Vec<P::Leaf> = leaves.iter().map(|x| x.placeholder(INTERNAL, None)).collect();
+    let point = x.leaves();
+    let inside: Vec<P::Leaf> = point.iter().map(|x| x.placeholder(INTERNAL, None)).collect();
     let constants: Vec<_> = inside.iter().map(|x| Dual::lift(&Partial::lift(x))).collect();
     let mut constants = Some(x.with_leaves(constants)?);
     let (mut results, mut count) = (None, 0);
     let (region, captured) = P::Leaf::with_region(INTERNAL, at, &mut || {
         let results = results.insert(f(constants.take().expect("a region is recorded once")));
-        let mut values = Vec::new();
-        results.flatten(&mut values);
-        let value = |leaf: Leaf<Dual<Partial<P::Leaf>>>| match leaf {
-            Leaf::Real(y) => {
-                count += 1;
-                Leaf::Real(y.primal().demand(at.op).clone())
-            }
-            Leaf::Int(i) => Leaf::Int(i),
-            Leaf::Bool(b) => Leaf::Bool(b),
-        };
-        values.into_iter().map(value).collect()
+        with_reals(leaves(results), |y| {
+            count += 1;
+            y.primal().demand(at.op).clone()
+        })
     });
     let all_inside = inside.into_iter().map(Leaf::Real).chain(captured.inside).collect();
     P::Leaf::close_region(INTERNAL, at, &region, all_inside);
-    let mut wanted = vec![true; leaves.len()];
-    let inputs: Vec<_> = leaves.into_iter().map(Leaf::Real).chain(captured.outside).collect();
+    let mut wanted = vec![true; point.len()];
+    let inputs: Vec<_> = point.into_iter().map(Leaf::Real).chain(captured.outside).collect();
     wanted.resize(inputs.len(), false);
     let mut values = P::Leaf::apply_region(INTERNAL, at, &region, inputs.clone()).into_iter();
     let results = results.expect("the region was recorded");
@@ -217,14 +209,12 @@ where
     let adjoints = pull(op, at, x, inputs, |variables| {
         let results = f(variables);
         let mut reals = Vec::new();
-        let y = results.map_components(&mut Path::default(), &mut |_, leaf| match leaf {
-            Leaf::Real(y) => {
+        let y = results.map_components(&mut Path::default(), &mut |_, leaf| {
+            leaf.map_real(|y| {
                 let value = y.primal().demand(op).clone();
                 reals.push(y);
-                Leaf::Real(value)
-            }
-            Leaf::Int(i) => Leaf::Int(i),
-            Leaf::Bool(b) => Leaf::Bool(b),
+                value
+            })
         });
         let (program, seeds) = Linear::inputs(reals.iter().map(|y| y.primal().lengths(INTERNAL)).collect());
         reals.iter().zip(seeds).for_each(|(y, seed)| y.accumulate(seed));

@@ -184,29 +184,22 @@ impl<U: Real, Y: Structure<U>> Leaving<U, Y> {
         Z: Structure<Var<'r, U>, With<U> = Y>,
     {
         let mut leaves = Vec::new();
-        let structure = results.map_components(&mut Path::default(), &mut |path, leaf| match leaf {
-            Leaf::Real(y) => {
-                leaves.push(Left::Real(y.primal().clone().leave_for(place)));
-                Leaf::Real(y.primal().clone())
-            }
-            other => {
-                let other = match other {
-                    Leaf::Int(i) => Leaf::Int(i),
-                    Leaf::Bool(b) => Leaf::Bool(b),
-                    Leaf::Real(_) => unreachable!("matched above"),
-                };
-                if U::place() != place {
+        let structure = results.map_components(&mut Path::default(), &mut |path, leaf| {
+            let leaf = leaf.map_real(|y| y.primal().clone());
+            leaves.push(match &leaf {
+                Leaf::Real(y) => Left::Real(y.clone().leave_for(place)),
+                other if U::place() == place => Left::Other(other.clone()),
+                _ => {
                     let reason = format!(
                         "the result{}{path} is an integer or a truth value that recorded control flow in the \
                          function has computed, which only reals can leave: give it as reals, with from_int or \
                          from_mask",
                         if path.to_string().is_empty() { "" } else { " " }
                     );
-                    raise(Error::Recording { reason, at });
+                    raise(Error::Recording { reason, at })
                 }
-                leaves.push(Left::Other(other.clone()));
-                other
-            }
+            });
+            leaf
         });
         Leaving { structure, leaves }
     }
@@ -356,16 +349,12 @@ fn seed<'r, U: Real, Y: Structure<U>>(y: &impl Structure<Var<'r, U>, With<U> = Y
     let mut seeds = Seeds::of(y_bar);
     drop(y.map_components::<U>(&mut Path::default(), &mut |path, leaf| {
         let seed = seeds.take(path);
-        match leaf {
-            Leaf::Real(y) => {
-                if let Some(Leaf::Real(seed)) = seed {
-                    y.accumulate(seed.broadcast_like(y.primal()));
-                }
-                Leaf::Real(y.primal().clone())
+        leaf.map_real(|y| {
+            if let Some(Leaf::Real(seed)) = seed {
+                y.accumulate(seed.broadcast_like(y.primal()));
             }
-            Leaf::Int(i) => Leaf::Int(i),
-            Leaf::Bool(b) => Leaf::Bool(b),
-        }
+            y.primal().clone()
+        })
     }));
     seeds.all_taken()
 }
@@ -432,11 +421,7 @@ pub fn jvp<P: Params, V: Params<Leaf = P::Leaf>, Y: Structure<Dual<P::Leaf>>>(
         stack::on_reserved(|| {
             let y = f(operator(at, || x.zip_leaves(v, |x, v| Dual::new(x.clone(), v.clone())))?);
             let part = |part: fn(&Dual<P::Leaf>) -> P::Leaf| {
-                y.map_components(&mut Path::default(), &mut |_, leaf| match leaf {
-                    Leaf::Real(y) => Leaf::Real(part(&y)),
-                    Leaf::Int(i) => Leaf::Int(i),
-                    Leaf::Bool(b) => Leaf::Bool(b),
-                })
+                y.map_components(&mut Path::default(), &mut |_, leaf| leaf.map_real(|y| part(&y)))
             };
             Ok((part(|y| y.primal().clone()), part(Dual::tangent)))
         })

@@ -82,9 +82,9 @@ def with_jax():
         return (projected - feature) * weight
 
     data = list(map(jnp.array, observations()))
-    for name, jacobian in (("blocks reverse", jax.jacrev), ("blocks forward", jax.jacfwd)):
+    for name, jacobian in (("blocks_reverse", jax.jacrev), ("blocks_forward", jax.jacfwd)):
         blocks = jax.jit(jax.vmap(jacobian(residual, (0, 1, 2))))
-        report(name.replace(" ", "_"), lambda: blocks(*data), leaves)
+        report(name, lambda: blocks(*data), leaves)
 
     def unrolled(xs, w):
         h = jnp.zeros(64)

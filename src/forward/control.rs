@@ -3,7 +3,7 @@
 use super::{Dual, DualAdjoint};
 use crate::error::{At, CpsResult};
 use crate::language::control::continuation_passing::{
-    Arm, BodyTo, Captured, Function, Leaves, Region, Site, To,
+    Arm, BodyTo, Captured, Function, Leaves, Region, Site, To, with_reals,
 };
 use crate::language::control::{Control, Pulled, Wanted};
 use crate::language::state::Leaf;
@@ -26,16 +26,10 @@ pub(super) fn components<T: Control>(leaves: impl IntoIterator<Item = Leaf<Dual<
 pub(super) fn duals<T: Control>(components: Leaves<T>) -> Leaves<Dual<T>> {
     let (mut components, mut duals) = (components.into_iter(), Vec::new());
     while let Some(leaf) = components.next() {
-        duals.push(match leaf {
-            Leaf::Real(primal) => {
-                let Some(Leaf::Real(tangent)) = components.next() else {
-                    panic!("every value has a tangent")
-                };
-                Leaf::Real(Dual { primal, tangent: Some(tangent) })
-            }
-            Leaf::Int(i) => Leaf::Int(i),
-            Leaf::Bool(b) => Leaf::Bool(b),
-        });
+        duals.push(leaf.map_real(|primal| {
+            let Some(Leaf::Real(tangent)) = components.next() else { panic!("every value has a tangent") };
+            Dual { primal, tangent: Some(tangent) }
+        }));
     }
     duals
 }
@@ -79,20 +73,12 @@ impl<T: Control> Control for Dual<T> {
     ) -> (Region, Captured<Self>) {
         let (region, captured) = T::with_region(internal, at, &mut || components(body()));
         // What was captured below has no tangent outside; nothing uses the one that it has inside.
-        let constant = |leaf: Leaf<T>| match leaf {
-            Leaf::Real(primal) => Leaf::Real(Dual::constant_of(primal)),
-            Leaf::Int(i) => Leaf::Int(i),
-            Leaf::Bool(b) => Leaf::Bool(b),
-        };
-        let outside = captured.outside.into_iter().map(constant).collect();
-        let inside = |leaf: Leaf<T>| match leaf {
-            Leaf::Real(primal) => {
-                let tangent = Some(primal.placeholder(internal, None));
-                Leaf::Real(Dual { primal, tangent })
-            }
-            other => constant(other),
-        };
-        (region, Captured { outside, inside: captured.inside.into_iter().map(inside).collect() })
+        let outside = with_reals(captured.outside, Dual::constant_of);
+        let inside = with_reals(captured.inside, |primal| {
+            let tangent = Some(primal.placeholder(internal, None));
+            Dual { primal, tangent }
+        });
+        (region, Captured { outside, inside })
     }
     fn close_region(internal: Internal, at: Site, region: &Region, inside: Leaves<Self>) {
         T::close_region(internal, at, region, components(inside));

@@ -103,6 +103,30 @@ macro_rules! for_each_binary {
 }
 pub(crate) use for_each_binary;
 
+/// Calls a macro with the name of each unary operator that is a method, for interpretations that do the same for all:
+/// `for_each_unary!(unary_names)` calls `unary!`.
+macro_rules! unary_names {
+    ($($(#[$doc:meta])* $name:ident($x:ident) -> $y:ident, $dy:ident: $rule:expr;)*) => {
+        $($crate::language::derivative_rules::unary_names!(@ $name);)*
+    };
+    (@ neg) => {};
+    (@ $name:ident) => { unary!($name); };
+}
+pub(crate) use unary_names;
+
+/// The same of binary operators, and of `binary!`.
+macro_rules! binary_names {
+    ($($(#[$doc:meta])* $name:ident($a:ident, $b:ident) -> $y:ident, $dy:ident: $da:expr, $db:expr;)*) => {
+        $($crate::language::derivative_rules::binary_names!(@ $name);)*
+    };
+    (@ add) => {};
+    (@ sub) => {};
+    (@ mul) => {};
+    (@ div) => {};
+    (@ $name:ident) => { binary!($name); };
+}
+pub(crate) use binary_names;
+
 use crate::language::real::{Mask, Real};
 
 /// 1 where `a > b`, ½ where they are equal, 0 elsewhere; constant.

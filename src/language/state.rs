@@ -42,6 +42,16 @@ macro_rules! leaf_kinds {
 impl<T: Real> Leaf<T> {
     leaf_kinds! { real Real T; int Int T::Int; bool Bool T::Bool; }
 
+    /// The same component of another interpretation, which has the same integers and truth values.
+    #[doc(hidden)]
+    pub fn map_real<U: Real<Int = T::Int, Bool = T::Bool>>(self, real: impl FnOnce(T) -> U) -> Leaf<U> {
+        match self {
+            Leaf::Real(x) => Leaf::Real(real(x)),
+            Leaf::Int(i) => Leaf::Int(i),
+            Leaf::Bool(b) => Leaf::Bool(b),
+        }
+    }
+
     /// The next of several components.
     #[doc(hidden)]
     pub fn next(leaves: &mut dyn Iterator<Item = Leaf<T>>) -> Leaf<T> {

@@ -6,7 +6,9 @@ use super::Partial;
 use super::program::{Args, Operand, Program};
 use crate::continuation::unwinding::raise;
 use crate::error::{At, Error};
-use crate::language::control::continuation_passing::{Captured, Function, Leaves, Region, Site};
+use crate::language::control::continuation_passing::{
+    Captured, Function, Leaves, Region, Site, reals, with_reals,
+};
 use crate::language::control::{Control, Pulled, Wanted};
 use crate::language::real::Real;
 use crate::language::shape::Shape;
@@ -27,21 +29,11 @@ pub(super) fn known_value<T: Real>(Site { op, at }: Site, x: Partial<T>) -> T {
 }
 
 pub(super) fn known<T: Real>(at: Site, leaves: Leaves<Partial<T>>) -> Leaves<T> {
-    let known = |leaf: Leaf<Partial<T>>| match leaf {
-        Leaf::Real(x) => Leaf::Real(known_value(at, x)),
-        Leaf::Int(i) => Leaf::Int(i),
-        Leaf::Bool(b) => Leaf::Bool(b),
-    };
-    leaves.into_iter().map(known).collect()
+    with_reals(leaves, |x| known_value(at, x))
 }
 
 pub(super) fn lifted<T: Real>(leaves: Leaves<T>) -> Leaves<Partial<T>> {
-    let lifted = |leaf| match leaf {
-        Leaf::Real(x) => Leaf::Real(Partial::from_value(x)),
-        Leaf::Int(i) => Leaf::Int(i),
-        Leaf::Bool(b) => Leaf::Bool(b),
-    };
-    leaves.into_iter().map(lifted).collect()
+    with_reals(leaves, Partial::from_value)
 }
 
 fn all_known<T: Real>(values: &[Option<Partial<T>>]) -> Option<Vec<Option<T>>> {
@@ -77,10 +69,9 @@ impl<T: Control> Control for Partial<T> {
             let pulled = T::pull_region(internal, at, region, Wanted { inputs, adjoints, seeds, values });
             return Pulled { values: lift(pulled.values), adjoints: lift(pulled.adjoints) };
         }
-        let reals = |leaf| if let Leaf::Real(y) = leaf { Some(Partial::from_value(y)) } else { None };
         let values = match values {
             true => {
-                T::apply_region(internal, at, region, inputs.clone()).into_iter().filter_map(reals).collect()
+                reals(&T::apply_region(internal, at, region, inputs.clone())).map(Partial::lift).collect()
             }
             false => Vec::new(),
         };
@@ -121,8 +112,8 @@ impl<T: Control> Control for Partial<T> {
         T::scratch(internal, f);
     }
     fn each_row(internal: Internal, at: At, leaf: Leaf<Self>) -> Leaf<Self> {
-        let leaf = known(Site { op: "vmap", at }, vec![leaf]).pop().expect("as many as before");
-        lifted(vec![T::each_row(internal, at, leaf)]).pop().expect("as many as before")
+        let leaf = leaf.map_real(|x| known_value(Site { op: "vmap", at }, x));
+        T::each_row(internal, at, leaf).map_real(Partial::from_value)
     }
     fn record_cond(
         internal: Internal,

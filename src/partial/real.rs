@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::{Partial, PartialAdjoint};
 use crate::continuation::unwinding::OrRaise;
 use crate::error::{At, Result};
-use crate::language::derivative_rules::{self, for_each_binary, for_each_unary};
+use crate::language::derivative_rules::{self, binary_names, for_each_binary, for_each_unary, unary_names};
 use crate::language::real::{Mask, Real};
 use crate::language::shape::{self, Shape};
 use crate::language::state::Leaf;
@@ -67,11 +67,7 @@ impl<T: Real> Neg for Partial<T> {
 }
 
 macro_rules! unary {
-    ($($(#[$doc:meta])* $name:ident($x:ident) -> $y:ident, $dy:ident: $rule:expr;)*) => {
-        $(unary!(@method $name);)*
-    };
-    (@method neg) => {};
-    (@method $name:ident) => {
+    ($name:ident) => {
         #[inline]
         #[track_caller]
         fn $name(&self) -> Self {
@@ -81,14 +77,7 @@ macro_rules! unary {
 }
 
 macro_rules! binary {
-    ($($(#[$doc:meta])* $name:ident($a:ident, $b:ident) -> $y:ident, $dy:ident: $da:expr, $db:expr;)*) => {
-        $(binary!(@method $name);)*
-    };
-    (@method add) => {};
-    (@method sub) => {};
-    (@method mul) => {};
-    (@method div) => {};
-    (@method $name:ident) => {
+    ($name:ident) => {
         #[inline]
         #[track_caller]
         fn $name(&self, other: &Self) -> Self {
@@ -115,8 +104,8 @@ impl<T: Real> Real for Partial<T> {
     const NESTING: u64 = T::NESTING << 2 | 1;
     const ALLOCATES: bool = T::ALLOCATES;
 
-    for_each_unary!(unary);
-    for_each_binary!(binary);
+    for_each_unary!(unary_names);
+    for_each_binary!(binary_names);
     comparisons! { less less_equal equal }
 
     #[inline]

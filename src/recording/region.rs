@@ -168,14 +168,10 @@ impl Piece {
         let piece = Piece::record(&recorder, || {
             let (mut results, mut tangents) = (Vec::new(), Vec::new());
             for leaf in self.replay(at, duals) {
-                results.push(match leaf {
-                    Leaf::Real(x) => {
-                        tangents.push(Leaf::Real(x.tangent()));
-                        Leaf::Real(*x.primal())
-                    }
-                    Leaf::Int(i) => Leaf::Int(i),
-                    Leaf::Bool(b) => Leaf::Bool(b),
-                });
+                results.push(leaf.map_real(|x| {
+                    tangents.push(Leaf::Real(x.tangent()));
+                    *x.primal()
+                }));
             }
             results.extend(tangents);
             results

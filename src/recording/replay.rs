@@ -147,11 +147,7 @@ impl<T: Replayed> Replay<'_, T> {
             return leaf.clone();
         }
         // From outside of the piece.
-        match self.home.leaf(value) {
-            Leaf::Real(x) => Leaf::Real(T::constant_of(x)),
-            Leaf::Int(i) => Leaf::Int(i),
-            Leaf::Bool(b) => Leaf::Bool(b),
-        }
+        self.home.leaf(value).map_real(T::constant_of)
     }
 
     fn real(&self, value: Value) -> T {
@@ -407,11 +403,7 @@ impl<T: Replayed> Replay<'_, T> {
         for operand in expr.operands_mut() {
             *operand = self.bare(*operand);
         }
-        match self.recorder.leaf(self.recorder.builder.emit(expr).located().or_raise()) {
-            Leaf::Real(x) => Leaf::Real(T::constant_of(x)),
-            Leaf::Int(i) => Leaf::Int(i),
-            Leaf::Bool(b) => Leaf::Bool(b),
-        }
+        self.recorder.leaf(self.recorder.builder.emit(expr).located().or_raise()).map_real(T::constant_of)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::continuation::unwinding::{operator, raise};
 use crate::continuation::{Continuation, Level, Nearest, nearest, outside_reset, reset_at, shift_at};
 use crate::error::{At, CpsResult, Error};
 use crate::language::control::continuation_passing::{
-    self, Captured, Fill, Function, Leaves, Region, Site, To,
+    self, Captured, Fill, Function, Leaves, Region, Site, To, with_reals,
 };
 use crate::language::control::{Control, Pulled, Wanted};
 use crate::language::node::{NodeRef, OwnedNode, node_for};
@@ -30,19 +30,6 @@ fn running<T: Control>(at: Site) -> Option<Level> {
         Nearest::Cut => None,
         Nearest::Nowhere => raise(outside_reset(at.at)),
     }
-}
-
-/// The same components with other reals.
-pub(super) fn with_reals<T: Control, U: Control<Int = T::Int, Bool = T::Bool>>(
-    leaves: impl IntoIterator<Item = Leaf<T>>,
-    mut real: impl FnMut(T) -> U,
-) -> Leaves<U> {
-    let leaf = |leaf| match leaf {
-        Leaf::Real(x) => Leaf::Real(real(x)),
-        Leaf::Int(i) => Leaf::Int(i),
-        Leaf::Bool(b) => Leaf::Bool(b),
-    };
-    leaves.into_iter().map(leaf).collect()
 }
 
 /// The values of variables, whatever they belong to.

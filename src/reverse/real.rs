@@ -6,7 +6,7 @@ use super::{Var, common_level, cps};
 use crate::continuation::unwinding::{OrRaise, blame, in_operator, raise, rule_at};
 use crate::continuation::{Found, Level, find_prompt, in_destructor, outside_reset, shift_to};
 use crate::error::{At, CpsResult, Result};
-use crate::language::derivative_rules::{for_each_binary, for_each_unary};
+use crate::language::derivative_rules::{binary_names, for_each_binary, for_each_unary, unary_names};
 use crate::language::real::Real;
 use crate::language::shape::Shape;
 use crate::scalar::Slot;
@@ -221,12 +221,8 @@ impl<T: Real> Neg for Var<'_, T> {
     }
 }
 
-macro_rules! unary_methods {
-    ($($(#[$doc:meta])* $name:ident($x:ident) -> $y:ident, $dy:ident: $rule:expr;)*) => {
-        $(unary_methods!(@method $name);)*
-    };
-    (@method neg) => {};
-    (@method $name:ident) => {
+macro_rules! unary {
+    ($name:ident) => {
         #[inline]
         #[track_caller]
         fn $name(&self) -> Self {
@@ -236,15 +232,8 @@ macro_rules! unary_methods {
     };
 }
 
-macro_rules! binary_methods {
-    ($($(#[$doc:meta])* $name:ident($a:ident, $b:ident) -> $y:ident, $dy:ident: $da:expr, $db:expr;)*) => {
-        $(binary_methods!(@method $name);)*
-    };
-    (@method add) => {};
-    (@method sub) => {};
-    (@method mul) => {};
-    (@method div) => {};
-    (@method $name:ident) => {
+macro_rules! binary {
+    ($name:ident) => {
         #[inline]
         #[track_caller]
         fn $name(&self, other: &Self) -> Self {
@@ -262,8 +251,8 @@ impl<T: Real> Real for Var<'_, T> {
     const NESTING: u64 = T::NESTING << 2 | 3;
     const ALLOCATES: bool = T::ALLOCATES;
 
-    for_each_unary!(unary_methods);
-    for_each_binary!(binary_methods);
+    for_each_unary!(unary_names);
+    for_each_binary!(binary_names);
 
     #[inline]
     fn constant(value: f64) -> Self {

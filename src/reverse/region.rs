@@ -12,12 +12,12 @@ use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::ptr;
 
-use super::control::{Rest, bare, constants, with_reals, with_rest};
+use super::control::{Rest, bare, constants, with_rest};
 use super::{Var, common_level};
 use crate::continuation::unwinding::{OrRaise, raise};
 use crate::continuation::{Level, Nearest, is_trial, nearest};
 use crate::error::{At, CpsResult, Error};
-use crate::language::control::continuation_passing::{Captured, Leaves, Region, Site, reals};
+use crate::language::control::continuation_passing::{Captured, Leaves, Region, Site, reals, with_reals};
 use crate::language::control::{Control, Pulled, Wanted};
 use crate::language::node::NodeRef;
 use crate::language::real::Real;

@@ -9,7 +9,7 @@ use crate::array::{Float, NdArray, NdBool, NdInt};
 use crate::continuation::unwinding::operator;
 use crate::error::{At, Result};
 use crate::language::control::Control;
-use crate::language::derivative_rules::{for_each_binary, for_each_unary};
+use crate::language::derivative_rules::{binary_names, for_each_binary, for_each_unary, unary_names};
 use crate::language::node::StackNode;
 use crate::language::real::Real;
 use crate::language::shape;
@@ -92,11 +92,7 @@ impl<E: Float> Neg for Traced<E> {
 }
 
 macro_rules! unary {
-    ($($(#[$doc:meta])* $name:ident($x:ident) -> $y:ident, $dy:ident: $rule:expr;)*) => {
-        $(unary!(@method $name);)*
-    };
-    (@method neg) => {};
-    (@method $name:ident) => {
+    ($name:ident) => {
         #[track_caller]
         fn $name(&self) -> Self {
             self.map(|x| x.$name())
@@ -104,14 +100,7 @@ macro_rules! unary {
     };
 }
 macro_rules! binary {
-    ($($(#[$doc:meta])* $name:ident($a:ident, $b:ident) -> $y:ident, $dy:ident: $da:expr, $db:expr;)*) => {
-        $(binary!(@method $name);)*
-    };
-    (@method add) => {};
-    (@method sub) => {};
-    (@method mul) => {};
-    (@method div) => {};
-    (@method $name:ident) => {
+    ($name:ident) => {
         #[track_caller]
         fn $name(&self, other: &Self) -> Self {
             self.zip(other, [false; 2], |a, b| a.$name(b))
@@ -133,8 +122,8 @@ impl<E: Float> Real for Traced<E> {
     type Adjoint = TracedAdjoint<E>;
     type Node<V: Real> = StackNode<V>;
 
-    for_each_unary!(unary);
-    for_each_binary!(binary);
+    for_each_unary!(unary_names);
+    for_each_binary!(binary_names);
     comparisons! { less less_equal equal }
 
     fn constant(value: f64) -> Self {

@@ -1,5 +1,6 @@
 //! `linearize` and `pullback` in recorded models.
 
+use antiphon::compiled::{CompileOptions, compile_derivative_with};
 use antiphon::control::scan;
 use antiphon::recording::{Recorded, RecordedInt};
 use antiphon::{
@@ -285,4 +286,12 @@ fn a_pair_of_rows_by_index_and_forward() {
     assert_eq!(y, Array::from(vec![343.0 + 512.0, 27.0 + 64.0]));
     let slope = pair.apply(&table).unwrap();
     assert_eq!(slope, Array::from(vec![3.0 * (343.0 + 512.0), 3.0 * (27.0 + 64.0)]));
+}
+
+#[test]
+fn what_is_for_steps_of_training_is_refused() {
+    let options = CompileOptions { updates: vec![(0, 0)], ..CompileOptions::default() };
+    let pair = |x: Recorded| pullback::<_, Recorded>(|x| x.sin(), &x);
+    let error = compile_derivative_with("pair", pair, &Array::scalar(3.0), &options).unwrap_err().to_string();
+    assert!(error.contains("`CompileOptions::updates`") && error.contains("linearize.rs"), "{error}");
 }

@@ -138,6 +138,14 @@ pub(crate) fn leaves<T: Real, S: State<T>>(state: &S) -> Leaves<T> {
     leaves
 }
 
+/// The same components with other reals.
+pub(crate) fn with_reals<T: Real, U: Real<Int = T::Int, Bool = T::Bool>>(
+    leaves: impl IntoIterator<Item = Leaf<T>>,
+    mut real: impl FnMut(T) -> U,
+) -> Leaves<U> {
+    leaves.into_iter().map(|leaf| leaf.map_real(&mut real)).collect()
+}
+
 /// The real components.
 pub(crate) fn reals<T: Real>(leaves: &[Leaf<T>]) -> impl Iterator<Item = &T> {
     leaves.iter().filter_map(|leaf| if let Leaf::Real(x) = leaf { Some(x) } else { None })
