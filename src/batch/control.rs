@@ -15,9 +15,9 @@ use crate::language::control::continuation_passing::{
 };
 use crate::language::control::{Control, Pulled, Wanted, rows};
 use crate::language::real::{Mask, Real};
-use crate::language::shape::Shape;
+use crate::language::shape::{self, Shape};
 use crate::language::state::Leaf;
-use crate::language::tensor::Tensor;
+use crate::language::tensor::{IntTensor, Tensor};
 use crate::sealed::Internal;
 
 /// The number of rows, which is known from [`vmap`](crate::vmap).
@@ -244,6 +244,19 @@ impl<T: Tensor> Control for Batch<T> {
                 let all = b.spread::<T>(rows);
                 Leaf::Bool(BatchBool::of_rows(T::each_row(internal, at, Leaf::Bool(all)).bool()))
             }
+        }
+    }
+    fn filler(_: Internal, _at: Site, leaf: &Leaf<Self>) -> Leaf<Self> {
+        // As operators take of rows that are of no account.
+        match leaf {
+            Leaf::Real(x) => Leaf::Real(Batch::lift(&T::ones(&x.row_shape()))),
+            Leaf::Int(i) => {
+                let shape = i.row_shape();
+                let zeros = vec![0; shape::size(&shape)];
+                let zeros = T::Int::from_elements(&shape, &zeros).expect("as many elements as the shape has");
+                Leaf::Int(BatchInt::lift(&zeros))
+            }
+            Leaf::Bool(b) => Leaf::Bool(BatchBool::lift(&T::ones(&b.row_shape()).less(&T::constant(0.5)))),
         }
     }
     fn record_cond(

@@ -132,6 +132,9 @@ impl<T: Control> Control for Dual<T> {
             Leaf::Bool(b) => Leaf::Bool(T::each_row(internal, at, Leaf::Bool(b)).bool()),
         }
     }
+    fn filler(internal: Internal, at: Site, leaf: &Leaf<Self>) -> Leaf<Self> {
+        T::filler(internal, at, &leaf.clone().map_real(|x| x.primal)).map_real(Dual::constant_of)
+    }
     fn record_cond(
         internal: Internal,
         at: Site,

@@ -115,6 +115,9 @@ impl<T: Control> Control for Partial<T> {
         let leaf = leaf.map_real(|x| known_value(Site { op: "vmap", at }, x));
         T::each_row(internal, at, leaf).map_real(Partial::from_value)
     }
+    fn filler(internal: Internal, at: Site, leaf: &Leaf<Self>) -> Leaf<Self> {
+        T::filler(internal, at, &leaf.clone().map_real(|x| known_value(at, x))).map_real(Partial::from_value)
+    }
     fn record_cond(
         internal: Internal,
         at: Site,

@@ -254,6 +254,9 @@ impl<'r, T: Control> Control for Var<'r, T> {
             Leaf::Bool(b) => Leaf::Bool(T::each_row(internal, at, Leaf::Bool(b)).bool()),
         }
     }
+    fn filler(internal: Internal, at: Site, leaf: &Leaf<Self>) -> Leaf<Self> {
+        T::filler(internal, at, &leaf.clone().map_real(|x| x.primal().clone())).map_real(Var::from_value)
+    }
 
     fn record_cond(
         internal: Internal,

@@ -75,9 +75,6 @@ macro_rules! cases {
         fn compiled() {
             $crate::case::recorded::compiled(cases());
         }
-        cases! { $(eager: $name $shapes, |$x| $f;)* }
-    };
-    ($(eager: $name:ident $shapes:expr, |$x:ident| $f:expr;)*) => {
         mod function {
             use super::*;
             $(

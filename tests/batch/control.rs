@@ -178,22 +178,109 @@ cases! {
     };
 }
 
-/// Recursion of which each row has its own depth, which runs until all have come to their end; recorded it is refused.
+/// Recursion of which each row has its own depth, which runs until all have come to their end.
 mod recursion {
     use super::*;
 
     cases! {
-        eager: to_a_depth_of_the_row [&[], &[2]], |x| {
+        twice: bare;
+        to_a_depth_of_the_row [&[], &[2]], |x| {
             T::fix((x[0].clone(), x[1].clone()), |again, (y, z): (T, T)| {
                 T::cond(&y.less(&c(3.0)), || again((y.clone() * 2.0, z.sin() * &y)), || z.clone() * &y)
             })
         };
-        eager: two_calls [&[3], &[]], |x| {
+        two_calls [&[3], &[]], |x| {
             // Fibonacci's numbers as exponents: f(n) = f(n − 1)·f(n − 2).
             let n = Index::<T>(x[0].argmax(0) + T::Int::constant(2));
             T::fix(n, |f: &dyn Fn(Index<T>) -> T, n: Index<T>| {
                 let less = |by: i64| Index(n.0.clone() - T::Int::constant(by));
                 T::cond(&n.0.less(&T::Int::constant(2)), || x[1].clone(), || f(less(1)) * f(less(2)))
+            })
+        };
+        // Of another depth for each number, behind an arm of which no row may come out with infinity.
+        where_it_is_finite [&[], &[]], |x| {
+            T::fix(x[0].clone(), |again, y: T| {
+                T::cond(
+                    &y.greater(&c(0.4)),
+                    || again(y.clone() - 0.4) * (y.clone() - 0.4).sqrt() * y.clone().log1p() + &y,
+                    || T::cond(&y.greater(&c(0.2)), || again(y.clone() * 0.4) + y.recip(), || y.square() * &x[1]),
+                )
+            })
+        };
+        from_a_node_of_the_row [&[5], &[]], |x| {
+            let ints = |x: [i64; 5]| T::Int::from_elements(&[5], &x).or_raise();
+            let root = x[0].argmax(0);
+            let tree = TreeArrays { left: ints([1, 3, -1, -1, -1]), right: ints([2, 4, -1, -1, -1]), root };
+            T::fold_tree(&tree, |node| x[0].gather_rows(node), |_, a: T, b| (a * b).sin() + &x[1])
+        };
+        in_a_loop_of_the_row [&[], &[]], |x| {
+            T::fix((x[0].clone(), x[1].clone()), |again, (y, z): (T, T)| {
+                let halved = |(y, z): (T, T)| (y.clone() * 0.5, again((y * 0.3, z.sin())) + 0.1);
+                let small = T::while_loop((y.clone(), z.clone()), |(y, _)| y.greater(&c(0.5)), halved);
+                small.1 * (y + 1.0).log()
+            })
+        };
+        after_a_call_of_all [&[], &[]], |x| {
+            T::fix((counter::<T>(0), x[0].clone()), |again, (i, y): (Index<T>, T)| {
+                T::cond(
+                    &i.0.less(&T::Int::constant(2)),
+                    || {
+                        let z: T = again((next(i.clone()), y.sin()));
+                        let less = z.less(&(x[1].clone() * 0.5));
+                        T::cond(&less, || again((next(i.clone()), z.clone() + &y)), || z.clone())
+                    },
+                    || y.clone() * &x[1],
+                )
+            })
+        };
+        // The number that decides is the same for all rows at first.
+        that_parts_later [&[], &[]], |x| {
+            T::fix((counter::<T>(0), x[0].clone()), |again, (i, y): (Index<T>, T)| {
+                let by = T::Int::select(&y.less(&x[1]), &T::Int::constant(1), &T::Int::constant(2));
+                T::cond(
+                    &i.0.less(&T::Int::constant(4)),
+                    || again((Index(i.0.clone() + by.clone()), y.sin() + 0.2)) * &y,
+                    || y.square() * T::from_int(&i.0),
+                )
+            })
+        };
+        of_a_structure [&[], &[2]], |x| {
+            let start = (x[0].clone(), x[1].clone());
+            let (y, (Index(n), Flag(b))) = T::fix(start, |again, (y, z): (T, T)| {
+                T::cond(
+                    &y.less(&c(2.0)),
+                    || {
+                        let (r, (Index(n), flag)) = again((y.clone() * 1.5, z.sin() * &y));
+                        (r * &y, (Index::<T>(n + T::Int::constant(1)), flag))
+                    },
+                    || (z.clone(), (Index::<T>(z.argmax(0)), Flag::<T>(z.less(&y)))),
+                )
+            });
+            y.clone() * T::from_int(&n) + T::from_mask(&b) * &y
+        };
+        in_recursion [&[], &[]], |x| {
+            T::fix(x[0].clone(), |outer, y: T| {
+                let inner = T::fix(y.clone(), |inner, z: T| {
+                    T::cond(&z.greater(&c(0.7)), || inner(z.clone() - 0.5) * &z, || z.cos())
+                });
+                T::cond(&y.greater(&c(0.5)), || outer(y.clone() - 0.6) * &inner, || inner.clone() * &x[1])
+            })
+        };
+        whose_inner_function_calls_the_outer [&[], &[]], |x| {
+            T::fix((counter::<T>(0), x[0].clone()), |outer, (i, y): (Index<T>, T)| {
+                T::fix(y.clone(), |inner, z: T| {
+                    T::cond(
+                        &z.greater(&c(0.6)),
+                        || inner(z.clone() - 0.5) * &z,
+                        || {
+                            T::cond(
+                                &i.0.less(&T::Int::constant(2)),
+                                || outer((next(i.clone()), z.clone() + 0.8)) * &x[1],
+                                || z.square(),
+                            )
+                        },
+                    )
+                })
             })
         };
     }

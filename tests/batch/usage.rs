@@ -196,21 +196,58 @@ fn seeds_of_each_row() {
 mod recorded {
     use super::*;
     use antiphon::recording::{Recorded, RecordedInt};
-    use antiphon::{Error, compile};
+    use antiphon::{Error, compile, hessian};
+    use std::cell::Cell;
+
+    /// `x` squared until it is at least 10.
+    fn grown<T: Tensor>(x: T) -> T {
+        T::fix(x, |again, x: T| T::cond(&x.less(&T::constant(10.0)), || again(x.square()), || x.clone()))
+    }
 
     #[test]
-    fn recursion_of_each_row_is_refused_with_what_to_write() {
+    fn recursion_ends_when_no_row_goes_on() {
+        let xs = Array::from(vec![1.5, 3.0, 20.0]);
+        let program = |xs: Recorded| vmap(grown, &xs).or_raise();
+        let mut compiled = compile("grown", program, &xs).unwrap();
+        assert_eq!(compiled.call(&xs).unwrap(), Array::from(vec![1.5f64.powi(8), 81.0, 20.0]));
+        assert_eq!(compiled.call(&Array::full(&[3], 10.0)).unwrap(), Array::full(&[3], 10.0));
+    }
+
+    #[test]
+    fn hessians_of_recursion() {
+        let (x, expected) = (
+            Array::from(vec![1.5, 3.0]),
+            Array::from_elements(
+                &[2, 2],
+                // x⁸ and x⁴.
+                &[56.0 * 1.5f64.powi(6), 0.0, 0.0, 12.0 * 9.0],
+            ),
+        );
+        fn both<T: Tensor>(x: T) -> T {
+            grown(x.index(0, 0)) + grown(x.index(0, 1))
+        }
+        let program = |x: Recorded| hessian(|x| both(x), &x).or_raise();
+        let mut compiled = compile("hessian", program, &x).unwrap();
+        assert_eq!(compiled.call(&x).unwrap(), expected.unwrap());
+    }
+
+    #[test]
+    fn recursion_that_changes_between_two_looks_is_refused() {
+        let looks = Cell::new(0);
         let depth = |x: Batch<Recorded>| {
             Batch::fix(x, |again, x: Batch<Recorded>| {
-                Batch::cond(&x.less(&Batch::constant(10.0)), || again(x.square()), || x.clone())
+                looks.set(looks.get() + 1);
+                let bound = Batch::constant(10.0);
+                let less = if looks.get() < 3 { bound.less(&bound) } else { x.less(&bound) };
+                Batch::cond(&less, || again(x.square()), || x.clone())
             })
         };
         let xs = Array::from(vec![2.0, 3.0]);
         let error = compile("depth", |xs: Recorded| vmap(depth, &xs).or_raise(), &xs).unwrap_err();
         assert!(matches!(error, Error::Recording { .. }));
         assert_refused(
-            "fix: the function calls itself where a condition differs from row to row of a batch, which cannot be \
-             recorded: write it as a while_loop, or run it eagerly (",
+            "fix: the function calls itself where a condition differs from row to row of a batch, which it did not \
+             when it was tried: what it does may depend on its argument alone (",
             Err::<(), _>(error),
         );
     }

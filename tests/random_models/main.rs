@@ -47,7 +47,7 @@ fn agree<E: Precision>(kind: Kind, first: u64, models: u64) {
     let models = variable("MODELS", models * variable("TIMES", 1));
     let first = variable("SEED", first);
     let trace = std::env::var_os("TRACE").is_some();
-    let (mut magnify, mut excused, mut finite, mut runs, mut batches) = (0, 0, 0, 0, 0);
+    let (mut magnify, mut excused, mut finite, mut runs) = (0, 0, 0, 0);
     for seed in first..first + models {
         if trace {
             eprintln!("SEED={seed}");
@@ -59,7 +59,6 @@ fn agree<E: Precision>(kind: Kind, first: u64, models: u64) {
                 excused += u64::from(agreement.excused);
                 finite += agreement.finite[0];
                 runs += agreement.finite[1];
-                batches += agreement.in_batches as u64;
             }
             Err(_) => {
                 let smallest = shrink(stream, |stream| outcome::<E>(stream, kind).is_err());
@@ -71,12 +70,11 @@ fn agree<E: Precision>(kind: Kind, first: u64, models: u64) {
     }
     println!(
         "{models} models, {magnify} of which magnify rounding and {excused} multiply zero tangents by infinity; \
-         {finite} of {runs} runs are finite; {batches} batches"
+         {finite} of {runs} runs are finite"
     );
     if models >= 100 {
         assert!(magnify <= models / 20, "{magnify} of {models} models are not compared");
         assert!(excused <= models / 50, "{excused} of {models} models are excused");
-        assert!(batches > 2 * models, "{batches} batches");
         assert!(finite > runs / 2, "{finite} of {runs} runs are finite");
     }
 }

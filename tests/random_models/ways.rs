@@ -188,7 +188,7 @@ pub trait Precision: Sized {
     /// All points as the rows of a batch: the results of each.
     fn batched(case: &Case) -> Result<Vec<Results>>;
     /// The same recorded and interpreted; see [`recorded_rows`].
-    fn batch_recorded(case: &Case, alike: bool) -> Result<Option<Vec<Results>>>;
+    fn batch_recorded(case: &Case, alike: bool) -> Result<Vec<Results>>;
     fn tensor(shape: &[usize], elements: &[f64]) -> antiphon_staging::ConcreteTensor;
 }
 
@@ -276,19 +276,14 @@ fn of_case<T: Tensor>(case: &Case, x: &Inputs<T>) -> Result<Vec<T>> {
     }
 }
 
-/// The results of a recorded batch. None where the program would have no end: of recursion that differs from row to
-/// row.
-fn recorded_rows<A>(case: &Case, alike: bool) -> Result<Option<Vec<A>>>
+/// The results of a recorded batch.
+fn recorded_rows<A>(case: &Case, alike: bool) -> Result<Vec<A>>
 where
     A: Tensor<Int = NdInt, Bool = NdBool> + Plain,
 {
     let x = if alike { case.like_rows::<A>()? } else { case.rows::<A>()? };
     let of = if alike { of_like_rows::<Recorded> } else { of_rows::<Recorded> };
-    match record("rows", |x: Rows<Recorded>| of(case, x).or_raise(), &x) {
-        // What cannot be recorded of a batch; see docs/writing-models.md.
-        Err(error) if error.to_string().contains("calls itself where a condition differs") => Ok(None),
-        program => interpret_program(&program?, &x).map(Some),
-    }
+    interpret_program(&record("rows", |x: Rows<Recorded>| of(case, x).or_raise(), &x)?, &x)
 }
 
 /// The rows of results.
@@ -316,9 +311,8 @@ impl Precision for f64 {
     fn batched(case: &Case) -> Result<Vec<Results>> {
         Ok(rows(&of_rows(case, case.rows::<NdArray<f64>>()?)?, case.points.len()))
     }
-    fn batch_recorded(case: &Case, alike: bool) -> Result<Option<Vec<Results>>> {
-        let results = recorded_rows::<NdArray<f64>>(case, alike)?;
-        Ok(results.map(|results| rows(&results, case.points.len())))
+    fn batch_recorded(case: &Case, alike: bool) -> Result<Vec<Results>> {
+        Ok(rows(&recorded_rows::<NdArray<f64>>(case, alike)?, case.points.len()))
     }
     fn tensor(shape: &[usize], elements: &[f64]) -> antiphon_staging::ConcreteTensor {
         antiphon_staging::ConcreteTensor::new(shape, elements.to_vec()).expect("all elements")
@@ -337,9 +331,8 @@ impl Precision for f32 {
     fn batched(case: &Case) -> Result<Vec<Results>> {
         Ok(rows(&of_rows(case, case.rows::<NdArray<f32>>()?)?, case.points.len()))
     }
-    fn batch_recorded(case: &Case, alike: bool) -> Result<Option<Vec<Results>>> {
-        let results = recorded_rows::<NdArray<f32>>(case, alike)?;
-        Ok(results.map(|results| rows(&results, case.points.len())))
+    fn batch_recorded(case: &Case, alike: bool) -> Result<Vec<Results>> {
+        Ok(rows(&recorded_rows::<NdArray<f32>>(case, alike)?, case.points.len()))
     }
     fn tensor(shape: &[usize], elements: &[f64]) -> antiphon_staging::ConcreteTensor {
         let elements: Vec<f32> = elements.iter().map(|&x| x as f32).collect();
@@ -353,8 +346,6 @@ pub struct Agreement {
     pub magnifies: bool,
     /// Whether a forward derivative is excused; see [`excuse`].
     pub excused: bool,
-    /// In how many ways its points were run as the rows of a batch.
-    pub in_batches: usize,
     /// How many of its values are finite, of how many.
     pub finite: [usize; 2],
 }
@@ -378,8 +369,8 @@ pub fn check<E: Precision>(case: &Case) -> std::result::Result<Agreement, String
         |strict: bool| compile(&optimised, &options(strict)).map_err(|error| format!("compiling: {error}"));
     let mut strict = compiled(true)?;
     let mut fast = if case.fast { Some(compiled(false)?) } else { None };
-    let mut agreement = Agreement { magnifies: false, excused: false, finite: [0, 0], in_batches: 0 };
-    agreement.in_batches = check_batches::<E>(case)?;
+    let mut agreement = Agreement { magnifies: false, excused: false, finite: [0, 0] };
+    check_batches::<E>(case)?;
     for point in &case.points {
         let eager = E::eager(case, point, Noise::default()).map_err(|error| format!("eagerly: {error}"))?;
         agreement.finite[0] += usize::from(eager.iter().flatten().all(|x| x.is_finite()));
@@ -420,18 +411,16 @@ pub fn check<E: Precision>(case: &Case) -> std::result::Result<Agreement, String
 }
 
 /// Runs all points of a case as the rows of a batch, eagerly and recorded, also with integers and truth values that are
-/// the same for all rows. In how many ways it could.
-fn check_batches<E: Precision>(case: &Case) -> std::result::Result<usize, String> {
+/// the same for all rows.
+fn check_batches<E: Precision>(case: &Case) -> std::result::Result<(), String> {
     let alike = case.alike();
     let ways = [
-        ("in a batch", case, E::batched(case).map(Some)),
+        ("in a batch", case, E::batched(case)),
         ("in a recorded batch", case, E::batch_recorded(case, false)),
         ("in a recorded batch of like rows", &alike, E::batch_recorded(case, true)),
     ];
-    let mut count = 0;
     for (way, case, found) in ways {
-        let Some(found) = found.map_err(|error| format!("{way}: {error}"))? else { continue };
-        count += 1;
+        let found = found.map_err(|error| format!("{way}: {error}"))?;
         for (point, found) in case.points.iter().zip(found) {
             let mut eager =
                 E::eager(case, point, Noise::default()).map_err(|error| format!("eagerly: {error}"))?;
@@ -442,7 +431,7 @@ fn check_batches<E: Precision>(case: &Case) -> std::result::Result<usize, String
             }
         }
     }
-    Ok(count)
+    Ok(())
 }
 
 /// Puts NaN where control flow gave a forward derivative (twice in reverse takes one, of a region) a tangent that is

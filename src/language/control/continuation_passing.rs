@@ -171,6 +171,20 @@ fn is_recursion(payload: &(dyn Any + Send)) -> bool {
     payload.is::<Recurses>()
 }
 
+/// A call of the function by itself whose result is not known yet, in a body that is tried.
+pub(super) fn recurse() -> ! {
+    resume_unwind(Box::new(Recurses))
+}
+
+/// What an arm that is tried gives, unless it calls the function again.
+pub(super) fn unless_recursive<S>(arm: impl FnOnce() -> S) -> Option<S> {
+    match catch_unwind(AssertUnwindSafe(arm)) {
+        Ok(result) => Some(result),
+        Err(payload) if is_recursion(payload.as_ref()) => None,
+        Err(payload) => resume_unwind(payload),
+    }
+}
+
 /// [`Control::cond`] at a line of the user's.
 pub(crate) fn cond<T: Control, S: State<T>>(
     at: Site,
@@ -179,14 +193,39 @@ pub(crate) fn cond<T: Control, S: State<T>>(
     otherwise: impl FnOnce() -> S,
 ) -> S {
     if is_trial() {
-        // Any arm that does not recurse shows the structure.
-        let result = match catch_unwind(AssertUnwindSafe(then)) {
-            Ok(result) => result,
-            Err(payload) if is_recursion(payload.as_ref()) => otherwise(),
-            Err(payload) => resume_unwind(payload),
+        // Any arm that does not recurse shows the structure. Of a batch, both show what is the same for all rows.
+        let result = match unless_recursive(then) {
+            Some(result) if rows::are_computed::<T>() => {
+                unless_recursive(otherwise);
+                result
+            }
+            Some(result) => result,
+            None => otherwise(),
         };
         return rows::spread::<T, S>(at, result);
     }
+    branch(at, condition, then, |_| otherwise())
+}
+
+/// `then()` where the condition holds, else something like it that is of no account.
+pub(super) fn cond_or_filler<T: Control, S: State<T>>(
+    at: Site,
+    condition: &T::Bool,
+    then: impl FnOnce() -> S,
+) -> S {
+    branch(at, condition, then, |like: &S| {
+        let fillers: Leaves<T> = leaves(like).iter().map(|leaf| T::filler(INTERNAL, at, leaf)).collect();
+        like.rebuild(&mut fillers.into_iter())
+    })
+}
+
+/// A recorded branch, whose second arm may look at what the first one gave.
+fn branch<T: Control, S: State<T>>(
+    at: Site,
+    condition: &T::Bool,
+    then: impl FnOnce() -> S,
+    otherwise: impl FnOnce(&S) -> S,
+) -> S {
     let structure = RefCell::new(None);
     let flat = |result: S| {
         let flat = leaves(&result);
@@ -202,7 +241,10 @@ pub(crate) fn cond<T: Control, S: State<T>>(
         at,
         condition,
         &mut || flat(then.take().expect("an arm is recorded once")()),
-        &mut || flat(otherwise.take().expect("an arm is recorded once")()),
+        &mut || {
+            let like = structure.borrow().clone().expect("the first arm is recorded first");
+            flat(otherwise.take().expect("an arm is recorded once")(&like))
+        },
     );
     let structure = structure.take().expect("both arms were recorded");
     structure.rebuild(&mut results.into_iter())
@@ -216,12 +258,12 @@ pub(crate) fn fix<T: Control, A: State<T>, B: State<T>>(
     body: &impl Fn(&dyn Fn(A) -> B, A) -> B,
 ) -> B {
     if is_trial() {
-        let result = result.unwrap_or_else(|| body(&|_| resume_unwind(Box::new(Recurses)), x));
+        let result = result.unwrap_or_else(|| body(&|_| recurse(), x));
         return rows::spread::<T, B>(at, result);
     }
     let result = match result {
         Some(result) => result,
-        None => attempt::<T, B>(at, || body(&|_| resume_unwind(Box::new(Recurses)), x.clone())),
+        None => attempt::<T, B>(at, || body(&|_| recurse(), x.clone())),
     };
     let results = T::record_fix(INTERNAL, at, leaves(&x), &leaves(&result), &|call, argument| {
         let again = |argument: A| {

@@ -70,7 +70,7 @@ pub trait Control: Real {
     #[track_caller]
     fn while_loop<S: State<Self>>(init: S, condition: impl Fn(&S) -> Self::Bool, body: impl Fn(S) -> S) -> S {
         let site = Site::caller("while_loop");
-        if Self::RECORDS && Self::Bool::BATCHES && rows::count::<Self::Bool>().is_some() {
+        if Self::RECORDS && rows::are_computed::<Self>() {
             return rows::record_while_loop::<Self, S>(site, init, condition, body);
         }
         if Self::RECORDS {
@@ -126,6 +126,11 @@ pub trait Control: Real {
     #[doc(hidden)]
     fn each_row(_: Internal, _at: At, leaf: Leaf<Self>) -> Leaf<Self> {
         leaf
+    }
+    /// A value of no account like this component, which it does not use.
+    #[doc(hidden)]
+    fn filler(_: Internal, _at: Site, leaf: &Leaf<Self>) -> Leaf<Self> {
+        leaf.clone()
     }
     /// Runs `f`, of which nothing is recorded in the end.
     #[doc(hidden)]
@@ -272,11 +277,10 @@ fn fix_at<T: Control, A: State<T>, B: State<T>>(
     fn call<A, B>(body: &impl Fn(&dyn Fn(A) -> B, A) -> B, x: A) -> B {
         stack::guard(|| body(&|x| call(body, x), x))
     }
+    if T::RECORDS && rows::are_computed::<T>() {
+        return rows::record_fix::<T, A, B>(site, x, &body);
+    }
     if T::RECORDS {
-        let body = |again: &dyn Fn(A) -> B, x: A| {
-            let around = rows::depth();
-            body(&|x| if rows::depth() == around { again(x) } else { raise(rows::recursion(site)) }, x)
-        };
         return continuation_passing::fix(site, x, None, &body);
     }
     stack::on_reserved(|| call(&body, x))

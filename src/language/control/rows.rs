@@ -9,9 +9,12 @@
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
 
-use crate::continuation::unwinding::raise;
+use crate::continuation::is_trial;
+use crate::continuation::unwinding::{operator, raise};
 use crate::error::Error;
-use crate::language::control::continuation_passing::{self, Leaves, Site, leaves, same_outline, tried};
+use crate::language::control::continuation_passing::{
+    self, Leaves, Site, cond_or_filler, leaves, recurse, same_outline, tried, unless_recursive,
+};
 use crate::language::control::{Control, known, not_single};
 use crate::language::real::{Int, Mask};
 use crate::language::shape;
@@ -24,6 +27,9 @@ struct Frame {
     mask: TypeId,
     rows: usize,
     live: Option<Box<dyn Any>>,
+    /// Whether a recorded function that calls itself where rows go different ways is being defined: then arms that no
+    /// row takes are not run, or there would be no end of it.
+    recursive: bool,
 }
 
 thread_local! {
@@ -58,7 +64,7 @@ fn innermost(frames: &[Frame], mask: TypeId) -> Option<&Frame> {
 
 /// Runs `f`, which computes a batch of so many rows in an interpretation with these truth values.
 pub(crate) fn over<B: Mask, R>(rows: usize, f: impl FnOnce() -> R) -> R {
-    let _within = Within::new(Frame { mask: TypeId::of::<B>(), rows, live: None });
+    let _within = Within::new(Frame { mask: TypeId::of::<B>(), rows, live: None, recursive: false });
     f()
 }
 
@@ -72,15 +78,28 @@ pub(crate) fn live<B: Mask>() -> Option<B> {
     frame::<B, _>(|frame| frame.live.as_ref().and_then(|live| live.downcast_ref().cloned())).flatten()
 }
 
+/// Whether a batch is being computed in an interpretation.
+pub(super) fn are_computed<T: Control>() -> bool {
+    T::Bool::BATCHES && count::<T::Bool>().is_some()
+}
+
 /// Runs `f` with these rows live.
 fn among<B: Mask, R>(live: B, f: impl FnOnce() -> R) -> R {
-    let rows = frame::<B, _>(|frame| frame.rows).unwrap_or_default();
-    let _within = Within::new(Frame { mask: TypeId::of::<B>(), rows, live: Some(Box::new(live)) });
+    within(live, is_recursive::<B>(), f)
+}
+
+fn within<B: Mask, R>(live: B, recursive: bool, f: impl FnOnce() -> R) -> R {
+    let rows = count::<B>().unwrap_or_default();
+    let _within = Within::new(Frame { mask: TypeId::of::<B>(), rows, live: Some(Box::new(live)), recursive });
     f()
 }
 
+fn is_recursive<B: Mask>() -> bool {
+    frame::<B, _>(|frame| frame.recursive) == Some(true)
+}
+
 /// How many frames there are.
-pub(super) fn depth() -> usize {
+fn depth() -> usize {
     FRAMES.with_borrow(Vec::len)
 }
 
@@ -112,6 +131,20 @@ pub(super) fn cond<T: Control, S: State<T>>(
 ) -> S {
     let condition = single(site, condition);
     let (yes, no) = (live_where(&condition), live_where(&condition.not()));
+    if T::RECORDS && is_trial() {
+        let (then, otherwise) =
+            (unless_recursive(|| among(yes, then)), unless_recursive(|| among(no, otherwise)));
+        return match (then, otherwise) {
+            (Some(then), Some(otherwise)) => select::<T, S>(site, &condition, &then, &otherwise),
+            (Some(result), None) | (None, Some(result)) => spread::<T, S>(site, result),
+            (None, None) => recurse(),
+        };
+    }
+    if T::RECORDS && is_recursive::<T::Bool>() {
+        let then = cond_or_filler::<T, S>(site, &yes.any(), || among(yes, then));
+        let otherwise = cond_or_filler::<T, S>(site, &no.any(), || among(no, otherwise));
+        return select::<T, S>(site, &condition, &then, &otherwise);
+    }
     match (maybe_any::<T>(&yes), maybe_any::<T>(&no)) {
         // All rows go the same way.
         (_, false) => then(),
@@ -151,12 +184,11 @@ fn different(site: Site) -> Error {
     Error::Argument { op: site.op, reason, at: site.at }
 }
 
-/// A call of a recorded function by itself in an arm that only some rows take: whether any does is not known, and so
-/// there would be no end of it.
-pub(super) fn recursion(Site { op, at }: Site) -> Error {
+/// A call of a recorded function by itself in an arm that only some rows take, which was not there when it was tried.
+fn changing(Site { op, at }: Site) -> Error {
     let reason = format!(
-        "{op}: the function calls itself where a condition differs from row to row of a batch, which cannot be \
-         recorded: write it as a while_loop, or run it eagerly"
+        "{op}: the function calls itself where a condition differs from row to row of a batch, which it did not when it \
+         was tried: what it does may depend on its argument alone"
     );
     Error::Recording { reason, at }
 }
@@ -170,7 +202,7 @@ fn spread_some<T: Control, S: State<T>>(site: Site, state: &S, which: impl Fn(us
 
 /// A state of which every component differs from row to row, if a batch is being computed.
 pub(super) fn spread<T: Control, S: State<T>>(site: Site, state: S) -> S {
-    if !T::Bool::BATCHES || count::<T::Bool>().is_none() {
+    if !are_computed::<T>() {
         return state;
     }
     spread_some(site, &state, |_, _| true)
@@ -179,7 +211,7 @@ pub(super) fn spread<T: Control, S: State<T>>(site: Site, state: S) -> S {
 /// Likewise, of its integers and truth values only. (Reals, of which the derivative is to go through, are spread where
 /// they enter what is recorded.)
 pub(super) fn spread_discrete<T: Control, S: State<T>>(site: Site, state: S) -> S {
-    if !T::Bool::BATCHES || count::<T::Bool>().is_none() {
+    if !are_computed::<T>() {
         return state;
     }
     spread_some(site, &state, |_, leaf| !is_real(leaf))
@@ -209,9 +241,13 @@ impl Loop {
         loop {
             let (next, apart) = tried::<T, _>(site, || {
                 let state = spread_some(site, init, |i, leaf| is_real(leaf) || differ[i]);
-                let apart = condition(&state).is_batched();
-                let next: Vec<bool> = leaves::<T, S>(&body(state)).iter().map(is_of_rows::<T>).collect();
-                (next, apart)
+                let goes_on = condition(&state);
+                let apart = goes_on.is_batched();
+                let next = unless_recursive(|| match apart {
+                    true => among(single(site, &goes_on), || body(state)),
+                    false => body(state),
+                });
+                (next.map_or_else(|| vec![false; differ.len()], |next| differing::<T, S>(&next)), apart)
             });
             if apart || next.iter().zip(&differ).all(|(next, differs)| !next || *differs) {
                 return Loop { differ, apart };
@@ -219,6 +255,11 @@ impl Loop {
             differ = next;
         }
     }
+}
+
+/// Which components are integers or truth values that differ from row to row.
+fn differing<T: Control, S: State<T>>(state: &S) -> Vec<bool> {
+    leaves::<T, S>(state).iter().map(is_of_rows::<T>).collect()
 }
 
 /// Whether an integer or truth value differs from row to row.
@@ -251,6 +292,78 @@ pub(super) fn record_while_loop<T: Control, S: State<T>>(
         (Flag::<T>(live.and(&single(site, &goes_on))), next)
     };
     continuation_passing::while_loop::<T, _>(site, start, |(live, _)| live.0.any(), round).1
+}
+
+/// What is known of a recorded recursive function of a batch before it is recorded.
+struct Recursion<B> {
+    /// Which components of its argument are integers or truth values that differ from row to row after some calls.
+    differ: Vec<bool>,
+    /// Whether it calls itself where only some rows go.
+    apart: bool,
+    /// Something like its result.
+    result: B,
+}
+
+impl<B> Recursion<B> {
+    /// By trying calls, until they tell nothing new.
+    fn of<T: Control, A: State<T>>(site: Site, x: &A, body: &impl Fn(&dyn Fn(A) -> B, A) -> B) -> Recursion<B>
+    where
+        B: State<T>,
+    {
+        let around = depth();
+        let mut differ = vec![false; leaves::<T, A>(x).len()];
+        loop {
+            let spread = || spread_some(site, x, |i, leaf| is_real(leaf) || differ[i]);
+            let result = tried::<T, B>(site, || body(&|_| recurse(), spread()));
+            let (next, apart) = tried::<T, _>(site, || {
+                let calls = RefCell::new((differ.clone(), false));
+                let call = |x: A| {
+                    let (next, apart) = &mut *calls.borrow_mut();
+                    next.iter_mut().zip(differing::<T, A>(&x)).for_each(|(differs, here)| *differs |= here);
+                    *apart |= depth() > around;
+                    result.clone()
+                };
+                body(&call, spread());
+                calls.into_inner()
+            });
+            if apart || next == differ {
+                return Recursion { differ, apart, result };
+            }
+            differ = next;
+        }
+    }
+}
+
+/// [`Control::fix`] of a batch, recorded.
+///
+/// Where the function calls itself in an arm that only some rows take, its argument has one more component, the rows
+/// that have come there; and an arm of its body is run if any of them takes it.
+pub(super) fn record_fix<T: Control, A: State<T>, B: State<T>>(
+    site: Site,
+    x: A,
+    body: &impl Fn(&dyn Fn(A) -> B, A) -> B,
+) -> B {
+    let Recursion { differ, apart, result } = Recursion::of::<T, A>(site, &x, body);
+    if !apart {
+        let around = depth();
+        let x = spread_some(site, &x, |i, _| differ[i]);
+        return continuation_passing::fix(site, x, Some(result), &|again: &dyn Fn(A) -> B, x| {
+            body(&|x| if depth() == around || is_trial() { again(x) } else { raise(changing(site)) }, x)
+        });
+    }
+    let all = || T::Int::constant(0).equal(&T::Int::constant(0));
+    let rows = live::<T::Bool>().unwrap_or_else(|| operator(site.at, all));
+    let (Flag(rows), x) = spread_discrete::<T, _>(site, (Flag::<T>(rows), x));
+    if is_trial() {
+        // For what is called in its body of functions around it.
+        return within(rows, true, || body(&|_| result.clone(), spread::<T, A>(site, x)));
+    }
+    type There<T, A> = (Flag<T>, A);
+    let body = |again: &dyn Fn(There<T, A>) -> B, (Flag(rows), x): There<T, A>| {
+        let again = |x| again((Flag(live::<T::Bool>().expect("a frame around says which")), x));
+        within(rows, true, || body(&again, x))
+    };
+    continuation_passing::fix(site, (Flag(rows), x), Some(result), &body)
 }
 
 /// [`Control::while_loop`] where nothing is recorded: until no row goes on. A row that has come to its end keeps its
