@@ -225,6 +225,10 @@ impl<T: Tensor> Real for Batch<T> {
         self.guarded().zip("pow", &exponent.guarded(), |a, b| a.pow(b))
     }
     #[track_caller]
+    fn strong_mul(&self, other: &Self) -> Self {
+        self.zip("strong_mul", other, |a, b| a.strong_mul(b))
+    }
+    #[track_caller]
     fn maximum(&self, other: &Self) -> Self {
         self.zip("maximum", other, |a, b| a.maximum(b))
     }

@@ -22,9 +22,15 @@ macro_rules! for_each_unary {
             /// `y = |x|`, `dy = sign(x)·dx`, with `sign(0) = 0`.
             abs(x) -> y, dy: dy * x.sign();
             /// `y = eˣ`, `dy = y·dx`.
-            exp(x) -> y, dy: dy * y;
+            exp(x) -> y, dy: {
+                let slope = dy.strong_factor(y.clone());
+                dy.strong_mul(&slope)
+            };
             /// `y = eˣ − 1`, `dy = (y + 1)·dx`.
-            expm1(x) -> y, dy: dy.clone() * y + dy;
+            expm1(x) -> y, dy: {
+                let slope = dy.strong_factor(y.clone());
+                dy.strong_mul(&slope) + dy
+            };
             /// `y = ln x`, `dy = dx/x`.
             log(x) -> y, dy: dy.strong_quotient(x);
             /// `y = ln(1 + x)`, `dy = dx/(1 + x)`.
@@ -32,11 +38,20 @@ macro_rules! for_each_unary {
             /// `y = √x`, `dy = ½·dx/y`.
             sqrt(x) -> y, dy: dy.scale(0.5).strong_quotient(y);
             /// `y = sin x`, `dy = cos(x)·dx`.
-            sin(x) -> y, dy: dy * x.cos();
+            sin(x) -> y, dy: {
+                let slope = dy.strong_factor(x.cos());
+                dy.strong_mul(&slope)
+            };
             /// `y = cos x`, `dy = −sin(x)·dx`.
-            cos(x) -> y, dy: -(dy * x.sin());
+            cos(x) -> y, dy: {
+                let slope = dy.strong_factor(x.sin());
+                -dy.strong_mul(&slope)
+            };
             /// `y = tan x`, `dy = (1 + y²)·dx`.
-            tan(x) -> y, dy: dy.clone() * y * y + dy;
+            tan(x) -> y, dy: {
+                let y = dy.strong_factor(y.clone());
+                dy.strong_mul(&y).strong_mul(&y) + dy
+            };
             /// `y = tanh x`, `dy = (1 − y²)·dx`.
             tanh(x) -> y, dy: dy * (T::constant(1.0) - y.square());
             /// `y = 1/(1 + e⁻ˣ)`, `dy = y·(1 − y)·dx`.
@@ -62,33 +77,37 @@ macro_rules! for_each_binary {
             sub(a, b) -> y, dy: dy, -dy;
             /// `y = a·b`, `dy = b·da + a·db`.
             mul(a, b) -> y, dy: dy * b, dy * a;
+            /// `y = a·b` with strong zeros, `dy = b·da + a·db`; 0 where what flows is 0 and the operand is not finite.
+            strong_mul(a, b) -> y, dy:
+                dy.strong_mul(&dy.strong_factor(b.clone())),
+                dy.strong_mul(&dy.strong_factor(a.clone()));
             /// `y = a/b`, `dy = da/b − y/b·db`.
             div(a, b) -> y, dy:
                 dy.strong_quotient(b),
                 {
                     let slope = dy.strong_factor(y.clone() / b);
-                    -(dy * slope)
+                    -dy.strong_mul(&slope)
                 };
             /// `y = aᵇ`, `dy = b·aᵇ⁻¹·da + y·ln(a)·db`; 0 in the first term for `a = b = 0`, in the second for `a = 0 ≤
             /// b`.
             pow(a, b) -> y, dy:
                 {
                     let zero = T::constant(0.0);
-                    let slope = b.clone() * a.pow(&b.clone().offset(-1.0));
+                    let slope = b.strong_mul(&a.pow(&b.clone().offset(-1.0)));
                     // For b = 0 alone the slope is 0 as it stands, and its own derivative by b is not.
                     let corner = crate::Mask::and(&a.equal(&zero), &b.equal(&zero));
                     let slope = T::select(&corner, &zero, &slope);
                     let slope = dy.strong_factor(slope);
-                    dy * slope
+                    dy.strong_mul(&slope)
                 },
                 {
                     let zero = T::constant(0.0);
                     let vanishes = crate::Mask::and(&a.equal(&zero), &b.greater_equal(&zero));
                     // The logarithm is that of 1 where nothing is to flow into it.
                     let log = T::select(&vanishes, &T::constant(1.0), a).log();
-                    let slope = T::select(&vanishes, &zero, &(y.clone() * log));
+                    let slope = T::select(&vanishes, &zero, &y.strong_mul(&log));
                     let slope = dy.strong_factor(slope);
-                    dy * slope
+                    dy.strong_mul(&slope)
                 };
             /// `y = max(a, b)`, `dy` of the larger one; half of each if they are equal.
             maximum(a, b) -> y, dy:
@@ -164,7 +183,7 @@ pub(crate) fn powi<T: Real>(x: &T, n: i32, dy: T) -> T {
         ..=-1 => {
             let power = n.checked_sub(1).map_or_else(|| x.powi(n) / x, |less| x.powi(less));
             let slope = dy.strong_factor(power);
-            dy * slope.scale(f64::from(n))
+            dy.strong_mul(&slope.scale(f64::from(n)))
         }
         _ => dy * x.powi(n - 1).scale(f64::from(n)),
     }

@@ -350,6 +350,28 @@ pub trait Real:
     /// `xʸ`.
     #[track_caller]
     fn pow(&self, exponent: &Self) -> Self;
+    /// `x·y` with strong zeros: in its derivative, what is exactly zero stays zero where the other operand is infinite
+    /// or not a number. Products with `*` make NaN of that, since they are most of what derivatives are made of, and
+    /// this takes longer.
+    ///
+    /// ```
+    /// use antiphon::{Real, grad};
+    /// // The product is infinite where y is, and is not taken there.
+    /// fn masked<T: Real>((x, y): (T, T), product: impl Fn(&T, &T) -> T) -> T {
+    ///     let product = product(&x, &y);
+    ///     T::select(&y.less(&T::constant(f64::INFINITY)), &product, &T::constant(0.0))
+    /// }
+    /// let x = (2.0, f64::INFINITY);
+    /// assert_eq!(grad(|x| masked(x, |x, y| x.strong_mul(y)), &x)?, (0.0, 0.0));
+    /// assert!(grad(|x| masked(x, |x, y| x.clone() * y), &x)?.0.is_nan());
+    /// # Ok::<(), antiphon::Error>(())
+    /// ```
+    #[must_use]
+    #[inline]
+    #[track_caller]
+    fn strong_mul(&self, other: &Self) -> Self {
+        self.clone() * other
+    }
     /// The larger of two.
     #[track_caller]
     fn maximum(&self, other: &Self) -> Self;

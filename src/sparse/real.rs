@@ -100,6 +100,8 @@ macro_rules! unary {
     };
 }
 macro_rules! binary {
+    // A constant zero makes it a constant, as it does a product.
+    (strong_mul) => {};
     ($name:ident) => {
         #[track_caller]
         fn $name(&self, other: &Self) -> Self {

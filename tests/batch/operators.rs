@@ -49,6 +49,7 @@ cases! {
     gelu [&[2]], |x| x[0].gelu();
     powi [&[2]], |x| x[0].powi(3) + x[0].powi(-2) + x[0].powi(0);
     pow [&[2, 3], &[3]], |x| x[0].pow(&x[1]);
+    strong_mul [&[2, 3], &[3]], |x| x[0].strong_mul(&x[1]) * &x[0];
     maximum [&[2, 3], &[3]], |x| x[0].maximum(&x[1]) * &x[0];
     minimum [&[2, 3], &[2, 1]], |x| x[0].minimum(&x[1]) * &x[0];
     clamp [&[6]], |x| x[0].clamp(0.5, 1.2) * &x[0];

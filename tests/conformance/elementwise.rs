@@ -130,6 +130,12 @@ array_cases! {
             )
         }),
     }
+    product_with_strong_zeros(a: [2, 3], b: [2, 1]) {
+        f: a.strong_mul(&b), shape: [2, 3],
+        element: |i| function([a.at(i), b.broadcast(i)], |u| {
+            (u[0] * u[1], [u[1], u[0]], [[0.0, 1.0], [1.0, 0.0]])
+        }),
+    }
     maximum_of_a_row(a: [2, 3], b: [3]) {
         f: a.maximum(&b), shape: [2, 3],
         element: |i| function([a.at(i), b.broadcast(i)], |u| {

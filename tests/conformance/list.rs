@@ -315,8 +315,8 @@ macro_rules! elementwise {
 elementwise! {
     unary: Neg neg Recip recip Abs abs Exp exp Expm1 expm1 Log log Log1p log1p Sqrt sqrt Sin sin Cos cos Tan tan
         Tanh tanh Sigmoid sigmoid Softplus softplus Relu relu Erf erf;
-    binary: Add add Sub sub Mul mul Div div Pow pow Maximum maximum Minimum minimum;
-    methods: Pow pow Maximum maximum Minimum minimum
+    binary: Add add Sub sub Mul mul Div div Pow pow Maximum maximum Minimum minimum StrongMul strong_mul;
+    methods: Pow pow Maximum maximum Minimum minimum StrongMul strong_mul
 }
 
 impl Neg for Listed {

@@ -84,6 +84,7 @@ elementwise! {
         Minimum minimum x.minimum(y);
         Div div x.clone() / y;
         Pow pow x.pow(y);
+        StrongMul strong_mul x.strong_mul(y);
     }
 }
 

@@ -73,6 +73,7 @@ operators! {
     };
     "add" => |x, _c| x[0].clone() + &x[1];
     "pow" => |x, _c| x[0].pow(&x[1]);
+    "strong_mul" => |x, _c| x[0].strong_mul(&x[1]);
     "maximum" => |x, _c| x[0].maximum(&x[1]);
     "select" => |x, _c| T::select(&x[0].less(&x[1]), &x[0], &x[1]);
     "masks" => |x, _c| {

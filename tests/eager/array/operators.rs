@@ -40,11 +40,12 @@ const UNARY: [Unary; 22] = [
     ("offset", |x| x.clone() + 3.0 - 1.0, |x| x + 3.0 - 1.0),
 ];
 
-const BINARY: [Binary; 13] = [
+const BINARY: [Binary; 14] = [
     ("add", |x, y| x + y, |x, y| x + y),
     ("sub", |x, y| x - y, |x, y| x - y),
     ("mul", |x, y| x * y, |x, y| x * y),
     ("div", |x, y| x / y, |x, y| x / y),
+    ("strong_mul", |x, y| x.strong_mul(y), |x, y| x * y),
     ("pow", |x, y| x.pow(y), f64::powf),
     ("maximum", |x, y| x.maximum(y), f64::max),
     ("minimum", |x, y| x.minimum(y), f64::min),

@@ -99,6 +99,7 @@ formulas! {
         PAIRS => |x| x[0].clone() * &x[1];
         PAIRS => |x| x[0].clone() / &x[1];
         PAIRS => |x| x[0].abs().pow(&x[1]);
+        PAIRS => |x| x[0].strong_mul(&x[1]);
         PAIRS => |x| x[0].maximum(&x[1]).square();
         PAIRS => |x| x[0].minimum(&x[1]).square();
         PAIRS => |x| T::select(&x[0].less(&x[1]), &x[0].square(), &x[1].sin());
