@@ -294,7 +294,7 @@ impl<P: Params, Y: Structure<P::Leaf>> Pullback<P, Y> {
     /// as [`vjp`](crate::vjp).
     ///
     /// # Errors
-    /// [`Error::Shape`] if an adjoint does not broadcast to the shape of its result, and [`Error::Structure`] if
+    /// [`Error::Shape`] if an adjoint does not broadcast to the shape of its result, and [`Error::Argument`] if
     /// `y_bar` has a component that the value has not.
     #[track_caller]
     pub fn apply(&self, y_bar: &Y) -> Result<Gradient<P>> {
@@ -312,7 +312,7 @@ impl<P: Params, Y: Structure<P::Leaf>> Pullback<P, Y> {
                 }
                 leaf
             }));
-            seeds.all_taken()?;
+            seeds.all_taken("pullback", at)?;
             self.x.with_leaves(self.linear.run(adjoints))
         })
     }

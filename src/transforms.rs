@@ -320,7 +320,7 @@ where
 ///
 /// # Errors
 /// As [`grad`], [`Error::Shape`] if an adjoint does not broadcast to the shape of its result, and
-/// [`Error::Structure`] if `y_bar` has a component that `y` has not.
+/// [`Error::Argument`] if `y_bar` has a component that `y` has not.
 #[track_caller]
 pub fn vjp<P: Params, Y: Structure<P::Leaf>>(
     f: impl for<'r> FunctionTo<'r, P, Y, P::Leaf>,
@@ -335,7 +335,7 @@ where
     let adjoints = pull(op, at, x, x.leaves(), |variables| {
         let place = P::Leaf::place();
         let y = f(variables);
-        operator(at, || seed(&y, y_bar))?;
+        operator(at, || seed(at, &y, y_bar))?;
         results = Some(Leaving::new(at, place, &y));
         Ok(())
     })?;
@@ -345,7 +345,11 @@ where
 }
 
 /// Adds the adjoints `y_bar` to the results of the same names.
-fn seed<'r, U: Real, Y: Structure<U>>(y: &impl Structure<Var<'r, U>, With<U> = Y>, y_bar: &Y) -> Result<()> {
+fn seed<'r, U: Real, Y: Structure<U>>(
+    at: At,
+    y: &impl Structure<Var<'r, U>, With<U> = Y>,
+    y_bar: &Y,
+) -> Result<()> {
     let mut seeds = Seeds::of(y_bar);
     drop(y.map_components::<U>(&mut Path::default(), &mut |path, leaf| {
         let seed = seeds.take(path);
@@ -356,7 +360,7 @@ fn seed<'r, U: Real, Y: Structure<U>>(y: &impl Structure<Var<'r, U>, With<U> = Y
             y.primal().clone()
         })
     }));
-    seeds.all_taken()
+    seeds.all_taken("vjp", at)
 }
 
 /// Adjoints of results, by the results' names.
@@ -383,14 +387,11 @@ impl<U: Real> Seeds<U> {
     /// That there are no others.
     ///
     /// # Errors
-    /// [`Error::Structure`] with the first one.
-    pub(crate) fn all_taken(&self) -> Result<()> {
-        match self.0.last() {
-            Some((path, _)) => {
-                Err(Error::Structure(format!("an adjoint of {path}, which the function does not give")))
-            }
-            None => Ok(()),
-        }
+    /// [`Error::Argument`] with the first one.
+    pub(crate) fn all_taken(&self, op: &'static str, at: At) -> Result<()> {
+        let Some((path, _)) = self.0.last() else { return Ok(()) };
+        let reason = format!("an adjoint of {:?}, which the function does not give", path.to_string());
+        Err(Error::Argument { op, reason, at })
     }
 }
 

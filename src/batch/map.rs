@@ -96,10 +96,12 @@ impl AxesOf<'_> {
     fn of(&mut self, path: &Path) -> Option<isize> {
         let name = path.to_string();
         let name = name.split('.').next().unwrap_or_default();
-        let number = match &self.part {
-            None => 0,
-            Some((last, number)) if last == name => *number,
-            Some((_, number)) => number + 1,
+        let number = match (&self.part, name.parse()) {
+            // Of a tuple or a list, of which parts without arrays do not come by.
+            (_, Ok(number)) => number,
+            (None, _) => 0,
+            (Some((last, number)), _) if last == name => *number,
+            (Some((_, number)), _) => number + 1,
         };
         self.part = Some((name.to_owned(), number));
         match self.axes {

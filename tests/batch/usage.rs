@@ -95,6 +95,10 @@ fn what_does_not_fit_is_named() {
     let three = [Some(0), None, None];
     let refused = "vmap: 3 axes for 2 parts of the arguments: give one for each, or one for all (";
     assert_refused(refused, vmap_axes(|(x, y)| x + y, &pair, &three, &[Some(0)]));
+    // A part without arrays is one, too.
+    let parts = (None::<Array>, pair.0.clone(), pair.1.clone());
+    let sums = vmap_axes(|(_, x, y)| x + y, &parts, &[Some(0), Some(0), None], &[Some(0)]).unwrap();
+    assert_eq!(sums, vmap_axes(|(x, y)| x + y, &pair, &[Some(0), None], &[Some(0)]).unwrap());
     let results = vmap_axes(|(x, y)| (x.clone(), x + y), &pair, &[Some(0), None], &[None]);
     assert_refused("vmap: result \"0\" differs from row to row: it has no axis None (", results);
     let results = vmap_axes(|(x, y)| (x.clone(), y, x), &pair, &[Some(0), None], &[Some(0), None]);

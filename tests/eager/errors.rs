@@ -175,6 +175,12 @@ fn directions_have_to_be_like_the_point() {
     assert!(matches!(error, Error::Structure(_)), "{error}");
     let error = vjp(|x| x, &zeros(&[3]), &zeros(&[2])).unwrap_err();
     assert!(matches!(error, Error::Shape { .. }), "{error}");
+    let error = vjp(|x| vec![x], &1.0, &vec![1.0, 2.0]).unwrap_err();
+    assert!(matches!(error, Error::Argument { .. }), "{error}");
+    refuses!(
+        "vjp: an adjoint of \"1\", which the function does not give (",
+        vjp(|x| vec![x], &1.0, &vec![1.0, 2.0])
+    );
 }
 
 #[test]
