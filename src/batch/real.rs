@@ -44,13 +44,18 @@ impl<T: Tensor> Batch<T> {
             batched: self.batched || other.batched,
         })
     }
-    /// The same where rows take part in what is running, 1 in others: an operand that every operator is finite for.
+    /// An operand of an operator that is linear.
+    fn operand(&self) -> Cow<'_, Self> {
+        Cow::Borrowed(self)
+    }
+    /// An operand of an operator that is not linear: see [`rows::of_account`]. Without derivatives inside it does not
+    /// matter what the other rows compute.
     #[track_caller]
-    fn guarded(&self) -> Cow<'_, Self> {
-        match rows::live::<BatchBool<T::Bool>>() {
-            Some(live) => Cow::Owned(Self::select(&live, self, &Self::constant(1.0))),
-            None => Cow::Borrowed(self),
+    pub(super) fn guarded(&self) -> Cow<'_, Self> {
+        if T::NESTING.is_power_of_two() {
+            return Cow::Borrowed(self);
         }
+        rows::of_account(self).map_or(Cow::Borrowed(self), Cow::Owned)
     }
 }
 
@@ -61,14 +66,13 @@ pub(super) fn common_rank(op: &'static str, lhs: &Shape, rhs: &Shape) -> usize {
 }
 
 macro_rules! operators {
-    ($($Trait:ident $name:ident $(guarded $guarded:ident)?;)*) => { $(
+    ($($Trait:ident $name:ident $operand:ident;)*) => { $(
         impl<T: Tensor> $Trait<&Batch<T>> for Batch<T> {
             type Output = Self;
             #[inline]
             #[track_caller]
             fn $name(self, rhs: &Self) -> Self {
-                $(let $guarded = &*rhs.guarded(); let rhs = $guarded;)?
-                self.zip(stringify!($name), rhs, |a, b| $Trait::$name(a, b))
+                self.$operand().zip(stringify!($name), &rhs.$operand(), |a, b| $Trait::$name(a, b))
             }
         }
         impl<T: Tensor> $Trait for Batch<T> {
@@ -90,7 +94,7 @@ macro_rules! operators {
         }
     )* };
 }
-operators! { Add add; Sub sub; Mul mul; Div div guarded divisor; }
+operators! { Add add operand; Sub sub operand; Mul mul guarded; Div div guarded; }
 
 impl<T: Tensor> Neg for Batch<T> {
     type Output = Self;
@@ -102,16 +106,6 @@ impl<T: Tensor> Neg for Batch<T> {
 }
 
 macro_rules! unary {
-    ($($name:ident)*) => { $(
-        #[track_caller]
-        fn $name(&self) -> Self {
-            self.map(|x| x.$name())
-        }
-    )* };
-}
-
-/// Operators that have no finite value, or no finite derivative, for some operands.
-macro_rules! guarded_unary {
     ($($name:ident)*) => { $(
         #[track_caller]
         fn $name(&self) -> Self {
@@ -214,8 +208,7 @@ impl<T: Tensor> Real for Batch<T> {
         Self::full(&self.row_shape(), value)
     }
 
-    unary! { abs sign sin cos tanh sigmoid softplus relu erf }
-    guarded_unary! { recip exp expm1 log log1p sqrt tan }
+    unary! { abs sign sin cos tanh sigmoid softplus relu erf recip exp expm1 log log1p sqrt tan }
     #[track_caller]
     fn powi(&self, n: i32) -> Self {
         self.guarded().map(|x| x.powi(n))
@@ -226,7 +219,7 @@ impl<T: Tensor> Real for Batch<T> {
     }
     #[track_caller]
     fn strong_mul(&self, other: &Self) -> Self {
-        self.zip("strong_mul", other, |a, b| a.strong_mul(b))
+        self.guarded().zip("strong_mul", &other.guarded(), |a, b| a.strong_mul(b))
     }
     #[track_caller]
     fn maximum(&self, other: &Self) -> Self {
@@ -260,6 +253,9 @@ impl<T: Tensor> Real for Batch<T> {
             value: T::select(&mask.aligned(rank), &then.aligned(rank), &otherwise.aligned(rank)),
             batched: mask.batched || then.batched || otherwise.batched,
         })
+    }
+    fn is_of_rows(&self) -> bool {
+        self.batched || self.value.is_of_rows()
     }
     fn none_zero(&self) -> bool {
         self.value.none_zero()

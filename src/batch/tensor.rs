@@ -171,11 +171,11 @@ impl<T: Tensor> Tensor for Batch<T> {
         let (axes, shape) = (axes.into(), self.row_shape());
         let resolved = shape::axes("max", &axes, &shape).or_raise();
         shape::reduce_nonempty("max", &shape, &resolved).or_raise();
-        self.reduce("max", axes, |x, axes| x.max(axes))
+        self.guarded().reduce("max", axes, |x, axes| x.max(axes))
     }
     #[track_caller]
     fn logsumexp(&self, axes: impl Into<Axes>) -> Self {
-        self.reduce("logsumexp", axes.into(), |x, axes| x.logsumexp(axes))
+        self.guarded().reduce("logsumexp", axes.into(), |x, axes| x.logsumexp(axes))
     }
     #[track_caller]
     fn argmax(&self, axis: isize) -> BatchInt<T::Int> {
@@ -192,13 +192,14 @@ impl<T: Tensor> Tensor for Batch<T> {
         let (a, b) = (self.row_shape(), rhs.row_shape());
         shape::matmul(&a, &b).or_raise();
         let rank = a.len().max(b.len());
+        let (lhs, rhs) = (self.guarded(), rhs.guarded());
         operator(At::caller(), || {
-            let (x, y) = (self.aligned(rank), rhs.aligned(rank));
+            let (x, y) = (lhs.aligned(rank), rhs.aligned(rank));
             // What is one column times one row, as the gradient of a weight for each sample, has no sums in it.
-            let outer = self.batched && rhs.batched && a[a.len() - 1] == 1;
+            let outer = lhs.batched && rhs.batched && a[a.len() - 1] == 1;
             // Not `batch_matmul`: a matrix that is the same for all rows is multiplied by all of them at once.
             let value = if outer { x * y } else { x.matmul(&y) };
-            Batch { value, batched: self.batched || rhs.batched }
+            Batch { value, batched: lhs.batched || rhs.batched }
         })
     }
     #[track_caller]
@@ -292,44 +293,50 @@ impl<T: Tensor> Tensor for Batch<T> {
     #[track_caller]
     fn conv2d(&self, kernel: &Self, window: Window2d) -> Self {
         let shape = shape::conv2d(&self.row_shape(), &kernel.row_shape(), window).or_raise();
-        match (self.rows(), kernel.rows()) {
-            (_, None) => self.folded(|x| x.conv2d(&kernel.value, window)),
+        let (this, kernel) = (self.guarded(), kernel.guarded());
+        let kernel = &*kernel;
+        match (this.rows(), kernel.rows()) {
+            (_, None) => this.folded(|x| x.conv2d(&kernel.value, window)),
             // The rows' kernels are channels of one.
             (None, Some(rows)) => operator(At::caller(), || {
                 Batch::of_rows(unfold_second(
-                    &self.value.conv2d(&fold(&kernel.value), window),
+                    &this.value.conv2d(&fold(&kernel.value), window),
                     rows,
                     shape[1],
                 ))
             }),
-            _ => operator(At::caller(), || self.each_row(kernel, &shape, |x, w| x.conv2d(w, window))),
+            _ => operator(At::caller(), || this.each_row(kernel, &shape, |x, w| x.conv2d(w, window))),
         }
     }
     #[track_caller]
     fn conv2d_image(&self, kernel: &Self, size: [usize; 2], window: Window2d) -> Self {
         let shape = shape::conv2d_image(&self.row_shape(), &kernel.row_shape(), size, window).or_raise();
+        let (this, kernel) = (self.guarded(), kernel.guarded());
+        let kernel = &*kernel;
         match kernel.rows() {
-            None => self.folded(|g| g.conv2d_image(&kernel.value, size, window)),
+            None => this.folded(|g| g.conv2d_image(&kernel.value, size, window)),
             Some(_) => operator(At::caller(), || {
-                self.each_row(kernel, &shape, |g, w| g.conv2d_image(w, size, window))
+                this.each_row(kernel, &shape, |g, w| g.conv2d_image(w, size, window))
             }),
         }
     }
     #[track_caller]
     fn conv2d_kernel(&self, y_bar: &Self, size: [usize; 2], window: Window2d) -> Self {
         let shape = shape::conv2d_kernel(&self.row_shape(), &y_bar.row_shape(), size, window).or_raise();
-        operator(At::caller(), || match (self.rows(), y_bar.rows()) {
-            (None, None) => Self::lift(&self.value.conv2d_kernel(&y_bar.value, size, window)),
+        let (this, y_bar) = (self.guarded(), y_bar.guarded());
+        let y_bar = &*y_bar;
+        operator(At::caller(), || match (this.rows(), y_bar.rows()) {
+            (None, None) => Self::lift(&this.value.conv2d_kernel(&y_bar.value, size, window)),
             // The rows' adjoints are channels of one.
             (None, Some(rows)) => {
                 // `[rows, n, out, ..]` as `[n, rows·out, ..]`.
                 let g = exchanged(&y_bar.value);
                 let shape = g.shape();
                 let merged = with_rows(shape[0], &with_rows(shape[1] * shape[2], &shape[3..]));
-                let kernels = self.value.conv2d_kernel(&g.reshape(&merged), size, window);
+                let kernels = this.value.conv2d_kernel(&g.reshape(&merged), size, window);
                 Batch::of_rows(unfold(&kernels, rows, shape[2]))
             }
-            _ => self.each_row(y_bar, &shape, |x, g| x.conv2d_kernel(g, size, window)),
+            _ => this.each_row(y_bar, &shape, |x, g| x.conv2d_kernel(g, size, window)),
         })
     }
     #[track_caller]

@@ -252,6 +252,10 @@ impl<T: Real> Real for Dual<T> {
         self.primal.equal(&other.primal)
     }
     #[inline]
+    fn is_of_rows(&self) -> bool {
+        self.primal.is_of_rows()
+    }
+    #[inline]
     fn none_zero(&self) -> bool {
         self.primal.none_zero()
     }

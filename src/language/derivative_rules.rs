@@ -22,15 +22,9 @@ macro_rules! for_each_unary {
             /// `y = |x|`, `dy = sign(x)·dx`, with `sign(0) = 0`.
             abs(x) -> y, dy: dy * x.sign();
             /// `y = eˣ`, `dy = y·dx`.
-            exp(x) -> y, dy: {
-                let slope = dy.strong_factor(y.clone());
-                dy.strong_mul(&slope)
-            };
+            exp(x) -> y, dy: dy * y;
             /// `y = eˣ − 1`, `dy = (y + 1)·dx`.
-            expm1(x) -> y, dy: {
-                let slope = dy.strong_factor(y.clone());
-                dy.strong_mul(&slope) + dy
-            };
+            expm1(x) -> y, dy: dy.clone() * y + dy;
             /// `y = ln x`, `dy = dx/x`.
             log(x) -> y, dy: dy.strong_quotient(x);
             /// `y = ln(1 + x)`, `dy = dx/(1 + x)`.
@@ -38,15 +32,9 @@ macro_rules! for_each_unary {
             /// `y = √x`, `dy = ½·dx/y`.
             sqrt(x) -> y, dy: dy.scale(0.5).strong_quotient(y);
             /// `y = sin x`, `dy = cos(x)·dx`.
-            sin(x) -> y, dy: {
-                let slope = dy.strong_factor(x.cos());
-                dy.strong_mul(&slope)
-            };
+            sin(x) -> y, dy: dy * x.cos();
             /// `y = cos x`, `dy = −sin(x)·dx`.
-            cos(x) -> y, dy: {
-                let slope = dy.strong_factor(x.sin());
-                -dy.strong_mul(&slope)
-            };
+            cos(x) -> y, dy: -(dy * x.sin());
             /// `y = tan x`, `dy = (1 + y²)·dx`.
             tan(x) -> y, dy: {
                 let y = dy.strong_factor(y.clone());
@@ -77,10 +65,11 @@ macro_rules! for_each_binary {
             sub(a, b) -> y, dy: dy, -dy;
             /// `y = a·b`, `dy = b·da + a·db`.
             mul(a, b) -> y, dy: dy * b, dy * a;
-            /// `y = a·b` with strong zeros, `dy = b·da + a·db`; 0 where what flows is 0 and the operand is not finite.
+            /// `y = a·b` with strong zeros, `dy = b·da + a·db`; 0 where either factor of these is 0 and the other one is
+            /// not finite.
             strong_mul(a, b) -> y, dy:
-                dy.strong_mul(&dy.strong_factor(b.clone())),
-                dy.strong_mul(&dy.strong_factor(a.clone()));
+                crate::language::derivative_rules::strong_product(dy, b),
+                crate::language::derivative_rules::strong_product(dy, a);
             /// `y = a/b`, `dy = da/b − y/b·db`.
             div(a, b) -> y, dy:
                 dy.strong_quotient(b),
@@ -173,6 +162,12 @@ pub(crate) fn factor<T: Real>(dy: &T, slope: T) -> T {
     let zero = T::constant(0.0);
     let finite = slope.abs().less(&T::constant(f64::INFINITY));
     T::select(&dy.equal(&zero).and(&finite.not()), &zero, &slope)
+}
+
+/// `dy·x`; zero where either is zero and the other one is infinite or not a number.
+pub(crate) fn strong_product<T: Real>(dy: T, x: &T) -> T {
+    let other = dy.strong_factor(x.clone());
+    x.strong_factor(dy).strong_mul(&other)
 }
 
 /// `n·xⁿ⁻¹·dy`; zero for `n = 0`, also where `x = 0`.

@@ -2,6 +2,7 @@
 
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
+use crate::continuation::unwinding::OrRaise;
 use crate::error::{At, Result};
 use crate::language::derivative_rules;
 use crate::language::node::NodeRef;
@@ -370,6 +371,7 @@ pub trait Real:
     #[inline]
     #[track_caller]
     fn strong_mul(&self, other: &Self) -> Self {
+        Self::check_broadcast("strong_mul", self, other).or_raise();
         self.clone() * other
     }
     /// The larger of two.
@@ -409,6 +411,12 @@ pub trait Real:
     /// `then` where the mask holds, `otherwise` elsewhere; the three broadcast.
     #[track_caller]
     fn select(mask: &Self::Bool, then: &Self, otherwise: &Self) -> Self;
+    /// Whether the rows of a batch have values of their own.
+    #[doc(hidden)]
+    #[inline]
+    fn is_of_rows(&self) -> bool {
+        false
+    }
     /// Whether no element is zero, or not a number, as far as is known yet.
     #[doc(hidden)]
     #[inline]

@@ -207,6 +207,9 @@ impl<T: Real> Real for Partial<T> {
     fn clamp(&self, low: f64, high: f64) -> Self {
         self.alike(move |x| x.clamp(low, high))
     }
+    fn is_of_rows(&self) -> bool {
+        self.known().is_some_and(T::is_of_rows)
+    }
     fn none_zero(&self) -> bool {
         self.known().is_some_and(T::none_zero)
     }

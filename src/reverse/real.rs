@@ -6,6 +6,7 @@ use super::{Var, common_level, cps};
 use crate::continuation::unwinding::{OrRaise, blame, in_operator, raise, rule_at};
 use crate::continuation::{Found, Level, find_prompt, in_destructor, outside_reset, shift_to};
 use crate::error::{At, CpsResult, Result};
+use crate::language::control::rows;
 use crate::language::derivative_rules::{binary_names, for_each_binary, for_each_unary, unary_names};
 use crate::language::real::Real;
 use crate::language::shape::Shape;
@@ -169,6 +170,18 @@ impl<'r, T: Real> Var<'r, T> {
     }
 }
 
+impl<T: Real> Var<'_, T> {
+    /// [`operand`](Var::operand) of an operator that is not linear: see [`rows::of_account`].
+    #[inline]
+    #[track_caller]
+    pub(super) fn of_account(&self) -> Self {
+        match rows::of_account(self) {
+            Some(x) => x.into_operand(),
+            None => self.operand(),
+        }
+    }
+}
+
 /// The level of two operands; raises if they belong to different derivatives.
 #[inline]
 #[track_caller]
@@ -177,13 +190,13 @@ pub(super) fn level2<T: Real>(a: &Var<'_, T>, b: &Var<'_, T>) -> Option<Level> {
 }
 
 macro_rules! operator {
-    ($Trait:ident $name:ident) => {
+    ($Trait:ident $name:ident $operand:ident) => {
         impl<'r, T: Real> $Trait for Var<'r, T> {
             type Output = Self;
             #[inline]
             #[track_caller]
             fn $name(self, rhs: Self) -> Self {
-                let (a, b) = (self.into_operand(), rhs.into_operand());
+                let (a, b) = (self.$operand(), rhs.$operand());
                 suspended(level2(&a, &b), At::caller(), rule::$name(a, b))
             }
         }
@@ -206,10 +219,10 @@ macro_rules! operator {
         }
     };
 }
-operator!(Add add);
-operator!(Sub sub);
-operator!(Mul mul);
-operator!(Div div);
+operator!(Add add into_operand);
+operator!(Sub sub into_operand);
+operator!(Mul mul of_account);
+operator!(Div div of_account);
 
 impl<T: Real> Neg for Var<'_, T> {
     type Output = Self;
@@ -226,7 +239,7 @@ macro_rules! unary {
         #[inline]
         #[track_caller]
         fn $name(&self) -> Self {
-            let x = self.operand();
+            let x = self.of_account();
             suspended(x.level(), At::caller(), rule::$name(x))
         }
     };
@@ -237,7 +250,7 @@ macro_rules! binary {
         #[inline]
         #[track_caller]
         fn $name(&self, other: &Self) -> Self {
-            let (a, b) = (self.operand(), other.operand());
+            let (a, b) = (self.of_account(), other.of_account());
             suspended(level2(&a, &b), At::caller(), rule::$name(a, b))
         }
     };
@@ -333,7 +346,7 @@ impl<T: Real> Real for Var<'_, T> {
     #[inline]
     #[track_caller]
     fn powi(&self, n: i32) -> Self {
-        let x = self.operand();
+        let x = self.of_account();
         direct(x.level(), At::caller(), move |k| cps::powi(&x, n, k))
     }
     #[inline]
@@ -356,6 +369,10 @@ impl<T: Real> Real for Var<'_, T> {
     #[track_caller]
     fn equal(&self, other: &Self) -> T::Bool {
         self.primal().equal(other.primal())
+    }
+    #[inline]
+    fn is_of_rows(&self) -> bool {
+        self.primal().is_of_rows()
     }
     #[inline]
     fn none_zero(&self) -> bool {

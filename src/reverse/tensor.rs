@@ -19,9 +19,10 @@ macro_rules! direct_unary {
         direct($x.level(), At::caller(), move |$k| $rule)
     }};
 }
-macro_rules! direct_binary {
+/// A product of a kind.
+macro_rules! direct_product {
     ($self:ident, $rhs:ident, |$a:ident, $b:ident, $k:ident| $rule:expr) => {{
-        let ($a, $b) = ($self.operand(), $rhs.operand());
+        let ($a, $b) = ($self.of_account(), $rhs.of_account());
         direct(level2(&$a, &$b), At::caller(), move |$k| $rule)
     }};
 }
@@ -78,12 +79,14 @@ impl<T: Tensor> Tensor for Var<'_, T> {
     #[track_caller]
     fn max(&self, axes: impl Into<Axes>) -> Self {
         let axes = axes.into();
-        direct_unary!(self, |x, k| rules::max(&x, axes, k))
+        let x = self.of_account();
+        direct_unary!(x, |x, k| rules::max(&x, axes, k))
     }
     #[track_caller]
     fn logsumexp(&self, axes: impl Into<Axes>) -> Self {
         let axes = axes.into();
-        direct_unary!(self, |x, k| rules::logsumexp(&x, axes, k))
+        let x = self.of_account();
+        direct_unary!(x, |x, k| rules::logsumexp(&x, axes, k))
     }
     #[track_caller]
     fn argmax(&self, axis: isize) -> T::Int {
@@ -91,7 +94,7 @@ impl<T: Tensor> Tensor for Var<'_, T> {
     }
     #[track_caller]
     fn batch_matmul(&self, rhs: &Self) -> Self {
-        direct_binary!(self, rhs, |a, b, k| rules::batch_matmul(&a, &b, k))
+        direct_product!(self, rhs, |a, b, k| rules::batch_matmul(&a, &b, k))
     }
     #[track_caller]
     fn concat(parts: &[Self], axis: isize) -> Self {
@@ -137,15 +140,15 @@ impl<T: Tensor> Tensor for Var<'_, T> {
     }
     #[track_caller]
     fn conv2d(&self, kernel: &Self, window: Window2d) -> Self {
-        direct_binary!(self, kernel, |x, w, k| rules::conv2d(&x, &w, window, k))
+        direct_product!(self, kernel, |x, w, k| rules::conv2d(&x, &w, window, k))
     }
     #[track_caller]
     fn conv2d_image(&self, kernel: &Self, size: [usize; 2], window: Window2d) -> Self {
-        direct_binary!(self, kernel, |g, w, k| rules::conv2d_image(&g, &w, size, window, k))
+        direct_product!(self, kernel, |g, w, k| rules::conv2d_image(&g, &w, size, window, k))
     }
     #[track_caller]
     fn conv2d_kernel(&self, y_bar: &Self, size: [usize; 2], window: Window2d) -> Self {
-        direct_binary!(self, y_bar, |x, g, k| rules::conv2d_kernel(&x, &g, size, window, k))
+        direct_product!(self, y_bar, |x, g, k| rules::conv2d_kernel(&x, &g, size, window, k))
     }
     #[track_caller]
     fn unfold2d(&self, kernel: [usize; 2], window: Window2d) -> Self {

@@ -185,6 +185,121 @@ fn ensembles() {
     }
 }
 
+/// Functions whose arms overflow in rows that do not take them.
+mod overflowing {
+    use super::*;
+
+    fn c<T: Tensor>(value: f64) -> T {
+        T::constant(value)
+    }
+    pub fn recursion<T: Tensor>(x: &T) -> T {
+        T::fix(x.clone(), |again, x: T| T::cond(&x.less(&c(100.0)), || again(x.square()), || x.clone()))
+    }
+    pub fn cubes<T: Tensor>(x: &T) -> T {
+        T::fix(x.clone(), |again, y: T| T::cond(&y.less(&c(10.0)), || again(y.powi(3)), || y.clone()))
+    }
+    pub fn rounds<T: Tensor>(x: &T) -> T {
+        let goes_on = |y: &T| y.less(&c(10.0)).and(&c::<T>(0.0).less(y));
+        T::while_loop(x.clone(), goes_on, |y| y.clone() * &y * &y + 1.0)
+    }
+    pub fn arm<T: Tensor>(x: &T) -> T {
+        T::cond(&x.less(&c(10.0)), || x.square() * x.square() * x, || x.clone())
+    }
+    pub fn power<T: Tensor>(x: &T) -> T {
+        T::cond(&x.less(&c(10.0)), || x.powi(3) + x.exp().sin(), || x.clone())
+    }
+    pub fn matrix<T: Tensor>(x: &T) -> T {
+        let row = |x: &T| x.reshape(&[1, 1]);
+        T::cond(&x.less(&c(10.0)), || row(x).matmul(&row(&x.square())).logsumexp(1).sum(..), || x.clone())
+    }
+}
+
+/// The slopes of a function in all rows of a batch are those of a loop over the rows: by a gradient of each, by one of
+/// their sum, and forward over reverse; nothing comes from the arms and rounds that a row does not take.
+macro_rules! slopes_of_rows {
+    ($($name:ident)*) => { $(
+        #[test]
+        fn $name() {
+            let rows = [1.001, 2.0, 1e100, 1.5, 3.0, 1e200];
+            let xs = Array::from(rows.to_vec());
+            let each = |x: f64| {
+                let x = Array::scalar(x);
+                let slope = grad(|x| overflowing::$name(&x), &x).unwrap();
+                (slope.item(), hvp(|x| overflowing::$name(&x), &x, &Array::scalar(1.0)).unwrap().1.item())
+            };
+            let (slopes, curvatures): (Vec<f64>, Vec<f64>) = rows.map(each).into_iter().unzip();
+            assert!(slopes.iter().chain(&curvatures).all(|x| x.is_finite()), "{slopes:?} {curvatures:?}");
+            let of_each = vmap(|x: Batch<Array>| grad(|x| overflowing::$name(&x), &x).or_raise(), &xs).unwrap();
+            assert_near(&of_each, &slopes);
+            let of_sum = grad(|x| vmap(|x| overflowing::$name(&x), &x).or_raise().sum(..), &xs).unwrap();
+            assert_near(&of_sum, &slopes);
+            let products = |x: Batch<Array>| {
+                hvp(|x| overflowing::$name(&x), &x, &Batch::lift(&Array::scalar(1.0))).or_raise().1
+            };
+            assert_near(&vmap(products, &xs).unwrap(), &curvatures);
+            #[cfg(feature = "staging")]
+            {
+                use antiphon::recording::Recorded;
+                let of_each =
+                    |x: Recorded| vmap(|x| grad(|x| overflowing::$name(&x), &x).or_raise(), &x).or_raise();
+                let of_sum = |x: Recorded| {
+                    grad(|x| vmap(|x| overflowing::$name(&x), &x).or_raise().sum(..), &x).or_raise()
+                };
+                let both = |x: Recorded| (of_each(x), of_sum(x));
+                let (each, of_sum) = antiphon::compile("slopes", both, &xs).unwrap().call(&xs).unwrap();
+                assert_near(&each, &slopes);
+                assert_near(&of_sum, &slopes);
+            }
+        }
+    )* };
+}
+
+mod nothing_comes_from_arms_that_a_row_does_not_take {
+    use super::*;
+    use antiphon::{grad, hvp};
+
+    fn assert_near(found: &Array, expected: &[f64]) {
+        for (found, expected) in found.view().iter().zip(expected) {
+            assert!((found - expected).abs() <= 1e-12 * (1.0 + expected.abs()), "{found} {expected}");
+        }
+    }
+
+    slopes_of_rows! { recursion cubes rounds arm power matrix }
+}
+
+/// Neither arm is taken by any row, and what they ensure does not matter; a function that calls itself in one ends.
+#[test]
+fn batches_of_no_rows() {
+    let none = Array::zeros(&[0]);
+    assert_eq!(vmap(factorial_of, &none).unwrap(), none);
+    for shape in [[0, 2], [2, 0]] {
+        let nested = |x: Batch<Array>| vmap(factorial_of, &x).or_raise();
+        assert_eq!(vmap(nested, &Array::zeros(&shape)).unwrap().shape()[..], shape);
+    }
+    let ensures = |x: Batch<Array>| {
+        let refused = || {
+            Batch::<Array>::ensure(&x.less(&x), "never there");
+            x.clone()
+        };
+        Batch::cond(&x.less(&Batch::constant(0.0)), refused, || x.clone())
+    };
+    assert_eq!(vmap(ensures, &none).unwrap(), none);
+    let endless = |x: Batch<Array>| {
+        Batch::fix(x, |again: &dyn Fn(_) -> Batch<Array>, x: Batch<Array>| {
+            Batch::cond(&x.less(&Batch::constant(0.0)), || again(x.clone()), || again(-x.clone()))
+        })
+    };
+    assert_refused("fix: the function calls itself whatever its argument", vmap(endless, &none));
+}
+
+/// `y!` by recursion, of `y²` below one.
+fn factorial_of<T: Tensor>(y: T) -> T {
+    T::fix(y, |again, y: T| {
+        let one = T::constant(1.0);
+        T::cond(&one.less(&y), || again(y.clone() - &one) * &y, || y.square())
+    })
+}
+
 /// Random numbers are those of each row's seed.
 #[test]
 fn seeds_of_each_row() {

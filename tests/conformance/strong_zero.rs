@@ -44,31 +44,6 @@ scalar_cases! {
         gradient: if y == 0.0 { [0.0, 0.0] } else { [1.0 / y, -x / (y * y)] },
         hessian: if y == 0.0 { [[0.0; 2]; 2] } else { [[0.0, -1.0 / (y * y)], [-1.0 / (y * y), 2.0 * x / (y * y * y)]] },
     }
-    exponential_not_taken(x) at [[2.0]] kinks [[800.0]] {
-        f: T::select(&x.less(&c(700.0)), &x.exp(), &c(0.0)),
-        value: if x < 700.0 { x.exp() } else { 0.0 },
-        gradient: [if x < 700.0 { x.exp() } else { 0.0 }],
-        hessian: [[if x < 700.0 { x.exp() } else { 0.0 }]],
-        third: if x < 700.0 { x.exp() } else { 0.0 },
-    }
-    expm1_not_taken(x) at [[2.0]] kinks [[800.0]] {
-        f: T::select(&x.less(&c(700.0)), &x.expm1(), &c(0.0)),
-        value: if x < 700.0 { x.exp_m1() } else { 0.0 },
-        gradient: [if x < 700.0 { x.exp() } else { 0.0 }],
-        hessian: [[if x < 700.0 { x.exp() } else { 0.0 }]],
-    }
-    sine_not_taken(x) at [[2.0]] kinks [[0.0]] {
-        f: T::select(&x.not_equal(&c(0.0)), &x.recip().sin(), &c(0.0)),
-        value: if x == 0.0 { 0.0 } else { (1.0 / x).sin() },
-        gradient: [if x == 0.0 { 0.0 } else { -(1.0 / x).cos() / (x * x) }],
-        hessian: [[if x == 0.0 { 0.0 } else { 2.0 * (1.0 / x).cos() / x.powi(3) - (1.0 / x).sin() / x.powi(4) }]],
-    }
-    cosine_not_taken(x) at [[2.0]] kinks [[0.0]] {
-        f: T::select(&x.not_equal(&c(0.0)), &x.recip().cos(), &c(0.0)),
-        value: if x == 0.0 { 0.0 } else { (1.0 / x).cos() },
-        gradient: [if x == 0.0 { 0.0 } else { (1.0 / x).sin() / (x * x) }],
-        hessian: [[if x == 0.0 { 0.0 } else { -2.0 * (1.0 / x).sin() / x.powi(3) - (1.0 / x).cos() / x.powi(4) }]],
-    }
     tangent_not_taken(x) at [[2.0]] kinks [[0.0]] {
         f: T::select(&x.not_equal(&c(0.0)), &x.recip().tan(), &c(0.0)),
         value: if x == 0.0 { 0.0 } else { (1.0 / x).tan() },
@@ -94,7 +69,9 @@ scalar_cases! {
         gradient: [if x > 0.0 { -0.5 * x.powf(-1.5) } else { 0.0 }],
         hessian: [[if x > 0.0 { 0.75 * x.powf(-2.5) } else { 0.0 }]],
     }
-    exponent_of_a_base_not_taken(x, y) at [[2.0, 1.5]] kinks [[0.0, -1.0], [-1.0, 0.5], [0.0, 0.5], [0.0, -2.0], [0.0, 0.0]] {
+    exponent_of_a_base_not_taken(x, y) at [[2.0, 1.5]] kinks [
+        [0.0, -1.0], [-1.0, 0.5], [0.0, 0.5], [0.0, -2.0], [0.0, 0.0], [-3.0, -3.0], [-2.0, 3.0], [-1.0, -1.0]
+    ] {
         f: T::select(&x.greater(&c(0.0)), &x.pow(&y), &c(0.0)),
         value: if x > 0.0 { x.powf(y) } else { 0.0 },
         gradient: if x > 0.0 { [y * x.powf(y - 1.0), x.powf(y) * x.ln()] } else { [0.0, 0.0] },

@@ -283,8 +283,14 @@ pub(crate) fn tried<T: Control, B>(at: Site, body: impl FnOnce() -> B) -> B {
     if is_trial() { body() } else { attempt::<T, B>(at, body) }
 }
 
+/// That a function has no end.
+pub(super) fn endless(Site { op, at }: Site) -> Error {
+    let reason = format!("{op}: the function calls itself whatever its argument: one arm of a cond must not");
+    Error::Recording { reason, at }
+}
+
 /// The structure of what `body` returns; nothing of it is recorded in the end.
-fn attempt<T: Control, B>(Site { op, at }: Site, body: impl FnOnce() -> B) -> B {
+fn attempt<T: Control, B>(at: Site, body: impl FnOnce() -> B) -> B {
     let (mut body, mut outcome) = (Some(body), None);
     T::scratch(INTERNAL, &mut || {
         let _trying = Trial::begin();
@@ -295,11 +301,7 @@ fn attempt<T: Control, B>(Site { op, at }: Site, body: impl FnOnce() -> B) -> B 
     });
     match outcome.expect("it was tried") {
         Ok(result) => result,
-        Err(payload) if is_recursion(payload.as_ref()) => {
-            let reason =
-                format!("{op}: the function calls itself whatever its argument: one arm of a cond must not");
-            raise(Error::Recording { reason, at })
-        }
+        Err(payload) if is_recursion(payload.as_ref()) => raise(endless(at)),
         Err(payload) => resume_unwind(payload),
     }
 }

@@ -283,6 +283,9 @@ fn fix_at<T: Control, A: State<T>, B: State<T>>(
     if T::RECORDS {
         return continuation_passing::fix(site, x, None, &body);
     }
+    if rows::are_computed::<T>() {
+        return stack::on_reserved(|| rows::fix::<T, A, B>(site, x, &body));
+    }
     stack::on_reserved(|| call(&body, x))
 }
 

@@ -9,14 +9,14 @@
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
 
-use crate::continuation::is_trial;
 use crate::continuation::unwinding::{operator, raise};
+use crate::continuation::{Trial, is_trial, stack};
 use crate::error::Error;
 use crate::language::control::continuation_passing::{
-    self, Leaves, Site, cond_or_filler, leaves, recurse, same_outline, tried, unless_recursive,
+    self, Leaves, Site, cond_or_filler, endless, leaves, recurse, same_outline, tried, unless_recursive,
 };
 use crate::language::control::{Control, known, not_single};
-use crate::language::real::{Int, Mask};
+use crate::language::real::{Int, Mask, Real};
 use crate::language::shape;
 use crate::language::state::{Flag, Leaf, State};
 use crate::sealed::INTERNAL;
@@ -83,6 +83,16 @@ pub(super) fn are_computed<T: Control>() -> bool {
     T::Bool::BATCHES && count::<T::Bool>().is_some()
 }
 
+/// An operand of an operator that is not linear, if not all rows are of account where it runs: 1 in the others, for which
+/// every operator and its derivatives are finite. None if it is to stay as it is.
+#[track_caller]
+pub(crate) fn of_account<T: Real>(x: &T) -> Option<T> {
+    if !T::Bool::BATCHES || !x.is_of_rows() {
+        return None;
+    }
+    Some(T::select(&live::<T::Bool>()?, x, &T::constant(1.0)))
+}
+
 /// Runs `f` with these rows live.
 fn among<B: Mask, R>(live: B, f: impl FnOnce() -> R) -> R {
     within(live, is_recursive::<B>(), f)
@@ -132,13 +142,7 @@ pub(super) fn cond<T: Control, S: State<T>>(
     let condition = single(site, condition);
     let (yes, no) = (live_where(&condition), live_where(&condition.not()));
     if T::RECORDS && is_trial() {
-        let (then, otherwise) =
-            (unless_recursive(|| among(yes, then)), unless_recursive(|| among(no, otherwise)));
-        return match (then, otherwise) {
-            (Some(then), Some(otherwise)) => select::<T, S>(site, &condition, &then, &otherwise),
-            (Some(result), None) | (None, Some(result)) => spread::<T, S>(site, result),
-            (None, None) => recurse(),
-        };
+        return structure_of::<T, S>(site, &condition, || among(yes, then), || among(no, otherwise));
     }
     if T::RECORDS && is_recursive::<T::Bool>() {
         let then = cond_or_filler::<T, S>(site, &yes.any(), || among(yes, then));
@@ -146,13 +150,33 @@ pub(super) fn cond<T: Control, S: State<T>>(
         return select::<T, S>(site, &condition, &then, &otherwise);
     }
     match (maybe_any::<T>(&yes), maybe_any::<T>(&no)) {
-        // All rows go the same way.
-        (_, false) => then(),
-        (false, true) => otherwise(),
         (true, true) => {
             let (then, otherwise) = (among(yes, then), among(no, otherwise));
             select::<T, S>(site, &condition, &then, &otherwise)
         }
+        // All rows go the same way.
+        (true, false) => then(),
+        (false, true) => otherwise(),
+        // There are none.
+        (false, false) => {
+            let _trying = Trial::begin();
+            structure_of::<T, S>(site, &condition, || among(yes, then), || among(no, otherwise))
+        }
+    }
+}
+
+/// What either arm gives, of which only the structure is of account: of an arm that does not call the function again
+/// that it is in.
+fn structure_of<T: Control, S: State<T>>(
+    site: Site,
+    condition: &T::Bool,
+    then: impl FnOnce() -> S,
+    otherwise: impl FnOnce() -> S,
+) -> S {
+    match (unless_recursive(then), unless_recursive(otherwise)) {
+        (Some(then), Some(otherwise)) => select::<T, S>(site, condition, &then, &otherwise),
+        (Some(result), None) | (None, Some(result)) => spread::<T, S>(site, result),
+        (None, None) => recurse(),
     }
 }
 
@@ -187,8 +211,8 @@ fn different(site: Site) -> Error {
 /// A call of a recorded function by itself in an arm that only some rows take, which was not there when it was tried.
 fn changing(Site { op, at }: Site) -> Error {
     let reason = format!(
-        "{op}: the function calls itself where a condition differs from row to row of a batch, which it did not when it \
-         was tried: what it does may depend on its argument alone"
+        "{op}: the function calls itself where a condition differs from row to row of a batch, which it did not when \
+         it was tried: what it does may depend on its argument alone"
     );
     Error::Recording { reason, at }
 }
@@ -364,6 +388,30 @@ pub(super) fn record_fix<T: Control, A: State<T>, B: State<T>>(
         within(rows, true, || body(&again, x))
     };
     continuation_passing::fix(site, (Flag(rows), x), Some(result), &body)
+}
+
+/// [`Control::fix`] of a batch where nothing is recorded. A call that is for no row has no result, since there might be
+/// no end of it.
+pub(super) fn fix<T: Control, A: State<T>, B: State<T>>(
+    site: Site,
+    x: A,
+    body: &impl Fn(&dyn Fn(A) -> B, A) -> B,
+) -> B {
+    fn call<T: Control, A, B>(body: &impl Fn(&dyn Fn(A) -> B, A) -> B, x: A) -> B {
+        let again = |x| {
+            if live::<T::Bool>().is_some_and(|live| live.any().known() == Some(false)) {
+                recurse();
+            }
+            call::<T, A, B>(body, x)
+        };
+        stack::guard(|| body(&again, x))
+    }
+    match unless_recursive(|| call::<T, A, B>(body, x)) {
+        Some(result) => result,
+        // In an arm of another function that no row takes.
+        None if is_trial() => recurse(),
+        None => raise(endless(site)),
+    }
 }
 
 /// [`Control::while_loop`] where nothing is recorded: until no row goes on. A row that has come to its end keeps its

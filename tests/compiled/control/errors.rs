@@ -1,9 +1,7 @@
 //! What cannot be recorded, and errors while recording.
 
 use antiphon::recording::{Recorded, interpret, record};
-use antiphon::{
-    Control, Error, OrRaise, Real, Tensor, Var, compile_derivative, grad, hessian, pullback, raise,
-};
+use antiphon::{Control, Error, OrRaise, Real, Tensor, Var, compile_derivative, grad, pullback, raise};
 
 use super::{Array, constant};
 
@@ -84,17 +82,7 @@ fn an_error_in_an_arm_can_be_handled_while_recording() {
 /// Rows of docs/writing-models.md: what works eagerly and is an error when it is recorded.
 #[test]
 fn what_is_an_error_only_when_it_is_recorded_says_so() {
-    fn factorial<T: Control>(x: T) -> T {
-        T::fix(x, |f, x: T| {
-            let last = x.less(&T::constant(1.0));
-            T::cond(&last, || x.ones_like(), || f(x.clone().offset(-1.0)) * &x)
-        })
-    }
     let x = Array::scalar(4.1);
-    let second = |x: Recorded| hessian(|x| factorial(x), &x).or_raise();
-    let error = record("f", second, &x).unwrap_err().to_string();
-    assert!(error.contains("while_loop") && error.contains("tests/compiled/control/errors.rs"), "{error}");
-    assert!(hessian(|x| factorial(x), &x).is_ok(), "eagerly there is one");
     // An arm that is not taken is run to be written down.
     let raises = |x: Recorded| {
         let refuse = || raise(Error::Structure("negative".into()));
