@@ -65,8 +65,8 @@ macro_rules! for_each_binary {
             sub(a, b) -> y, dy: dy, -dy;
             /// `y = a·b`, `dy = b·da + a·db`.
             mul(a, b) -> y, dy: dy * b, dy * a;
-            /// `y = a·b` with strong zeros, `dy = b·da + a·db`; 0 where either factor of these is 0 and the other one is
-            /// not finite.
+            /// `y = a·b` with strong zeros, `dy = b·da + a·db`; 0 where either factor of these is 0 and the other one
+            /// is not finite.
             strong_mul(a, b) -> y, dy:
                 crate::language::derivative_rules::strong_product(dy, b),
                 crate::language::derivative_rules::strong_product(dy, a);

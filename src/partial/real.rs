@@ -226,10 +226,10 @@ impl<T: Real> Real for Partial<T> {
     }
     #[track_caller]
     fn strong_factor(&self, slope: Self) -> Self {
-        match self.known() {
-            Some(_) => derivative_rules::factor(self, slope),
-            None if slope.all_finite() => slope,
-            None => self.elementwise("mul", &slope, |dy, slope| dy.strong_factor(slope.clone())),
+        match (self.known(), slope.known()) {
+            (Some(_), Some(_)) => derivative_rules::factor(self, slope),
+            (None, _) if slope.all_finite() => slope,
+            _ => self.elementwise("mul", &slope, |dy, slope| dy.strong_factor(slope.clone())),
         }
     }
     #[track_caller]

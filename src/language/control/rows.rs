@@ -83,8 +83,8 @@ pub(super) fn are_computed<T: Control>() -> bool {
     T::Bool::BATCHES && count::<T::Bool>().is_some()
 }
 
-/// An operand of an operator that is not linear, if not all rows are of account where it runs: 1 in the others, for which
-/// every operator and its derivatives are finite. None if it is to stay as it is.
+/// An operand of an operator that is not linear, if not all rows are of account where it runs: 1 in the others, for
+/// which every operator and its derivatives are finite. None if it is to stay as it is.
 #[track_caller]
 pub(crate) fn of_account<T: Real>(x: &T) -> Option<T> {
     if !T::Bool::BATCHES || !x.is_of_rows() {
