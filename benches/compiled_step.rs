@@ -16,7 +16,8 @@ use antiphon::nn::{Recurrent, Rng};
 use antiphon::optim::{Adagrad, OptState, Optimizer, clip_by_value};
 use antiphon::recording::{OptimiseOptions, optimise, record};
 use antiphon::{IntTensor, NdArray, NdInt, OrRaise, Params, Tensor, Var, value_and_grad};
-use antiphon_staging::jit::{CompileOptions, Elements, ElementsMut, compile};
+use antiphon_staging::jit::{CompileOptions, compile};
+use antiphon_staging::{Elements, ElementsMut};
 use antiphon_staging::{Program, Type};
 use char_model::{CharGru, CharLstm, CharModel, CharRnn};
 

@@ -51,7 +51,7 @@ pub use language::shape::{Axes, Padding, Shape, Window2d};
 pub use language::state::State;
 pub use language::structure::Structure;
 pub use language::tensor::{IntTensor, MaskTensor, Tensor};
-pub use language::{control, node, number, params, real, shape, state, structure, tensor};
+pub use language::{control, host, node, number, params, real, shape, state, structure, tensor};
 pub use linearize::{Linearized, Pullback, ValueAndLinearized, linearize, pullback};
 pub use partial::{Partial, PartialAdjoint};
 pub use reverse::{Var, cps};

@@ -22,7 +22,8 @@ use std::time::Instant;
 
 use antiphon::recording::{OptimiseOptions, Recorded, record};
 use antiphon::{NdArray, OrRaise, Real, jvp, value_and_grad};
-use antiphon_staging::jit::{CompileOptions, CompiledProgram, Elements, ElementsMut, compile};
+use antiphon_staging::jit::{CompileOptions, CompiledProgram, compile};
+use antiphon_staging::{Elements, ElementsMut};
 use tape::Tape;
 
 /// What takes time: a run of the program, of which the first derivative is the result.

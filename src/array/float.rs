@@ -7,6 +7,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 use super::dot::DotRows;
 use super::instances::Instances;
 use super::math;
+use crate::language::host::{Call, HostOperator};
 use crate::scalar::Element;
 
 /// The elements of an [`NdArray`](crate::NdArray): `f32` or `f64`, and nothing else.
@@ -71,11 +72,27 @@ pub trait Float:
     fn powf(self, y: Self) -> Self;
     /// Whether this is no number.
     fn is_nan(self) -> bool;
+    /// Has an operator of the host compute its value.
+    #[doc(hidden)]
+    fn run_host<O: HostOperator>(
+        call: &Call,
+        operator: &O,
+        operands: &[&[Self]],
+        result: &mut [Self],
+    ) -> Result<(), String>;
 }
 
 macro_rules! float {
     ($E:ident, $random_bits:literal) => {
         impl Float for $E {
+            fn run_host<O: HostOperator>(
+                call: &Call,
+                operator: &O,
+                operands: &[&[$E]],
+                result: &mut [$E],
+            ) -> Result<(), String> {
+                call.run(operator, operands, result)
+            }
             const ZERO: $E = 0.0;
             const ONE: $E = 1.0;
             const INFINITY: $E = $E::INFINITY;

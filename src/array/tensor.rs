@@ -5,10 +5,11 @@ use std::ops::Range;
 use super::accumulator::Accumulator;
 use super::buffer::{self, exclusive};
 use super::float::Float;
-use super::{NdArray, NdBool, NdInt, index, kernel};
+use super::{NdArray, NdBool, NdInt, Storage, index, kernel};
 use crate::continuation::unwinding::{OrRaise, blame, raise};
-use crate::error::{At, Result};
+use crate::error::{At, Error, Result};
 use crate::finite;
+use crate::language::host::{self, HostOperator};
 use crate::language::real::Real;
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::language::tensor::Tensor;
@@ -87,6 +88,19 @@ impl<E: Float> Tensor for NdArray<E> {
     #[track_caller]
     fn pad(&self, axis: isize, padding: Padding) -> Self {
         E::pad(self, axis, padding)
+    }
+    #[track_caller]
+    fn host<O: HostOperator>(operator: &O, operands: &[&Self]) -> Self {
+        let call = host::Call::of(operator, &host::shapes(operands)).or_raise();
+        let operands: Vec<Storage<E>> = operands.iter().map(|x| x.row_major()).collect();
+        let elements: Vec<&[E]> =
+            operands.iter().map(|x| x.as_slice().expect("in row-major order")).collect();
+        let shape = call.result();
+        let mut result: Vec<E> = memory::zeros(shape::size(&shape));
+        if let Err(reason) = E::run_host(&call, operator, &elements, &mut result) {
+            raise(Error::Argument { op: O::NAME, reason, at: blame(At::caller()) });
+        }
+        NdArray::from_vec(&shape, result)
     }
     #[track_caller]
     fn flip(&self, axis: isize) -> Self {

@@ -9,6 +9,7 @@ use super::{Batch, BatchAdjoint, BatchBool, BatchInt, common_rows, with_rows};
 use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Result};
 use crate::language::control::continuation_passing::{Fill, Leaves, Site};
+use crate::language::host::{self, HostOperator};
 use crate::language::real::Int;
 use crate::language::real::Real;
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
@@ -230,6 +231,16 @@ impl<T: Tensor> Tensor for Batch<T> {
     fn pad(&self, axis: isize, padding: Padding) -> Self {
         let axis = self.axis("pad", axis);
         self.map(|x| x.pad(axis, padding))
+    }
+    #[track_caller]
+    fn host<O: HostOperator>(op: &O, operands: &[&Self]) -> Self {
+        let call = host::Call::of(op, &host::shapes(operands)).or_raise();
+        let batched = operands.iter().any(|x| x.batched);
+        operator(At::caller(), || {
+            let aligned = |(x, rank): (&&Self, &usize)| x.guarded().aligned(call.batch.len() + rank);
+            let operands: Vec<T> = operands.iter().zip(O::RANKS).map(aligned).collect();
+            Batch { value: T::host(op, &operands.iter().collect::<Vec<_>>()), batched }
+        })
     }
     #[track_caller]
     fn flip(&self, axis: isize) -> Self {

@@ -3,6 +3,7 @@
 
 pub mod control;
 pub(crate) mod derivative_rules;
+pub mod host;
 pub(crate) mod linear;
 #[doc(hidden)]
 pub mod node;

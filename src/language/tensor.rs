@@ -6,6 +6,7 @@ use crate::continuation::unwinding::{OrRaise, raise};
 use crate::error::{At, Error, Result};
 use crate::language::control::continuation_passing::{self, Fill, Leaves, Site};
 use crate::language::control::{Order, TreeArrays, fold_arrays, rows_in_order};
+use crate::language::host::HostOperator;
 use crate::language::number::Number;
 use crate::language::real::{Int, Mask, Real};
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
@@ -130,6 +131,16 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     /// [`gather_last`](Tensor::gather_last).
     #[track_caller]
     fn scatter_last(&self, indices: &Self::Int, n: usize) -> Self;
+    /// What a function of the host computes: see [`HostOperator`].
+    ///
+    /// # Errors
+    /// Raises [`Error::Argument`] if the operator is not defined for the operands, or an interpretation of your own for
+    /// operators of the host.
+    #[track_caller]
+    fn host<O: HostOperator>(_operator: &O, _operands: &[&Self]) -> Self {
+        let reason = "this interpretation has no operators of the host".into();
+        raise(Error::Argument { op: O::NAME, reason, at: At::caller() })
+    }
     /// Cross-correlation of `[batch, channels, h, w]` with `[out, channels, kh, kw]`, as in every neural-network
     /// library: `y[b,o,r,c] = Σ x[b,i, r·s₀+u−p₀, c·s₁+v−p₁]·kernel[o,i,u,v]`. The sum is over places inside of the
     /// image: those of the padding are left out, so that an infinite or NaN element of the kernel does not count there

@@ -7,6 +7,7 @@ use super::{Partial, PartialAdjoint};
 use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Result};
 use crate::language::control::continuation_passing::{Fill, Leaves, Site};
+use crate::language::host::{Call, HostOperator};
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::language::state::Leaf;
 use crate::language::tensor::{IntTensor, Tensor};
@@ -131,6 +132,21 @@ impl<T: Tensor> Tensor for Partial<T> {
     fn pad(&self, axis: isize, padding: Padding) -> Self {
         let result = shape::pad(&self.dims(), self.along("pad", axis), padding).or_raise();
         self.map(|| result, move |x| x.pad(axis, padding))
+    }
+    #[track_caller]
+    fn host<O: HostOperator>(op: &O, operands: &[&Self]) -> Self {
+        let at = At::caller();
+        let Some(program) = Program::common(operands.iter().filter_map(|x| x.program()), at) else {
+            let known: Vec<T> = operands.iter().map(|x| x.demand(O::NAME).clone()).collect();
+            return operator(at, || Self::from_value(T::host(op, &known.iter().collect::<Vec<_>>())));
+        };
+        let shapes: Vec<Shape> = operands.iter().map(|x| x.dims()).collect();
+        let result = Call::of(op, &shapes).or_raise().result();
+        let (op, count) = (op.clone(), operands.len());
+        Self::step(operands.iter().map(|x| x.operand()).collect(), &program, result, move |args| {
+            let operands: Vec<T> = (0..count).map(|_| args.real()).collect();
+            T::host(&op, &operands.iter().collect::<Vec<_>>())
+        })
     }
     #[track_caller]
     fn flip(&self, axis: isize) -> Self {

@@ -1,7 +1,7 @@
 //! [`Plain`]: the interpretations whose values a program takes and gives.
 
-use antiphon_staging::jit::{Elements, ElementsMut};
 use antiphon_staging::{ConcreteTensor, Data, Dtype, Type};
+use antiphon_staging::{Elements, ElementsMut};
 
 use crate::continuation::unwinding::{catch, operator};
 use crate::error::{At, Error, Result};

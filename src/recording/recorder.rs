@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::rc::Rc;
@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use antiphon_staging::jit::Stop;
 use antiphon_staging::{
-    self as staging, Binary, Block, Builder, Class, Dtype, ProbeKind, Program, Type, Unary, Value,
+    self as staging, Binary, Block, Builder, Class, Dtype, Host, ProbeKind, Program, Type, Unary, Value,
 };
 
 use super::pair::Earlier;
 use super::region::Regions;
+use super::tensor::Again;
 use super::transcript::Transcript;
 use super::{CompileOptions, Handle, Plain, Recorded};
 use crate::continuation::stack;
@@ -33,6 +34,8 @@ pub(super) struct Recorder {
     /// The blocks that may or may not run when what encloses them does.
     pub(super) conditional: RefCell<HashSet<Block>>,
     pub(super) regions: Regions,
+    /// The operators of the host that the program calls.
+    pub(super) hosts: RefCell<HashMap<Host, Rc<dyn Again>>>,
     /// How many operators the program may have.
     operators: usize,
     stop: Stop,
@@ -137,6 +140,7 @@ impl Recorder {
             builder: Builder::new(name),
             conditional: RefCell::default(),
             regions: Regions::default(),
+            hosts: RefCell::default(),
             operators: options.operators,
             stop: stop.clone(),
             asked: Cell::new(None),
@@ -352,7 +356,7 @@ fn computes(expr: &staging::Expr) -> bool {
             staging::Expr::Binary(op, ..) => !matches!(op, Binary::Maximum | Binary::Minimum),
             _ => matches!(expr, staging::Expr::Powi(..)),
         },
-        Class::Reduction | Class::Product | Class::Convolution => true,
+        Class::Reduction | Class::Product | Class::Convolution | Class::Host => true,
         Class::Indexed => matches!(expr, staging::Expr::ScatterRows { .. }),
         Class::Movement | Class::InMemory | Class::Placement => false,
     }
@@ -378,6 +382,7 @@ pub(crate) fn from_staging(error: staging::Error, at: At) -> Error {
     match error {
         staging::Error::Index { op, index, length } => Error::Index { op, index, len: length, at },
         staging::Error::Ensure { message, at } => Error::Ensure { message, at: At::of(at) },
+        staging::Error::Host { op, reason, at } => Error::Argument { op, reason, at: At::of(at) },
         staging::Error::NotFinite { op, backward, value, at } => {
             let direction = if backward { Direction::Backward } else { Direction::Forward };
             Error::NotFinite { op, direction, value, at: At::of(at) }

@@ -12,6 +12,7 @@ use antiphon_staging::{
 };
 
 use super::region::{Piece, Pull, pull};
+use super::tensor::Again;
 use super::{Located, Recorded, RecordedBool, RecordedInt, Recorder, recorder};
 use crate::continuation::unwinding::{OrRaise, operator, raise};
 use crate::error::Error;
@@ -43,6 +44,8 @@ pub(super) trait Replayed: Tensor<Int = RecordedInt, Bool = RecordedBool> {
     const SHOWS: bool = false;
     fn constant_of(x: Recorded) -> Self;
     fn recorded(&self) -> Recorded;
+    /// An operator of the host over this interpretation.
+    fn again(again: &dyn Again, operands: &[&Self]) -> Self;
     /// [`pull`] over this interpretation.
     fn pull(at: Site, piece: &Rc<Piece>, wanted: Wanted<Self>) -> Pulled<Self>;
 }
@@ -54,6 +57,9 @@ impl Replayed for Recorded {
     }
     fn recorded(&self) -> Recorded {
         *self
+    }
+    fn again(again: &dyn Again, operands: &[&Self]) -> Self {
+        again.recorded(operands)
     }
     fn pull(at: Site, piece: &Rc<Piece>, wanted: Wanted<Self>) -> Pulled<Self> {
         pull(at, piece, wanted)
@@ -67,6 +73,9 @@ impl Replayed for Var<'_, Recorded> {
     fn recorded(&self) -> Recorded {
         *self.primal()
     }
+    fn again(again: &dyn Again, operands: &[&Self]) -> Self {
+        again.variable(operands)
+    }
     fn pull(at: Site, piece: &Rc<Piece>, wanted: Wanted<Self>) -> Pulled<Self> {
         Self::pull_region(INTERNAL, at, &Region(Rc::clone(piece) as Rc<dyn Any>), wanted)
     }
@@ -78,6 +87,9 @@ impl Replayed for Dual<Recorded> {
     }
     fn recorded(&self) -> Recorded {
         *self.primal()
+    }
+    fn again(again: &dyn Again, operands: &[&Self]) -> Self {
+        again.dual(operands)
     }
     /// With `ẏ = f′(x)ẋ` and `x̄ = f′(x)ᵀȳ`: as `x̄ = ∂/∂ẋ ⟨ȳ, ẏ⟩`, and its tangent is `∂/∂x (⟨ȳ̇, y⟩ + ⟨ȳ, ẏ⟩)`, both
     /// come of the piece with tangents.
@@ -304,6 +316,12 @@ impl<T: Replayed> Replay<'_, T> {
         let real = |value: Value| self.real(value);
         let axis = |axis: usize| axis as isize;
         let y = match expr {
+            Expr::Host { host, operands, .. } => {
+                let again = self.home.hosts.borrow().get(host).map(Rc::clone);
+                let again = again.expect("it was noted when it was recorded");
+                let operands: Vec<T> = operands.iter().map(|&operand| real(operand)).collect();
+                T::again(&*again, &operands.iter().collect::<Vec<_>>())
+            }
             _ if !expr.operands().into_iter().any(is_real) => return self.copied(expr),
             Expr::Unary(op, x) => {
                 let x = real(*x);

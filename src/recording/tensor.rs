@@ -1,21 +1,27 @@
 //! [`Recorded`] as arrays: shapes, reductions, products, indexing, windows.
 
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use antiphon_staging::{self as staging, Data, Dtype, Reduction, Scalar, Type, Update};
+use antiphon_staging::{
+    self as staging, Data, Dtype, Elements, ElementsMut, HostFunction, Reduction, Scalar, Type, Update,
+};
 
 use super::{
     Handle, Located, Recorded, RecordedAdjoint, RecordedBool, RecordedInt, emit, recorder, shape_of, value_of,
 };
-use crate::continuation::unwinding::{OrRaise, operator};
+use crate::continuation::unwinding::{OrRaise, blame, operator};
 use crate::error::{At, Error, Result};
 use crate::finite;
+use crate::forward::Dual;
 use crate::language::control::continuation_passing::{Fill, Leaves, Site};
+use crate::language::host::{self, HostOperator};
 use crate::language::real::Real;
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::language::tensor::{IntTensor, Tensor};
 use crate::memory::collected;
+use crate::reverse::Var;
 use crate::sealed::Internal;
 
 #[track_caller]
@@ -25,6 +31,48 @@ pub(super) fn slice(x: Handle, axis: isize, range: Range<usize>, step: usize) ->
     shape::slice(&shape, axis, &range, step).or_raise();
     let step = shape::shorter_step(&range, step);
     emit(staging::Expr::Slice { x: value_of(x), axis, start: range.start, end: range.end, step })
+}
+
+/// What compiled code has the host compute.
+fn run<O: HostOperator>(
+    call: &host::Call,
+    operator: &O,
+    operands: &[Elements<'_>],
+    result: ElementsMut<'_>,
+) -> std::result::Result<(), String> {
+    macro_rules! all {
+        ($Kind:ident) => {
+            operands
+                .iter()
+                .map(|x| if let Elements::$Kind(x) = x { Some(*x) } else { None })
+                .collect::<Option<Vec<_>>>()
+        };
+    }
+    let found = match result {
+        ElementsMut::F32(y) => all!(F32).map(|x| call.run(operator, &x, y)),
+        ElementsMut::F64(y) => all!(F64).map(|x| call.run(operator, &x, y)),
+        ElementsMut::I64(_) | ElementsMut::Bool(_) => None,
+    };
+    found.expect("recorded arrays of reals are all of one type")
+}
+
+/// An operator of the host that is written again over other interpretations.
+pub(super) trait Again {
+    fn recorded(&self, operands: &[&Recorded]) -> Recorded;
+    fn dual(&self, operands: &[&Dual<Recorded>]) -> Dual<Recorded>;
+    fn variable<'r>(&self, operands: &[&Var<'r, Recorded>]) -> Var<'r, Recorded>;
+}
+
+impl<O: HostOperator> Again for O {
+    fn recorded(&self, operands: &[&Recorded]) -> Recorded {
+        Tensor::host(self, operands)
+    }
+    fn dual(&self, operands: &[&Dual<Recorded>]) -> Dual<Recorded> {
+        Tensor::host(self, operands)
+    }
+    fn variable<'r>(&self, operands: &[&Var<'r, Recorded>]) -> Var<'r, Recorded> {
+        Tensor::host(self, operands)
+    }
 }
 
 /// A constant array, of as many elements as its shape has.
@@ -155,6 +203,26 @@ impl Tensor for Recorded {
         let interior = if shape[axis] > 1 { padding.interior } else { 0 };
         let padding = Padding { interior, ..padding };
         Recorded(emit(staging::Expr::Pad { x: value_of(self.0), axis, padding }))
+    }
+    #[track_caller]
+    fn host<O: HostOperator>(operator: &O, operands: &[&Self]) -> Self {
+        let call = host::Call::of(operator, &host::shapes(operands)).or_raise();
+        let recorder = recorder();
+        let at = blame(At::caller());
+        recorder.at(at);
+        let result = Type { dtype: recorder.dtype, shape: call.result() };
+        let operator = operator.clone();
+        let again: Rc<dyn Again> = Rc::new(operator.clone());
+        let function = HostFunction {
+            name: O::NAME,
+            version: O::VERSION,
+            identity: host::identity(&operator),
+            code: Arc::new(move |operands, result| run(&call, &operator, operands, result)),
+        };
+        let values: Vec<_> = operands.iter().map(|x| recorder.value_of(x.0)).collect();
+        let (y, host) = recorder.builder.host(&function, &values, result, at.location()).located().or_raise();
+        recorder.hosts.borrow_mut().entry(host).or_insert(again);
+        Recorded(recorder.wrap(y))
     }
     #[track_caller]
     fn flip(&self, axis: isize) -> Self {

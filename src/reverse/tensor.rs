@@ -7,6 +7,7 @@ use super::{Var, common_level, rules};
 use crate::continuation::unwinding::OrRaise;
 use crate::error::At;
 use crate::language::control::continuation_passing::{Fill, Leaves, Site};
+use crate::language::host::HostOperator;
 use crate::language::real::Int;
 use crate::language::shape::{Axes, Padding, Shape, Window2d};
 use crate::language::tensor::Tensor;
@@ -113,6 +114,19 @@ impl<T: Tensor> Tensor for Var<'_, T> {
     #[track_caller]
     fn pad(&self, axis: isize, padding: Padding) -> Self {
         direct_unary!(self, |x, k| rules::pad(&x, axis, padding, k))
+    }
+    #[track_caller]
+    fn host<O: HostOperator>(op: &O, operands: &[&Self]) -> Self {
+        let at = At::caller();
+        let mut owned: Vec<Self> = Vec::with_capacity(operands.len());
+        let mut level = None;
+        for operand in operands {
+            let operand = operand.of_account();
+            level = common_level(level, operand.level()).or_raise();
+            owned.push(operand);
+        }
+        let op = op.clone();
+        direct(level, at, move |k| rules::host(&op, &owned, k))
     }
     #[track_caller]
     fn flip(&self, axis: isize) -> Self {

@@ -7,6 +7,7 @@ use super::set::{Set, moved, numbered, sets_of, union};
 use crate::array::{Float, NdArray, NdBool, NdInt};
 use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Result};
+use crate::language::host::{Call, HostOperator, shapes};
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::language::tensor::Tensor;
 
@@ -140,6 +141,24 @@ impl<E: Float> Tensor for Traced<E> {
     #[track_caller]
     fn pad(&self, axis: isize, padding: Padding) -> Self {
         moved!(self, |x| x.pad(axis, padding))
+    }
+    #[track_caller]
+    fn host<O: HostOperator>(op: &O, operands: &[&Self]) -> Self {
+        let call = Call::of(op, &shapes(operands)).or_raise();
+        operator(At::caller(), || {
+            let values: Vec<NdArray<E>> = operands.iter().map(|x| x.value.clone()).collect();
+            let value = NdArray::host(op, &values.iter().collect::<Vec<_>>());
+            // Within an element of the batch, each element of the result depends on all of the operands.
+            let all = operands.iter().zip(O::RANKS).map(|(x, &rank)| {
+                let own: Vec<isize> = (0..rank as isize).map(|axis| axis - rank as isize).collect();
+                x.sum(own.as_slice())
+            });
+            let Some(all) = all.reduce(|a, b| a + b) else { return Self::lift(&value) };
+            let mut one_of_each = call.batch.clone();
+            one_of_each.resize(value.shape().len(), 1);
+            let sets = all.reshape(&one_of_each).broadcast_to(&value.shape()).sets;
+            Traced { value, sets }
+        })
     }
     #[track_caller]
     fn flip(&self, axis: isize) -> Self {

@@ -2,8 +2,8 @@
 
 use std::hint::black_box;
 
-use antiphon_staging::jit::{Elements, ElementsMut};
 use antiphon_staging::*;
+use antiphon_staging::{Elements, ElementsMut};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 /// Rows, columns, inner length.

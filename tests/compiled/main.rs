@@ -10,6 +10,9 @@ mod control;
 mod destructors;
 mod escape;
 mod examples;
+mod host;
+#[path = "../support/host.rs"]
+mod host_operators;
 mod linearize;
 mod mistakes;
 mod models;

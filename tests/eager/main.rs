@@ -10,6 +10,9 @@ mod derive;
 mod destructors;
 mod errors;
 mod formulas;
+mod host;
+#[path = "../support/host.rs"]
+mod host_operators;
 mod io;
 mod linearize;
 mod nn;

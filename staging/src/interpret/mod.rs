@@ -115,6 +115,10 @@ fn apply(expr: &Expr, operands: &[&ConcreteTensor], ty: &Type) -> Result<Concret
         Expr::GatherLast { .. } => structural::gather_last(operands[0], operands[1], ty),
         Expr::ScatterLast { length, .. } => structural::scatter_last(operands[0], operands[1], length, ty),
         Expr::Unfold2d { kernel, window, .. } => Ok(structural::unfold2d(operands[0], kernel, window, ty)),
+        Expr::Host { .. } => {
+            let reason = "which function it is stands in the program".into();
+            Err(Error::Operands { op: "host", operands: operands.iter().map(|x| x.ty()).collect(), reason })
+        }
     }
 }
 
@@ -230,7 +234,11 @@ impl Machine<'_> {
                 let operands: Vec<Rc<ConcreteTensor>> =
                     expr.operands().into_iter().map(|v| value(scope, v)).collect();
                 let operands: Vec<&ConcreteTensor> = operands.iter().map(Rc::as_ref).collect();
-                scope.bind(*v, Rc::new(apply(expr, &operands, program.ty(*v))?));
+                let result = match expr {
+                    Expr::Host { host, .. } => program.hosts[*host].apply(&operands),
+                    expr => apply(expr, &operands, program.ty(*v)),
+                };
+                scope.bind(*v, Rc::new(result?));
             }
             Stmt::Cell(cell) => {
                 scope.cells.borrow_mut().insert(*cell, None);

@@ -8,7 +8,8 @@ use smallvec::SmallVec;
 
 use crate::ir::error::{Error, Result};
 use crate::ir::expr::{Binary, Comparison, Expr, Unary};
-use crate::ir::ids::{Block, Cell, Cont, Func, PrimaryMap, Probe, SecondaryMap, Value};
+use crate::ir::host::{HostData, HostFunction};
+use crate::ir::ids::{Block, Cell, Cont, Func, Host, PrimaryMap, Probe, SecondaryMap, Value};
 use crate::ir::infer::{check_update, infer, row};
 use crate::ir::probe::{ProbeData, ProbeKind, check_probe};
 use crate::ir::types::{Dtype, Scalar, Type};
@@ -111,6 +112,7 @@ impl Builder {
             funcs,
             conts: PrimaryMap::new(),
             probes: PrimaryMap::new(),
+            hosts: PrimaryMap::new(),
             entry,
         };
         let builder = Builder {
@@ -333,6 +335,37 @@ impl Builder {
         let probe = state.program.probes.push(ProbeData { kind, ty, at });
         state.push(Stmt::Probe(probe, value));
         Ok(())
+    }
+
+    /// What a function of the host computes of operands: a value of this type, and the number of the call. `at` is the line of the source that
+    /// calls it.
+    ///
+    /// # Errors
+    /// Where the operands are not in scope.
+    pub fn host(
+        &self,
+        function: &HostFunction,
+        operands: &[Value],
+        result: Type,
+        at: &'static Location<'static>,
+    ) -> Result<(Value, Host)> {
+        let host = {
+            let mut state = self.state.borrow_mut();
+            let data = HostData {
+                function: function.clone(),
+                operands: state.program.types(operands),
+                result: result.clone(),
+                at,
+            };
+            let known = state.program.hosts.iter().find(|(_, known)| **known == data).map(|(host, _)| host);
+            known.unwrap_or_else(|| state.program.hosts.push(data))
+        };
+        Ok((self.emit(Expr::Host { host, operands: operands.to_vec(), ty: result })?, host))
+    }
+
+    /// What is known of a call of a function of the host.
+    pub fn host_of(&self, host: Host) -> HostData {
+        self.state.borrow().program.hosts[host].clone()
     }
 
     /// What a probe looks for, and the line of the source that asks for it.

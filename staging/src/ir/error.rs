@@ -100,6 +100,16 @@ pub enum Error {
         /// The line of the source.
         at: &'static Location<'static>,
     },
+    /// A function of the host could not compute its result.
+    #[error("{op}: {reason} ({at})")]
+    Host {
+        /// The function.
+        op: &'static str,
+        /// Why, in its words.
+        reason: String,
+        /// The line of the source that calls it.
+        at: &'static Location<'static>,
+    },
     /// An operator's result is not finite, and that is looked for.
     #[error("{op}: {value} ({at})")]
     NotFinite {

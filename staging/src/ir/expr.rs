@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::ir::ids::Value;
+use crate::ir::ids::{Host, Value};
 use crate::ir::tensor::ConcreteTensor;
-use crate::ir::types::{AxisList, Dtype, Scalar, Shape};
+use crate::ir::types::{AxisList, Dtype, Scalar, Shape, Type};
 
 macro_rules! operators {
     ($(#[$doc:meta])* $Enum:ident { $($(#[$each:meta])* $Name:ident $text:literal,)* }) => {
@@ -200,6 +200,8 @@ pub enum Expr {
     Fold2d { x: Value, size: [usize; 2], kernel: [usize; 2], window: Window2d },
     /// Samples of the uniform distribution on `[0, 1)`, a function of seed and position.
     Uniform { seed: Value, dtype: Dtype, shape: Shape },
+    /// What a function of the host computes; `ty` is the result's type.
+    Host { host: Host, operands: Vec<Value>, ty: Type },
 }
 
 /// How the elements of an operator's result come about: what passes and lowering ask of an operator before they look
@@ -222,6 +224,8 @@ pub enum Class {
     Product,
     /// Convolutions, windows of images, and their adjoints.
     Convolution,
+    /// A function of the host writes them, or fails.
+    Host,
 }
 
 /// Elements that are known without computing anything.
@@ -264,6 +268,7 @@ macro_rules! operands {
             | Expr::Conv2dKernel { image: a, y_bar: b, .. } => smallvec![a, b],
             Expr::Select { mask, then, otherwise } => smallvec![mask, then, otherwise],
             Expr::Concat(parts, _) => parts.$iter().collect(),
+            Expr::Host { operands, .. } => operands.$iter().collect(),
         }
     };
 }
@@ -303,6 +308,7 @@ impl Expr {
             | Expr::Conv2dKernel { .. }
             | Expr::Unfold2d { .. }
             | Expr::Fold2d { .. } => Class::Convolution,
+            Expr::Host { .. } => Class::Host,
         }
     }
     /// What the elements are, if that is known without computing anything.
@@ -336,7 +342,8 @@ impl Expr {
             | Expr::Conv2dKernel { .. }
             | Expr::Unfold2d { .. }
             | Expr::Fold2d { .. }
-            | Expr::Uniform { .. } => None,
+            | Expr::Uniform { .. }
+            | Expr::Host { .. } => None,
         }
     }
     /// The operand, if each element of the result is one of its elements, whatever these are.
@@ -371,7 +378,8 @@ impl Expr {
             | Expr::Conv2dImage { .. }
             | Expr::Conv2dKernel { .. }
             | Expr::Fold2d { .. }
-            | Expr::Uniform { .. } => None,
+            | Expr::Uniform { .. }
+            | Expr::Host { .. } => None,
         }
     }
     /// The values that it reads, in order.
@@ -415,6 +423,7 @@ impl Expr {
             Expr::Unfold2d { .. } => "unfold2d",
             Expr::Fold2d { .. } => "fold2d",
             Expr::Uniform { .. } => "uniform",
+            Expr::Host { .. } => "host",
         }
     }
 }

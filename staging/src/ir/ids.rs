@@ -29,4 +29,6 @@ ids! {
     Cont "k";
     /// A look at a value while the program runs.
     Probe "p";
+    /// A call of a function of the host.
+    Host "h";
 }

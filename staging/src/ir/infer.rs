@@ -116,7 +116,8 @@ fn requirement(expr: &Expr) -> String {
         | Expr::Conv2dKernel { .. }
         | Expr::Unfold2d { .. }
         | Expr::Fold2d { .. }
-        | Expr::Uniform { .. } => "the operator is not defined for these".into(),
+        | Expr::Uniform { .. }
+        | Expr::Host { .. } => "the operator is not defined for these".into(),
     }
 }
 
@@ -139,6 +140,7 @@ fn check(expr: &Expr, types: &[&Type]) -> Checked<Type> {
     match expr {
         Expr::Fill { value, shape } => Some(Type { dtype: value.dtype(), shape: shape.clone() }),
         Expr::Array(tensor) => Some(tensor.ty()),
+        Expr::Host { ty, .. } => Some(ty.clone()),
         Expr::Unary(op, _) => {
             require(match (op, dtype?) {
                 (Unary::Not, d) => d == Dtype::Bool,

@@ -9,6 +9,7 @@
 pub mod build;
 pub mod error;
 pub mod expr;
+pub mod host;
 pub mod ids;
 pub mod infer;
 pub mod print;
@@ -21,7 +22,8 @@ use std::fmt;
 use std::panic::Location;
 
 use crate::ir::expr::{Expr, Padding};
-use crate::ir::ids::{Block, Cell, Cont, Func, PrimaryMap, Probe, Value};
+use crate::ir::host::HostData;
+use crate::ir::ids::{Block, Cell, Cont, Func, Host, PrimaryMap, Probe, Value};
 use crate::ir::probe::ProbeData;
 use crate::ir::types::Type;
 
@@ -296,6 +298,8 @@ pub struct Program {
     pub conts: PrimaryMap<Cont, ContData>,
     /// All probes.
     pub probes: PrimaryMap<Probe, ProbeData>,
+    /// All calls of functions of the host.
+    pub hosts: PrimaryMap<Host, HostData>,
     /// The function that is the program: its parameters are the inputs, its results the outputs.
     pub entry: Func,
 }

@@ -5,7 +5,7 @@ use std::panic::Location;
 use antiphon_system::print::print;
 
 use crate::ir::error::{Error, Result};
-use crate::ir::tensor::Data;
+use crate::ir::tensor::Elements;
 use crate::ir::types::{Dtype, Type};
 
 /// What a value is looked at for.
@@ -48,55 +48,35 @@ pub(crate) fn check_probe(kind: &ProbeKind, ty: &Type) -> Result<()> {
     Err(Error::Operands { op, operands: vec![ty.clone()], reason: reason.into() })
 }
 
-/// The elements of a value, in row-major order.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Seen<'a> {
-    F32(&'a [f32]),
-    F64(&'a [f64]),
-    I64(&'a [i64]),
-    Bool(&'a [bool]),
-}
-
-impl<'a> From<&'a Data> for Seen<'a> {
-    fn from(data: &'a Data) -> Seen<'a> {
-        match data {
-            Data::F32(xs) => Seen::F32(xs),
-            Data::F64(xs) => Seen::F64(xs),
-            Data::I64(xs) => Seen::I64(xs),
-            Data::Bool(xs) => Seen::Bool(xs),
-        }
-    }
-}
-
 impl ProbeData {
     /// Looks at a value of the probe's type.
     ///
     /// # Errors
     /// [`Error::Ensure`] and [`Error::NotFinite`] if it is not what it has to be.
-    pub(crate) fn look(&self, value: Seen<'_>) -> Result<()> {
+    pub(crate) fn look(&self, value: Elements<'_>) -> Result<()> {
         let at = self.at;
         match &self.kind {
             ProbeKind::Ensure(message) => match value {
-                Seen::Bool(holds) if holds.contains(&false) => {
+                Elements::Bool(holds) if holds.contains(&false) => {
                     Err(Error::Ensure { message: message.clone(), at })
                 }
                 _ => Ok(()),
             },
             &ProbeKind::Finite { op, backward } => {
                 let found = match value {
-                    Seen::F32(xs) => xs.iter().find(|x| !x.is_finite()).map(|&x| f64::from(x)),
-                    Seen::F64(xs) => xs.iter().find(|x| !x.is_finite()).copied(),
-                    Seen::I64(_) | Seen::Bool(_) => None,
+                    Elements::F32(xs) => xs.iter().find(|x| !x.is_finite()).map(|&x| f64::from(x)),
+                    Elements::F64(xs) => xs.iter().find(|x| !x.is_finite()).copied(),
+                    Elements::I64(_) | Elements::Bool(_) => None,
                 };
                 found.map_or(Ok(()), |value| Err(Error::NotFinite { op, backward, value, at }))
             }
             ProbeKind::Print(name) => {
                 let shape = &self.ty.shape;
                 match value {
-                    Seen::F32(xs) => print(name, at, shape, xs),
-                    Seen::F64(xs) => print(name, at, shape, xs),
-                    Seen::I64(xs) => print(name, at, shape, xs),
-                    Seen::Bool(xs) => print(name, at, shape, xs),
+                    Elements::F32(xs) => print(name, at, shape, xs),
+                    Elements::F64(xs) => print(name, at, shape, xs),
+                    Elements::I64(xs) => print(name, at, shape, xs),
+                    Elements::Bool(xs) => print(name, at, shape, xs),
                 }
                 Ok(())
             }

@@ -18,6 +18,54 @@ pub enum Data {
     Bool(Vec<bool>),
 }
 
+/// Elements in row-major order that are read.
+#[derive(Clone, Copy, Debug)]
+pub enum Elements<'a> {
+    /// Single-precision reals.
+    F32(&'a [f32]),
+    /// Double-precision reals.
+    F64(&'a [f64]),
+    /// Integers.
+    I64(&'a [i64]),
+    /// Truth values.
+    Bool(&'a [bool]),
+}
+
+/// Elements in row-major order that are written.
+#[derive(Debug)]
+pub enum ElementsMut<'a> {
+    /// Single-precision reals.
+    F32(&'a mut [f32]),
+    /// Double-precision reals.
+    F64(&'a mut [f64]),
+    /// Integers.
+    I64(&'a mut [i64]),
+    /// Truth values.
+    Bool(&'a mut [bool]),
+}
+
+impl<'a> From<&'a Data> for Elements<'a> {
+    fn from(data: &'a Data) -> Elements<'a> {
+        match data {
+            Data::F32(xs) => Elements::F32(xs),
+            Data::F64(xs) => Elements::F64(xs),
+            Data::I64(xs) => Elements::I64(xs),
+            Data::Bool(xs) => Elements::Bool(xs),
+        }
+    }
+}
+
+impl<'a> From<&'a mut Data> for ElementsMut<'a> {
+    fn from(data: &'a mut Data) -> ElementsMut<'a> {
+        match data {
+            Data::F32(xs) => ElementsMut::F32(xs),
+            Data::F64(xs) => ElementsMut::F64(xs),
+            Data::I64(xs) => ElementsMut::I64(xs),
+            Data::Bool(xs) => ElementsMut::Bool(xs),
+        }
+    }
+}
+
 /// An array. Two are equal if their types and all bits are.
 #[derive(Clone, Debug)]
 pub struct ConcreteTensor {

@@ -4,6 +4,7 @@ use std::cell::LazyCell;
 
 use crate::ir::build::expect;
 use crate::ir::error::{Error, Place, Result};
+use crate::ir::expr::Expr;
 use crate::ir::ids::{Block, Cell, Cont, EntityRef, EntitySet, Func, PrimaryMap, Value};
 use crate::ir::infer::{check_update, infer, is_possible, row};
 use crate::ir::print::Names;
@@ -142,7 +143,15 @@ impl Verifier<'_> {
         });
         scoped?;
         let bound = match stmt {
-            Stmt::Let(_, expr) => vec![infer(expr, |v| program.ty(v))?],
+            Stmt::Let(_, expr) => {
+                if let Expr::Host { host, operands, ty } = expr {
+                    let data = &program.hosts[*host];
+                    let what = format!("operands of {}", data.function.name);
+                    expect(&what, &data.operands, &program.types(operands))?;
+                    expect("its result", std::slice::from_ref(&data.result), std::slice::from_ref(ty))?;
+                }
+                vec![infer(expr, |v| program.ty(v))?]
+            }
             Stmt::Cell(cell) => {
                 self.cells.define(*cell, || self.names.cell(*cell))?;
                 vec![]

@@ -2,8 +2,8 @@
 
 use crate::ir::error::Result;
 use crate::ir::tensor::look_for_memory;
+use crate::ir::tensor::{Elements, ElementsMut};
 use crate::ir::types::{Dtype, Type};
-use crate::jit::{Elements, ElementsMut};
 use std::fmt;
 
 /// A cache line, and the widest vector.

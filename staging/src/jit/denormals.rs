@@ -14,6 +14,22 @@ impl Flushed {
     }
 }
 
+impl Flushed {
+    /// Runs `f` in the mode from before.
+    pub fn lifted<R>(&self, f: impl FnOnce() -> R) -> R {
+        /// Also when a panic leaves it.
+        struct Again(u64);
+        impl Drop for Again {
+            fn drop(&mut self) {
+                write(self.0);
+            }
+        }
+        let _again = Again(read());
+        write(self.before);
+        f()
+    }
+}
+
 impl Drop for Flushed {
     fn drop(&mut self) {
         write(self.before);

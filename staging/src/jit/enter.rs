@@ -1,6 +1,7 @@
 //! Running compiled code on a stack of its own, from which a failure returns at once.
 
 use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::slice;
 
 use antiphon_system::reserve::Reserved;
@@ -8,9 +9,10 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use crate::ir::Program;
 use crate::ir::error::{Error, Result};
-use crate::ir::ids::{EntityRef, PrimaryMap, Probe};
-use crate::ir::probe::{ProbeData, Seen};
-use crate::ir::types::Dtype;
+use crate::ir::ids::{EntityRef, Host, Probe};
+use crate::ir::tensor::{Elements, ElementsMut};
+use crate::ir::types::{Dtype, Type};
+use crate::jit::denormals::Flushed;
 use crate::jit::room::Part;
 use crate::lower::abi::{Context, Failure, Indexed};
 
@@ -25,26 +27,31 @@ pub enum Ended {
     Failed(Error),
 }
 
-/// What a run needs of its caller, beside what compiled code knows of.
+/// What compiled code asks of its caller, beside what it knows of, and where it runs.
 struct Own<'a> {
     yielder: *const Yielder<(), ()>,
-    probes: *mut Probes<'a>,
+    asked: *mut Asked<'a>,
 }
 
-/// The probes of a program, and what they have seen.
-pub struct Probes<'a> {
-    of: &'a PrimaryMap<Probe, ProbeData>,
-    /// How many were met in this run, and how many in any: a run that is repeated with more room prints nothing twice.
+/// What a run of a program asks of its caller.
+pub struct Asked<'a> {
+    program: &'a Program,
+    /// The mode of the processor that functions of the host are not run in.
+    flushed: Option<&'a Flushed>,
+    /// How many probes were met in this run, and how many in any: a run that is repeated with more room prints nothing
+    /// twice.
     met: u64,
     done: u64,
+    /// The function of the host that is to be called now: the call, and the addresses of its operands and its result.
+    call: Option<(Host, *const *mut u8)>,
     /// What ended the run.
     error: Option<Error>,
 }
 
-impl<'a> Probes<'a> {
-    /// Those of a program.
-    pub fn of(program: &'a Program) -> Probes<'a> {
-        Probes { of: &program.probes, met: 0, done: 0, error: None }
+impl<'a> Asked<'a> {
+    /// By a program, in a mode.
+    pub fn of(program: &'a Program, flushed: Option<&'a Flushed>) -> Asked<'a> {
+        Asked { program, flushed, met: 0, done: 0, call: None, error: None }
     }
 
     /// Looks at a value; whether the run goes on.
@@ -57,19 +64,77 @@ impl<'a> Probes<'a> {
             return true;
         }
         self.done = self.met;
-        let data = &self.of[Probe::new(number as usize)];
-        let len = data.ty.size();
-        // SAFETY: as the caller promises. Truth values are written as such only.
-        let value = unsafe {
-            match data.ty.dtype {
-                Dtype::F32 => Seen::F32(slice::from_raw_parts(address.cast(), len)),
-                Dtype::F64 => Seen::F64(slice::from_raw_parts(address.cast(), len)),
-                Dtype::I64 => Seen::I64(slice::from_raw_parts(address.cast(), len)),
-                Dtype::Bool => Seen::Bool(slice::from_raw_parts(address.cast(), len)),
-            }
-        };
-        self.error = data.look(value).err();
+        let data = &self.program.probes[Probe::new(number as usize)];
+        // SAFETY: as the caller promises.
+        self.error = data.look(unsafe { elements(&data.ty, address) }).err();
         self.error.is_none()
+    }
+
+    /// Calls the function of the host that was asked for, if any was.
+    ///
+    /// # Safety
+    /// Values of the operands' types, and room for the result, have to be at the addresses.
+    unsafe fn call(&mut self) -> Option<Result<()>> {
+        let (host, addresses) = self.call.take()?;
+        let data = &self.program.hosts[host];
+        // SAFETY: as the caller promises. The result's memory is not that of an operand.
+        let (operands, result) = unsafe {
+            let count = data.operands.len();
+            let addresses = slice::from_raw_parts(addresses, count + 1);
+            let operands: Vec<Elements<'_>> =
+                data.operands.iter().zip(addresses).map(|(ty, &address)| elements(ty, address)).collect();
+            (operands, elements_mut(&data.result, addresses[count]))
+        };
+        let call = || data.call(&operands, result);
+        Some(match self.flushed {
+            Some(flushed) => flushed.lifted(call),
+            None => call(),
+        })
+    }
+}
+
+/// The elements at an address.
+///
+/// # Safety
+/// A value of the type has to be there. Truth values are written as such only.
+unsafe fn elements<'a>(ty: &Type, address: *const u8) -> Elements<'a> {
+    let len = ty.size();
+    // SAFETY: as the caller promises.
+    unsafe {
+        match ty.dtype {
+            Dtype::F32 => Elements::F32(slice::from_raw_parts(address.cast(), len)),
+            Dtype::F64 => Elements::F64(slice::from_raw_parts(address.cast(), len)),
+            Dtype::I64 => Elements::I64(slice::from_raw_parts(address.cast(), len)),
+            Dtype::Bool => Elements::Bool(slice::from_raw_parts(address.cast(), len)),
+        }
+    }
+}
+
+/// Zeros at an address, which are to be overwritten.
+///
+/// # Safety
+/// There has to be room for a value of the type, of which nobody else knows.
+unsafe fn elements_mut<'a>(ty: &Type, address: *mut u8) -> ElementsMut<'a> {
+    let len = ty.size();
+    // SAFETY: as the caller promises. Bytes of zero are a value of each type.
+    unsafe {
+        match ty.dtype {
+            Dtype::F32 => ElementsMut::F32(zeroed(address, len)),
+            Dtype::F64 => ElementsMut::F64(zeroed(address, len)),
+            Dtype::I64 => ElementsMut::I64(zeroed(address, len)),
+            Dtype::Bool => ElementsMut::Bool(zeroed(address, len)),
+        }
+    }
+}
+
+/// # Safety
+/// There has to be room for so many elements, of which bytes of zero are a value.
+unsafe fn zeroed<'a, E>(address: *mut u8, len: usize) -> &'a mut [E] {
+    let address = address.cast::<E>();
+    // SAFETY: as the caller promises.
+    unsafe {
+        address.write_bytes(0, len);
+        slice::from_raw_parts_mut(address, len)
     }
 }
 
@@ -92,9 +157,21 @@ pub unsafe extern "C" fn probe(context: *mut Context, number: i64, address: *con
     // very program whose probe this is, and the address of what it looks at.
     unsafe {
         let own = (*context).own.cast::<Own<'_>>();
-        if !(*(*own).probes).look(number, address) {
+        if !(*(*own).asked).look(number, address) {
             fail(context, Failure::Probe as i64, 0, 0, 0);
         }
+    }
+}
+
+/// Called by compiled code, on its stack, where a function of the host computes. It is called on the caller's stack,
+/// which is as large as Rust's code expects, and where it may panic.
+pub unsafe extern "C" fn host(context: *mut Context, number: i64, addresses: *const *mut u8) {
+    // SAFETY: compiled code passes the context that it was given, in which `run` has put what is the run's own. If the
+    // function fails, this stack is not gone on with, on which no frame has a destructor.
+    unsafe {
+        let own = (*context).own.cast::<Own<'_>>();
+        (*(*own).asked).call = Some((Host::new(number as usize), addresses));
+        (*(*own).yielder).suspend(());
     }
 }
 
@@ -112,40 +189,55 @@ pub const MARGIN: usize = 128 << 10;
 pub unsafe fn run(
     entry: Entry,
     context: &mut Context,
-    probes: &mut Probes<'_>,
+    asked: &mut Asked<'_>,
     stack: &mut Reserved,
     bytes: usize,
 ) -> Result<(), Ended> {
     context.stack = stack.end().wrapping_sub(bytes);
-    probes.met = 0;
+    asked.met = 0;
     let shared: *mut Context = context;
-    let of_probes: *mut Probes<'_> = probes;
-    // SAFETY: the closure borrows nothing; context and probes, which it points to, outlive the coroutine, which is
-    // finished or reset below.
+    let asked: *mut Asked<'_> = asked;
+    // SAFETY: the closure borrows nothing; context and what is asked, which it points to, outlive the coroutine, which
+    // is finished or reset below.
     let mut coroutine = unsafe {
         Coroutine::<(), (), (), &mut Reserved>::with_stack_unchecked(
             stack,
             move |yielder: &Yielder<(), ()>, ()| {
-                let own = Own { yielder, probes: of_probes };
+                let own = Own { yielder, asked };
                 (*shared).own = std::ptr::from_ref(&own).cast::<u8>();
                 entry(shared);
             },
         )
     };
-    match coroutine.resume(()) {
-        CoroutineResult::Return(()) => Ok(()),
-        CoroutineResult::Yield(()) => {
-            // SAFETY: the stack holds frames of compiled code and of `fail`, none of which has a destructor.
-            unsafe { coroutine.force_reset() };
-            Err(match probes.error.take() {
-                Some(error) => Ended::Failed(error),
-                None => ended(context),
-            })
+    let ended = loop {
+        match coroutine.resume(()) {
+            CoroutineResult::Return(()) => return Ok(()),
+            CoroutineResult::Yield(()) => {}
         }
+        // SAFETY: while the coroutine is suspended, nobody else uses what it asks for; compiled code has passed the
+        // addresses of what it is.
+        match catch_unwind(AssertUnwindSafe(|| unsafe { (*asked).call() })) {
+            Ok(Some(Ok(()))) => {}
+            Ok(Some(Err(error))) => break Ok(Ended::Failed(error)),
+            // SAFETY: likewise.
+            Ok(None) => match unsafe { (*asked).error.take() } {
+                Some(error) => break Ok(Ended::Failed(error)),
+                // SAFETY: likewise.
+                None => break Ok(why(unsafe { &*shared })),
+            },
+            Err(panic) => break Err(panic),
+        }
+    };
+    // SAFETY: the stack holds frames of compiled code and of what it calls here, none of which has a destructor.
+    unsafe { coroutine.force_reset() };
+    match ended {
+        Ok(ended) => Err(ended),
+        Err(panic) => resume_unwind(panic),
     }
 }
 
-fn ended(context: &Context) -> Ended {
+/// Why compiled code has ended a run.
+fn why(context: &Context) -> Ended {
     let [why, op, index, length] = context.failure;
     if why == Failure::Index as i64 {
         let op = Indexed::name_of(op as usize).unwrap_or("index");

@@ -41,7 +41,7 @@ pub use interrupt::{Interrupt, Stop};
 pub use options::CompileOptions;
 pub use phases::Phases;
 pub use room::release;
-pub use run::{CompiledProgram, Elements, ElementsMut};
+pub use run::CompiledProgram;
 
 /// Passes that clean up after the lowering, which emits vectors itself.
 pub(crate) const PASSES: &str = "always-inline,\

@@ -7,43 +7,17 @@ use std::sync::{Arc, OnceLock};
 use crate::ir::Program;
 use crate::ir::build::expect;
 use crate::ir::error::{Error, Result};
-use crate::ir::tensor::{ConcreteTensor, look_for_memory, with_elements};
+use crate::ir::tensor::{ConcreteTensor, Elements, ElementsMut, look_for_memory, with_elements};
 use crate::ir::types::{Dtype, Type};
 use crate::jit::cache::Object;
 use crate::jit::denormals::Flushed;
-use crate::jit::enter::{self, Ended, Entry, MARGIN, Probes};
+use crate::jit::enter::{self, Asked, Ended, Entry, MARGIN};
 use crate::jit::options::CompileOptions;
 use crate::jit::orc::Linked;
 use crate::jit::room::{Need, Part, Room};
 use crate::jit::{ENTRY, Phases, assembly, llvm_ir, signature};
 use crate::lower::abi::Context;
 use crate::optimise::optimise;
-
-/// Elements in row-major order that a program reads.
-#[derive(Clone, Copy, Debug)]
-pub enum Elements<'a> {
-    /// Single-precision reals.
-    F32(&'a [f32]),
-    /// Double-precision reals.
-    F64(&'a [f64]),
-    /// Integers.
-    I64(&'a [i64]),
-    /// Truth values.
-    Bool(&'a [bool]),
-}
-
-/// Elements in row-major order that a program writes.
-#[derive(Debug)]
-pub enum ElementsMut<'a> {
-    /// Single-precision reals.
-    F32(&'a mut [f32]),
-    /// Double-precision reals.
-    F64(&'a mut [f64]),
-    /// Integers.
-    I64(&'a mut [i64]),
-    /// Truth values.
-    Bool(&'a mut [bool]),
-}
 
 macro_rules! parts {
     ($View:ident, $xs:expr, $pointer:ident) => {
@@ -236,8 +210,8 @@ impl CompiledProgram {
         let most = options.map(|bytes| [bytes, self.limit].into_iter().flatten().min());
         let mut needs = [0, 1].map(|part| self.needs[part].limited(most[part]));
         let [mut stack, mut arena] = [Room::take(&needs[0])?, Room::take(&needs[1])?];
-        let _flushed = self.options.flush_denormals.then(Flushed::new);
-        let mut probes = Probes::of(&self.recorded);
+        let flushed = self.options.flush_denormals.then(Flushed::new);
+        let mut asked = Asked::of(&self.recorded, flushed.as_ref());
         let result = loop {
             let start = arena.region().start();
             if cfg!(debug_assertions) {
@@ -256,13 +230,14 @@ impl CompiledProgram {
                 outputs: self.to.as_ptr(),
                 fail: enter::fail,
                 probe: enter::probe,
+                host: enter::host,
                 failure: [0; 4],
                 own: ptr::null(),
             };
             // SAFETY: the entry was made by `lower` for these inputs and outputs; stack and arena have the room that is
             // said here.
             match unsafe {
-                enter::run(self.entry, &mut context, &mut probes, stack.region(), needs[0].recursion)
+                enter::run(self.entry, &mut context, &mut asked, stack.region(), needs[0].recursion)
             } {
                 Ok(()) => break Ok(()),
                 Err(Ended::Failed(error)) => break Err(error),

@@ -23,6 +23,9 @@ pub struct Context {
     pub fail: unsafe extern "C" fn(*mut Context, i64, i64, i64, i64) -> !,
     /// Looks at a value for a probe: its number, and the value's address. It may end the run.
     pub probe: unsafe extern "C" fn(*mut Context, i64, *const u8),
+    /// Has a function of the host compute: the number of the call, and the addresses of the operands and then of the
+    /// result. It may end the run.
+    pub host: unsafe extern "C" fn(*mut Context, i64, *const *mut u8),
     /// What `fail` leaves behind: its arguments.
     pub failure: [i64; 4],
     /// For the caller's own use.
@@ -39,6 +42,7 @@ pub mod offset {
     pub const OUTPUTS: i64 = 40;
     pub const FAIL: i64 = 48;
     pub const PROBE: i64 = 56;
+    pub const HOST: i64 = 64;
 }
 
 /// Why a run ends early.
@@ -101,6 +105,7 @@ mod tests {
             offset_of!(Context, outputs),
             offset_of!(Context, fail),
             offset_of!(Context, probe),
+            offset_of!(Context, host),
         ];
         let named = [
             offset::ARENA,
@@ -111,6 +116,7 @@ mod tests {
             offset::OUTPUTS,
             offset::FAIL,
             offset::PROBE,
+            offset::HOST,
         ];
         assert_eq!(found.map(|offset| offset as i64), named);
     }

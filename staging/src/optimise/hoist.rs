@@ -56,7 +56,7 @@ fn invariants(program: &mut Program, func: Func) -> Vec<Stmt> {
         for stmt in &program.blocks[block].stmts {
             let Stmt::Let(v, expr) = stmt else { continue };
             let fixed = |x: &Value| !inside.contains(x) || candidates.contains_key(x);
-            if expr.class() == Class::Indexed || !expr.operands().iter().all(fixed) {
+            if matches!(expr.class(), Class::Indexed | Class::Host) || !expr.operands().iter().all(fixed) {
                 continue;
             }
             candidates.insert(*v, expr);
@@ -190,6 +190,7 @@ fn is_worth_it(program: &Program, v: Value, expr: &Expr) -> bool {
         | Expr::Conv2dKernel { .. }
         | Expr::Unfold2d { .. }
         | Expr::Fold2d { .. }
+        | Expr::Host { .. }
         | Expr::Uniform { .. } => true,
     }
 }

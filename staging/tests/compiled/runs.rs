@@ -2,8 +2,8 @@
 
 use crate::common::{f64s, power, scalar, tower};
 use antiphon_staging::jit::cache::{self, Cache, Limits, Object};
-use antiphon_staging::jit::{Elements, ElementsMut};
 use antiphon_staging::*;
+use antiphon_staging::{Elements, ElementsMut};
 
 fn compiled(program: &Program) -> CompiledProgram {
     compile(program, &CompileOptions::default()).unwrap()

@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 use std::panic::Location;
 
 use crate::ir::expr::{Binary, Comparison, Expr, Padding, Unary, Window2d};
+use crate::ir::host::HostFunction;
 use crate::ir::ids::{Block, Cell, Func, Value};
 use crate::ir::print::Names;
 use crate::ir::print::loops::Parts;
@@ -228,6 +229,10 @@ impl Names {
     pub fn line(&self, program: &Program, stmt: &Stmt) -> String {
         let bind = self.bind(program, stmt);
         match stmt {
+            Stmt::Let(_, Expr::Host { host, operands, .. }) => {
+                let HostFunction { name, version, .. } = &program.hosts[*host].function;
+                format!("{bind}host {name}.{version}({})", self.list(operands))
+            }
             Stmt::Let(_, expr) => format!("{bind}{}", self.expr(expr)),
             Stmt::Cell(cell) => format!("{}: cell {}", self.cell(*cell), program.cells[*cell].ty),
             Stmt::Accumulate(cell, update) => self.update(&self.cell(*cell), update),
@@ -279,7 +284,8 @@ impl Names {
             | Expr::Select { .. }
             | Expr::Matmul(..)
             | Expr::GatherRows { .. }
-            | Expr::GatherLast { .. } => String::new(),
+            | Expr::GatherLast { .. }
+            | Expr::Host { .. } => String::new(),
             Expr::Powi(_, n) => format!(", {n}"),
             Expr::Clamp { low, high, .. } => format!(", {low}, {high}"),
             Expr::Convert(_, dtype) => format!(", {dtype}"),

@@ -8,9 +8,10 @@ use inkwell::types::BasicType;
 use inkwell::values::{BasicValueEnum, PointerValue};
 
 use crate::ir::expr::{Class, Expr};
-use crate::ir::ids::Value;
+use crate::ir::ids::{EntityRef, Host, Value};
 use crate::ir::tensor::{ConcreteTensor, Data};
 use crate::ir::types::{Dtype, Scalar, Type};
+use crate::lower::abi::offset;
 use crate::lower::asm::Reg;
 use crate::lower::asm::{bytes, is_scalar};
 use crate::lower::function::Body;
@@ -36,7 +37,8 @@ impl<'c> Body<'_, '_, 'c> {
             | Class::Indexed
             | Class::Reduction
             | Class::Product
-            | Class::Convolution => self.compute(v, expr, ty),
+            | Class::Convolution
+            | Class::Host => self.compute(v, expr, ty),
         }
         self.release_operands(expr);
     }
@@ -75,6 +77,7 @@ impl<'c> Body<'_, '_, 'c> {
             }
             Expr::Unfold2d { image, kernel, window } => self.unfold2d(v, *image, *kernel, *window, ty),
             Expr::Fold2d { x, size, kernel, window } => self.fold2d(v, *x, *size, *kernel, *window, ty),
+            Expr::Host { host, operands, .. } => self.host(v, *host, operands),
             Expr::Fill { .. }
             | Expr::Unary(..)
             | Expr::Powi(..)
@@ -102,6 +105,36 @@ impl<'c> Body<'_, '_, 'c> {
             compute(body, to);
             let x = body.asm.load(ty.dtype, 1, to);
             body.bind(v, Place::Register(x));
+        });
+    }
+
+    /// Asks the caller to call a function of the host.
+    fn host(&mut self, v: Value, host: Host, operands: &[Value]) {
+        let asm = self.asm;
+        // The addresses of the operands and of the result, and the operands that are scalars.
+        let word = size_of::<u64>();
+        let addresses = word * (operands.len() + 1);
+        self.with_scratch((addresses + word * operands.len()) as u64, |body, scratch| {
+            body.through_memory(v, |body, to| {
+                let at = |offset: usize| asm.bytes(scratch, offset as i64);
+                for (i, &x) in operands.iter().enumerate() {
+                    let ty = body.ty(x).clone();
+                    let address = if is_scalar(&ty) {
+                        let place = at(addresses + word * i);
+                        asm.store(ty.dtype, body.register(x), place);
+                        place
+                    } else {
+                        body.address(x)
+                    };
+                    asm.store_raw(address.into(), at(word * i));
+                }
+                asm.store_raw(to.into(), at(word * operands.len()));
+                let params = [asm.ptr_ty().into(), asm.context.i64_type().into(), asm.ptr_ty().into()];
+                let ty = asm.context.void_type().fn_type(&params, false);
+                let code = asm.load_ptr(asm.bytes(body.registers.context(), offset::HOST));
+                let number = asm.int(host.index() as i64).into();
+                asm.call_pointer(ty, code, &[body.registers.context().into(), number, scratch.into()], 0);
+            });
         });
     }
 

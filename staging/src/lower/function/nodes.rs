@@ -102,7 +102,8 @@ impl<'c> Body<'_, '_, 'c> {
             | Expr::Conv2dImage { .. }
             | Expr::Conv2dKernel { .. }
             | Expr::Unfold2d { .. }
-            | Expr::Fold2d { .. } => unreachable!("{} is computed where it stands", expr.name()),
+            | Expr::Fold2d { .. }
+            | Expr::Host { .. } => unreachable!("{} is computed where it stands", expr.name()),
         };
         nest.node(op, ty.dtype)
     }

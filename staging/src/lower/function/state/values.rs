@@ -77,7 +77,8 @@ fn is_light(expr: &Expr) -> bool {
         | Expr::Conv2dImage { .. }
         | Expr::Conv2dKernel { .. }
         | Expr::Unfold2d { .. }
-        | Expr::Fold2d { .. } => false,
+        | Expr::Fold2d { .. }
+        | Expr::Host { .. } => false,
     }
 }
 
