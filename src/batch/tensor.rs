@@ -237,8 +237,10 @@ impl<T: Tensor> Tensor for Batch<T> {
         let call = host::Call::of(op, &host::shapes(operands)).or_raise();
         let batched = operands.iter().any(|x| x.batched);
         operator(At::caller(), || {
-            let aligned = |(x, rank): (&&Self, &usize)| x.guarded().aligned(call.batch.len() + rank);
-            let operands: Vec<T> = operands.iter().zip(O::RANKS).map(aligned).collect();
+            let aligned = |(number, x): (usize, &&Self)| {
+                call.of_account(op, number, *x).aligned(call.batch.len() + O::RANKS[number])
+            };
+            let operands: Vec<T> = operands.iter().enumerate().map(aligned).collect();
             Batch { value: T::host(op, &operands.iter().collect::<Vec<_>>()), batched }
         })
     }

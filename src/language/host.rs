@@ -3,9 +3,12 @@
 use std::fmt;
 
 use ndarray::IxDyn;
-pub use ndarray::{ArrayViewD, ArrayViewMutD, NdFloat};
+use ndarray::NdFloat;
+pub use ndarray::{ArrayViewD, ArrayViewMutD};
 
+use crate::continuation::unwinding::{OrRaise, blame, operator as operator_at};
 use crate::error::{At, Error, Result};
+use crate::language::control::rows;
 use crate::language::shape::{self, Shape};
 use crate::language::tensor::Tensor;
 
@@ -18,7 +21,7 @@ use crate::language::tensor::Tensor;
 /// [`vmap`](crate::vmap) is one.
 ///
 /// ```
-/// use antiphon::host::{ArrayViewD, ArrayViewMutD, HostOperator, NdFloat};
+/// use antiphon::host::{ArrayViewD, ArrayViewMutD, HostElement, HostOperator};
 /// use antiphon::{NdArray, Real, Tensor, grad};
 ///
 /// /// The cumulative sum of a vector.
@@ -31,7 +34,7 @@ use crate::language::tensor::Tensor;
 ///     fn shape(&self, operands: &[&[usize]]) -> Result<Vec<usize>, String> {
 ///         Ok(operands[0].to_vec())
 ///     }
-///     fn value<E: NdFloat>(
+///     fn value<E: HostElement>(
 ///         &self,
 ///         operands: &[ArrayViewD<'_, E>],
 ///         mut result: ArrayViewMutD<'_, E>,
@@ -78,11 +81,18 @@ pub trait HostOperator: Clone + fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// Why there is none: it becomes [`Error::Argument`](crate::Error::Argument) with the line that calls the operator,
     /// and the place in the batch.
-    fn value<E: NdFloat>(
+    fn value<E: HostElement>(
         &self,
         operands: &[ArrayViewD<'_, E>],
         result: ArrayViewMutD<'_, E>,
     ) -> std::result::Result<(), String>;
+
+    /// The elements of an operand, by its number, of this shape, for which there is a result and derivatives are finite.
+    /// In an arm of a branch of a batch it takes the operand's place in the rows that do not take the arm. Ones, if an
+    /// operator does not say otherwise; the identity, say, for a matrix that has to have an inverse.
+    fn harmless(&self, _operand: usize, shape: &[usize]) -> Vec<f64> {
+        vec![1.0; shape.iter().product()]
+    }
 
     /// Reverse: the adjoints of those operands `x` that are wanted, for the adjoint `y_bar` of the result `y`; `None`
     /// is zero. All have the axes of the batch. An adjoint of an operand that is the same for several elements of the
@@ -91,6 +101,25 @@ pub trait HostOperator: Clone + fmt::Debug + Send + Sync + 'static {
 
     /// Forward: the tangent of the result `y`, from those of the operands `x` that have any; `None` is zero.
     fn push<T: Tensor>(&self, x: &[T], y: &T, tangents: &[Option<T>]) -> Option<T>;
+}
+
+/// What a function of the host computes with, `f32` or `f64`: numbers as `ndarray` has them, with their functions and
+/// arithmetic.
+pub trait HostElement: NdFloat {
+    /// The nearest number of this type.
+    fn nearest(x: f64) -> Self;
+}
+
+impl HostElement for f32 {
+    fn nearest(x: f64) -> f32 {
+        x as f32
+    }
+}
+
+impl HostElement for f64 {
+    fn nearest(x: f64) -> f64 {
+        x
+    }
 }
 
 /// The shapes of a call of an operator.
@@ -113,7 +142,7 @@ impl Call {
     /// [`Error::Shape`] if their batches do not broadcast.
     #[track_caller]
     pub(crate) fn of<O: HostOperator>(operator: &O, shapes: &[Shape]) -> Result<Call> {
-        let (op, at) = (O::NAME, crate::continuation::unwinding::blame(At::caller()));
+        let (op, at) = (O::NAME, blame(At::caller()));
         let refuse = |reason: String| Error::Argument { op, reason, at };
         if shapes.len() != O::RANKS.len() {
             return Err(refuse(format!("{} operands, and it takes {}", shapes.len(), O::RANKS.len())));
@@ -135,6 +164,19 @@ impl Call {
         Ok(call)
     }
 
+    /// An operand of which the rows of a batch that are of no account are [harmless](HostOperator::harmless).
+    #[track_caller]
+    pub(crate) fn of_account<O: HostOperator, T: Tensor>(&self, operator: &O, number: usize, x: &T) -> T {
+        let at = At::caller();
+        let harmless = || {
+            operator_at(at, || {
+                let shape = &self.operands[number].1;
+                T::from_elements(shape, &operator.harmless(number, shape)).or_raise()
+            })
+        };
+        rows::of_account_or(x, harmless).unwrap_or_else(|| x.clone())
+    }
+
     /// The shape of the result.
     pub(crate) fn result(&self) -> Shape {
         self.batch.iter().chain(&self.own).copied().collect()
@@ -144,7 +186,7 @@ impl Call {
     ///
     /// # Errors
     /// The operator's reason, with the place in the batch.
-    pub(crate) fn run<O: HostOperator, E: NdFloat>(
+    pub(crate) fn run<O: HostOperator, E: HostElement>(
         &self,
         operator: &O,
         operands: &[&[E]],

@@ -7,7 +7,7 @@ use super::{Var, common_level, rules};
 use crate::continuation::unwinding::OrRaise;
 use crate::error::At;
 use crate::language::control::continuation_passing::{Fill, Leaves, Site};
-use crate::language::host::HostOperator;
+use crate::language::host::{Call, HostOperator, shapes};
 use crate::language::real::Int;
 use crate::language::shape::{Axes, Padding, Shape, Window2d};
 use crate::language::tensor::Tensor;
@@ -118,10 +118,11 @@ impl<T: Tensor> Tensor for Var<'_, T> {
     #[track_caller]
     fn host<O: HostOperator>(op: &O, operands: &[&Self]) -> Self {
         let at = At::caller();
+        let call = Call::of(op, &shapes(operands)).or_raise();
         let mut owned: Vec<Self> = Vec::with_capacity(operands.len());
         let mut level = None;
-        for operand in operands {
-            let operand = operand.of_account();
+        for (number, &operand) in operands.iter().enumerate() {
+            let operand = call.of_account(op, number, operand).into_operand();
             level = common_level(level, operand.level()).or_raise();
             owned.push(operand);
         }

@@ -1,14 +1,14 @@
 //! Operators of the host in recorded and compiled programs.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use antiphon::control::scan;
-use antiphon::host::{ArrayViewD, ArrayViewMutD, HostOperator, NdFloat};
+use antiphon::host::{ArrayViewD, ArrayViewMutD, HostElement, HostOperator};
 use antiphon::recording::{Recorded, interpret, record};
 use antiphon::{
-    Batch, Error, NdArray, OrRaise, Real, Tensor, Var, compile, compile_with, grad, hessian, hvp, jvp,
-    value_and_grad, vmap,
+    Batch, CompiledFunction, Error, NdArray, OrRaise, Real, Tensor, Var, compile, compile_with, grad,
+    hessian, hvp, jvp, value_and_grad, vmap,
 };
 use antiphon_staging::CompileOptions;
 
@@ -186,7 +186,11 @@ impl HostOperator for Halve {
     fn shape(&self, _: &[&[usize]]) -> Result<Vec<usize>, String> {
         Ok(vec![])
     }
-    fn value<E: NdFloat>(&self, x: &[ArrayViewD<'_, E>], mut y: ArrayViewMutD<'_, E>) -> Result<(), String> {
+    fn value<E: HostElement>(
+        &self,
+        x: &[ArrayViewD<'_, E>],
+        mut y: ArrayViewMutD<'_, E>,
+    ) -> Result<(), String> {
         let x = x[0][[]];
         assert!(x >= E::zero(), "negative");
         y[[]] = x / (E::one() + E::one());
@@ -215,6 +219,56 @@ fn the_host_is_as_it_was() {
     assert_eq!(compiled.call(&Array::scalar(3.0)).unwrap(), Array::scalar(1.5));
     let single = NdArray::<f32>::scalar(5.0);
     assert_eq!(compile("halve", program, &single).unwrap().call(&single).unwrap(), NdArray::scalar(2.5f32));
+}
+
+/// What it computes is what another compiled function does.
+#[derive(Clone, Debug)]
+struct Nested;
+
+thread_local! {
+    static SQUARE: RefCell<Option<CompiledFunction<Array, Array, Array>>> = const { RefCell::new(None) };
+}
+
+impl HostOperator for Nested {
+    const NAME: &'static str = "nested";
+    const RANKS: &'static [usize] = &[0];
+    fn shape(&self, _: &[&[usize]]) -> Result<Vec<usize>, String> {
+        Ok(vec![])
+    }
+    fn value<E: HostElement>(
+        &self,
+        x: &[ArrayViewD<'_, E>],
+        mut y: ArrayViewMutD<'_, E>,
+    ) -> Result<(), String> {
+        let x = Array::scalar(x[0][[]].to_f64().unwrap());
+        let square = SQUARE.with_borrow_mut(|square| {
+            let square =
+                square.get_or_insert_with(|| compile("square", |x: Recorded| x.square(), &x).unwrap());
+            square.call(&x).unwrap()
+        });
+        // And a gradient, which switches stacks of its own.
+        let slope = grad(|x| x.square(), &x).unwrap();
+        y[[]] = E::nearest(square.item() + slope.item());
+        Ok(())
+    }
+    fn pull<T: Tensor>(&self, x: &[T], _: &T, y_bar: &T, _: &[bool]) -> Vec<Option<T>> {
+        vec![Some((x[0].clone() + 1.0) * 2.0 * y_bar)]
+    }
+    fn push<T: Tensor>(&self, x: &[T], _: &T, tangents: &[Option<T>]) -> Option<T> {
+        tangents[0].as_ref().map(|dx| (x[0].clone() + 1.0) * 2.0 * dx)
+    }
+}
+
+#[test]
+fn functions_of_the_host_run_compiled_code_and_derivatives_of_their_own() {
+    let program = |x: Recorded| value_and_grad(|x| Tensor::host(&Nested, &[&x]).sin(), &x).or_raise();
+    let mut compiled = compile("nested", program, &Array::scalar(3.0)).unwrap();
+    for x in [3.0f64, 0.5] {
+        let (y, slope) = compiled.call(&Array::scalar(x)).unwrap();
+        let inner = x * x + 2.0 * x;
+        assert!((y.item() - inner.sin()).abs() < 1e-14, "{y}");
+        assert!((slope.item() - inner.cos() * (2.0 * x + 2.0)).abs() < 1e-13, "{slope}");
+    }
 }
 
 #[test]

@@ -84,6 +84,40 @@ fn batches_and_gradients_of_each_row() {
     );
 }
 
+/// Of rows that do not take an arm, no operator has to have a result there.
+#[test]
+fn arms_that_some_rows_take() {
+    fn f<T: Tensor>(m: &T, b: &T) -> T {
+        let scale = b.index(0, 0);
+        let nonzero = T::constant(0.0).less(&scale);
+        let solved = || solve_lower(&(m.clone() * &scale), b).square().sum(..);
+        T::cond(&nonzero, solved, || b.sum(..))
+    }
+    let rows = Array::from_elements(&[3, 3], &[0.0, 1.0, 2.0, 0.5, 1.0, 2.0, -1.0, 0.0, 3.0]).unwrap();
+    let matrix = matrices().index(0, 0);
+    let each = |i| antiphon::value_and_grad(|b| f(&Var::lift(&matrix), &b), &rows.index(0, i)).unwrap();
+    let (values, slopes): (Vec<Array>, Vec<Array>) = (0..3).map(each).unzip();
+    let lifted = Batch::lift(&matrix);
+    assert_eq!(vmap(|b: Batch<Array>| f(&lifted, &b), &rows).unwrap(), Array::stack(&values, 0));
+    let found = vmap(|b: Batch<Array>| grad(|b| f(&Var::lift(&lifted), &b), &b).or_raise(), &rows).unwrap();
+    assert_eq!(found, Array::stack(&slopes, 0));
+    let of_sum = grad(|b| vmap(|b| f(&Batch::lift(&Var::lift(&matrix)), &b), &b).or_raise().sum(..), &rows);
+    assert_eq!(of_sum.unwrap(), Array::stack(&slopes, 0));
+    #[cfg(feature = "staging")]
+    {
+        use antiphon::recording::Recorded;
+        let program = |(m, rows): (Recorded, Recorded)| {
+            let m = Batch::lift(&m);
+            vmap(|b: Batch<Recorded>| grad(|b| f(&Var::lift(&m), &b), &b).or_raise(), &rows).or_raise()
+        };
+        let point = (matrix.clone(), rows.clone());
+        let found = antiphon::compile("arms", program, &point).unwrap().call(&point).unwrap();
+        let apart =
+            (found - Array::stack(&slopes, 0)).view().iter().fold(0.0f64, |most, x| most.max(x.abs()));
+        assert!(apart < 1e-12, "{apart}");
+    }
+}
+
 #[test]
 fn other_modes() {
     let matrix = matrices().index(0, 0);

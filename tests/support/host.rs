@@ -1,7 +1,7 @@
 //! Operators of the host that tests share.
 
 use antiphon::Tensor;
-use antiphon::host::{ArrayViewD, ArrayViewMutD, HostOperator, NdFloat};
+use antiphon::host::{ArrayViewD, ArrayViewMutD, HostElement, HostOperator};
 
 /// The solution `x` of `L·x = b`, or of `Lᵀ·x = b`, for a lower triangular matrix of which nothing above the diagonal
 /// is read.
@@ -36,7 +36,11 @@ impl HostOperator for SolveLower {
         }
     }
 
-    fn value<E: NdFloat>(&self, x: &[ArrayViewD<'_, E>], mut y: ArrayViewMutD<'_, E>) -> Result<(), String> {
+    fn value<E: HostElement>(
+        &self,
+        x: &[ArrayViewD<'_, E>],
+        mut y: ArrayViewMutD<'_, E>,
+    ) -> Result<(), String> {
         let (matrix, b) = (&x[0], &x[1]);
         let n = b.len();
         let entry = |i, j| if self.transposed { matrix[[j, i]] } else { matrix[[i, j]] };
@@ -50,6 +54,14 @@ impl HostOperator for SolveLower {
             y[[i]] = rest / entry(i, i);
         }
         Ok(())
+    }
+
+    fn harmless(&self, operand: usize, shape: &[usize]) -> Vec<f64> {
+        let n = shape[0];
+        match operand {
+            0 => (0..n * n).map(|i| if i % (n + 1) == 0 { 1.0 } else { 0.0 }).collect(),
+            _ => vec![1.0; n],
+        }
     }
 
     fn pull<T: Tensor>(&self, x: &[T], y: &T, y_bar: &T, wanted: &[bool]) -> Vec<Option<T>> {

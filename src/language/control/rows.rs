@@ -87,10 +87,20 @@ pub(super) fn are_computed<T: Control>() -> bool {
 /// which every operator and its derivatives are finite. None if it is to stay as it is.
 #[track_caller]
 pub(crate) fn of_account<T: Real>(x: &T) -> Option<T> {
-    if !T::Bool::BATCHES || !x.is_of_rows() {
-        return None;
-    }
-    Some(T::select(&live::<T::Bool>()?, x, &T::constant(1.0)))
+    // No closure that is passed on: it would not know its caller.
+    let live = rows_of_account(x)?;
+    Some(T::select(&live, x, &T::constant(1.0)))
+}
+
+/// Likewise, with other numbers in place of 1.
+#[track_caller]
+pub(crate) fn of_account_or<T: Real>(x: &T, other: impl FnOnce() -> T) -> Option<T> {
+    let live = rows_of_account(x)?;
+    Some(T::select(&live, x, &other()))
+}
+
+fn rows_of_account<T: Real>(x: &T) -> Option<T::Bool> {
+    if T::Bool::BATCHES && x.is_of_rows() { live() } else { None }
 }
 
 /// Runs `f` with these rows live.
