@@ -337,8 +337,8 @@ impl Builder {
         Ok(())
     }
 
-    /// What a function of the host computes of operands: a value of this type, and the number of the call. `at` is the line of the source that
-    /// calls it.
+    /// What a function of the host computes of operands: a value of this type, and the number of the call. `at` is the
+    /// line of the source that calls it.
     ///
     /// # Errors
     /// Where the operands are not in scope.
