@@ -85,6 +85,7 @@ pub(super) fn are_computed<T: Control>() -> bool {
 
 /// An operand of an operator that is not linear, if not all rows are of account where it runs: 1 in the others, for
 /// which every operator and its derivatives are finite. None if it is to stay as it is.
+#[inline]
 #[track_caller]
 pub(crate) fn of_account<T: Real>(x: &T) -> Option<T> {
     // No closure that is passed on: it would not know its caller.
@@ -99,6 +100,7 @@ pub(crate) fn of_account_or<T: Real>(x: &T, other: impl FnOnce() -> T) -> Option
     Some(T::select(&live, x, &other()))
 }
 
+#[inline]
 fn rows_of_account<T: Real>(x: &T) -> Option<T::Bool> {
     if T::Bool::BATCHES && x.is_of_rows() { live() } else { None }
 }
