@@ -88,8 +88,8 @@ pub trait HostOperator: Clone + fmt::Debug + Send + Sync + 'static {
     ) -> std::result::Result<(), String>;
 
     /// The elements of an operand, by its number, of this shape, for which there is a result and derivatives are
-    /// finite. In an arm of a branch of a batch it takes the operand's place in the rows that do not take the arm. Ones,
-    /// if an operator does not say otherwise; the identity, say, for a matrix that has to have an inverse.
+    /// finite. In an arm of a branch of a batch it takes the operand's place in the rows that do not take the arm.
+    /// Ones, if an operator does not say otherwise; the identity, say, for a matrix that has to have an inverse.
     fn harmless(&self, _operand: usize, shape: &[usize]) -> Vec<f64> {
         vec![1.0; shape.iter().product()]
     }
