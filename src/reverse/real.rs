@@ -180,6 +180,16 @@ impl<T: Real> Var<'_, T> {
             None => self.operand(),
         }
     }
+
+    /// [`of_account`](Var::of_account), of a variable that is owned.
+    #[inline]
+    #[track_caller]
+    fn into_account(self) -> Self {
+        match rows::of_account(&self) {
+            Some(x) => x.into_operand(),
+            None => self.into_operand(),
+        }
+    }
 }
 
 /// The level of two operands; raises if they belong to different derivatives.
@@ -221,8 +231,8 @@ macro_rules! operator {
 }
 operator!(Add add into_operand);
 operator!(Sub sub into_operand);
-operator!(Mul mul of_account);
-operator!(Div div of_account);
+operator!(Mul mul into_account);
+operator!(Div div into_account);
 
 impl<T: Real> Neg for Var<'_, T> {
     type Output = Self;
