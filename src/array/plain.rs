@@ -1,7 +1,6 @@
 //! Arrays as inputs and outputs of recorded programs.
 
-use antiphon_staging::{Dtype, Type};
-use antiphon_staging::{Elements, ElementsMut};
+use antiphon_staging::{Dtype, Elements, ElementsMut, Type};
 use bytemuck::Zeroable;
 
 use super::buffer::{Storage, contiguous, exclusive, from_vec};

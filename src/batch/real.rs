@@ -7,6 +7,7 @@ use super::control::count;
 use super::{Batch, BatchAdjoint, BatchBool, BatchInt, with_rows};
 use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Result};
+use crate::finite;
 use crate::language::control::rows;
 use crate::language::real::Real;
 use crate::language::shape::{self, Shape};
@@ -49,10 +50,10 @@ impl<T: Tensor> Batch<T> {
         Cow::Borrowed(self)
     }
     /// An operand of an operator that is not linear: see [`rows::of_account`]. Without derivatives inside it does not
-    /// matter what the other rows compute.
+    /// matter what the other rows compute, unless somebody looks whether it is finite.
     #[track_caller]
     pub(super) fn guarded(&self) -> Cow<'_, Self> {
-        if T::NESTING.is_power_of_two() {
+        if T::NESTING.is_power_of_two() && !finite::looks() {
             return Cow::Borrowed(self);
         }
         rows::of_account(self).map_or(Cow::Borrowed(self), Cow::Owned)

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use ndarray::IxDyn;
-use ndarray::NdFloat;
 pub use ndarray::{ArrayViewD, ArrayViewMutD};
+use ndarray::{IxDyn, NdFloat};
 
 use crate::continuation::unwinding::{OrRaise, blame, operator as operator_at};
 use crate::error::{At, Error, Result};

@@ -259,12 +259,25 @@ mod nothing_comes_from_arms_that_a_row_does_not_take {
     use antiphon::{grad, hvp};
 
     fn assert_near(found: &Array, expected: &[f64]) {
+        assert_eq!(found.shape()[..], [expected.len()]);
         for (found, expected) in found.view().iter().zip(expected) {
             assert!((found - expected).abs() <= 1e-12 * (1.0 + expected.abs()), "{found} {expected}");
         }
     }
 
     slopes_of_rows! { recursion cubes rounds arm power matrix }
+}
+
+/// What an operator computes of rows that do not take its arm is not found to be infinite, or no number.
+#[test]
+fn rows_of_no_account_are_not_looked_at() {
+    let root = |x: Batch<Array>| {
+        let positive = Batch::constant(0.0).less(&x);
+        Batch::cond(&positive, || x.sqrt() + x.log() + x.recip(), || x.square())
+    };
+    let xs = Array::from(vec![1.0, -1.0, 0.0]);
+    let found = antiphon::debug::check_finite(|| vmap(root, &xs)).unwrap();
+    assert_eq!(found, Array::from(vec![2.0, 1.0, 0.0]));
 }
 
 /// Neither arm is taken by any row, and what they ensure does not matter; a function that calls itself in one ends.

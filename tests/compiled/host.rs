@@ -277,3 +277,36 @@ fn programs_name_their_operators() {
     let text = program.to_string();
     assert!(text.contains("host solve_lower.1(x0, x1)"), "{text}");
 }
+
+/// Of numbers: in recursion that becomes loops, in loops, and in arms, with gradients.
+#[test]
+fn numbers_of_the_host() {
+    fn recursion<T: Tensor>(x: &T) -> T {
+        T::fix(x.clone(), |again, x: T| {
+            let large = T::constant(1.0).less(&x);
+            T::cond(&large, || again(T::host(&Halve, &[&x])) * &x, || T::host(&Halve, &[&x.square()]))
+        })
+    }
+    fn rounds<T: Tensor>(x: &T) -> T {
+        T::while_loop(x.clone(), |x| T::constant(1.0).less(x), |x| T::host(&Halve, &[&x]).square() * 0.9)
+    }
+    let program = |x: Recorded| {
+        (
+            value_and_grad(|x| recursion(&x), &x).or_raise(),
+            value_and_grad(|x| rounds(&x), &x).or_raise(),
+            grad(|x| grad(|x| recursion(&x), &x).or_raise(), &x).or_raise(),
+        )
+    };
+    let mut compiled = compile("numbers", program, &Array::scalar(3.0)).unwrap();
+    for x in [3.0, 2.2, 0.4] {
+        let x = Array::scalar(x);
+        let ((y, slope), (z, other), second) = compiled.call(&x).unwrap();
+        let eager = value_and_grad(|x| recursion(&x), &x).unwrap();
+        assert_near("recursion", &y, &eager.0);
+        assert_near("slope of recursion", &slope, &eager.1);
+        let eager = value_and_grad(|x| rounds(&x), &x).unwrap();
+        assert_near("rounds", &z, &eager.0);
+        assert_near("slope of rounds", &other, &eager.1);
+        assert_near("second", &second, &grad(|x| grad(|x| recursion(&x), &x).or_raise(), &x).unwrap());
+    }
+}

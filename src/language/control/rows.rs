@@ -2,9 +2,9 @@
 //! and each row takes what its own way gives.
 //!
 //! While a way is gone, the rows on it are *live*. What operators compute of the others is of no account, but has to be
-//! finite: in a derivative, a product of the zero that flows back to them with an infinite number is not zero. So
-//! operators that are not finite everywhere, and indices, ask for the [live](live) rows, and take 1, or index 0, in the
-//! others.
+//! finite where it is differentiated: a product of the zero that flows back to them with an infinite number is not
+//! zero. So operators that are not linear ask which rows are [of account](of_account), and take 1 in the others, those
+//! of the host what is harmless for them, and indices are 0 there.
 
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
