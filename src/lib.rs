@@ -17,6 +17,7 @@ mod forward;
 pub mod io;
 mod jacobian;
 mod language;
+pub mod linalg;
 mod linearize;
 mod memory;
 pub mod nn;

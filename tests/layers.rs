@@ -21,6 +21,7 @@ const ANTIPHON: &[&str] = &[
     "partial",
     "recording",
     "array",
+    "linalg",
     "transforms",
     "linearize",
     "jacobian",

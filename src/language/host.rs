@@ -107,17 +107,39 @@ pub trait HostOperator: Clone + fmt::Debug + Send + Sync + 'static {
 pub trait HostElement: NdFloat {
     /// The nearest number of this type.
     fn nearest(x: f64) -> Self;
+    /// Runs what is there for each of the two types.
+    #[doc(hidden)]
+    fn run<K: Kernel>(
+        kernel: K,
+        operands: &[&[Self]],
+        result: &mut [Self],
+    ) -> std::result::Result<(), String>;
+}
+
+/// A function on elements of each of the two types: of a library that has a trait of its own for them.
+#[doc(hidden)]
+pub trait Kernel {
+    /// Of `f32`.
+    fn single(self, operands: &[&[f32]], result: &mut [f32]) -> std::result::Result<(), String>;
+    /// Of `f64`.
+    fn double(self, operands: &[&[f64]], result: &mut [f64]) -> std::result::Result<(), String>;
 }
 
 impl HostElement for f32 {
     fn nearest(x: f64) -> f32 {
         x as f32
     }
+    fn run<K: Kernel>(kernel: K, operands: &[&[f32]], result: &mut [f32]) -> std::result::Result<(), String> {
+        kernel.single(operands, result)
+    }
 }
 
 impl HostElement for f64 {
     fn nearest(x: f64) -> f64 {
         x
+    }
+    fn run<K: Kernel>(kernel: K, operands: &[&[f64]], result: &mut [f64]) -> std::result::Result<(), String> {
+        kernel.double(operands, result)
     }
 }
 

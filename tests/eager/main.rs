@@ -14,6 +14,7 @@ mod host;
 #[path = "../support/host.rs"]
 mod host_operators;
 mod io;
+mod linalg;
 mod linearize;
 mod nn;
 mod operators;

@@ -57,6 +57,21 @@ fn random_masks() {
     check(table::RANDOM_MASKS);
 }
 
+/// Of functions of matrices, to the third order.
+#[test]
+fn linear_algebra() {
+    let mut wrong = Vec::new();
+    for &(formula, shapes) in table::linalg::LINEAR_ALGEBRA {
+        for shapes in shapes {
+            let x: Vec<_> = shapes.iter().zip(1..).map(|(shape, seed)| array(shape, seed)).collect();
+            if let Err(error) = check_gradients(&table::linalg::Formula(formula), &x, 3) {
+                wrong.push(format!("{formula} of {shapes:?}: {error}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// Third order costs more to compile, so only these.
 #[test]
 fn third_order() {

@@ -1,5 +1,8 @@
 //! Every array operator in a formula, and the shapes that it is checked for.
 
+#[path = "../../support/linalg.rs"]
+pub mod linalg;
+
 use antiphon::check::RunsOn;
 use antiphon::{Int, IntTensor, NdArray, OrRaise, Padding, Tensor, Window2d};
 
@@ -36,7 +39,7 @@ macro_rules! formulas {
                         return $body;
                     }
                 )*)*
-                unreachable!("{}", self.0)
+                linalg::Formula(self.0).call(x)
             }
         }
         $(
@@ -44,7 +47,7 @@ macro_rules! formulas {
         )*
         /// All of them.
         #[allow(dead_code, reason = "one of the tests that share this table takes it group by group")]
-        pub const ALL: &[&[Case]] = &[$($group),*];
+        pub const ALL: &[&[Case]] = &[$($group,)* linalg::LINEAR_ALGEBRA];
     };
 }
 

@@ -1,0 +1,105 @@
+//! The Cholesky factor of symmetric positive definite matrices.
+
+use faer::linalg::cholesky::llt::factor::{LltError, cholesky_in_place, cholesky_in_place_scratch};
+use ndarray::{ArrayViewD, ArrayViewMutD};
+
+use super::kernel::{Factorization, Field, ONE, columns_mut, run, scratch, side, symmetric_part};
+use super::parts::{identity, lower, square, symmetric};
+use super::right::Right;
+use super::triangular::{Triangle, solve, solve_from_right};
+use crate::language::host::{HostElement, HostOperator};
+use crate::language::tensor::Tensor;
+
+/// The lower triangular `L` with a positive diagonal and `L·Lᵀ = A`, of symmetric positive definite matrices
+/// `[.., n, n]`. What is factored is the symmetric part `½(A + Aᵀ)`, as in JAX: so the derivative is symmetric.
+///
+/// With `Φ` for what is not above the diagonal, which is halved: `dL = L·Φ(L⁻¹·dA·L⁻ᵀ)`, and in reverse
+/// `Ā = L⁻ᵀ·Φ(LᵀL̄)·L⁻¹`, of which it is the symmetric part (Murray 2016, "Differentiation of the Cholesky
+/// decomposition").
+///
+/// # Errors
+/// Raises [`Error::Argument`](crate::Error::Argument) if the matrix is not square, or its symmetric part is not
+/// positive definite.
+///
+/// ```
+/// use antiphon::linalg::cholesky;
+/// use antiphon::{NdArray, Tensor};
+/// let a = NdArray::from_elements(&[2, 2], &[4.0, 2.0, 2.0, 10.0])?;
+/// assert_eq!(cholesky(&a), NdArray::from_elements(&[2, 2], &[2.0, 0.0, 1.0, 3.0])?);
+/// # Ok::<(), antiphon::Error>(())
+/// ```
+#[track_caller]
+pub fn cholesky<T: Tensor>(a: &T) -> T {
+    square("cholesky", a);
+    T::host(&Cholesky, &[a])
+}
+
+/// The solution `X` of `A·X = B` from `A`'s [Cholesky factor](cholesky) `L`: `[.., n, n]` and `[.., n, k]` give
+/// `[.., n, k]`; a vector `[n]` is a column, and gives one.
+///
+/// # Errors
+/// As [`solve_triangular`](crate::linalg::solve_triangular).
+#[track_caller]
+pub fn cholesky_solve<T: Tensor>(l: &T, b: &T) -> T {
+    let n = square("cholesky_solve", l);
+    let right = Right::of("cholesky_solve", n, l, b);
+    right.back(solve(l, &solve(l, &right.columns, Triangle::LOWER), Triangle::LOWER.t()))
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cholesky;
+
+impl Factorization for Cholesky {
+    fn compute<F: Field>(self, operands: &[&[F]], result: &mut [F]) -> Result<(), String> {
+        let n = side(result.len());
+        if n == 0 {
+            return Ok(());
+        }
+        symmetric_part(operands[0], result);
+        scratch(cholesky_in_place_scratch::<F>(n, ONE, Default::default()), |stack| {
+            let into = columns_mut(result, [n, n]);
+            cholesky_in_place(into, Default::default(), ONE, stack, Default::default())
+        })
+        .map_err(|LltError::NonPositivePivot { index }| {
+            format!("the matrix is not positive definite: so is its leading part of {} rows", index + 1)
+        })?;
+        // By columns, it stands below the diagonal.
+        for i in 0..n {
+            for j in 0..i {
+                result[i * n + j] = std::mem::replace(&mut result[j * n + i], F::zero());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is not above the diagonal, which is halved.
+fn half<T: Tensor>(x: &T) -> T {
+    lower(x, 0.5)
+}
+
+impl HostOperator for Cholesky {
+    const NAME: &'static str = "cholesky";
+    const RANKS: &'static [usize] = &[2];
+
+    fn shape(&self, operands: &[&[usize]]) -> Result<Vec<usize>, String> {
+        Ok(operands[0].to_vec())
+    }
+    fn value<E: HostElement>(&self, x: &[ArrayViewD<'_, E>], y: ArrayViewMutD<'_, E>) -> Result<(), String> {
+        run(*self, x, y)
+    }
+    fn harmless(&self, _operand: usize, shape: &[usize]) -> Vec<f64> {
+        identity(shape)
+    }
+    fn pull<T: Tensor>(&self, _x: &[T], l: &T, l_bar: &T, _wanted: &[bool]) -> Vec<Option<T>> {
+        let inner = half(&l.transpose().matmul(l_bar));
+        let left = solve(l, &inner, Triangle::LOWER.t());
+        vec![Some(symmetric(&solve_from_right(&left, l, Triangle::LOWER)))]
+    }
+    fn push<T: Tensor>(&self, _x: &[T], l: &T, tangents: &[Option<T>]) -> Option<T> {
+        tangents[0].as_ref().map(|da| {
+            let left = solve(l, &symmetric(da), Triangle::LOWER);
+            l.matmul(&half(&solve_from_right(&left, l, Triangle::LOWER.t())))
+        })
+    }
+}

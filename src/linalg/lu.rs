@@ -1,0 +1,516 @@
+//! Elimination with row exchanges: systems of equations, inverses, determinants, and the factors themselves.
+
+use std::cmp::Ordering;
+
+use faer::MatRef;
+use faer::linalg::lu::partial_pivoting::{factor, solve as faer_solve};
+use faer::perm::PermRef;
+use faer::traits::math_utils::{one, zero};
+use ndarray::{ArrayViewD, ArrayViewMutD};
+
+use super::kernel::{Factorization, Field, ONE, columns_mut, rows, rows_mut, run, scratch, side};
+use super::parts::{eye, identity, last, lower, sides, square, sum, unpack};
+use super::right::Right;
+use super::svd;
+use super::triangular::{self, Triangle};
+use crate::continuation::unwinding::OrRaise;
+use crate::language::host::{HostElement, HostOperator};
+use crate::language::tensor::Tensor;
+
+/// The solution `X` of `A·X = B` for a square matrix: `[.., n, n]` and `[.., n, k]` give `[.., n, k]`; a vector `[n]`
+/// is a column, and gives one. Axes before these are of a batch, and broadcast.
+///
+/// `A` is eliminated once, with row exchanges, and the derivative uses the same factors: `dX = A⁻¹(dB − dA·X)`, and in
+/// reverse `B̄ = A⁻ᵀX̄`, `Ā = −B̄Xᵀ` (Giles 2008).
+///
+/// # Errors
+/// Raises [`Error::Argument`](crate::Error::Argument) if the matrix is not square, or singular to the last bit, and
+/// [`Error::Shape`](crate::Error::Shape) if the operands do not fit.
+///
+/// ```
+/// use antiphon::linalg::solve;
+/// use antiphon::{NdArray, Tensor};
+/// let a = NdArray::from_elements(&[2, 2], &[0.0, 2.0, 1.0, 1.0])?;
+/// assert_eq!(solve(&a, &NdArray::from(vec![4.0, 5.0])), NdArray::from(vec![3.0, 2.0]));
+/// # Ok::<(), antiphon::Error>(())
+/// ```
+#[track_caller]
+pub fn solve<T: Tensor>(a: &T, b: &T) -> T {
+    let n = square("solve", a);
+    let right = Right::of("solve", n, a, b);
+    right.back(Factors::of(a).solve(&right.columns, false))
+}
+
+/// The inverse of square matrices `[.., n, n]`. To multiply by one, [`solve`] is faster and more accurate.
+///
+/// The derivative is `dA⁻¹ = −A⁻¹·dA·A⁻¹`.
+///
+/// # Errors
+/// Raises [`Error::Argument`](crate::Error::Argument) if the matrix is not square, or singular to the last bit.
+#[track_caller]
+pub fn inv<T: Tensor>(a: &T) -> T {
+    let n = square("inv", a);
+    Factors::of(a).solve(&eye(n), false)
+}
+
+/// The determinant of square matrices: `[.., n, n]` gives `[..]`.
+///
+/// The derivative is the matrix of cofactors, `det A·A⁻ᵀ` where there is an inverse, and exact where there is none. The
+/// second derivative wants an inverse.
+///
+/// # Errors
+/// Raises [`Error::Argument`](crate::Error::Argument) if the matrix is not square.
+#[track_caller]
+pub fn det<T: Tensor>(a: &T) -> T {
+    square("det", a);
+    T::host(&Determinant, &[a, &Factors::of(a).packed])
+}
+
+/// The sign of the determinant, and the logarithm of its absolute value: `[.., n, n]` gives two arrays `[..]`; 0 and
+/// −∞ for a singular matrix.
+///
+/// The derivative of the logarithm is `A⁻ᵀ`, which wants an inverse.
+///
+/// # Errors
+/// Raises [`Error::Argument`](crate::Error::Argument) if the matrix is not square, and from its derivative if it is
+/// singular.
+#[track_caller]
+pub fn slogdet<T: Tensor>(a: &T) -> (T, T) {
+    square("slogdet", a);
+    let both = T::host(&LogDeterminant, &[a, &Factors::of(a).packed]);
+    (both.index(-1, 0).detach(), both.index(-1, 1))
+}
+
+/// The factors `A = P·L·U` of matrices `[.., m, n]`, by elimination with row exchanges: the permutation `[.., m, m]`,
+/// what is below the diagonal with ones on it `[.., m, k]`, and what is not `[.., k, n]`, with `k = min(m, n)`.
+///
+/// The derivative keeps the permutation (Walter & Lehmann 2010).
+///
+/// # Errors
+/// Raises [`Error::Argument`](crate::Error::Argument) if it is no matrix; from its derivative, and for matrices that
+/// are not square, if the leading `k×k` part of `Pᵀ·A` is singular.
+#[track_caller]
+pub fn lu<T: Tensor>(a: &T) -> (T, T, T) {
+    let [m, n] = sides("lu", a);
+    let k = m.min(n);
+    let [_, exchanged] = unpack(&Factors::of(a).packed, [&[m * n], &[m]]);
+    let columns = T::from_elements(&[m], &(0..m).map(|i| i as f64).collect::<Vec<_>>()).or_raise();
+    let transposed = T::from_mask(&exchanged.unsqueeze(-1).equal(&columns));
+    let in_order = transposed.matmul(a);
+    let leading = in_order.slice(-2, 0..k).slice(-1, 0..k);
+    let both = T::host(&InOrder, &[&leading]);
+    let (l, u) = (lower(&both, 0.0) + eye::<T>(k), upper(&both));
+    let (l, u) = match m.cmp(&n) {
+        Ordering::Greater => {
+            let below = triangular::solve_from_right(&in_order.slice(-2, k..m), &u, Triangle::UPPER);
+            (T::concat(&[l, below], -2), u)
+        }
+        Ordering::Less => {
+            let beside = triangular::solve(&l, &in_order.slice(-1, k..n), Triangle::LOWER.unit());
+            (l, T::concat(&[u, beside], -1))
+        }
+        Ordering::Equal => (l, u),
+    };
+    (transposed.transpose(), l, u)
+}
+
+/// What is not below the diagonal.
+fn upper<T: Tensor>(x: &T) -> T {
+    lower(&x.transpose(), 1.0).transpose()
+}
+
+/// A matrix and its factors, which have no derivative: the rules of what uses them have it.
+struct Factors<'a, T> {
+    a: &'a T,
+    /// Both factors of the rows in their new order, by columns, and then which row each is.
+    packed: T,
+}
+
+impl<'a, T: Tensor> Factors<'a, T> {
+    #[track_caller]
+    fn of(a: &'a T) -> Factors<'a, T> {
+        Factors { a, packed: T::host(&Factor, &[&a.detach()]) }
+    }
+    #[track_caller]
+    fn solve(&self, b: &T, transposed: bool) -> T {
+        T::host(&SolveFactored { transposed }, &[self.a, &self.packed, b])
+    }
+}
+
+/// The factors of the identity, as [`Factors`] has them.
+fn packed_identity(elements: usize) -> Vec<f64> {
+    // n² + n elements.
+    let n = side(elements);
+    identity(&[n, n]).into_iter().chain((0..n).map(|i| i as f64)).collect()
+}
+
+/// Factors that were packed.
+struct Unpacked<'a, F: Field> {
+    lu: MatRef<'a, F>,
+    order: Vec<u32>,
+    inverse: Vec<u32>,
+}
+
+impl<'a, F: Field> Unpacked<'a, F> {
+    fn of(packed: &'a [F], n: usize) -> Self {
+        let (lu, exchanged) = packed.split_at(n * n);
+        let order: Vec<u32> = exchanged.iter().map(|&i| row_number(i)).collect();
+        let mut inverse = vec![0; n];
+        for (i, &from) in order.iter().enumerate() {
+            inverse[from as usize] = i as u32;
+        }
+        Unpacked { lu: MatRef::from_column_major_slice(lu, n, n), order, inverse }
+    }
+    fn permutation(&self) -> PermRef<'_, u32> {
+        PermRef::new_checked(&self.order, &self.inverse, self.order.len())
+    }
+    /// The first zero of the diagonal.
+    fn zero(&self) -> Option<usize> {
+        (0..self.lu.nrows()).find(|&i| self.lu[(i, i)] == F::zero())
+    }
+    /// −1 if the number of exchanges is odd.
+    fn sign(&self) -> F {
+        let mut seen = vec![false; self.order.len()];
+        let mut sign = F::one();
+        for start in 0..seen.len() {
+            let mut at = start;
+            while !std::mem::replace(&mut seen[at], true) {
+                at = self.order[at] as usize;
+                if at != start {
+                    sign = -sign;
+                }
+            }
+        }
+        sign
+    }
+    fn determinant(&self) -> F {
+        (0..self.lu.nrows()).fold(self.sign(), |det, i| det * self.lu[(i, i)])
+    }
+    fn solve(&self, transposed: bool, b: &[F], result: &mut [F]) {
+        let n = self.order.len();
+        result.copy_from_slice(b);
+        let k = b.len() / n;
+        let x = rows_mut(result, [n, k]);
+        let permutation = self.permutation();
+        match transposed {
+            false => scratch(faer_solve::solve_in_place_scratch::<u32, F>(n, k, ONE), |stack| {
+                faer_solve::solve_in_place(self.lu, self.lu, permutation, x, ONE, stack);
+            }),
+            true => scratch(faer_solve::solve_transpose_in_place_scratch::<u32, F>(n, k, ONE), |stack| {
+                faer_solve::solve_transpose_in_place(self.lu, self.lu, permutation, x, ONE, stack);
+            }),
+        }
+    }
+}
+
+/// A row's number.
+fn row_number<F: Field>(x: F) -> u32 {
+    x.to_u32().expect("the number of a row")
+}
+
+/// Both factors, packed.
+#[derive(Clone, Copy, Debug)]
+struct Factor;
+
+impl Factorization for Factor {
+    fn compute<F: Field>(self, operands: &[&[F]], result: &mut [F]) -> Result<(), String> {
+        let a = operands[0];
+        let m = result.len() - a.len();
+        let n = if m == 0 { 0 } else { a.len() / m };
+        let (lu, exchanged) = result.split_at_mut(a.len());
+        let mut lu = columns_mut(lu, [m, n]);
+        lu.copy_from(rows(a, [m, n]));
+        let (mut order, mut inverse) = (vec![0u32; m], vec![0u32; m]);
+        scratch(factor::lu_in_place_scratch::<u32, F>(m, n, ONE, Default::default()), |stack| {
+            factor::lu_in_place(lu, &mut order, &mut inverse, ONE, stack, Default::default());
+        });
+        for (into, &row) in exchanged.iter_mut().zip(&order) {
+            *into = F::nearest(f64::from(row));
+        }
+        Ok(())
+    }
+}
+
+impl HostOperator for Factor {
+    const NAME: &'static str = "lu_factor";
+    const RANKS: &'static [usize] = &[2];
+
+    fn shape(&self, operands: &[&[usize]]) -> Result<Vec<usize>, String> {
+        let [m, n] = [operands[0][0], operands[0][1]];
+        // Rows are numbered in the elements' own type.
+        if m >= 1 << 24 {
+            return Err(format!("a matrix of {m} rows, of which there may be {}", (1 << 24) - 1));
+        }
+        Ok(vec![m * n + m])
+    }
+    fn value<E: HostElement>(&self, x: &[ArrayViewD<'_, E>], y: ArrayViewMutD<'_, E>) -> Result<(), String> {
+        run(*self, x, y)
+    }
+    fn harmless(&self, _operand: usize, shape: &[usize]) -> Vec<f64> {
+        identity(shape)
+    }
+    fn pull<T: Tensor>(&self, _x: &[T], _y: &T, _y_bar: &T, _wanted: &[bool]) -> Vec<Option<T>> {
+        vec![None]
+    }
+    fn push<T: Tensor>(&self, _x: &[T], _y: &T, _tangents: &[Option<T>]) -> Option<T> {
+        None
+    }
+}
+
+/// `X` of `A·X = B`, or `Aᵀ·X = B`, from the matrix, its factors, and `B`.
+#[derive(Clone, Copy, Debug)]
+struct SolveFactored {
+    transposed: bool,
+}
+
+impl Factorization for SolveFactored {
+    fn compute<F: Field>(self, operands: &[&[F]], result: &mut [F]) -> Result<(), String> {
+        let [a, packed, b] = operands else { unreachable!("three operands") };
+        let factors = Unpacked::of(packed, side(a.len()));
+        if let Some(i) = factors.zero() {
+            return Err(format!("the matrix is singular: pivot {i} is 0"));
+        }
+        if !a.is_empty() {
+            factors.solve(self.transposed, b, result);
+        }
+        Ok(())
+    }
+}
+
+impl HostOperator for SolveFactored {
+    const NAME: &'static str = "solve";
+    const RANKS: &'static [usize] = &[2, 1, 2];
+
+    fn shape(&self, operands: &[&[usize]]) -> Result<Vec<usize>, String> {
+        Ok(operands[2].to_vec())
+    }
+    fn value<E: HostElement>(&self, x: &[ArrayViewD<'_, E>], y: ArrayViewMutD<'_, E>) -> Result<(), String> {
+        run(*self, x, y)
+    }
+    fn harmless(&self, operand: usize, shape: &[usize]) -> Vec<f64> {
+        match operand {
+            0 => identity(shape),
+            1 => packed_identity(shape[0]),
+            _ => vec![1.0; shape.iter().product()],
+        }
+    }
+    fn pull<T: Tensor>(&self, x: &[T], y: &T, y_bar: &T, wanted: &[bool]) -> Vec<Option<T>> {
+        let b_bar = T::host(&SolveFactored { transposed: !self.transposed }, &[&x[0], &x[1], y_bar]);
+        let a_bar = wanted[0].then(|| match self.transposed {
+            false => -b_bar.matmul(&y.transpose()),
+            true => -y.matmul(&b_bar.transpose()),
+        });
+        vec![a_bar, None, Some(b_bar)]
+    }
+    fn push<T: Tensor>(&self, x: &[T], y: &T, tangents: &[Option<T>]) -> Option<T> {
+        let moved = tangents[0].as_ref().map(|da| {
+            let da = if self.transposed { da.transpose() } else { da.clone() };
+            -da.matmul(y)
+        });
+        sum([tangents[2].clone(), moved]).map(|right| T::host(self, &[&x[0], &x[1], &right]))
+    }
+}
+
+/// The determinant, from the matrix and its factors.
+#[derive(Clone, Copy, Debug)]
+struct Determinant;
+
+impl Factorization for Determinant {
+    fn compute<F: Field>(self, operands: &[&[F]], result: &mut [F]) -> Result<(), String> {
+        result[0] = Unpacked::of(operands[1], side(operands[0].len())).determinant();
+        Ok(())
+    }
+}
+
+impl HostOperator for Determinant {
+    const NAME: &'static str = "det";
+    const RANKS: &'static [usize] = &[2, 1];
+
+    fn shape(&self, _operands: &[&[usize]]) -> Result<Vec<usize>, String> {
+        Ok(Vec::new())
+    }
+    fn value<E: HostElement>(&self, x: &[ArrayViewD<'_, E>], y: ArrayViewMutD<'_, E>) -> Result<(), String> {
+        run(*self, x, y)
+    }
+    fn harmless(&self, operand: usize, shape: &[usize]) -> Vec<f64> {
+        if operand == 0 { identity(shape) } else { packed_identity(shape[0]) }
+    }
+    fn pull<T: Tensor>(&self, x: &[T], _y: &T, y_bar: &T, _wanted: &[bool]) -> Vec<Option<T>> {
+        let cofactors = T::host(&Cofactors, &[&x[0], &x[1]]);
+        vec![Some(cofactors * y_bar.unsqueeze(-1).unsqueeze(-1)), None]
+    }
+    fn push<T: Tensor>(&self, x: &[T], _y: &T, tangents: &[Option<T>]) -> Option<T> {
+        tangents[0].as_ref().map(|da| (T::host(&Cofactors, &[&x[0], &x[1]]) * da).sum([-2, -1]))
+    }
+}
+
+/// The matrix of cofactors, from the matrix and its factors.
+#[derive(Clone, Copy, Debug)]
+struct Cofactors;
+
+impl Factorization for Cofactors {
+    fn compute<F: Field>(self, operands: &[&[F]], result: &mut [F]) -> Result<(), String> {
+        let n = side(operands[0].len());
+        let factors = Unpacked::of(operands[1], n);
+        if n == 0 {
+            return Ok(());
+        }
+        if factors.zero().is_none() {
+            let det = factors.determinant();
+            let unit: Vec<F> = identity(&[n, n]).into_iter().map(F::nearest).collect();
+            factors.solve(true, &unit, result);
+            result.iter_mut().for_each(|x| *x *= det);
+            return Ok(());
+        }
+        // U·diag(s)·Vᵀ has the cofactors det(U)·det(V)·U·diag(∏ of the other s)·Vᵀ.
+        let (mut u, s, v) = svd::decompose(operands[0], [n, n])?;
+        let sign = u.determinant() * v.determinant();
+        let sign = if sign < zero() { -one::<F>() } else { one::<F>() };
+        for j in 0..n {
+            let others = (0..n).filter(|&i| i != j).fold(sign, |product, i| product * s[i]);
+            u.as_mut().col_mut(j).iter_mut().for_each(|x| *x *= others);
+        }
+        rows_mut(result, [n, n]).copy_from(u.as_ref() * v.as_ref().transpose());
+        Ok(())
+    }
+}
+
+impl HostOperator for Cofactors {
+    const NAME: &'static str = "cofactors";
+    const RANKS: &'static [usize] = &[2, 1];
+
+    fn shape(&self, operands: &[&[usize]]) -> Result<Vec<usize>, String> {
+        Ok(operands[0].to_vec())
+    }
+    fn value<E: HostElement>(&self, x: &[ArrayViewD<'_, E>], y: ArrayViewMutD<'_, E>) -> Result<(), String> {
+        run(*self, x, y)
+    }
+    fn harmless(&self, operand: usize, shape: &[usize]) -> Vec<f64> {
+        Determinant.harmless(operand, shape)
+    }
+    // C = det A·A⁻ᵀ: dC = tr(A⁻¹dA)·C − A⁻ᵀ·dAᵀ·C.
+    fn pull<T: Tensor>(&self, x: &[T], y: &T, y_bar: &T, _wanted: &[bool]) -> Vec<Option<T>> {
+        let factors = Factors { a: &x[0], packed: x[1].clone() };
+        let along = (y.clone() * y_bar).sum([-2, -1]).unsqueeze(-1).unsqueeze(-1);
+        let inverse = factors.solve(&eye(last(&x[0])), true);
+        let across = y.matmul(&factors.solve(y_bar, false).transpose());
+        vec![Some(inverse * along - across), None]
+    }
+    fn push<T: Tensor>(&self, x: &[T], y: &T, tangents: &[Option<T>]) -> Option<T> {
+        tangents[0].as_ref().map(|da| {
+            let factors = Factors { a: &x[0], packed: x[1].clone() };
+            let trace = (factors.solve(&eye(last(&x[0])), true) * da).sum([-2, -1]);
+            y.clone() * trace.unsqueeze(-1).unsqueeze(-1) - factors.solve(&da.transpose().matmul(y), true)
+        })
+    }
+}
+
+/// The determinant's sign, and the logarithm of its absolute value, from the matrix and its factors.
+#[derive(Clone, Copy, Debug)]
+struct LogDeterminant;
+
+impl Factorization for LogDeterminant {
+    fn compute<F: Field>(self, operands: &[&[F]], result: &mut [F]) -> Result<(), String> {
+        let factors = Unpacked::of(operands[1], side(operands[0].len()));
+        let n = factors.order.len();
+        let diagonal = (0..n).map(|i| factors.lu[(i, i)]);
+        let (mut sign, mut log) = (factors.sign(), F::zero());
+        for x in diagonal {
+            if x == F::zero() {
+                (result[0], result[1]) = (F::zero(), F::neg_infinity());
+                return Ok(());
+            }
+            sign *= x.signum();
+            log += x.abs().ln();
+        }
+        (result[0], result[1]) = (sign, log);
+        Ok(())
+    }
+}
+
+impl HostOperator for LogDeterminant {
+    const NAME: &'static str = "slogdet";
+    const RANKS: &'static [usize] = &[2, 1];
+
+    fn shape(&self, _operands: &[&[usize]]) -> Result<Vec<usize>, String> {
+        Ok(vec![2])
+    }
+    fn value<E: HostElement>(&self, x: &[ArrayViewD<'_, E>], y: ArrayViewMutD<'_, E>) -> Result<(), String> {
+        run(*self, x, y)
+    }
+    fn harmless(&self, operand: usize, shape: &[usize]) -> Vec<f64> {
+        Determinant.harmless(operand, shape)
+    }
+    fn pull<T: Tensor>(&self, x: &[T], _y: &T, y_bar: &T, _wanted: &[bool]) -> Vec<Option<T>> {
+        let factors = Factors { a: &x[0], packed: x[1].clone() };
+        let inverse = factors.solve(&eye(last(&x[0])), true);
+        vec![Some(inverse * y_bar.index(-1, 1).unsqueeze(-1).unsqueeze(-1)), None]
+    }
+    fn push<T: Tensor>(&self, x: &[T], _y: &T, tangents: &[Option<T>]) -> Option<T> {
+        tangents[0].as_ref().map(|da| {
+            let factors = Factors { a: &x[0], packed: x[1].clone() };
+            let log = (factors.solve(&eye(last(&x[0])), true) * da).sum([-2, -1]);
+            T::stack(&[log.zeros_like(), log], -1)
+        })
+    }
+}
+
+/// Both factors of a square matrix whose rows are in their order, the diagonal being that of the second one.
+#[derive(Clone, Copy, Debug)]
+struct InOrder;
+
+impl Factorization for InOrder {
+    fn compute<F: Field>(self, operands: &[&[F]], result: &mut [F]) -> Result<(), String> {
+        // Without exchanges, which would be made for ties only.
+        let n = side(operands[0].len());
+        result.copy_from_slice(operands[0]);
+        for k in 0..n {
+            let pivot = result[k * n + k];
+            let (above, below) = result.split_at_mut((k + 1) * n);
+            let row = &above[k * n + k + 1..];
+            for other in below.chunks_exact_mut(n) {
+                if other[k] == F::zero() {
+                    continue;
+                }
+                let factor = other[k] / pivot;
+                other[k] = factor;
+                for (x, &y) in other[k + 1..].iter_mut().zip(row) {
+                    *x -= factor * y;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl HostOperator for InOrder {
+    const NAME: &'static str = "lu";
+    const RANKS: &'static [usize] = &[2];
+
+    fn shape(&self, operands: &[&[usize]]) -> Result<Vec<usize>, String> {
+        Ok(operands[0].to_vec())
+    }
+    fn value<E: HostElement>(&self, x: &[ArrayViewD<'_, E>], y: ArrayViewMutD<'_, E>) -> Result<(), String> {
+        run(*self, x, y)
+    }
+    fn harmless(&self, _operand: usize, shape: &[usize]) -> Vec<f64> {
+        identity(shape)
+    }
+    // M = L⁻¹·dA·U⁻¹: dL = L·(M below the diagonal), dU = (M not below it)·U.
+    fn pull<T: Tensor>(&self, _x: &[T], y: &T, y_bar: &T, _wanted: &[bool]) -> Vec<Option<T>> {
+        let (l, u) = (lower(y, 0.0) + eye::<T>(last(y)), upper(y));
+        let of_l = lower(&l.transpose().matmul(&lower(y_bar, 0.0)), 0.0);
+        let of_u = upper(&upper(y_bar).matmul(&u.transpose()));
+        let m_bar = of_l + of_u;
+        let left = triangular::solve(&l, &m_bar, Triangle::LOWER.unit().t());
+        vec![Some(triangular::solve_from_right(&left, &u, Triangle::UPPER.t()))]
+    }
+    fn push<T: Tensor>(&self, _x: &[T], y: &T, tangents: &[Option<T>]) -> Option<T> {
+        tangents[0].as_ref().map(|da| {
+            let (l, u) = (lower(y, 0.0) + eye::<T>(last(y)), upper(y));
+            let left = triangular::solve(&l, da, Triangle::LOWER.unit());
+            let m = triangular::solve_from_right(&left, &u, Triangle::UPPER);
+            l.matmul(&lower(&m, 0.0)) + upper(&m).matmul(&u)
+        })
+    }
+}
