@@ -8,18 +8,19 @@
 //! (`torch.func`, `retain_graph`) are `peers/batch_peer.py`, run by the Python that `ANTIPHON_PEERS_PYTHON` names (that
 //! of `make peers` by default); what is not installed is left out.
 
-use std::collections::HashMap;
+#[path = "peers/opponents.rs"]
+mod opponents;
+
 use std::hint::black_box;
-use std::path::Path;
-use std::process::Command;
-use std::time::Instant;
 
 use antiphon::recording::Recorded;
 use antiphon::{
-    Batch, Dual, Float, IntTensor, NdArray, OrRaise, Padding, Params, Partial, Tensor, Var, compile,
+    Batch, Dual, IntTensor, NdArray, OrRaise, Padding, Params, Partial, Tensor, Var, compile,
     compile_derivative, grad, hessian, hessian_sparsity, hvp, jacobian, jacobian_sparsity, jvp, linearize,
     pullback, sparse_hessian, sparse_jacobian, value_and_grad, vjp, vmap,
 };
+
+use opponents::{Times, numbers, opponents, size_of, time};
 
 type Array = NdArray<f64>;
 
@@ -69,55 +70,6 @@ fn residual<T: Tensor>(camera: &T, point: &T, weight: &T, feature: &T) -> T {
     let distortion = square.clone() * at(camera, 9) + square.square() * at(camera, 10) + 1.0;
     let projected = plane * distortion * at(camera, 6) + part(7..9);
     (projected - feature) * weight
-}
-
-/// Irregular numbers between −½ and ½.
-fn numbers<E: Float>(shape: &[usize], seed: usize) -> NdArray<E> {
-    let size: usize = shape.iter().product();
-    let number = |i: usize| ((i + 1) as f64 * 0.618_033_988_749_895 + seed as f64 * 0.237).fract() - 0.5;
-    NdArray::from_elements(shape, &(0..size).map(number).collect::<Vec<_>>())
-        .expect("as many as the shape has")
-}
-
-/// Milliseconds of the fastest of the runs that fit into a second, at least three.
-fn time<R>(mut run: impl FnMut() -> R) -> f64 {
-    let (start, mut least, mut runs) = (Instant::now(), f64::INFINITY, 0);
-    while runs < 3 || start.elapsed().as_secs_f64() < 1.0 {
-        let before = Instant::now();
-        black_box(run());
-        least = least.min(before.elapsed().as_secs_f64() * 1e3);
-        runs += 1;
-    }
-    least
-}
-
-/// By name, what an opponent printed: milliseconds, and the root of the sum of squares of the results.
-type Times = HashMap<String, (f64, f64)>;
-
-/// Times of JAX and of PyTorch; nothing where they are not installed.
-fn opponents() -> [Times; 2] {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches");
-    let own = sources.with_file_name(".venv-peers/bin/python").into_os_string();
-    let python = std::env::var_os("ANTIPHON_PEERS_PYTHON").unwrap_or(own);
-    ["jax", "torch"].map(|which| {
-        let mut times = Times::new();
-        let script = sources.join("peers/batch_peer.py");
-        let Ok(output) = Command::new(&python).arg(script).arg(which).output() else { return times };
-        for line in String::from_utf8_lossy(&output.stdout).lines() {
-            let mut fields = line.split(' ');
-            let name = fields.next().unwrap_or_default();
-            if let [Ok(ms), Ok(size)] = fields.map(str::parse).collect::<Vec<_>>()[..] {
-                times.insert(name.into(), (ms, size));
-            }
-        }
-        times
-    })
-}
-
-/// The root of the sum of squares.
-fn size_of<E: Float>(results: &[NdArray<E>]) -> f64 {
-    let squares = |x: &NdArray<E>| x.view().iter().map(|&x| x.to_f64().powi(2)).sum::<f64>();
-    results.iter().map(squares).sum::<f64>().sqrt()
 }
 
 struct Table([Times; 2]);
@@ -391,7 +343,7 @@ fn sparse_hessians(table: &Table) {
 }
 
 fn main() {
-    let table = Table(opponents());
+    let table = Table(opponents("batch_peer.py", ["jax", "torch"]));
     let heading = |once: &str, each: &str| {
         println!("{:46} {once:>10} {each:>10} {:>8} {:>10} {:>10}", "ms", "times", "JAX", "PyTorch");
     };

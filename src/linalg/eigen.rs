@@ -11,15 +11,15 @@ use super::parts::{
 use crate::language::host::{HostElement, HostOperator};
 use crate::language::tensor::Tensor;
 
-/// The eigenvalues `w`, ascending, and orthonormal eigenvectors, the columns of `V`, of symmetric matrices: `[.., n, n]`
-/// gives `[.., n]` and `[.., n, n]`, `A = V·diag(w)·Vᵀ`. What is decomposed is the symmetric part `½(A + Aᵀ)`: so the
-/// derivative is symmetric. An eigenvector's sign is not defined.
+/// The eigenvalues `w`, ascending, and orthonormal eigenvectors, the columns of `V`, of symmetric matrices:
+/// `[.., n, n]` gives `[.., n]` and `[.., n, n]`, `A = V·diag(w)·Vᵀ`. What is decomposed is the symmetric part
+/// `½(A + Aᵀ)`: so the derivative is symmetric. An eigenvector's sign is not defined.
 ///
 /// With `Fᵢⱼ = 1/(wⱼ − wᵢ)`: `dw = diag(VᵀdA·V)`, `dV = V·(F ∘ VᵀdA·V)` (Giles 2008).
 ///
 /// Where eigenvalues are equal, `F` is zero: the derivative is right for what does not depend on which eigenvectors of
-/// such a value were chosen, and of eigenvalues it is one for the basis that was chosen. There is no second derivative of
-/// eigenvalues there. Where they are close, derivatives of eigenvectors are large.
+/// such a value were chosen, and of eigenvalues it is one for the basis that was chosen. There is no second
+/// derivative of eigenvalues there. Where they are close, derivatives of eigenvectors are large.
 ///
 /// # Errors
 /// Raises [`Error::Argument`](crate::Error::Argument) if the matrix is not square or an element is not finite.

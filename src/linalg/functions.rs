@@ -14,7 +14,8 @@ use crate::language::host::{HostElement, HostOperator};
 use crate::language::shape::Shape;
 use crate::language::tensor::Tensor;
 
-/// The power of square matrices `[.., n, n]` with a whole exponent, by repeated squares; of a negative one, the inverse's.
+/// The power of square matrices `[.., n, n]` with a whole exponent, by repeated squares; of a negative one, the
+/// inverse's.
 ///
 /// # Errors
 /// Raises [`Error::Argument`](crate::Error::Argument) if the matrix is not square, or has no inverse that is needed.
@@ -39,8 +40,8 @@ pub fn matrix_power<T: Tensor>(a: &T, exponent: i64) -> T {
     }
 }
 
-/// The exponential `Σ Aᵏ/k!` of square matrices `[.., n, n]`, by scaling, a Padé approximation of order 13, and repeated
-/// squares (Al-Mohy & Higham 2009), in double precision.
+/// The exponential `Σ Aᵏ/k!` of square matrices `[.., n, n]`, by scaling, a Padé approximation of order 13, and
+/// repeated squares (Al-Mohy & Higham 2009), in double precision.
 ///
 /// The derivative in a direction `E` is the part above the diagonal of `exp([[A, E], [0, A]])` (Najfeld & Havel 1995),
 /// and in reverse the same for `Aᵀ`.
@@ -74,9 +75,9 @@ pub fn logm<T: Tensor>(a: &T) -> T {
     T::host(&Function(Log), &[a])
 }
 
-/// The principal square root of square matrices `[.., n, n]`, none of whose eigenvalues is zero or negative. Of symmetric
-/// matrices it is made of eigenvalues; of others by the product form of Denman and Beavers' iteration (Higham 2008,
-/// chapter 6), in double precision. The derivative is made as [`expm`]'s.
+/// The principal square root of square matrices `[.., n, n]`, none of whose eigenvalues is zero or negative. Of
+/// symmetric matrices it is made of eigenvalues; of others by the product form of Denman and Beavers' iteration
+/// (Higham 2008, chapter 6), in double precision. The derivative is made as [`expm`]'s.
 ///
 /// # Errors
 /// Raises [`Error::Argument`](crate::Error::Argument) if the matrix is not square, has an element that is not finite,
@@ -251,8 +252,9 @@ fn exponential(a: MatRef<'_, f64>) -> Mat<f64> {
     value
 }
 
-/// By how many powers of two a matrix is scaled, so that the approximation of order 13 is exact to double precision: from
-/// norms of its powers, which may be much smaller than powers of its norm (Al-Mohy & Higham 2009, algorithm 5.1).
+/// By how many powers of two a matrix is scaled, so that the approximation of order 13 is exact to double precision:
+/// from norms of its powers, which may be much smaller than powers of its norm (Al-Mohy & Higham 2009, algorithm
+/// 5.1).
 fn squarings(a: MatRef<'_, f64>) -> i32 {
     const NORM: f64 = 4.25;
     // The first coefficient of the error, of order 27, is the reciprocal of this number.
@@ -344,7 +346,8 @@ fn logarithm(a: MatRef<'_, f64>) -> Result<Mat<f64>, String> {
     Ok(value * faer::Scale(2f64.powi(roots)))
 }
 
-/// The points and weights of the rule of so many points on `[0, 1]`: roots of the Legendre polynomial, by Newton's method.
+/// The points and weights of the rule of so many points on `[0, 1]`: roots of the Legendre polynomial, by Newton's
+/// method.
 fn gauss_legendre(points: usize) -> Vec<(f64, f64)> {
     let count = points as f64;
     let polynomial = |x: f64| {

@@ -1,9 +1,9 @@
 //! Linear algebra: factorizations, systems of equations, determinants, eigenvalues, and functions of matrices.
 //!
-//! All are functions over [`Tensor`](crate::Tensor) and run in every interpretation and nesting, and compiled, where the
-//! code calls the same functions of faer, by which they are computed. A matrix is the last two axes of an array; the axes
-//! before them are of a batch, and broadcast. Derivatives are those of the whole factorization, by published formulas,
-//! which the pages name, and not of the steps that compute it.
+//! All are functions over [`Tensor`](crate::Tensor) and run in every interpretation and nesting, and compiled, where
+//! the code calls the same functions of faer, by which they are computed. A matrix is the last two axes of an array;
+//! the axes before them are of a batch, and broadcast. Derivatives are those of the whole factorization, by published
+//! formulas, which the pages name, and not of the steps that compute it.
 //!
 //! A matrix for which there is no result, as a singular one, is an error with its place in the batch and the line that
 //! asked for it. Arms of a branch that a row of a batch does not take are computed for the identity there, and cannot

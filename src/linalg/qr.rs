@@ -14,8 +14,8 @@ use crate::language::tensor::Tensor;
 /// The reduced factors `A = Q·R` of matrices `[.., m, n]`: `Q` with orthonormal columns `[.., m, k]`, and `R`, zero
 /// below the diagonal, `[.., k, n]`, with `k = min(m, n)`. The signs are LAPACK's, by Householder reflections.
 ///
-/// The derivative is that of Walter & Lehmann 2010 ("Algorithmic differentiation of linear algebra functions"); it wants
-/// the first `k` columns to be independent.
+/// The derivative is that of Walter & Lehmann 2010 ("Algorithmic differentiation of linear algebra functions"); it
+/// wants the first `k` columns to be independent.
 ///
 /// # Errors
 /// Raises [`Error::Argument`](crate::Error::Argument) if it is no matrix or an element is not finite, and from its

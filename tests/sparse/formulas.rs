@@ -36,8 +36,12 @@ fn patterns_hold_at_all_points_and_are_no_larger_than_they_have_to_be() {
             let exact = (entries(&jacobians), entries(&hessians)) == (first.nnz(), second.nnz());
             let picks = PICKS.iter().any(|operator| formula.contains(operator));
             // Of what the host computes, each element may depend on all of a matrix, and of its right side.
-            let by_host = table::linalg::LINEAR_ALGEBRA.iter().any(|(of_matrices, _)| *of_matrices == formula);
-            assert!(exact || picks || by_host, "{what}: more entries than any point has, in {first:?} or {second:?}");
+            let by_host =
+                table::linalg::LINEAR_ALGEBRA.iter().any(|(of_matrices, _)| *of_matrices == formula);
+            assert!(
+                exact || picks || by_host,
+                "{what}: more entries than any point has, in {first:?} or {second:?}"
+            );
             compared += 1;
         }
     }

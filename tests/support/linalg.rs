@@ -29,12 +29,12 @@ macro_rules! formulas {
     };
 }
 
-/// A square matrix with numbers added to its diagonal, each another one: it has an inverse, and its eigenvalues differ.
+/// A matrix with numbers added to its diagonal, each another one: it has full rank, and its eigenvalues differ.
 fn regular<T: Tensor>(x: &T) -> T {
-    let n = *x.shape().last().unwrap();
+    let &[.., m, n] = x.shape().as_slice() else { panic!("a matrix") };
     let element = |at| if at / n == at % n { 3.0 + 1.7 * (at % n) as f64 } else { 0.0 };
-    let elements: Vec<f64> = (0..n * n).map(element).collect();
-    x.clone() + T::from_elements(&[n, n], &elements).or_raise()
+    let elements: Vec<f64> = (0..m * n).map(element).collect();
+    x.clone() + T::from_elements(&[m, n], &elements).or_raise()
 }
 
 /// A symmetric positive definite matrix.
@@ -80,11 +80,11 @@ formulas! {
         sign * log
     };
     &[&[&[3, 3]], &[&[4, 2]], &[&[2, 4]], &[&[2, 3, 2]], &[&[1, 1]]] => |x| {
-        let (p, l, u) = lu(&x[0]);
+        let (p, l, u) = lu(&regular(&x[0]));
         l.sin().sum([-1, -2]) + u.square().sum([-1, -2]) + p.matmul(&l).index(-2, 0).sum(-1)
     };
     ANY => |x| {
-        let (q, r) = qr(&x[0]);
+        let (q, r) = qr(&regular(&x[0]));
         q.sin().sum(..) + r.square()
     };
     SQUARE => |x| eigvalsh(&regular(&x[0]));
@@ -92,9 +92,9 @@ formulas! {
         let (w, v) = eigh(&regular(&x[0]));
         projections(&v) * w.unsqueeze(-1)
     };
-    ANY => |x| svdvals(&x[0]);
+    ANY => |x| svdvals(&regular(&x[0]));
     ANY => |x| {
-        let (u, s, vt) = svd(&x[0]);
+        let (u, s, vt) = svd(&regular(&x[0]));
         projections(&u).sum([-1, -2]) + projections(&vt.transpose()).square().sum([-1, -2]) + s.sum(-1)
     };
     &[&[&[4, 2]], &[&[2, 4]], &[&[2, 3, 2]], &[&[1, 3]], &[&[3, 1]], &[&[0, 2]], &[&[2, 0]]] => |x| pinv(&x[0], None);
