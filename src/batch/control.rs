@@ -4,7 +4,7 @@
 //!
 //! Control flow on conditions that differ from row to row does not come here; see `language/control/rows.rs`.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use super::{Batch, BatchAdjoint, BatchBool, BatchInt, map};
@@ -13,6 +13,7 @@ use crate::error::{At, CpsResult, Error};
 use crate::language::control::continuation_passing::{
     Arm, BodyTo, Captured, Function, Leaves, Region, Site, To, reals,
 };
+use crate::language::control::checkpoint::Body;
 use crate::language::control::{Control, Pulled, Wanted, rows};
 use crate::language::real::{Mask, Real};
 use crate::language::shape::{self, Shape};
@@ -83,9 +84,7 @@ impl Way {
     pub(super) fn values<T: Tensor>(&self, components: Leaves<T>) -> Leaves<Batch<T>> {
         let value = |(i, leaf): (usize, Leaf<T>)| match leaf {
             leaf if self.is_same(i, &leaf) => map::same_for_all(leaf),
-            Leaf::Real(x) => Leaf::Real(Batch::of_rows(x)),
-            Leaf::Int(i) => Leaf::Int(BatchInt::of_rows(i)),
-            Leaf::Bool(b) => Leaf::Bool(BatchBool::of_rows(b)),
+            leaf => map::of_rows(leaf),
         };
         components.into_iter().enumerate().map(value).collect()
     }
@@ -169,6 +168,30 @@ impl<T: Tensor> Control for Batch<T> {
     const RECORDS: bool = T::RECORDS;
     const CONTINUES: bool = T::CONTINUES;
 
+    unsafe fn checkpoint_at<'f>(
+        internal: Internal,
+        at: Site,
+        x: Leaves<Self>,
+        f: Body<'f, Self>,
+    ) -> Leaves<Self>
+    where
+        Self: 'f,
+    {
+        let (x, same) = map::parts(x);
+        let result: Rc<RefCell<Vec<bool>>> = Rc::default();
+        let f: Body<'_, T> = {
+            let result = Rc::clone(&result);
+            Rc::new(move |x| {
+                let (y, same) = map::parts(f(map::of_parts(x, &same)));
+                result.replace(same);
+                y
+            })
+        };
+        // SAFETY: it owns the function, which owns what it uses, as the caller promises.
+        let y = unsafe { T::checkpoint_at(internal, at, x, f) };
+        let same = result.borrow();
+        map::of_parts(y, &same)
+    }
     fn ensure_at(internal: Internal, at: At, condition: &BatchBool<T::Bool>, message: &str) {
         let of_account = match rows::live::<BatchBool<T::Bool>>() {
             Some(live) => condition.or(&live.not()),

@@ -195,6 +195,30 @@ pub(super) fn whole<T: Tensor>(leaf: Leaf<Batch<T>>) -> Option<Leaf<T>> {
     }
 }
 
+/// Components as they are, and which are the same for all rows.
+pub(super) fn parts<T: Tensor>(leaves: Vec<Leaf<Batch<T>>>) -> (Vec<Leaf<T>>, Vec<bool>) {
+    let part = |leaf: Leaf<Batch<T>>| match leaf {
+        Leaf::Real(x) => (Leaf::Real(x.value), !x.batched),
+        Leaf::Int(i) => (Leaf::Int(i.value), !i.batched),
+        Leaf::Bool(b) => (Leaf::Bool(b.value), !b.batched),
+    };
+    leaves.into_iter().map(part).unzip()
+}
+
+/// The components whose [`parts`] these are.
+pub(super) fn of_parts<T: Tensor>(parts: Vec<Leaf<T>>, same: &[bool]) -> Vec<Leaf<Batch<T>>> {
+    let whole = |(part, &same): (Leaf<T>, &bool)| if same { same_for_all(part) } else { of_rows(part) };
+    parts.into_iter().zip(same).map(whole).collect()
+}
+
+pub(super) fn of_rows<T: Tensor>(leaf: Leaf<T>) -> Leaf<Batch<T>> {
+    match leaf {
+        Leaf::Real(x) => Leaf::Real(Batch::of_rows(x)),
+        Leaf::Int(i) => Leaf::Int(BatchInt::of_rows(i)),
+        Leaf::Bool(b) => Leaf::Bool(BatchBool::of_rows(b)),
+    }
+}
+
 /// With all rows, as the first axis.
 pub(super) fn spread<T: Tensor>(leaf: Leaf<Batch<T>>, rows: usize) -> Leaf<T> {
     match leaf {

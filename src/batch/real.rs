@@ -143,6 +143,9 @@ impl<T: Tensor> Real for Batch<T> {
         let all = with_rows(count::<T>(At::caller()), &row);
         Batch::of_rows(self.value.placeholder(internal, Some(&all)))
     }
+    fn after(&self, internal: Internal, token: &Self) -> Self {
+        Batch { value: self.value.after(internal, &token.value), batched: self.batched }
+    }
     fn name_with(&self, name: &dyn Fn() -> String) {
         self.value.name_with(name);
     }

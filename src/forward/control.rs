@@ -1,10 +1,14 @@
 //! Recorded control flow over [`Dual`]: a value flows as two, itself and its tangent.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use super::{Dual, DualAdjoint};
 use crate::error::{At, CpsResult};
 use crate::language::control::continuation_passing::{
     Arm, BodyTo, Captured, Function, Leaves, Region, Site, To, with_reals,
 };
+use crate::language::control::checkpoint::Body;
 use crate::language::control::{Control, Pulled, Wanted};
 use crate::language::state::Leaf;
 use crate::sealed::Internal;
@@ -32,6 +36,36 @@ pub(super) fn duals<T: Control>(components: Leaves<T>) -> Leaves<Dual<T>> {
         }));
     }
     duals
+}
+
+/// Values, each with its tangent if it has one, and which have.
+fn parts<T: Control>(leaves: Leaves<Dual<T>>) -> (Leaves<T>, Vec<bool>) {
+    let (mut parts, mut moving) = (Vec::new(), Vec::new());
+    for leaf in leaves {
+        let mut tangent = None;
+        parts.push(leaf.map_real(|x| {
+            let (primal, of_primal) = x.into_parts();
+            tangent = of_primal;
+            primal
+        }));
+        moving.push(tangent.is_some());
+        parts.extend(tangent.map(Leaf::Real));
+    }
+    (parts, moving)
+}
+
+/// The values whose [`parts`] these are.
+fn whole<T: Control>(parts: Leaves<T>, moving: &[bool]) -> Leaves<Dual<T>> {
+    let mut parts = parts.into_iter();
+    let mut next = || parts.next().expect("a component for each part");
+    moving
+        .iter()
+        .map(|moving| {
+            let primal = next();
+            let tangent = moving.then(|| next().real());
+            primal.map_real(|primal| Dual { primal, tangent })
+        })
+        .collect()
 }
 
 fn split<T: Control>(adjoints: Vec<DualAdjoint<T>>) -> Vec<T::Adjoint> {
@@ -66,6 +100,30 @@ impl<T: Control> Control for Dual<T> {
     const RECORDS: bool = T::RECORDS;
     const CONTINUES: bool = T::CONTINUES;
 
+    unsafe fn checkpoint_at<'f>(
+        internal: Internal,
+        at: Site,
+        x: Leaves<Self>,
+        f: Body<'f, Self>,
+    ) -> Leaves<Self>
+    where
+        Self: 'f,
+    {
+        let (x, moving) = parts(x);
+        let result: Rc<RefCell<Vec<bool>>> = Rc::default();
+        let f: Body<'_, T> = {
+            let result = Rc::clone(&result);
+            Rc::new(move |x| {
+                let (y, moving) = parts(f(whole(x, &moving)));
+                result.replace(moving);
+                y
+            })
+        };
+        // SAFETY: it owns the function, which owns what it uses, as the caller promises.
+        let y = unsafe { T::checkpoint_at(internal, at, x, f) };
+        let moving = result.borrow();
+        whole(y, &moving)
+    }
     fn with_region(
         internal: Internal,
         at: Site,

@@ -145,6 +145,11 @@ impl<T: Real> Real for Dual<T> {
         let [primal, tangent] = [&self.primal; 2].map(|x| x.placeholder(internal, shape));
         Dual { primal, tangent: Some(tangent) }
     }
+    fn after(&self, internal: Internal, token: &Self) -> Self {
+        let primal = self.primal.after(internal, &token.primal);
+        let tangent = self.tangent.as_ref().map(|tangent| tangent.after(internal, &token.primal));
+        Dual { primal, tangent }
+    }
     #[inline]
     fn name_with(&self, name: &dyn Fn() -> String) {
         self.primal.name_with(name);

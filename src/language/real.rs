@@ -261,6 +261,13 @@ pub trait Real:
     fn lengths(&self, _: Internal) -> Shape {
         Shape::new()
     }
+    /// The same value, which is not known before another one is: what is computed of it is computed again, if it was
+    /// computed before of the value itself. A variable has it from its value.
+    #[doc(hidden)]
+    #[inline]
+    fn after(&self, _: Internal, _token: &Self) -> Self {
+        self.clone()
+    }
     /// Checks that two operands of an elementwise operator broadcast. Scalars always do.
     ///
     /// # Errors

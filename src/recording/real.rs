@@ -96,6 +96,9 @@ impl Real for Recorded {
     fn placeholder(&self, _: Internal, shape: Option<&[usize]>) -> Self {
         recorder().placeholder(*self, shape)
     }
+    fn after(&self, _: Internal, token: &Self) -> Self {
+        Recorded(emit(staging::Expr::After(value_of(self.0), value_of(token.0))))
+    }
     #[track_caller]
     fn name_with(&self, name: &dyn Fn() -> String) {
         recorder().builder.name(value_of(self.0), &name());

@@ -373,6 +373,7 @@ impl<T: Replayed> Replay<'_, T> {
                 T::select(&self.get(*mask).bool(), &real(*then), &real(*otherwise))
             }
             Expr::Reshape(x, _) if self.home.regions.detached.borrow().contains(&value) => real(*x).detach(),
+            Expr::After(x, token) => real(*x).after(INTERNAL, &real(*token)),
             Expr::Reshape(x, shape) => real(*x).reshape(shape),
             Expr::Permute(x, order) => real(*x).permute(order),
             Expr::Broadcast(x, shape) => real(*x).broadcast_to(shape),

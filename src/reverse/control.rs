@@ -4,13 +4,14 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::{Var, region};
+use super::{Var, checkpoint, region};
 use crate::continuation::unwinding::{operator, raise};
 use crate::continuation::{Continuation, Level, Nearest, nearest, outside_reset, reset_at, shift_at};
 use crate::error::{At, CpsResult, Error};
 use crate::language::control::continuation_passing::{
     self, Captured, Fill, Function, Leaves, Region, Site, To, with_reals,
 };
+use crate::language::control::checkpoint::Body;
 use crate::language::control::{Control, Pulled, Wanted};
 use crate::language::node::{NodeRef, OwnedNode, node_for};
 use crate::language::real::Real;
@@ -211,6 +212,18 @@ pub(super) fn record_rows<'r, T: Tensor>(
 impl<'r, T: Control> Control for Var<'r, T> {
     const RECORDS: bool = T::RECORDS;
 
+    unsafe fn checkpoint_at<'f>(
+        internal: Internal,
+        at: Site,
+        x: Leaves<Self>,
+        f: Body<'f, Self>,
+    ) -> Leaves<Self>
+    where
+        Self: 'f,
+    {
+        // SAFETY: as the caller promises.
+        unsafe { checkpoint::checkpoint(internal, at, x, f) }
+    }
     fn with_region(
         internal: Internal,
         at: Site,

@@ -1,5 +1,6 @@
 //! Reverse mode: [`Var`], the operators' rules in continuation-passing style ([`cps`]) and in direct style.
 
+mod checkpoint;
 mod control;
 pub mod cps;
 mod operators;

@@ -180,7 +180,7 @@ fn foreign(at: At) -> Error {
 }
 
 /// Values inside of a region, where no derivative is running that they could belong to.
-fn inside<T: Control>(at: Site, leaves: Leaves<Var<'_, T>>) -> Leaves<T> {
+pub(super) fn inside<T: Control>(at: Site, leaves: Leaves<Var<'_, T>>) -> Leaves<T> {
     with_reals(leaves, |x| {
         let x = x.into_operand();
         if x.level().is_some() {
@@ -229,11 +229,11 @@ pub(super) fn with_region<'r, T: Control>(
 }
 
 /// The level of the variables among these.
-fn level_of<'a, 'r: 'a, T: Real + 'a>(reals: impl IntoIterator<Item = &'a Var<'r, T>>) -> Option<Level> {
+pub(super) fn level_of<'a, 'r: 'a, T: Real + 'a>(reals: impl IntoIterator<Item = &'a Var<'r, T>>) -> Option<Level> {
     reals.into_iter().fold(None, |level, x| common_level(level, x.level()).or_raise())
 }
 
-fn active<T: Real>(leaves: &[Leaf<Var<'_, T>>]) -> Vec<bool> {
+pub(super) fn active<T: Real>(leaves: &[Leaf<Var<'_, T>>]) -> Vec<bool> {
     leaves.iter().map(|leaf| matches!(leaf, Leaf::Real(x) if x.is_active())).collect()
 }
 
@@ -242,7 +242,7 @@ fn taken<T: Real>(adjoints: Vec<T::Adjoint>) -> Vec<Option<T>> {
 }
 
 /// Adds adjoints to the variables among these.
-fn add<T: Real>(leaves: &[Leaf<Var<'_, T>>], adjoints: Vec<T>) {
+pub(super) fn add<T: Real>(leaves: &[Leaf<Var<'_, T>>], adjoints: Vec<T>) {
     reals(leaves).filter(|x| x.is_active()).zip(adjoints).for_each(|(x, g)| x.accumulate_computed(g));
 }
 

@@ -1,6 +1,6 @@
 //! Branches, loops and recursion of the calculus: `cond`, `while_loop`, `fix`.
 
-use antiphon::control::{Callable, Chosen, Closure, choose};
+use antiphon::control::{Callable, Checkpoints, Chosen, Closure, choose};
 use antiphon::state::Index;
 use antiphon::{Control, Int};
 
@@ -59,6 +59,102 @@ scalar_cases! {
         } else {
             30.0 * x.powi(4)
         }]],
+    }
+    checkpoint_of_a_function(x, y) at [[0.7, 1.3], [-1.1, 0.4]] {
+        f: T::checkpoint((x.clone(), y.clone()), |(x, y): (T, T)| {
+            let z = x.clone() * &y;
+            z.sin() * x
+        }) * &y,
+        value: x * y * (x * y).sin(),
+        gradient: {
+            let slope = (x * y).sin() + x * y * (x * y).cos();
+            [y * slope, x * slope]
+        },
+        hessian: {
+            let (z, slope) = (x * y, (x * y).sin() + x * y * (x * y).cos());
+            let second = 2.0 * z.cos() - z * z.sin();
+            [[y * y * second, slope + z * second], [slope + z * second, x * x * second]]
+        },
+    }
+    checkpoint_in_a_checkpoint(x) at [[0.7], [-1.3]] {
+        f: T::checkpoint(x.clone(), |x: T| {
+            let y = T::checkpoint((x.clone(), x.exp()), |(x, y): (T, T)| (x * &y, y));
+            y.0.square() + y.1
+        }),
+        value: (x * x.exp()).powi(2) + x.exp(),
+        gradient: [2.0 * (x + x * x) * (2.0 * x).exp() + x.exp()],
+        hessian: [[(2.0 + 8.0 * x + 4.0 * x * x) * (2.0 * x).exp() + x.exp()]],
+    }
+    checkpoint_around_and_in_control_flow(x, y) at [[0.7, 1.5], [3.1, 1.5]] {
+        // x·y⁴ for small x, doubled by a loop in the checkpoint, in an arm.
+        f: T::cond(
+            &x.less(&c::<T>(2.0)),
+            || {
+                T::checkpoint((x.clone(), y.clone()), |(x, y): (T, T)| {
+                    repeat::<T>(3, x, |x| {
+                        let less = x.less(&c::<T>(0.0));
+                        T::cond(&less, || x.clone(), || x.clone() * &y)
+                    })
+                }) * &y
+            },
+            || x.clone() * &y,
+        ),
+        value: if x < 2.0 { x * y.powi(4) } else { x * y },
+        gradient: if x < 2.0 { [y.powi(4), 4.0 * x * y.powi(3)] } else { [y, x] },
+        hessian: if x < 2.0 {
+            [[0.0, 4.0 * y.powi(3)], [4.0 * y.powi(3), 12.0 * x * y * y]]
+        } else {
+            [[0.0, 1.0], [1.0, 0.0]]
+        },
+    }
+    checkpointed_loop_of_roots(x, y) at [[0.7, 1.3], [-1.1, 0.9]] {
+        f: T::checkpointed_loop(7, &y, x.clone(), Checkpoints::SquareRoot, |_, y, x: T| x * y),
+        value: x * y.powi(7), gradient: [y.powi(7), 7.0 * x * y.powi(6)],
+        hessian: [[0.0, 7.0 * y.powi(6)], [7.0 * y.powi(6), 42.0 * x * y.powi(5)]],
+    }
+    checkpointed_loop_by_number(x, y) at [[0.7, 1.3], [-1.1, 0.9]] {
+        // x·∏ (y + i).
+        f: T::checkpointed_loop(5, &y, x.clone(), Checkpoints::Count(2), |i, y, x: T| x * (T::from_int(i) + y)),
+        value: x * (0..5).map(|i| y + f64::from(i)).product::<f64>(),
+        gradient: {
+            let p = (0..5).map(|i| y + f64::from(i)).product::<f64>();
+            [p, x * p * (0..5).map(|i| 1.0 / (y + f64::from(i))).sum::<f64>()]
+        },
+        hessian: {
+            let p = (0..5).map(|i| y + f64::from(i)).product::<f64>();
+            let [first, second] = [1, 2].map(|k| (0..5).map(|i| (y + f64::from(i)).powi(-k)).sum::<f64>());
+            [[0.0, p * first], [p * first, x * p * (first * first - second)]]
+        },
+    }
+    checkpointed_loop_in_little_memory(x) at [[0.7], [-1.1]] {
+        f: T::checkpointed_loop(6, &(), x.clone(), Checkpoints::Bytes(8), |_, _, x: T| x.scale(0.5).sin()).square(),
+        value: (0..6).fold(x, |x, _| (0.5 * x).sin()).powi(2),
+        gradient: {
+            let (y, slope) = (0..6).fold((x, 1.0), |(y, s), _| ((0.5 * y).sin(), 0.5 * s * (0.5 * y).cos()));
+            [2.0 * y * slope]
+        },
+        hessian: {
+            let step = |(y, s, c): (f64, f64, f64), _| {
+                let (sine, cosine) = (0.5 * y).sin_cos();
+                (sine, 0.5 * cosine * s, 0.5 * cosine * c - 0.25 * sine * s * s)
+            };
+            let (y, slope, curve) = (0..6).fold((x, 1.0, 0.0), step);
+            [[2.0 * slope * slope + 2.0 * y * curve]]
+        },
+    }
+    checkpointed_while_of_data(x, y) at [[0.7, 1.3], [2.0, 1.1]] {
+        // Rounds until 4 is passed: 7, and 8.
+        f: T::checkpointed_while(&y, x.clone(), |_, x: &T| x.less(&c::<T>(4.0)), |y, x| x * y),
+        value: x * y.powi(if x < 1.0 { 7 } else { 8 }),
+        gradient: {
+            let n = if x < 1.0 { 7 } else { 8 };
+            [y.powi(n), f64::from(n) * x * y.powi(n - 1)]
+        },
+        hessian: {
+            let n = if x < 1.0 { 7 } else { 8 };
+            let mixed = f64::from(n) * y.powi(n - 1);
+            [[0.0, mixed], [mixed, f64::from(n * (n - 1)) * x * y.powi(n - 2)]]
+        },
     }
     cond_skips_the_other_arm(x, y) at [[0.7, 0.0]] {
         // The arm not taken would divide by zero.

@@ -3,12 +3,14 @@
 //! There are two primitives, [`cond`](Control::cond) and [`fix`](Control::fix); loops, scans and folds are defined
 //! from them. In eager interpretations they are Rust's own `if` and recursion, which models may use as well.
 
+pub(crate) mod checkpoint;
 mod choose;
 pub(crate) mod continuation_passing;
 pub(crate) mod rows;
 mod scan;
 mod tree;
 
+pub use checkpoint::Checkpoints;
 pub use choose::{Callable, Chosen, Closure, choose};
 pub use scan::scan;
 pub(crate) use scan::{Order, rows_in_order};
@@ -77,6 +79,96 @@ pub trait Control: Real {
             return continuation_passing::while_loop(site, init, condition, body);
         }
         rows::while_loop::<Self, S>(site, init, condition, body)
+    }
+
+    /// `f(x)`, of which reverse mode keeps `x` only: what `f` computes on the way is computed again on the way back, where
+    /// it is needed, so that it takes time twice and memory once.
+    ///
+    /// What `f` uses of a derivative's variables comes in as a part of `x`; it owns what else it uses.
+    ///
+    /// ```
+    /// use antiphon::{Control, Real, grad};
+    /// fn layer<T: Real + Control>(x: T, w: T) -> T {
+    ///     T::checkpoint((x, w), |(x, w)| (x * w).sin().exp().sin())
+    /// }
+    /// let (x, w) = (0.3, 1.7);
+    /// let kept = grad(|(x, w)| (x * w).sin().exp().sin(), &(x, w))?;
+    /// assert_eq!(grad(|(x, w)| layer(x, w), &(x, w))?, kept);
+    /// # Ok::<(), antiphon::Error>(())
+    /// ```
+    ///
+    /// It nests, with itself and with derivatives: of a derivative of a derivative, what the inner one computes again is
+    /// not kept for the outer one either. In compiled code it is computed again, too. Not in
+    /// [`linearize`](crate::linearize), which keeps everything, and not within a loop of which a derivative of a
+    /// derivative in reverse is compiled.
+    #[track_caller]
+    fn checkpoint<A: State<Self>, B: State<Self>>(x: A, f: impl Fn(A) -> B + 'static) -> B {
+        checkpoint::checkpoint(Site::caller("checkpoint"), x, f)
+    }
+
+    /// `state = step(i, shared, state)` for `i` from 0 below `steps`, of which reverse mode keeps a limited number of
+    /// states: the others are computed again from these. What the steps use of a derivative's variables other than the
+    /// state is `shared`, which is not counted.
+    ///
+    /// Eagerly, states are placed by the binomial schedule (Griewank & Walther 2000, "Revolve"): with `c` states, of
+    /// `(c + t choose c)` steps none is computed more than `t` times before it is differentiated. Recorded, they are the
+    /// starts of rounds of loops in loops, two or more deep. [`Checkpoints::SquareRoot`] is two loops in both.
+    ///
+    /// ```
+    /// use antiphon::control::Checkpoints;
+    /// use antiphon::{Control, NdArray, Real, grad};
+    /// // x ← x − w·x², a thousand times.
+    /// fn decay<T: Real + Control>((x, w): (T, T), checkpoints: Checkpoints) -> T {
+    ///     T::checkpointed_loop(1000, &w, x, checkpoints, |_, w, x: T| x.clone() - x.square() * w)
+    /// }
+    /// let x = (0.5, 0.01);
+    /// let kept = grad(|(x, w)| (0..1000).fold(x, |x, _| x.clone() - x.square() * &w), &x)?;
+    /// assert_eq!(grad(|x| decay(x, Checkpoints::Count(10)), &x)?.0, kept.0);
+    /// # Ok::<(), antiphon::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Raises [`Error::Argument`] if no state is to be kept.
+    #[track_caller]
+    fn checkpointed_loop<C: State<Self>, S: State<Self>>(
+        steps: usize,
+        shared: &C,
+        init: S,
+        checkpoints: Checkpoints,
+        step: impl Fn(&Self::Int, &C, S) -> S + 'static,
+    ) -> S {
+        checkpoint::in_steps::<Self, C, S, _>(
+            Site::caller("checkpointed_loop"),
+            steps,
+            shared,
+            init,
+            checkpoints,
+            step,
+        )
+    }
+
+    /// [`while_loop`](Control::while_loop), of which reverse mode keeps about `2·√(2n)` states of `n` rounds, however many
+    /// these turn out to be: those before round 1, 2, 4, 7, 11, …. The others are computed again. What condition and body
+    /// use of a derivative's variables other than the state is `shared`.
+    #[track_caller]
+    fn checkpointed_while<C: State<Self>, S: State<Self>>(
+        shared: &C,
+        init: S,
+        condition: impl Fn(&C, &S) -> Self::Bool + 'static,
+        body: impl Fn(&C, S) -> S + 'static,
+    ) -> S {
+        checkpoint::in_parts::<Self, C, S>(Site::caller("checkpointed_while"), shared, init, condition, body)
+    }
+    /// [`checkpoint`](Control::checkpoint) of components.
+    ///
+    /// # Safety
+    /// The function owns what it uses: it is called on the way back, when frames of the body have gone.
+    #[doc(hidden)]
+    unsafe fn checkpoint_at<'f>(_: Internal, _at: Site, x: Leaves<Self>, f: checkpoint::Body<'f, Self>) -> Leaves<Self>
+    where
+        Self: 'f,
+    {
+        f(x)
     }
 
     /// That a condition holds, of an array all of its elements: else the model ends with this message, as with

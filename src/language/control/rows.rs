@@ -8,6 +8,8 @@
 
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
+use std::mem;
+use std::rc::Rc;
 
 use crate::continuation::unwinding::{operator, raise};
 use crate::continuation::{Trial, is_trial, stack};
@@ -22,11 +24,12 @@ use crate::language::state::{Flag, Leaf, State};
 use crate::sealed::INTERNAL;
 
 /// A batch that is being computed, or the live rows of one.
+#[derive(Clone)]
 struct Frame {
     /// The truth values of its interpretation.
     mask: TypeId,
     rows: usize,
-    live: Option<Box<dyn Any>>,
+    live: Option<Rc<dyn Any>>,
     /// Whether a recorded function that calls itself where rows go different ways is being defined: then arms that no
     /// row takes are not run, or there would be no end of it.
     recursive: bool,
@@ -60,6 +63,30 @@ fn frame<B: Mask, R>(f: impl FnOnce(&Frame) -> R) -> Option<R> {
 
 fn innermost(frames: &[Frame], mask: TypeId) -> Option<&Frame> {
     frames.iter().rev().find(|frame| frame.mask == mask)
+}
+
+/// The batches that are being computed at a place of a model, and their live rows there: for what is computed again later.
+#[derive(Clone)]
+pub(super) struct Here(Vec<Frame>);
+
+impl Here {
+    /// Of this place.
+    pub(super) fn new() -> Here {
+        Here(FRAMES.with_borrow(Vec::clone))
+    }
+
+    /// Runs `f` as at that place.
+    pub(super) fn run<R>(&self, f: impl FnOnce() -> R) -> R {
+        /// Puts back what there was.
+        struct Back(Vec<Frame>);
+        impl Drop for Back {
+            fn drop(&mut self) {
+                FRAMES.replace(mem::take(&mut self.0));
+            }
+        }
+        let _back = Back(FRAMES.replace(self.0.clone()));
+        f()
+    }
 }
 
 /// Runs `f`, which computes a batch of so many rows in an interpretation with these truth values.
@@ -112,7 +139,7 @@ fn among<B: Mask, R>(live: B, f: impl FnOnce() -> R) -> R {
 
 fn within<B: Mask, R>(live: B, recursive: bool, f: impl FnOnce() -> R) -> R {
     let rows = count::<B>().unwrap_or_default();
-    let _within = Within::new(Frame { mask: TypeId::of::<B>(), rows, live: Some(Box::new(live)), recursive });
+    let _within = Within::new(Frame { mask: TypeId::of::<B>(), rows, live: Some(Rc::new(live)), recursive });
     f()
 }
 

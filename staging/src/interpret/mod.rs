@@ -103,6 +103,7 @@ fn apply(expr: &Expr, operands: &[&ConcreteTensor], ty: &Type) -> Result<Concret
         Expr::Conv2dImage { size, window, .. } => contract(Contraction::Conv2dImage { size, window }),
         Expr::Conv2dKernel { window, .. } => contract(Contraction::Conv2dKernel(window)),
         Expr::Fold2d { size, kernel, window, .. } => contract(Contraction::Fold2d { size, kernel, window }),
+        Expr::After(..) => Ok(operands[0].clone()),
         Expr::Reshape(..) => Ok(structural::reshape(operands[0], ty)),
         Expr::Permute(_, ref order) => Ok(structural::permute(operands[0], order, ty)),
         Expr::Broadcast(..) => Ok(structural::broadcast(operands[0], ty)),

@@ -162,6 +162,9 @@ pub enum Expr {
     Convert(Value, Dtype),
     /// The same elements in another shape.
     Reshape(Value, Shape),
+    /// The first value, which is not known before the second one is: what is computed of it is not what was computed of
+    /// the value itself.
+    After(Value, Value),
     /// Axis `i` of the result is axis `order[i]` of the operand.
     Permute(Value, AxisList),
     /// Axes of length one repeated and leading ones added, up to a shape.
@@ -259,6 +262,7 @@ macro_rules! operands {
             Expr::Binary(_, a, b)
             | Expr::Compare(_, a, b)
             | Expr::Matmul(a, b)
+            | Expr::After(a, b)
             | Expr::GatherRows { x: a, indices: b }
             | Expr::ScatterRows { x: a, indices: b, .. }
             | Expr::GatherLast { x: a, indices: b }
@@ -295,7 +299,7 @@ impl Expr {
             | Expr::Slice { .. }
             | Expr::Flip(..)
             | Expr::Pad { padding: Padding { interior: 0, .. }, .. } => Class::Movement,
-            Expr::Array(_) | Expr::Reshape(..) => Class::InMemory,
+            Expr::Array(_) | Expr::Reshape(..) | Expr::After(..) => Class::InMemory,
             Expr::Concat(..) | Expr::Pad { .. } => Class::Placement,
             Expr::GatherRows { .. }
             | Expr::ScatterRows { .. }
@@ -324,6 +328,7 @@ impl Expr {
             | Expr::Select { .. }
             | Expr::Convert(..)
             | Expr::Reshape(..)
+            | Expr::After(..)
             | Expr::Permute(..)
             | Expr::Broadcast(..)
             | Expr::Reduce(..)
@@ -354,6 +359,8 @@ impl Expr {
             | Expr::Broadcast(x, _)
             | Expr::Slice { x, .. }
             | Expr::Flip(x, _) => Some(x),
+            // It is not to be looked through.
+            Expr::After(..) => None,
             // Elements of several operands, or at indices that may be an error, or zeros among them.
             Expr::Concat(..)
             | Expr::GatherRows { .. }
@@ -404,6 +411,7 @@ impl Expr {
             Expr::Select { .. } => "select",
             Expr::Convert(..) => "convert",
             Expr::Reshape(..) => "reshape",
+            Expr::After(..) => "after",
             Expr::Permute(..) => "permute",
             Expr::Broadcast(..) => "broadcast_to",
             Expr::Reduce(op, ..) => op.name(),

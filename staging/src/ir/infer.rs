@@ -117,6 +117,7 @@ fn requirement(expr: &Expr) -> String {
         | Expr::Unfold2d { .. }
         | Expr::Fold2d { .. }
         | Expr::Uniform { .. }
+        | Expr::After(..)
         | Expr::Host { .. } => "the operator is not defined for these".into(),
     }
 }
@@ -196,6 +197,7 @@ fn check(expr: &Expr, types: &[&Type]) -> Checked<Type> {
             require(to.is_float() && !dtype?.is_float())?;
             Some(Type { dtype: *to, shape: first.into() })
         }
+        Expr::After(..) => with(first.into()),
         Expr::Reshape(_, to) => with(shape::reshape(first, to).ok()?),
         Expr::Permute(_, order) => with(shape::permute(first, order).ok()?),
         Expr::Broadcast(_, to) => with(shape::broadcast_to(first, to).ok()?),

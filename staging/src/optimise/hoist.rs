@@ -137,6 +137,7 @@ fn is_worth_it(program: &Program, v: Value, expr: &Expr) -> bool {
         Expr::Fill { .. }
         | Expr::Array(_)
         | Expr::Reshape(..)
+        | Expr::After(..)
         | Expr::Broadcast(..)
         | Expr::Slice { .. }
         | Expr::Flip(..) => false,

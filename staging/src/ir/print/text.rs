@@ -283,6 +283,7 @@ impl Names {
             | Expr::Binary(..)
             | Expr::Select { .. }
             | Expr::Matmul(..)
+            | Expr::After(..)
             | Expr::GatherRows { .. }
             | Expr::GatherLast { .. }
             | Expr::Host { .. } => String::new(),

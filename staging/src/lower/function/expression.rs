@@ -47,7 +47,7 @@ impl<'c> Body<'_, '_, 'c> {
     fn compute(&mut self, v: Value, expr: &Expr, ty: &Type) {
         match expr {
             Expr::Array(tensor) => self.array(v, tensor),
-            Expr::Reshape(x, _) => self.reshape(v, *x, ty),
+            Expr::Reshape(x, _) | Expr::After(x, _) => self.reshape(v, *x, ty),
             Expr::Reduce(op, x, axes) => self.reduce(v, *op, *x, axes, ty),
             Expr::Matmul(a, b) => {
                 let to = self.new_buffer(v);

@@ -90,6 +90,7 @@ impl<'c> Body<'_, '_, 'c> {
             }
             Expr::Array(_)
             | Expr::Reshape(..)
+            | Expr::After(..)
             | Expr::Reduce(..)
             | Expr::Argmax(..)
             | Expr::Matmul(..)

@@ -65,6 +65,7 @@ fn is_light(expr: &Expr) -> bool {
         | Expr::Pad { .. }
         | Expr::Array(_)
         | Expr::Reshape(..)
+        | Expr::After(..)
         | Expr::Concat(..)
         | Expr::GatherRows { .. }
         | Expr::ScatterRows { .. }

@@ -1,0 +1,121 @@
+//! Checkpoints of variables: the function is run on values on the way there, and on variables on the way back.
+
+use std::rc::Rc;
+
+use super::control::{bare, constants};
+use super::region::{active, add, inside, level_of};
+use super::Var;
+use crate::continuation::unwinding::{operator, raise};
+use crate::continuation::{Level, outside_reset, reset_at, shift_at, stack};
+use crate::language::control::Control;
+use crate::language::control::checkpoint::Body;
+use crate::language::control::continuation_passing::{Leaves, Site, reals, with_reals};
+use crate::language::node::{OwnedNode, node_for, node_in};
+use crate::language::real::Real;
+use crate::language::state::Leaf;
+use crate::sealed::Internal;
+
+/// [`Control::checkpoint_at`].
+///
+/// # Safety
+/// The function owns what it uses.
+pub(super) unsafe fn checkpoint<'f, 'r: 'f, T: Control + 'f>(
+    internal: Internal,
+    at: Site,
+    x: Leaves<Var<'r, T>>,
+    f: Body<'f, Var<'r, T>>,
+) -> Leaves<Var<'r, T>> {
+    let inputs = with_reals(x, Var::into_operand);
+    let level = level_of(reals(&inputs));
+    let of_values: Body<'_, T> = {
+        let f = Rc::clone(&f);
+        Rc::new(move |x| inside(at, f(constants(x))))
+    };
+    // SAFETY: it owns the function, which owns what it uses.
+    let y = unsafe { T::checkpoint_at(internal, at, bare(inputs.clone()), of_values) };
+    let Some(level) = level else { return constants(y) };
+    // SAFETY: the handler owns what it uses. The list of nodes in its frame stays where it is until the rest of the body,
+    // where the variables are, has run.
+    let results = unsafe {
+        shift_at(level, at.at, move |rest| {
+            stack::check()?;
+            let owners: Vec<OwnedNode<T>> = reals(&y).map(|y| node_for(y.clone().quiet())).collect();
+            let mut nodes = owners.iter();
+            let variables = with_reals(y, |_| Var::active(nodes.next().expect("one each"), level));
+            rest.resume(variables)?;
+            let seeds: Vec<Option<T>> = owners.iter().map(|owner| node_in::<T>(owner).take_adjoint()).collect();
+            drop(owners);
+            if seeds.iter().any(Option::is_some) {
+                let adjoints = operator(at.at, || pulled(internal, at, &inputs, f, seeds));
+                add(&inputs, adjoints);
+            }
+            Ok(())
+        })
+    };
+    results.unwrap_or_else(|| raise(outside_reset(at.at)))
+}
+
+/// The adjoints of the inputs that are variables; the outer derivative computes these again as well.
+fn pulled<'f, 'r: 'f, T: Control + 'f>(
+    internal: Internal,
+    at: Site,
+    inputs: &[Leaf<Var<'r, T>>],
+    f: Body<'f, Var<'r, T>>,
+    seeds: Vec<Option<T>>,
+) -> Vec<T> {
+    let (wanted, count) = (active(inputs), inputs.len());
+    let mut arguments = bare(inputs.to_vec());
+    let seeded: Vec<bool> = seeds.iter().map(Option::is_some).collect();
+    arguments.extend(seeds.into_iter().flatten().map(Leaf::Real));
+    let body: Body<'_, T> = Rc::new(move |mut x: Leaves<T>| {
+        let seeds = x.split_off(count);
+        pull(internal, at, &f, x, &wanted, &seeded, seeds)
+    });
+    // SAFETY: it owns the function, which owns what it uses.
+    let adjoints = unsafe { T::checkpoint_at(internal, at, arguments, body) };
+    adjoints.into_iter().map(Leaf::real).collect()
+}
+
+/// The function once more, on variables.
+fn pull<'r, T: Control>(
+    internal: Internal,
+    at: Site,
+    f: &Body<'_, Var<'r, T>>,
+    x: Leaves<T>,
+    wanted: &[bool],
+    seeded: &[bool],
+    seeds: Leaves<T>,
+) -> Leaves<T> {
+    let level = Level::fresh();
+    let token = seeds.first().cloned().expect("there is an adjoint").real();
+    // What is computed of these is not known to have been computed before.
+    let x = with_reals(x, |x| x.after(internal, &token));
+    let owner = |(leaf, &wanted): (&Leaf<T>, &bool)| match leaf {
+        Leaf::Real(x) if wanted => Some(node_for::<T>(x.clone().quiet())),
+        _ => None,
+    };
+    let owners: Vec<Option<OwnedNode<T>>> = x.iter().zip(wanted).map(owner).collect();
+    let ran = reset_at(<Var<'r, T> as Real>::NESTING, level, at.at, || {
+        let variable = |(leaf, owner): (&Leaf<T>, &Option<OwnedNode<T>>)| match (leaf, owner) {
+            // SAFETY: the list of nodes stays where it is until the body has ended, in which the variables are.
+            (Leaf::Real(_), Some(owner)) => Leaf::Real(unsafe { Var::active(owner, level) }),
+            (Leaf::Real(x), None) => Leaf::Real(Var::lift(x)),
+            (Leaf::Int(i), _) => Leaf::Int(i.clone()),
+            (Leaf::Bool(b), _) => Leaf::Bool(b.clone()),
+        };
+        let results = f(x.iter().zip(&owners).map(variable).collect());
+        let mut seeds = seeds.into_iter().map(Leaf::real);
+        for (y, _) in reals(&results).zip(seeded).filter(|(_, seeded)| **seeded) {
+            y.accumulate(seeds.next().expect("one each"));
+        }
+        Ok(())
+    });
+    if let Err(error) = ran {
+        raise(*error);
+    }
+    let adjoint = |owner: &OwnedNode<T>| {
+        let node = node_in::<T>(owner);
+        Leaf::Real(node.take_adjoint().unwrap_or_else(|| node.value().zeros_like()))
+    };
+    owners.iter().flatten().map(adjoint).collect()
+}
