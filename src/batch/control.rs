@@ -10,10 +10,10 @@ use std::rc::Rc;
 use super::{Batch, BatchAdjoint, BatchBool, BatchInt, map};
 use crate::continuation::unwinding::{operator, raise};
 use crate::error::{At, CpsResult, Error};
+use crate::language::control::checkpoint::Body;
 use crate::language::control::continuation_passing::{
     Arm, BodyTo, Captured, Function, Leaves, Region, Site, To, reals,
 };
-use crate::language::control::checkpoint::Body;
 use crate::language::control::{Control, Pulled, Wanted, rows};
 use crate::language::real::{Mask, Real};
 use crate::language::shape::{self, Shape};
@@ -127,11 +127,16 @@ struct OfRows {
 
 impl OfRows {
     fn of(region: &Region) -> Rc<OfRows> {
-        Rc::clone(&region.0).downcast().expect("regions of batches are of their rows")
+        region.piece().expect("regions of batches are of their rows")
+    }
+
+    /// The region of arrays of all rows.
+    fn below(&self, again: bool) -> Region {
+        Region { again, ..self.region.clone() }
     }
 
     fn into_region(self) -> Region {
-        Region(Rc::new(self))
+        Region::new(Rc::new(self))
     }
 
     fn inputs(&self) -> &[bool] {
@@ -221,18 +226,18 @@ impl<T: Tensor> Control for Batch<T> {
         T::close_region(internal, at, &region.region, inside);
     }
     fn apply_region(internal: Internal, at: Site, region: &Region, inputs: Leaves<Self>) -> Leaves<Self> {
-        let region = OfRows::of(region);
+        let (again, region) = (region.again, OfRows::of(region));
         let inputs = region.components(at, inputs);
-        Way::results(at).values(T::apply_region(internal, at, &region.region, inputs))
+        Way::results(at).values(T::apply_region(internal, at, &region.below(again), inputs))
     }
     fn pull_region(internal: Internal, at: Site, region: &Region, wanted: Wanted<Self>) -> Pulled<Self> {
-        let region = OfRows::of(region);
+        let (again, region) = (region.again, OfRows::of(region));
         let Wanted { inputs, adjoints, seeds, values } = wanted;
         let of_rows = adjoints.iter().zip(region.inputs()).all(|(wanted, of_rows)| *of_rows || !wanted);
         assert!(of_rows, "what was captured below has its derivative there");
         let (inputs, seeds) = (region.components(at, inputs), region.seeds(at, seeds));
         let wanted = Wanted { inputs, adjoints, seeds, values };
-        let Pulled { values, adjoints } = T::pull_region(internal, at, &region.region, wanted);
+        let Pulled { values, adjoints } = T::pull_region(internal, at, &region.below(again), wanted);
         Pulled { values: each_of_rows(values), adjoints: each_of_rows(adjoints) }
     }
     fn forward_region(

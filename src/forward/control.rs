@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use super::{Dual, DualAdjoint};
 use crate::error::{At, CpsResult};
+use crate::language::control::checkpoint::Body;
 use crate::language::control::continuation_passing::{
     Arm, BodyTo, Captured, Function, Leaves, Region, Site, To, with_reals,
 };
-use crate::language::control::checkpoint::Body;
 use crate::language::control::{Control, Pulled, Wanted};
 use crate::language::state::Leaf;
 use crate::sealed::Internal;

@@ -173,7 +173,7 @@ impl Control for Recorded {
         _inputs: Leaves<Self>,
         wanted: &[bool],
     ) -> Region {
-        Region(Rc::new(Piece::of(region).forward(at, wanted)))
+        Region::new(Rc::new(Piece::of(region).forward(at, wanted)))
     }
 
     fn ensure_at(_: Internal, at: At, condition: &RecordedBool, message: &str) {

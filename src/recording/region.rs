@@ -48,7 +48,7 @@ pub(super) struct Piece {
 
 impl Piece {
     pub(super) fn of(region: &Region) -> Rc<Piece> {
-        Rc::clone(&region.0).downcast().expect("regions of programs are pieces of them")
+        region.piece().expect("regions of programs are pieces of them")
     }
 
     pub(super) fn inputs(&self) -> &[Value] {
@@ -120,7 +120,7 @@ impl Recorder {
 pub(super) fn with_region(body: &mut dyn FnMut() -> Leaves<Recorded>) -> (Region, Captured<Recorded>) {
     let recorder = recorder();
     let piece = Piece::record(&recorder, body);
-    (Region(Rc::new(piece)), Captured { outside: Vec::new(), inside: Vec::new() })
+    (Region::new(Rc::new(piece)), Captured { outside: Vec::new(), inside: Vec::new() })
 }
 
 impl Piece {

@@ -77,7 +77,7 @@ impl Replayed for Var<'_, Recorded> {
         again.variable(operands)
     }
     fn pull(at: Site, piece: &Rc<Piece>, wanted: Wanted<Self>) -> Pulled<Self> {
-        Self::pull_region(INTERNAL, at, &Region(Rc::clone(piece) as Rc<dyn Any>), wanted)
+        Self::pull_region(INTERNAL, at, &Region::new(Rc::clone(piece) as Rc<dyn Any>), wanted)
     }
 }
 

@@ -1,16 +1,17 @@
-//! Checkpoints of variables: the function is run on values on the way there, and on variables on the way back.
+//! Checkpoints of variables: the function is run on values on the way there, and on variables on the way back. Where
+//! programs are recorded, it is a [region](super::region), whose derivative computes it again.
 
 use std::rc::Rc;
 
 use super::control::{bare, constants};
 use super::region::{active, add, inside, level_of};
-use super::Var;
+use super::{Var, region};
 use crate::continuation::unwinding::{operator, raise};
-use crate::continuation::{Level, outside_reset, reset_at, shift_at, stack};
+use crate::continuation::{Level, Nearest, nearest, outside_reset, reset_at, shift_at, stack};
 use crate::language::control::Control;
 use crate::language::control::checkpoint::Body;
 use crate::language::control::continuation_passing::{Leaves, Site, reals, with_reals};
-use crate::language::node::{OwnedNode, node_for, node_in};
+use crate::language::node::{NodeRef, OwnedNode, node_for, node_in};
 use crate::language::real::Real;
 use crate::language::state::Leaf;
 use crate::sealed::Internal;
@@ -25,6 +26,14 @@ pub(super) unsafe fn checkpoint<'f, 'r: 'f, T: Control + 'f>(
     x: Leaves<Var<'r, T>>,
     f: Body<'f, Var<'r, T>>,
 ) -> Leaves<Var<'r, T>> {
+    if <T::Node<T> as NodeRef<T>>::SHARED {
+        return match nearest(<Var<'_, T> as Real>::NESTING) {
+            Nearest::Running(level) if !region::is_open::<T>(level) => {
+                region::as_operator(at, true, &mut || f(x.clone()))
+            }
+            _ => f(x),
+        };
+    }
     let inputs = with_reals(x, Var::into_operand);
     let level = level_of(reals(&inputs));
     let of_values: Body<'_, T> = {
@@ -43,7 +52,8 @@ pub(super) unsafe fn checkpoint<'f, 'r: 'f, T: Control + 'f>(
             let mut nodes = owners.iter();
             let variables = with_reals(y, |_| Var::active(nodes.next().expect("one each"), level));
             rest.resume(variables)?;
-            let seeds: Vec<Option<T>> = owners.iter().map(|owner| node_in::<T>(owner).take_adjoint()).collect();
+            let seeds: Vec<Option<T>> =
+                owners.iter().map(|owner| node_in::<T>(owner).take_adjoint()).collect();
             drop(owners);
             if seeds.iter().any(Option::is_some) {
                 let adjoints = operator(at.at, || pulled(internal, at, &inputs, f, seeds));
@@ -69,7 +79,7 @@ fn pulled<'f, 'r: 'f, T: Control + 'f>(
     arguments.extend(seeds.into_iter().flatten().map(Leaf::Real));
     let body: Body<'_, T> = Rc::new(move |mut x: Leaves<T>| {
         let seeds = x.split_off(count);
-        pull(internal, at, &f, x, &wanted, &seeded, seeds)
+        pull(at, &f, x, &wanted, &seeded, seeds)
     });
     // SAFETY: it owns the function, which owns what it uses.
     let adjoints = unsafe { T::checkpoint_at(internal, at, arguments, body) };
@@ -78,7 +88,6 @@ fn pulled<'f, 'r: 'f, T: Control + 'f>(
 
 /// The function once more, on variables.
 fn pull<'r, T: Control>(
-    internal: Internal,
     at: Site,
     f: &Body<'_, Var<'r, T>>,
     x: Leaves<T>,
@@ -87,9 +96,6 @@ fn pull<'r, T: Control>(
     seeds: Leaves<T>,
 ) -> Leaves<T> {
     let level = Level::fresh();
-    let token = seeds.first().cloned().expect("there is an adjoint").real();
-    // What is computed of these is not known to have been computed before.
-    let x = with_reals(x, |x| x.after(internal, &token));
     let owner = |(leaf, &wanted): (&Leaf<T>, &bool)| match leaf {
         Leaf::Real(x) if wanted => Some(node_for::<T>(x.clone().quiet())),
         _ => None,

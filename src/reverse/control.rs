@@ -8,10 +8,10 @@ use super::{Var, checkpoint, region};
 use crate::continuation::unwinding::{operator, raise};
 use crate::continuation::{Continuation, Level, Nearest, nearest, outside_reset, reset_at, shift_at};
 use crate::error::{At, CpsResult, Error};
+use crate::language::control::checkpoint::Body;
 use crate::language::control::continuation_passing::{
     self, Captured, Fill, Function, Leaves, Region, Site, To, with_reals,
 };
-use crate::language::control::checkpoint::Body;
 use crate::language::control::{Control, Pulled, Wanted};
 use crate::language::node::{NodeRef, OwnedNode, node_for};
 use crate::language::real::Real;
@@ -161,7 +161,7 @@ pub(super) fn record_rows<'r, T: Tensor>(
         return (Var::from_value(ys), constants(rest));
     };
     if !T::CONTINUES {
-        let mut results = region::as_operator(at, &mut || {
+        let mut results = region::as_operator(at, false, &mut || {
             let (ys, mut rest) = record_rows(internal, at, shape, fill);
             rest.insert(0, Leaf::Real(ys));
             rest
@@ -283,7 +283,7 @@ impl<'r, T: Control> Control for Var<'r, T> {
             return constants(T::record_cond(internal, at, condition, &mut then, &mut otherwise));
         };
         if !T::CONTINUES {
-            return region::as_operator(at, &mut || {
+            return region::as_operator(at, false, &mut || {
                 Self::record_cond(internal, at, condition, then, otherwise)
             });
         }
@@ -322,7 +322,9 @@ impl<'r, T: Control> Control for Var<'r, T> {
             return constants(T::record_fix(internal, at, bare(x), &like, &body));
         };
         if !T::CONTINUES {
-            return region::as_operator(at, &mut || Self::record_fix(internal, at, x.clone(), results, body));
+            return region::as_operator(at, false, &mut || {
+                Self::record_fix(internal, at, x.clone(), results, body)
+            });
         }
         // SAFETY: the function's body, which borrows from the caller's, is run only until that goes on; all else is
         // owned.

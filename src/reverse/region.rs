@@ -190,13 +190,15 @@ pub(super) fn inside<T: Control>(at: Site, leaves: Leaves<Var<'_, T>>) -> Leaves
     })
 }
 
-/// Records `body` as a region and applies it.
+/// Records `body` as a region and applies it; `again` says whether its derivative computes again what it computes.
 pub(super) fn as_operator<'r, T: Control>(
     at: Site,
+    again: bool,
     body: &mut dyn FnMut() -> Leaves<Var<'r, T>>,
 ) -> Leaves<Var<'r, T>> {
     let (region, captured) = <Var<'r, T>>::with_region(INTERNAL, at, body);
     <Var<'r, T>>::close_region(INTERNAL, at, &region, captured.inside);
+    let region = Region { again, ..region };
     <Var<'r, T>>::apply_region(INTERNAL, at, &region, captured.outside)
 }
 
@@ -229,7 +231,9 @@ pub(super) fn with_region<'r, T: Control>(
 }
 
 /// The level of the variables among these.
-pub(super) fn level_of<'a, 'r: 'a, T: Real + 'a>(reals: impl IntoIterator<Item = &'a Var<'r, T>>) -> Option<Level> {
+pub(super) fn level_of<'a, 'r: 'a, T: Real + 'a>(
+    reals: impl IntoIterator<Item = &'a Var<'r, T>>,
+) -> Option<Level> {
     reals.into_iter().fold(None, |level, x| common_level(level, x.level()).or_raise())
 }
 
@@ -244,6 +248,19 @@ fn taken<T: Real>(adjoints: Vec<T::Adjoint>) -> Vec<Option<T>> {
 /// Adds adjoints to the variables among these.
 pub(super) fn add<T: Real>(leaves: &[Leaf<Var<'_, T>>], adjoints: Vec<T>) {
     reals(leaves).filter(|x| x.is_active()).zip(adjoints).for_each(|(x, g)| x.accumulate_computed(g));
+}
+
+/// The inputs of a region that is pulled back, where adjoints have come to it.
+fn once_more<T: Real>(
+    internal: Internal,
+    region: &Region,
+    inputs: Leaves<T>,
+    adjoint: Option<&T>,
+) -> Leaves<T> {
+    match adjoint {
+        Some(adjoint) if region.again => with_reals(inputs, |x| x.after(internal, adjoint)),
+        _ => inputs,
+    }
 }
 
 pub(super) fn apply_region<'r, T: Control>(
@@ -264,6 +281,7 @@ pub(super) fn apply_region<'r, T: Control>(
             let adjoints = rest.resume(T::apply_region(internal, at, &region, values.clone()))?;
             let seeds: Vec<Option<T>> = taken(adjoints);
             if seeds.iter().any(Option::is_some) {
+                let values = once_more(internal, &region, values, seeds.iter().flatten().next());
                 let wanted = Wanted { inputs: values, adjoints: active(&inputs), seeds, values: false };
                 add(&inputs, T::pull_region(internal, at, &region, wanted).adjoints);
             }
@@ -292,7 +310,7 @@ pub(super) fn pull_region<'r, T: Control>(
     let region = region.clone();
     let results = seeds.len();
     let handler = move |rest: Rest<'_, Leaves<Var<'r, T>>>| -> CpsResult<()> {
-        let x = bare(inputs.clone());
+        let x = once_more(internal, &region, bare(inputs.clone()), bare_seeds.iter().flatten().next());
         let first = Wanted { inputs: x.clone(), adjoints: wanted.clone(), seeds: bare_seeds, values };
         let pulled = T::pull_region(internal, at, &region, first);
         let given = pulled.values.len();

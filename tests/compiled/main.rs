@@ -6,6 +6,7 @@ mod case;
 
 mod auxiliary;
 mod captures;
+mod checkpoints;
 mod control;
 mod destructors;
 mod escape;

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use crate::continuation::unwinding::raise;
 use crate::error::Error;
-use crate::language::control::{Control, rows};
 use crate::language::control::continuation_passing::{Leaves, Site};
+use crate::language::control::{Control, rows};
 use crate::language::real::{Int, Mask, Real};
 use crate::language::shape;
 use crate::language::state::{Index, Leaf, State};

@@ -103,7 +103,22 @@ pub type Fill<'a, T> = &'a mut dyn FnMut(PutRow<'_, T>) -> Leaves<T>;
 /// A piece of a program in direct style that was recorded without derivatives, to be one operator of a derivative of a
 /// derivative: what [`Control::apply_region`] writes as often as it is needed.
 #[derive(Clone)]
-pub struct Region(pub(crate) Rc<dyn Any>);
+pub struct Region {
+    pub(crate) piece: Rc<dyn Any>,
+    /// Whether what it computes is to be computed again for its derivative, where it is.
+    pub(crate) again: bool,
+}
+
+impl Region {
+    /// What the interpretation that records keeps of it.
+    pub(crate) fn new(piece: Rc<dyn Any>) -> Region {
+        Region { piece, again: false }
+    }
+    /// The same.
+    pub(crate) fn piece<P: 'static>(&self) -> Option<Rc<P>> {
+        Rc::clone(&self.piece).downcast().ok()
+    }
+}
 
 impl fmt::Debug for Region {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

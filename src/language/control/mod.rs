@@ -84,7 +84,8 @@ pub trait Control: Real {
     /// `f(x)`, of which reverse mode keeps `x` only: what `f` computes on the way is computed again on the way back, where
     /// it is needed, so that it takes time twice and memory once.
     ///
-    /// What `f` uses of a derivative's variables comes in as a part of `x`; it owns what else it uses.
+    /// What `f` uses of a derivative's variables comes in as a part of `x`; it owns what else it uses. It is a closure,
+    /// also where it is one function: `|x| layer(x)`, since the name of a generic function is not `'static`.
     ///
     /// ```
     /// use antiphon::{Control, Real, grad};
@@ -164,7 +165,12 @@ pub trait Control: Real {
     /// # Safety
     /// The function owns what it uses: it is called on the way back, when frames of the body have gone.
     #[doc(hidden)]
-    unsafe fn checkpoint_at<'f>(_: Internal, _at: Site, x: Leaves<Self>, f: checkpoint::Body<'f, Self>) -> Leaves<Self>
+    unsafe fn checkpoint_at<'f>(
+        _: Internal,
+        _at: Site,
+        x: Leaves<Self>,
+        f: checkpoint::Body<'f, Self>,
+    ) -> Leaves<Self>
     where
         Self: 'f,
     {
