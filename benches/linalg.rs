@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use antiphon::linalg::{cholesky, solve};
 use antiphon::recording::Recorded;
-use antiphon::{NdArray, OrRaise, Real, Tensor, compile, grad};
+use antiphon::{NdArray, OrRaise, Tensor, compile, grad};
 use opponents::{Times, numbers, opponents, size_of, time};
 
 type Array = NdArray<f64>;

@@ -31,6 +31,12 @@ mod sealed;
 mod sparse;
 mod transforms;
 
+/// Derivatives that a model says itself: adjoints changed on their way back, and functions with rules of their own.
+pub mod custom {
+    pub use crate::language::custom::*;
+    pub use crate::transforms::transposed;
+}
+
 pub use antiphon_derive::{Params, Structure};
 pub use array::{Float, NdArray, NdBool, NdInt};
 pub use batch::{Batch, BatchAdjoint, BatchBool, BatchInt, vmap, vmap_axes};

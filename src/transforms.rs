@@ -1,16 +1,18 @@
 //! The entry points: derivatives of functions.
 
 use crate::continuation::stack;
-use crate::continuation::unwinding::{catch, operator, raise};
+use crate::continuation::unwinding::{OrRaise, catch, operator, raise};
 use crate::continuation::{Level, reset_at};
 use crate::error::{At, Error, Result};
 use crate::finite;
 use crate::forward::Dual;
+use crate::language::custom::CustomOperator;
 use crate::language::node::{Node, OwnedNode, node_for, node_in};
 use crate::language::params::{Params, Path};
 use crate::language::real::Real;
 use crate::language::state::Leaf;
 use crate::language::structure::Structure;
+use crate::language::tensor::Tensor;
 use crate::reverse::Var;
 
 /// A function that can be differentiated in reverse: any closure from `P`'s structure of variables to a variable.
@@ -466,4 +468,38 @@ fn product<P: Params, V: Params<Leaf = P::Leaf>>(
     let gradient = adjoints.iter().map(|g| g.primal().clone()).collect();
     let product = adjoints.iter().map(Dual::tangent).collect();
     Ok((x.with_leaves(gradient)?, x.with_leaves(product)?))
+}
+
+/// What the [`push`](CustomOperator::push) of an operator is whose [`pull`](CustomOperator::pull) is linear in the adjoint of
+/// the result: its transpose, `∂/∂ȳ Σ ⟨x̄ᵢ(ȳ), ẋᵢ⟩`.
+///
+/// # Errors
+/// Raises what `pull` raises.
+#[track_caller]
+pub fn transposed<O: CustomOperator, T: Tensor>(
+    operator: &O,
+    x: &[T],
+    y: &T,
+    tangents: &[Option<T>],
+) -> Option<T> {
+    let wanted: Vec<bool> = tangents.iter().map(Option::is_some).collect();
+    let slope = grad(
+        |y_bar| {
+            let constants: Vec<Var<'_, T>> = x.iter().map(Var::lift).collect();
+            let adjoints = operator.pull(&constants, &Var::lift(y), &y_bar, &wanted);
+            let mut sum: Option<Var<'_, T>> = None;
+            for ((adjoint, x), tangent) in adjoints.into_iter().zip(x).zip(tangents) {
+                if let (Some(adjoint), Some(tangent)) = (adjoint, tangent) {
+                    let product = (adjoint.unbroadcast(&Var::lift(x)) * Var::lift(tangent)).sum(..);
+                    sum = Some(match sum {
+                        Some(sum) => sum + product,
+                        None => product,
+                    });
+                }
+            }
+            sum.unwrap_or_else(|| Var::lift(&T::constant(0.0)))
+        },
+        &y.zeros_like(),
+    );
+    Some(slope.or_raise())
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use antiphon::{Float, NdArray};
+use antiphon::{Float, NdArray, Tensor};
 
 /// Irregular numbers between −½ and ½.
 pub fn numbers<E: Float>(shape: &[usize], seed: usize) -> NdArray<E> {

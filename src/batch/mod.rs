@@ -3,6 +3,7 @@
 
 mod adjoint;
 mod control;
+mod custom;
 mod index;
 mod integer;
 mod map;

@@ -9,6 +9,7 @@ use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Result};
 use crate::finite;
 use crate::language::control::rows;
+use crate::language::custom::Hook;
 use crate::language::real::Real;
 use crate::language::shape::{self, Shape};
 use crate::language::tensor::Tensor;
@@ -142,6 +143,10 @@ impl<T: Tensor> Real for Batch<T> {
         let row = shape.map_or_else(|| self.row_shape(), Shape::from_slice);
         let all = with_rows(count::<T>(At::caller()), &row);
         Batch::of_rows(self.value.placeholder(internal, Some(&all)))
+    }
+    #[track_caller]
+    fn hook<H: Hook>(self, hook: &H) -> Self {
+        Batch { value: self.value.hook(hook), batched: self.batched }
     }
     fn after(&self, internal: Internal, token: &Self) -> Self {
         Batch { value: self.value.after(internal, &token.value), batched: self.batched }

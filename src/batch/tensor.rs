@@ -4,11 +4,13 @@ use std::ops::Range;
 
 use super::adjoint::exchanged;
 use super::control::{Way, count};
+use super::custom::OfRows;
 use super::index::{offset, shifted};
 use super::{Batch, BatchAdjoint, BatchBool, BatchInt, common_rows, with_rows};
 use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Result};
 use crate::language::control::continuation_passing::{Fill, Leaves, Site};
+use crate::language::custom::CustomOperator;
 use crate::language::host::{self, HostOperator};
 use crate::language::real::Int;
 use crate::language::real::Real;
@@ -243,6 +245,16 @@ impl<T: Tensor> Tensor for Batch<T> {
             let operands: Vec<T> = operands.iter().enumerate().map(aligned).collect();
             Batch { value: T::host(op, &operands.iter().collect::<Vec<_>>()), batched }
         })
+    }
+    #[track_caller]
+    fn custom<O: CustomOperator>(op: &O, operands: &[&Self]) -> Self {
+        let Some(rows) = operands.iter().find_map(|x| x.rows()) else {
+            let values: Vec<&T> = operands.iter().map(|x| &x.value).collect();
+            return Batch { value: T::custom(op, &values), batched: false };
+        };
+        let of_rows = OfRows { op: op.clone(), rows, batched: operands.iter().map(|x| x.batched).collect() };
+        let values: Vec<&T> = operands.iter().map(|x| &x.value).collect();
+        Batch::of_rows(T::custom(&of_rows, &values))
     }
     #[track_caller]
     fn flip(&self, axis: isize) -> Self {

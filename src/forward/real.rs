@@ -5,6 +5,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 use super::{Dual, DualAdjoint, plus};
 use crate::continuation::unwinding::part_of_operator;
 use crate::error::{At, Result};
+use crate::language::custom::Hook;
 use crate::language::derivative_rules::{self, for_each_binary, for_each_unary};
 use crate::language::real::Real;
 use crate::language::shape::Shape;
@@ -144,6 +145,10 @@ impl<T: Real> Real for Dual<T> {
     fn placeholder(&self, internal: Internal, shape: Option<&[usize]>) -> Self {
         let [primal, tangent] = [&self.primal; 2].map(|x| x.placeholder(internal, shape));
         Dual { primal, tangent: Some(tangent) }
+    }
+    #[track_caller]
+    fn hook<H: Hook>(self, hook: &H) -> Self {
+        self.linear(|x| x.clone().hook(hook))
     }
     fn after(&self, internal: Internal, token: &Self) -> Self {
         let primal = self.primal.after(internal, &token.primal);

@@ -7,6 +7,7 @@ use super::{Dual, DualAdjoint};
 use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Result};
 use crate::language::control::continuation_passing::{Fill, Leaves, Site};
+use crate::language::custom::CustomOperator;
 use crate::language::derivative_rules;
 use crate::language::host::HostOperator;
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
@@ -146,6 +147,19 @@ impl<T: Tensor> Tensor for Dual<T> {
         operator(At::caller(), || {
             let primals: Vec<T> = operands.iter().map(|x| x.primal.clone()).collect();
             let primal = T::host(op, &primals.iter().collect::<Vec<_>>());
+            let tangents: Vec<Option<T>> = operands.iter().map(|x| x.tangent.clone()).collect();
+            let tangent = match tangents.iter().any(Option::is_some) {
+                true => op.push(&primals, &primal, &tangents).map(|dy| dy.broadcast_like(&primal)),
+                false => None,
+            };
+            Dual { primal, tangent }
+        })
+    }
+    #[track_caller]
+    fn custom<O: CustomOperator>(op: &O, operands: &[&Self]) -> Self {
+        operator(At::caller(), || {
+            let primals: Vec<T> = operands.iter().map(|x| x.primal.clone()).collect();
+            let primal = T::custom(op, &primals.iter().collect::<Vec<_>>());
             let tangents: Vec<Option<T>> = operands.iter().map(|x| x.tangent.clone()).collect();
             let tangent = match tangents.iter().any(Option::is_some) {
                 true => op.push(&primals, &primal, &tangents).map(|dy| dy.broadcast_like(&primal)),

@@ -2,6 +2,7 @@
 //! type that implements the traits interprets it.
 
 pub mod control;
+pub mod custom;
 pub(crate) mod derivative_rules;
 pub mod host;
 pub(crate) mod linear;

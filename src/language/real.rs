@@ -4,6 +4,7 @@ use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssi
 
 use crate::continuation::unwinding::OrRaise;
 use crate::error::{At, Result};
+use crate::language::custom::Hook;
 use crate::language::derivative_rules;
 use crate::language::node::NodeRef;
 use crate::language::shape::Shape;
@@ -267,6 +268,30 @@ pub trait Real:
     #[inline]
     fn after(&self, _: Internal, _token: &Self) -> Self {
         self.clone()
+    }
+    /// The same value, whose adjoint is what `hook` makes of it, from here on back: scaled, clipped, reversed, or looked
+    /// at. Values and tangents are as without it.
+    ///
+    /// ```
+    /// use antiphon::custom::Scale;
+    /// use antiphon::{Real, grad, hvp};
+    /// // a³, of whose three factors one is pulled back by 0.9 only.
+    /// fn f<T: Real>(a: &T) -> T {
+    ///     a.square() * a.clone().hook(&Scale(0.9))
+    /// }
+    /// assert_eq!(grad(|a| f(&a), &2.0)?, 2.9 * 4.0);
+    /// // The gradient's own derivative.
+    /// assert_eq!(hvp(|a| f(&a), &2.0, &1.0)?.1, 5.8 * 2.0);
+    /// # Ok::<(), antiphon::Error>(())
+    /// ```
+    ///
+    /// Of a derivative of a derivative, the inner gradient is the hooked one, which the outer derivative differentiates as
+    /// the function that it is. For each row of a batch the hook is called with all rows.
+    #[must_use]
+    #[inline]
+    #[track_caller]
+    fn hook<H: Hook>(self, _hook: &H) -> Self {
+        self
     }
     /// Checks that two operands of an elementwise operator broadcast. Scalars always do.
     ///

@@ -6,6 +6,7 @@ use crate::continuation::unwinding::{OrRaise, raise};
 use crate::error::{At, Error, Result};
 use crate::language::control::continuation_passing::{self, Fill, Leaves, Site};
 use crate::language::control::{Order, TreeArrays, fold_arrays, rows_in_order};
+use crate::language::custom::CustomOperator;
 use crate::language::host::HostOperator;
 use crate::language::number::Number;
 use crate::language::real::{Int, Mask, Real};
@@ -140,6 +141,12 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     fn host<O: HostOperator>(_operator: &O, _operands: &[&Self]) -> Self {
         let reason = "this interpretation has no operators of the host".into();
         raise(Error::Argument { op: O::NAME, reason, at: At::caller() })
+    }
+    /// A function with a derivative of its own: see [`CustomOperator`].
+    #[track_caller]
+    fn custom<O: CustomOperator>(operator: &O, operands: &[&Self]) -> Self {
+        let operands: Vec<Self> = operands.iter().map(|&x| x.clone()).collect();
+        operator.value(&operands)
     }
     /// Cross-correlation of `[batch, channels, h, w]` with `[out, channels, kh, kw]`, as in every neural-network
     /// library: `y[b,o,r,c] = Σ x[b,i, r·s₀+u−p₀, c·s₁+v−p₁]·kernel[o,i,u,v]`. The sum is over places inside of the

@@ -297,8 +297,8 @@ impl HostOperator for SolveFactored {
     fn pull<T: Tensor>(&self, x: &[T], y: &T, y_bar: &T, wanted: &[bool]) -> Vec<Option<T>> {
         let b_bar = T::host(&SolveFactored { transposed: !self.transposed }, &[&x[0], &x[1], y_bar]);
         let a_bar = wanted[0].then(|| match self.transposed {
-            false => -b_bar.matmul(&y.transpose()),
-            true => -y.matmul(&b_bar.transpose()),
+            false => (-b_bar.clone()).matmul(&y.transpose()),
+            true => (-y.clone()).matmul(&b_bar.transpose()),
         });
         vec![a_bar, None, Some(b_bar)]
     }

@@ -129,10 +129,10 @@ impl HostOperator for SolveTriangular {
         let b_bar = solve(&x[0], y_bar, self.0.t());
         let a_bar = wanted[0].then(|| {
             let outer = match self.0.transposed {
-                false => b_bar.matmul(&y.transpose()),
-                true => y.matmul(&b_bar.transpose()),
+                false => (-b_bar.clone()).matmul(&y.transpose()),
+                true => (-y.clone()).matmul(&b_bar.transpose()),
             };
-            -self.part(&outer)
+            self.part(&outer)
         });
         vec![a_bar, Some(b_bar)]
     }

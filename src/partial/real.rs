@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use super::{Partial, PartialAdjoint};
 use crate::continuation::unwinding::OrRaise;
 use crate::error::{At, Result};
+use crate::language::custom::Hook;
 use crate::language::derivative_rules::{self, binary_names, for_each_binary, for_each_unary, unary_names};
 use crate::language::real::{Mask, Real};
 use crate::language::shape::{self, Shape};
@@ -116,6 +117,11 @@ impl<T: Real> Real for Partial<T> {
     #[track_caller]
     fn detach(&self) -> Self {
         self.alike(|x| x.detach())
+    }
+    #[track_caller]
+    fn hook<H: Hook>(self, hook: &H) -> Self {
+        let hook = hook.clone();
+        self.alike(move |x| x.clone().hook(&hook))
     }
     fn is_recorded(internal: Internal) -> bool {
         T::is_recorded(internal)

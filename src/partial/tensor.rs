@@ -7,6 +7,7 @@ use super::{Partial, PartialAdjoint};
 use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Result};
 use crate::language::control::continuation_passing::{Fill, Leaves, Site};
+use crate::language::custom::CustomOperator;
 use crate::language::host::{Call, HostOperator};
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::language::state::Leaf;
@@ -146,6 +147,22 @@ impl<T: Tensor> Tensor for Partial<T> {
         Self::step(operands.iter().map(|x| x.operand()).collect(), &program, result, move |args| {
             let operands: Vec<T> = (0..count).map(|_| args.real()).collect();
             T::host(&op, &operands.iter().collect::<Vec<_>>())
+        })
+    }
+    #[track_caller]
+    fn custom<O: CustomOperator>(op: &O, operands: &[&Self]) -> Self {
+        let at = At::caller();
+        let Some(program) = Program::common(operands.iter().filter_map(|x| x.program()), at) else {
+            let known: Vec<T> = operands.iter().map(|x| x.demand(O::NAME).clone()).collect();
+            return operator(at, || Self::from_value(T::custom(op, &known.iter().collect::<Vec<_>>())));
+        };
+        // Its shape is that of its value, for which there is none but by computing it.
+        let tried: Vec<T> = operands.iter().map(|x| T::zeros(&x.dims())).collect();
+        let result = op.value(&tried).shape();
+        let (op, count) = (op.clone(), operands.len());
+        Self::step(operands.iter().map(|x| x.operand()).collect(), &program, result, move |args| {
+            let operands: Vec<T> = (0..count).map(|_| args.real()).collect();
+            T::custom(&op, &operands.iter().collect::<Vec<_>>())
         })
     }
     #[track_caller]

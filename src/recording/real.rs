@@ -1,15 +1,19 @@
 //! [`Recorded`] as real numbers: the elementwise operators.
 
+use std::rc::Rc;
+
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use antiphon_staging::{self as staging, Binary, Comparison, ProbeKind, Scalar, Unary, Update};
 
+use super::tensor::HookAgain;
 use super::{
     Recorded, RecordedAdjoint, RecordedBool, RecordedInt, emit, probe, recorder, shape_of, value_of,
 };
 use crate::continuation::unwinding::{OrRaise, blame};
 use crate::error::{At, Result};
 use crate::forward::Dual;
+use crate::language::custom::Hook;
 use crate::language::node::SharedNode;
 use crate::language::operators::{operators_on_numbers, operators_on_references, operators_that_lift};
 use crate::language::real::Real;
@@ -95,6 +99,10 @@ impl Real for Recorded {
     }
     fn placeholder(&self, _: Internal, shape: Option<&[usize]>) -> Self {
         recorder().placeholder(*self, shape)
+    }
+    #[track_caller]
+    fn hook<H: Hook>(self, hook: &H) -> Self {
+        recorder().with_rule(self, &[&self], || Rc::new(HookAgain(hook.clone())))
     }
     fn after(&self, _: Internal, token: &Self) -> Self {
         Recorded(emit(staging::Expr::After(value_of(self.0), value_of(token.0))))

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use antiphon_staging::{Block, Dtype, Expr, Func, Signature, Stmt, Target, Type, Value};
 
+use super::tensor::Again;
 use super::{Located, Recorded, RecordedBool, RecordedInt, Recorder, recorder, recorder_of};
 use crate::continuation::unwinding::{OrRaise, operator, raise};
 use crate::continuation::{Level, reset_at};
@@ -24,6 +25,8 @@ pub(super) struct Regions {
     depth: Cell<usize>,
     /// Values that nothing flows back through, inside of regions.
     pub(super) detached: RefCell<HashSet<Value>>,
+    /// Values whose derivatives are what a rule says, of operands.
+    pub(super) rules: RefCell<HashMap<Value, (Rc<dyn Again>, Vec<Value>)>>,
     /// What is a derivative of a region inside of another one: calls of these functions, which are never defined.
     pub(super) pulls: RefCell<HashMap<Func, Rc<Pull>>>,
 }
@@ -93,6 +96,24 @@ impl Recorder {
             self.builder.emit(Expr::Reshape(value, self.builder.ty(value).shape)).located().or_raise();
         self.regions.detached.borrow_mut().insert(detached);
         Recorded(self.wrap(detached))
+    }
+
+    /// The same value, of which a rule says how it depends on these: outside of regions, the variables around it know.
+    pub(super) fn with_rule(
+        &self,
+        y: Recorded,
+        operands: &[&Recorded],
+        rule: impl FnOnce() -> Rc<dyn Again>,
+    ) -> Recorded {
+        if !self.is_inside() {
+            return y;
+        }
+        let value = self.value_of(y.0);
+        let ruled =
+            self.builder.emit(Expr::Reshape(value, self.builder.ty(value).shape)).located().or_raise();
+        let operands = operands.iter().map(|x| self.value_of(x.0)).collect();
+        self.regions.rules.borrow_mut().insert(ruled, (rule(), operands));
+        Recorded(self.wrap(ruled))
     }
 
     /// A value of this one's type and name, or of another shape, that stands for an input of a region.

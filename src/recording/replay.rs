@@ -372,6 +372,11 @@ impl<T: Replayed> Replay<'_, T> {
             Expr::Select { mask, then, otherwise } => {
                 T::select(&self.get(*mask).bool(), &real(*then), &real(*otherwise))
             }
+            Expr::Reshape(..) if self.home.regions.rules.borrow().contains_key(&value) => {
+                let (rule, operands) = self.home.regions.rules.borrow()[&value].clone();
+                let operands: Vec<T> = operands.iter().map(|&operand| real(operand)).collect();
+                T::again(&*rule, &operands.iter().collect::<Vec<_>>())
+            }
             Expr::Reshape(x, _) if self.home.regions.detached.borrow().contains(&value) => real(*x).detach(),
             Expr::After(x, token) => real(*x).after(INTERNAL, &real(*token)),
             Expr::Reshape(x, shape) => real(*x).reshape(shape),

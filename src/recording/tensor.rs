@@ -11,11 +11,12 @@ use antiphon_staging::{
 use super::{
     Handle, Located, Recorded, RecordedAdjoint, RecordedBool, RecordedInt, emit, recorder, shape_of, value_of,
 };
-use crate::continuation::unwinding::{OrRaise, blame, operator};
+use crate::continuation::unwinding::{OrRaise, blame, operator, raise};
 use crate::error::{At, Error, Result};
 use crate::finite;
 use crate::forward::Dual;
 use crate::language::control::continuation_passing::{Fill, Leaves, Site};
+use crate::language::custom::{CustomOperator, Hook};
 use crate::language::host::{self, HostOperator};
 use crate::language::real::Real;
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
@@ -56,7 +57,7 @@ fn run<O: HostOperator>(
     found.expect("recorded arrays of reals are all of one type")
 }
 
-/// An operator of the host that is written again over other interpretations.
+/// An operator of the host, or one with a rule of the user's, that is written again over other interpretations.
 pub(super) trait Again {
     fn recorded(&self, operands: &[&Recorded]) -> Recorded;
     fn dual(&self, operands: &[&Dual<Recorded>]) -> Dual<Recorded>;
@@ -72,6 +73,48 @@ impl<O: HostOperator> Again for O {
     }
     fn variable<'r>(&self, operands: &[&Var<'r, Recorded>]) -> Var<'r, Recorded> {
         Tensor::host(self, operands)
+    }
+}
+
+/// A function with a derivative of its own.
+struct CustomAgain<O>(O);
+
+/// A hook, of its one operand.
+pub(super) struct HookAgain<H>(pub(super) H);
+
+/// That a rule is linear, of which the derivative of control flow is taken forward to have that of its derivative.
+#[track_caller]
+fn assert_linear(op: &'static str, linear: bool) {
+    if !linear {
+        let reason = "its rule is not that of a linear function, and it is in control flow that is differentiated twice in \
+                      reverse, which is compiled";
+        raise(Error::Argument { op, reason: reason.into(), at: blame(At::caller()) });
+    }
+}
+
+impl<O: CustomOperator> Again for CustomAgain<O> {
+    fn recorded(&self, operands: &[&Recorded]) -> Recorded {
+        Tensor::custom(&self.0, operands)
+    }
+    fn dual(&self, operands: &[&Dual<Recorded>]) -> Dual<Recorded> {
+        assert_linear(O::NAME, O::LINEAR);
+        Tensor::custom(&self.0, operands)
+    }
+    fn variable<'r>(&self, operands: &[&Var<'r, Recorded>]) -> Var<'r, Recorded> {
+        Tensor::custom(&self.0, operands)
+    }
+}
+
+impl<H: Hook> Again for HookAgain<H> {
+    fn recorded(&self, operands: &[&Recorded]) -> Recorded {
+        operands[0].hook(&self.0)
+    }
+    fn dual(&self, operands: &[&Dual<Recorded>]) -> Dual<Recorded> {
+        assert_linear("hook", H::LINEAR);
+        operands[0].clone().hook(&self.0)
+    }
+    fn variable<'r>(&self, operands: &[&Var<'r, Recorded>]) -> Var<'r, Recorded> {
+        operands[0].clone().hook(&self.0)
     }
 }
 
@@ -223,6 +266,12 @@ impl Tensor for Recorded {
         let (y, host) = recorder.builder.host(&function, &values, result, at.location()).located().or_raise();
         recorder.hosts.borrow_mut().entry(host).or_insert(again);
         Recorded(recorder.wrap(y))
+    }
+    #[track_caller]
+    fn custom<O: CustomOperator>(operator: &O, operands: &[&Self]) -> Self {
+        let owned: Vec<Self> = operands.iter().map(|&&x| x).collect();
+        let y = operator.value(&owned);
+        recorder().with_rule(y, operands, || Rc::new(CustomAgain(operator.clone())))
     }
     #[track_caller]
     fn flip(&self, axis: isize) -> Self {

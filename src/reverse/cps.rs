@@ -26,6 +26,7 @@ use crate::continuation::unwinding::{blame, catch, part_of_operator};
 pub use crate::error::CpsResult as Result;
 use crate::error::{At, Error};
 use crate::finite;
+use crate::language::custom::Hook;
 use crate::language::derivative_rules::{for_each_binary, for_each_unary};
 use crate::language::node::{NodeRef, OwnedNode, node_for, node_in};
 use crate::language::real::Real;
@@ -297,6 +298,17 @@ pub fn select<T: Real, R>(
         |_, _, _, y_bar| T::select(mask, &T::constant(0.0), &y_bar),
         k,
     )
+}
+
+/// `y = x`, whose adjoint becomes what the hook makes of `ȳ`; see [`Real::hook`].
+#[inline]
+#[track_caller]
+pub fn hook<T: Real, H: Hook, R>(
+    x: &Var<'_, T>,
+    hook: &H,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    unary("hook", x, T::clone, |_, _, y_bar| hook.adjoint(y_bar), k)
 }
 
 /// `y = x` summed to the shape of `like`, `x̄ += ȳ` repeated.

@@ -7,6 +7,7 @@ use crate::continuation::unwinding::{OrRaise, blame, in_operator, raise, rule_at
 use crate::continuation::{Found, Level, find_prompt, in_destructor, outside_reset, shift_to};
 use crate::error::{At, CpsResult, Result};
 use crate::language::control::rows;
+use crate::language::custom::Hook;
 use crate::language::derivative_rules::{binary_names, for_each_binary, for_each_unary, unary_names};
 use crate::language::real::Real;
 use crate::language::shape::Shape;
@@ -282,6 +283,15 @@ impl<T: Real> Real for Var<'_, T> {
         Self::from_value(T::constant(value))
     }
     #[inline]
+    #[track_caller]
+    fn hook<H: Hook>(self, hook: &H) -> Self {
+        let x = self.into_operand();
+        // What is constant here may be a variable of another derivative.
+        let Some(level) = x.level() else { return Self::from_value(x.primal().clone().hook(hook)) };
+        let hook = hook.clone();
+        direct(Some(level), At::caller(), move |k| cps::hook(&x, &hook, k))
+    }
+    #[track_caller]
     fn detach(&self) -> Self {
         // Also of the derivatives outside of this one, as `Dual::detach`.
         Self::from_value(self.operand().primal().detach())

@@ -7,6 +7,7 @@ use super::{Var, common_level, rules};
 use crate::continuation::unwinding::OrRaise;
 use crate::error::At;
 use crate::language::control::continuation_passing::{Fill, Leaves, Site};
+use crate::language::custom::CustomOperator;
 use crate::language::host::{Call, HostOperator, shapes};
 use crate::language::real::Int;
 use crate::language::shape::{Axes, Padding, Shape, Window2d};
@@ -128,6 +129,17 @@ impl<T: Tensor> Tensor for Var<'_, T> {
         }
         let op = op.clone();
         direct(level, at, move |k| rules::host(&op, &owned, k))
+    }
+    #[track_caller]
+    fn custom<O: CustomOperator>(op: &O, operands: &[&Self]) -> Self {
+        let at = At::caller();
+        let operands: Vec<Self> = operands.iter().map(|x| x.operand()).collect();
+        let mut level = None;
+        for operand in &operands {
+            level = common_level(level, operand.level()).or_raise();
+        }
+        let op = op.clone();
+        direct(level, at, move |k| rules::custom_operator(&op, &operands, k))
     }
     #[track_caller]
     fn flip(&self, axis: isize) -> Self {

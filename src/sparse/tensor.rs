@@ -7,6 +7,7 @@ use super::set::{Set, moved, numbered, sets_of, union};
 use crate::array::{Float, NdArray, NdBool, NdInt};
 use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Result};
+use crate::language::custom::CustomOperator;
 use crate::language::host::{Call, HostOperator, shapes};
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::language::tensor::Tensor;
@@ -158,6 +159,18 @@ impl<E: Float> Tensor for Traced<E> {
             one_of_each.resize(value.shape().len(), 1);
             let sets = all.reshape(&one_of_each).broadcast_to(&value.shape()).sets;
             Traced { value, sets }
+        })
+    }
+    #[track_caller]
+    fn custom<O: CustomOperator>(op: &O, operands: &[&Self]) -> Self {
+        operator(At::caller(), || {
+            let values: Vec<NdArray<E>> = operands.iter().map(|x| x.value.clone()).collect();
+            let value = NdArray::custom(op, &values.iter().collect::<Vec<_>>());
+            // Its rule is not known: each element may depend on all.
+            let Some(all) = operands.iter().map(|x| x.sum(..)).reduce(|a, b| a + b) else {
+                return Self::lift(&value);
+            };
+            Traced { sets: all.broadcast_to(&value.shape()).sets, value }
         })
     }
     #[track_caller]

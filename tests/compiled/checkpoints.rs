@@ -2,7 +2,7 @@
 
 use antiphon::control::Checkpoints;
 use antiphon::recording::{OptimiseOptions, Recorded, optimise, record};
-use antiphon::{Control, Error, NdArray, OrRaise, Real, Result, Tensor, compile_with, grad};
+use antiphon::{Control, Error, NdArray, OrRaise, Result, Tensor, compile_with, grad};
 use antiphon_staging::jit::CompileOptions;
 use antiphon_staging::{Expr, Unary};
 

@@ -8,6 +8,9 @@ mod auxiliary;
 mod captures;
 mod checkpoints;
 mod control;
+mod custom;
+#[path = "../support/custom.rs"]
+mod custom_operators;
 mod destructors;
 mod escape;
 mod examples;

@@ -4,6 +4,9 @@
 //! One program: a test is a program of its own only if it needs a process of its own.
 
 mod array;
+mod custom;
+#[path = "../support/custom.rs"]
+mod custom_operators;
 #[cfg(feature = "data")]
 mod data;
 mod derive;

@@ -1,6 +1,7 @@
-//! The rule of operators of the host, which says what their own rules are.
+//! The rules of operators of the host, and of those of users, which say what they are.
 
 use crate::error::CpsResult as Result;
+use crate::language::custom::CustomOperator;
 use crate::language::host::{Call, HostOperator, shapes};
 use crate::language::tensor::Tensor;
 use crate::reverse::cps::operator;
@@ -25,12 +26,43 @@ pub fn host<O: HostOperator, T: Tensor, R>(
     let references: Vec<&T> = values.iter().collect();
     Call::of(op, &shapes(&references))?;
     operator(O::NAME, level, T::host(op, &references), k, |y, y_bar| {
-        let wanted: Vec<bool> = operands.iter().map(Var::is_active).collect();
-        let adjoints = op.pull(&values, y, &y_bar, &wanted);
-        for (operand, adjoint) in operands.iter().zip(adjoints) {
-            if let (true, Some(adjoint)) = (operand.is_active(), adjoint) {
-                operand.accumulate(adjoint.unbroadcast(operand.primal()));
-            }
-        }
+        add(operands, |wanted| op.pull(&values, y, &y_bar, wanted));
     })
+}
+
+/// A function with a derivative of its own (see [`Tensor::custom`]); the adjoints are those of [`CustomOperator::pull`].
+///
+/// # Errors
+/// Those of its value.
+#[track_caller]
+pub fn custom_operator<O: CustomOperator, T: Tensor, R>(
+    op: &O,
+    operands: &[Var<'_, T>],
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    let mut level = None;
+    for operand in operands {
+        level = common_level(level, operand.level())?;
+    }
+    let values: Vec<T> = operands.iter().map(|x| x.primal().clone()).collect();
+    let y = T::custom(op, &values.iter().collect::<Vec<_>>());
+    operator(O::NAME, level, y, k, |y, y_bar| {
+        add(operands, |wanted| op.pull(&values, y, &y_bar, wanted));
+    })
+}
+
+/// Adds adjoints, of which some are not wanted, and others are not there.
+fn add<T: Tensor>(operands: &[Var<'_, T>], pull: impl FnOnce(&[bool]) -> Vec<Option<T>>) {
+    let wanted: Vec<bool> = operands.iter().map(Var::is_active).collect();
+    for (operand, adjoint) in operands.iter().zip(pull(&wanted)) {
+        if let (true, Some(adjoint)) = (operand.is_active(), adjoint) {
+            let like = operand.primal();
+            let adjoint = adjoint.unbroadcast(like);
+            operand.accumulate(if T::same_shape(&adjoint, like) {
+                adjoint
+            } else {
+                adjoint.broadcast_like(like)
+            });
+        }
+    }
 }

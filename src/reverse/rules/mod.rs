@@ -8,7 +8,7 @@ mod layout;
 mod reduce;
 
 pub use contract::batch_matmul;
-pub use host::host;
+pub use host::{custom_operator, host};
 pub use image::{conv2d, conv2d_image, conv2d_kernel, fold2d, unfold2d};
 pub use index::{gather_last, gather_rows, scatter_last, scatter_rows};
 pub use layout::{broadcast_to, concat, flip, pad, permute, reshape, slice_step};

@@ -1,0 +1,132 @@
+//! Derivatives that a model says itself: [`Hook`] changes an adjoint on its way back, [`CustomOperator`] has a rule of its
+//! own for a function that is composed of operators.
+
+use std::fmt;
+
+use crate::language::real::Real;
+use crate::language::tensor::Tensor;
+
+/// What becomes of an adjoint at a point of a model; see [`Real::hook`]. It is elementwise: what looks at several elements,
+/// as a norm, is a [`CustomOperator`].
+///
+/// ```
+/// use antiphon::custom::Hook;
+/// use antiphon::{Real, grad};
+/// /// Adjoints without their sign.
+/// #[derive(Clone, Debug)]
+/// struct Magnitude;
+/// impl Hook for Magnitude {
+///     fn adjoint<T: Real>(&self, g: T) -> T {
+///         g.abs()
+///     }
+/// }
+/// assert_eq!(grad(|x| -(x.hook(&Magnitude) * 3.0), &1.0)?, 3.0);
+/// # Ok::<(), antiphon::Error>(())
+/// ```
+pub trait Hook: Clone + fmt::Debug + 'static {
+    /// Whether [`adjoint`](Hook::adjoint) is linear. One that is not may not be in compiled control flow that is
+    /// differentiated twice in reverse: that is an error with the line.
+    const LINEAR: bool = false;
+
+    /// What goes on, of what has come.
+    fn adjoint<T: Real>(&self, g: T) -> T;
+}
+
+/// Scales adjoints by a number.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale(pub f64);
+
+impl Hook for Scale {
+    const LINEAR: bool = true;
+
+    fn adjoint<T: Real>(&self, g: T) -> T {
+        g.scale(self.0)
+    }
+}
+
+/// Reverses adjoints and scales them: the layer between features and the classifier of domains (Ganin & Lempitsky 2015).
+#[derive(Clone, Copy, Debug)]
+pub struct Reverse(pub f64);
+
+impl Hook for Reverse {
+    const LINEAR: bool = true;
+
+    fn adjoint<T: Real>(&self, g: T) -> T {
+        g.scale(-self.0)
+    }
+}
+
+/// Limits each element of an adjoint to `−limit ..= limit`.
+#[derive(Clone, Copy, Debug)]
+pub struct Clip(pub f64);
+
+impl Hook for Clip {
+    fn adjoint<T: Real>(&self, g: T) -> T {
+        g.clamp(-self.0, self.0)
+    }
+}
+
+/// Prints adjoints by a name, as [`Real::printed`] does values, and lets them be.
+#[derive(Clone, Debug)]
+pub struct Inspect(pub String);
+
+impl Hook for Inspect {
+    const LINEAR: bool = true;
+
+    fn adjoint<T: Real>(&self, g: T) -> T {
+        g.printed(&self.0)
+    }
+}
+
+/// A function of arrays, composed of operators, that has a derivative of its own: one that is simpler, steadier, or another
+/// one than its composition's. [`Tensor::custom`] applies it. It is the derivative in every mode and order, eagerly and
+/// compiled; an outer derivative differentiates the rule.
+///
+/// ```
+/// use antiphon::custom::{CustomOperator, transposed};
+/// use antiphon::{NdArray, Real, Tensor, grad, jvp};
+///
+/// /// The sign, with the derivative of `x` where `|x| ≤ 1`: a straight-through estimator (Bengio et al. 2013).
+/// #[derive(Clone, Debug)]
+/// struct Binarize;
+///
+/// impl CustomOperator for Binarize {
+///     const NAME: &'static str = "binarize";
+///     fn value<T: Tensor>(&self, x: &[T]) -> T {
+///         x[0].sign()
+///     }
+///     fn pull<T: Tensor>(&self, x: &[T], _y: &T, y_bar: &T, _wanted: &[bool]) -> Vec<Option<T>> {
+///         let inside = x[0].abs().less_equal(&T::constant(1.0));
+///         vec![Some(T::select(&inside, y_bar, &T::constant(0.0)))]
+///     }
+///     fn push<T: Tensor>(&self, x: &[T], y: &T, tangents: &[Option<T>]) -> Option<T> {
+///         transposed(self, x, y, tangents)
+///     }
+/// }
+///
+/// let x = NdArray::from(vec![-2.0, -0.5, 0.5]);
+/// let slope = grad(|x| Tensor::custom(&Binarize, &[&x]).sum(..), &x)?;
+/// assert_eq!(slope, NdArray::from(vec![0.0, 1.0, 1.0]));
+/// let along = NdArray::from(vec![1.0, 2.0, 3.0]);
+/// assert_eq!(jvp(|x| Tensor::custom(&Binarize, &[&x]), &x, &along)?.1, NdArray::from(vec![0.0, 2.0, 3.0]));
+/// # Ok::<(), antiphon::Error>(())
+/// ```
+pub trait CustomOperator: Clone + fmt::Debug + 'static {
+    /// What it is called in errors.
+    const NAME: &'static str;
+    /// Whether [`pull`](CustomOperator::pull) is linear in `y_bar` and [`push`](CustomOperator::push) its transpose, as
+    /// those of a derivative are. Where they are not, it may not be in compiled control flow that is differentiated twice
+    /// in reverse: that is an error with the line.
+    const LINEAR: bool = true;
+
+    /// The result.
+    fn value<T: Tensor>(&self, x: &[T]) -> T;
+
+    /// Reverse: the adjoints of those operands `x` that are wanted, for the adjoint `y_bar` of the result `y`, of the
+    /// operands' shapes or broadcast from them; `None` is no adjoint.
+    fn pull<T: Tensor>(&self, x: &[T], y: &T, y_bar: &T, wanted: &[bool]) -> Vec<Option<T>>;
+
+    /// Forward: the tangent of the result `y`, from those of the operands `x` that have any; `None` is zero. It follows
+    /// from [`pull`](CustomOperator::pull) by [`transposed`](crate::custom::transposed), where that is linear in `y_bar`.
+    fn push<T: Tensor>(&self, x: &[T], y: &T, tangents: &[Option<T>]) -> Option<T>;
+}
