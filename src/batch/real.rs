@@ -138,6 +138,9 @@ impl<T: Tensor> Real for Batch<T> {
     fn is_recorded(internal: Internal) -> bool {
         T::is_recorded(internal)
     }
+    fn is_in_region(internal: Internal) -> bool {
+        T::is_in_region(internal)
+    }
     /// It differs from row to row even if the value does not, since its adjoint may.
     fn placeholder(&self, internal: Internal, shape: Option<&[usize]>) -> Self {
         let row = shape.map_or_else(|| self.row_shape(), Shape::from_slice);

@@ -5,11 +5,11 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 use super::{Dual, DualAdjoint, plus};
 use crate::continuation::unwinding::part_of_operator;
 use crate::error::{At, Result};
-use crate::language::custom::Hook;
+use crate::language::custom::{Hook, assert_linear};
 use crate::language::derivative_rules::{self, for_each_binary, for_each_unary};
 use crate::language::real::Real;
 use crate::language::shape::Shape;
-use crate::sealed::Internal;
+use crate::sealed::{INTERNAL, Internal};
 
 macro_rules! unary_methods {
     ($($(#[$doc:meta])* $name:ident($x:ident) -> $y:ident, $dy:ident: $rule:expr;)*) => {
@@ -142,12 +142,16 @@ impl<T: Real> Real for Dual<T> {
     fn is_recorded(internal: Internal) -> bool {
         T::is_recorded(internal)
     }
+    fn is_in_region(internal: Internal) -> bool {
+        T::is_in_region(internal)
+    }
     fn placeholder(&self, internal: Internal, shape: Option<&[usize]>) -> Self {
         let [primal, tangent] = [&self.primal; 2].map(|x| x.placeholder(internal, shape));
         Dual { primal, tangent: Some(tangent) }
     }
     #[track_caller]
     fn hook<H: Hook>(self, hook: &H) -> Self {
+        assert_linear("hook", H::LINEAR || self.tangent.is_none() || !T::is_in_region(INTERNAL));
         self.linear(|x| x.clone().hook(hook))
     }
     fn after(&self, internal: Internal, token: &Self) -> Self {

@@ -7,13 +7,13 @@ use super::{Dual, DualAdjoint};
 use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Result};
 use crate::language::control::continuation_passing::{Fill, Leaves, Site};
-use crate::language::custom::CustomOperator;
+use crate::language::custom::{CustomOperator, assert_linear};
 use crate::language::derivative_rules;
 use crate::language::host::HostOperator;
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::language::state::Leaf;
 use crate::language::tensor::Tensor;
-use crate::sealed::Internal;
+use crate::sealed::{INTERNAL, Internal};
 
 impl<T: Tensor> Tensor for Dual<T> {
     #[track_caller]
@@ -157,6 +157,8 @@ impl<T: Tensor> Tensor for Dual<T> {
     }
     #[track_caller]
     fn custom<O: CustomOperator>(op: &O, operands: &[&Self]) -> Self {
+        let moves = operands.iter().any(|x| x.tangent.is_some());
+        assert_linear(O::NAME, O::LINEAR || !moves || !T::is_in_region(INTERNAL));
         operator(At::caller(), || {
             let primals: Vec<T> = operands.iter().map(|x| x.primal.clone()).collect();
             let primal = T::custom(op, &primals.iter().collect::<Vec<_>>());

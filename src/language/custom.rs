@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::continuation::unwinding::{blame, raise};
+use crate::error::{At, Error};
 use crate::language::real::Real;
 use crate::language::tensor::Tensor;
 
@@ -25,7 +27,8 @@ use crate::language::tensor::Tensor;
 /// ```
 pub trait Hook: Clone + fmt::Debug + 'static {
     /// Whether [`adjoint`](Hook::adjoint) is linear. One that is not may not be in compiled control flow that is
-    /// differentiated twice in reverse: that is an error with the line.
+    /// differentiated twice in reverse, nor in a compiled checkpoint that is differentiated twice: that is an error with
+    /// the line.
     const LINEAR: bool = false;
 
     /// What goes on, of what has come.
@@ -115,8 +118,8 @@ pub trait CustomOperator: Clone + fmt::Debug + 'static {
     /// What it is called in errors.
     const NAME: &'static str;
     /// Whether [`pull`](CustomOperator::pull) is linear in `y_bar` and [`push`](CustomOperator::push) its transpose, as
-    /// those of a derivative are. Where they are not, it may not be in compiled control flow that is differentiated twice
-    /// in reverse: that is an error with the line.
+    /// those of a derivative are. One of which they are not may not be in compiled control flow that is differentiated
+    /// twice in reverse, nor in a compiled checkpoint that is differentiated twice: that is an error with the line.
     const LINEAR: bool = true;
 
     /// The result.
@@ -129,4 +132,14 @@ pub trait CustomOperator: Clone + fmt::Debug + 'static {
     /// Forward: the tangent of the result `y`, from those of the operands `x` that have any; `None` is zero. It follows
     /// from [`pull`](CustomOperator::pull) by [`transposed`](crate::custom::transposed), where that is linear in `y_bar`.
     fn push<T: Tensor>(&self, x: &[T], y: &T, tangents: &[Option<T>]) -> Option<T>;
+}
+
+/// That a rule is linear, where a second derivative of recorded control flow is made of a forward derivative.
+#[track_caller]
+pub(crate) fn assert_linear(op: &'static str, linear: bool) {
+    if !linear {
+        let reason = "its rule is not that of a linear function, and it is in control flow or a checkpoint that is \
+                      compiled and differentiated twice";
+        raise(Error::Argument { op, reason: reason.into(), at: blame(At::caller()) });
+    }
 }

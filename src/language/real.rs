@@ -250,6 +250,12 @@ pub trait Real:
     fn is_recorded(_: Internal) -> bool {
         false
     }
+    /// Whether a piece of a program is being recorded that is to be one operator.
+    #[doc(hidden)]
+    #[inline]
+    fn is_in_region(_: Internal) -> bool {
+        false
+    }
     /// What stands for this value inside of a region that is being recorded: another value of the same type, or of
     /// another shape, if one is given.
     #[doc(hidden)]

@@ -126,6 +126,9 @@ impl<T: Real> Real for Partial<T> {
     fn is_recorded(internal: Internal) -> bool {
         T::is_recorded(internal)
     }
+    fn is_in_region(internal: Internal) -> bool {
+        T::is_in_region(internal)
+    }
     #[track_caller]
     fn placeholder(&self, internal: Internal, shape: Option<&[usize]>) -> Self {
         Self::from_value(self.demand("linearize").placeholder(internal, shape))

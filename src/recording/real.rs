@@ -97,6 +97,9 @@ impl Real for Recorded {
     fn is_recorded(_: Internal) -> bool {
         true
     }
+    fn is_in_region(_: Internal) -> bool {
+        recorder().is_inside()
+    }
     fn placeholder(&self, _: Internal, shape: Option<&[usize]>) -> Self {
         recorder().placeholder(*self, shape)
     }

@@ -82,7 +82,7 @@ impl Drop for Inside<'_> {
 }
 
 impl Recorder {
-    fn is_inside(&self) -> bool {
+    pub(super) fn is_inside(&self) -> bool {
         self.regions.depth.get() > 0
     }
 

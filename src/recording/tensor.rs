@@ -11,12 +11,12 @@ use antiphon_staging::{
 use super::{
     Handle, Located, Recorded, RecordedAdjoint, RecordedBool, RecordedInt, emit, recorder, shape_of, value_of,
 };
-use crate::continuation::unwinding::{OrRaise, blame, operator, raise};
+use crate::continuation::unwinding::{OrRaise, blame, operator};
 use crate::error::{At, Error, Result};
 use crate::finite;
 use crate::forward::Dual;
 use crate::language::control::continuation_passing::{Fill, Leaves, Site};
-use crate::language::custom::{CustomOperator, Hook};
+use crate::language::custom::{CustomOperator, Hook, assert_linear};
 use crate::language::host::{self, HostOperator};
 use crate::language::real::Real;
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
@@ -81,16 +81,6 @@ struct CustomAgain<O>(O);
 
 /// A hook, of its one operand.
 pub(super) struct HookAgain<H>(pub(super) H);
-
-/// That a rule is linear, of which the derivative of control flow is taken forward to have that of its derivative.
-#[track_caller]
-fn assert_linear(op: &'static str, linear: bool) {
-    if !linear {
-        let reason = "its rule is not that of a linear function, and it is in control flow that is differentiated twice in \
-                      reverse, which is compiled";
-        raise(Error::Argument { op, reason: reason.into(), at: blame(At::caller()) });
-    }
-}
 
 impl<O: CustomOperator> Again for CustomAgain<O> {
     fn recorded(&self, operands: &[&Recorded]) -> Recorded {

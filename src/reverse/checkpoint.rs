@@ -1,6 +1,7 @@
 //! Checkpoints of variables: the function is run on values on the way there, and on variables on the way back. Where
 //! programs are recorded, it is a [region](super::region), whose derivative computes it again.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use super::control::{bare, constants};
@@ -15,6 +16,32 @@ use crate::language::node::{NodeRef, OwnedNode, node_for, node_in};
 use crate::language::real::Real;
 use crate::language::state::Leaf;
 use crate::sealed::Internal;
+
+thread_local! {
+    /// The kind of variables of whose function the values are being computed, if any is: they are constants then, but not
+    /// to the outer derivative, for which they stand for variables.
+    static VALUES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Says so, until dropped.
+struct Values(u64);
+
+impl Values {
+    fn of(kind: u64) -> Values {
+        Values(VALUES.replace(kind))
+    }
+}
+
+impl Drop for Values {
+    fn drop(&mut self) {
+        VALUES.set(self.0);
+    }
+}
+
+/// Whether constants of this kind stand for variables.
+pub(super) fn is_of_values<T: Real>() -> bool {
+    VALUES.get() == <Var<'_, T> as Real>::NESTING
+}
 
 /// [`Control::checkpoint_at`].
 ///
@@ -38,7 +65,10 @@ pub(super) unsafe fn checkpoint<'f, 'r: 'f, T: Control + 'f>(
     let level = level_of(reals(&inputs));
     let of_values: Body<'_, T> = {
         let f = Rc::clone(&f);
-        Rc::new(move |x| inside(at, f(constants(x))))
+        Rc::new(move |x| {
+            let _values = Values::of(<Var<'_, T> as Real>::NESTING);
+            inside(at, f(constants(x)))
+        })
     };
     // SAFETY: it owns the function, which owns what it uses.
     let y = unsafe { T::checkpoint_at(internal, at, bare(inputs.clone()), of_values) };

@@ -2,7 +2,7 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use super::{Var, common_level, cps};
+use super::{Var, checkpoint, common_level, cps};
 use crate::continuation::unwinding::{OrRaise, blame, in_operator, raise, rule_at};
 use crate::continuation::{Found, Level, find_prompt, in_destructor, outside_reset, shift_to};
 use crate::error::{At, CpsResult, Result};
@@ -286,8 +286,14 @@ impl<T: Real> Real for Var<'_, T> {
     #[track_caller]
     fn hook<H: Hook>(self, hook: &H) -> Self {
         let x = self.into_operand();
-        // What is constant here may be a variable of another derivative.
-        let Some(level) = x.level() else { return Self::from_value(x.primal().clone().hook(hook)) };
+        let Some(level) = x.level() else {
+            // What is constant here may be a variable of another derivative.
+            return if checkpoint::is_of_values::<T>() {
+                x
+            } else {
+                Self::from_value(x.primal().clone().hook(hook))
+            };
+        };
         let hook = hook.clone();
         direct(Some(level), At::caller(), move |k| cps::hook(&x, &hook, k))
     }
@@ -299,6 +305,9 @@ impl<T: Real> Real for Var<'_, T> {
     #[inline]
     fn is_recorded(internal: Internal) -> bool {
         T::is_recorded(internal)
+    }
+    fn is_in_region(internal: Internal) -> bool {
+        T::is_in_region(internal)
     }
     fn placeholder(&self, internal: Internal, shape: Option<&[usize]>) -> Self {
         Self::from_value(self.primal().placeholder(internal, shape))
