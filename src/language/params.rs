@@ -162,6 +162,27 @@ impl std::fmt::Display for Path {
     }
 }
 
+/// Whether a leaf's name is one of those that a pattern stands for, in which `*` is anything, dots included: `head.*`
+/// is all of the head, and `*.b` every bias.
+///
+/// ```
+/// use antiphon::params::matches;
+/// assert!(matches("head.*", "head.layers.0.w") && matches("*.b", "head.b") && matches("*", "w"));
+/// assert!(!matches("head.*", "header.w") && !matches("w", "wx"));
+/// ```
+pub fn matches(pattern: &str, name: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut name) = name.strip_prefix(start) else { return false };
+    let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
+    for part in middle.split('*') {
+        match name.find(part) {
+            Some(found) => name = &name[found + part.len()..],
+            None => return false,
+        }
+    }
+    name.ends_with(end)
+}
+
 /// An interpretation is its own, single leaf.
 ///
 /// One implementation for all, so that generic code knows it too: for any `T: Real`, `T::With<U>` *is* `U`.
