@@ -5,6 +5,7 @@ pub mod control;
 pub(crate) mod derivative_rules;
 pub mod host;
 pub(crate) mod linear;
+mod maps;
 #[doc(hidden)]
 pub mod node;
 pub mod number;

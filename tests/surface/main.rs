@@ -1,5 +1,6 @@
 //! What models and trainings are made of, against PyTorch's numbers, as it runs eagerly and compiled: files of weights,
-//! losses, layers, optimisers, and batches of data.
+//! losses, layers, optimisers, batches of data,
+//! and the structures that all of them are.
 
 /// What an expression gives of some data, eagerly and compiled, each with the name of the mode. It is written once, and
 /// stands in two closures: one of arrays, one of what is recorded.
@@ -22,3 +23,4 @@ mod losses;
 mod optimisers;
 mod pretrained;
 mod reference;
+mod structures;
