@@ -16,10 +16,10 @@ use crate::language::tensor::Tensor;
 ///
 /// ```
 /// use antiphon::nn::{BatchNorm, BatchStatistics};
-/// use antiphon::{NdArray, Params, Tensor, Var, value_and_grad_aux};
+/// use antiphon::{NdArray, Params, Real, Tensor, Var, value_and_grad_aux};
 /// let (layer, statistics) = (BatchNorm::<NdArray<f64>>::new(2), BatchStatistics::new(2));
 /// let x = NdArray::from_elements(&[2, 2], &[1.0, 2.0, 3.0, 6.0])?;
-/// let (loss, next, gradient) = value_and_grad_aux(
+/// let (loss, next, gradient): (_, BatchStatistics<_>, _) = value_and_grad_aux(
 ///     |layer: BatchNorm<_>| {
 ///         let (y, next) = layer.train(&Var::lift(&x), &statistics.map_leaves(Var::lift));
 ///         (y.square().sum(..), next)

@@ -28,7 +28,7 @@ impl<T: Tensor> LayerNorm<T> {
     /// `[.., features]` to the same shape.
     ///
     /// # Errors
-    /// Raises [`Error::Shape`](crate::Error::Shape) if the last axis of `x` does not fit the gain's.
+    /// Raises [`Error::Shape`] if the last axis of `x` does not fit the gain's.
     #[track_caller]
     pub fn apply(&self, x: &T) -> T {
         normalised(x, self.epsilon) * &self.gain + &self.bias
@@ -107,7 +107,7 @@ impl<T: Tensor> RmsNorm<T> {
     /// `[.., features]` to the same shape.
     ///
     /// # Errors
-    /// Raises [`Error::Shape`](crate::Error::Shape) if the last axis of `x` does not fit the gain's.
+    /// Raises [`Error::Shape`] if the last axis of `x` does not fit the gain's.
     #[track_caller]
     pub fn apply(&self, x: &T) -> T {
         let mean = x.square().mean(-1).unsqueeze(-1);

@@ -6,7 +6,7 @@ use crate::language::params::matches;
 use crate::language::real::Real;
 
 /// An optimiser with settings of their own for groups of parameters, which patterns of their names stand for
-/// ([`matches`]): PyTorch's parameter groups. Of several that match a parameter the last one counts.
+/// ([`matches()`]): PyTorch's parameter groups. Of several that match a parameter the last one counts.
 ///
 /// ```
 /// use antiphon::optim::{AdamW, Groups, Optimizer};

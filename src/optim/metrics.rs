@@ -9,7 +9,7 @@ use crate::language::tensor::{IntTensor, Tensor};
 /// constant. Of equals the first counts; of no rows it is NaN.
 ///
 /// # Errors
-/// Raises [`Error::Shape`](crate::Error::Shape) if there is not one target for each row.
+/// Raises [`Error::Shape`] if there is not one target for each row.
 #[track_caller]
 pub fn accuracy<T: Tensor>(logits: &T, targets: &T::Int) -> T {
     T::from_mask(&logits.argmax(-1).equal(targets)).mean(..)
@@ -19,7 +19,7 @@ pub fn accuracy<T: Tensor>(logits: &T, targets: &T::Int) -> T {
 /// and a column for each that was predicted (scikit-learn's `confusion_matrix`). Counts of batches may be added up.
 ///
 /// # Errors
-/// Raises [`Error::Index`](crate::Error::Index) for what is no class, and [`Error::Shape`](crate::Error::Shape) if
+/// Raises [`Error::Index`] for what is no class, and [`Error::Shape`] if
 /// there is not one target for each prediction.
 #[track_caller]
 pub fn confusion<T: Tensor>(predicted: &T::Int, targets: &T::Int, classes: usize) -> T {
