@@ -155,17 +155,25 @@ impl<'f> Import<'f> {
         let leaves = self.leaves(path, params)?;
         let report = self.compare(path, &header, &leaves)?;
         let mut arrays = read(path, &header, &leaves, &mut file, size)?;
+        // How many leaves have yet to take each array: the last one gets it, and the others copies.
+        let mut left: BTreeMap<&str, usize> = BTreeMap::new();
+        for array in leaves.iter().filter_map(|leaf| leaf.array.as_deref()) {
+            *left.entry(array).or_default() += 1;
+        }
         let mut values = BTreeMap::new();
         for leaf in &leaves {
-            let Some(array) = leaf.array.as_ref().filter(|array| header.arrays.contains_key(*array)) else {
+            let Some(array) = leaf.array.as_deref().filter(|array| arrays.contains_key(*array)) else {
                 continue;
             };
-            let found = arrays.get(array).expect("arrays that leaves take are read");
-            let last = leaves.iter().filter(|other| other.array.as_ref() == Some(array)).count() == 1;
-            let value = match &leaf.order {
-                Some(order) => found.permuted(order).map_err(|error| unread(path, array, error))?,
-                None if last => arrays.remove(array).expect("it was found"),
-                None => found.clone(),
+            let left = left.get_mut(array).expect("it was counted");
+            *left -= 1;
+            let value = match (&leaf.order, *left) {
+                (Some(order), _) => {
+                    let permuted = arrays[array].permuted(order);
+                    permuted.map_err(|error| unread(path, array, error))?
+                }
+                (None, 0) => arrays.remove(array).expect("it is there"),
+                (None, _) => arrays[array].clone(),
             };
             values.insert(leaf.name.as_str(), value);
         }

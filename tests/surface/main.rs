@@ -20,6 +20,7 @@ mod layers;
 #[cfg(feature = "data")]
 mod loader;
 mod losses;
+mod modes;
 mod optimisers;
 mod pretrained;
 mod reference;
