@@ -17,6 +17,7 @@ pub enum Kind {
     },
     /// What is in a box. `Box<P>` cannot be a structure by itself, since other crates may make an interpretation of
     /// one.
+    /// By boxes structures are of themselves, so the stack is looked at.
     Boxed(Box<Kind>),
     /// Those of what is in an `Option`, of something that is no structure by itself.
     Option(Box<Kind>),
@@ -69,7 +70,7 @@ impl Kind {
             Kind::Nested | Kind::Associated { .. } => leaf(self, value),
             Kind::Boxed(inner) => {
                 let inner = inner.rebuilt(span, &quote_spanned!(span=> &**#value), named, leaf);
-                quote_spanned!(span=> ::std::boxed::Box::new(#inner))
+                quote_spanned!(span=> ::std::boxed::Box::new(::antiphon::stack::guard(|| #inner)))
             }
             Kind::Option(inner) => {
                 let inner = inner.rebuilt(span, &each, named, leaf);
@@ -111,7 +112,8 @@ impl Kind {
                     true => quote_spanned!(span=> &mut **#value),
                     false => quote_spanned!(span=> &**#value),
                 };
-                inner.visited(span, &value, mutable, before, leaf)
+                let inner = inner.visited(span, &value, mutable, before, leaf);
+                quote_spanned!(span=> ::antiphon::stack::guard(|| { #inner }))
             }
             Kind::Option(inner) => {
                 let start = before(&quote_spanned!(span=> (#value).iter().len()));

@@ -109,7 +109,7 @@ impl<T: Tensor> MultiHeadAttention<T> {
 
     /// What queries `[batch, n, dim]` find in a memory `[batch, m, dim]`, from which keys and values are made: `[batch,
     /// n, dim]`. The mask says which pairs take part, and broadcasts to `[batch, heads, n, m]`; see [`causal`] and
-    /// [`of_keys`].
+    /// [`of_keys`], of which [`and`](crate::Mask::and) makes one.
     ///
     /// # Errors
     /// Raises [`Error::Shape`] and [`Error::Operand`] if the shapes do not fit.

@@ -141,6 +141,31 @@ fn trees_are_trained_and_saved() {
     assert!(antiphon::io::load_safetensors(&path, &mut other).is_err());
 }
 
+/// A list that goes as deep as its length.
+#[test]
+fn deep_structures_have_gradients() {
+    #[derive(Clone, Params)]
+    enum List<T> {
+        End,
+        Item(T, Box<List<T>>),
+    }
+    let mut list = List::End;
+    for i in 0..2000 {
+        list = List::Item(f64::from(i), Box::new(list));
+    }
+    fn sum<T: Real>(list: &List<T>) -> T {
+        let (mut sum, mut list) = (T::constant(0.0), list);
+        while let List::Item(x, rest) = list {
+            sum += &x.square();
+            list = rest;
+        }
+        sum
+    }
+    let slopes = grad(|list: List<_>| sum(&list), &list).unwrap();
+    let leaves = slopes.leaves();
+    assert_eq!((leaves.len(), leaves[0], leaves[1999]), (2000, 2.0 * 1999.0, 0.0));
+}
+
 /// Data of another variant is another structure, though it has as many leaves.
 #[test]
 fn variants_are_compiled_apart() {
