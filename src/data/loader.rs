@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 
 use crate::continuation::unwinding::catch;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::nn::Rng;
 
 /// Makes a batch of the rows with these numbers.
@@ -135,7 +136,8 @@ impl<B: Send + 'static> Loader<B> {
     /// The rows in the order of an epoch: each order is as likely as any other (Durstenfeld, *Algorithm 235: random
     /// permutation*, 1964).
     fn order(&self, epoch: u64) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.rows).collect();
+        let mut order = memory::room(self.rows);
+        order.extend(0..self.rows);
         if let Some(seed) = self.seed {
             // Seeds of neighbouring epochs far from each other, by the golden ratio.
             let mut rng = Rng::new(seed ^ epoch.wrapping_mul(0x9e37_79b9_7f4a_7c15));

@@ -4,7 +4,9 @@ use crate::Params;
 use crate::continuation::unwinding::{OrRaise, raise};
 use crate::error::{At, Error};
 use crate::language::real::Int;
+use crate::language::shape;
 use crate::language::tensor::{IntTensor, MaskTensor, Tensor};
+use crate::memory;
 use crate::nn::init::Rng;
 use crate::nn::linear::Linear;
 use crate::nn::position::Rotary;
@@ -63,7 +65,8 @@ pub fn of_keys<T: Tensor>(keys: &T::Bool) -> T::Bool {
 /// `0, 1, …`.
 #[track_caller]
 fn steps<T: Tensor>(count: usize) -> T::Int {
-    let steps: Vec<i64> = (0..count as i64).collect();
+    let mut steps = memory::room(shape::elements("attention", &[count]).or_raise());
+    steps.extend(0..count as i64);
     T::Int::from_elements(&[count], &steps).or_raise()
 }
 

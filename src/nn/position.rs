@@ -3,23 +3,26 @@
 use crate::Params;
 use crate::continuation::unwinding::{OrRaise, raise};
 use crate::error::{At, Error};
+use crate::language::shape;
 use crate::language::tensor::{IntTensor, Tensor};
+use crate::memory;
 use crate::nn::init::{Init, Rng};
 
 /// The sines and cosines of Vaswani et al., *Attention is all you need*, 2017, §3.5: `[steps, dim]` constants, of which
 /// column `2i` is `sin(t/10000^(2i/dim))` and column `2i + 1` the cosine. They are added to what stands at these steps.
 ///
 /// # Errors
-/// Raises [`Error::Operand`] if no array can have this shape.
+/// Raises [`Error::Operand`] if no array can have this shape, and [`Error::Memory`] if there is no memory for one.
 #[track_caller]
 pub fn sinusoidal<T: Tensor>(steps: usize, dim: usize) -> T {
-    // Says so if there is no such array.
-    drop(T::zeros(&[steps, dim]));
+    let mut elements = memory::room(shape::elements("sinusoidal", &[steps, dim]).or_raise());
     let element = |t: usize, i: usize| {
-        let angle = t as f64 / 10_000f64.powf((i - i % 2) as f64 / dim as f64);
+        let angle = t as f64 / libm::pow(10_000.0, (i - i % 2) as f64 / dim as f64);
         if i.is_multiple_of(2) { libm::sin(angle) } else { libm::cos(angle) }
     };
-    let elements: Vec<f64> = (0..steps).flat_map(|t| (0..dim).map(move |i| element(t, i))).collect();
+    // Not by the rows: there may be no end of rows without elements.
+    let count = steps.saturating_mul(dim);
+    elements.extend((0..count).map(|place| element(place / dim, place % dim)));
     T::from_elements(&[steps, dim], &elements).or_raise()
 }
 

@@ -19,7 +19,8 @@ pub struct EarlyStopping {
 }
 
 impl EarlyStopping {
-    /// Of a measure that is to fall: a loss. It may fail to improve `patience` times in a row, and then it is enough.
+    /// Of a measure that is to fall: a loss. It may fail to improve `patience` times in a row (once at least),
+    /// and then it is enough.
     pub fn new(patience: usize) -> EarlyStopping {
         EarlyStopping { patience, least: 0.0, best: None, seen: 0 }
     }

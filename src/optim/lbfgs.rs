@@ -9,6 +9,7 @@ use super::unlike;
 use crate::error::{Error, Result};
 use crate::io::{Stored, Values};
 use crate::language::params::{Params, Path};
+use crate::language::real::Real;
 
 /// The limited-memory method of Broyden, Fletcher, Goldfarb and Shanno, with a line search for the strong Wolfe
 /// conditions (Liu & Nocedal, *On the limited memory BFGS method for large scale optimization*, 1989; Nocedal & Wright,
@@ -94,7 +95,8 @@ impl Lbfgs {
     /// Moves parameters to a minimum of a function, which gives its value and its gradient.
     ///
     /// # Errors
-    /// What the function returns; [`Error::Structure`] if the gradient is not of the parameters' structure and shapes;
+    /// What the function returns; [`Error::Operand`] if its value is no single number; [`Error::Structure`] if the
+    /// gradient is not of the parameters' structure and shapes;
     /// [`Error::Diverged`] if value or gradient are not finite at the beginning. The parameters are as before then.
     pub fn minimize<P, G>(
         &self,
@@ -110,6 +112,7 @@ impl Lbfgs {
             evaluations += 1;
             let at = with_elements(params, x);
             let (value, gradient) = f(&at)?;
+            value.check_scalar("minimize")?;
             let (names, others) = (at.names(), gradient.names());
             if names != others {
                 return Err(Error::Structure(format!(

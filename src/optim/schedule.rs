@@ -97,7 +97,7 @@ impl Schedule {
                 let (step, top, last) = (step as f64, rise * steps as f64 - 1.0, steps as f64 - 1.0);
                 if step >= last {
                     least
-                } else if step <= top {
+                } else if step < top {
                     along_cosine(first, lr, step / top)
                 } else {
                     along_cosine(lr, least, (step - top) / (last - top))

@@ -327,4 +327,12 @@ fn what_does_not_fit_names_the_users_line() {
     refused!(x, |x| stacked(&[Rnn::new(&mut rng(), 4, 2)], &x, &two).0, "[2, 3, 4] with [2]");
     refused!(x, |x| stacked(&[Rnn::new(&mut rng(), 5, 2)], &x, &three).0, "[2, 3, 4] by [5, 2]");
     refused!(x, |x| stacked(&Vec::<Rnn<_>>::new(), &x, &three).0, "no cell");
+    // What no array can have is refused before there is one.
+    let many = 1 << 41;
+    refused!(x, |x| x + sinusoidal::<Array>(many, 4), "[2199023255552, 4]");
+    refused!(x, |x| x + sinusoidal::<Array>(usize::MAX, 2), "[18446744073709551615, 2]");
+    refused!(x, |x| attention(&x, &x, &x, Some(&causal::<Array>(many, 1))), "[2199023255552]");
+    let most = usize::MAX;
+    refused!(x, |x| attention(&x, &x, &x, Some(&within::<Array>(&three, most))), "[18446744");
+    assert_eq!(sinusoidal::<Array>(1 << 30, 0).shape().as_slice(), [1 << 30, 0]);
 }

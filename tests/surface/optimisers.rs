@@ -209,6 +209,8 @@ fn lbfgs_leaves_parameters_alone_where_it_fails() {
     assert!(matches!(refused, Err(Error::Diverged { .. })), "{refused:?}");
     let refused = Lbfgs::default().minimize(&mut x, |_| Ok((Array::scalar(1.0), Array::zeros(&[3]))));
     assert!(matches!(refused, Err(Error::Structure(_))), "{refused:?}");
+    let refused = Lbfgs::default().minimize(&mut x, |x| Ok((x.clone(), x.clone())));
+    assert!(matches!(refused, Err(Error::Operand { .. })), "{refused:?}");
     let mut calls = 0;
     let refused = Lbfgs::default().minimize(&mut x, |x| {
         calls += 1;
@@ -233,6 +235,10 @@ fn schedules_are_pytorchs() {
         assert_close(&found.into(), &expected, name);
     }
     assert_eq!(one_cycle.at(1000), 0.5 / 25.0 / 1e4);
+    for (steps, rise) in [(0, 0.3), (1, 0.3), (10, 0.1), (10, 0.0), (10, 1.0)] {
+        let cycle = Schedule::OneCycle { lr: 0.5, steps, rise, start: 25.0, end: 1e4 };
+        assert!((0..12).all(|step| (0.0..=0.5).contains(&cycle.at(step))), "{cycle:?}");
+    }
     assert_eq!(Schedule::WarmUp { lr: 0.5, to: 0.5, warm_up: 2, steps: 2 }.at(7), 0.5);
 }
 
