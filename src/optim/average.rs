@@ -74,7 +74,8 @@ pub fn zeros<P: Params + Clone>(params: &P) -> P {
 /// ```
 ///
 /// # Errors
-/// As [`Optimizer::update`]. Nothing is changed then.
+/// As [`Optimizer::update`], and [`Error::Structure`] if the condition is no single truth value. Nothing is changed
+/// then.
 pub fn update_when<O: Optimizer, P: Params + Clone>(
     due: &<P::Leaf as Real>::Bool,
     optimizer: &O,
@@ -85,11 +86,35 @@ pub fn update_when<O: Optimizer, P: Params + Clone>(
 ) -> Result<()> {
     let (mut next_state, mut next) = (state.clone(), params.clone());
     optimizer.update(&mut next_state, &mut next, sum, lr)?;
-    let choose = |old: P::Leaf, new: &P::Leaf| P::Leaf::select(due, new, &old);
-    each(state, &next_state, choose)?;
-    each(params, &next, choose)?;
     let zeros = zeros(sum);
-    each(sum, &zeros, choose)
+    let [of_state, of_params, of_sum] = catch::<_, Error>(|| {
+        Ok([chosen(due, &*state, &next_state)?, chosen(due, &*params, &next)?, chosen(due, &*sum, &zeros)?])
+    })?;
+    put(state, of_state);
+    put(params, of_params);
+    put(sum, of_sum);
+    Ok(())
+}
+
+/// The leaves of one of two structures, which are alike.
+fn chosen<P: Params>(due: &<P::Leaf as Real>::Bool, old: &P, new: &P) -> Result<Vec<P::Leaf>> {
+    let mut leaves = Vec::new();
+    for (old, new) in old.leaves().into_iter().zip(new.leaves()) {
+        let leaf = P::Leaf::select(due, &new, &old);
+        if !P::Leaf::same_shape(&leaf, &old) {
+            return Err(Error::Structure("whether an update is due is one truth value".into()));
+        }
+        leaves.push(leaf);
+    }
+    Ok(leaves)
+}
+
+/// Puts leaves where they belong, in order.
+fn put<P: Params>(params: &mut P, leaves: Vec<P::Leaf>) {
+    let mut leaves = leaves.into_iter();
+    params.visit_mut(&mut Path::default(), &mut |_, leaf| {
+        *leaf = leaves.next().expect("as many leaves as before");
+    });
 }
 
 /// `x ← f(x, y)` for each leaf and that of another structure which is alike.

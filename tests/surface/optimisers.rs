@@ -142,6 +142,21 @@ fn accumulated_gradients_are_gradients_of_larger_batches() {
     }
 }
 
+#[test]
+fn updates_that_are_due_in_parts_are_refused_and_nothing_changes() {
+    let (mut w, mut sum) = ((numbers(1.0, &[]), numbers(2.0, &[2])), (numbers(3.0, &[]), numbers(4.0, &[2])));
+    let before = (w.clone(), sum.clone());
+    let mut state = Adam::default().init(&w);
+    for elements in [vec![true, false], vec![true, false, true]] {
+        let due = ndarray::ArrayD::from_shape_vec(vec![elements.len()], elements).unwrap().into();
+        let lr = Array::scalar(0.1);
+        let refused = update_when(&due, &Adam::default(), &mut state, &mut w, &mut sum, &lr);
+        assert!(matches!(refused, Err(Error::Structure(_) | Error::Shape { .. })), "{refused:?}");
+        assert_eq!((w.clone(), sum.clone()), before);
+        assert_eq!(state.count().item(), 0.0);
+    }
+}
+
 /// Logistic regression with a penalty.
 fn regression<T: Tensor>(w: &T, x: &T, y: &T) -> T {
     loss::binary_cross_entropy(&x.matmul(w), y, Reduction::Mean) + w.square().sum(..) * 0.05
