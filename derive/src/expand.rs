@@ -4,65 +4,140 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Error, Fields, GenericParam, Generics, Ident, Member, Result, TypeParam};
-use syn::{TypeParamBound, WherePredicate};
+use syn::{TypeParamBound, Variant, WherePredicate};
 
-use crate::field::{Field, Kind, Role, refuse_associated};
+use crate::field::{Field, Role, refuse_associated, variant_name};
+use crate::kind::Kind;
 
-/// A struct that one of the derives is applied to.
+/// A struct or an enum that one of the derives is applied to.
 struct Input<'a> {
     name: &'a Ident,
     /// The type parameter.
     t: &'a Ident,
-    fields: Vec<(Field, Span)>,
+    /// Of a struct there is one.
+    variants: Vec<Parts>,
     generics: Generics,
-    /// The parameter in the struct over another interpretation, and that struct's arguments.
+    /// The parameter in the structure over another interpretation, and that structure's arguments.
     u: Ident,
     with: TokenStream,
 }
 
+/// A struct, or a variant of an enum.
+struct Parts {
+    /// How to write it: `Rnn` or `Layer::Linear`.
+    constructor: TokenStream,
+    fields: Vec<(Field, Span)>,
+}
+
+impl Parts {
+    /// The pattern that binds all fields.
+    fn pattern(&self) -> TokenStream {
+        let Parts { constructor, fields } = self;
+        let bound = fields.iter().map(|(Field { member, bound, .. }, _)| quote!(#member: #bound));
+        quote!(#constructor { #(#bound,)* })
+    }
+
+    /// The arm that makes each field anew.
+    fn anew(&self, component: impl Fn(&Kind, Span, &TokenStream) -> TokenStream, named: bool) -> TokenStream {
+        let (pattern, constructor) = (self.pattern(), &self.constructor);
+        let fields = self.fields.iter().map(|(Field { member, bound, role }, span)| match role {
+            Role::Configuration => quote_spanned!(*span=> #member: ::core::clone::Clone::clone(#bound)),
+            Role::Components(names, kind) => {
+                let value = component(kind, *span, &quote!(#bound));
+                let value = if named { below(names, *span, value) } else { value };
+                quote_spanned!(*span=> #member: #value)
+            }
+        });
+        quote!(#pattern => #constructor { #(#fields,)* })
+    }
+
+    /// The arm that goes through all fields, after what is done first.
+    fn through(
+        &self,
+        first: TokenStream,
+        component: impl Fn(&Kind, Span, &TokenStream) -> TokenStream,
+        named: bool,
+    ) -> TokenStream {
+        let pattern = self.pattern();
+        let fields = self.fields.iter().map(|(Field { bound, role, .. }, span)| match role {
+            Role::Configuration => quote!(let _ = #bound;),
+            Role::Components(names, kind) => {
+                let done = component(kind, *span, &quote!(#bound));
+                let done = if named { below(names, *span, quote!({ #done })) } else { done };
+                quote_spanned!(*span=> { #done })
+            }
+        });
+        quote!(#pattern => { #first #(#fields)* })
+    }
+}
+
+/// What is done below some names in the path.
+fn below(names: &[String], span: Span, value: TokenStream) -> TokenStream {
+    names.iter().rev().fold(value, |value, name| quote_spanned!(span=> path.descend(#name, |path| #value)))
+}
+
 impl Input<'_> {
     fn new<'a>(input: &'a DeriveInput, what: &str) -> Result<Input<'a>> {
-        let fields = struct_fields(input, what)?;
+        let parts = all_fields(input, what)?;
         let parameter = the_type_parameter(input)?;
         check_bounds(&input.generics, parameter)?;
         let t = &parameter.ident;
-        let fields: Vec<(Field, Span)> = fields
-            .iter()
-            .zip(fields.members())
-            .map(|(field, member)| Ok((Field::parse(member, field, t)?, at(&field.ty))))
-            .collect::<Result<_>>()?;
+        let mut variants = Vec::new();
+        for (variant, fields) in parts {
+            let label = variant.map(variant_name).transpose()?.flatten();
+            let alone = fields.len() == 1 && matches!(fields, Fields::Unnamed(_));
+            let parse = |(field, member): (&syn::Field, Member)| {
+                Ok((Field::parse(member, field, t, label.as_deref(), alone)?, at(&field.ty)))
+            };
+            let name = &input.ident;
+            let constructor = match variant.map(|variant| &variant.ident) {
+                Some(variant) => quote!(#name::#variant),
+                None => quote!(#name),
+            };
+            let fields = fields.iter().zip(fields.members()).map(parse).collect::<Result<_>>()?;
+            variants.push(Parts { constructor, fields });
+        }
         let u = format_ident!("__U");
         let with = type_arguments(&input.generics, &u);
         let mut generics = input.generics.clone();
         for param in generics.type_params_mut() {
             param.bounds.push(syn::parse_quote!(::antiphon::Real));
         }
-        Ok(Input { name: &input.ident, t, fields, generics, u, with })
+        Ok(Input { name: &input.ident, t, variants, generics, u, with })
     }
 
     /// `impl State`.
     fn state(&self) -> TokenStream {
-        let Input { name, t, fields, .. } = self;
+        let Input { name, t, variants, .. } = self;
         let (impl_generics, type_generics, where_clause) = self.generics.split_for_impl();
-        let flattened = fields.iter().filter_map(|(field, span)| flatten(field, *span, t));
-        let rebuilt = fields.iter().map(|(field, span)| rebuild(field, *span, t));
-        let outlined = fields.iter().filter_map(|(field, span)| outline(field, *span, t));
+        let none = TokenStream::new;
+        let flattened = variants
+            .iter()
+            .map(|parts| parts.through(none(), |kind, span, x| kind.flatten(span, x, t), false));
+        let rebuilt =
+            variants.iter().map(|parts| parts.anew(|kind, span, x| kind.rebuild(span, x, t), false));
+        let outlined = variants.iter().enumerate().map(|(number, parts)| {
+            // Which variant it is may differ between values, too.
+            let first = if variants.len() > 1 { quote!(lengths.push(#number);) } else { none() };
+            parts.through(first, |kind, span, x| kind.outline(span, x, t), false)
+        });
         quote! {
             #[automatically_derived]
+            #[allow(unused_variables, reason = "variants without components use neither path nor function")]
             impl #impl_generics ::antiphon::State<#t> for #name #type_generics #where_clause {
                 fn flatten(&self, leaves: &mut ::std::vec::Vec<::antiphon::state::Leaf<#t>>) {
-                    #(#flattened;)*
+                    match self { #(#flattened)* }
                 }
 
                 fn rebuild(
                     &self,
                     leaves: &mut dyn ::core::iter::Iterator<Item = ::antiphon::state::Leaf<#t>>,
                 ) -> Self {
-                    #name { #(#rebuilt,)* }
+                    match self { #(#rebuilt,)* }
                 }
 
                 fn outline(&self, lengths: &mut ::std::vec::Vec<usize>) {
-                    #(#outlined;)*
+                    match self { #(#outlined)* }
                 }
             }
         }
@@ -92,22 +167,25 @@ impl Input<'_> {
     }
 }
 
-/// `impl Params`, `impl State` and `impl Structure` for a struct of parameters.
+/// `impl Params`, `impl State` and `impl Structure` for a structure of parameters.
 pub fn params(input: &DeriveInput) -> Result<TokenStream> {
-    if let (Ok(fields), Ok(parameter)) = (struct_fields(input, "Params"), the_type_parameter(input)) {
-        for field in fields {
+    if let (Ok(parts), Ok(parameter)) = (all_fields(input, "Params"), the_type_parameter(input)) {
+        for field in parts.into_iter().flat_map(|(_, fields)| fields) {
             refuse_associated(&field.ty, &parameter.ident)?;
         }
     }
     let input = Input::new(input, "Params")?;
-    let Input { name, t, fields, u, with, .. } = &input;
+    let Input { name, t, variants, u, with, .. } = &input;
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
-    let mapped = fields.iter().map(|(field, span)| map(field, *span));
-    let visited = fields.iter().filter_map(|(field, span)| visit(field, *span));
+    let mapped = variants.iter().map(|parts| parts.anew(|kind, span, x| kind.map(span, x), true));
+    let visited = variants
+        .iter()
+        .map(|parts| parts.through(TokenStream::new(), |kind, span, x| kind.visit(span, x), true));
     let (state, structure) =
         (input.state(), input.structure(&quote!(::antiphon::structure::map_params(self, path, f))));
     Ok(quote! {
         #[automatically_derived]
+        #[allow(unused_variables, reason = "variants without components use neither path nor function")]
         impl #impl_generics ::antiphon::Params for #name #type_generics #where_clause {
             type Leaf = #t;
             type With<#u: ::antiphon::Real> = #name #with;
@@ -117,7 +195,7 @@ pub fn params(input: &DeriveInput) -> Result<TokenStream> {
                 path: &mut ::antiphon::params::Path,
                 f: &mut dyn ::core::ops::FnMut(&::antiphon::params::Path, &#t) -> #u,
             ) -> #name #with {
-                #name { #(#mapped,)* }
+                match self { #(#mapped,)* }
             }
 
             fn visit_mut(
@@ -125,7 +203,7 @@ pub fn params(input: &DeriveInput) -> Result<TokenStream> {
                 path: &mut ::antiphon::params::Path,
                 f: &mut dyn ::core::ops::FnMut(&::antiphon::params::Path, &mut #t),
             ) {
-                #(#visited;)*
+                match self { #(#visited)* }
             }
         }
         #state
@@ -133,25 +211,35 @@ pub fn params(input: &DeriveInput) -> Result<TokenStream> {
     })
 }
 
-/// `impl State` and `impl Structure` for a struct of reals, integers and truth values.
+/// `impl State` and `impl Structure` for a structure of reals, integers and truth values.
 pub fn structure(input: &DeriveInput) -> Result<TokenStream> {
     let input = Input::new(input, "Structure")?;
-    let mapped = input.fields.iter().map(|(field, span)| map_components(field, *span, input.t));
-    let name = input.name;
-    let (state, structure) = (input.state(), input.structure(&quote!(#name { #(#mapped,)* })));
+    let mapped = input
+        .variants
+        .iter()
+        .map(|parts| parts.anew(|kind, span, x| kind.map_components(span, x, input.t), true));
+    let (state, structure) = (input.state(), input.structure(&quote!(match self { #(#mapped,)* })));
     Ok(quote! { #state #structure })
 }
 
-fn struct_fields<'a>(input: &'a DeriveInput, derive: &str) -> Result<&'a Fields> {
-    let (span, what) = match &input.data {
-        Data::Struct(data) => return Ok(&data.fields),
-        Data::Enum(data) => (data.enum_token.span, "an enum"),
-        Data::Union(data) => (data.union_token.span, "a union"),
-    };
-    Err(Error::new(
-        span,
-        format!("{derive} can be derived for structs only: the leaves of {what} would depend on its value"),
-    ))
+/// The fields of a struct, or of each variant of an enum.
+fn all_fields<'a>(input: &'a DeriveInput, derive: &str) -> Result<Vec<(Option<&'a Variant>, &'a Fields)>> {
+    match &input.data {
+        Data::Struct(data) => Ok(vec![(None, &data.fields)]),
+        Data::Enum(data) if data.variants.is_empty() => Err(Error::new(
+            data.enum_token.span,
+            format!("{derive} cannot be derived for an enum without variants: there is no value of it"),
+        )),
+        Data::Enum(data) => {
+            Ok(data.variants.iter().map(|variant| (Some(variant), &variant.fields)).collect())
+        }
+        Data::Union(data) => Err(Error::new(
+            data.union_token.span,
+            format!(
+                "{derive} can be derived for structs and enums only: what the leaves of a union are, nothing tells"
+            ),
+        )),
+    }
 }
 
 fn the_type_parameter(input: &DeriveInput) -> Result<&TypeParam> {
@@ -224,71 +312,4 @@ fn type_arguments(generics: &Generics, u: &Ident) -> TokenStream {
 /// Errors point at the field's type; names are resolved as everywhere in the derive, also where a macro wrote the type.
 fn at(ty: &syn::Type) -> Span {
     ty.span().resolved_at(Span::call_site())
-}
-
-fn map(Field { member, role }: &Field, span: Span) -> TokenStream {
-    let inner = quote_spanned!(span=> ::antiphon::Params::map_named(&self.#member, path, f));
-    match role {
-        Role::Named(name, _) => quote_spanned!(span=> #member: path.descend(#name, |path| #inner)),
-        Role::Flat => quote_spanned!(span=> #member: #inner),
-        Role::Configuration => copy(member, span),
-    }
-}
-
-fn map_components(Field { member, role }: &Field, span: Span, t: &Ident) -> TokenStream {
-    let nested = quote_spanned!(span=> ::antiphon::Structure::<#t>::map_components(&self.#member, path, f));
-    match role {
-        Role::Named(name, Kind::Nested) => {
-            quote_spanned!(span=> #member: path.descend(#name, |path| #nested))
-        }
-        Role::Named(name, Kind::Associated { leaf, get }) => {
-            let leaf = quote_spanned!(span=> ::antiphon::state::Leaf::#leaf);
-            quote_spanned! {span=>
-                #member: path.descend(#name, |path| f(path, #leaf(::core::clone::Clone::clone(&self.#member))).#get())
-            }
-        }
-        Role::Flat => quote_spanned!(span=> #member: #nested),
-        Role::Configuration => copy(member, span),
-    }
-}
-
-fn visit(Field { member, role }: &Field, span: Span) -> Option<TokenStream> {
-    let inner = quote_spanned!(span=> ::antiphon::Params::visit_mut(&mut self.#member, path, f));
-    match role {
-        Role::Named(name, _) => Some(quote_spanned!(span=> path.descend(#name, |path| #inner))),
-        Role::Flat => Some(inner),
-        Role::Configuration => None,
-    }
-}
-
-fn flatten(Field { member, role }: &Field, span: Span, t: &Ident) -> Option<TokenStream> {
-    match role {
-        Role::Configuration => None,
-        Role::Named(_, Kind::Associated { leaf, .. }) => {
-            let leaf = quote_spanned!(span=> ::antiphon::state::Leaf::#leaf);
-            Some(quote_spanned!(span=> leaves.push(#leaf(::core::clone::Clone::clone(&self.#member)))))
-        }
-        _ => Some(quote_spanned!(span=> ::antiphon::State::<#t>::flatten(&self.#member, leaves))),
-    }
-}
-
-fn rebuild(Field { member, role }: &Field, span: Span, t: &Ident) -> TokenStream {
-    match role {
-        Role::Configuration => copy(member, span),
-        Role::Named(_, Kind::Associated { get, .. }) => {
-            quote_spanned!(span=> #member: ::antiphon::state::Leaf::<#t>::next(leaves).#get())
-        }
-        _ => quote_spanned!(span=> #member: ::antiphon::State::<#t>::rebuild(&self.#member, leaves)),
-    }
-}
-
-fn outline(Field { member, role }: &Field, span: Span, t: &Ident) -> Option<TokenStream> {
-    match role {
-        Role::Configuration | Role::Named(_, Kind::Associated { .. }) => None,
-        _ => Some(quote_spanned!(span=> ::antiphon::State::<#t>::outline(&self.#member, lengths))),
-    }
-}
-
-fn copy(member: &Member, span: Span) -> TokenStream {
-    quote_spanned!(span=> #member: ::core::clone::Clone::clone(&self.#member))
 }

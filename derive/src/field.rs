@@ -1,90 +1,104 @@
-//! What one field contributes: parameters under a name, or configuration.
+//! What one field contributes: parameters under a name, or configuration; and the names of variants.
 
 use proc_macro2::{TokenStream, TokenTree};
-use quote::ToTokens;
+use quote::{ToTokens, format_ident};
 use syn::ext::IdentExt;
-use syn::{Ident, LitStr, Member, Result};
+use syn::{Attribute, Ident, LitStr, Member, Result, Variant};
 
-/// One field of the struct.
+use crate::kind::Kind;
+
+/// One field of a struct or of a variant.
 pub struct Field {
     /// How to write it: `wx` or `0`.
     pub member: Member,
+    /// What it is called where it is matched.
+    pub bound: Ident,
     /// What it holds.
     pub role: Role,
 }
 
 /// What a field holds.
 pub enum Role {
-    /// Components, under this name.
-    Named(String, Kind),
-    /// Components, under the names that they have in their own structure.
-    Flat,
+    /// Components, under these names, each below the one before.
+    Components(Vec<String>, Kind),
     /// Something that is copied along.
     Configuration,
 }
 
-/// What a field's components are.
-pub enum Kind {
-    /// Those of a structure of its own; an interpretation is one.
-    Nested,
-    /// The interpretation's integer or truth value, `T::Int` or `T::Bool`.
-    Associated {
-        /// The variant of `antiphon::state::Leaf`.
-        leaf: Ident,
-        /// The method that takes the value out of it.
-        get: Ident,
-    },
+/// What the attributes of a field or a variant say of its name.
+enum Naming {
+    /// Nothing.
+    Own,
+    /// `#[params(name = "…")]`.
+    Name(String),
+    /// `#[params(flatten)]`.
+    Flat,
 }
 
-impl Kind {
-    fn of(ty: &syn::Type, parameter: &Ident) -> Kind {
-        let syn::Type::Path(path) = ty else { return Kind::Nested };
-        let segments: Vec<&Ident> = path.path.segments.iter().map(|segment| &segment.ident).collect();
-        match segments[..] {
-            [of, leaf] if path.qself.is_none() && of == parameter && (leaf == "Int" || leaf == "Bool") => {
-                let get = Ident::new(&leaf.to_string().to_lowercase(), leaf.span());
-                Kind::Associated { leaf: leaf.clone(), get }
-            }
-            _ => Kind::Nested,
-        }
-    }
-}
-
-impl Field {
-    /// Reads the field's type and attributes.
-    pub fn parse(member: Member, field: &syn::Field, parameter: &Ident) -> Result<Field> {
-        let mut role = match mentions(field.ty.to_token_stream(), parameter) {
-            false => Role::Configuration,
-            true => {
-                let name = match &member {
-                    Member::Named(ident) => ident.unraw().to_string(),
-                    Member::Unnamed(index) => index.index.to_string(),
-                };
-                Role::Named(name, Kind::of(&field.ty, parameter))
-            }
-        };
-        for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("params")) {
+impl Naming {
+    fn parse(attributes: &[Attribute], refused: Option<String>) -> Result<Naming> {
+        let mut naming = Naming::Own;
+        for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("params")) {
             attribute.parse_nested_meta(|meta| {
-                if matches!(role, Role::Configuration) {
-                    return Err(meta.error(format!(
-                        "this field is configuration: its type does not mention `{parameter}`"
-                    )));
+                if let Some(reason) = &refused {
+                    return Err(meta.error(reason));
                 }
                 if meta.path.is_ident("flatten") {
-                    role = Role::Flat;
+                    naming = Naming::Flat;
                 } else if meta.path.is_ident("name") {
                     let name: LitStr = meta.value()?.parse()?;
                     if name.value().is_empty() {
                         return Err(syn::Error::new(name.span(), "a parameter's name cannot be empty"));
                     }
-                    role = Role::Named(name.value(), Kind::of(&field.ty, parameter));
+                    naming = Naming::Name(name.value());
                 } else {
                     return Err(meta.error("expected `name = \"…\"` or `flatten`"));
                 }
                 Ok(())
             })?;
         }
-        Ok(Field { member, role })
+        Ok(naming)
+    }
+}
+
+/// The name of a variant in the path of its components, if it has one.
+pub fn variant_name(variant: &Variant) -> Result<Option<String>> {
+    Ok(match Naming::parse(&variant.attrs, None)? {
+        Naming::Own => Some(variant.ident.unraw().to_string()),
+        Naming::Name(name) => Some(name),
+        Naming::Flat => None,
+    })
+}
+
+impl Field {
+    /// Reads the field's type and attributes. `variant` is the name of the variant that it belongs to, and `alone` says
+    /// that it is the only one there and has no name of its own.
+    pub fn parse(
+        member: Member,
+        field: &syn::Field,
+        parameter: &Ident,
+        variant: Option<&str>,
+        alone: bool,
+    ) -> Result<Field> {
+        let (own, bound) = match &member {
+            Member::Named(ident) => (ident.unraw().to_string(), format_ident!("__{}", ident.unraw())),
+            Member::Unnamed(index) => (index.index.to_string(), format_ident!("__{}", index.index)),
+        };
+        let configuration = !mentions(field.ty.to_token_stream(), parameter);
+        let refused = configuration
+            .then(|| format!("this field is configuration: its type does not mention `{parameter}`"));
+        let naming = Naming::parse(&field.attrs, refused)?;
+        if configuration {
+            return Ok(Field { member, bound, role: Role::Configuration });
+        }
+        let name = match naming {
+            Naming::Own if alone && variant.is_some() => None,
+            Naming::Own => Some(own),
+            Naming::Name(name) => Some(name),
+            Naming::Flat => None,
+        };
+        let names = variant.map(String::from).into_iter().chain(name).collect();
+        Ok(Field { member, bound, role: Role::Components(names, Kind::of(&field.ty, parameter)) })
     }
 }
 

@@ -2,11 +2,12 @@
 
 mod expand;
 mod field;
+mod kind;
 
 use proc_macro::TokenStream;
 
-/// Makes a struct generic in one type parameter a structure of parameters: implements `antiphon::Params`,
-/// `antiphon::State` and `antiphon::Structure`.
+/// Makes a struct or an enum that is generic in one type parameter a structure of parameters: implements
+/// `antiphon::Params`, `antiphon::State` and `antiphon::Structure`.
 ///
 /// ```
 /// use antiphon::Params;
@@ -30,20 +31,49 @@ use proc_macro::TokenStream;
 /// * The struct has to be `Clone`, and is best declared without a bound on its type parameter: the structure has
 ///   to exist over every interpretation (`With<U: Real>`), so no bound beyond `Real` can be met. Bounds belong to
 ///   the functions that use it.
+/// * Of an enum the variant's name comes before the field's, which a field without a name that is alone has not; so
+///   derivatives are of the same variant. The same attributes may stand before a variant.
+/// * What is in a `Box` is as if there were none, also within `Option` and `Vec`, so that a structure may be of itself:
+///
+/// ```
+/// use antiphon::{Params, grad};
+///
+/// #[derive(Clone, Debug, PartialEq, Params)]
+/// enum Tree<T> {
+///     Leaf(T),
+///     Node { left: Box<Tree<T>>, right: Box<Tree<T>> },
+/// }
+///
+/// fn product<T: antiphon::Real>(tree: &Tree<T>) -> T {
+///     match tree {
+///         Tree::Leaf(x) => x.clone(),
+///         Tree::Node { left, right } => product(left) * product(right),
+///     }
+/// }
+///
+/// let tree = Tree::Node { left: Box::new(Tree::Leaf(2.0)), right: Box::new(Tree::Leaf(3.0)) };
+/// assert_eq!(tree.names(), ["Node.left.Leaf", "Node.right.Leaf"]);
+/// let slopes = grad(|tree| product(&tree), &tree)?;
+/// assert_eq!(slopes, Tree::Node { left: Box::new(Tree::Leaf(3.0)), right: Box::new(Tree::Leaf(2.0)) });
+/// # Ok::<(), antiphon::Error>(())
+/// ```
+///
 /// * Lifetimes, constants and `where` clauses pass through.
 /// * `#[params(name = "Wx")]` on a field names it so; `#[params(flatten)]` leaves its name out of the path, so
 ///   that the leaves of a nested structure are named as if they were declared here.
 ///
 /// # Errors
-/// Enums, unions, and structs without a type parameter or with several do not compile.
+/// Unions, enums without variants, and what has no type parameter or several do not compile. Integers and truth values
+/// of the interpretation, `T::Int` and `T::Bool`, have no gradient, and are no parameters: what has such fields is a
+/// `Structure`, and those of a fixed type, `NdInt` say, are configuration.
 #[proc_macro_derive(Params, attributes(params))]
 pub fn derive_params(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);
     expand::params(&input).unwrap_or_else(|error| error.to_compile_error()).into()
 }
 
-/// Makes a struct generic in an interpretation a structure of reals, integers and truth values: implements
-/// `antiphon::State` and `antiphon::Structure`.
+/// Makes a struct or an enum that is generic in an interpretation a structure of reals, integers and truth values:
+/// implements `antiphon::State` and `antiphon::Structure`.
 ///
 /// ```
 /// use antiphon::{NdArray, NdInt, Real, Structure};
@@ -53,17 +83,18 @@ pub fn derive_params(input: TokenStream) -> TokenStream {
 ///     images: T,
 ///     labels: T::Int,
 ///     weights: Option<Vec<T>>, // any structure
+///     hard: Vec<T::Bool>,
 ///     classes: usize, // configuration: copied along
 /// }
 ///
 /// fn is_one_over<T: Real>(_: &impl Structure<T>) {}
 /// let images = NdArray::from(vec![0.5f32, 1.0]);
-/// is_one_over(&Batch { images, labels: NdInt::from(vec![3, 1]), weights: None, classes: 10 });
+/// is_one_over(&Batch { images, labels: NdInt::from(vec![3, 1]), weights: None, hard: vec![], classes: 10 });
 /// ```
 ///
 /// It follows the rules of `#[derive(Params)]`, its attributes included, and knows `T::Int` and `T::Bool` as types of
-/// fields. Where they are elements (`Vec<T::Int>`), `antiphon::state::Index<T>` and `antiphon::state::Flag<T>` take
-/// their places.
+/// fields, also within `Option`, `Vec` and `Box`. Elsewhere, in tuples say, `antiphon::state::Index<T>` and
+/// `antiphon::state::Flag<T>` take their places.
 #[proc_macro_derive(Structure, attributes(params))]
 pub fn derive_structure(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);

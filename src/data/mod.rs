@@ -1,15 +1,17 @@
-//! Data for training: one module a format, and generators for when there is no file.
+//! Data for training: one module a format, generators for when there is no file, and [`Loader`], which makes batches.
 
 mod digits;
 mod glove;
 mod grammar;
 pub mod idx;
 mod images;
+mod loader;
 pub mod text;
 pub mod treebank;
 
 pub use glove::read_glove;
 pub use images::Images;
+pub use loader::{Epoch, Loader};
 pub use text::{Batches, Text, TextBatch};
 pub use treebank::{Content, SentimentTree, Treebank};
 

@@ -32,7 +32,7 @@ const DIGITS: usize = 2 * blake3::OUT_LEN;
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) if the file cannot be written (the previous checkpoint is intact then);
-/// [`Error::Format`](crate::Error::Format) if two leaves have the same name, or names and metadata take more than 16
+/// [`Error::Format`](crate::Error::Format) if two leaves have the same name, or names and metadata take more than 4
 /// MiB.
 pub fn save_checkpoint<P, S>(path: impl AsRef<Path>, params: &P, state: &S, metadata: &Metadata) -> Result<()>
 where

@@ -3,7 +3,8 @@
 //! Every leaf of a structure is stored under its name (see [`Params`]). Loading fills a structure that is already
 //! there, and is all or nothing: names, shapes and types of numbers are compared first, and the error lists what
 //! differs. Values are converted to the structure's own precision, so an `f64` file loads into an `f32` model and the
-//! other way round; other types of numbers are refused.
+//! other way round; other types of numbers are refused. [`Import`] is for files of other programs, pretrained weights
+//! say: it maps names and axes, takes parts, and reports what it took and what it left.
 //!
 //! Saving is atomic: whoever reads the file, at any moment and after any crash, finds the old contents or the new,
 //! whole. If the disk is full the old file stays. It writes arrays piece by piece, so that it takes no memory for them.
@@ -14,7 +15,7 @@
 //! compared with the structure, and then as many bytes as the structure has. What a file claims beyond that, in its
 //! lengths, shapes, counts or compressed streams, costs no memory; names that occur twice and entries of an archive
 //! that share bytes are refused. So loading takes memory for the structure once more, and for headers: of `.npz`
-//! 64 KiB each, of `.safetensors` 16 MiB in the file, and some times as much while they are compared.
+//! 64 KiB each, of `.safetensors` 4 MiB in the file, and some times as much while they are compared.
 //!
 //! Damage is noticed as far as a format allows it. A checkpoint ends in an error whichever bits of it have changed,
 //! since it carries a checksum (BLAKE3) of the whole file; `.npz` carries one (CRC-32) of each array; `.safetensors`
@@ -23,6 +24,8 @@
 mod atomic;
 mod checkpoint;
 mod header;
+mod import;
+mod imported;
 mod npy;
 mod npz;
 mod safetensors;
@@ -31,6 +34,8 @@ mod wanted;
 
 pub use atomic::write_atomically;
 pub use checkpoint::{Metadata, load_checkpoint, read_metadata, save_checkpoint};
+pub use import::Import;
+pub use imported::{ImportReport, Imported, StoredArray};
 pub use npz::{load_npz, save_npz};
 pub use safetensors::{load_safetensors, save_safetensors};
 pub use stored::{Stored, Values};

@@ -36,6 +36,9 @@ pub fn save_safetensors<P: Params<Leaf: Stored>>(path: impl AsRef<Path>, params:
 
 /// Fills a structure from a file that holds exactly its leaves.
 ///
+/// Half precision (`F16`, `BF16`) is read too. Files that hold more or less than the leaves, under other names or with
+/// other orders of axes, are for [`Import`](super::Import).
+///
 /// The format has no checksum: an element that has changed since it was saved is not noticed.
 ///
 /// # Errors
@@ -78,9 +81,9 @@ impl<'a> Encoded<'a> {
         let mut info = |values: &Values<'_>| {
             let start = end;
             end += values.elements() * values.number().width();
-            let dtype = match values.number() {
-                Number::F32 => Dtype::F32,
-                Number::F64 => Dtype::F64,
+            let dtype = match values {
+                Values::F32(_) => Dtype::F32,
+                Values::F64(_) => Dtype::F64,
             };
             TensorInfo { dtype, shape: values.shape().to_vec(), data_offsets: (start, end) }
         };
@@ -118,31 +121,41 @@ pub(super) fn read_arrays(
 ) -> Result<Arrays<'static>> {
     let mut comparison = wanted.compare();
     for (name, TensorInfo { dtype, shape, .. }) in &header.arrays {
-        let foreign = number(*dtype).is_none().then(|| dtype.to_string());
-        comparison.array(name, shape, foreign.as_deref().map(|holds| [holds, "F32 or F64"]));
+        let foreign = number(*dtype).is_none_or(|number| !number.is_real()).then(|| dtype.to_string());
+        comparison.array(name, shape, foreign.as_deref().map(|holds| [holds, REALS]));
     }
     comparison.finish()?;
-    let mut in_order: Vec<_> = header.arrays.iter().collect();
-    in_order.sort_by_key(|(_, info)| info.data_offsets);
     let mut arrays = Arrays::new();
-    let mut start = 0usize;
-    for (name, info) in in_order {
-        let damaged = |reason: &str| format_error(path, format!("damaged: {} {reason}", shown(name)));
+    for (name, info) in in_order(path, header)? {
         let (Some(number), Some((_, wanted))) = (number(info.dtype), wanted.leaf(name)) else {
-            return Err(damaged("is of no known type"));
+            return Err(format_error(path, format!("damaged: {} is of no known type", shown(name))));
         };
-        let end =
-            elements(&info.shape).and_then(|count| start.checked_add(count.checked_mul(number.width())?));
-        if end.is_none_or(|end| info.data_offsets != (start, end)) {
-            return Err(damaged(
-                "does not lie where the array before it ends, or has another size than its shape",
-            ));
-        }
-        start = info.data_offsets.1;
         let values = read_values(file, &info.shape, Encoding::plain(number), wanted);
         arrays.insert(name.clone(), values.map_err(|error| unread(path, name, error))?);
     }
     at_end(path, file)?;
+    Ok(arrays)
+}
+
+/// The types of reals, for messages.
+pub(super) const REALS: &str = "F16, BF16, F32 or F64";
+
+/// The arrays of a header in the order in which they lie, if each begins where the one before it ends, and is as long
+/// as its shape and its type of numbers make it.
+pub(super) fn in_order<'h>(path: &Path, header: &'h Header) -> Result<Vec<(&'h String, &'h TensorInfo)>> {
+    let mut arrays: Vec<_> = header.arrays.iter().collect();
+    arrays.sort_by_key(|(_, info)| info.data_offsets);
+    let mut start = 0usize;
+    for (name, info) in &arrays {
+        let bits = elements(&info.shape).and_then(|count| count.checked_mul(info.dtype.bitsize()));
+        let bytes = bits.filter(|bits| bits.is_multiple_of(8)).map(|bits| bits / 8);
+        let end = bytes.and_then(|bytes| start.checked_add(bytes));
+        if end.is_none_or(|end| info.data_offsets != (start, end)) {
+            let reason = "does not lie where the array before it ends, or has another size than its shape";
+            return Err(format_error(path, format!("damaged: {} {reason}", shown(name))));
+        }
+        start = info.data_offsets.1;
+    }
     Ok(arrays)
 }
 
@@ -169,10 +182,21 @@ pub(super) fn unread(path: &Path, name: &str, error: io::Error) -> Error {
 }
 
 /// The type of numbers, if it is one that is read.
-fn number(dtype: Dtype) -> Option<Number> {
-    match dtype {
-        Dtype::F32 => Some(Number::F32),
-        Dtype::F64 => Some(Number::F64),
-        _ => None,
-    }
+pub(super) fn number(dtype: Dtype) -> Option<Number> {
+    Some(match dtype {
+        Dtype::F16 => Number::F16,
+        Dtype::BF16 => Number::Bf16,
+        Dtype::F32 => Number::F32,
+        Dtype::F64 => Number::F64,
+        Dtype::BOOL => Number::Bool,
+        Dtype::I8 => Number::I8,
+        Dtype::U8 => Number::U8,
+        Dtype::I16 => Number::I16,
+        Dtype::U16 => Number::U16,
+        Dtype::I32 => Number::I32,
+        Dtype::U32 => Number::U32,
+        Dtype::I64 => Number::I64,
+        Dtype::U64 => Number::U64,
+        _ => return None,
+    })
 }

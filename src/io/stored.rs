@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 
+use half::{bf16, f16};
 use ndarray::{ArrayD, CowArray, IxDyn, ShapeBuilder, arr0};
 
 use crate::array::NdArray;
@@ -67,6 +68,24 @@ impl Values<'_> {
             },
         }
     }
+    /// The same elements, copied, with axis `i` of the result being axis `order[i]` of these.
+    ///
+    /// # Errors
+    /// `OutOfMemory` if there is no room for them.
+    pub(super) fn permuted(&self, order: &[usize]) -> io::Result<Values<'static>> {
+        fn copy<E: Copy>(array: &CowArray<'_, E, IxDyn>, order: &[usize]) -> io::Result<ArrayD<E>> {
+            let view = array.view().permuted_axes(IxDyn(order));
+            let mut elements = room(view.len())?;
+            elements.extend(view.iter().copied());
+            let shape = view.raw_dim();
+            ArrayD::from_shape_vec(shape, elements)
+                .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
+        }
+        Ok(match self {
+            Values::F32(array) => Values::F32(copy(array, order)?.into()),
+            Values::F64(array) => Values::F64(copy(array, order)?.into()),
+        })
+    }
     /// In single precision, rounded to the nearest where it was double.
     pub fn into_f32(self) -> ArrayD<f32> {
         match self {
@@ -89,17 +108,36 @@ const CHUNK: usize = 1 << 13;
 /// The types of numbers that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Number {
+    F16,
+    Bf16,
     F32,
     F64,
+    /// Zero and one; what is not zero is one.
+    Bool,
+    I8,
+    U8,
+    I16,
+    U16,
+    I32,
+    U32,
+    I64,
+    U64,
 }
 
 impl Number {
     /// Bytes of one.
     pub fn width(self) -> usize {
         match self {
-            Number::F32 => 4,
-            Number::F64 => 8,
+            Number::Bool | Number::I8 | Number::U8 => 1,
+            Number::F16 | Number::Bf16 | Number::I16 | Number::U16 => 2,
+            Number::F32 | Number::I32 | Number::U32 => 4,
+            Number::F64 | Number::I64 | Number::U64 => 8,
         }
+    }
+
+    /// Whether it is a real number, which a leaf takes without being asked.
+    pub fn is_real(self) -> bool {
+        matches!(self, Number::F16 | Number::Bf16 | Number::F32 | Number::F64)
     }
 }
 
@@ -127,7 +165,8 @@ pub(super) fn elements(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |count, &n| count.checked_mul(n))
 }
 
-/// Reads as many elements as a shape has, which is a leaf's, as the numbers that the leaf wants.
+/// Reads as many elements as a shape has, which is a leaf's, as the numbers that the leaf wants: of `f32` or `f64` the
+/// nearest.
 ///
 /// # Errors
 /// Those of the file; `OutOfMemory` if there is no room for them.
@@ -137,17 +176,15 @@ pub(super) fn read_values(
     encoding: Encoding,
     wanted: Number,
 ) -> io::Result<Values<'static>> {
-    fn numbers<E, const N: usize>(
+    fn elements_of<E, const N: usize>(
         file: &mut impl Read,
         shape: &[usize],
         encoding: Encoding,
-        number: [fn([u8; N]) -> E; 2],
+        number: impl Fn([u8; N]) -> E,
     ) -> io::Result<ArrayD<E>> {
         let impossible = || io::Error::new(ErrorKind::InvalidData, "its shape has too many elements");
-        let (count, number) =
-            (elements(shape).ok_or_else(impossible)?, number[usize::from(encoding.big_endian)]);
-        let mut elements = Vec::new();
-        elements.try_reserve_exact(count).map_err(|_| io::Error::from(ErrorKind::OutOfMemory))?;
+        let count = elements(shape).ok_or_else(impossible)?;
+        let mut elements = room(count)?;
         let mut chunk = [0; CHUNK];
         while elements.len() < count {
             let bytes = &mut chunk[..N * (CHUNK / N).min(count - elements.len())];
@@ -157,23 +194,63 @@ pub(super) fn read_values(
         let shape = IxDyn(shape).set_f(encoding.column_major);
         ArrayD::from_shape_vec(shape, elements).map_err(|_| impossible())
     }
-    let values = match (encoding.number, wanted) {
-        (Number::F32, Number::F32) => {
-            Values::F32(numbers(file, shape, encoding, [f32::from_le_bytes, f32::from_be_bytes])?.into())
-        }
-        (Number::F64, Number::F64) => {
-            Values::F64(numbers(file, shape, encoding, [f64::from_le_bytes, f64::from_be_bytes])?.into())
-        }
-        (Number::F32, Number::F64) => {
-            let number = [|x| f32::from_le_bytes(x).into(), |x| f32::from_be_bytes(x).into()];
-            Values::F64(numbers(file, shape, encoding, number)?.into())
-        }
-        (Number::F64, Number::F32) => {
-            let number = [|x| f64::from_le_bytes(x) as f32, |x| f64::from_be_bytes(x) as f32];
-            Values::F32(numbers(file, shape, encoding, number)?.into())
-        }
-    };
-    Ok(values)
+    /// A type of numbers: how its bytes are read, and what becomes of it in both precisions.
+    macro_rules! read {
+        ($N:ty, |$x:ident| $single:expr, $double:expr) => {
+            match (wanted, encoding.big_endian) {
+                (Number::F32, false) => Values::F32(
+                    elements_of(file, shape, encoding, |bytes| {
+                        let $x = <$N>::from_le_bytes(bytes);
+                        $single
+                    })?
+                    .into(),
+                ),
+                (Number::F32, true) => Values::F32(
+                    elements_of(file, shape, encoding, |bytes| {
+                        let $x = <$N>::from_be_bytes(bytes);
+                        $single
+                    })?
+                    .into(),
+                ),
+                (_, false) => Values::F64(
+                    elements_of(file, shape, encoding, |bytes| {
+                        let $x = <$N>::from_le_bytes(bytes);
+                        $double
+                    })?
+                    .into(),
+                ),
+                (_, true) => Values::F64(
+                    elements_of(file, shape, encoding, |bytes| {
+                        let $x = <$N>::from_be_bytes(bytes);
+                        $double
+                    })?
+                    .into(),
+                ),
+            }
+        };
+    }
+    Ok(match encoding.number {
+        Number::F16 => read!(f16, |x| x.to_f32(), x.to_f64()),
+        Number::Bf16 => read!(bf16, |x| x.to_f32(), x.to_f64()),
+        Number::F32 => read!(f32, |x| x, f64::from(x)),
+        Number::F64 => read!(f64, |x| x as f32, x),
+        Number::Bool => read!(u8, |x| f32::from(x != 0), f64::from(x != 0)),
+        Number::I8 => read!(i8, |x| f32::from(x), f64::from(x)),
+        Number::U8 => read!(u8, |x| f32::from(x), f64::from(x)),
+        Number::I16 => read!(i16, |x| f32::from(x), f64::from(x)),
+        Number::U16 => read!(u16, |x| f32::from(x), f64::from(x)),
+        Number::I32 => read!(i32, |x| x as f32, f64::from(x)),
+        Number::U32 => read!(u32, |x| x as f32, f64::from(x)),
+        Number::I64 => read!(i64, |x| x as f32, x as f64),
+        Number::U64 => read!(u64, |x| x as f32, x as f64),
+    })
+}
+
+/// Room for so many elements, or an error where there is none.
+fn room<E>(count: usize) -> io::Result<Vec<E>> {
+    let mut elements = Vec::new();
+    elements.try_reserve_exact(count).map_err(|_| io::Error::from(ErrorKind::OutOfMemory))?;
+    Ok(elements)
 }
 
 /// Leaves whose values are known and can be stored: numbers and arrays of them.

@@ -105,7 +105,7 @@ impl Comparison<'_> {
 
 /// A list of which a reader needs the beginning.
 #[derive(Default)]
-struct Differences {
+pub(super) struct Differences {
     first: Vec<String>,
     more: usize,
 }
@@ -113,14 +113,14 @@ struct Differences {
 impl Differences {
     const SHOWN: usize = 20;
 
-    fn add(&mut self, difference: impl FnOnce() -> String) {
+    pub fn add(&mut self, difference: impl FnOnce() -> String) {
         match self.first.len() < Self::SHOWN {
             true => self.first.push(difference()),
             false => self.more += 1,
         }
     }
 
-    fn into_text(self) -> Option<String> {
+    pub fn into_text(self) -> Option<String> {
         let text = self.first.join("; ");
         match (text.is_empty(), self.more) {
             (true, _) => None,
@@ -160,7 +160,7 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// A shape, for a message: of more axes than arrays have the first.
-fn axes(shape: &[usize]) -> String {
+pub(super) fn axes(shape: &[usize]) -> String {
     const SHOWN: usize = 12;
     match shape.get(..SHOWN) {
         Some(first) if shape.len() > SHOWN => {

@@ -6,6 +6,7 @@ pub mod custom;
 pub(crate) mod derivative_rules;
 pub mod host;
 pub(crate) mod linear;
+mod maps;
 #[doc(hidden)]
 pub mod node;
 pub mod number;

@@ -9,12 +9,13 @@ use crate::language::real::Real;
 use crate::language::shape::{self, Shape};
 use crate::language::tensor::Tensor;
 
-/// A structure whose leaves are real numbers or arrays: a scalar, an array, a tuple, a `Vec`, an `Option`, or a
-/// struct with `#[derive(Params)]`.
+/// A structure whose leaves are real numbers or arrays: a scalar, an array, a tuple of up to twelve, a `Vec`, an
+/// `Option`, a map by name (`BTreeMap<String, P>`, `HashMap<String, P>`), or a struct or an enum with
+/// `#[derive(Params)]`.
 ///
-/// Leaves are visited in the order of the declaration; their names are the path of fields, joined by dots
-/// (`"layers.0.wx"`). [`Params::With`] is the same structure over other leaves: `Rnn<f64>` becomes
-/// `Rnn<Var<f64>>` inside of [`grad`](crate::grad).
+/// Leaves are visited in the order of the declaration, those of maps in the order of their keys, whatever the hash;
+/// their names are the path of fields, joined by dots (`"layers.0.wx"`). [`Params::With`] is the same structure over
+/// other leaves: `Rnn<f64>` becomes `Rnn<Var<f64>>` inside of [`grad`](crate::grad).
 pub trait Params: Sized {
     /// What the structure is built of.
     type Leaf: Real;
@@ -162,6 +163,27 @@ impl std::fmt::Display for Path {
     }
 }
 
+/// Whether a leaf's name is one of those that a pattern stands for, in which `*` is anything, dots included: `head.*`
+/// is all of the head, and `*.b` every bias.
+///
+/// ```
+/// use antiphon::params::matches;
+/// assert!(matches("head.*", "head.layers.0.w") && matches("*.b", "head.b") && matches("*", "w"));
+/// assert!(!matches("head.*", "header.w") && !matches("w", "wx"));
+/// ```
+pub fn matches(pattern: &str, name: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut name) = name.strip_prefix(start) else { return false };
+    let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
+    for part in middle.split('*') {
+        match name.find(part) {
+            Some(found) => name = &name[found + part.len()..],
+            None => return false,
+        }
+    }
+    name.ends_with(end)
+}
+
 /// An interpretation is its own, single leaf.
 ///
 /// One implementation for all, so that generic code knows it too: for any `T: Real`, `T::With<U>` *is* `U`.
@@ -196,6 +218,12 @@ tuple_params!(A 0, B 1, C 2);
 tuple_params!(A 0, B 1, C 2, D 3);
 tuple_params!(A 0, B 1, C 2, D 3, E 4);
 tuple_params!(A 0, B 1, C 2, D 3, E 4, F 5);
+tuple_params!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+tuple_params!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
+tuple_params!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8);
+tuple_params!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9);
+tuple_params!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10);
+tuple_params!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, M 11);
 
 impl<P: Params> Params for Vec<P> {
     type Leaf = P::Leaf;

@@ -61,8 +61,8 @@ impl<T: Real> Leaf<T> {
 
 /// A value that can enter and leave a branch, a loop or a recursive function of the calculus.
 ///
-/// Implemented for an interpretation `T`, its integers and truth values, tuples, arrays, `Vec` and `Option` of
-/// these, and structs with `#[derive(Params)]`.
+/// Implemented for an interpretation `T`, its integers and truth values, tuples, arrays, `Vec`, `Option` and maps by
+/// name of these, and structs and enums with `#[derive(Params)]`.
 pub trait State<T: Real>: Clone {
     /// Appends the components in order.
     fn flatten(&self, leaves: &mut Vec<Leaf<T>>);
@@ -71,8 +71,8 @@ pub trait State<T: Real>: Clone {
     /// # Panics
     /// If `leaves` does not yield components of this structure.
     fn rebuild(&self, leaves: &mut dyn Iterator<Item = Leaf<T>>) -> Self;
-    /// Appends what may differ between values of this type, their components aside: the lengths of lists, and whether
-    /// options have something.
+    /// Appends what may differ between values of this type, their components aside: the lengths of lists, the keys of
+    /// maps, whether options have something, and which variant of an enum it is.
     fn outline(&self, _lengths: &mut Vec<usize>) {}
 }
 
@@ -183,6 +183,12 @@ tuple_state!(A 0, B 1, C 2);
 tuple_state!(A 0, B 1, C 2, D 3);
 tuple_state!(A 0, B 1, C 2, D 3, E 4);
 tuple_state!(A 0, B 1, C 2, D 3, E 4, F 5);
+tuple_state!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+tuple_state!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
+tuple_state!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8);
+tuple_state!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9);
+tuple_state!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10);
+tuple_state!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, M 11);
 
 impl<T: Real, S: State<T>, const N: usize> State<T> for [S; N] {
     fn flatten(&self, leaves: &mut Vec<Leaf<T>>) {

@@ -10,9 +10,9 @@ pub type MapComponent<'f, T, U> = &'f mut dyn FnMut(&Path, Leaf<T>) -> Leaf<U>;
 /// A structure of reals, integers and truth values over an interpretation `T`, which exists over every other one:
 /// `(Rnn<NdArray<f32>>, NdInt)` becomes `(Rnn<Recorded>, RecordedInt)` when a model of it is recorded.
 ///
-/// Implemented for interpretations, their integers and truth values, tuples, arrays, `Vec` and `Option` of these, and
-/// structs with `#[derive(Params)]` or, where not everything is real, `#[derive(Structure)]`. Components have the
-/// order and the names of [`Params`].
+/// Implemented for interpretations, their integers and truth values, tuples, arrays, `Vec`, `Option` and maps by name
+/// of these, and structs and enums with `#[derive(Params)]` or, where not everything is real, `#[derive(Structure)]`.
+/// Components have the order and the names of [`Params`].
 pub trait Structure<T: Real>: State<T> {
     /// The same structure over another interpretation.
     type With<U: Real>;
@@ -77,6 +77,12 @@ tuple_structure!(A 0, B 1, C 2);
 tuple_structure!(A 0, B 1, C 2, D 3);
 tuple_structure!(A 0, B 1, C 2, D 3, E 4);
 tuple_structure!(A 0, B 1, C 2, D 3, E 4, F 5);
+tuple_structure!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+tuple_structure!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
+tuple_structure!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8);
+tuple_structure!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9);
+tuple_structure!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10);
+tuple_structure!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, M 11);
 
 impl<T: Real, S: Structure<T>, const N: usize> Structure<T> for [S; N] {
     type With<U: Real> = [S::With<U>; N];

@@ -3,7 +3,7 @@
 use crate::Params;
 use crate::language::tensor::Tensor;
 use crate::nn::init::Rng;
-use crate::nn::recurrent::{Recurrent, Weights, initial};
+use crate::nn::recurrent::{Recurrent, Weights, initial, of_torch};
 
 /// The gated recurrent unit (Cho et al., *Learning phrase representations using RNN encoder–decoder*, 2014,
 /// §2.3), in PyTorch's form, where the reset gate multiplies the product `h·Whn` and not `h`:
@@ -38,6 +38,21 @@ impl<T: Tensor> Gru<T> {
     pub fn new(rng: &mut Rng, inputs: usize, hidden: usize) -> Gru<T> {
         let Weights { wx, wh, b } = Weights::new(rng, inputs, hidden, 3);
         Gru { wx, wh, b, bhn: initial(hidden).sample(&[hidden], rng) }
+    }
+
+    /// From the weights of PyTorch's `nn.GRU`: `weight_ih: [3·hidden, in]`, `weight_hh: [3·hidden, hidden]`,
+    /// `bias_ih` and `bias_hh: [3·hidden]`.
+    ///
+    /// # Errors
+    /// Raises [`Error::Shape`](crate::Error::Shape) or [`Error::Operand`](crate::Error::Operand) if the biases do not
+    /// fit.
+    #[track_caller]
+    pub fn from_torch(wx: &T, wh: &T, bx: &T, bh: &T) -> Gru<T> {
+        let hidden = wh.shape().last().copied().unwrap_or(0);
+        let [wx, wh] = of_torch(wx, wh);
+        // The candidate's second bias stays one of its own.
+        let (rz, bhn) = (bh.slice(0, 0..2 * hidden), bh.slice(0, 2 * hidden..3 * hidden));
+        Gru { wx, wh, b: bx.clone() + T::concat(&[rz, T::zeros(&[hidden])], 0), bhn }
     }
 }
 

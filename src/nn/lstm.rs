@@ -3,7 +3,7 @@
 use crate::Params;
 use crate::language::tensor::Tensor;
 use crate::nn::init::Rng;
-use crate::nn::recurrent::{Recurrent, Weights};
+use crate::nn::recurrent::{Recurrent, Weights, of_torch};
 
 /// Long short-term memory (Hochreiter & Schmidhuber 1997; with the forget gate of Gers, Schmidhuber & Cummins,
 /// *Learning to forget*, 2000, §3):
@@ -42,6 +42,18 @@ impl<T: Tensor> Lstm<T> {
     pub fn new(rng: &mut Rng, inputs: usize, hidden: usize) -> Lstm<T> {
         let Weights { wx, wh, b } = Weights::new(rng, inputs, hidden, 4);
         Lstm { wx, wh, b }
+    }
+
+    /// From the weights of PyTorch's `nn.LSTM`: `weight_ih: [4·hidden, in]`, `weight_hh: [4·hidden, hidden]`,
+    /// `bias_ih` and `bias_hh: [4·hidden]`.
+    ///
+    /// # Errors
+    /// Raises [`Error::Shape`](crate::Error::Shape) or [`Error::Operand`](crate::Error::Operand) if the biases do not
+    /// fit.
+    #[track_caller]
+    pub fn from_torch(wx: &T, wh: &T, bx: &T, bh: &T) -> Lstm<T> {
+        let [wx, wh] = of_torch(wx, wh);
+        Lstm { wx, wh, b: bx.clone() + bh }
     }
 }
 

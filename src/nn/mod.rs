@@ -7,17 +7,24 @@
 //! Layers are made by `new(rng, sizes…)`, with the initial values that their documentation states, from an
 //! explicit [`init::Rng`]; or written down as what they are, a struct of arrays.
 
+mod attention;
+mod batch_norm;
 mod conv;
 mod dropout;
 mod embedding;
 mod gru;
 pub mod init;
 mod linear;
+pub mod loss;
 mod lstm;
 mod norm;
+mod position;
 mod recurrent;
 mod rnn;
+mod summary;
 
+pub use attention::{MultiHeadAttention, attention, causal, of_keys, within};
+pub use batch_norm::{BatchNorm, BatchStatistics};
 pub use conv::{Conv2d, Pool2d};
 pub use dropout::Dropout;
 pub use embedding::Embedding;
@@ -25,6 +32,8 @@ pub use gru::Gru;
 pub use init::{Init, Rng};
 pub use linear::Linear;
 pub use lstm::{Lstm, LstmState};
-pub use norm::LayerNorm;
-pub use recurrent::{Recurrent, Weights};
+pub use norm::{GroupNorm, LayerNorm, RmsNorm};
+pub use position::{LearnedPositions, Rotary, sinusoidal};
+pub use recurrent::{Outputs, Recurrent, Weights, stacked, stacked_both_ways};
 pub use rnn::Rnn;
+pub use summary::summary;

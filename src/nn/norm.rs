@@ -1,7 +1,10 @@
-//! Layer normalisation.
+//! Normalisation of each row by itself.
 
 use crate::Params;
+use crate::continuation::unwinding::raise;
+use crate::error::{At, Error};
 use crate::language::tensor::Tensor;
+use crate::nn::batch_norm::channels_first;
 
 /// `y = (x − mean)/√(variance + ε)·gain + bias` over the last axis (Ba, Kiros & Hinton, *Layer normalization*,
 /// 2016, §3). The variance is divided by the number of features.
@@ -25,11 +28,89 @@ impl<T: Tensor> LayerNorm<T> {
     /// `[.., features]` to the same shape.
     ///
     /// # Errors
-    /// Raises [`Error::Shape`](crate::Error::Shape) if the last axis of `x` does not fit the gain's.
+    /// Raises [`Error::Shape`] if the last axis of `x` does not fit the gain's.
     #[track_caller]
     pub fn apply(&self, x: &T) -> T {
-        let centred = x.clone() - x.mean(-1).unsqueeze(-1);
-        let variance = centred.square().mean(-1).unsqueeze(-1);
-        centred / (variance + self.epsilon).sqrt() * &self.gain + &self.bias
+        normalised(x, self.epsilon) * &self.gain + &self.bias
+    }
+}
+
+/// `(x − mean)/√(variance + ε)` over the last axis.
+#[track_caller]
+fn normalised<T: Tensor>(x: &T, epsilon: f64) -> T {
+    let centred = x.clone() - x.mean(-1).unsqueeze(-1);
+    let variance = centred.square().mean(-1).unsqueeze(-1);
+    centred / (variance + epsilon).sqrt()
+}
+
+/// `y = (x − mean)/√(variance + ε)·gain + bias` of `[batch, channels, ..]`, over all elements of a group of channels of
+/// each sample (Wu & He, *Group normalization*, 2018, §3.1; `torch.nn.GroupNorm`). With one group for each channel it
+/// is instance normalisation.
+#[derive(Clone, Debug, Params)]
+pub struct GroupNorm<T> {
+    /// `[channels]`.
+    pub gain: T,
+    /// `[channels]`.
+    pub bias: T,
+    /// How many groups the channels are divided into.
+    pub groups: usize,
+    /// Keeps constant groups finite.
+    pub epsilon: f64,
+}
+
+impl<T: Tensor> GroupNorm<T> {
+    /// Gain one, bias zero, ε = 1e-5.
+    ///
+    /// # Errors
+    /// Raises [`Error::Argument`] if the channels cannot be divided into so many groups.
+    #[track_caller]
+    pub fn new(groups: usize, channels: usize) -> GroupNorm<T> {
+        if groups == 0 || !channels.is_multiple_of(groups) {
+            let reason = format!("{channels} channels are not {groups} groups");
+            raise(Error::Argument { op: "group_norm", reason, at: At::caller() });
+        }
+        GroupNorm { gain: T::ones(&[channels]), bias: T::zeros(&[channels]), groups, epsilon: 1e-5 }
+    }
+
+    /// `[batch, channels, ..]` to the same shape.
+    ///
+    /// # Errors
+    /// Raises [`Error::Operand`] if `x` has not these channels as its second axis.
+    #[track_caller]
+    pub fn apply(&self, x: &T) -> T {
+        let column = channels_first("group_norm", x, self.gain.size());
+        let shape = x.shape();
+        let of_group = shape[1..].iter().product::<usize>() / self.groups.max(1);
+        let grouped = x.reshape(&[shape[0], self.groups, of_group]);
+        let y = normalised(&grouped, self.epsilon).reshape(&shape);
+        y * self.gain.reshape(&column) + self.bias.reshape(&column)
+    }
+}
+
+/// `y = x/√(mean x² + ε)·gain` over the last axis (Zhang & Sennrich, *Root mean square layer normalization*, 2019, §3;
+/// `torch.nn.RMSNorm`).
+#[derive(Clone, Debug, Params)]
+pub struct RmsNorm<T> {
+    /// `[features]`.
+    pub gain: T,
+    /// Keeps features that are all zero finite.
+    pub epsilon: f64,
+}
+
+impl<T: Tensor> RmsNorm<T> {
+    /// Gain one, ε = 1e-6.
+    #[track_caller]
+    pub fn new(features: usize) -> RmsNorm<T> {
+        RmsNorm { gain: T::ones(&[features]), epsilon: 1e-6 }
+    }
+
+    /// `[.., features]` to the same shape.
+    ///
+    /// # Errors
+    /// Raises [`Error::Shape`] if the last axis of `x` does not fit the gain's.
+    #[track_caller]
+    pub fn apply(&self, x: &T) -> T {
+        let mean = x.square().mean(-1).unsqueeze(-1);
+        x.clone() / (mean + self.epsilon).sqrt() * &self.gain
     }
 }

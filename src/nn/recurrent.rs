@@ -4,8 +4,9 @@ use crate::Params;
 use crate::continuation::unwinding::{OrRaise, raise};
 use crate::error::{At, Error};
 use crate::language::control::scan;
-use crate::language::state::State;
-use crate::language::tensor::Tensor;
+use crate::language::real::{Int, Mask};
+use crate::language::state::{Leaf, State};
+use crate::language::tensor::{IntTensor, Tensor};
 use crate::nn::init::{Init, Rng};
 
 /// The weights that every cell has: of the input, `[in, gates·hidden]`, of the state, `[hidden, gates·hidden]`, and the
@@ -149,6 +150,120 @@ pub trait Recurrent<T: Tensor>: Params<Leaf = T> {
         let (state, outputs) = scan(state, projected, step).or_raise();
         (outputs, state)
     }
+}
+
+/// What a layer of several cells gives: the outputs of all steps, and the last state of each cell.
+pub type Outputs<T, S> = (T, Vec<S>);
+
+/// Cells upon each other, each over the outputs of the one before (`torch.nn.LSTM` and the like with `num_layers`), on
+/// a padded batch `xs: [time, batch, in]` of sequences whose lengths, `[batch]`, are data: the outputs of the last
+/// cell, `[time, batch, hidden]`, zero behind the end of each sequence, and the state of each cell at its end.
+///
+/// It is recorded as a loop for each cell.
+///
+/// # Errors
+/// Raises [`Error::Shape`] if the shapes do not fit, and [`Error::Operand`] if `xs` is not of rank three, has no steps,
+/// or there is no cell.
+#[track_caller]
+pub fn stacked<T: Tensor, C: Recurrent<T>>(cells: &[C], xs: &T, lengths: &T::Int) -> Outputs<T, C::State> {
+    let active = active(cells.is_empty(), xs, lengths, At::caller());
+    let (mut outputs, mut states) = (xs.clone(), Vec::with_capacity(cells.len()));
+    for cell in cells {
+        let (next, state) = masked(cell, &outputs, &active, false);
+        outputs = next;
+        states.push(state);
+    }
+    (outputs, states)
+}
+
+/// [`stacked`] with two cells in each layer (`bidirectional=True`), of which the second goes from the end of each
+/// sequence to its beginning: outputs of both side by side, `[time, batch, 2·hidden]`, which is what the next layer
+/// takes.
+///
+/// # Errors
+/// As [`stacked`].
+#[track_caller]
+pub fn stacked_both_ways<T: Tensor, C: Recurrent<T>>(
+    cells: &[(C, C)],
+    xs: &T,
+    lengths: &T::Int,
+) -> Outputs<T, (C::State, C::State)> {
+    let active = active(cells.is_empty(), xs, lengths, At::caller());
+    let (mut outputs, mut states) = (xs.clone(), Vec::with_capacity(cells.len()));
+    for (forward, back) in cells {
+        let (there, last) = masked(forward, &outputs, &active, false);
+        let (and_back, first) = masked(back, &outputs, &active, true);
+        outputs = T::concat(&[there, and_back], -1);
+        states.push((last, first));
+    }
+    (outputs, states)
+}
+
+/// One where a step is before the end of its sequence, else zero: `[time, batch, 1]`.
+#[track_caller]
+fn active<T: Tensor>(no_cell: bool, xs: &T, lengths: &T::Int, at: At) -> T {
+    let shape = xs.shape();
+    let (time, batch) = match shape[..] {
+        [0, ..] => raise(no_steps(&shape, at)),
+        [time, batch, _] if !no_cell => (time, batch),
+        _ => {
+            let reason = if no_cell { "no cell" } else { "should be [time, batch, in]" };
+            raise(Error::Operand { op: "stacked", shape: shape[..].into(), reason: reason.into(), at })
+        }
+    };
+    let of_lengths = lengths.shape();
+    if of_lengths[..] != [batch] {
+        raise(Error::Shape { op: "stacked", lhs: shape[..].into(), rhs: of_lengths[..].into(), at });
+    }
+    let steps: Vec<i64> = (0..time as i64).collect();
+    let steps = T::Int::from_elements(&[time, 1, 1], &steps).or_raise();
+    T::from_mask(&steps.less(&lengths.reshape(&[1, batch, 1])))
+}
+
+/// The recurrence over all steps, in which the rows of a batch whose sequences have ended, or, on the way back, have
+/// not begun, keep their state and give zeros.
+#[track_caller]
+fn masked<T: Tensor, C: Recurrent<T>>(cell: &C, xs: &T, active: &T, back: bool) -> (T, C::State) {
+    let initial = cell.initial(xs.shape()[1]);
+    let step = |state: C::State, (x, active): (T, T)| {
+        let mask = active.greater(&T::constant(0.5));
+        let next = chosen(&mask, &cell.advance(&state, &x), &state);
+        let output = T::select(&mask, C::output(&next), &T::constant(0.0));
+        (next, output)
+    };
+    let rows = (cell.project(xs), active.clone());
+    let (state, outputs) = match back {
+        false => T::scan_rows(initial, &rows, step),
+        true => T::scan_rows_back(initial, &rows, step),
+    }
+    .or_raise();
+    (outputs, state)
+}
+
+/// In each row, the components of one state where a mask, `[batch, 1]`, holds, and of another elsewhere.
+#[track_caller]
+fn chosen<T: Tensor, S: State<T>>(mask: &T::Bool, then: &S, otherwise: &S) -> S {
+    let (mut new, mut old) = (Vec::new(), Vec::new());
+    then.flatten(&mut new);
+    otherwise.flatten(&mut old);
+    let mut chosen = Vec::with_capacity(new.len());
+    // Not in a closure: it would not know its caller.
+    for pair in new.into_iter().zip(old) {
+        chosen.push(match pair {
+            (Leaf::Real(new), Leaf::Real(old)) => Leaf::Real(T::select(mask, &new, &old)),
+            (Leaf::Int(new), Leaf::Int(old)) => Leaf::Int(T::Int::select(mask, &new, &old)),
+            (Leaf::Bool(new), Leaf::Bool(old)) => Leaf::Bool(mask.and(&new).or(&mask.not().and(&old))),
+            _ => unreachable!("two states of one cell"),
+        });
+    }
+    then.rebuild(&mut chosen.into_iter())
+}
+
+/// Weights as PyTorch's recurrent layers have them, `[gates·hidden, in]`, `[gates·hidden, hidden]` and two biases
+/// `[gates·hidden]`: the transposed matrices.
+#[track_caller]
+pub(super) fn of_torch<T: Tensor>(wx: &T, wh: &T) -> [T; 2] {
+    [wx.transpose(), wh.transpose()]
 }
 
 fn no_weights(shape: &[usize], at: At) -> Error {

@@ -3,7 +3,7 @@
 use crate::Params;
 use crate::language::tensor::Tensor;
 use crate::nn::init::Rng;
-use crate::nn::recurrent::{Recurrent, Weights};
+use crate::nn::recurrent::{Recurrent, Weights, of_torch};
 
 /// `h′ = tanh(x·Wx + h·Wh + b)` (Elman, *Finding structure in time*, 1990). The state is `h: [batch, hidden]`.
 #[derive(Clone, Debug, Params)]
@@ -24,6 +24,18 @@ impl<T: Tensor> Rnn<T> {
     pub fn new(rng: &mut Rng, inputs: usize, hidden: usize) -> Rnn<T> {
         let Weights { wx, wh, b } = Weights::new(rng, inputs, hidden, 1);
         Rnn { wx, wh, b }
+    }
+
+    /// From the weights of PyTorch's `nn.RNN`: `weight_ih: [hidden, in]`, `weight_hh: [hidden, hidden]`,
+    /// `bias_ih` and `bias_hh: [hidden]`.
+    ///
+    /// # Errors
+    /// Raises [`Error::Shape`](crate::Error::Shape) or [`Error::Operand`](crate::Error::Operand) if the biases do not
+    /// fit.
+    #[track_caller]
+    pub fn from_torch(wx: &T, wh: &T, bx: &T, bh: &T) -> Rnn<T> {
+        let [wx, wh] = of_torch(wx, wh);
+        Rnn { wx, wh, b: bx.clone() + bh }
     }
 }
 

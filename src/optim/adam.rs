@@ -53,7 +53,7 @@ impl Default for AdamW {
 }
 
 /// `1 − βᵗ`, as `−expm1(t·ln β)`: exact also for `f32`, where `1 − 0.999` would lose five digits.
-fn bias_correction<T: Real>(beta: f64, t: &T) -> T {
+pub(super) fn bias_correction<T: Real>(beta: f64, t: &T) -> T {
     -t.clone().scale(beta.ln()).expm1()
 }
 

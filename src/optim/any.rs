@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{Adagrad, Adam, AdamW, Momentum, Optimizer, RmsProp, Sgd, Step};
+use super::{Adagrad, Adam, AdamW, Lamb, Lion, Momentum, Optimizer, RmsProp, Sgd, Step};
 use crate::error::Error;
 use crate::language::real::Real;
 
@@ -26,12 +26,16 @@ pub enum AnyOptimizer {
     Adam(Adam),
     /// `adamw`.
     AdamW(AdamW),
+    /// `lion`.
+    Lion(Lion),
+    /// `lamb`.
+    Lamb(Lamb),
 }
 
 impl AnyOptimizer {
     /// The names that [`FromStr`] knows.
-    pub const NAMES: [&'static str; 7] =
-        ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"];
+    pub const NAMES: [&'static str; 9] =
+        ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "lion", "lamb"];
 }
 
 impl FromStr for AnyOptimizer {
@@ -47,6 +51,8 @@ impl FromStr for AnyOptimizer {
             "rmsprop" => AnyOptimizer::RmsProp(RmsProp::default()),
             "adam" => AnyOptimizer::Adam(Adam::default()),
             "adamw" => AnyOptimizer::AdamW(AdamW::default()),
+            "lion" => AnyOptimizer::Lion(Lion::default()),
+            "lamb" => AnyOptimizer::Lamb(Lamb::default()),
             _ => {
                 return Err(Error::Config {
                     name: "optimizer",
@@ -65,6 +71,8 @@ impl Optimizer for AnyOptimizer {
             AnyOptimizer::RmsProp(optimizer) => optimizer.slots(),
             AnyOptimizer::Adam(optimizer) => optimizer.slots(),
             AnyOptimizer::AdamW(optimizer) => optimizer.slots(),
+            AnyOptimizer::Lion(optimizer) => optimizer.slots(),
+            AnyOptimizer::Lamb(optimizer) => optimizer.slots(),
         }
     }
 
@@ -75,6 +83,8 @@ impl Optimizer for AnyOptimizer {
             AnyOptimizer::RmsProp(optimizer) => optimizer.rule(w, g, slots, step),
             AnyOptimizer::Adam(optimizer) => optimizer.rule(w, g, slots, step),
             AnyOptimizer::AdamW(optimizer) => optimizer.rule(w, g, slots, step),
+            AnyOptimizer::Lion(optimizer) => optimizer.rule(w, g, slots, step),
+            AnyOptimizer::Lamb(optimizer) => optimizer.rule(w, g, slots, step),
         }
     }
 }

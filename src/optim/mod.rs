@@ -26,7 +26,15 @@
 mod adagrad;
 mod adam;
 mod any;
+mod average;
 mod clip;
+mod early_stopping;
+mod groups;
+mod lamb;
+mod lbfgs;
+mod line_search;
+mod lion;
+pub mod metrics;
 mod rmsprop;
 pub mod schedule;
 mod sgd;
@@ -35,7 +43,13 @@ mod state;
 pub use adagrad::Adagrad;
 pub use adam::{Adam, AdamW};
 pub use any::AnyOptimizer;
+pub use average::{Ema, accumulate, update_when, zeros};
 pub use clip::{clip_by_global_norm, clip_by_value, global_norm};
+pub use early_stopping::EarlyStopping;
+pub use groups::Groups;
+pub use lamb::Lamb;
+pub use lbfgs::{Lbfgs, Minimum, Stopped};
+pub use lion::Lion;
 pub use rmsprop::RmsProp;
 pub use schedule::Schedule;
 pub use sgd::{Momentum, Sgd};
@@ -66,6 +80,19 @@ pub trait Optimizer {
     /// order of [`slots`](Optimizer::slots), to be brought up to date.
     fn rule<T: Real>(&self, w: T, g: T, slots: &mut [T], step: &Step<'_, T>) -> T;
 
+    /// [`rule`](Optimizer::rule) for a parameter of this name, on which it may depend.
+    fn named_rule<T: Real>(&self, _name: &str, w: T, g: T, slots: &mut [T], step: &Step<'_, T>) -> T {
+        self.rule(w, g, slots, step)
+    }
+
+    /// Whether this is for parameters of these names.
+    ///
+    /// # Errors
+    /// [`Error::Structure`] if it is not.
+    fn check_names(&self, _names: &[String]) -> Result<()> {
+        Ok(())
+    }
+
     /// The state before the first update.
     fn init<P: Params + Clone>(&self, params: &P) -> OptState<P> {
         OptState::new(&self.slots(), params)
@@ -93,6 +120,7 @@ pub trait Optimizer {
                 grads.names()
             )));
         }
+        self.check_names(&names)?;
         state.check(&self.slots(), params, &names)?;
         if let Some(name) = unlike(params, grads) {
             return Err(Error::Structure(format!("the gradient of {name} is not of the parameter's shape")));
@@ -104,12 +132,12 @@ pub trait Optimizer {
             let step = Step { lr, count: &count };
             let mut slots = state.take_leaves();
             let mut rows = slots.chunks_mut(self.slots().len().max(1));
-            let mut gradients = grads.leaves().into_iter();
+            let mut gradients = grads.leaves().into_iter().zip(&names);
             params.visit_mut(&mut Path::default(), &mut |_, w| {
-                let g = gradients.next().expect("as many gradients as names");
+                let (g, name) = gradients.next().expect("as many gradients as names");
                 // Taken out, so that an array that nobody else holds is updated in place.
                 let old = std::mem::replace(w, P::Leaf::constant(0.0));
-                *w = self.rule(old, g, rows.next().unwrap_or(&mut []), &step);
+                *w = self.named_rule(name, old, g, rows.next().unwrap_or(&mut []), &step);
             });
             drop(rows);
             state.put_leaves(slots);

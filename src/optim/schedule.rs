@@ -38,6 +38,33 @@ pub enum Schedule {
         /// How long it takes.
         steps: u64,
     },
+    /// Up from `lr/warm_up` to `lr` in a straight line over `warm_up` steps, then down to `to` in a straight line until
+    /// step `steps`, then `to` (as in Devlin et al., *BERT*, 2019, §A.2). With `to = lr` it only warms up.
+    WarmUp {
+        /// The highest rate.
+        lr: f64,
+        /// The rate at the end.
+        to: f64,
+        /// How many steps to warm up for; may be 0.
+        warm_up: u64,
+        /// The step from which on the rate is `to`.
+        steps: u64,
+    },
+    /// One cycle (Smith & Topin, *Super-convergence*, 2018; PyTorch's `OneCycleLR` with two phases of cosines): from
+    /// `lr/start` up to `lr` at step `rise·steps − 1`, then down to `lr/start/end` at step `steps − 1` and from there
+    /// on.
+    OneCycle {
+        /// The highest rate.
+        lr: f64,
+        /// How many steps it takes.
+        steps: u64,
+        /// Which part of them it goes up for; 0.3 in PyTorch.
+        rise: f64,
+        /// By how much the first rate is smaller than the highest; 25 in PyTorch.
+        start: f64,
+        /// By how much the last rate is smaller than the first; 10⁴ in PyTorch.
+        end: f64,
+    },
     /// Up from `lr/warm_up` to `lr` in a straight line over `warm_up` steps, then down along half a cosine,
     /// `to + ½(lr − to)(1 + cos(π·s))` with `s` from 0 at step `warm_up` to 1 at step `steps`, then `to`
     /// (Loshchilov & Hutter, *SGDR: stochastic gradient descent with warm restarts*, 2017, eq. 5, one period;
@@ -65,12 +92,33 @@ impl Schedule {
                 from + (to - from) * (step as f64 / steps as f64)
             }
             Schedule::Linear { to, .. } => to,
-            Schedule::Cosine { lr, warm_up, .. } if step < warm_up => lr * (step + 1) as f64 / warm_up as f64,
+            Schedule::OneCycle { lr, steps, rise, start, end } => {
+                let (first, least) = (lr / start, lr / start / end);
+                let (step, top, last) = (step as f64, rise * steps as f64 - 1.0, steps as f64 - 1.0);
+                if step >= last {
+                    least
+                } else if step < top {
+                    along_cosine(first, lr, step / top)
+                } else {
+                    along_cosine(lr, least, (step - top) / (last - top))
+                }
+            }
+            Schedule::WarmUp { lr, warm_up, .. } | Schedule::Cosine { lr, warm_up, .. } if step < warm_up => {
+                lr * (step + 1) as f64 / warm_up as f64
+            }
+            Schedule::WarmUp { lr, to, warm_up, steps } if step < steps => {
+                lr + (to - lr) * ((step - warm_up) as f64 / (steps - warm_up) as f64)
+            }
+            Schedule::WarmUp { to, .. } => to,
             Schedule::Cosine { lr, to, warm_up, steps } if step < steps => {
-                let s = (step - warm_up) as f64 / (steps - warm_up) as f64;
-                to + 0.5 * (lr - to) * (1.0 + (PI * s).cos())
+                along_cosine(lr, to, (step - warm_up) as f64 / (steps - warm_up) as f64)
             }
             Schedule::Cosine { to, .. } => to,
         }
     }
+}
+
+/// From one rate to another along half a cosine, at `s` from 0 to 1.
+fn along_cosine(from: f64, to: f64, s: f64) -> f64 {
+    to + 0.5 * (from - to) * (1.0 + (PI * s).cos())
 }

@@ -296,7 +296,8 @@ fn schedules_pass_through_their_fixed_points() {
 #[test]
 fn arrays_are_updated_element_by_element() {
     let grads = [[0.5, -1.25], [2.0, 0.0], [-0.75, 3.0]];
-    for name in AnyOptimizer::NAMES {
+    // LAMB's step depends on the norm of all elements.
+    for name in AnyOptimizer::NAMES.into_iter().filter(|name| *name != "lamb") {
         let optimizer: AnyOptimizer = name.parse().unwrap();
         let array = |x: [f64; 2]| NdArray::<f64>::from_elements(&[2, 1], &x).unwrap();
         let together = path(&optimizer, array([1.0, -2.0]), &grads.map(array), 0.1);

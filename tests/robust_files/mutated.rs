@@ -8,7 +8,7 @@ use std::path::Path;
 use antiphon::data::idx::Idx;
 use antiphon::data::{Images, Treebank, read_glove};
 use antiphon::io::{
-    Metadata, load_checkpoint, load_npz, load_safetensors, read_metadata, save_checkpoint, save_npz,
+    Import, Metadata, load_checkpoint, load_npz, load_safetensors, read_metadata, save_checkpoint, save_npz,
     save_safetensors,
 };
 use antiphon::{NdArray, Params, Result, Tensor};
@@ -169,6 +169,32 @@ fn safetensors() {
     save_safetensors(&path, &model()).unwrap();
     let sound = |loaded: &Model| loaded.shapes() == model().shapes();
     let [read, _] = mutations(&path, |path| load(path, |path, model| load_safetensors(path, model)), sound);
+    assert!(read > 0, "without a checksum, another element is as good as any");
+}
+
+/// Half precision, integers, arrays that are passed over, and one that is transposed.
+#[test]
+fn imported_safetensors() {
+    let directory = Directory::new();
+    let whole = fs::read("tests/reference/pretrained.safetensors").unwrap();
+    let path = directory.file("pretrained.safetensors", &whole);
+    let zeros = || -> Model { vec![NdArray::zeros(&[3, 4]), NdArray::zeros(&[]), NdArray::zeros(&[3])] };
+    let names = ["fc.weight", "features.1.num_batches_tracked", "features.0.bias"];
+    let import = Import::new().names(|leaf| Some(names[leaf.parse::<usize>().unwrap()].into()));
+    let import = import.transposed("0").integers_as_reals("1").allow_missing().allow_unused();
+    let load = |path: &Path| {
+        let mut model = zeros();
+        let report = import.load_safetensors(path, &mut model);
+        if report.is_err() {
+            assert_eq!(model, zeros(), "a file that is refused changes nothing");
+        }
+        report.map(|report| (report, model))
+    };
+    let [read, _] = mutations(&path, load, |(report, model)| {
+        let missing = |name: &str| report.missing.iter().any(|(leaf, _)| leaf == name);
+        let kept = model.iter().enumerate().all(|(i, leaf)| !missing(&i.to_string()) || *leaf == zeros()[i]);
+        kept && model.shapes() == zeros().shapes() && report.loaded.len() + report.missing.len() == 3
+    });
     assert!(read > 0, "without a checksum, another element is as good as any");
 }
 

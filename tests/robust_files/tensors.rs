@@ -1,7 +1,7 @@
 //! `.safetensors` and checkpoints whose headers are not those of their contents.
 
 use antiphon::io::{
-    Metadata, load_checkpoint, load_npz, load_safetensors, read_metadata, save_checkpoint, save_npz,
+    Import, Metadata, load_checkpoint, load_npz, load_safetensors, read_metadata, save_checkpoint, save_npz,
     save_safetensors,
 };
 use antiphon::{NdArray, Params, Tensor};
@@ -48,6 +48,47 @@ fn headers_of_safetensors_are_not_believed() {
     for length in [1 << 20, 1 << 24, u64::MAX, 1 << 63] {
         is_refused(&[&length.to_le_bytes()[..], b"{}"].concat(), &["not a .safetensors file"]);
     }
+}
+
+/// What nobody wants of a file is not believed either: it is passed over only where it is.
+#[test]
+fn arrays_that_are_passed_over_are_not_believed() {
+    let directory = Directory::new();
+    let import = Import::new().allow_unused().allow_missing();
+    let wanted = "\"0\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]}";
+    let file = |others: &str, data: usize| {
+        let bytes = with_header(&format!("{{{wanted},{others}}}"), &vec![0; data]);
+        directory.file("model.safetensors", &bytes)
+    };
+    let other = |dtype: &str, shape: &str, start: u64, end: u64| {
+        let info = format!("\"dtype\":\"{dtype}\",\"shape\":{shape},\"data_offsets\":[{start},{end}]");
+        format!("\"other\":{{{info}}}")
+    };
+    let ones = || vec![NdArray::<f64>::ones(&[2])];
+    for (others, data, part) in [
+        (other("I64", "[2]", 4, 20), 19, "truncated"),
+        (other("I64", "[2]", 4, 20), 21, "extended"),
+        (other("I64", "[2]", 4, 19), 19, "damaged: other"),
+        (other("I64", "[2]", 8, 24), 24, "damaged: other"),
+        (other("I64", "[2]", 0, 16), 16, "damaged"),
+        (other("BOOL", "[18446744073709551615,18446744073709551615]", 4, 20), 20, "damaged: other"),
+        (other("F4", "[3]", 4, 5), 5, "damaged: other"),
+        (other("U8", "[1152921504606846976]", 4, 1_152_921_504_606_846_980), 20, "truncated"),
+    ] {
+        let (path, mut model) = (file(&others, data), ones());
+        refused(import.load_safetensors(&path, &mut model), &path, &[part]);
+        assert_eq!(model, ones());
+    }
+    for (others, data) in [
+        (other("I64", "[2]", 4, 20), 20),
+        (other("F4", "[4]", 4, 6), 6),
+        (other("F8_E4M3", "[0,18446744073709551615]", 4, 4), 4),
+    ] {
+        let (path, mut model) = (file(&others, data), ones());
+        let report = import.load_safetensors(&path, &mut model).unwrap();
+        assert_eq!((model, report.unused.len()), (vec![NdArray::zeros(&[2])], 1));
+    }
+    refusing::assert_nothing_was_refused();
 }
 
 #[test]

@@ -1,9 +1,6 @@
 use antiphon::Params;
 
 #[derive(Clone, Params)]
-enum Layer<T> {
-    Linear(T),
-    Identity,
-}
+enum Never<T> {}
 
 fn main() {}
