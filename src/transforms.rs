@@ -470,8 +470,8 @@ fn product<P: Params, V: Params<Leaf = P::Leaf>>(
     Ok((x.with_leaves(gradient)?, x.with_leaves(product)?))
 }
 
-/// What the [`push`](CustomOperator::push) of an operator is whose [`pull`](CustomOperator::pull) is linear in the adjoint of
-/// the result: its transpose, `∂/∂ȳ Σ ⟨x̄ᵢ(ȳ), ẋᵢ⟩`.
+/// What the [`push`](CustomOperator::push) of an operator is whose [`pull`](CustomOperator::pull) is linear in the
+/// adjoint of the result: its transpose, `∂/∂ȳ Σ ⟨x̄ᵢ(ȳ), ẋᵢ⟩`.
 ///
 /// # Errors
 /// Raises what `pull` raises.

@@ -1,5 +1,5 @@
-//! Derivatives that a model says itself: [`Hook`] changes an adjoint on its way back, [`CustomOperator`] has a rule of its
-//! own for a function that is composed of operators.
+//! Derivatives that a model says itself: [`Hook`] changes an adjoint on its way back, [`CustomOperator`] has a rule of
+//! its own for a function that is composed of operators.
 
 use std::fmt;
 
@@ -8,8 +8,8 @@ use crate::error::{At, Error};
 use crate::language::real::Real;
 use crate::language::tensor::Tensor;
 
-/// What becomes of an adjoint at a point of a model; see [`Real::hook`]. It is elementwise: what looks at several elements,
-/// as a norm, is a [`CustomOperator`].
+/// What becomes of an adjoint at a point of a model; see [`Real::hook`]. It is elementwise: what looks at several
+/// elements, as a norm, is a [`CustomOperator`].
 ///
 /// ```
 /// use antiphon::custom::Hook;
@@ -27,8 +27,8 @@ use crate::language::tensor::Tensor;
 /// ```
 pub trait Hook: Clone + fmt::Debug + 'static {
     /// Whether [`adjoint`](Hook::adjoint) is linear. One that is not may not be in compiled control flow that is
-    /// differentiated twice in reverse, nor in a compiled checkpoint that is differentiated twice: that is an error with
-    /// the line.
+    /// differentiated twice in reverse, nor in a compiled checkpoint that is differentiated twice: that is an error
+    /// with the line.
     const LINEAR: bool = false;
 
     /// What goes on, of what has come.
@@ -47,7 +47,8 @@ impl Hook for Scale {
     }
 }
 
-/// Reverses adjoints and scales them: the layer between features and the classifier of domains (Ganin & Lempitsky 2015).
+/// Reverses adjoints and scales them: the layer between features and the classifier of domains (Ganin & Lempitsky
+/// 2015).
 #[derive(Clone, Copy, Debug)]
 pub struct Reverse(pub f64);
 
@@ -81,9 +82,9 @@ impl Hook for Inspect {
     }
 }
 
-/// A function of arrays, composed of operators, that has a derivative of its own: one that is simpler, steadier, or another
-/// one than its composition's. [`Tensor::custom`] applies it. It is the derivative in every mode and order, eagerly and
-/// compiled; an outer derivative differentiates the rule.
+/// A function of arrays, composed of operators, that has a derivative of its own: one that is simpler, steadier, or
+/// another one than its composition's. [`Tensor::custom`] applies it. It is the derivative in every mode and order,
+/// eagerly and compiled; an outer derivative differentiates the rule.
 ///
 /// ```
 /// use antiphon::custom::{CustomOperator, transposed};
@@ -130,7 +131,8 @@ pub trait CustomOperator: Clone + fmt::Debug + 'static {
     fn pull<T: Tensor>(&self, x: &[T], y: &T, y_bar: &T, wanted: &[bool]) -> Vec<Option<T>>;
 
     /// Forward: the tangent of the result `y`, from those of the operands `x` that have any; `None` is zero. It follows
-    /// from [`pull`](CustomOperator::pull) by [`transposed`](crate::custom::transposed), where that is linear in `y_bar`.
+    /// from [`pull`](CustomOperator::pull) by [`transposed`](crate::custom::transposed), where that is linear in
+    /// `y_bar`.
     fn push<T: Tensor>(&self, x: &[T], y: &T, tangents: &[Option<T>]) -> Option<T>;
 }
 

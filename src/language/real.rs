@@ -275,8 +275,8 @@ pub trait Real:
     fn after(&self, _: Internal, _token: &Self) -> Self {
         self.clone()
     }
-    /// The same value, whose adjoint is what `hook` makes of it, from here on back: scaled, clipped, reversed, or looked
-    /// at. Values and tangents are as without it.
+    /// The same value, whose adjoint is what `hook` makes of it, from here on back: scaled, clipped, reversed, or
+    /// looked at. Values and tangents are as without it.
     ///
     /// ```
     /// use antiphon::custom::Scale;
@@ -291,8 +291,8 @@ pub trait Real:
     /// # Ok::<(), antiphon::Error>(())
     /// ```
     ///
-    /// Of a derivative of a derivative, the inner gradient is the hooked one, which the outer derivative differentiates as
-    /// the function that it is. For each row of a batch the hook is called with all rows.
+    /// Of a derivative of a derivative, the inner gradient is the hooked one, which the outer derivative
+    /// differentiates as the function that it is. For each row of a batch the hook is called with all rows.
     #[must_use]
     #[inline]
     #[track_caller]

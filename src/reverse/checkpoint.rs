@@ -18,8 +18,8 @@ use crate::language::state::Leaf;
 use crate::sealed::Internal;
 
 thread_local! {
-    /// The kind of variables of whose function the values are being computed, if any is: they are constants then, but not
-    /// to the outer derivative, for which they stand for variables.
+    /// The kind of variables of whose function the values are being computed, if any is: they are constants then, but
+    /// not to the outer derivative, for which they stand for variables.
     static VALUES: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -73,8 +73,8 @@ pub(super) unsafe fn checkpoint<'f, 'r: 'f, T: Control + 'f>(
     // SAFETY: it owns the function, which owns what it uses.
     let y = unsafe { T::checkpoint_at(internal, at, bare(inputs.clone()), of_values) };
     let Some(level) = level else { return constants(y) };
-    // SAFETY: the handler owns what it uses. The list of nodes in its frame stays where it is until the rest of the body,
-    // where the variables are, has run.
+    // SAFETY: the handler owns what it uses. The list of nodes in its frame stays where it is until the rest of the
+    // body, where the variables are, has run.
     let results = unsafe {
         shift_at(level, at.at, move |rest| {
             stack::check()?;

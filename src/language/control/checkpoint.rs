@@ -20,9 +20,10 @@ pub type Body<'f, T> = Rc<dyn Fn(Leaves<T>) -> Leaves<T> + 'f>;
 pub enum Checkpoints {
     /// About `2·√n` states for `n` steps, each of which is run twice before it is differentiated.
     SquareRoot,
-    /// At most so many at a time, one or more, where steps are run as seldom as that allows.
+    /// At most so many at a time, one or more, where steps are run as seldom as that allows. In compiled code all, if
+    /// they are no more than that, and else as for `SquareRoot`, which may be more.
     Count(usize),
-    /// As many as have room in so many bytes, one at least.
+    /// As many as have room in so many bytes, one at least; in compiled code as for `Count`.
     Bytes(usize),
 }
 
@@ -84,7 +85,7 @@ where
     let step = Rc::new(step);
     if T::RECORDS {
         let (from, to) = (T::Int::constant(0), T::Int::constant(steps as i64));
-        return in_levels(site, &step, shared, init, from, to, &levels(steps, states));
+        return recorded(site, &step, shared, init, from, to, inner_length(steps, states));
     }
     match states {
         Some(states) => by_binomial::<T, C, S, F>(site, &step, shared, init, 0, steps, states),
@@ -157,27 +158,23 @@ fn rest_of(steps: usize, states: usize) -> usize {
     of_rest.clamp(1, steps - 1)
 }
 
-/// How many steps the loops inside of the outermost one have, if each keeps the state before its rounds.
-fn levels(steps: usize, states: Option<usize>) -> Vec<usize> {
-    let Some(states) = states else { return vec![(steps as f64).sqrt().ceil() as usize] };
-    if states >= steps {
-        return Vec::new();
-    }
-    let root = |depth: u32| (steps as f64).powf(1.0 / f64::from(depth)).ceil() as usize;
-    let deepest = (steps.max(2) as f64).log2().ceil() as u32;
-    let depth = (2..deepest).find(|&depth| depth as usize * root(depth) <= states).unwrap_or(deepest.max(2));
-    (1..depth).rev().map(|level| root(depth).saturating_pow(level)).collect()
+/// How many steps the inner one of two loops has, of which the outer one keeps the state before each round; none if all
+/// states may be kept. More loops than two would take less, but compiled code knows of a checkpoint in a checkpoint
+/// only the outer one.
+fn inner_length(steps: usize, states: Option<usize>) -> Option<usize> {
+    let all = states.is_some_and(|states| states >= steps);
+    (!all).then(|| (steps as f64).sqrt().ceil() as usize)
 }
 
-/// Loops in loops, each of whose rounds is computed again.
-fn in_levels<T, C, S, F>(
+/// A loop, or a loop in a loop each of whose rounds is computed again.
+fn recorded<T, C, S, F>(
     site: Site,
     step: &Rc<F>,
     shared: &C,
     state: S,
     from: T::Int,
     to: T::Int,
-    lengths: &[usize],
+    inner: Option<usize>,
 ) -> S
 where
     T: Control,
@@ -187,7 +184,7 @@ where
 {
     let begin = (Index::<T>(from), state);
     let goes_on = |(i, _): &(Index<T>, S)| i.0.less(&to);
-    let Some((&length, inner)) = lengths.split_first() else {
+    let Some(length) = inner else {
         let round = |(i, state): (Index<T>, S)| {
             let state = step(&i.0, shared, state);
             (Index(i.0 + T::Int::constant(1)), state)
@@ -197,10 +194,10 @@ where
     let round = |(i, state): (Index<T>, S)| {
         let end = i.0.clone() + T::Int::constant(length as i64);
         let end = T::Int::select(&end.less(&to), &end, &to);
-        let (step, inner) = (Rc::clone(step), inner.to_vec());
+        let step = Rc::clone(step);
         let argument = (shared.clone(), i, Index::<T>(end.clone()), state);
         let state = checkpoint(site, argument, move |(shared, i, end, state): (C, Index<T>, Index<T>, S)| {
-            in_levels::<T, C, S, F>(site, &step, &shared, state, i.0, end.0, &inner)
+            recorded::<T, C, S, F>(site, &step, &shared, state, i.0, end.0, None)
         });
         (Index(end), state)
     };

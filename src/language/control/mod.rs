@@ -81,8 +81,8 @@ pub trait Control: Real {
         rows::while_loop::<Self, S>(site, init, condition, body)
     }
 
-    /// `f(x)`, of which reverse mode keeps `x` only: what `f` computes on the way is computed again on the way back, where
-    /// it is needed, so that it takes time twice and memory once.
+    /// `f(x)`, of which reverse mode keeps `x` only: what `f` computes on the way is computed again on the way back,
+    /// where it is needed, so that it takes time twice and memory once.
     ///
     /// What `f` uses of a derivative's variables comes in as a part of `x`; it owns what else it uses. It is a closure,
     /// also where it is one function: `|x| layer(x)`, since the name of a generic function is not `'static`.
@@ -98,10 +98,10 @@ pub trait Control: Real {
     /// # Ok::<(), antiphon::Error>(())
     /// ```
     ///
-    /// It nests, with itself and with derivatives: of a derivative of a derivative, what the inner one computes again is
-    /// not kept for the outer one either. In compiled code it is computed again, too. Not in
-    /// [`linearize`](crate::linearize), which keeps everything, and not within a loop of which a derivative of a
-    /// derivative in reverse is compiled.
+    /// It nests, with itself and with derivatives: of a derivative of a derivative, what the inner one computes again
+    /// is not kept for the outer one either. In compiled code it is computed again, too; there, of checkpoints in
+    /// checkpoints only the outer one is, and none in control flow that is differentiated twice in reverse, and rules
+    /// that are explicit (`cps`, `Var::shift`) are errors in it. [`linearize`](crate::linearize) keeps everything.
     #[track_caller]
     fn checkpoint<A: State<Self>, B: State<Self>>(x: A, f: impl Fn(A) -> B + 'static) -> B {
         checkpoint::checkpoint(Site::caller("checkpoint"), x, f)
@@ -112,8 +112,9 @@ pub trait Control: Real {
     /// state is `shared`, which is not counted.
     ///
     /// Eagerly, states are placed by the binomial schedule (Griewank & Walther 2000, "Revolve"): with `c` states, of
-    /// `(c + t choose c)` steps none is computed more than `t` times before it is differentiated. Recorded, they are the
-    /// starts of rounds of loops in loops, two or more deep. [`Checkpoints::SquareRoot`] is two loops in both.
+    /// `(c + t choose c)` steps none is computed more than `t` times before it is differentiated. Recorded, they are
+    /// the starts of rounds of a loop in whose rounds there is another loop, as of [`Checkpoints::SquareRoot`] in
+    /// both.
     ///
     /// ```
     /// use antiphon::control::Checkpoints;
@@ -148,9 +149,9 @@ pub trait Control: Real {
         )
     }
 
-    /// [`while_loop`](Control::while_loop), of which reverse mode keeps about `2·√(2n)` states of `n` rounds, however many
-    /// these turn out to be: those before round 1, 2, 4, 7, 11, …. The others are computed again. What condition and body
-    /// use of a derivative's variables other than the state is `shared`.
+    /// [`while_loop`](Control::while_loop), of which reverse mode keeps about `2·√(2n)` states of `n` rounds, however
+    /// many these turn out to be: those before round 1, 2, 4, 7, 11, …. The others are computed again. What condition
+    /// and body use of a derivative's variables other than the state is `shared`.
     #[track_caller]
     fn checkpointed_while<C: State<Self>, S: State<Self>>(
         shared: &C,

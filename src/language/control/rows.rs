@@ -65,7 +65,8 @@ fn innermost(frames: &[Frame], mask: TypeId) -> Option<&Frame> {
     frames.iter().rev().find(|frame| frame.mask == mask)
 }
 
-/// The batches that are being computed at a place of a model, and their live rows there: for what is computed again later.
+/// The batches that are being computed at a place of a model, and their live rows there: for what is computed again
+/// later.
 #[derive(Clone)]
 pub(super) struct Here(Vec<Frame>);
 

@@ -30,7 +30,8 @@ pub fn host<O: HostOperator, T: Tensor, R>(
     })
 }
 
-/// A function with a derivative of its own (see [`Tensor::custom`]); the adjoints are those of [`CustomOperator::pull`].
+/// A function with a derivative of its own (see [`Tensor::custom`]); the adjoints are those of
+/// [`CustomOperator::pull`].
 ///
 /// # Errors
 /// Those of its value.
