@@ -1,8 +1,10 @@
 //! The language that models are written in: traits over numbers, arrays and control flow, and what goes with them. Each
 //! type that implements the traits interprets it.
 
+pub(crate) mod composed;
 pub mod control;
 pub(crate) mod derivative_rules;
+pub(crate) mod gamma;
 pub mod host;
 pub(crate) mod linear;
 #[doc(hidden)]
