@@ -2,7 +2,8 @@
 
 use crate::lanes::{Lanes, limit, pick, polynomial};
 use crate::polynomials::{
-    SERIES_I0_F32, SERIES_I0_F64, SERIES_I1_F32, SERIES_I1_F64, TAIL_I0_F32, TAIL_I0_F64, TAIL_I1_F32, TAIL_I1_F64,
+    SERIES_I0_F32, SERIES_I0_F64, SERIES_I1_F32, SERIES_I1_F64, TAIL_I0_F32, TAIL_I0_F64, TAIL_I1_F32,
+    TAIL_I1_F64,
 };
 
 /// Where the series ends.

@@ -45,7 +45,10 @@ pub fn log2<L: Lanes>(l: &L, x: L::Real) -> L::Real {
 pub fn log10<L: Lanes>(l: &L, x: L::Real) -> L::Real {
     // 1/ln 10 and log₁₀ 2 in two parts; products of k with the first part of the latter are exact.
     let ([e_high, e_low], [two_high, two_low]) = if l.is_double() {
-        ([std::f64::consts::LOG10_E, 1.098_319_650_216_765e-17], [0.301_029_995_663_839_14, 1.420_502_322_726_61e-13])
+        (
+            [std::f64::consts::LOG10_E, 1.098_319_650_216_765e-17],
+            [0.301_029_995_663_839_14, 1.420_502_322_726_61e-13],
+        )
     } else {
         (
             [0.434_294_492_006_301_9, -1.010_305_005_223_168_3e-8],

@@ -58,8 +58,8 @@ macro_rules! for_each_unary {
             log2(x) -> y, dy: dy.scale(std::f64::consts::LOG2_E).strong_quotient(x);
             /// `y = log₁₀ x`, `dy = dx/(x·ln 10)`.
             log10(x) -> y, dy: dy.scale(std::f64::consts::LOG10_E).strong_quotient(x);
-            /// `y = ∛x`, `dy = ⅓·dx/y²`.
-            cbrt(x) -> y, dy: dy.scale(1.0 / 3.0).strong_quotient(&y.square());
+            /// `y = ∛x`, `dy = ⅓·dx/y/y`.
+            cbrt(x) -> y, dy: dy.scale(1.0 / 3.0).strong_quotient(y).strong_quotient(y);
             /// `y = sinh x`, `dy = cosh(x)·dx`.
             sinh(x) -> y, dy: dy * x.cosh();
             /// `y = cosh x`, `dy = sinh(x)·dx`.

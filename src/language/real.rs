@@ -4,10 +4,10 @@ use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssi
 
 use crate::continuation::unwinding::OrRaise;
 use crate::error::{At, Result};
-use crate::language::{composed, derivative_rules, gamma};
 use crate::language::node::NodeRef;
 use crate::language::shape::Shape;
 use crate::language::state::State;
+use crate::language::{composed, derivative_rules, gamma};
 use crate::sealed::Internal;
 
 /// Truth values of an interpretation: a `bool`, an array of them, or a recorded condition.

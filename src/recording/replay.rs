@@ -381,7 +381,9 @@ impl<T: Replayed> Replay<'_, T> {
                     Binary::Fmod => a.fmod(&b),
                     Binary::Maximum => a.maximum(&b),
                     Binary::Minimum => a.minimum(&b),
-                    Binary::And | Binary::Or | Binary::FloorDivide => unreachable!("their operands are no reals"),
+                    Binary::And | Binary::Or | Binary::FloorDivide => {
+                        unreachable!("their operands are no reals")
+                    }
                 }
             }
             Expr::Compare(op, a, b) => {
