@@ -84,8 +84,8 @@ def main():
         show(name, "`(atanh(s)/s − 1)/z` by `z = s²`, where `|s| ≤ ½`.", h, w, (0, mpf(1) / 4), degree)
     k = about_zero(lambda z: (asinh(sqrt(z)) / sqrt(z) - 1) / z, lambda z: mpf(-1) / 6 + z * 3 / 40)
     w = lambda z: z / (1 + z * k(z))
-    for name, degree in (("ASINH_F64", 10), ("ASINH_F32", 4)):
-        show(name, "`(asinh(s)/s − 1)/z` by `z = s²`, where `|s| ≤ ½`.", k, w, (0, mpf(1) / 4), degree)
+    for name, degree in (("ASINH_F64", 15), ("ASINH_F32", 6)):
+        show(name, "`(asinh(s)/s − 1)/z` by `z = s²`, where `|s| ≤ ¾`.", k, w, (0, mpf(9) / 16), degree)
     for name, degree, low, high in (("ERFC_F64", 22, "0.46", "27.5"), ("ERFC_F32", 10, "0.46", "10.5")):
         x = lambda t: 4 * (1 + t) / (1 - t)
         t = lambda x: (mpf(x) - 4) / (mpf(x) + 4)

@@ -54,7 +54,7 @@ pub fn asinh<L: Lanes>(l: &L, x: L::Real) -> L::Real {
     let argument = l.select(large, a, l.add(a, root));
     let log = l.log(argument);
     let far = l.select(large, l.add(log, l.number(std::f64::consts::LN_2)), log);
-    l.copysign(l.select(l.less(a, l.number(0.5)), near, far), x)
+    l.copysign(l.select(l.less(a, l.number(0.75)), near, far), x)
 }
 
 /// The inverse of `cosh` on `x ≥ 1`: `ln(x + √(x² − 1))`.

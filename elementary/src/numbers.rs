@@ -1,5 +1,6 @@
 //! The same functions of single numbers: what scalar models, the interpreter of recorded programs and strictly compiled
-//! code compute, each bit of it. They are the C library's and libm's, but Bessel's functions, which neither has.
+//! code compute, each bit of it. They are the C library's and libm's, but Bessel's functions, which neither has, and
+//! that `acosh` below 1, where libm's may give a number, is NaN.
 
 use crate::polynomials::{SERIES_I0_F64, SERIES_I1_F64, TAIL_I0_F64, TAIL_I1_F64};
 
@@ -40,15 +41,15 @@ macro_rules! numbers {
 numbers! { f32:
     floor f32::floor; ceil f32::ceil; round f32::round_ties_even; trunc f32::trunc;
     sinh f32::sinh; cosh f32::cosh; asin f32::asin; acos f32::acos; atan f32::atan;
-    asinh libm::asinhf; acosh libm::acoshf; atanh libm::atanhf;
+    asinh libm::asinhf; acosh |x: f32| if x < 1.0 { f32::NAN } else { libm::acoshf(x) }; atanh libm::atanhf;
     exp2 f32::exp2; log2 f32::log2; log10 f32::log10; cbrt f32::cbrt;
-    erfc libm::erfcf; lgamma libm::lgammaf;
+    erfc libm::erfcf; lgamma |x: f32| libm::lgamma(x.into()) as f32;
     i0 |x: f32| super::i0(x.into()) as f32; i1 |x: f32| super::i1(x.into()) as f32;
 }
 numbers! { f64:
     floor f64::floor; ceil f64::ceil; round f64::round_ties_even; trunc f64::trunc;
     sinh f64::sinh; cosh f64::cosh; asin f64::asin; acos f64::acos; atan f64::atan;
-    asinh libm::asinh; acosh libm::acosh; atanh libm::atanh;
+    asinh libm::asinh; acosh |x: f64| if x < 1.0 { f64::NAN } else { libm::acosh(x) }; atanh libm::atanh;
     exp2 f64::exp2; log2 f64::log2; log10 f64::log10; cbrt f64::cbrt;
     erfc libm::erfc; lgamma libm::lgamma;
     i0 super::i0; i1 super::i1;

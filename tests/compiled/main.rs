@@ -8,6 +8,9 @@ mod auxiliary;
 mod captures;
 mod control;
 mod destructors;
+mod elementwise;
+#[path = "../support/elementwise.rs"]
+mod elementwise_reference;
 mod escape;
 mod examples;
 mod host;

@@ -8,6 +8,9 @@ mod array;
 mod data;
 mod derive;
 mod destructors;
+mod elementwise;
+#[path = "../support/elementwise.rs"]
+mod elementwise_reference;
 mod errors;
 mod formulas;
 mod host;

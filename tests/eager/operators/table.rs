@@ -125,8 +125,8 @@ formulas! {
         PAIRS => |x| x[0].hypot(&x[1]);
         PAIRS => |x| x[0].logaddexp(&x[1]);
         PAIRS => |x| x[0].xlogy(&x[1].abs());
-        PAIRS => |x| (x[0].clone() * 7.0).fmod(&x[1]).square();
-        PAIRS => |x| (x[0].clone() * 7.0).remainder(&x[1]).square();
+        PAIRS => |x| (x[0].clone() * 0.2 + 4.0).fmod(&(x[1].clone() * 0.1 + 1.7)).square();
+        PAIRS => |x| (x[0].clone() * 0.2 - 4.0).remainder(&(x[1].clone() * 0.1 + 1.7)).square();
         PAIRS => |x| x[0].maximum(&x[1]).square();
         PAIRS => |x| x[0].minimum(&x[1]).square();
         PAIRS => |x| T::select(&x[0].less(&x[1]), &x[0].square(), &x[1].sin());
