@@ -10,6 +10,8 @@
 //!   Chebyshev's points, reweighted by the errors (Lawson 1961): relative errors 4e-8 and 1e-9, in f64 7e-18 both.
 //! * `tanh x = −t/(2+t)` with `t = expm1(−2|x|)`, and the sign put back: no cancellation near zero, no overflow.
 //!
+//! What further functions need of this to compute with their formulas (`antiphon_elementary`) is `Numbers`.
+//!
 //! Every multiplication that feeds an addition is fused explicitly, so results are the same on every machine; on one
 //! without the instruction, libm computes it, slowly. Measured over all magnitudes (`cargo test --test eager
 //! array::math -- --nocapture`), errors are below 2.5 units in the last place in f32 and at most 3 in f64.

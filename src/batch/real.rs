@@ -209,8 +209,8 @@ impl<T: Tensor> Real for Batch<T> {
         Self::full(&self.row_shape(), value)
     }
 
-    unary! { abs sign sin cos tanh sigmoid softplus relu erf recip exp expm1 log log1p sqrt tan }
     unary! { erfc exp2 log2 log10 cbrt sinh cosh asin acos atan asinh acosh atanh lgamma i0 i1 floor ceil round trunc }
+    unary! { abs sign sin cos tanh sigmoid softplus relu erf recip exp expm1 log log1p sqrt tan }
     #[track_caller]
     fn powi(&self, n: i32) -> Self {
         self.guarded().map(|x| x.powi(n))

@@ -176,6 +176,11 @@ pub trait Int:
 /// `clamp` lets the adjoint pass on its closed interval; `∂/∂x xʸ = y·xʸ⁻¹` with `0⁰ = 1`;
 /// `∂/∂y xʸ = xʸ·ln x`, and 0 where `x = 0 ≤ y`. `maximum` and `minimum` of NaN are NaN.
 ///
+/// # Precision
+/// Single numbers are the C library's and libm's. Elementary functions of arrays and of compiled code are vectorised,
+/// with errors of at most 2.5 units in the last place; those of `tanh`, `sigmoid`, `softplus` and `log1p` are at most
+/// 3.5, of `erfc` 4, of Bessel's functions 5. `tan`, `pow`, `fmod` and `lgamma` are a call for each element.
+///
 /// ```
 /// use antiphon::{Real, grad};
 /// fn norm<T: Real>(x: &T, y: &T) -> T {

@@ -158,13 +158,13 @@ impl Real for Recorded {
     }
 
     unary_methods! {
-        recip Recip; abs Abs; sign Sign; exp Exp; expm1 Expm1; log Log; log1p Log1p; sqrt Sqrt; sin Sin; cos Cos;
-        tan Tan; tanh Tanh; sigmoid Sigmoid; softplus Softplus; relu Relu; erf Erf;
-    }
-    unary_methods! {
         erfc Erfc; exp2 Exp2; log2 Log2; log10 Log10; cbrt Cbrt; sinh Sinh; cosh Cosh; asin Asin; acos Acos;
         atan Atan; asinh Asinh; acosh Acosh; atanh Atanh; lgamma Lgamma; i0 I0; i1 I1; floor Floor; ceil
         Ceil; round Round; trunc Trunc;
+    }
+    unary_methods! {
+        recip Recip; abs Abs; sign Sign; exp Exp; expm1 Expm1; log Log; log1p Log1p; sqrt Sqrt; sin Sin; cos Cos;
+        tan Tan; tanh Tanh; sigmoid Sigmoid; softplus Softplus; relu Relu; erf Erf;
     }
     #[track_caller]
     fn powi(&self, n: i32) -> Self {

@@ -214,7 +214,8 @@ pub enum Expr {
     Compare(Comparison, Value, Value),
     /// `then` where the mask holds, `otherwise` elsewhere.
     Select { mask: Value, then: Value, otherwise: Value },
-    /// Integers or truth values (one and zero) as reals; reals as integers, towards zero, saturating, NaN as 0.
+    /// Integers or truth values (one and zero) as reals.
+    /// And reals as integers: towards zero, the nearest there is, 0 for NaN.
     Convert(Value, Dtype),
     /// The same elements in another shape.
     Reshape(Value, Shape),

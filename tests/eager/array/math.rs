@@ -143,6 +143,40 @@ fn f64_functions_are_within_two_units_in_the_last_place() {
     }
 }
 
+/// Against values in 40 digits (`tests/reference/elementary.py`), each the sum of two numbers.
+#[test]
+fn errors_are_what_the_formulas_page_says() {
+    let functions: [(&str, fn(&NdArray<f64>) -> NdArray<f64>, f64); 15] = [
+        ("exp2", |x| x.exp2(), 1.0),
+        ("log2", |x| x.log2(), 1.4),
+        ("log10", |x| x.log10(), 1.4),
+        ("cbrt", |x| x.cbrt(), 0.8),
+        ("sinh", |x| x.sinh(), 1.5),
+        ("cosh", |x| x.cosh(), 1.5),
+        ("asinh", |x| x.asinh(), 2.2),
+        ("acosh", |x| x.acosh(), 2.2),
+        ("atanh", |x| x.atanh(), 2.2),
+        ("asin", |x| x.asin(), 1.5),
+        ("acos", |x| x.acos(), 1.5),
+        ("atan", |x| x.atan(), 1.9),
+        ("erfc", |x| x.erfc(), 3.7),
+        ("i0", |x| x.i0(), 4.3),
+        ("i1", |x| x.i1(), 4.3),
+    ];
+    let mut found = 0;
+    for line in include_str!("../../reference/elementary.txt").lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [x, high, low] = [1, 2, 3].map(|i| words[i].parse::<f64>().unwrap());
+        let (_, f, limit) = functions.iter().find(|(name, ..)| *name == words[0]).unwrap();
+        let y = f(&x.into()).item();
+        let size = high.abs().max(f64::MIN_POSITIVE);
+        let error = ((y - high) - low).abs() / (size.next_up() - size);
+        assert!(error <= *limit, "{}({x:e}) is {y:e}, not {high:e}: {error} ulp", words[0]);
+        found += 1;
+    }
+    assert!(found > 1000, "{found}");
+}
+
 #[test]
 fn the_sign_of_zero_survives_odd_functions() {
     let zeros = NdArray::from(Array1::from(vec![0.0f32, -0.0]));

@@ -1,7 +1,8 @@
 //! Transcendental functions. A strict program calls the C library's, lane by lane; else they are polynomials, emitted
 //! inline for scalars and vectors alike, so that they fuse with what surrounds them. The polynomials are those of
 //! fdlibm (Ng, Sun Microsystems 1993) and Cephes (Moshier 1989), but `eˣ` in double precision, which is Taylor's, and
-//! those of `erf`. Those of numbers that a program applies very often are functions of the module.
+//! those of `erf`. Inverses, hyperbolic functions and others have formulas that arrays share (`antiphon_elementary`).
+//! Those of numbers that a program applies very often are functions of the module.
 
 use std::collections::HashMap;
 
