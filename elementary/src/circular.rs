@@ -6,7 +6,7 @@ use crate::lanes::{Lanes, pick, polynomial};
 use crate::polynomials::{ASIN_F32, ASIN_F64, ATAN_F32, ATAN_F64};
 
 /// What rounding π/2 has lost, in single and in double precision.
-const LOST: [f64; 2] = [-4.371_139_000_186_241_4e-8, 6.123_233_995_736_766e-17];
+const LOST: [f64; 2] = [-4.371_139_000_186_241e-8, 6.123_233_995_736_766e-17];
 
 /// `tan(π/8)` and `tan(3π/8)`, between which `(a − 1)/(a + 1)` is smaller than `a` and `1/a`.
 const EIGHTH: [f64; 2] = [std::f64::consts::SQRT_2 - 1.0, std::f64::consts::SQRT_2 + 1.0];

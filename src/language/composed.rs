@@ -104,7 +104,7 @@ pub(crate) fn i1_over_x<T: Real>(x: &T, y: &T) -> T {
     T::select(&near, &polynomial(&small.square(), &I1_OVER_X), &(y.clone() / large))
 }
 
-/// `√(a² + b²)` as a divisor: infinite at the origin, so that what is divided by it is 0 there, and its derivatives are.
+/// `√(a² + b²)` as a divisor: infinite at the origin, so that what is divided by it is 0 there, with all derivatives.
 #[track_caller]
 pub(crate) fn as_divisor<T: Real>(length: T) -> T {
     if length.none_zero() {

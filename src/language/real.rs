@@ -464,8 +464,8 @@ pub trait Real:
     /// The smallest integer that is not less; its derivative is zero everywhere.
     #[track_caller]
     fn ceil(&self) -> Self;
-    /// The nearest integer, and of two the even one, as NumPy has it; its derivative is zero everywhere. (Of an `f64` that
-    /// is no parameter, `x.round()` is Rust's own method, which rounds halves away from zero.)
+    /// The nearest integer, and of two the even one, as NumPy has it; its derivative is zero everywhere. (Of an `f64`
+    /// that is no parameter, `x.round()` is Rust's own method, which rounds halves away from zero.)
     #[track_caller]
     fn round(&self) -> Self;
     /// The integer towards zero; its derivative is zero everywhere.
@@ -500,8 +500,8 @@ pub trait Real:
         Self::check_broadcast("strong_mul", self, other).or_raise();
         self.clone() * other
     }
-    /// The angle of the point `(x, y)`, where this is `y`, in `−π ..= π`, with the signs of zeros as in C. Its derivative
-    /// at the origin is 0.
+    /// The angle of the point `(x, y)`, where this is `y`, in `−π ..= π`, with the signs of zeros as in C. Its
+    /// derivative at the origin is 0.
     #[track_caller]
     fn atan2(&self, x: &Self) -> Self;
     /// `√(x² + y²)`, without overflow or underflow. Its derivative at the origin is 0.
@@ -542,8 +542,8 @@ pub trait Real:
     fn sinc(&self) -> Self {
         composed::sinc(self)
     }
-    /// `ψ(x) = d/dx ln Γ(x)` (`scipy.special.digamma`): infinite at 0, −1, −2, …. Its errors are a few units in the last
-    /// place of the larger of `|ψ(x)|` and 1, so few of its digits are right near its zeros.
+    /// `ψ(x) = d/dx ln Γ(x)` (`scipy.special.digamma`): infinite at 0, −1, −2, …. Its errors are a few units in the
+    /// last place of the larger of `|ψ(x)|` and 1, so few of its digits are right near its zeros.
     ///
     /// ```
     /// use antiphon::{Real, grad};
