@@ -19,7 +19,7 @@ fn arc<L: Lanes>(l: &L, a: L::Real, small: L::Mask) -> (L::Real, L::Real) {
     let z = l.select(small, l.mul(a, a), half_rest);
     let s = l.select(small, a, l.sqrt(half_rest));
     // What rounding the square root has lost.
-    let lost = l.div(l.fma(l.neg(s), s, half_rest), l.add(s, s));
+    let lost = l.div(l.fused(l.neg(s), s, half_rest), l.add(s, s));
     let positive = l.less(zero, s);
     let lost = l.select(small, zero, l.select(positive, lost, zero));
     (s, l.fma(l.mul(s, z), polynomial(l, z, ASIN_F32, ASIN_F64), lost))
@@ -104,7 +104,7 @@ pub fn hypot<L: Lanes>(l: &L, a: L::Real, b: L::Real) -> L::Real {
     let (most, least) = (l.select(first, a, b), l.select(first, b, a));
     let q = l.div(least, l.select(l.equal(most, zero), one, most));
     let square = l.mul(q, q);
-    let lost = l.fma(q, q, l.neg(square));
+    let lost = l.fused(q, q, l.neg(square));
     let y = l.mul(most, l.sqrt(l.add(one, l.add(square, lost))));
     let y = l.select(l.equal(a, infinity), infinity, y);
     l.select(l.equal(b, infinity), infinity, y)

@@ -34,7 +34,7 @@ pub fn log2<L: Lanes>(l: &L, x: L::Real) -> L::Real {
     logarithm(l, x, |k, log| {
         // Where k is not 0 this is at most half of the result: then the rounding of the product is lost in it.
         let product = l.mul(log, l.number(high));
-        let rest = l.fma(log, l.number(low), l.fma(log, l.number(high), l.neg(product)));
+        let rest = l.fma(log, l.number(low), l.fused(log, l.number(high), l.neg(product)));
         let sum = l.add(k, product);
         l.add(sum, l.add(l.sub(product, l.sub(sum, k)), rest))
     })
@@ -57,7 +57,7 @@ pub fn log10<L: Lanes>(l: &L, x: L::Real) -> L::Real {
     };
     logarithm(l, x, |k, log| {
         let product = l.mul(log, l.number(e_high));
-        let rest = l.fma(log, l.number(e_low), l.fma(log, l.number(e_high), l.neg(product)));
+        let rest = l.fma(log, l.number(e_low), l.fused(log, l.number(e_high), l.neg(product)));
         let whole = l.mul(k, l.number(two_high));
         let sum = l.add(whole, product);
         // The larger of the two stands first, or both are 0: the rounding of the sum is exact.
@@ -89,7 +89,7 @@ pub fn erfc<L: Lanes>(l: &L, x: L::Real, erf: L::Real) -> L::Real {
     let t = l.div(l.sub(a, l.number(4.0)), l.add(a, l.number(4.0)));
     let p = l.div(polynomial(l, t, ERFC_F32, ERFC_F64), l.fma(two, a, one));
     let square = l.mul(a, a);
-    let lost = l.fma(a, a, l.neg(square));
+    let lost = l.fused(a, a, l.neg(square));
     // e^(−a²) = e^(−square)·(1 − lost); the factors are multiplied before the scaling, where nothing is subnormal.
     let (n, r) = l.exp_parts(l.neg(square));
     let half = l.nearest(l.mul(n, l.number(0.5)));

@@ -22,6 +22,8 @@ pub trait Lanes {
     fn div(&self, a: Self::Real, b: Self::Real) -> Self::Real;
     /// `a·b + c`, rounded once where the processor can.
     fn fma(&self, a: Self::Real, b: Self::Real, c: Self::Real) -> Self::Real;
+    /// `a·b + c`, rounded once on any processor: for what a rounding has lost.
+    fn fused(&self, a: Self::Real, b: Self::Real, c: Self::Real) -> Self::Real;
     /// `−x`.
     fn neg(&self, x: Self::Real) -> Self::Real;
     /// `|x|`.

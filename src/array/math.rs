@@ -178,6 +178,10 @@ macro_rules! vector_math {
                     a.mul_add(b, c)
                 }
                 #[inline(always)]
+                fn fused(&self, a: $E, b: $E, c: $E) -> $E {
+                    a.mul_add(b, c)
+                }
+                #[inline(always)]
                 fn neg(&self, x: $E) -> $E {
                     -x
                 }

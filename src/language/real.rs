@@ -53,9 +53,9 @@ pub trait Mask: Clone + 'static {
     }
 }
 
-/// Integers of an interpretation (token ids, labels, counters): an `i64`, an array of them, or a recorded one. Sums and
-/// products of arrays and of recorded integers wrap around on overflow; those of an `i64` are Rust's own, which panic
-/// in debug builds.
+/// Integers of an interpretation (token ids, labels, counters): an `i64`, an array of them, or a recorded one. Sums,
+/// products and negatives of arrays and of recorded integers wrap around on overflow; those of an `i64` are Rust's own,
+/// which panic in debug builds.
 pub trait Int:
     Clone
     + Add<Output = Self>

@@ -525,6 +525,9 @@ impl<'c> antiphon_elementary::Lanes for Formula<'_, 'c> {
     fn fma(&self, a: Reg<'c>, b: Reg<'c>, c: Reg<'c>) -> Reg<'c> {
         self.e.asm.fma(a, b, c)
     }
+    fn fused(&self, a: Reg<'c>, b: Reg<'c>, c: Reg<'c>) -> Reg<'c> {
+        self.e.asm.intrinsic("llvm.fma", &[a.get_type()], &[a, b, c])
+    }
     fn neg(&self, x: Reg<'c>) -> Reg<'c> {
         self.e.asm.neg(x)
     }
