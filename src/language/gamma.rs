@@ -100,7 +100,12 @@ pub(super) fn polygamma<T: Real>(x: &T, order: u32) -> T {
         }
         derivative = next;
     }
-    let cotangent = polynomial(&fraction.scale(pi).tan().recip(), &derivative);
+    // It is infinite at the poles, of which nothing may come where they are not taken.
+    let cotangent = fraction.scale(pi).tan().recip();
+    let mut sum_of_powers = T::constant(derivative[order as usize + 1]);
+    for &c in derivative[..=order as usize].iter().rev() {
+        sum_of_powers = sum_of_powers.strong_mul(&cotangent).offset(c);
+    }
     // Of the reflected argument, (−1)ⁿ ψₙ is −size.
-    T::select(&negative, &(-size - cotangent), &y)
+    T::select(&negative, &(-size - sum_of_powers), &y)
 }

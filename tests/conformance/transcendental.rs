@@ -151,7 +151,8 @@ scalar_cases! {
     inverses_that_are_not_taken(x) at [[0.5]] kinks [[1.0], [-1.0], [2.0], [0.0]] {
         f: {
             let inside = x.less(&c::<T>(1.0)).and(&x.greater(&c::<T>(0.0)));
-            let y = x.asin() + x.acos() + x.atanh() + x.clone().offset(-3.0).acosh() + x.cbrt() + x.log2() + x.log10();
+            let y = x.asin() + x.acos() + x.atanh() + x.clone().offset(-3.0).acosh() + x.cbrt() + x.log2();
+            let y = y + x.log10() + x.lgamma() + x.digamma() + x.polygamma(1);
             T::select(&inside, &x.square(), &T::select(&inside, &y, &c::<T>(0.0)))
         },
         value: if x > 0.0 && x < 1.0 { x * x } else { 0.0 },
