@@ -1,7 +1,7 @@
 //! Elementwise functions in compiled code, against NumPy and SciPy, special values included.
 
 use antiphon::recording::{Recorded, RecordedInt};
-use antiphon::{Control, Int, NdArray, NdInt, OrRaise, compile, compile_with, grad};
+use antiphon::{Control, Int, NdArray, NdInt, OrRaise, Real, compile, compile_with, grad};
 use antiphon_staging::CompileOptions;
 
 use crate::elementwise_reference::{apply, apply_to_integers, is_right, reference};
@@ -65,9 +65,9 @@ fn second_derivatives_in_arms_are_those_of_eager_runs() {
     fn second<T: Control>(x: &T) -> T {
         grad(|x| grad(|x| in_an_arm(&x), &x).or_raise().square(), x).or_raise()
     }
-    let mut compiled = compile("second", |x: Recorded| second(&x), &0.5).unwrap();
-    for x in [0.3, 0.45, 0.8, 2.0] {
-        let (found, expected) = (compiled.call(&x).unwrap(), second(&x));
+    let mut compiled = compile("second", |x: Recorded| second(&x), &0.5f64).unwrap();
+    for x in [0.3f64, 0.45, 0.8, 2.0] {
+        let (found, expected): (f64, f64) = (compiled.call(&x).unwrap(), second(&x));
         assert!((found - expected).abs() <= 1e-11 * expected.abs(), "at {x}: {found}, not {expected}");
     }
 }
