@@ -44,7 +44,8 @@ const FILES: [&[u8]; 8] = [
     include_bytes!("polynomials.rs"),
 ];
 
-/// A checksum of this crate's source (FNV-1a), by which code that was compiled with other formulas is told from its own.
+/// A checksum of this crate's source (FNV-1a), by which code that was compiled with other formulas is told from what
+/// these would make.
 pub const SOURCE: u64 = {
     let (mut hash, mut file) = (0xcbf2_9ce4_8422_2325, 0);
     while file < FILES.len() {
