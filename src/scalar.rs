@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 
+use antiphon_elementary::numbers;
 use antiphon_system::print::print;
 
 use crate::error::At;
@@ -53,6 +54,18 @@ impl Int for i64 {
     #[inline]
     fn select(mask: &bool, then: &i64, otherwise: &i64) -> i64 {
         if *mask { *then } else { *otherwise }
+    }
+    #[inline]
+    fn floor_divide(&self, divisor: &i64) -> i64 {
+        numbers::floor_divide(*self, *divisor)
+    }
+    #[inline]
+    fn remainder(&self, divisor: &i64) -> i64 {
+        if *divisor == 0 { 0 } else { self.wrapping_sub(self.floor_divide(divisor).wrapping_mul(*divisor)) }
+    }
+    #[inline]
+    fn abs(&self) -> i64 {
+        self.wrapping_abs()
     }
     #[inline]
     fn known(&self) -> Option<i64> {
@@ -319,6 +332,98 @@ macro_rules! scalar {
                 Element::erf(*self)
             }
             #[inline]
+            fn erfc(&self) -> $E {
+                numbers::$E::erfc(*self)
+            }
+            #[inline]
+            fn exp2(&self) -> $E {
+                numbers::$E::exp2(*self)
+            }
+            #[inline]
+            fn log2(&self) -> $E {
+                numbers::$E::log2(*self)
+            }
+            #[inline]
+            fn log10(&self) -> $E {
+                numbers::$E::log10(*self)
+            }
+            #[inline]
+            fn cbrt(&self) -> $E {
+                numbers::$E::cbrt(*self)
+            }
+            #[inline]
+            fn sinh(&self) -> $E {
+                numbers::$E::sinh(*self)
+            }
+            #[inline]
+            fn cosh(&self) -> $E {
+                numbers::$E::cosh(*self)
+            }
+            #[inline]
+            fn asin(&self) -> $E {
+                numbers::$E::asin(*self)
+            }
+            #[inline]
+            fn acos(&self) -> $E {
+                numbers::$E::acos(*self)
+            }
+            #[inline]
+            fn atan(&self) -> $E {
+                numbers::$E::atan(*self)
+            }
+            #[inline]
+            fn asinh(&self) -> $E {
+                numbers::$E::asinh(*self)
+            }
+            #[inline]
+            fn acosh(&self) -> $E {
+                numbers::$E::acosh(*self)
+            }
+            #[inline]
+            fn atanh(&self) -> $E {
+                numbers::$E::atanh(*self)
+            }
+            #[inline]
+            fn lgamma(&self) -> $E {
+                numbers::$E::lgamma(*self)
+            }
+            #[inline]
+            fn i0(&self) -> $E {
+                numbers::$E::i0(*self)
+            }
+            #[inline]
+            fn i1(&self) -> $E {
+                numbers::$E::i1(*self)
+            }
+            #[inline]
+            fn floor(&self) -> $E {
+                numbers::$E::floor(*self)
+            }
+            #[inline]
+            fn ceil(&self) -> $E {
+                numbers::$E::ceil(*self)
+            }
+            #[inline]
+            fn round(&self) -> $E {
+                numbers::$E::round(*self)
+            }
+            #[inline]
+            fn trunc(&self) -> $E {
+                numbers::$E::trunc(*self)
+            }
+            #[inline]
+            fn atan2(&self, other: &$E) -> $E {
+                numbers::$E::atan2(*self, *other)
+            }
+            #[inline]
+            fn hypot(&self, other: &$E) -> $E {
+                numbers::$E::hypot(*self, *other)
+            }
+            #[inline]
+            fn fmod(&self, other: &$E) -> $E {
+                numbers::$E::fmod(*self, *other)
+            }
+            #[inline]
             fn powi(&self, n: i32) -> $E {
                 $E::powi(*self, n)
             }
@@ -365,6 +470,10 @@ macro_rules! scalar {
             #[inline]
             fn from_int(value: &i64) -> $E {
                 *value as $E
+            }
+            #[inline]
+            fn to_int(&self) -> i64 {
+                *self as i64
             }
         }
     };

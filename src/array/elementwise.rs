@@ -2,6 +2,8 @@
 
 use std::marker::PhantomData;
 
+use antiphon_elementary as elementary;
+
 use super::buffer::{self, Storage, exclusive, memory};
 use super::float::Float;
 use super::kernel::{self, Map, Zip};
@@ -47,6 +49,27 @@ maps! {
     Softplus: x => x.relu() + (-x.abs()).exp().log1p();
     Relu: x => x.relu();
     Erf: x => Float::erf(x);
+    Exp2: x => elementary::exp2(&E::LANES, x);
+    Log2: x => elementary::log2(&E::LANES, x);
+    Log10: x => elementary::log10(&E::LANES, x);
+    Cbrt: x => elementary::cbrt(&E::LANES, x);
+    Sinh: x => elementary::sinh(&E::LANES, x);
+    Cosh: x => elementary::cosh(&E::LANES, x);
+    Asin: x => elementary::asin(&E::LANES, x);
+    Acos: x => elementary::acos(&E::LANES, x);
+    Atan: x => elementary::atan(&E::LANES, x);
+    Asinh: x => elementary::asinh(&E::LANES, x);
+    Acosh: x => elementary::acosh(&E::LANES, x);
+    Atanh: x => elementary::atanh(&E::LANES, x);
+    I0: x => elementary::i0(&E::LANES, x);
+    I1: x => elementary::i1(&E::LANES, x);
+    Erfc: x => elementary::erfc(&E::LANES, x, Float::erf(x));
+    // libm's, one by one.
+    Lgamma: x => x.lgamma();
+    Floor: x => x.floor();
+    Ceil: x => x.ceil();
+    Round: x => x.round();
+    Trunc: x => x.trunc();
 }
 
 /// `xⁿ`.
@@ -97,6 +120,9 @@ zips! {
     Mul: (x, y) -> E => x * y;
     Div: (x, y) -> E => x / y;
     Pow: (x, y) -> E => x.powf(y);
+    Atan2: (y, x) -> E => elementary::atan2(&E::LANES, y, x);
+    Hypot: (x, y) -> E => elementary::hypot(&E::LANES, x, y);
+    Fmod: (x, y) -> E => x.fmod(y);
     // Without a branch, unlike those of single numbers, so that reductions vectorise as well.
     Maximum: (x, y) -> E => {
         let larger = if x > y { x } else { y };
@@ -275,6 +301,24 @@ impl<E: Float> Map<bool> for FromBool<E> {
     fn apply(self, holds: bool) -> E {
         if holds { E::ONE } else { E::ZERO }
     }
+}
+
+/// A real, as an integer.
+#[derive(Clone, Copy)]
+struct ToInt;
+
+impl<E: Float> Map<E> for ToInt {
+    type Output = i64;
+    #[inline(always)]
+    fn apply(self, x: E) -> i64 {
+        x.to_i64()
+    }
+}
+
+/// Reals, as integers.
+#[track_caller]
+pub(super) fn to_int<E: Float>(x: &NdArray<E>) -> NdInt {
+    NdInt(map(ToInt, &x.0))
 }
 
 /// Integers, as reals.

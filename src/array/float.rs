@@ -1,5 +1,6 @@
 //! [`Float`]: what the elements of an array are.
 
+use antiphon_elementary::{Lanes, numbers};
 use bytemuck::Zeroable;
 use std::fmt::{Debug, Display};
 use std::ops::{Add, Div, Mul, Neg, Sub};
@@ -42,6 +43,14 @@ pub trait Float:
     fn from_i64(x: i64) -> Self;
     /// The same number.
     fn to_f64(self) -> f64;
+    /// The integer towards zero; the nearest there is, and 0 for NaN.
+    fn to_i64(self) -> i64;
+    /// What formulas that are shared with compiled code compute with.
+    #[doc(hidden)]
+    type Lanes: Lanes<Real = Self>;
+    /// It.
+    #[doc(hidden)]
+    const LANES: Self::Lanes;
     /// The top bits of a random word as a number in `[0, 1)`: a multiple of 2⁻²⁴ (f32) or 2⁻⁵³ (f64).
     fn from_random_bits(word: u64) -> Self;
     /// `|x|`.
@@ -66,6 +75,18 @@ pub trait Float:
     fn tanh(self) -> Self;
     /// The error function.
     fn erf(self) -> Self;
+    /// `ln |Γ(x)|`.
+    fn lgamma(self) -> Self;
+    /// The remainder of `x/y`, with the sign of `x`.
+    fn fmod(self, y: Self) -> Self;
+    /// Rounded down.
+    fn floor(self) -> Self;
+    /// Rounded up.
+    fn ceil(self) -> Self;
+    /// Rounded to the nearest integer, of two to the even one.
+    fn round(self) -> Self;
+    /// Rounded towards zero.
+    fn trunc(self) -> Self;
     /// `xⁿ`.
     fn powi(self, n: i32) -> Self;
     /// `xʸ`.
@@ -109,6 +130,12 @@ macro_rules! float {
             fn to_f64(self) -> f64 {
                 self.into()
             }
+            #[inline(always)]
+            fn to_i64(self) -> i64 {
+                self as i64
+            }
+            type Lanes = math::$E::Numbers;
+            const LANES: math::$E::Numbers = math::$E::Numbers;
             #[inline(always)]
             fn from_random_bits(word: u64) -> $E {
                 (word >> (64 - $random_bits)) as $E * (1.0 / (1u64 << $random_bits) as $E)
@@ -156,6 +183,30 @@ macro_rules! float {
             #[inline(always)]
             fn erf(self) -> $E {
                 math::$E::erf(self)
+            }
+            #[inline(always)]
+            fn lgamma(self) -> $E {
+                numbers::$E::lgamma(self)
+            }
+            #[inline(always)]
+            fn fmod(self, y: $E) -> $E {
+                numbers::$E::fmod(self, y)
+            }
+            #[inline(always)]
+            fn floor(self) -> $E {
+                $E::floor(self)
+            }
+            #[inline(always)]
+            fn ceil(self) -> $E {
+                $E::ceil(self)
+            }
+            #[inline(always)]
+            fn round(self) -> $E {
+                $E::round_ties_even(self)
+            }
+            #[inline(always)]
+            fn trunc(self) -> $E {
+                $E::trunc(self)
             }
             #[inline(always)]
             fn powi(self, n: i32) -> $E {

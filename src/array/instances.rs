@@ -124,13 +124,18 @@ instances! {
         Sin Cos Tan Tanh
         Sigmoid Softplus
         Relu Erf
+        Erfc Exp2 Log2 Log10 Cbrt
+        Sinh Cosh Asin Acos Atan Asinh Acosh Atanh
+        Lgamma I0 I1
+        Floor Ceil Round Trunc
         Powi Clamp
     )
     arithmetic(Add Sub Mul Div)
-    zip(Pow Maximum Minimum)
+    zip(Pow Atan2 Hypot Fmod Maximum Minimum)
     compare(Less LessEqual Equal)
 
     fn from_int(x: &NdInt) -> NdArray<Self> = from_int;
+    fn to_int(x: &NdArray<Self>) -> NdInt = to_int;
     fn from_mask(mask: &NdBool) -> NdArray<Self> = from_mask;
     fn choose(mask: &NdBool, then: &NdArray<Self>, otherwise: &NdArray<Self>) -> NdArray<Self> = choose;
     fn full(shape: &[usize], value: f64) -> NdArray<Self> = tensor::full;

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::ops::{self, Range};
 
+use antiphon_elementary::numbers;
 use antiphon_system::print::print;
 use ndarray::{Array, ArrayD, ArrayViewD, Dimension};
 
 use super::buffer::{self, Storage, memory};
-use super::elementwise::{Add, Equal, Less, Mul, Sub, select, zip, zip_into, zip_owned};
-use super::kernel::Zip;
+use super::elementwise::{Add, Equal, Less, Mul, Sub, map, select, zip, zip_into, zip_owned};
+use super::kernel::{Map, Zip};
 use super::{NdBool, index};
 use crate::continuation::unwinding::OrRaise;
 use crate::error::{At, Result};
@@ -94,6 +95,7 @@ integer_zips! {
     Add: (x, y) -> i64 => x.wrapping_add(y);
     Sub: (x, y) -> i64 => x.wrapping_sub(y);
     Mul: (x, y) -> i64 => x.wrapping_mul(y);
+    FloorDivide: (x, y) -> i64 => numbers::floor_divide(x, y);
     Less: (x, y) -> bool => x < y;
     Equal: (x, y) -> bool => x == y;
 }
@@ -130,8 +132,35 @@ operator! {
     Mul mul;
 }
 
+/// A quotient, rounded down.
+#[derive(Clone, Copy)]
+struct FloorDivide;
+
+/// `−x`, wrapping around.
+#[derive(Clone, Copy)]
+struct Negative;
+impl Map<i64> for Negative {
+    type Output = i64;
+    #[inline(always)]
+    fn apply(self, x: i64) -> i64 {
+        x.wrapping_neg()
+    }
+}
+
+impl ops::Neg for NdInt {
+    type Output = NdInt;
+    #[track_caller]
+    fn neg(self) -> NdInt {
+        NdInt(map(Negative, &self.0))
+    }
+}
+
 impl Int for NdInt {
     type Bool = NdBool;
+    #[track_caller]
+    fn floor_divide(&self, divisor: &NdInt) -> NdInt {
+        NdInt(zip("floor_divide", FloorDivide, &self.0, &divisor.0))
+    }
     fn constant(value: i64) -> NdInt {
         NdInt::scalar(value)
     }

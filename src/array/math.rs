@@ -10,6 +10,8 @@
 //!   Chebyshev's points, reweighted by the errors (Lawson 1961): relative errors 4e-8 and 1e-9, in f64 7e-18 both.
 //! * `tanh x = −t/(2+t)` with `t = expm1(−2|x|)`, and the sign put back: no cancellation near zero, no overflow.
 //!
+//! What further functions need of this to compute with their formulas (`antiphon_elementary`) is `Numbers`.
+//!
 //! Every multiplication that feeds an addition is fused explicitly, so results are the same on every machine; on one
 //! without the instruction, libm computes it, slowly. Measured over all magnitudes (`cargo test --test eager
 //! array::math -- --nocapture`), errors are below 2.5 units in the last place in f32 and at most 3 in f64.
@@ -35,6 +37,8 @@ macro_rules! vector_math {
     ) => {
         /// Vectorisable elementary functions of this type.
         pub(super) mod $E {
+            use antiphon_elementary::Lanes;
+
             const BIAS: $bits = $bias;
             /// Adding it rounds to an integer, which then stands in the low bits: 1.5·2^mantissa.
             const ROUND: $E = 1.5 * (1u64 << $mantissa) as $E;
@@ -119,16 +123,125 @@ macro_rules! vector_math {
                 k.mul_add($log_ln2_hi, low - half_square + f)
             }
 
+            /// The same for any positive `x`: a subnormal is scaled up to a normal number first.
             #[inline(always)]
-            pub fn log(x: $E) -> $E {
-                // A subnormal is scaled up to a normal number first.
+            fn split_any(x: $E) -> ($E, $E) {
                 const SCALE: $E = (1u64 << ($mantissa + 2)) as $E;
                 let subnormal = x < $E::MIN_POSITIVE;
                 let (k, f) = split(if subnormal { x * SCALE } else { x });
-                let y = log_of_parts(if subnormal { k - ($mantissa + 2) as $E } else { k }, f, 0.0);
+                (if subnormal { k - ($mantissa + 2) as $E } else { k }, f)
+            }
+
+            #[inline(always)]
+            pub fn log(x: $E) -> $E {
+                let (k, f) = split_any(x);
+                let y = log_of_parts(k, f, 0.0);
                 let y = if x == $E::INFINITY { x } else { y };
                 let y = if x == 0.0 { $E::NEG_INFINITY } else { y };
                 if x >= 0.0 { y } else { $E::NAN }
+            }
+
+            /// Numbers of this type, as what formulas are computed with.
+            #[derive(Clone, Copy, Debug)]
+            pub struct Numbers;
+
+            impl Lanes for Numbers {
+                type Real = $E;
+                type Mask = bool;
+
+                #[inline(always)]
+                fn is_double(&self) -> bool {
+                    size_of::<$E>() == 8
+                }
+                #[inline(always)]
+                fn number(&self, value: f64) -> $E {
+                    value as $E
+                }
+                #[inline(always)]
+                fn add(&self, a: $E, b: $E) -> $E {
+                    a + b
+                }
+                #[inline(always)]
+                fn sub(&self, a: $E, b: $E) -> $E {
+                    a - b
+                }
+                #[inline(always)]
+                fn mul(&self, a: $E, b: $E) -> $E {
+                    a * b
+                }
+                #[inline(always)]
+                fn div(&self, a: $E, b: $E) -> $E {
+                    a / b
+                }
+                #[inline(always)]
+                fn fma(&self, a: $E, b: $E, c: $E) -> $E {
+                    a.mul_add(b, c)
+                }
+                #[inline(always)]
+                fn fused(&self, a: $E, b: $E, c: $E) -> $E {
+                    a.mul_add(b, c)
+                }
+                #[inline(always)]
+                fn neg(&self, x: $E) -> $E {
+                    -x
+                }
+                #[inline(always)]
+                fn abs(&self, x: $E) -> $E {
+                    x.abs()
+                }
+                #[inline(always)]
+                fn sqrt(&self, x: $E) -> $E {
+                    x.sqrt()
+                }
+                #[inline(always)]
+                fn copysign(&self, magnitude: $E, sign: $E) -> $E {
+                    magnitude.copysign(sign)
+                }
+                #[inline(always)]
+                fn less(&self, a: $E, b: $E) -> bool {
+                    a < b
+                }
+                #[inline(always)]
+                fn equal(&self, a: $E, b: $E) -> bool {
+                    a == b
+                }
+                #[inline(always)]
+                fn select(&self, mask: bool, then: $E, otherwise: $E) -> $E {
+                    if mask { then } else { otherwise }
+                }
+                #[inline(always)]
+                fn nearest(&self, x: $E) -> $E {
+                    (x + ROUND) - ROUND
+                }
+                #[inline(always)]
+                fn exp_scaled(&self, r: $E, n: $E) -> $E {
+                    let em1 = (r * r).mul_add(horner!($E, r; $($p),+), r);
+                    let biased = (n + ROUND).to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(2 * BIAS);
+                    let half = biased >> 1;
+                    (1.0 + em1) * power_of_two(half) * power_of_two(biased.wrapping_sub(half))
+                }
+                #[inline(always)]
+                fn exp_parts(&self, x: $E) -> ($E, $E) {
+                    let n = x.mul_add(std::$E::consts::LOG2_E, ROUND) - ROUND;
+                    (n, n.mul_add(-$ln2_lo, n.mul_add(-$ln2_hi, x)))
+                }
+                #[inline(always)]
+                fn log_parts(&self, x: $E) -> ($E, $E) {
+                    let (k, f) = split_any(x);
+                    (k, log_of_parts(0.0, f, 0.0))
+                }
+                #[inline(always)]
+                fn exp(&self, x: $E) -> $E {
+                    exp(x)
+                }
+                #[inline(always)]
+                fn log(&self, x: $E) -> $E {
+                    log(x)
+                }
+                #[inline(always)]
+                fn log1p(&self, x: $E) -> $E {
+                    log1p(x)
+                }
             }
 
             #[inline(always)]

@@ -98,6 +98,26 @@ impl<E: Float> Real for NdArray<E> {
         softplus: Softplus;
         relu: Relu;
         erf: Erf;
+        erfc: Erfc;
+        exp2: Exp2;
+        log2: Log2;
+        log10: Log10;
+        cbrt: Cbrt;
+        sinh: Sinh;
+        cosh: Cosh;
+        asin: Asin;
+        acos: Acos;
+        atan: Atan;
+        asinh: Asinh;
+        acosh: Acosh;
+        atanh: Atanh;
+        lgamma: Lgamma;
+        i0: I0;
+        i1: I1;
+        floor: Floor;
+        ceil: Ceil;
+        round: Round;
+        trunc: Trunc;
     }
     fn powi(&self, n: i32) -> Self {
         E::map(Powi(n), self).checked("powi")
@@ -105,6 +125,18 @@ impl<E: Float> Real for NdArray<E> {
     #[track_caller]
     fn pow(&self, exponent: &Self) -> Self {
         NdArray(E::zip("pow", Pow, &self.0, &exponent.0)).checked("pow")
+    }
+    #[track_caller]
+    fn atan2(&self, x: &Self) -> Self {
+        NdArray(E::zip("atan2", Atan2, &self.0, &x.0)).checked("atan2")
+    }
+    #[track_caller]
+    fn hypot(&self, other: &Self) -> Self {
+        NdArray(E::zip("hypot", Hypot, &self.0, &other.0)).checked("hypot")
+    }
+    #[track_caller]
+    fn fmod(&self, divisor: &Self) -> Self {
+        NdArray(E::zip("fmod", Fmod, &self.0, &divisor.0)).checked("fmod")
     }
     #[track_caller]
     fn maximum(&self, other: &Self) -> Self {
@@ -141,6 +173,10 @@ impl<E: Float> Real for NdArray<E> {
     }
     fn from_int(value: &NdInt) -> Self {
         E::from_int(value)
+    }
+    #[track_caller]
+    fn to_int(&self) -> NdInt {
+        E::to_int(self)
     }
     fn full_like(&self, value: f64) -> Self {
         Self::full(self.0.shape(), value)

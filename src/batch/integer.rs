@@ -1,6 +1,6 @@
 //! Integers and truth values of all rows at once.
 
-use std::ops::{Add, Mul, Range, Sub};
+use std::ops::{Add, Mul, Neg, Range, Sub};
 
 use super::index::offset;
 use super::real::common_rank;
@@ -121,6 +121,14 @@ macro_rules! operators {
 }
 operators! { Add add; Sub sub; Mul mul; }
 
+impl<I: IntTensor<Bool: MaskTensor>> Neg for BatchInt<I> {
+    type Output = Self;
+    #[track_caller]
+    fn neg(self) -> Self {
+        BatchInt { value: -self.value, batched: self.batched }
+    }
+}
+
 impl<I: IntTensor<Bool: MaskTensor>> Int for BatchInt<I> {
     type Bool = BatchBool<I::Bool>;
     #[track_caller]
@@ -134,6 +142,10 @@ impl<I: IntTensor<Bool: MaskTensor>> Int for BatchInt<I> {
     #[track_caller]
     fn equal(&self, other: &Self) -> BatchBool<I::Bool> {
         self.compare("equal", other, I::equal)
+    }
+    #[track_caller]
+    fn floor_divide(&self, divisor: &Self) -> Self {
+        self.zip("floor_divide", divisor, |a, b| a.floor_divide(b))
     }
     #[track_caller]
     fn select(mask: &BatchBool<I::Bool>, then: &Self, otherwise: &Self) -> Self {

@@ -220,6 +220,7 @@ impl<T: Tensor> Real for Batch<T> {
         Self::full(&self.row_shape(), value)
     }
 
+    unary! { erfc exp2 log2 log10 cbrt sinh cosh asin acos atan asinh acosh atanh lgamma i0 i1 floor ceil round trunc }
     unary! { abs sign sin cos tanh sigmoid softplus relu erf recip exp expm1 log log1p sqrt tan }
     #[track_caller]
     fn powi(&self, n: i32) -> Self {
@@ -228,6 +229,18 @@ impl<T: Tensor> Real for Batch<T> {
     #[track_caller]
     fn pow(&self, exponent: &Self) -> Self {
         self.guarded().zip("pow", &exponent.guarded(), |a, b| a.pow(b))
+    }
+    #[track_caller]
+    fn atan2(&self, x: &Self) -> Self {
+        self.guarded().zip("atan2", &x.guarded(), |a, b| a.atan2(b))
+    }
+    #[track_caller]
+    fn hypot(&self, other: &Self) -> Self {
+        self.guarded().zip("hypot", &other.guarded(), |a, b| a.hypot(b))
+    }
+    #[track_caller]
+    fn fmod(&self, divisor: &Self) -> Self {
+        self.guarded().zip("fmod", &divisor.guarded(), |a, b| a.fmod(b))
     }
     #[track_caller]
     fn strong_mul(&self, other: &Self) -> Self {
@@ -278,5 +291,9 @@ impl<T: Tensor> Real for Batch<T> {
     #[track_caller]
     fn from_int(value: &BatchInt<T::Int>) -> Self {
         operator(At::caller(), || Batch { value: T::from_int(&value.value), batched: value.batched })
+    }
+    #[track_caller]
+    fn to_int(&self) -> BatchInt<T::Int> {
+        operator(At::caller(), || BatchInt { value: self.value.to_int(), batched: self.batched })
     }
 }

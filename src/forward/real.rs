@@ -241,6 +241,18 @@ impl<T: Real> Real for Dual<T> {
     fn sign(&self) -> Self {
         Self::constant_of(self.primal.sign())
     }
+    fn floor(&self) -> Self {
+        Self::constant_of(self.primal.floor())
+    }
+    fn ceil(&self) -> Self {
+        Self::constant_of(self.primal.ceil())
+    }
+    fn round(&self) -> Self {
+        Self::constant_of(self.primal.round())
+    }
+    fn trunc(&self) -> Self {
+        Self::constant_of(self.primal.trunc())
+    }
     fn powi(&self, n: i32) -> Self {
         part_of_operator(T::ALLOCATES, At::caller(), || {
             let tangent = self.tangent.clone().map(|dx| derivative_rules::powi(&self.primal, n, dx));
@@ -292,5 +304,8 @@ impl<T: Real> Real for Dual<T> {
     }
     fn from_int(value: &T::Int) -> Self {
         Self::constant_of(T::from_int(value))
+    }
+    fn to_int(&self) -> T::Int {
+        self.primal.to_int()
     }
 }

@@ -50,6 +50,46 @@ macro_rules! for_each_unary {
             relu(x) -> y, dy: T::select(&x.greater(&T::constant(0.0)), &dy, &T::constant(0.0));
             /// `y = erf x`, `dy = 2/√π·e^(−x²)·dx`.
             erf(x) -> y, dy: dy * (-x.square()).exp().scale(std::f64::consts::FRAC_2_SQRT_PI);
+            /// `y = 1 − erf x`, `dy = −2/√π·e^(−x²)·dx`.
+            erfc(x) -> y, dy: -(dy * (-x.square()).exp().scale(std::f64::consts::FRAC_2_SQRT_PI));
+            /// `y = 2ˣ`, `dy = ln 2·y·dx`.
+            exp2(x) -> y, dy: (dy * y).scale(std::f64::consts::LN_2);
+            /// `y = log₂ x`, `dy = dx/(x·ln 2)`.
+            log2(x) -> y, dy: dy.scale(std::f64::consts::LOG2_E).strong_quotient(x);
+            /// `y = log₁₀ x`, `dy = dx/(x·ln 10)`.
+            log10(x) -> y, dy: dy.scale(std::f64::consts::LOG10_E).strong_quotient(x);
+            /// `y = ∛x`, `dy = ⅓·dx/y/y`.
+            cbrt(x) -> y, dy: dy.scale(1.0 / 3.0).strong_quotient(y).strong_quotient(y);
+            /// `y = sinh x`, `dy = cosh(x)·dx`.
+            sinh(x) -> y, dy: dy * x.cosh();
+            /// `y = cosh x`, `dy = sinh(x)·dx`.
+            cosh(x) -> y, dy: dy * x.sinh();
+            /// `y = asin x`, `dy = dx/√(1 − x²)`.
+            asin(x) -> y, dy:
+                dy.strong_quotient(&crate::language::derivative_rules::one_minus_square(x).sqrt());
+            /// `y = acos x`, `dy = −dx/√(1 − x²)`.
+            acos(x) -> y, dy:
+                -dy.strong_quotient(&crate::language::derivative_rules::one_minus_square(x).sqrt());
+            /// `y = atan x`, `dy = dx/(1 + x²)`.
+            atan(x) -> y, dy: dy / x.square().offset(1.0);
+            /// `y = asinh x`, `dy = dx/√(1 + x²)`.
+            asinh(x) -> y, dy: dy / x.hypot(&T::constant(1.0));
+            /// `y = acosh x`, `dy = dx/√(x² − 1)`.
+            acosh(x) -> y, dy: {
+                let once = dy.strong_quotient(&x.clone().offset(-1.0).sqrt());
+                once.strong_quotient(&x.clone().offset(1.0).sqrt())
+            };
+            /// `y = atanh x`, `dy = dx/(1 − x²)`.
+            atanh(x) -> y, dy: dy.strong_quotient(&crate::language::derivative_rules::one_minus_square(x));
+            /// `y = ln |Γ(x)|`, `dy = ψ(x)·dx`.
+            lgamma(x) -> y, dy: {
+                let slope = dy.strong_factor(x.digamma());
+                dy.strong_mul(&slope)
+            };
+            /// `y = I₀(x)`, `dy = I₁(x)·dx`.
+            i0(x) -> y, dy: dy * x.i1();
+            /// `y = I₁(x)`, `dy = (I₀(x) − I₁(x)/x)·dx`.
+            i1(x) -> y, dy: dy * (x.i0() - crate::language::composed::i1_over_x(x, y));
         }
     };
 }
@@ -98,6 +138,27 @@ macro_rules! for_each_binary {
                     let slope = dy.strong_factor(slope);
                     dy.strong_mul(&slope)
                 };
+            /// `y` the angle of the point `(b, a)`, `dy = (b·da − a·db)/(a² + b²)`; 0 at the origin.
+            atan2(a, b) -> y, dy:
+                {
+                    let length = crate::language::composed::as_divisor(a.hypot(b));
+                    dy * (b.clone() / &length / length)
+                },
+                {
+                    let length = crate::language::composed::as_divisor(a.hypot(b));
+                    -(dy * (a.clone() / &length / length))
+                };
+            /// `y = √(a² + b²)`, `dy = (a·da + b·db)/y`; 0 at the origin.
+            hypot(a, b) -> y, dy:
+                dy * (a.clone() / crate::language::composed::as_divisor(y.clone())),
+                dy * (b.clone() / crate::language::composed::as_divisor(y.clone()));
+            /// `y = a − trunc(a/b)·b`, `dy = da − trunc(a/b)·db`.
+            fmod(a, b) -> y, dy:
+                dy,
+                {
+                    let slope = dy.strong_factor(((a.clone() - y) / b).round());
+                    -dy.strong_mul(&slope)
+                };
             /// `y = max(a, b)`, `dy` of the larger one; half of each if they are equal.
             maximum(a, b) -> y, dy:
                 dy * crate::language::derivative_rules::share(a, b),
@@ -136,6 +197,12 @@ macro_rules! binary_names {
 pub(crate) use binary_names;
 
 use crate::language::real::{Mask, Real};
+
+/// `1 − x²`, exact near ±1.
+#[track_caller]
+pub(crate) fn one_minus_square<T: Real>(x: &T) -> T {
+    (T::constant(1.0) - x) * x.clone().offset(1.0)
+}
 
 /// 1 where `a > b`, ½ where they are equal, 0 elsewhere; constant.
 pub(crate) fn share<T: Real>(a: &T, b: &T) -> T {

@@ -1,9 +1,11 @@
 //! The language that models are written in: traits over numbers, arrays and control flow, and what goes with them. Each
 //! type that implements the traits interprets it.
 
+pub(crate) mod composed;
 pub mod control;
 pub mod custom;
 pub(crate) mod derivative_rules;
+pub(crate) mod gamma;
 pub mod host;
 pub(crate) mod linear;
 mod maps;

@@ -209,6 +209,22 @@ impl<T: Real> Real for Partial<T> {
         self.alike(|x| x.sign())
     }
     #[track_caller]
+    fn floor(&self) -> Self {
+        self.alike(|x| x.floor())
+    }
+    #[track_caller]
+    fn ceil(&self) -> Self {
+        self.alike(|x| x.ceil())
+    }
+    #[track_caller]
+    fn round(&self) -> Self {
+        self.alike(|x| x.round())
+    }
+    #[track_caller]
+    fn trunc(&self) -> Self {
+        self.alike(|x| x.trunc())
+    }
+    #[track_caller]
     fn powi(&self, n: i32) -> Self {
         self.alike(move |x| x.powi(n))
     }
@@ -261,5 +277,9 @@ impl<T: Real> Real for Partial<T> {
     }
     fn from_int(value: &T::Int) -> Self {
         Self::from_value(T::from_int(value))
+    }
+    #[track_caller]
+    fn to_int(&self) -> T::Int {
+        self.demand("to_int").to_int()
     }
 }

@@ -1,6 +1,6 @@
 //! [`RecordedInt`] and [`RecordedBool`]: recorded integers and truth values.
 
-use std::ops::{Add, Mul, Range, Sub};
+use std::ops::{Add, Mul, Neg, Range, Sub};
 
 use antiphon_staging::{self as staging, Binary, Comparison, ProbeKind, Scalar, Unary};
 
@@ -70,8 +70,26 @@ impl RecordedInt {
     }
 }
 
+impl Neg for RecordedInt {
+    type Output = Self;
+    #[track_caller]
+    fn neg(self) -> Self {
+        RecordedInt(emit(staging::Expr::Unary(Unary::Neg, value_of(self.0))))
+    }
+}
+
 impl Int for RecordedInt {
     type Bool = RecordedBool;
+    #[track_caller]
+    fn floor_divide(&self, divisor: &Self) -> Self {
+        shape::broadcast("floor_divide", &shape_of(self.0), &shape_of(divisor.0)).or_raise();
+        let (a, b) = (value_of(self.0), value_of(divisor.0));
+        RecordedInt(emit(staging::Expr::Binary(Binary::FloorDivide, a, b)))
+    }
+    #[track_caller]
+    fn less_equal(&self, other: &Self) -> RecordedBool {
+        self.compare(Comparison::LessEqual, other)
+    }
     #[track_caller]
     fn named(self, name: &str) -> Self {
         recorder().builder.name(value_of(self.0), name);

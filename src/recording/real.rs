@@ -172,6 +172,11 @@ impl Real for Recorded {
     }
 
     unary_methods! {
+        erfc Erfc; exp2 Exp2; log2 Log2; log10 Log10; cbrt Cbrt; sinh Sinh; cosh Cosh; asin Asin; acos Acos;
+        atan Atan; asinh Asinh; acosh Acosh; atanh Atanh; lgamma Lgamma; i0 I0; i1 I1; floor Floor; ceil
+        Ceil; round Round; trunc Trunc;
+    }
+    unary_methods! {
         recip Recip; abs Abs; sign Sign; exp Exp; expm1 Expm1; log Log; log1p Log1p; sqrt Sqrt; sin Sin; cos Cos;
         tan Tan; tanh Tanh; sigmoid Sigmoid; softplus Softplus; relu Relu; erf Erf;
     }
@@ -187,6 +192,18 @@ impl Real for Recorded {
     #[track_caller]
     fn pow(&self, exponent: &Self) -> Self {
         self.binary(Binary::Pow, exponent)
+    }
+    #[track_caller]
+    fn atan2(&self, x: &Self) -> Self {
+        self.binary(Binary::Atan2, x)
+    }
+    #[track_caller]
+    fn hypot(&self, other: &Self) -> Self {
+        self.binary(Binary::Hypot, other)
+    }
+    #[track_caller]
+    fn fmod(&self, divisor: &Self) -> Self {
+        self.binary(Binary::Fmod, divisor)
     }
     #[track_caller]
     fn maximum(&self, other: &Self) -> Self {
@@ -218,5 +235,9 @@ impl Real for Recorded {
     #[track_caller]
     fn from_int(value: &RecordedInt) -> Self {
         Recorded(emit(staging::Expr::Convert(value_of(value.0), recorder().dtype)))
+    }
+    #[track_caller]
+    fn to_int(&self) -> RecordedInt {
+        RecordedInt(emit(staging::Expr::Convert(value_of(self.0), staging::Dtype::I64)))
     }
 }

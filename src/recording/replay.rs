@@ -343,6 +343,26 @@ impl<T: Replayed> Replay<'_, T> {
                     Unary::Softplus => x.softplus(),
                     Unary::Relu => x.relu(),
                     Unary::Erf => x.erf(),
+                    Unary::Erfc => x.erfc(),
+                    Unary::Exp2 => x.exp2(),
+                    Unary::Log2 => x.log2(),
+                    Unary::Log10 => x.log10(),
+                    Unary::Cbrt => x.cbrt(),
+                    Unary::Sinh => x.sinh(),
+                    Unary::Cosh => x.cosh(),
+                    Unary::Asin => x.asin(),
+                    Unary::Acos => x.acos(),
+                    Unary::Atan => x.atan(),
+                    Unary::Asinh => x.asinh(),
+                    Unary::Acosh => x.acosh(),
+                    Unary::Atanh => x.atanh(),
+                    Unary::Lgamma => x.lgamma(),
+                    Unary::I0 => x.i0(),
+                    Unary::I1 => x.i1(),
+                    Unary::Floor => x.floor(),
+                    Unary::Ceil => x.ceil(),
+                    Unary::Round => x.round(),
+                    Unary::Trunc => x.trunc(),
                     Unary::Not => unreachable!("its operand is no real"),
                 }
             }
@@ -356,9 +376,14 @@ impl<T: Replayed> Replay<'_, T> {
                     Binary::Mul => a * b,
                     Binary::Div => a / b,
                     Binary::Pow => a.pow(&b),
+                    Binary::Atan2 => a.atan2(&b),
+                    Binary::Hypot => a.hypot(&b),
+                    Binary::Fmod => a.fmod(&b),
                     Binary::Maximum => a.maximum(&b),
                     Binary::Minimum => a.minimum(&b),
-                    Binary::And | Binary::Or => unreachable!("their operands are no reals"),
+                    Binary::And | Binary::Or | Binary::FloorDivide => {
+                        unreachable!("their operands are no reals")
+                    }
                 }
             }
             Expr::Compare(op, a, b) => {
@@ -414,7 +439,8 @@ impl<T: Replayed> Replay<'_, T> {
             }
             Expr::Unfold2d { image, kernel, window } => real(*image).unfold2d(*kernel, *window),
             Expr::Fold2d { x, size, kernel, window } => real(*x).fold2d(*size, *kernel, *window),
-            Expr::Fill { .. } | Expr::Array(_) | Expr::Convert(..) | Expr::Uniform { .. } => {
+            Expr::Convert(x, _) => return Leaf::Int(real(*x).to_int()),
+            Expr::Fill { .. } | Expr::Array(_) | Expr::Uniform { .. } => {
                 unreachable!("they have no real operand")
             }
         };

@@ -373,6 +373,22 @@ impl<T: Real> Real for Var<'_, T> {
         Self::from_value(self.primal().sign())
     }
     #[inline]
+    fn floor(&self) -> Self {
+        Self::from_value(self.primal().floor())
+    }
+    #[inline]
+    fn ceil(&self) -> Self {
+        Self::from_value(self.primal().ceil())
+    }
+    #[inline]
+    fn round(&self) -> Self {
+        Self::from_value(self.primal().round())
+    }
+    #[inline]
+    fn trunc(&self) -> Self {
+        Self::from_value(self.primal().trunc())
+    }
+    #[inline]
     #[track_caller]
     fn powi(&self, n: i32) -> Self {
         let x = self.of_account();
@@ -420,5 +436,9 @@ impl<T: Real> Real for Var<'_, T> {
     #[inline]
     fn from_int(value: &T::Int) -> Self {
         Self::from_value(T::from_int(value))
+    }
+    #[inline]
+    fn to_int(&self) -> T::Int {
+        self.primal().to_int()
     }
 }

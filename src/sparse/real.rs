@@ -178,6 +178,22 @@ impl<E: Float> Real for Traced<E> {
         operator(At::caller(), || self.flat(self.value.sign()))
     }
     #[track_caller]
+    fn floor(&self) -> Self {
+        operator(At::caller(), || self.flat(self.value.floor()))
+    }
+    #[track_caller]
+    fn ceil(&self) -> Self {
+        operator(At::caller(), || self.flat(self.value.ceil()))
+    }
+    #[track_caller]
+    fn round(&self) -> Self {
+        operator(At::caller(), || self.flat(self.value.round()))
+    }
+    #[track_caller]
+    fn trunc(&self) -> Self {
+        operator(At::caller(), || self.flat(self.value.trunc()))
+    }
+    #[track_caller]
     fn powi(&self, n: i32) -> Self {
         match n {
             0 => operator(At::caller(), || Self::lift(&self.value.powi(0))),
@@ -207,6 +223,10 @@ impl<E: Float> Real for Traced<E> {
     }
     fn from_int(value: &NdInt) -> Self {
         Self::without_derivative(NdArray::from_int(value), |_| true)
+    }
+    #[track_caller]
+    fn to_int(&self) -> NdInt {
+        self.value.to_int()
     }
 }
 

@@ -47,6 +47,34 @@ cases! {
     relu [&[4]], |x| (x[0].clone() - 0.9).relu() * &x[0];
     erf [&[2]], |x| x[0].erf();
     gelu [&[2]], |x| x[0].gelu();
+    erfc [&[2]], |x| x[0].erfc();
+    exp2 [&[2]], |x| x[0].exp2();
+    log2 [&[2]], |x| x[0].log2();
+    log10 [&[2]], |x| x[0].log10();
+    cbrt [&[2]], |x| x[0].cbrt();
+    sinh [&[2]], |x| x[0].sinh();
+    cosh [&[2]], |x| x[0].cosh();
+    atan [&[2]], |x| x[0].atan();
+    asinh [&[2]], |x| x[0].asinh();
+    lgamma [&[2]], |x| x[0].lgamma();
+    digamma [&[2]], |x| x[0].digamma();
+    i0 [&[2]], |x| x[0].i0();
+    i1 [&[2]], |x| x[0].i1();
+    sinc [&[2]], |x| x[0].sinc();
+    asin [&[2]], |x| (x[0].clone() * 0.5).asin();
+    acos [&[2]], |x| (x[0].clone() * 0.5).acos();
+    atanh [&[2]], |x| (x[0].clone() * 0.5).atanh();
+    acosh [&[2]], |x| (x[0].clone() + 1.0).acosh();
+    polygamma [&[2]], |x| x[0].polygamma(2);
+    roundings [&[4]], |x| {
+        (x[0].floor() + x[0].ceil() * 2.0 + (x[0].clone() * 3.0).round() + (x[0].clone() * 5.0).trunc()) * &x[0]
+    };
+    nan_to_num [&[4]], |x| (x[0].clone() - 0.9).log().nan_to_num(0.5, 1.0, 2.0) * &x[0];
+    atan2 [&[2, 3], &[3]], |x| x[0].atan2(&x[1]);
+    hypot [&[2, 3], &[3]], |x| x[0].hypot(&x[1]);
+    logaddexp [&[2, 3], &[3]], |x| x[0].logaddexp(&x[1]);
+    xlogy [&[2, 3], &[3]], |x| x[0].xlogy(&x[1]);
+    remainders [&[2, 3], &[3]], |x| (x[0].fmod(&x[1]) + (-x[0].clone()).remainder(&x[1])) * &x[0];
     powi [&[2]], |x| x[0].powi(3) + x[0].powi(-2) + x[0].powi(0);
     pow [&[2, 3], &[3]], |x| x[0].pow(&x[1]);
     strong_mul [&[2, 3], &[3]], |x| x[0].strong_mul(&x[1]) * &x[0];
@@ -84,6 +112,12 @@ cases! {
         let mask = i.less(&j).or(&i.equal(&j));
         T::select(&mask, &x[0].sum(1), &x[1].mean(1))
     };
+    int_quotients [&[2, 3], &[2]], |x| {
+        let (i, j) = (largest(&x[0]) * ints::<T>(&[2], &[2, -3]), largest(&x[0]) - ints::<T>(&[], &[1]));
+        let of_both = i.floor_divide(&j) + i.remainder(&j) * ints::<T>(&[], &[100]);
+        T::from_int(&(of_both + i.maximum(&j) - i.minimum(&j) - -i.abs())) * &x[1]
+    };
+    to_int [&[4], &[4]], |x| T::from_int(&(x[0].clone() * 3.0).to_int()) * &x[1];
     int_select [&[2, 3], &[2]], |x| {
         let i = T::Int::select(&x[1].less(&one()), &largest(&x[0]), &ints::<T>(&[], &[7]));
         T::from_int(&i) * &x[1]

@@ -12,6 +12,9 @@ mod custom;
 #[path = "../support/custom.rs"]
 mod custom_operators;
 mod destructors;
+mod elementwise;
+#[path = "../support/elementwise.rs"]
+mod elementwise_reference;
 mod escape;
 mod examples;
 mod host;

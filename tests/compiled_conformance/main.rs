@@ -26,6 +26,8 @@ mod elementary;
 mod polynomial;
 #[path = "../conformance/strong_zero.rs"]
 mod strong_zero;
+#[path = "../conformance/transcendental.rs"]
+mod transcendental;
 
 #[path = "../conformance/elementwise.rs"]
 mod elementwise;

@@ -6,7 +6,7 @@ use antiphon_staging::ConcreteTensor;
 
 use crate::case::{ScalarCase, ScalarVisitor};
 use crate::ways::{Bound, Ways};
-use crate::{aliasing, binary, composition, control, elementary, polynomial, strong_zero};
+use crate::{aliasing, binary, composition, control, elementary, polynomial, strong_zero, transcendental};
 
 /// A case in every interpretation that is needed, as function pointers: the entry points are then compiled once.
 struct Function {
@@ -108,6 +108,13 @@ fn elementary_functions() {
     binary::for_each(&mut collect);
     polynomial::for_each(&mut collect);
     check(collect, 100);
+}
+
+#[test]
+fn other_transcendental_functions() {
+    let mut collect = Collect(Vec::new());
+    transcendental::for_each(&mut collect);
+    check(collect, 55);
 }
 
 #[test]

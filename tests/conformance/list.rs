@@ -276,6 +276,19 @@ macro_rules! elementwise {
             fn sign(&self) -> Self {
                 Listed::new(self.value.sign(), Step::Sign(self.position))
             }
+            // What has no derivative anywhere is a constant of the list.
+            fn floor(&self) -> Self {
+                Listed::lift(self.value.floor())
+            }
+            fn ceil(&self) -> Self {
+                Listed::lift(self.value.ceil())
+            }
+            fn round(&self) -> Self {
+                Listed::lift(self.value.round())
+            }
+            fn trunc(&self) -> Self {
+                Listed::lift(self.value.trunc())
+            }
             fn powi(&self, n: i32) -> Self {
                 Listed::new(self.value.powi(n), Step::Powi(self.position, n))
             }
@@ -302,6 +315,9 @@ macro_rules! elementwise {
             fn from_int(value: &NdInt) -> Self {
                 Listed::lift(Array::from_int(value))
             }
+            fn to_int(&self) -> NdInt {
+                self.value.to_int()
+            }
         }
     };
     (@unary Neg neg) => {};
@@ -314,9 +330,12 @@ macro_rules! elementwise {
 
 elementwise! {
     unary: Neg neg Recip recip Abs abs Exp exp Expm1 expm1 Log log Log1p log1p Sqrt sqrt Sin sin Cos cos Tan tan
-        Tanh tanh Sigmoid sigmoid Softplus softplus Relu relu Erf erf;
-    binary: Add add Sub sub Mul mul Div div Pow pow Maximum maximum Minimum minimum StrongMul strong_mul;
-    methods: Pow pow Maximum maximum Minimum minimum StrongMul strong_mul
+        Tanh tanh Sigmoid sigmoid Softplus softplus Relu relu Erf erf Erfc erfc Exp2 exp2 Log2 log2 Log10 log10
+        Cbrt cbrt Sinh sinh Cosh cosh Asin asin Acos acos Atan atan Asinh asinh Acosh acosh Atanh atanh
+        Lgamma lgamma I0 i0 I1 i1;
+    binary: Add add Sub sub Mul mul Div div Pow pow Maximum maximum Minimum minimum StrongMul strong_mul
+        Atan2 atan2 Hypot hypot Fmod fmod;
+    methods: Pow pow Maximum maximum Minimum minimum StrongMul strong_mul Atan2 atan2 Hypot hypot Fmod fmod
 }
 
 impl Neg for Listed {

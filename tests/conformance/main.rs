@@ -14,6 +14,7 @@ mod control;
 mod elementary;
 mod polynomial;
 mod strong_zero;
+mod transcendental;
 
 mod elementwise;
 mod image;
@@ -36,6 +37,7 @@ use case::ScalarVisitor;
 /// Shows every scalar case of the table to the visitor.
 fn for_each_scalar_case(visitor: &mut impl ScalarVisitor) {
     elementary::for_each(visitor);
+    transcendental::for_each(visitor);
     strong_zero::for_each(visitor);
     binary::for_each(visitor);
     polynomial::for_each(visitor);

@@ -11,6 +11,9 @@ mod custom_operators;
 mod data;
 mod derive;
 mod destructors;
+mod elementwise;
+#[path = "../support/elementwise.rs"]
+mod elementwise_reference;
 mod errors;
 mod formulas;
 mod host;

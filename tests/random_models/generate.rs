@@ -197,11 +197,22 @@ impl Generator<'_> {
         let (mut x, all) = (self.any(), Unary::ALL);
         let op = if self.below(2) == 0 { self.pick(&all[..5]) } else { self.pick(all) };
         let safe = self.below(4) > 0;
-        if safe && matches!(op, Unary::Exp | Unary::Expm1 | Unary::Tan) {
-            x = self.unary(Unary::Sin, x)?;
+        use Unary::*;
+        // Bounded; and within ±1, or positive, where they have smooth values.
+        if safe && matches!(op, Exp | Expm1 | Tan | Exp2 | Sinh | Cosh | I0 | I1) {
+            x = self.unary(Sin, x)?;
         }
-        if safe && matches!(op, Unary::Recip | Unary::Log | Unary::Log1p | Unary::Sqrt) {
-            x = self.unary(Unary::Softplus, x)?;
+        if safe && matches!(op, Asin | Acos | Atanh) {
+            x = self.unary(Sin, x)?;
+            x = self.put(Step::Scale(x, 0.5), |reals| reals[x].clone())?;
+        }
+        if safe && matches!(op, Recip | Log | Log1p | Sqrt | Log2 | Log10 | Cbrt | Lgamma | Digamma) {
+            x = self.unary(Softplus, x)?;
+        }
+        if safe && op == Acosh {
+            x = self.unary(Square, x)?;
+            x = self.unary(Cosh, x)?;
+            x = self.put(Step::Scale(x, 1.5), |reals| reals[x].clone())?;
         }
         self.unary(op, x)
     }
@@ -221,8 +232,14 @@ impl Generator<'_> {
         }
         let op = if self.below(3) == 0 { self.pick(Binary::ALL) } else { self.pick(&Binary::ALL[..3]) };
         let safe = self.below(4) > 0;
+        if safe && matches!(op, Binary::Xlogy | Binary::Remainder) {
+            y = self.unary(Unary::Softplus, y)?;
+        }
         if safe && op == Binary::Div {
             y = self.unary(Unary::Softplus, y)?;
+        }
+        if safe && matches!(op, Binary::Atan2 | Binary::Hypot) {
+            x = self.unary(Unary::Softplus, x)?;
         }
         if safe && op == Binary::Pow {
             (x, y) = (self.unary(Unary::Softplus, x)?, self.unary(Unary::Tanh, y)?);

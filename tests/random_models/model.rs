@@ -71,6 +71,26 @@ elementwise! {
         Log log x.log();
         Log1p log1p x.log1p();
         Sqrt sqrt x.sqrt();
+        Erfc erfc x.erfc();
+        Atan atan x.atan();
+        Asinh asinh x.asinh();
+        Sinc sinc x.sinc();
+        Exp2 exp2 x.exp2();
+        Sinh sinh x.sinh();
+        Cosh cosh x.cosh();
+        I0 i0 x.i0();
+        I1 i1 x.i1();
+        Asin asin x.asin();
+        Acos acos x.acos();
+        Atanh atanh x.atanh();
+        Acosh acosh x.acosh();
+        Log2 log2 x.log2();
+        Log10 log10 x.log10();
+        Cbrt cbrt x.cbrt();
+        Lgamma lgamma x.lgamma();
+        Digamma digamma x.digamma();
+        Floor floor x.floor();
+        Round round x.round();
     }
 }
 
@@ -85,6 +105,11 @@ elementwise! {
         Div div x.clone() / y;
         Pow pow x.pow(y);
         StrongMul strong_mul x.strong_mul(y);
+        Atan2 atan2 x.atan2(y);
+        Hypot hypot x.hypot(y);
+        Logaddexp logaddexp x.logaddexp(y);
+        Xlogy xlogy x.xlogy(y);
+        Remainder remainder x.remainder(y);
     }
 }
 

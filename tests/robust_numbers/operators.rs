@@ -74,6 +74,20 @@ operators! {
     "add" => |x, _c| x[0].clone() + &x[1];
     "pow" => |x, _c| x[0].pow(&x[1]);
     "strong_mul" => |x, _c| x[0].strong_mul(&x[1]);
+    "atan2" => |x, _c| x[0].atan2(&x[1]);
+    "hypot" => |x, _c| x[0].hypot(&x[1]);
+    "fmod" => |x, c| (x[0].clone() * c.real()).fmod(&x[1]);
+    "remainder" => |x, c| x[0].remainder(&(x[1].clone() * c.real()));
+    "logaddexp" => |x, c| (x[0].clone() * c.real()).logaddexp(&x[1]);
+    "xlogy" => |x, c| (x[0].clone() * c.real()).xlogy(&x[1]);
+    "polygamma" => |x, c| x[0].polygamma(c.below(3) as u32) + x[1].polygamma(u32::MAX - c.below(2) as u32);
+    "nan_to_num" => |x, c| { let (nan, high) = (c.real(), c.real()); x[0].log().nan_to_num(nan, high, c.real()) };
+    "hyperbolic" => |x, c| { let y = x[0].clone() * c.real(); y.sinh() + y.cosh() + y.asinh() + y.acosh() + y.atanh() };
+    "inverses" => |x, c| { let y = x[0].clone() * c.real(); y.asin() + y.acos() + y.atan() + y.cbrt() + y.erfc() };
+    "logarithms" => |x, c| { let y = x[0].clone() * c.real(); y.log2() + y.log10() + y.exp2() };
+    "special" => |x, c| { let y = x[0].clone() * c.real(); y.lgamma() + y.digamma() + y.i0() + y.i1() + y.sinc() };
+    "rounded" => |x, c| { let y = x[0].clone() * c.real(); y.floor() + y.ceil() + y.round() + y.trunc() };
+    "to_int" => |x, c| T::from_int(&(x[0].clone() * c.real()).to_int());
     "maximum" => |x, _c| x[0].maximum(&x[1]);
     "select" => |x, _c| T::select(&x[0].less(&x[1]), &x[0], &x[1]);
     "masks" => |x, _c| {
@@ -128,6 +142,11 @@ operators! {
         let shape = c.small();
         let (a, b) = (indices::<T>(&shape, c), indices::<T>(&c.small(), c));
         T::from_int(&((a.clone() + &b) * &a - &b))
+    };
+    "integer quotients" => |_x, c| {
+        let (a, b) = (indices::<T>(&c.small(), c), indices::<T>(&c.small(), c));
+        let both = a.floor_divide(&b) + a.remainder(&b) - a.maximum(&b) + a.minimum(&b);
+        T::from_int(&(both + (-a).abs()))
     };
     "integer comparison" => |x, c| {
         let (a, b) = (indices::<T>(&c.small(), c), indices::<T>(&c.small(), c));

@@ -1,5 +1,7 @@
 //! Elementwise operators, with broadcasting. Arithmetic of `f32` is done in `f32`.
 
+use antiphon_elementary::numbers;
+
 use crate::interpret::index::broadcast_positions;
 use crate::ir::expr::{Binary, Comparison, Unary};
 use crate::ir::tensor::{ConcreteTensor, Data};
@@ -47,6 +49,26 @@ macro_rules! float {
                         }
                     }
                     Unary::Erf => $erf(self),
+                    Unary::Erfc => numbers::$E::erfc(self),
+                    Unary::Exp2 => numbers::$E::exp2(self),
+                    Unary::Log2 => numbers::$E::log2(self),
+                    Unary::Log10 => numbers::$E::log10(self),
+                    Unary::Cbrt => numbers::$E::cbrt(self),
+                    Unary::Sinh => numbers::$E::sinh(self),
+                    Unary::Cosh => numbers::$E::cosh(self),
+                    Unary::Asin => numbers::$E::asin(self),
+                    Unary::Acos => numbers::$E::acos(self),
+                    Unary::Atan => numbers::$E::atan(self),
+                    Unary::Asinh => numbers::$E::asinh(self),
+                    Unary::Acosh => numbers::$E::acosh(self),
+                    Unary::Atanh => numbers::$E::atanh(self),
+                    Unary::Lgamma => numbers::$E::lgamma(self),
+                    Unary::I0 => numbers::$E::i0(self),
+                    Unary::I1 => numbers::$E::i1(self),
+                    Unary::Floor => numbers::$E::floor(self),
+                    Unary::Ceil => numbers::$E::ceil(self),
+                    Unary::Round => numbers::$E::round(self),
+                    Unary::Trunc => numbers::$E::trunc(self),
                     Unary::Not => unreachable!("not of reals, in a verified program"),
                 }
             }
@@ -57,6 +79,9 @@ macro_rules! float {
                     Binary::Mul => self * other,
                     Binary::Div => self / other,
                     Binary::Pow => self.powf(other),
+                    Binary::Atan2 => numbers::$E::atan2(self, other),
+                    Binary::Hypot => numbers::$E::hypot(self, other),
+                    Binary::Fmod => numbers::$E::fmod(self, other),
                     Binary::Maximum => {
                         if self > other || self.is_nan() {
                             self
@@ -71,7 +96,9 @@ macro_rules! float {
                             other
                         }
                     }
-                    Binary::And | Binary::Or => unreachable!("connectives of reals, in a verified program"),
+                    Binary::And | Binary::Or | Binary::FloorDivide => {
+                        unreachable!("{} of reals, in a verified program", op.name())
+                    }
                 }
             }
             fn logsumexp(xs: &[$E]) -> $E {
@@ -128,15 +155,14 @@ pub fn clamp(x: Scalar, low: Scalar, high: Scalar) -> Scalar {
     }
 }
 
-/// An integer or a truth value as a real.
+/// An integer or a truth value as a real, or a real as an integer.
 pub fn convert(x: Scalar, dtype: Dtype) -> Scalar {
     match (x, dtype) {
         (Scalar::I64(x), Dtype::F32) => Scalar::F32(x as f32),
         (Scalar::I64(x), _) => Scalar::F64(x as f64),
         (Scalar::Bool(x), dtype) => Scalar::of(dtype, x.into()),
-        (Scalar::F32(_) | Scalar::F64(_), _) => {
-            unreachable!("reals are not converted, in a verified program")
-        }
+        (Scalar::F32(x), _) => Scalar::I64(x as i64),
+        (Scalar::F64(x), _) => Scalar::I64(x as i64),
     }
 }
 
@@ -149,6 +175,7 @@ pub fn binary(op: Binary, a: Scalar, b: Scalar) -> Scalar {
             Binary::Add => a.wrapping_add(b),
             Binary::Sub => a.wrapping_sub(b),
             Binary::Mul => a.wrapping_mul(b),
+            Binary::FloorDivide => numbers::floor_divide(a, b),
             _ => unreachable!("{} of integers, in a verified program", op.name()),
         }),
         (Scalar::Bool(a), Scalar::Bool(b)) => Scalar::Bool(if op == Binary::And { a && b } else { a || b }),

@@ -64,6 +64,46 @@ operators! {
         Relu "relu",
         /// Gauss error function.
         Erf "erf",
+        /// `1 − erf x`.
+        Erfc "erfc",
+        /// `2ˣ`.
+        Exp2 "exp2",
+        /// Logarithm in base 2.
+        Log2 "log2",
+        /// Logarithm in base 10.
+        Log10 "log10",
+        /// Cube root.
+        Cbrt "cbrt",
+        /// Hyperbolic sine.
+        Sinh "sinh",
+        /// Hyperbolic cosine.
+        Cosh "cosh",
+        /// Inverse sine.
+        Asin "asin",
+        /// Inverse cosine.
+        Acos "acos",
+        /// Inverse tangent.
+        Atan "atan",
+        /// Inverse hyperbolic sine.
+        Asinh "asinh",
+        /// Inverse hyperbolic cosine.
+        Acosh "acosh",
+        /// Inverse hyperbolic tangent.
+        Atanh "atanh",
+        /// `ln |Γ(x)|`.
+        Lgamma "lgamma",
+        /// Modified Bessel function of order 0.
+        I0 "i0",
+        /// Modified Bessel function of order 1.
+        I1 "i1",
+        /// The largest integer that is not greater.
+        Floor "floor",
+        /// The smallest integer that is not less.
+        Ceil "ceil",
+        /// The nearest integer; of two, the even one.
+        Round "round",
+        /// The integer towards zero.
+        Trunc "trunc",
         /// Negation of truth values.
         Not "not",
     }
@@ -82,6 +122,14 @@ operators! {
         Div "div",
         /// `xʸ` of reals.
         Pow "pow",
+        /// The angle of the point `(second, first)`.
+        Atan2 "atan2",
+        /// `√(x² + y²)`.
+        Hypot "hypot",
+        /// Remainder of a quotient of reals, with the sign of the dividend.
+        Fmod "fmod",
+        /// Quotient of integers, rounded down; 0 where the divisor is 0. It wraps around on overflow.
+        FloorDivide "floor_divide",
         /// The larger of two reals, NaN if either is.
         Maximum "maximum",
         /// The smaller of two reals, NaN if either is.
@@ -99,7 +147,15 @@ impl Binary {
     pub fn commutes(self) -> bool {
         match self {
             Binary::Add | Binary::Mul | Binary::And | Binary::Or => true,
-            Binary::Sub | Binary::Div | Binary::Pow | Binary::Maximum | Binary::Minimum => false,
+            Binary::Sub
+            | Binary::Div
+            | Binary::Pow
+            | Binary::Atan2
+            | Binary::Hypot
+            | Binary::Fmod
+            | Binary::FloorDivide
+            | Binary::Maximum
+            | Binary::Minimum => false,
         }
     }
 }
@@ -159,6 +215,7 @@ pub enum Expr {
     /// `then` where the mask holds, `otherwise` elsewhere.
     Select { mask: Value, then: Value, otherwise: Value },
     /// Integers or truth values (one and zero) as reals.
+    /// And reals as integers: towards zero, the nearest there is, 0 for NaN.
     Convert(Value, Dtype),
     /// The same elements in another shape.
     Reshape(Value, Shape),

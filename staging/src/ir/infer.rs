@@ -162,7 +162,27 @@ fn check(expr: &Expr, types: &[&Type]) -> Checked<Type> {
                     | Unary::Sigmoid
                     | Unary::Softplus
                     | Unary::Relu
-                    | Unary::Erf,
+                    | Unary::Erf
+                    | Unary::Erfc
+                    | Unary::Exp2
+                    | Unary::Log2
+                    | Unary::Log10
+                    | Unary::Cbrt
+                    | Unary::Sinh
+                    | Unary::Cosh
+                    | Unary::Asin
+                    | Unary::Acos
+                    | Unary::Atan
+                    | Unary::Asinh
+                    | Unary::Acosh
+                    | Unary::Atanh
+                    | Unary::Lgamma
+                    | Unary::I0
+                    | Unary::I1
+                    | Unary::Floor
+                    | Unary::Ceil
+                    | Unary::Round
+                    | Unary::Trunc,
                     d,
                 ) => d.is_float(),
             })?;
@@ -179,7 +199,17 @@ fn check(expr: &Expr, types: &[&Type]) -> Checked<Type> {
             require(match (op, dtype?) {
                 (Binary::And | Binary::Or, d) => d == Dtype::Bool,
                 (Binary::Add | Binary::Sub | Binary::Mul, d) => d != Dtype::Bool,
-                (Binary::Div | Binary::Pow | Binary::Maximum | Binary::Minimum, d) => d.is_float(),
+                (Binary::FloorDivide, d) => d == Dtype::I64,
+                (
+                    Binary::Div
+                    | Binary::Pow
+                    | Binary::Atan2
+                    | Binary::Hypot
+                    | Binary::Fmod
+                    | Binary::Maximum
+                    | Binary::Minimum,
+                    d,
+                ) => d.is_float(),
             })?;
             with(shape::broadcast(first, &types[1].shape).ok()?)
         }
@@ -194,7 +224,7 @@ fn check(expr: &Expr, types: &[&Type]) -> Checked<Type> {
             Some(Type { dtype: types[1].dtype, shape })
         }
         Expr::Convert(_, to) => {
-            require(to.is_float() && !dtype?.is_float())?;
+            require(to.is_float() != dtype?.is_float() && *to != Dtype::Bool)?;
             Some(Type { dtype: *to, shape: first.into() })
         }
         Expr::After(..) => with(first.into()),

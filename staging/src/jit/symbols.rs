@@ -2,6 +2,8 @@
 
 use std::ffi::c_void;
 
+use antiphon_elementary::numbers;
+
 macro_rules! functions {
     ($($path:expr, $single:ident $E:ty;)*) => {
         $(
@@ -26,6 +28,22 @@ functions! {
     f32::tan, tan_32 f32;
     f32::tanh, tanh_32 f32;
     libm::erff, erf_32 f32;
+    numbers::f32::erfc, erfc_32 f32;
+    numbers::f32::exp2, exp2_32 f32;
+    numbers::f32::log2, log2_32 f32;
+    numbers::f32::log10, log10_32 f32;
+    numbers::f32::cbrt, cbrt_32 f32;
+    numbers::f32::sinh, sinh_32 f32;
+    numbers::f32::cosh, cosh_32 f32;
+    numbers::f32::asin, asin_32 f32;
+    numbers::f32::acos, acos_32 f32;
+    numbers::f32::atan, atan_32 f32;
+    numbers::f32::asinh, asinh_32 f32;
+    numbers::f32::acosh, acosh_32 f32;
+    numbers::f32::atanh, atanh_32 f32;
+    numbers::f32::lgamma, lgamma_32 f32;
+    numbers::f32::i0, i0_32 f32;
+    numbers::f32::i1, i1_32 f32;
     f64::exp, exp_64 f64;
     f64::exp_m1, expm1_64 f64;
     f64::ln, log_64 f64;
@@ -35,19 +53,50 @@ functions! {
     f64::tan, tan_64 f64;
     f64::tanh, tanh_64 f64;
     libm::erf, erf_64 f64;
+    numbers::f64::erfc, erfc_64 f64;
+    numbers::f64::exp2, exp2_64 f64;
+    numbers::f64::log2, log2_64 f64;
+    numbers::f64::log10, log10_64 f64;
+    numbers::f64::cbrt, cbrt_64 f64;
+    numbers::f64::sinh, sinh_64 f64;
+    numbers::f64::cosh, cosh_64 f64;
+    numbers::f64::asin, asin_64 f64;
+    numbers::f64::acos, acos_64 f64;
+    numbers::f64::atan, atan_64 f64;
+    numbers::f64::asinh, asinh_64 f64;
+    numbers::f64::acosh, acosh_64 f64;
+    numbers::f64::atanh, atanh_64 f64;
+    numbers::f64::lgamma, lgamma_64 f64;
+    numbers::f64::i0, i0_64 f64;
+    numbers::f64::i1, i1_64 f64;
 }
 
-extern "C" fn pow_32(x: f32, y: f32) -> f32 {
-    x.powf(y)
+macro_rules! binary_functions {
+    ($($path:expr, $single:ident $E:ty;)*) => {
+        $(
+            extern "C" fn $single(x: $E, y: $E) -> $E {
+                $path(x, y)
+            }
+        )*
+        /// Names and addresses of the functions of two.
+        fn binary() -> Vec<(&'static str, *const c_void)> {
+            vec![$((concat!("antiphon_", stringify!($single)), $single as *const c_void),)*]
+        }
+    };
 }
-extern "C" fn pow_64(x: f64, y: f64) -> f64 {
-    x.powf(y)
+
+binary_functions! {
+    f32::powf, pow_32 f32;
+    numbers::f32::atan2, atan2_32 f32;
+    numbers::f32::hypot, hypot_32 f32;
+    numbers::f32::fmod, fmod_32 f32;
+    f64::powf, pow_64 f64;
+    numbers::f64::atan2, atan2_64 f64;
+    numbers::f64::hypot, hypot_64 f64;
+    numbers::f64::fmod, fmod_64 f64;
 }
 
 /// Names and addresses of all of them.
 pub fn all() -> Vec<(&'static str, *const c_void)> {
-    let mut all = unary();
-    all.push(("antiphon_pow_32", pow_32 as *const c_void));
-    all.push(("antiphon_pow_64", pow_64 as *const c_void));
-    all
+    unary().into_iter().chain(binary()).collect()
 }

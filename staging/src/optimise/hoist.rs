@@ -144,7 +144,15 @@ fn is_worth_it(program: &Program, v: Value, expr: &Expr) -> bool {
         Expr::Unary(op, _) => {
             !scalar
                 || match op {
-                    Unary::Neg | Unary::Abs | Unary::Sign | Unary::Not | Unary::Relu => false,
+                    Unary::Neg
+                    | Unary::Abs
+                    | Unary::Sign
+                    | Unary::Not
+                    | Unary::Relu
+                    | Unary::Floor
+                    | Unary::Ceil
+                    | Unary::Round
+                    | Unary::Trunc => false,
                     Unary::Recip
                     | Unary::Exp
                     | Unary::Expm1
@@ -157,13 +165,34 @@ fn is_worth_it(program: &Program, v: Value, expr: &Expr) -> bool {
                     | Unary::Tanh
                     | Unary::Sigmoid
                     | Unary::Softplus
-                    | Unary::Erf => true,
+                    | Unary::Erf
+                    | Unary::Erfc
+                    | Unary::Exp2
+                    | Unary::Log2
+                    | Unary::Log10
+                    | Unary::Cbrt
+                    | Unary::Sinh
+                    | Unary::Cosh
+                    | Unary::Asin
+                    | Unary::Acos
+                    | Unary::Atan
+                    | Unary::Asinh
+                    | Unary::Acosh
+                    | Unary::Atanh
+                    | Unary::Lgamma
+                    | Unary::I0
+                    | Unary::I1 => true,
                 }
         }
         Expr::Binary(op, ..) => {
             !scalar
                 || match op {
-                    Binary::Div | Binary::Pow => true,
+                    Binary::Div
+                    | Binary::Pow
+                    | Binary::Atan2
+                    | Binary::Hypot
+                    | Binary::Fmod
+                    | Binary::FloorDivide => true,
                     Binary::Add
                     | Binary::Sub
                     | Binary::Mul

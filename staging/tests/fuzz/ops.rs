@@ -56,6 +56,7 @@ impl Generator<'_> {
                 let [low, high] = [Scalar::of(dtype, -1.0), Scalar::of(dtype, 1.5)];
                 Expr::Clamp { x, low, high }
             }
+            4 if self.below(3) == 0 => Expr::Convert(self.real()?, Dtype::I64),
             4 => {
                 let dtype = [Dtype::F64, Dtype::F32][self.below(2)];
                 Expr::Convert(self.value(|ty| !ty.dtype.is_float())?, dtype)

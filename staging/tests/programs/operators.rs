@@ -134,6 +134,22 @@ fn single_precision_is_single_in_every_step() {
 }
 
 #[test]
+fn integers_divide_rounded_down_and_reals_become_integers() {
+    let [x, y] = ids();
+    let ints = |elements: &[i64]| ConcreteTensor::new(&[elements.len()], elements.to_vec()).unwrap();
+    let quotient = |a: &[i64], b: &[i64]| run(Expr::Binary(Binary::FloorDivide, x, y), &[&ints(a), &ints(b)]);
+    assert_eq!(quotient(&[7, -7, 7, -7, 6], &[2, 2, -2, -2, -3]), ints(&[3, -4, -4, 3, -2]));
+    assert_eq!(quotient(&[7, i64::MIN, 0], &[0, -1, 0]), ints(&[0, i64::MIN, 0]));
+    let reals = ConcreteTensor::new(&[5], vec![2.9, -2.9, f64::NAN, 1e300, f64::NEG_INFINITY]).unwrap();
+    let whole = ints(&[2, -2, 0, i64::MAX, i64::MIN]);
+    assert_eq!(run(Expr::Convert(x, Dtype::I64), &[&reals]), whole);
+    assert!(evaluate(&Expr::Convert(x, Dtype::Bool), &[&reals]).is_err());
+    assert!(evaluate(&Expr::Convert(x, Dtype::I64), &[&whole]).is_err());
+    assert!(evaluate(&Expr::Binary(Binary::FloorDivide, x, y), &[&reals, &reals]).is_err());
+    assert!(evaluate(&Expr::Binary(Binary::Fmod, x, y), &[&whole, &whole]).is_err());
+}
+
+#[test]
 fn kinks_infinities_and_nan_follow_the_conventions_of_the_calculus() {
     let [x, y] = ids();
     let (inf, nan) = (f64::INFINITY, f64::NAN);

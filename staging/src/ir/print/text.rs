@@ -326,7 +326,13 @@ fn infix(op: Binary) -> Option<&'static str> {
         Binary::Div => Some("/"),
         Binary::And => Some("&"),
         Binary::Or => Some("|"),
-        Binary::Pow | Binary::Maximum | Binary::Minimum => None,
+        Binary::Pow
+        | Binary::Atan2
+        | Binary::Hypot
+        | Binary::Fmod
+        | Binary::FloorDivide
+        | Binary::Maximum
+        | Binary::Minimum => None,
     }
 }
 

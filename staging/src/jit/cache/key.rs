@@ -46,9 +46,10 @@ pub(crate) fn key_while(
     key_for(&compiler(), program, options, go_on)
 }
 
-/// What makes the code: versions of this crate and of LLVM, and a checksum of this crate's source.
+/// What makes the code: versions of this crate and of LLVM, and checksums of the source of this crate and of formulas.
 fn compiler() -> String {
-    format!("{} {:?}", env!("ANTIPHON_STAGING_SOURCE"), inkwell::support::get_llvm_version())
+    let (own, formulas) = (env!("ANTIPHON_STAGING_SOURCE"), antiphon_elementary::SOURCE);
+    format!("{own} {formulas:x} {:?}", inkwell::support::get_llvm_version())
 }
 
 fn key_for(

@@ -35,7 +35,28 @@ pub fn unary<'c>(asm: &Asm<'c>, math: Math, op: Unary, x: Reg<'c>, dtype: Dtype)
         | Unary::Tanh
         | Unary::Sigmoid
         | Unary::Softplus
-        | Unary::Erf => math::function(asm, math, op, x),
+        | Unary::Erf
+        | Unary::Erfc
+        | Unary::Exp2
+        | Unary::Log2
+        | Unary::Log10
+        | Unary::Cbrt
+        | Unary::Sinh
+        | Unary::Cosh
+        | Unary::Asin
+        | Unary::Acos
+        | Unary::Atan
+        | Unary::Asinh
+        | Unary::Acosh
+        | Unary::Atanh
+        | Unary::Lgamma
+        | Unary::I0
+        | Unary::I1 => math::function(asm, math, op, x),
+        Unary::Floor => asm.intrinsic("llvm.floor", &[x.get_type()], &[x]),
+        Unary::Ceil => asm.intrinsic("llvm.ceil", &[x.get_type()], &[x]),
+        Unary::Trunc => asm.intrinsic("llvm.trunc", &[x.get_type()], &[x]),
+        // To even, as nobody changes the mode of rounding: older C libraries lack a function that says so.
+        Unary::Round => asm.intrinsic("llvm.nearbyint", &[x.get_type()], &[x]),
     }
 }
 
@@ -53,10 +74,27 @@ pub fn binary<'c>(asm: &Asm<'c>, math: Math, op: Binary, a: Reg<'c>, b: Reg<'c>)
         Binary::Div => asm.div(a, b),
         Binary::And => asm.op(I::And, a, b),
         Binary::Or => asm.op(I::Or, a, b),
-        Binary::Pow => math::pow(asm, math, a, b),
+        Binary::Pow | Binary::Atan2 | Binary::Hypot | Binary::Fmod => math::binary(asm, math, op, a, b),
+        Binary::FloorDivide => floor_divide(asm, a, b),
         Binary::Maximum => extremum(asm, FloatPredicate::OGT, a, b),
         Binary::Minimum => extremum(asm, FloatPredicate::OLT, a, b),
     }
+}
+
+/// `a/b` of integers, rounded down: 0 where `b` is 0, and −a where it is −1. The processor divides by neither.
+fn floor_divide<'c>(asm: &Asm<'c>, a: Reg<'c>, b: Reg<'c>) -> Reg<'c> {
+    use InstructionOpcode as I;
+    let [zero, one, minus_one] = [0, 1, -1].map(|x| asm.constant(Scalar::I64(x), lanes(a)));
+    let is = |predicate, x, y| asm.icmp(predicate, x, y);
+    let (by_zero, by_minus_one) = (is(IntPredicate::EQ, b, zero), is(IntPredicate::EQ, b, minus_one));
+    let divisor = asm.select(asm.op(I::Or, by_zero, by_minus_one), one, b);
+    let quotient = asm.op(I::SDiv, a, divisor);
+    let rest = asm.op(I::Sub, a, asm.op(I::Mul, quotient, divisor));
+    let signs_differ = is(IntPredicate::SLT, asm.op(I::Xor, rest, divisor), zero);
+    let above = asm.op(I::And, is(IntPredicate::NE, rest, zero), signs_differ);
+    let down = asm.select(above, asm.op(I::Sub, quotient, one), quotient);
+    let quotient = asm.select(by_minus_one, asm.op(I::Sub, zero, a), down);
+    asm.select(by_zero, zero, quotient)
 }
 
 fn extremum<'c>(asm: &Asm<'c>, wins: FloatPredicate, a: Reg<'c>, b: Reg<'c>) -> Reg<'c> {
@@ -106,6 +144,9 @@ pub fn powi<'c>(asm: &Asm<'c>, x: Reg<'c>, n: i32) -> Reg<'c> {
 }
 
 pub fn convert<'c>(asm: &Asm<'c>, x: Reg<'c>, from: Dtype, to: Dtype) -> Reg<'c> {
+    if from.is_float() {
+        return asm.intrinsic("llvm.fptosi.sat", &[asm.ty(to, lanes(x)), x.get_type()], &[x]);
+    }
     let op = if from == Dtype::Bool { InstructionOpcode::UIToFP } else { InstructionOpcode::SIToFP };
     asm.cast(op, x, asm.ty(to, lanes(x)))
 }

@@ -1,7 +1,8 @@
 //! Transcendental functions. A strict program calls the C library's, lane by lane; else they are polynomials, emitted
 //! inline for scalars and vectors alike, so that they fuse with what surrounds them. The polynomials are those of
 //! fdlibm (Ng, Sun Microsystems 1993) and Cephes (Moshier 1989), but `eˣ` in double precision, which is Taylor's, and
-//! those of `erf`. Those of numbers that a program applies very often are functions of the module.
+//! those of `erf`. Inverses, hyperbolic functions and others have formulas that arrays share (`antiphon_elementary`).
+//! Those of numbers that a program applies very often are functions of the module.
 
 use std::collections::HashMap;
 
@@ -26,12 +27,13 @@ pub struct Math {
     pub strict: bool,
 }
 
-/// Whether an operator is a function that takes many instructions: tangents and powers are calls.
+/// Whether an operator is a function that takes many instructions: tangents, powers and gamma functions are calls.
 pub fn is_elementary(op: Unary) -> bool {
     use Unary::*;
     match op {
-        Exp | Expm1 | Log | Log1p | Sin | Cos | Tanh | Sigmoid | Softplus | Erf => true,
-        Neg | Recip | Abs | Sign | Sqrt | Tan | Relu | Not => false,
+        Exp | Expm1 | Log | Log1p | Sin | Cos | Tanh | Sigmoid | Softplus | Erf | Erfc | Exp2 | Log2
+        | Log10 | Cbrt | Sinh | Cosh | Asin | Acos | Atan | Asinh | Acosh | Atanh | I0 | I1 => true,
+        Neg | Recip | Abs | Sign | Sqrt | Tan | Relu | Not | Floor | Ceil | Round | Trunc | Lgamma => false,
     }
 }
 
@@ -75,6 +77,7 @@ pub fn function<'c>(asm: &Asm<'c>, math: Math, op: Unary, x: Reg<'c>) -> Reg<'c>
     let of = |op: Unary, x: Reg<'c>| elementwise::unary(asm, math, op, x, dtype);
     let decayed = || of(Unary::Exp, asm.neg(of(Unary::Abs, x)));
     let e = Emitter { asm };
+    let formula = Formula { e: Emitter { asm }, like: x };
     match op {
         Unary::Sigmoid => {
             let (one, e) = (asm.like(x, 1.0), decayed());
@@ -90,6 +93,21 @@ pub fn function<'c>(asm: &Asm<'c>, math: Math, op: Unary, x: Reg<'c>) -> Reg<'c>
         Unary::Sin if !math.strict => e.circular(x, op),
         Unary::Cos if !math.strict => e.circular(x, op),
         Unary::Erf if !math.strict => e.erf(x),
+        Unary::Exp2 if !math.strict => antiphon_elementary::exp2(&formula, x),
+        Unary::Log2 if !math.strict => antiphon_elementary::log2(&formula, x),
+        Unary::Log10 if !math.strict => antiphon_elementary::log10(&formula, x),
+        Unary::Cbrt if !math.strict => antiphon_elementary::cbrt(&formula, x),
+        Unary::Sinh if !math.strict => antiphon_elementary::sinh(&formula, x),
+        Unary::Cosh if !math.strict => antiphon_elementary::cosh(&formula, x),
+        Unary::Asin if !math.strict => antiphon_elementary::asin(&formula, x),
+        Unary::Acos if !math.strict => antiphon_elementary::acos(&formula, x),
+        Unary::Atan if !math.strict => antiphon_elementary::atan(&formula, x),
+        Unary::Asinh if !math.strict => antiphon_elementary::asinh(&formula, x),
+        Unary::Acosh if !math.strict => antiphon_elementary::acosh(&formula, x),
+        Unary::Atanh if !math.strict => antiphon_elementary::atanh(&formula, x),
+        Unary::I0 if !math.strict => antiphon_elementary::i0(&formula, x),
+        Unary::I1 if !math.strict => antiphon_elementary::i1(&formula, x),
+        Unary::Erfc if !math.strict => antiphon_elementary::erfc(&formula, x, e.erf(x)),
         Unary::Exp
         | Unary::Expm1
         | Unary::Tanh
@@ -98,10 +116,34 @@ pub fn function<'c>(asm: &Asm<'c>, math: Math, op: Unary, x: Reg<'c>) -> Reg<'c>
         | Unary::Sin
         | Unary::Cos
         | Unary::Tan
-        | Unary::Erf => library(asm, op, x),
-        Unary::Neg | Unary::Recip | Unary::Abs | Unary::Sign | Unary::Sqrt | Unary::Relu | Unary::Not => {
-            unreachable!("{} is an instruction or a few", op.name())
-        }
+        | Unary::Erf
+        | Unary::Erfc
+        | Unary::Exp2
+        | Unary::Log2
+        | Unary::Log10
+        | Unary::Cbrt
+        | Unary::Sinh
+        | Unary::Cosh
+        | Unary::Asin
+        | Unary::Acos
+        | Unary::Atan
+        | Unary::Asinh
+        | Unary::Acosh
+        | Unary::Atanh
+        | Unary::Lgamma
+        | Unary::I0
+        | Unary::I1 => library(asm, op, x),
+        Unary::Neg
+        | Unary::Recip
+        | Unary::Abs
+        | Unary::Sign
+        | Unary::Sqrt
+        | Unary::Relu
+        | Unary::Not
+        | Unary::Floor
+        | Unary::Ceil
+        | Unary::Round
+        | Unary::Trunc => unreachable!("{} is an instruction or a few", op.name()),
     }
 }
 
@@ -111,10 +153,17 @@ fn library<'c>(asm: &Asm<'c>, op: Unary, x: Reg<'c>) -> Reg<'c> {
     asm.library(&format!("antiphon_{}_{width}", op.name()), &[x])
 }
 
-/// `xʸ`, always the C library's.
-pub fn pow<'c>(asm: &Asm<'c>, _math: Math, a: Reg<'c>, b: Reg<'c>) -> Reg<'c> {
-    let width = if asm.is_f64(a) { 64 } else { 32 };
-    asm.library(&format!("antiphon_{}_{width}", Binary::Pow.name()), &[a, b])
+/// A function of two reals. Powers and remainders are always the C library's.
+pub fn binary<'c>(asm: &Asm<'c>, math: Math, op: Binary, a: Reg<'c>, b: Reg<'c>) -> Reg<'c> {
+    let formula = Formula { e: Emitter { asm }, like: a };
+    match op {
+        Binary::Atan2 if !math.strict => antiphon_elementary::atan2(&formula, a, b),
+        Binary::Hypot if !math.strict => antiphon_elementary::hypot(&formula, a, b),
+        _ => {
+            let width = if asm.is_f64(a) { 64 } else { 32 };
+            asm.library(&format!("antiphon_{}_{width}", op.name()), &[a, b])
+        }
+    }
 }
 
 struct Emitter<'a, 'c> {
@@ -288,13 +337,18 @@ impl<'c> Emitter<'_, 'c> {
         let mask = mask.const_all_ones().into();
         asm.intrinsic(name, &[], &[y, n, asm.like(y, 0.0), mask, asm.int32(ROUNDING_AS_EVER).into()])
     }
-    /// `n`, as a real and as bits, and `eʳ − 1`, where `x = n·ln 2 + r` and `|r| ≤ ln 2 / 2`.
-    fn reduced_exp(&self, x: Reg<'c>) -> ([Reg<'c>; 2], Reg<'c>) {
+    /// `n`, as a real and as bits, and `r`, where `x = n·ln 2 + r` and `|r| ≤ ln 2 / 2`.
+    fn exp_parts(&self, x: Reg<'c>) -> ([Reg<'c>; 2], Reg<'c>) {
         let asm = self.asm;
         let (n, bits) = self.nearest(x, std::f64::consts::LOG2_E);
         let high = self.pick(x, -0.693_359_375, -6.931_471_803_691_238e-1);
         let low = self.pick(x, 2.121_944_4e-4, -1.908_214_929_270_587_7e-10);
-        let r = asm.fma(n, low, asm.fma(n, high, x));
+        ([n, bits], asm.fma(n, low, asm.fma(n, high, x)))
+    }
+    /// The same with `eʳ − 1` instead of `r`.
+    fn reduced_exp(&self, x: Reg<'c>) -> ([Reg<'c>; 2], Reg<'c>) {
+        let asm = self.asm;
+        let ([n, bits], r) = self.exp_parts(x);
         let p = self.polynomial(r, if asm.is_f64(x) { &EXP_F64 } else { &EXP_F32 });
         ([n, bits], asm.fma(asm.mul(r, r), p, r))
     }
@@ -325,7 +379,8 @@ impl<'c> Emitter<'_, 'c> {
         asm.intrinsic("llvm.copysign", &[x.get_type()], &[t, x])
     }
 
-    fn log(&self, x: Reg<'c>) -> Reg<'c> {
+    /// `k` and `f` where `x = 2ᵏ(1 + f)` and `√½ ≤ 1 + f < √2`, for positive `x`.
+    fn split(&self, x: Reg<'c>) -> (Reg<'c>, Reg<'c>) {
         let asm = self.asm;
         let digits = self.digits(x);
         // Denormals are made normal.
@@ -338,14 +393,26 @@ impl<'c> Emitter<'_, 'c> {
         let k = asm.select(small, asm.sub(k, asm.like(x, digits as f64)), k);
         let significand = self.int(x, I::And, offset, (1 << digits) - 1);
         let m = self.real(self.int(x, I::Add, significand, base), x);
-        let f = asm.sub(m, asm.like(x, 1.0));
-        let s = asm.div(f, asm.add(f, asm.like(x, 2.0)));
+        (k, asm.sub(m, asm.like(x, 1.0)))
+    }
+
+    /// `f²/2`, and `s·(f²/2 + R(s²))` with `s = f/(2 + f)`: with what is added to it, `ln(1 + f)` is `f` less the
+    /// former and more the latter.
+    fn log_series(&self, f: Reg<'c>, added: impl FnOnce(Reg<'c>, Reg<'c>) -> Reg<'c>) -> (Reg<'c>, Reg<'c>) {
+        let asm = self.asm;
+        let s = asm.div(f, asm.add(f, asm.like(f, 2.0)));
         let z = asm.mul(s, s);
-        let r = asm.mul(z, self.polynomial(z, if asm.is_f64(x) { &LOG_F64 } else { &LOG_F32 }));
-        let half = asm.mul(asm.mul(f, f), asm.like(x, 0.5));
+        let r = asm.mul(z, self.polynomial(z, if asm.is_f64(f) { &LOG_F64 } else { &LOG_F32 }));
+        let half = asm.mul(asm.mul(f, f), asm.like(f, 0.5));
+        (half, added(s, asm.add(half, r)))
+    }
+
+    fn log(&self, x: Reg<'c>) -> Reg<'c> {
+        let asm = self.asm;
+        let (k, f) = self.split(x);
         let high = self.pick(x, 6.931_381_225_6e-1, 6.931_471_803_691_238e-1);
         let low = self.pick(x, 9.058_000_614_5e-6, 1.908_214_929_270_587_7e-10);
-        let tail = asm.fma(s, asm.add(half, r), asm.mul(k, low));
+        let (half, tail) = self.log_series(f, |s, sum| asm.fma(s, sum, asm.mul(k, low)));
         let y = asm.fma(k, high, asm.add(asm.sub(tail, half), f));
         let infinity = asm.like(x, f64::INFINITY);
         let y = asm.select(self.below(x, infinity), y, x);
@@ -424,5 +491,91 @@ impl<'c> Emitter<'_, 'c> {
         // Of −0 the sine is −0.
         let zero = asm.fcmp(FloatPredicate::OEQ, x, asm.like(x, 0.0));
         if op == Unary::Sin { asm.select(zero, x, y) } else { y }
+    }
+}
+
+/// What formulas that arrays and compiled code share are computed with: reals of this one's type.
+struct Formula<'a, 'c> {
+    e: Emitter<'a, 'c>,
+    like: Reg<'c>,
+}
+
+impl<'c> antiphon_elementary::Lanes for Formula<'_, 'c> {
+    type Real = Reg<'c>;
+    type Mask = Reg<'c>;
+
+    fn is_double(&self) -> bool {
+        self.e.asm.is_f64(self.like)
+    }
+    fn number(&self, value: f64) -> Reg<'c> {
+        self.e.asm.like(self.like, value)
+    }
+    fn add(&self, a: Reg<'c>, b: Reg<'c>) -> Reg<'c> {
+        self.e.asm.add(a, b)
+    }
+    fn sub(&self, a: Reg<'c>, b: Reg<'c>) -> Reg<'c> {
+        self.e.asm.sub(a, b)
+    }
+    fn mul(&self, a: Reg<'c>, b: Reg<'c>) -> Reg<'c> {
+        self.e.asm.mul(a, b)
+    }
+    fn div(&self, a: Reg<'c>, b: Reg<'c>) -> Reg<'c> {
+        self.e.asm.div(a, b)
+    }
+    fn fma(&self, a: Reg<'c>, b: Reg<'c>, c: Reg<'c>) -> Reg<'c> {
+        self.e.asm.fma(a, b, c)
+    }
+    fn fused(&self, a: Reg<'c>, b: Reg<'c>, c: Reg<'c>) -> Reg<'c> {
+        self.e.asm.intrinsic("llvm.fma", &[a.get_type()], &[a, b, c])
+    }
+    fn neg(&self, x: Reg<'c>) -> Reg<'c> {
+        self.e.asm.neg(x)
+    }
+    fn abs(&self, x: Reg<'c>) -> Reg<'c> {
+        self.e.magnitude(x)
+    }
+    fn sqrt(&self, x: Reg<'c>) -> Reg<'c> {
+        self.e.asm.intrinsic("llvm.sqrt", &[x.get_type()], &[x])
+    }
+    fn copysign(&self, magnitude: Reg<'c>, sign: Reg<'c>) -> Reg<'c> {
+        self.e.asm.intrinsic("llvm.copysign", &[sign.get_type()], &[magnitude, sign])
+    }
+    fn less(&self, a: Reg<'c>, b: Reg<'c>) -> Reg<'c> {
+        self.e.below(a, b)
+    }
+    fn equal(&self, a: Reg<'c>, b: Reg<'c>) -> Reg<'c> {
+        self.e.asm.fcmp(FloatPredicate::OEQ, a, b)
+    }
+    fn select(&self, mask: Reg<'c>, then: Reg<'c>, otherwise: Reg<'c>) -> Reg<'c> {
+        self.e.asm.select(mask, then, otherwise)
+    }
+    fn nearest(&self, x: Reg<'c>) -> Reg<'c> {
+        self.e.nearest(x, 1.0).0
+    }
+    fn exp_scaled(&self, r: Reg<'c>, n: Reg<'c>) -> Reg<'c> {
+        let asm = self.e.asm;
+        let (n, bits) = self.e.nearest(n, 1.0);
+        let p = self.e.polynomial(r, if asm.is_f64(r) { &EXP_F64 } else { &EXP_F32 });
+        let less = asm.fma(asm.mul(r, r), p, r);
+        self.e.scale(asm.add(less, asm.like(r, 1.0)), n, bits)
+    }
+    fn exp_parts(&self, x: Reg<'c>) -> (Reg<'c>, Reg<'c>) {
+        let ([n, _], r) = self.e.exp_parts(x);
+        (n, r)
+    }
+    fn log_parts(&self, x: Reg<'c>) -> (Reg<'c>, Reg<'c>) {
+        let asm = self.e.asm;
+        let (k, f) = self.e.split(x);
+        let (half, tail) = self.e.log_series(f, |s, sum| asm.mul(s, sum));
+        (k, asm.add(asm.sub(tail, half), f))
+    }
+    fn exp(&self, x: Reg<'c>) -> Reg<'c> {
+        self.e.exp(x)
+    }
+    fn log(&self, x: Reg<'c>) -> Reg<'c> {
+        self.e.log(x)
+    }
+    fn log1p(&self, x: Reg<'c>) -> Reg<'c> {
+        self.e.log1p(x)
     }
 }

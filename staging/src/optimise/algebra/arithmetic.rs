@@ -19,6 +19,7 @@ impl Simplify<'_> {
                     1.0 => self.stretched(a, ty),
                     _ => None,
                 },
+                Binary::Atan2 | Binary::Hypot | Binary::Fmod | Binary::FloorDivide => None,
                 Binary::Maximum | Binary::Minimum => (a == b).then_some(Rewrite::Value(a)),
                 Binary::And | Binary::Or => {
                     self.connective(op, ty, a, b).or_else(|| self.connective(op, ty, b, a))
