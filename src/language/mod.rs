@@ -1,6 +1,7 @@
 //! The language that models are written in: traits over numbers, arrays and control flow, and what goes with them. Each
 //! type that implements the traits interprets it.
 
+pub(crate) mod composed;
 pub mod control;
 pub(crate) mod derivative_rules;
 pub mod host;
@@ -10,6 +11,7 @@ pub mod node;
 pub mod number;
 pub(crate) mod operators;
 pub mod params;
+pub mod random;
 pub mod real;
 pub mod shape;
 pub mod state;

@@ -57,6 +57,36 @@ fn random_masks() {
     check(table::RANDOM_MASKS);
 }
 
+#[test]
+fn further_reductions() {
+    check(table::composed::FURTHER_REDUCTIONS);
+}
+
+#[test]
+fn orders() {
+    check(table::composed::ORDERS);
+}
+
+#[test]
+fn arrangements() {
+    check(table::composed::ARRANGEMENTS);
+}
+
+#[test]
+fn einsum() {
+    check(table::composed::EINSUM);
+}
+
+#[test]
+fn convolutions() {
+    check(table::composed::CONVOLUTIONS);
+}
+
+#[test]
+fn random_keys() {
+    check(table::composed::RANDOM_KEYS);
+}
+
 /// Of functions of matrices, to the third order.
 #[test]
 fn linear_algebra() {
