@@ -24,6 +24,8 @@ const PICKS: &[&str] = &[
     "median",
     "quantile",
     "clip",
+    "tril",
+    "triu",
     "adaptive_max",
     "Key::new",
 ];

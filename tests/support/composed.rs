@@ -40,7 +40,7 @@ formulas! {
         &[&[&[2, 3, 2]]] => |x| x[0].prod([2, 0]).square();
         LINES => |x| x[0].norm(Norm::One, ..);
         LINES => |x| x[0].norm(Norm::Infinity, ..).square();
-        SOME => |x| x[0].norm(Norm::Two, ..);
+        SOME => |x| x[0].norm(Norm::Two, ..).exp();
         &[&[&[2, 3, 2]], &[&[3, 2]]] => |x| x[0].norm(Norm::Two, [-2, -1]) * x[0].norm(Norm::One, -1).sum(..);
         &[&[&[2, 3, 2]]] => |x| x[0].std(1);
         &[&[&[4]], &[&[2, 3]]] => |x| x[0].std_ddof(.., 1) + x[0].var_ddof(.., 1).square();

@@ -1,7 +1,7 @@
 //! Orders: sorting, and what follows from the order of elements.
 //!
-//! Which element stands where is computed by the host, from values that have no derivative, and elements are gathered
-//! by it: the derivative of a sorted array is that of the elements where they were.
+//! Which element stands where is computed by the host, from values that have no derivative, and elements are taken by
+//! it: the derivative of a sorted array is that of the elements where they were.
 
 use std::cmp::Ordering;
 
@@ -10,8 +10,8 @@ use ndarray::{ArrayViewD, ArrayViewMutD};
 use super::{exchanged, in_order, merged, refuse};
 use crate::continuation::unwinding::OrRaise;
 use crate::language::host::{HostElement, HostOperator};
-use crate::language::real::Int;
-use crate::language::shape::{self, Axes, Shape};
+use crate::language::real::{Int, Mask};
+use crate::language::shape::{self, Axes};
 use crate::language::tensor::{IntTensor, Tensor};
 
 /// Which of the places that keep an array sorted [`Tensor::searchsorted`] gives.
@@ -80,6 +80,84 @@ impl HostOperator for Places {
     }
 }
 
+/// Elements of a vector by their places, which are another one. (Not [`Tensor::gather_rows`]: which elements a result
+/// may depend on is not to depend on where they were this time.)
+#[derive(Clone, Copy, Debug)]
+struct Take;
+
+impl HostOperator for Take {
+    const NAME: &'static str = "take";
+    const RANKS: &'static [usize] = &[1, 1];
+
+    fn shape(&self, operands: &[&[usize]]) -> Result<Vec<usize>, String> {
+        Ok(operands[1].to_vec())
+    }
+    fn value<E: HostElement>(
+        &self,
+        x: &[ArrayViewD<'_, E>],
+        mut y: ArrayViewMutD<'_, E>,
+    ) -> Result<(), String> {
+        for (y, &place) in y.iter_mut().zip(&x[1]) {
+            *y = x[0][at(place)];
+        }
+        Ok(())
+    }
+    fn harmless(&self, operand: usize, shape: &[usize]) -> Vec<f64> {
+        harmless(operand, shape)
+    }
+    fn pull<T: Tensor>(&self, x: &[T], _y: &T, y_bar: &T, _wanted: &[bool]) -> Vec<Option<T>> {
+        let count = x[0].shape()[x[0].rank() - 1];
+        vec![Some(T::host(&Put { count }, &[y_bar, &x[1]])), None]
+    }
+    fn push<T: Tensor>(&self, x: &[T], _y: &T, tangents: &[Option<T>]) -> Option<T> {
+        tangents[0].as_ref().map(|dx| T::host(&Take, &[dx, &x[1]]))
+    }
+}
+
+/// The adjoint of [`Take`]: each element is added to its place in a vector of so many zeros.
+#[derive(Clone, Copy, Debug)]
+struct Put {
+    count: usize,
+}
+
+impl HostOperator for Put {
+    const NAME: &'static str = "put";
+    const RANKS: &'static [usize] = &[1, 1];
+
+    fn shape(&self, _operands: &[&[usize]]) -> Result<Vec<usize>, String> {
+        Ok(vec![self.count])
+    }
+    fn value<E: HostElement>(
+        &self,
+        x: &[ArrayViewD<'_, E>],
+        mut y: ArrayViewMutD<'_, E>,
+    ) -> Result<(), String> {
+        for (&x, &place) in x[0].iter().zip(&x[1]) {
+            y[at(place)] += x;
+        }
+        Ok(())
+    }
+    fn harmless(&self, operand: usize, shape: &[usize]) -> Vec<f64> {
+        harmless(operand, shape)
+    }
+    fn pull<T: Tensor>(&self, x: &[T], _y: &T, y_bar: &T, _wanted: &[bool]) -> Vec<Option<T>> {
+        vec![Some(T::host(&Take, &[y_bar, &x[1]])), None]
+    }
+    fn push<T: Tensor>(&self, x: &[T], _y: &T, tangents: &[Option<T>]) -> Option<T> {
+        tangents[0].as_ref().map(|dx| T::host(self, &[dx, &x[1]]))
+    }
+}
+
+/// A place, which [`Places`] gave.
+fn at<E: HostElement>(place: E) -> usize {
+    place.to_usize().expect("a place in the vector")
+}
+
+/// Elements, and places that there are.
+fn harmless(operand: usize, shape: &[usize]) -> Vec<f64> {
+    vec![if operand == 0 { 1.0 } else { 0.0 }; shape.iter().product()]
+}
+
 /// Where numbers belong in a sorted vector, as real numbers.
 #[derive(Clone, Copy, Debug)]
 struct Search {
@@ -138,22 +216,10 @@ fn integers<T: Tensor>(x: T, largest: usize) -> T::Int {
     sum.expect("one digit or more")
 }
 
-/// Elements along the last axis, by their places there, which are in range: `[.., n]` and `[.., k]` give `[.., k]`.
+/// Elements along the last axis, by their places there: `[.., n]` and `[.., k]` give `[.., k]`.
 #[track_caller]
-fn taken<T: Tensor>(x: &T, places: T::Int) -> T {
-    let whole = x.shape();
-    let mut flat = places;
-    let mut stride = 1;
-    for axis in (0..whole.len()).rev() {
-        if axis + 1 < whole.len() && whole[axis] > 1 {
-            let mut along = Shape::from_elem(1, whole.len());
-            along[axis] = whole[axis];
-            let starts: Vec<i64> = (0..whole[axis]).map(|i| (i * stride) as i64).collect();
-            flat = flat + T::Int::from_elements(&along, &starts).or_raise();
-        }
-        stride *= whole[axis];
-    }
-    x.reshape(&[shape::size(&whole)]).gather_rows(&flat)
+fn taken<T: Tensor>(x: &T, places: &T) -> T {
+    T::host(&Take, &[x, places])
 }
 
 /// The places of the first `count` elements along the last axis in their order, as real numbers.
@@ -175,9 +241,8 @@ fn first<T: Tensor>(op: &'static str, x: &T, axis: isize, descending: bool, coun
     let x = in_order(x, &order);
     let places = places(&x, descending, count);
     let last = n.saturating_sub(1);
-    let indices: T::Int = integers(places.clone(), last);
-    let values = in_order(&taken(&x, indices.clone()), &order);
-    (values, if order.is_sorted() { indices } else { integers(in_order(&places, &order), last) })
+    let values = in_order(&taken(&x, &places), &order);
+    (values, integers(in_order(&places, &order), last))
 }
 
 /// [`Tensor::sort`].
@@ -188,7 +253,7 @@ pub fn sort<T: Tensor>(x: &T, axis: isize) -> T {
     let order = exchanged(whole.len(), axis);
     let x = in_order(x, &order);
     let places = places(&x, false, whole[axis]);
-    in_order(&taken(&x, integers(places, whole[axis].saturating_sub(1))), &order)
+    in_order(&taken(&x, &places), &order)
 }
 
 /// [`Tensor::argsort`].
@@ -221,8 +286,7 @@ pub fn quantile<T: Tensor>(op: &'static str, x: &T, q: f64, axes: &Axes) -> T {
     let lower = (place.floor() as usize).min(n - 1);
     let upper = (lower + 1).min(n - 1);
     let places = places(&x, false, n);
-    let at = |i: usize| places.slice(-1, i..i + 1);
-    let three = taken(&x, integers(T::concat(&[at(lower), at(upper), at(n - 1)], -1), n - 1));
+    let three = taken(&x, &T::concat(&[lower, upper, n - 1].map(|i| places.slice(-1, i..i + 1)), -1));
     let (low, high, last) = (three.index(-1, 0), three.index(-1, 1), three.index(-1, 2));
     let weight = place - lower as f64;
     // What is not between two elements is one of them, also where the other one is infinite.
@@ -265,8 +329,7 @@ pub fn clip<T: Tensor>(x: &T, low: &T, high: &T) -> T {
     T::check_broadcast("clip", x, low).or_raise();
     T::check_broadcast("clip", x, high).or_raise();
     // A bound that is NaN makes one, as one of two operands of `maximum` does.
-    let taken =
-        |beyond: T::Bool, bound: &T| crate::language::real::Mask::or(&beyond, &bound.not_equal(bound));
+    let taken = |beyond: T::Bool, bound: &T| beyond.or(&bound.not_equal(bound));
     let raised = T::select(&taken(x.less(low), low), low, x);
     T::select(&taken(high.less(&raised), high), high, &raised)
 }
