@@ -70,7 +70,7 @@ impl<I: IntTensor> Key<I> {
     #[must_use]
     #[track_caller]
     pub fn split_into(&self, count: usize) -> Vec<Key<I>> {
-        let mut keys = Vec::with_capacity(count);
+        let mut keys = Vec::new();
         for i in 0..count {
             keys.push(self.fold_in(&I::constant(i as i64)));
         }

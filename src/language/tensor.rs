@@ -684,7 +684,7 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     /// `i` of `n` along an axis goes from `⌊i·h/n⌋` to before `⌈(i + 1)·h/n⌉`, as in `torch.nn.AdaptiveAvgPool2d`.
     ///
     /// # Errors
-    /// Raises [`Error::Argument`] if it has not four axes, or one of the lengths is 0.
+    /// Raises [`Error::Argument`] if it has not four axes, or there are no windows or more than elements along an axis.
     #[track_caller]
     fn adaptive_avg_pool2d(&self, size: [usize; 2]) -> Self {
         convolutions::adaptive_pool2d("adaptive_avg_pool2d", self, size, Pooled::Mean)

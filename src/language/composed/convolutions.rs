@@ -236,7 +236,8 @@ pub fn conv_transpose2d<T: Tensor>(x: &T, kernel: &T, options: &Convolution<2>, 
         if further[i] >= side.stride.max(side.dilation) {
             refuse(op, format!("{} further elements with stride {}", further[i], side.stride));
         }
-        whole[i] = (length - 1).saturating_mul(side.stride).saturating_add(side.span() + further[i]);
+        whole[i] =
+            (length - 1).saturating_mul(side.stride).saturating_add(side.span()).saturating_add(further[i]);
         if whole[i] > shape::LARGEST {
             refuse(op, format!("a result of {} elements along an axis", whole[i]));
         }
@@ -305,8 +306,11 @@ pub enum Pooled {
 pub fn adaptive_pool2d<T: Tensor>(op: &'static str, x: &T, size: [usize; 2], pooled: Pooled) -> T {
     let [batch, channels, height, width] = four(op, "an image", x);
     for (from, to) in [height, width].into_iter().zip(size) {
-        if from == 0 || to == 0 {
-            refuse(op, format!("[{height}, {width}] to {size:?}: none may be 0"));
+        if to == 0 || to > from {
+            refuse(
+                op,
+                format!("[{height}, {width}] to {size:?}: it takes an element for each window, and a window"),
+            );
         }
     }
     let [rows, columns] = size;
