@@ -1,9 +1,9 @@
 //! Random numbers of splittable keys: what is drawn is a function of the key alone.
 //!
 //! There is no generator with a state. A [`Key`] is made of a seed, and others are made of it; each is used once: two
-//! draws of the same key are of the same numbers. They are the same in every interpretation, batched and compiled (up to
-//! the rounding of what is computed of them), since all of it is [`Tensor::uniform`] and operators on it. In a compiled
-//! step the seed is a part of the data.
+//! draws of the same key are of the same numbers. They are the same in every interpretation, batched and compiled (up
+//! to the rounding of what is computed of them), since all of it is [`Tensor::uniform`] and operators on it. In a
+//! compiled step the seed is a part of the data.
 //!
 //! ```
 //! use antiphon::random::Key;
@@ -123,8 +123,8 @@ impl<I: IntTensor> Key<I> {
     pub fn gumbel<T: Tensor<Int = I>>(&self, shape: &[usize]) -> T {
         -(-self.uniform::<T>(shape).log()).log()
     }
-    /// A class of each row, with probabilities `softmax(logits)`: `[.., classes]` gives `[..]`. It is the largest of the
-    /// logits with noise (Gumbel 1954; `jax.random.categorical`).
+    /// A class of each row, with probabilities `softmax(logits)`: `[.., classes]` gives `[..]`. It is the largest of
+    /// the logits with noise (Gumbel 1954; `jax.random.categorical`).
     ///
     /// # Errors
     /// Raises [`Error::Operand`] if there is no axis, or no class.

@@ -1,5 +1,5 @@
-//! Convolutions that are dilated, grouped, transposed or of one dimension, with padding of each side; pooling to a given
-//! size. What [`Tensor::conv2d`] does not do is a product with the windows of the image.
+//! Convolutions that are dilated, grouped, transposed or of one dimension, with padding of each side; pooling to a
+//! given size. What [`Tensor::conv2d`] does not do is a product with the windows of the image.
 
 use super::refuse;
 use crate::language::shape::{self, Padding, Shape, Window2d};

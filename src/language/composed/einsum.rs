@@ -32,7 +32,7 @@ const TRIED: usize = 6;
 ///
 /// ```
 /// use antiphon::{NdArray, Tensor, einsum};
-/// let a = NdArray::from_elements(&[2, 2], &[1.0, 2.0, 3.0, 4.0])?;
+/// let a = NdArray::<f64>::from_elements(&[2, 2], &[1.0, 2.0, 3.0, 4.0])?;
 /// assert_eq!(einsum("ij,jk->ik", &[&a, &a]), a.matmul(&a));
 /// assert_eq!(einsum("ii", &[&a]).item(), 5.0);
 /// assert_eq!(einsum("...i->...", &[&a]), a.sum(-1));
