@@ -210,7 +210,7 @@ array_cases! {
         f: a.kron(&b), shape: [4, 6],
         element: |i| polynomial([(1.0, vec![a.at([i[0] / 2, i[1] / 3]), b.at([i[0] % 2, i[1] % 3])])]),
     }
-    trace_of_a_product(a: [2, 3], b: [3, 2]) {
+    trace_by_its_name(a: [2, 3], b: [3, 2]) {
         f: a.matmul(&b).trace(), shape: [],
         element: |_| polynomial((0..6).map(|k| (1.0, vec![a.at([k / 3, k % 3]), b.at([k % 3, k / 3])]))),
     }

@@ -112,7 +112,7 @@ array_cases! {
     logsumexp_does_not_overflow(x: [2] = [1000.0, 1000.0]) {
         f: x.logsumexp(0), shape: [], element: |_| logsumexp(x.all()),
     }
-    product_over_all(x: [2, 3]) { f: x.prod(..), shape: [], element: |_| polynomial([(1.0, x.all())]), }
+    product_of_six(x: [2, 3]) { f: x.prod(..), shape: [], element: |_| polynomial([(1.0, x.all())]), }
     product_at_one_zero(x: [4] = [2.0, 0.0, -1.5, 3.0]) {
         f: x.prod(0), shape: [], element: |_| polynomial([(1.0, x.all())]),
     }
