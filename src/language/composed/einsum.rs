@@ -67,7 +67,7 @@ pub fn einsum<T: Tensor>(subscripts: &str, operands: &[&T]) -> T {
         let needed: Names = left.names.iter().chain(&right.names).copied().filter(outside).collect();
         terms.insert(i, left.times(right, &needed));
     }
-    terms.remove(0).arranged(&output, &lengths)
+    terms.remove(0).arranged(&output)
 }
 
 /// The names of the operands' axes and of the result's.
@@ -266,12 +266,24 @@ impl<T: Tensor> Term<T> {
     #[track_caller]
     fn merged(&self, lists: [&Names; 3]) -> T {
         let whole = self.x.shape();
-        let place =
-            |name: &Name| self.names.iter().position(|own| own == name).expect("an axis of this name");
-        let order: Shape = lists.iter().flat_map(|list| list.iter().map(place)).collect();
-        let shape: Shape =
-            lists.iter().map(|list| list.iter().map(|name| whole[place(name)]).product()).collect();
-        in_order(&self.x, &order).reshape(&shape)
+        let places = lists.map(|list| list.iter().map(|name| self.place(name)).collect::<Shape>());
+        let merged = |i: usize| places[i].iter().map(|&axis| whole[axis]).product();
+        // Where the lists lie side by side, they are merged before they change places, which copies nothing.
+        let mut lying = [0, 1, 2];
+        lying.sort_by_key(|&i| places[i].first().copied());
+        if lying.iter().flat_map(|&i| &places[i]).is_sorted() {
+            let mut order = [0; 3];
+            for (from, &to) in lying.iter().enumerate() {
+                order[to] = from;
+            }
+            return in_order(&self.x.reshape(&lying.map(merged)), &order);
+        }
+        let order: Shape = places.iter().flatten().copied().collect();
+        in_order(&self.x, &order).reshape(&[0, 1, 2].map(merged))
+    }
+    /// The axis of this name.
+    fn place(&self, name: &Name) -> usize {
+        self.names.iter().position(|own| own == name).expect("an axis of this name")
     }
     /// The product with another term, of the axes that are needed after it.
     #[track_caller]
@@ -289,9 +301,7 @@ impl<T: Tensor> Term<T> {
         let names: Names = batch.iter().chain(&rows).chain(&columns).copied().collect();
         let of = |term: &Term<T>, list: &Names| -> Shape {
             let whole = term.x.shape();
-            list.iter()
-                .map(|name| whole[term.names.iter().position(|own| own == name).expect("its axis")])
-                .collect()
+            list.iter().map(|name| whole[term.place(name)]).collect()
         };
         let shape: Shape =
             of(&left, &batch).into_iter().chain(of(&left, &rows)).chain(of(&right, &columns)).collect();
@@ -307,14 +317,11 @@ impl<T: Tensor> Term<T> {
         };
         Term { names, x: x.reshape(&shape) }
     }
-    /// The result: its axes in order. Those that all operands have with length one, were nowhere left out.
+    /// The result: the axes of these names, in this order.
     #[track_caller]
-    fn arranged(self, output: &Names, lengths: &BTreeMap<Name, usize>) -> T {
+    fn arranged(self, output: &Names) -> T {
         let term = self.summed(|name| output.contains(name));
-        let place =
-            |name: &Name| term.names.iter().position(|own| own == name).expect("an axis of the result");
-        let order: Shape = output.iter().map(place).collect();
-        debug_assert!(output.iter().all(|name| lengths.contains_key(name)));
+        let order: Shape = output.iter().map(|name| term.place(name)).collect();
         in_order(&term.x, &order)
     }
 }
