@@ -89,7 +89,7 @@ macro_rules! for_each_unary {
             /// `y = I₀(x)`, `dy = I₁(x)·dx`.
             i0(x) -> y, dy: dy * x.i1();
             /// `y = I₁(x)`, `dy = (I₀(x) − I₁(x)/x)·dx`.
-            i1(x) -> y, dy: dy * (x.i0() - crate::language::composed::i1_over_x(x, y));
+            i1(x) -> y, dy: dy * (x.i0() - crate::language::composed::elementwise::i1_over_x(x, y));
         }
     };
 }
@@ -141,17 +141,17 @@ macro_rules! for_each_binary {
             /// `y` the angle of the point `(b, a)`, `dy = (b·da − a·db)/(a² + b²)`; 0 at the origin.
             atan2(a, b) -> y, dy:
                 {
-                    let length = crate::language::composed::as_divisor(a.hypot(b));
+                    let length = crate::language::composed::elementwise::as_divisor(a.hypot(b));
                     dy * (b.clone() / &length / length)
                 },
                 {
-                    let length = crate::language::composed::as_divisor(a.hypot(b));
+                    let length = crate::language::composed::elementwise::as_divisor(a.hypot(b));
                     -(dy * (a.clone() / &length / length))
                 };
             /// `y = √(a² + b²)`, `dy = (a·da + b·db)/y`; 0 at the origin.
             hypot(a, b) -> y, dy:
-                dy * (a.clone() / crate::language::composed::as_divisor(y.clone())),
-                dy * (b.clone() / crate::language::composed::as_divisor(y.clone()));
+                dy * (a.clone() / crate::language::composed::elementwise::as_divisor(y.clone())),
+                dy * (b.clone() / crate::language::composed::elementwise::as_divisor(y.clone()));
             /// `y = a − trunc(a/b)·b`, `dy = da − trunc(a/b)·db`.
             fmod(a, b) -> y, dy:
                 dy,

@@ -5,7 +5,7 @@
 
 use crate::continuation::unwinding::raise;
 use crate::error::{At, Error};
-use crate::language::composed::polynomial;
+use crate::language::composed::elementwise::polynomial;
 use crate::language::real::Real;
 
 /// Bernoulli's numbers `B₂, B₄, …`.

@@ -14,6 +14,7 @@ pub mod node;
 pub mod number;
 pub(crate) mod operators;
 pub mod params;
+pub mod random;
 pub mod real;
 pub mod shape;
 pub mod state;

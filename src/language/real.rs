@@ -4,11 +4,12 @@ use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssi
 
 use crate::continuation::unwinding::OrRaise;
 use crate::error::{At, Result};
+use crate::language::composed::elementwise;
 use crate::language::custom::Hook;
 use crate::language::node::NodeRef;
 use crate::language::shape::Shape;
 use crate::language::state::State;
-use crate::language::{composed, derivative_rules, gamma};
+use crate::language::{derivative_rules, gamma};
 use crate::sealed::Internal;
 
 /// Truth values of an interpretation: a `bool`, an array of them, or a recorded condition.
@@ -559,26 +560,26 @@ pub trait Real:
     #[must_use]
     #[track_caller]
     fn remainder(&self, divisor: &Self) -> Self {
-        composed::remainder(self, divisor)
+        elementwise::remainder(self, divisor)
     }
     /// `ln(eˣ + eʸ)`, without overflow (`np.logaddexp`): −∞ where both are that, and then without derivative.
     #[must_use]
     #[track_caller]
     fn logaddexp(&self, other: &Self) -> Self {
-        composed::logaddexp(self, other)
+        elementwise::logaddexp(self, other)
     }
     /// `x·ln y`, and 0 where `x = 0` (`scipy.special.xlogy`), unless `y` is NaN. At `x = 0` its derivative by `x` is
     /// `ln y`, but 0 where that is infinite or undefined.
     #[must_use]
     #[track_caller]
     fn xlogy(&self, y: &Self) -> Self {
-        composed::xlogy(self, y)
+        elementwise::xlogy(self, y)
     }
     /// `sin(πx)/(πx)`, and 1 at 0 (`np.sinc`).
     #[must_use]
     #[track_caller]
     fn sinc(&self) -> Self {
-        composed::sinc(self)
+        elementwise::sinc(self)
     }
     /// `ψ(x) = d/dx ln Γ(x)` (`scipy.special.digamma`): infinite at 0, −1, −2, …. Its errors are a few units in the
     /// last place of the larger of `|ψ(x)|` and 1, so few of its digits are right near its zeros.
@@ -610,7 +611,7 @@ pub trait Real:
     #[must_use]
     #[track_caller]
     fn nan_to_num(&self, nan: f64, positive: f64, negative: f64) -> Self {
-        composed::nan_to_num(self, nan, positive, negative)
+        elementwise::nan_to_num(self, nan, positive, negative)
     }
     /// Whether this is not a number.
     #[track_caller]

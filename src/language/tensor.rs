@@ -4,6 +4,11 @@ use std::ops::Range;
 
 use crate::continuation::unwinding::{OrRaise, raise};
 use crate::error::{At, Error, Result};
+use crate::language::composed::convolutions::{self, Convolution, Pooled};
+use crate::language::composed::cumulative::{Associative, cumulative};
+use crate::language::composed::norms::{self, Norm};
+use crate::language::composed::orders::{self, Side};
+use crate::language::composed::{masks, reductions, shapes};
 use crate::language::control::continuation_passing::{self, Fill, Leaves, Site};
 use crate::language::control::{Order, TreeArrays, fold_arrays, rows_in_order};
 use crate::language::custom::CustomOperator;
@@ -323,6 +328,185 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
         let keep = shape::reduce_keep(&self.shape(), &shape::axes("var", &axes, &self.shape()).or_raise());
         (self.clone() - self.mean(axes.clone()).reshape(&keep)).square().mean(axes)
     }
+    /// [`var`](Tensor::var) divided by the number of elements less `ddof`: 1 makes it the estimate without bias.
+    ///
+    /// # Errors
+    /// Raises [`Error::Argument`] if `ddof` is not 0 and not less than the number of elements.
+    #[track_caller]
+    fn var_ddof(&self, axes: impl Into<Axes>, ddof: usize) -> Self {
+        reductions::var("var", self, &axes.into(), ddof)
+    }
+    /// Standard deviation over axes, which disappear: the root of [`var`](Tensor::var), with derivative 0 where it is
+    /// 0.
+    #[track_caller]
+    fn std(&self, axes: impl Into<Axes>) -> Self {
+        reductions::std(self, &axes.into(), 0)
+    }
+    /// [`std`](Tensor::std), the root of [`var_ddof`](Tensor::var_ddof).
+    ///
+    /// # Errors
+    /// As [`var_ddof`](Tensor::var_ddof).
+    #[track_caller]
+    fn std_ddof(&self, axes: impl Into<Axes>, ddof: usize) -> Self {
+        reductions::std(self, &axes.into(), ddof)
+    }
+    /// Product over axes, which disappear; 1 of nothing. Its derivative, the product of the others, is right at any
+    /// number of zeros and to every order.
+    ///
+    /// ```
+    /// use antiphon::{NdArray, Tensor, grad};
+    /// let x = NdArray::from(vec![2.0, 0.0, 5.0]);
+    /// assert_eq!(grad(|x| x.prod(..), &x)?, NdArray::from(vec![0.0, 10.0, 0.0]));
+    /// # Ok::<(), antiphon::Error>(())
+    /// ```
+    #[track_caller]
+    fn prod(&self, axes: impl Into<Axes>) -> Self {
+        reductions::prod(self, &axes.into())
+    }
+    /// Norm over axes, which disappear: `Σ |x|`, `√Σ x²` (over the two axes of a matrix the Frobenius norm) or
+    /// `max |x|`. The derivative is 0 where it is 0; the sum of squares may overflow where the norm would not, as
+    /// NumPy's.
+    ///
+    /// ```
+    /// use antiphon::{NdArray, Norm, Tensor, grad};
+    /// assert_eq!(NdArray::from(vec![3.0, -4.0]).norm(Norm::Two, ..).item(), 5.0);
+    /// let x = NdArray::from(vec![0.0, -2.0]);
+    /// assert_eq!(grad(|x| x.norm(Norm::Two, ..), &x)?, NdArray::from(vec![0.0, -1.0]));
+    /// assert_eq!(grad(|x| x.norm(Norm::Two, ..), &NdArray::zeros(&[2]))?, NdArray::<f64>::zeros(&[2]));
+    /// # Ok::<(), antiphon::Error>(())
+    /// ```
+    #[track_caller]
+    fn norm(&self, norm: Norm, axes: impl Into<Axes>) -> Self {
+        norms::norm(self, norm, &axes.into())
+    }
+    /// Sums of the elements up to each along an axis, that one included. Neighbours are added first, so the error grows
+    /// with the logarithm of the number of elements.
+    #[track_caller]
+    fn cumsum(&self, axis: isize) -> Self {
+        cumulative("cumsum", self, axis, Associative::Sum)
+    }
+    /// Products of the elements up to each along an axis; the derivative is right at zeros, as
+    /// [`prod`](Tensor::prod)'s.
+    #[track_caller]
+    fn cumprod(&self, axis: isize) -> Self {
+        cumulative("cumprod", self, axis, Associative::Product)
+    }
+    /// The largest of the elements up to each along an axis; NaN from the first NaN on. Equal elements share the
+    /// derivative pair by pair, as two operands of [`maximum`](Real::maximum).
+    #[track_caller]
+    fn cummax(&self, axis: isize) -> Self {
+        cumulative("cummax", self, axis, Associative::Maximum)
+    }
+    /// The smallest of the elements up to each along an axis; as [`cummax`](Tensor::cummax).
+    #[track_caller]
+    fn cummin(&self, axis: isize) -> Self {
+        cumulative("cummin", self, axis, Associative::Minimum)
+    }
+    /// Index of the minimum along one axis, which disappears: the first of equals; NaN counts as the smallest, as NumPy
+    /// has it.
+    #[track_caller]
+    fn argmin(&self, axis: isize) -> Self::Int {
+        (-self.detach()).argmax(axis)
+    }
+    /// Whether a mask holds anywhere over axes, which disappear; nowhere in nothing.
+    #[track_caller]
+    fn any(mask: &Self::Bool, axes: impl Into<Axes>) -> Self::Bool {
+        masks::any::<Self>(mask, &axes.into())
+    }
+    /// Whether a mask holds everywhere over axes, which disappear; everywhere in nothing.
+    #[track_caller]
+    fn all(mask: &Self::Bool, axes: impl Into<Axes>) -> Self::Bool {
+        masks::all::<Self>(mask, &axes.into())
+    }
+    /// How often a mask holds over axes, which disappear; constant.
+    #[track_caller]
+    fn count(mask: &Self::Bool, axes: impl Into<Axes>) -> Self {
+        masks::count(mask, &axes.into())
+    }
+    /// The elements along an axis in ascending order, those that are equal in the order that they had, NaN after all
+    /// others. The derivative of each is that of the element that it was.
+    ///
+    /// ```
+    /// use antiphon::{NdArray, Tensor, grad};
+    /// let x = NdArray::from(vec![3.0, 1.0, 2.0]);
+    /// assert_eq!(x.sort(0), NdArray::from(vec![1.0, 2.0, 3.0]));
+    /// let weights = NdArray::from(vec![0.0, 10.0, 20.0]);
+    /// assert_eq!(grad(|x| (x.sort(0) * &weights).sum(..), &x)?, NdArray::from(vec![20.0, 0.0, 10.0]));
+    /// # Ok::<(), antiphon::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Raises [`Error::Argument`] in single precision, of which places are computed, for more than 2²⁴ elements.
+    #[track_caller]
+    fn sort(&self, axis: isize) -> Self {
+        orders::sort(self, axis)
+    }
+    /// The indices that [`sort`](Tensor::sort) takes elements from, along an axis.
+    ///
+    /// # Errors
+    /// As [`sort`](Tensor::sort).
+    #[track_caller]
+    fn argsort(&self, axis: isize) -> Self::Int {
+        orders::argsort(self, axis)
+    }
+    /// The `k` largest elements along an axis, which gets that length, from the largest on, and their indices; of equal
+    /// ones the first. NaN counts as the largest.
+    ///
+    /// # Errors
+    /// Raises [`Error::Argument`] if there are fewer, and as [`sort`](Tensor::sort).
+    #[track_caller]
+    fn topk(&self, k: usize, axis: isize) -> (Self, Self::Int) {
+        orders::topk(self, k, axis)
+    }
+    /// Median over axes, which disappear: the mean of the two in the middle if the number is even. NaN if any is.
+    ///
+    /// # Errors
+    /// Raises [`Error::Operand`] if there is nothing to reduce, and as [`sort`](Tensor::sort).
+    #[track_caller]
+    fn median(&self, axes: impl Into<Axes>) -> Self {
+        orders::quantile("median", self, 0.5, &axes.into())
+    }
+    /// What is not less than a part `q` of the elements over axes, which disappear, with linear interpolation, as
+    /// `numpy.quantile`: of `n` sorted elements what is at `q·(n − 1)`. NaN if any is.
+    ///
+    /// # Errors
+    /// Raises [`Error::Argument`] if `q` is not from 0 to 1; [`Error::Operand`] if there is nothing to reduce; and as
+    /// [`sort`](Tensor::sort).
+    #[track_caller]
+    fn quantile(&self, q: f64, axes: impl Into<Axes>) -> Self {
+        orders::quantile("quantile", self, q, &axes.into())
+    }
+    /// Where numbers belong among these, which are in ascending order: how many are less, or, on the right side, less
+    /// or equal. `[n]` by any shape gives that shape; `[.., n]` by `[.., m]` of the same leading axes gives `[.., m]`.
+    ///
+    /// ```
+    /// use antiphon::{IntTensor, NdArray, Side, Tensor};
+    /// let edges = NdArray::from(vec![0.0, 1.0, 2.0]);
+    /// let x = NdArray::from(vec![-1.0, 1.0, 1.5]);
+    /// assert_eq!(edges.searchsorted(&x, Side::Left).elements(), Some(vec![0, 1, 2]));
+    /// assert_eq!(edges.searchsorted(&x, Side::Right).elements(), Some(vec![0, 2, 2]));
+    /// ```
+    ///
+    /// # Errors
+    /// Raises [`Error::Argument`] if leading axes differ, and as [`sort`](Tensor::sort).
+    #[track_caller]
+    fn searchsorted(&self, x: &Self, side: Side) -> Self::Int {
+        orders::searchsorted(self, x, side)
+    }
+    /// One at each index, in a row of `n` that is zero elsewhere: `[..]` gives `[.., n]`; constant.
+    ///
+    /// # Errors
+    /// Raises [`Error::Index`] for an index that is not from 0 to `n − 1`.
+    #[track_caller]
+    fn one_hot(indices: &Self::Int, n: usize) -> Self {
+        orders::one_hot(indices, n)
+    }
+    /// [`clamp`](Real::clamp) between arrays, all of which broadcast: `low` where `x < low`, `high` where that is more
+    /// than `high`. The derivative is that of what is taken; where `x` is equal to a bound it is `x`.
+    #[track_caller]
+    fn clip(&self, low: &Self, high: &Self) -> Self {
+        orders::clip(self, low, high)
+    }
     /// `eˣ / Σ eˣ` along an axis.
     #[track_caller]
     fn softmax(&self, axis: isize) -> Self {
@@ -394,6 +578,103 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
         let rest = shape::reduce(&shape, &[position]);
         self.slice(axis, i..i + 1).reshape(&rest)
     }
+    /// Copies side by side, as many as are said for each of the last axes: `numpy.tile`. `[2, 3]` by `[2]` gives `[2,
+    /// 6]`.
+    ///
+    /// # Errors
+    /// Raises [`Error::Argument`] or [`Error::Operand`] if no array can be so large.
+    #[track_caller]
+    fn tile(&self, counts: &[usize]) -> Self {
+        shapes::tile(self, counts)
+    }
+    /// Each element along an axis so many times in a row: `numpy.repeat`, `torch.repeat_interleave`.
+    ///
+    /// # Errors
+    /// As [`tile`](Tensor::tile).
+    #[track_caller]
+    fn repeat(&self, count: usize, axis: isize) -> Self {
+        shapes::repeat(self, count, axis)
+    }
+    /// Moves elements on along an axis, and those at its end to its beginning: `numpy.roll`. A negative shift moves
+    /// them back.
+    #[track_caller]
+    fn roll(&self, shift: isize, axis: isize) -> Self {
+        shapes::roll(self, shift, axis)
+    }
+    /// Matrices with the elements of the last axis on their diagonal and zeros elsewhere: `[.., n]` gives
+    /// `[.., n + |k|, n + |k|]`, where `k` is how far above the main one the diagonal is: `torch.diag_embed`.
+    ///
+    /// ```
+    /// use antiphon::{NdArray, Tensor};
+    /// let x = NdArray::from(vec![1.0, 2.0]);
+    /// assert_eq!(x.diag(0), NdArray::from_elements(&[2, 2], &[1.0, 0.0, 0.0, 2.0])?);
+    /// assert_eq!(x.diag(-1).diagonal(-1), x);
+    /// # Ok::<(), antiphon::Error>(())
+    /// ```
+    #[track_caller]
+    fn diag(&self, offset: isize) -> Self {
+        shapes::diag(self, offset)
+    }
+    /// The diagonal of matrices, `offset` above the main one: `[.., m, n]` gives `[.., l]`. `torch.diagonal` of the
+    /// last two axes.
+    ///
+    /// # Errors
+    /// Raises [`Error::Argument`] if it has fewer than two axes.
+    #[track_caller]
+    fn diagonal(&self, offset: isize) -> Self {
+        shapes::diagonal(self, offset)
+    }
+    /// The sum of the diagonal: `[.., m, n]` gives `[..]`.
+    ///
+    /// # Errors
+    /// As [`diagonal`](Tensor::diagonal).
+    #[track_caller]
+    fn trace(&self) -> Self {
+        self.diagonal(0).sum(-1)
+    }
+    /// Matrices with zeros above the diagonal that is `offset` above the main one, whatever was there.
+    ///
+    /// # Errors
+    /// As [`diagonal`](Tensor::diagonal).
+    #[track_caller]
+    fn tril(&self, offset: isize) -> Self {
+        shapes::triangle("tril", self, offset, true)
+    }
+    /// Matrices with zeros below the diagonal that is `offset` above the main one, whatever was there.
+    ///
+    /// # Errors
+    /// As [`diagonal`](Tensor::diagonal).
+    #[track_caller]
+    fn triu(&self, offset: isize) -> Self {
+        shapes::triangle("triu", self, offset, false)
+    }
+    /// `aᵢ·bⱼ` of all elements of two arrays: `[m, n]`.
+    #[track_caller]
+    fn outer(&self, rhs: &Self) -> Self {
+        shapes::outer(self, rhs)
+    }
+    /// Kronecker's product, in which each element stands for itself times the other array: `[.., m, n]` and `[.., p,
+    /// q]` give `[.., m·p, n·q]`. As `numpy.kron`, it is of all axes, and there is no batch.
+    #[track_caller]
+    fn kron(&self, rhs: &Self) -> Self {
+        shapes::kron(self, rhs)
+    }
+    /// The sum of products over pairs of axes, one of this array and one of the other: of the result, the other axes of
+    /// this one come first. `numpy.tensordot`; [`einsum`](crate::einsum) names axes.
+    ///
+    /// ```
+    /// use antiphon::{NdArray, Tensor};
+    /// let a = NdArray::<f64>::ones(&[2, 3, 4]);
+    /// assert_eq!(a.tensordot(&NdArray::ones(&[4, 5, 2]), &[2, 0], &[0, 2]), NdArray::full(&[3, 5], 8.0));
+    /// ```
+    ///
+    /// # Errors
+    /// Raises [`Error::Argument`] if the axes of a pair have different lengths, or the lists do; [`Error::Operand`] for
+    /// an axis that is none.
+    #[track_caller]
+    fn tensordot(&self, rhs: &Self, axes: &[isize], rhs_axes: &[isize]) -> Self {
+        shapes::tensordot(self, rhs, axes, rhs_axes)
+    }
     /// Maximum of each window of `[batch, channels, h, w]`; the padding never wins.
     #[track_caller]
     fn max_pool2d(&self, kernel: [usize; 2], window: Window2d) -> Self {
@@ -408,6 +689,67 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     #[track_caller]
     fn avg_pool2d(&self, kernel: [usize; 2], window: Window2d) -> Self {
         self.unfold2d(kernel, window).mean(2)
+    }
+    /// Means of as many windows as are wanted: `[batch, channels, h, w]` gives `[batch, channels, rows, columns]`.
+    /// Window `i` of `n` along an axis goes from `⌊i·h/n⌋` to before `⌈(i + 1)·h/n⌉`, as in
+    /// `torch.nn.AdaptiveAvgPool2d`.
+    ///
+    /// # Errors
+    /// Raises [`Error::Argument`] if it has not four axes, or there are no windows or more than elements along an axis.
+    #[track_caller]
+    fn adaptive_avg_pool2d(&self, size: [usize; 2]) -> Self {
+        convolutions::adaptive_pool2d("adaptive_avg_pool2d", self, size, Pooled::Mean)
+    }
+    /// Maxima of the windows of [`adaptive_avg_pool2d`](Tensor::adaptive_avg_pool2d).
+    ///
+    /// # Errors
+    /// As [`adaptive_avg_pool2d`](Tensor::adaptive_avg_pool2d).
+    #[track_caller]
+    fn adaptive_max_pool2d(&self, size: [usize; 2]) -> Self {
+        convolutions::adaptive_pool2d("adaptive_max_pool2d", self, size, Pooled::Largest)
+    }
+    /// Cross-correlation along one axis: `[batch, channels, w]` with `[out, channels/groups, k]` gives
+    /// `[batch, out, columns]`. As [`convolve2d`](Tensor::convolve2d).
+    ///
+    /// ```
+    /// use antiphon::{Border, Convolution, NdArray, Tensor};
+    /// let x = NdArray::from_elements(&[1, 1, 4], &[1.0, 2.0, 3.0, 4.0])?;
+    /// let sums = NdArray::<f64>::ones(&[1, 1, 3]);
+    /// let same = Convolution { border: Border::Same, ..Convolution::default() };
+    /// assert_eq!(x.conv1d(&sums, &same).reshape(&[4]), NdArray::from(vec![3.0, 6.0, 9.0, 7.0]));
+    /// # Ok::<(), antiphon::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`convolve2d`](Tensor::convolve2d).
+    #[track_caller]
+    fn conv1d(&self, kernel: &Self, options: &Convolution<1>) -> Self {
+        convolutions::conv1d(self, kernel, options)
+    }
+    /// [`conv2d`](Tensor::conv2d) with dilation, groups, and borders of each side: `[batch, channels, h, w]` with
+    /// `[out, channels/groups, kh, kw]` gives `[batch, out, rows, columns]`, as `torch.nn.functional.conv2d`:
+    /// `y[b,o,r,c] = Σ x[b,i, r·s₀+u·d₀−p₀, c·s₁+v·d₁−p₁]·kernel[o,i,u,v]` over the channels `i` of the group of `o`.
+    /// Zeros of a border that [`conv2d`](Tensor::conv2d) does not have (with dilation, and where one side has more) are
+    /// multiplied.
+    ///
+    /// # Errors
+    /// Raises [`Error::Argument`] if the axes are not four, the channels do not fit the groups or the kernel, a stride
+    /// or dilation is 0, or the window does not fit.
+    #[track_caller]
+    fn convolve2d(&self, kernel: &Self, options: &Convolution<2>) -> Self {
+        convolutions::convolve2d(self, kernel, options)
+    }
+    /// The adjoint of [`convolve2d`](Tensor::convolve2d) by its image, as an operator: `[batch, channels, h, w]` with
+    /// `[channels, out/groups, kh, kw]` gives `[batch, out, rows, columns]`, as `torch.nn.functional.conv_transpose2d`
+    /// with `output_padding = further`. The number of rows is `(h − 1)·s₀ + (kh − 1)·d₀ + 1 + further₀`, less the
+    /// border, which is cut off.
+    ///
+    /// # Errors
+    /// As [`convolve2d`](Tensor::convolve2d), and if `further` is not less than stride or dilation, the border is
+    /// [`Border::Same`](crate::Border::Same), or nothing is left.
+    #[track_caller]
+    fn conv_transpose2d(&self, kernel: &Self, options: &Convolution<2>, further: [usize; 2]) -> Self {
+        convolutions::conv_transpose2d(self, kernel, options, further)
     }
     /// Zeroes each element with probability `rate`, from 0 to 1, and scales the others by `1/(1 − rate)`; which ones
     /// is a function of `seed`.

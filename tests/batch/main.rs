@@ -1,6 +1,7 @@
 //! Batches: every operator, control flow and the nests with derivatives against a loop over the rows.
 
 mod case;
+mod composed;
 mod control;
 #[cfg(feature = "staging")]
 mod higher;

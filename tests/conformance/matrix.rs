@@ -1,5 +1,7 @@
 //! Products of vectors, matrices and batches of them, and what is made of them.
 
+use antiphon::einsum;
+
 use crate::array_case::{array_cases, polynomial};
 
 /// Indices of a permutation of three with its sign: the terms of a 3×3 determinant.
@@ -203,5 +205,27 @@ array_cases! {
         },
         shape: [3],
         element: |i| polynomial((0..2).map(|k| (1.0, vec![a.at([i[0], k]), x.at([k])]))),
+    }
+    kron(a: [2, 2], b: [2, 3]) {
+        f: a.kron(&b), shape: [4, 6],
+        element: |i| polynomial([(1.0, vec![a.at([i[0] / 2, i[1] / 3]), b.at([i[0] % 2, i[1] % 3])])]),
+    }
+    trace_by_its_name(a: [2, 3], b: [3, 2]) {
+        f: a.matmul(&b).trace(), shape: [],
+        element: |_| polynomial((0..6).map(|k| (1.0, vec![a.at([k / 3, k % 3]), b.at([k % 3, k / 3])]))),
+    }
+    triangle_of_a_matrix(a: [3, 3]) {
+        f: a.tril(-1) + a.triu(0).square(), shape: [3, 3],
+        element: |i| if i[0] > i[1] { polynomial([(1.0, vec![a.at(i)])]) } else {
+            polynomial([(1.0, vec![a.at(i), a.at(i)])])
+        },
+    }
+    einsum_of_three(a: [2, 3], b: [3, 2], c: [2]) {
+        f: einsum("ij,jk,k->ki", &[&a, &b, &c]), shape: [2, 2],
+        element: |i| polynomial((0..3).map(|j| (1.0, vec![a.at([i[1], j]), b.at([j, i[0]]), c.at([i[0]])]))),
+    }
+    tensordot_of_a_matrix(a: [2, 3], b: [3, 2, 2]) {
+        f: a.tensordot(&b, &[1, 0], &[0, 2]), shape: [2],
+        element: |i| polynomial((0..6).map(|k| (1.0, vec![a.at([k / 3, k % 3]), b.at([k % 3, i[0], k / 3])]))),
     }
 }

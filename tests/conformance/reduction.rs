@@ -1,5 +1,7 @@
 //! Reductions over every choice of axes, and maxima with ties.
 
+use antiphon::Norm;
+
 use crate::array_case::{Input, Local, array_cases, function, linear, polynomial};
 use crate::vector::logsumexp;
 
@@ -13,6 +15,17 @@ fn variance(row: Vec<crate::array_case::Entry>) -> Local {
             .map(|i| (0..x.len()).map(|j| 2.0 / n * (if i == j { 1.0 } else { 0.0 } - 1.0 / n)).collect())
             .collect();
         (x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n, gradient, hessian)
+    })
+}
+
+/// Euclid's norm of a row of entries.
+fn norm(row: Vec<crate::array_case::Entry>) -> Local {
+    function(row, |x| {
+        let norm = x.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let unit: Vec<f64> = x.iter().map(|x| x / norm).collect();
+        let of = |i: usize, j: usize| (if i == j { 1.0 } else { 0.0 } - unit[i] * unit[j]) / norm;
+        let hessian: Vec<Vec<f64>> = (0..x.len()).map(|i| (0..x.len()).map(|j| of(i, j)).collect()).collect();
+        (norm, unit.clone(), hessian)
     })
 }
 
@@ -98,5 +111,36 @@ array_cases! {
     }
     logsumexp_does_not_overflow(x: [2] = [1000.0, 1000.0]) {
         f: x.logsumexp(0), shape: [], element: |_| logsumexp(x.all()),
+    }
+    product_of_six(x: [2, 3]) { f: x.prod(..), shape: [], element: |_| polynomial([(1.0, x.all())]), }
+    product_at_one_zero(x: [4] = [2.0, 0.0, -1.5, 3.0]) {
+        f: x.prod(0), shape: [], element: |_| polynomial([(1.0, x.all())]),
+    }
+    product_at_two_zeros(x: [5] = [2.0, 0.0, -1.5, 0.0, 3.0]) {
+        f: x.prod(0), shape: [], element: |_| polynomial([(1.0, x.all())]),
+    }
+    product_of_columns(x: [3, 2]) {
+        f: x.prod(0), shape: [2], element: |i| polynomial([(1.0, (0..3).map(|k| x.at([k, i[0]])).collect())]),
+    }
+    cumulative_sum(x: [2, 5]) {
+        f: x.cumsum(1), shape: [2, 5], element: |i| linear((0..=i[1]).map(|k| (1.0, x.at([i[0], k])))),
+    }
+    cumulative_product_at_zeros(x: [5] = [2.0, 0.0, -1.5, 0.0, 3.0]) {
+        f: x.cumprod(0), shape: [5], element: |i| polynomial([(1.0, (0..=i[0]).map(|k| x.at([k])).collect())]),
+    }
+    cumulative_maximum(x: [5] = [0.3, -1.0, 2.5, 2.0, 3.0]) {
+        f: x.cummax(0), shape: [5], element: |i| linear([(1.0, x.at([[0, 0, 2, 2, 4][i[0]]]))]),
+    }
+    norm_of_rows(x: [2, 3]) { f: x.norm(Norm::Two, 1), shape: [2], element: |i| norm(row(x, i[0])), }
+    norm_at_zero(x: [2, 2] = [0.0; 4]) {
+        f: x.norm(Norm::Two, ..) + x.norm(Norm::One, ..), shape: [], element: |_| linear([]), kink,
+    }
+    squared_deviation(x: [2, 2], y: []) {
+        f: x.std(..).square() * y, shape: [],
+        element: |_| polynomial((0..16).map(|k| {
+            let (i, j) = (k / 4, k % 4);
+            let at = |i: usize| x.at([i / 2, i % 2]);
+            (if i == j { 0.25 - 0.0625 } else { -0.0625 }, vec![at(i), at(j), y.at([])])
+        })),
     }
 }

@@ -4,6 +4,8 @@
 //! One program: a test is a program of its own only if it needs a process of its own.
 
 mod array;
+mod composed;
+mod contractions;
 mod custom;
 #[path = "../support/custom.rs"]
 mod custom_operators;
@@ -25,6 +27,7 @@ mod linearize;
 mod nn;
 mod operators;
 mod optim;
+mod random;
 mod shift_reset;
 mod soundness;
 #[cfg(feature = "data")]

@@ -2,7 +2,8 @@
 
 use antiphon::control::{TreeArrays, scan};
 use antiphon::nn::{self, Conv2d, Dropout, Init, LayerNorm, Recurrent, Rng};
-use antiphon::{Int, IntTensor, Mask, OrRaise, Tensor};
+use antiphon::random::Key;
+use antiphon::{Border, Convolution, Int, IntTensor, Mask, Norm, OrRaise, Side, Tensor, einsum};
 
 use crate::draw::Draw;
 
@@ -138,6 +139,54 @@ operators! {
     "powi" => |x, c| x[0].powi(c.exponent());
     "clamp" => |x, c| { let low = c.real(); x[0].clamp(low, c.real()) };
     "dropout" => |x, c| { let rate = c.real(); x[0].dropout(rate, &T::Int::constant(c.int())) };
+    "prod" => |x, c| x[0].prod([c.axis(), c.axis()]);
+    "cumsum" => |x, c| x[0].cumsum(c.axis());
+    "cummax" => |x, c| x[0].cummax(c.axis());
+    "norms" => |x, c| x[0].norm(Norm::Two, c.axis()) + x[0].norm(Norm::Infinity, c.axis());
+    "std_ddof" => |x, c| { let axis = c.axis(); x[0].std_ddof(axis, c.length()) };
+    "any" => |x, c| T::from_mask(&T::any(&x[0].less(&x[1]), c.axis()));
+    "argmin" => |x, c| T::from_int(&x[0].argmin(c.axis()));
+    "sort" => |x, c| x[0].sort(c.axis());
+    "topk" => |x, c| { let k = c.length(); x[0].topk(k, c.axis()).0 };
+    "quantile" => |x, c| { let q = c.real(); x[0].quantile(q, c.axis()) };
+    "searchsorted" => |x, _c| T::from_int(&x[0].searchsorted(&x[1], Side::Left));
+    "one_hot" => |_x, c| { let ids = indices::<T>(&c.small(), c); T::one_hot(&ids, c.length()) };
+    "clip" => |x, c| { let high = T::constant(c.real()); x[0].clip(&x[1], &high) };
+    "tile" => |x, c| { let counts = c.shape(); x[0].tile(&counts) };
+    "repeat" => |x, c| { let count = c.length(); x[0].repeat(count, c.axis()) };
+    "roll" => |x, c| { let shift = c.axis(); x[0].roll(shift, c.axis()) };
+    "diag" => |x, c| x[0].diag(c.axis());
+    "diagonal" => |x, c| x[0].diagonal(c.axis());
+    "tril" => |x, c| x[0].tril(c.axis()) + x[0].triu(c.axis());
+    "kron" => |x, _c| x[0].kron(&x[1]);
+    "tensordot" => |x, c| { let axis = c.axis(); x[0].tensordot(&x[1], &[axis], &[c.axis()]) };
+    "einsum" => |x, c| {
+        let subscripts = ["ij,jk->ik", "ij,ij", "...i,...i", "ii,i->i", "...,...->...", "i,j"];
+        einsum(subscripts[c.below(6)], &[&x[0], &x[1]])
+    };
+    "convolve2d" => |x, c| {
+        let (stride, dilation, border) = (c.pair(), c.pair(), Border::Each([(c.length(), 0), (0, c.length())]));
+        x[0].convolve2d(&x[1], &Convolution { stride, dilation, groups: c.length(), border })
+    };
+    "conv_transpose2d" => |x, c| {
+        let (stride, dilation, border) = (c.pair(), c.pair(), Border::Both(c.pair()));
+        x[0].conv_transpose2d(&x[1], &Convolution { stride, dilation, groups: c.length(), border }, c.pair())
+    };
+    "conv1d" => |x, c| {
+        let border = if c.below(2) == 0 { Border::Same } else { Border::Both([c.length()]) };
+        let (stride, dilation) = ([c.length()], [c.length()]);
+        x[0].conv1d(&x[1], &Convolution { stride, dilation, groups: c.length(), border })
+    };
+    "adaptive pools" => |x, c| {
+        let size = c.pair();
+        x[0].adaptive_avg_pool2d(size) + x[0].adaptive_max_pool2d(size)
+    };
+    "random keys" => |_x, c| Key::new(&T::Int::constant(c.int())).normal::<T>(&c.shape());
+    "permutation" => |_x, c| T::from_int(&Key::new(&T::Int::constant(c.int())).permutation::<T>(c.length()));
+    "bernoulli" => |_x, c| {
+        let key = Key::new(&T::Int::constant(1));
+        T::from_mask(&key.bernoulli::<T>(&[2], c.real()))
+    };
     "integer arithmetic" => |_x, c| {
         let shape = c.small();
         let (a, b) = (indices::<T>(&shape, c), indices::<T>(&c.small(), c));

@@ -10,7 +10,25 @@ use crate::table::{self, Formula, array};
 
 /// What takes one of several values, or masks some: only those that it took have a derivative, and at another point
 /// others may have.
-const PICKS: &[&str] = &["maximum", "minimum", "max(", "min(", "max_pool2d", "dropout"];
+const PICKS: &[&str] = &[
+    "maximum",
+    "minimum",
+    "max(",
+    "min(",
+    "max_pool2d",
+    "dropout",
+    "Norm::Infinity",
+    "T::any",
+    "sort",
+    "topk",
+    "median",
+    "quantile",
+    "clip",
+    "tril",
+    "triu",
+    "adaptive_max",
+    "Key::new",
+];
 
 #[test]
 fn patterns_hold_at_all_points_and_are_no_larger_than_they_have_to_be() {

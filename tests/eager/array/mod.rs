@@ -3,5 +3,5 @@
 mod errors;
 mod math;
 mod operators;
-mod reference;
+pub mod reference;
 mod structure;

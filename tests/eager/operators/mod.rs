@@ -1,4 +1,5 @@
-//! Every array operator's derivatives, up to the second order, in both modes, against differences.
+//! Every array operator's derivatives, up to the second order, in both modes, against differences; those of what is
+//! composed up to the third.
 
 mod table;
 
@@ -7,10 +8,14 @@ use antiphon::{Axes, Int, IntTensor, NdInt, Tensor, check_gradients, program};
 use table::{Formula, array};
 
 fn check(cases: &[table::Case]) {
+    check_to(cases, 2);
+}
+
+fn check_to(cases: &[table::Case], order: usize) {
     for &(formula, shapes) in cases {
         for shapes in shapes {
             let x: Vec<_> = shapes.iter().zip(1..).map(|(shape, seed)| array(shape, seed)).collect();
-            if let Err(error) = check_gradients(&Formula(formula), &x, 2) {
+            if let Err(error) = check_gradients(&Formula(formula), &x, order) {
                 panic!("{formula} of {shapes:?}: {error}");
             }
         }
@@ -55,6 +60,36 @@ fn images() {
 #[test]
 fn random_masks() {
     check(table::RANDOM_MASKS);
+}
+
+#[test]
+fn further_reductions() {
+    check_to(table::composed::FURTHER_REDUCTIONS, 3);
+}
+
+#[test]
+fn orders() {
+    check_to(table::composed::ORDERS, 3);
+}
+
+#[test]
+fn arrangements() {
+    check_to(table::composed::ARRANGEMENTS, 3);
+}
+
+#[test]
+fn einsum() {
+    check_to(table::composed::EINSUM, 3);
+}
+
+#[test]
+fn convolutions() {
+    check_to(table::composed::CONVOLUTIONS, 3);
+}
+
+#[test]
+fn random_keys() {
+    check_to(table::composed::RANDOM_KEYS, 3);
 }
 
 /// Of functions of matrices, to the third order.

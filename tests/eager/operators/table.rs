@@ -1,5 +1,7 @@
 //! Every array operator in a formula, and the shapes that it is checked for.
 
+#[path = "../../support/composed.rs"]
+pub mod composed;
 #[path = "../../support/linalg.rs"]
 pub mod linalg;
 
@@ -39,7 +41,7 @@ macro_rules! formulas {
                         return $body;
                     }
                 )*)*
-                linalg::Formula(self.0).call(x)
+                composed::Formula(self.0).call(x)
             }
         }
         $(
@@ -47,7 +49,9 @@ macro_rules! formulas {
         )*
         /// All of them.
         #[allow(dead_code, reason = "one of the tests that share this table takes it group by group")]
-        pub const ALL: &[&[Case]] = &[$($group,)* linalg::LINEAR_ALGEBRA];
+        pub const ALL: &[&[Case]] =
+            &[$($group,)* composed::FURTHER_REDUCTIONS, composed::ORDERS, composed::ARRANGEMENTS, composed::EINSUM,
+              composed::CONVOLUTIONS, composed::RANDOM_KEYS, linalg::LINEAR_ALGEBRA];
     };
 }
 

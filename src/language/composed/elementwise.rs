@@ -18,7 +18,7 @@ pub(crate) fn polynomial<T: Real>(x: &T, coefficients: &[f64]) -> T {
 
 /// `ln(eᵃ + eᵇ)`: the larger operand, and the softplus of how much smaller the other one is.
 #[track_caller]
-pub(super) fn logaddexp<T: Real>(a: &T, b: &T) -> T {
+pub(crate) fn logaddexp<T: Real>(a: &T, b: &T) -> T {
     T::check_broadcast("logaddexp", a, b).or_raise();
     let [infinite, nothing] = [f64::INFINITY, f64::NEG_INFINITY].map(T::constant);
     let first = a.greater_equal(b);
@@ -34,7 +34,7 @@ pub(super) fn logaddexp<T: Real>(a: &T, b: &T) -> T {
 
 /// `x·ln y`, and 0 where `x = 0`: there the logarithm is that of 1 if the one of `y` is infinite or undefined.
 #[track_caller]
-pub(super) fn xlogy<T: Real>(x: &T, y: &T) -> T {
+pub(crate) fn xlogy<T: Real>(x: &T, y: &T) -> T {
     T::check_broadcast("xlogy", x, y).or_raise();
     let zero = T::constant(0.0);
     let unusual = y.less_equal(&zero).or(&y.equal(&T::constant(f64::INFINITY)));
@@ -44,7 +44,7 @@ pub(super) fn xlogy<T: Real>(x: &T, y: &T) -> T {
 
 /// The remainder with the sign of the divisor, from the one with the sign of the dividend.
 #[track_caller]
-pub(super) fn remainder<T: Real>(a: &T, b: &T) -> T {
+pub(crate) fn remainder<T: Real>(a: &T, b: &T) -> T {
     T::check_broadcast("remainder", a, b).or_raise();
     let zero = T::constant(0.0);
     let rest = a.fmod(b);
@@ -66,7 +66,7 @@ const SINC: [f64; 13] = {
 
 /// `sin(πx)/(πx)`: a series where `|x| ≤ ½`; else the sine of `π` times what `x` is more than an even integer.
 #[track_caller]
-pub(super) fn sinc<T: Real>(x: &T) -> T {
+pub(crate) fn sinc<T: Real>(x: &T) -> T {
     let pi = std::f64::consts::PI;
     let near = x.abs().less_equal(&T::constant(0.5));
     let small = T::select(&near, x, &T::constant(0.0)).scale(pi);
@@ -78,7 +78,7 @@ pub(super) fn sinc<T: Real>(x: &T) -> T {
 
 /// Numbers in the place of NaN and infinities.
 #[track_caller]
-pub(super) fn nan_to_num<T: Real>(x: &T, nan: f64, positive: f64, negative: f64) -> T {
+pub(crate) fn nan_to_num<T: Real>(x: &T, nan: f64, positive: f64, negative: f64) -> T {
     let y = T::select(&x.equal(x), x, &T::constant(nan));
     let y = T::select(&x.equal(&T::constant(f64::INFINITY)), &T::constant(positive), &y);
     T::select(&x.equal(&T::constant(f64::NEG_INFINITY)), &T::constant(negative), &y)
