@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Error, Fields, GenericParam, Generics, Ident, Member, Result, TypeParam};
-use syn::{TypeParamBound, Variant, WherePredicate};
+use syn::{Type, TypeParamBound, Variant, WherePredicate};
 
 use crate::field::{Field, Role, refuse_associated, variant_name};
 use crate::kind::Kind;
@@ -20,6 +20,8 @@ struct Input<'a> {
     /// The parameter in the structure over another interpretation, and that structure's arguments.
     u: Ident,
     with: TokenStream,
+    /// The types of what it has components in, boxes, options and lists of them and itself left out.
+    parts: Vec<Type>,
 }
 
 /// A struct, or a variant of an enum.
@@ -82,7 +84,7 @@ impl Input<'_> {
         let parameter = the_type_parameter(input)?;
         check_bounds(&input.generics, parameter)?;
         let t = &parameter.ident;
-        let mut variants = Vec::new();
+        let (mut variants, mut types) = (Vec::new(), Vec::new());
         for (variant, fields) in parts {
             let label = variant.map(variant_name).transpose()?.flatten();
             let alone = fields.len() == 1 && matches!(fields, Fields::Unnamed(_));
@@ -94,8 +96,14 @@ impl Input<'_> {
                 Some(variant) => quote!(#name::#variant),
                 None => quote!(#name),
             };
-            let fields = fields.iter().zip(fields.members()).map(parse).collect::<Result<_>>()?;
-            variants.push(Parts { constructor, fields });
+            let parsed: Vec<(Field, Span)> =
+                fields.iter().zip(fields.members()).map(parse).collect::<Result<_>>()?;
+            for ((field, _), of) in parsed.iter().zip(fields) {
+                if let Role::Components(_, kind) = &field.role {
+                    types.extend(kind.innermost(&of.ty).filter(|ty| !is_called(ty, name)).cloned());
+                }
+            }
+            variants.push(Parts { constructor, fields: parsed });
         }
         let u = format_ident!("__U");
         let with = type_arguments(&input.generics, &u);
@@ -103,7 +111,27 @@ impl Input<'_> {
         for param in generics.type_params_mut() {
             param.bounds.push(syn::parse_quote!(::antiphon::Real));
         }
-        Ok(Input { name: &input.ident, t, variants, generics, u, with })
+        Ok(Input { name: &input.ident, t, variants, generics, u, with, parts: types })
+    }
+
+    /// `impl Confined`, if that is known: what is copied along mentions no interpretation, and without a lifetime can hold
+    /// no variable of one.
+    fn confined(&self) -> TokenStream {
+        let Input { name, t, generics, parts, .. } = self;
+        if generics.lifetimes().next().is_some() {
+            return TokenStream::new();
+        }
+        let mut bounded = (*generics).clone();
+        let clause = bounded.make_where_clause();
+        for part in parts {
+            clause.predicates.push(syn::parse_quote!(#part: ::antiphon::state::Confined<#t>));
+        }
+        let (_, type_generics, _) = generics.split_for_impl();
+        let (impl_generics, _, where_clause) = bounded.split_for_impl();
+        quote! {
+            #[automatically_derived]
+            impl #impl_generics ::antiphon::state::Confined<#t> for #name #type_generics #where_clause {}
+        }
     }
 
     /// `impl State`.
@@ -183,6 +211,7 @@ pub fn params(input: &DeriveInput) -> Result<TokenStream> {
         .map(|parts| parts.through(TokenStream::new(), |kind, span, x| kind.visit(span, x), true));
     let (state, structure) =
         (input.state(), input.structure(&quote!(::antiphon::structure::map_params(self, path, f))));
+    let confined = input.confined();
     Ok(quote! {
         #[automatically_derived]
         #[allow(unused_variables, reason = "variants without components use neither path nor function")]
@@ -208,6 +237,7 @@ pub fn params(input: &DeriveInput) -> Result<TokenStream> {
         }
         #state
         #structure
+        #confined
     })
 }
 
@@ -219,7 +249,13 @@ pub fn structure(input: &DeriveInput) -> Result<TokenStream> {
         .iter()
         .map(|parts| parts.anew(|kind, span, x| kind.map_components(span, x, input.t), true));
     let (state, structure) = (input.state(), input.structure(&quote!(match self { #(#mapped,)* })));
-    Ok(quote! { #state #structure })
+    let confined = input.confined();
+    Ok(quote! { #state #structure #confined })
+}
+
+/// Whether a type is that of this name, whatever its arguments.
+fn is_called(ty: &Type, name: &Ident) -> bool {
+    matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == *name))
 }
 
 /// The fields of a struct, or of each variant of an enum.
@@ -271,7 +307,7 @@ fn check_bounds(generics: &Generics, parameter: &TypeParam) -> Result<()> {
     let of_where = generics.where_clause.iter().flat_map(|clause| &clause.predicates);
     let of_where = of_where.filter_map(|predicate| match predicate {
         WherePredicate::Type(bound) => match &bound.bounded_ty {
-            syn::Type::Path(path) if path.path.is_ident(&parameter.ident) => Some(&bound.bounds),
+            Type::Path(path) if path.path.is_ident(&parameter.ident) => Some(&bound.bounds),
             _ => None,
         },
         _ => None,
@@ -310,6 +346,6 @@ fn type_arguments(generics: &Generics, u: &Ident) -> TokenStream {
 }
 
 /// Errors point at the field's type; names are resolved as everywhere in the derive, also where a macro wrote the type.
-fn at(ty: &syn::Type) -> Span {
+fn at(ty: &Type) -> Span {
     ty.span().resolved_at(Span::call_site())
 }

@@ -62,6 +62,24 @@ impl Kind {
         }
     }
 
+    /// The type of what is in boxes, options and lists, if there is a type for it.
+    pub fn innermost<'t>(&self, ty: &'t Type) -> Option<&'t Type> {
+        let (inner, ty) = match (self, ty) {
+            (_, Type::Group(group)) => return self.innermost(&group.elem),
+            (Kind::Nested, ty) => return Some(ty),
+            (Kind::Associated { .. }, _) => return None,
+            (Kind::Boxed(inner) | Kind::Option(inner) | Kind::List(inner), Type::Path(ty)) => (inner, ty),
+            _ => return None,
+        };
+        match &ty.path.segments.last()?.arguments {
+            PathArguments::AngleBracketed(arguments) => match arguments.args.first()? {
+                GenericArgument::Type(of) => inner.innermost(of),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// The same structure, by what `leaf` makes of a reference to what is no box, option or list here. `named` says
     /// whether elements of lists have numbers in the path.
     fn rebuilt(&self, span: Span, value: &TokenStream, named: bool, leaf: &Leaf<'_>) -> TokenStream {

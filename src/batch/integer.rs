@@ -11,7 +11,7 @@ use crate::language::control::rows;
 use crate::language::params::Path;
 use crate::language::real::{Int, Mask, Real};
 use crate::language::shape::{self, Shape};
-use crate::language::state::{Leaf, State};
+use crate::language::state::{Confined, Leaf, State};
 use crate::language::structure::{MapComponent, Structure};
 use crate::language::tensor::{IntTensor, MaskTensor};
 
@@ -227,6 +227,7 @@ macro_rules! component {
                 Leaf::next(leaves).$kind()
             }
         }
+        impl<$Value: $Trait, R: Real<$Associated = $Rows<$Value>>> Confined<R> for $Rows<$Value> {}
         impl<$Value: $Trait, R: Real<$Associated = $Rows<$Value>>> Structure<R> for $Rows<$Value> {
             type With<U: Real> = U::$Associated;
             fn map_components<U: Real>(&self, path: &mut Path, f: MapComponent<'_, R, U>) -> U::$Associated {

@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 
 use crate::language::params::{Params, Path};
 use crate::language::real::Real;
-use crate::language::state::{Leaf, State};
+use crate::language::state::{Confined, Leaf, State};
 use crate::language::structure::{MapComponent, Structure};
 
 /// The entries of a map in the order of their keys, whatever the order in which it has them.
@@ -23,6 +23,10 @@ fn outline_keys<'m>(keys: impl ExactSizeIterator<Item = &'m String>, lengths: &m
         lengths.extend(key.bytes().map(usize::from));
     }
 }
+
+// Of a hasher of one's own nothing is known.
+impl<T: Real, P: Confined<T>> Confined<T> for HashMap<String, P> {}
+impl<T: Real, P: Confined<T>> Confined<T> for BTreeMap<String, P> {}
 
 macro_rules! map_structure {
     ($Map:ident $(, $S:ident: $Hasher:path)?) => {

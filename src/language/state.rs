@@ -76,6 +76,20 @@ pub trait State<T: Real>: Clone {
     fn outline(&self, _lengths: &mut Vec<usize>) {}
 }
 
+/// A [`State`] whose values share nothing that could be written: so that what is computed again of one, after the frames
+/// around it have gone, cannot leave a variable of theirs in another. It is for the derives of this crate, which implement
+/// it for what is made of such values, and for the types of this crate: an implementation of your own would have to see
+/// to that.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot go into a checkpoint",
+    label = "is neither an interpretation's value, nor a tuple, list or derived structure of such",
+    note = "a type with a `State` of its own, or a closure, may share what can be written; derive `Params` or `Structure`"
+)]
+pub trait Confined<T: Real>: State<T> {}
+
+impl<T: Real> Confined<T> for T {}
+
 impl<T: Real> State<T> for T {
     fn flatten(&self, leaves: &mut Vec<Leaf<T>>) {
         leaves.push(Leaf::Real(self.clone()));
@@ -122,6 +136,9 @@ macro_rules! wrapper_state {
 }
 wrapper_state! { Index Int int; Flag Bool bool; }
 
+impl<T: Real> Confined<T> for Index<T> {}
+impl<T: Real> Confined<T> for Flag<T> {}
+
 /// Makes an integer and a truth-value type components of every interpretation that uses them.
 macro_rules! index_state {
     ($($int:ty, $bool:ty;)*) => { $(
@@ -137,6 +154,7 @@ macro_rules! index_state {
                 $crate::language::state::Leaf::next(leaves).$kind()
             }
         }
+        impl<T: $crate::language::real::Real<$Associated = $value>> $crate::language::state::Confined<T> for $value {}
         impl<T: $crate::language::real::Real<$Associated = $value>> $crate::language::structure::Structure<T>
             for $value
         {
@@ -160,6 +178,7 @@ index_state! { i64, bool; }
 
 macro_rules! tuple_state {
     ($($S:ident $i:tt),*) => {
+        impl<T: Real, $($S: Confined<T>),*> Confined<T> for ($($S,)*) {}
         impl<T: Real, $($S: State<T>),*> State<T> for ($($S,)*) {
             #[allow(unused_variables, reason = "the empty tuple")]
             fn flatten(&self, leaves: &mut Vec<Leaf<T>>) {
@@ -189,6 +208,10 @@ tuple_state!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8);
 tuple_state!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9);
 tuple_state!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10);
 tuple_state!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, M 11);
+
+impl<T: Real, S: Confined<T>, const N: usize> Confined<T> for [S; N] {}
+impl<T: Real, S: Confined<T>> Confined<T> for Vec<S> {}
+impl<T: Real, S: Confined<T>> Confined<T> for Option<S> {}
 
 impl<T: Real, S: State<T>, const N: usize> State<T> for [S; N] {
     fn flatten(&self, leaves: &mut Vec<Leaf<T>>) {

@@ -216,7 +216,7 @@ impl Factorization for Factor {
     fn compute<F: Field>(self, operands: &[&[F]], result: &mut [F]) -> Result<(), String> {
         let a = operands[0];
         let m = result.len() - a.len();
-        let n = if m == 0 { 0 } else { a.len() / m };
+        let n = a.len().checked_div(m).unwrap_or(0);
         let (lu, exchanged) = result.split_at_mut(a.len());
         let mut lu = columns_mut(lu, [m, n]);
         lu.copy_from(rows(a, [m, n]));

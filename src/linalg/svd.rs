@@ -67,11 +67,14 @@ pub fn lstsq<T: Tensor>(a: &T, b: &T, rcond: Option<f64>) -> T {
     right.back(pinv(a, rcond).matmul(&right.columns))
 }
 
-/// The factors of a matrix: `U`, the singular values and `V`.
+/// `U`, the singular values and `V`.
+type Factors<F> = (Mat<F>, Vec<F>, Mat<F>);
+
+/// The factors of a matrix.
 ///
 /// # Errors
 /// If they are not found.
-pub(super) fn decompose<F: Field>(a: &[F], [m, n]: [usize; 2]) -> Result<(Mat<F>, Vec<F>, Mat<F>), String> {
+pub(super) fn decompose<F: Field>(a: &[F], [m, n]: [usize; 2]) -> Result<Factors<F>, String> {
     finite(a)?;
     let k = m.min(n);
     let (mut u, mut v) = (Mat::<F>::zeros(m, k), Mat::<F>::zeros(n, k));

@@ -4,7 +4,7 @@ use super::unlike;
 use crate::error::{Error, Result};
 use crate::language::params::{Params, Path};
 use crate::language::real::Real;
-use crate::language::state::{Leaf, State};
+use crate::language::state::{Confined, Leaf, State};
 use crate::language::structure::{Structure, map_params};
 
 /// What an optimiser remembers of parameters `P`: the count of updates, and some structures like `P`.
@@ -126,6 +126,8 @@ impl<P: Params> Params for OptState<P> {
         }
     }
 }
+
+impl<T: Real, P: Params<Leaf = T> + Confined<T>> Confined<T> for OptState<P> {}
 
 impl<T: Real, P: Params<Leaf = T> + State<T>> State<T> for OptState<P> {
     fn flatten(&self, leaves: &mut Vec<Leaf<T>>) {

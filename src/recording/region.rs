@@ -18,6 +18,9 @@ use crate::language::real::Real;
 use crate::language::state::Leaf;
 use crate::reverse::Var;
 
+/// A rule, and its operands.
+type Ruled = (Rc<dyn Again>, Vec<Value>);
+
 /// What the recorder knows of regions.
 #[derive(Default)]
 pub(super) struct Regions {
@@ -26,7 +29,7 @@ pub(super) struct Regions {
     /// Values that nothing flows back through, inside of regions.
     pub(super) detached: RefCell<HashSet<Value>>,
     /// Values whose derivatives are what a rule says, of operands.
-    pub(super) rules: RefCell<HashMap<Value, (Rc<dyn Again>, Vec<Value>)>>,
+    pub(super) rules: RefCell<HashMap<Value, Ruled>>,
     /// What is a derivative of a region inside of another one: calls of these functions, which are never defined.
     pub(super) pulls: RefCell<HashMap<Func, Rc<Pull>>>,
 }

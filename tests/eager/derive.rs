@@ -2,7 +2,7 @@
 
 use antiphon::params::Path;
 use antiphon::state::Leaf;
-use antiphon::{Error, NdArray, Params, Real, Shape, State, Tensor};
+use antiphon::{Control, Error, NdArray, Params, Real, Shape, State, Tensor, grad};
 
 #[derive(Clone, Debug, PartialEq, Params)]
 struct Linear<T> {
@@ -173,4 +173,39 @@ fn a_macro_may_write_the_struct() {
         State::<f64>::rebuild(&scaled, &mut [4.0, 5.0, 6.0].map(Leaf::Real).into_iter()).leaves(),
         [4.0, 5.0, 6.0]
     );
+}
+
+/// A derived structure goes into a checkpoint, and an enum of itself.
+#[test]
+fn structures_in_checkpoints() {
+    #[derive(Clone, Params)]
+    enum Chain<T> {
+        End(T),
+        Times(T, Box<Chain<T>>),
+    }
+    #[derive(Clone, Params)]
+    struct Model<T> {
+        chain: Chain<T>,
+        weights: Vec<T>,
+        rounds: usize,
+    }
+    fn product<T: Real>(chain: &Chain<T>) -> T {
+        match chain {
+            Chain::End(x) => x.clone(),
+            Chain::Times(x, rest) => x.clone() * product(rest),
+        }
+    }
+    fn model<T: Control>(model: Model<T>) -> T {
+        T::checkpoint(model, |model: Model<T>| {
+            let sum = model.weights.iter().fold(T::constant(0.0), |sum, w| sum + w);
+            (0..model.rounds).fold(product(&model.chain), |x, _| x * &sum)
+        })
+    }
+    let chain = Chain::Times(2.0, Box::new(Chain::End(3.0)));
+    let slope = grad(|m| model(m), &Model { chain, weights: vec![0.5, 1.0], rounds: 2 }).unwrap();
+    // 6·s² with s = 1.5.
+    assert_eq!(slope.weights, [18.0, 18.0]);
+    let Chain::Times(by_first, rest) = slope.chain else { panic!("the same variant") };
+    let Chain::End(by_second) = *rest else { panic!("the same variant") };
+    assert_eq!((by_first, by_second), (3.0 * 2.25, 2.0 * 2.25));
 }

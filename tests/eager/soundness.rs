@@ -13,6 +13,7 @@ fn variables_and_continuations_cannot_escape() {
         "stashed_variable_leaves_grad",
         "control_overridden",
         "node_of_ones_own",
+        "checkpoint_of_shared_state",
     ] {
         cases.compile_fail(format!("tests/ui/{case}.rs"));
     }

@@ -9,7 +9,7 @@ use crate::language::control::continuation_passing::{Leaves, Site};
 use crate::language::control::{Control, rows};
 use crate::language::real::{Int, Mask, Real};
 use crate::language::shape;
-use crate::language::state::{Index, Leaf, State};
+use crate::language::state::{Confined, Index, Leaf, State};
 use crate::sealed::INTERNAL;
 
 /// What is computed again, of the components of its argument. It owns all that it uses.
@@ -27,7 +27,7 @@ pub enum Checkpoints {
     Bytes(usize),
 }
 
-pub(super) fn checkpoint<T: Control, A: State<T>, B: State<T>>(
+pub(super) fn checkpoint<T: Control, A: Confined<T>, B: Confined<T>>(
     site: Site,
     x: A,
     f: impl Fn(A) -> B + 'static,
@@ -52,7 +52,8 @@ pub(super) fn checkpoint<T: Control, A: State<T>, B: State<T>>(
             leaves
         }
     };
-    // SAFETY: the closure owns what it uses: the caller's, which is `'static`, and a value for its structure.
+    // SAFETY: the closure owns what it uses: the caller's, which is `'static`, and a value for its structure. That and
+    // the results hide no variable of what is computed again later.
     let leaves = unsafe { T::checkpoint_at(INTERNAL, site, leaves, Rc::new(body)) };
     let like = result.take().expect("the function was run");
     like.rebuild(&mut leaves.into_iter())
@@ -69,8 +70,8 @@ pub(super) fn in_steps<T, C, S, F>(
 ) -> S
 where
     T: Control,
-    C: State<T>,
-    S: State<T>,
+    C: Confined<T>,
+    S: Confined<T>,
     F: Fn(&T::Int, &C, S) -> S + 'static,
 {
     let states = match checkpoints {
@@ -125,8 +126,8 @@ fn by_binomial<T, C, S, F>(
 ) -> S
 where
     T: Control,
-    C: State<T>,
-    S: State<T>,
+    C: Confined<T>,
+    S: Confined<T>,
     F: Fn(&T::Int, &C, S) -> S + 'static,
 {
     while n > 1 {
@@ -178,8 +179,8 @@ fn recorded<T, C, S, F>(
 ) -> S
 where
     T: Control,
-    C: State<T>,
-    S: State<T>,
+    C: Confined<T>,
+    S: Confined<T>,
     F: Fn(&T::Int, &C, S) -> S + 'static,
 {
     let begin = (Index::<T>(from), state);
@@ -214,8 +215,8 @@ pub(super) fn in_parts<T, C, S>(
 ) -> S
 where
     T: Control,
-    C: State<T>,
-    S: State<T>,
+    C: Confined<T>,
+    S: Confined<T>,
 {
     let (condition, body) = (Rc::new(condition), Rc::new(body));
     let one = || T::Int::constant(1);

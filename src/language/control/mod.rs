@@ -24,7 +24,7 @@ use crate::language::control::continuation_passing::{
     Arm, BodyTo, Captured, Function, Leaves, Region, Site, To,
 };
 use crate::language::real::{Mask, Real};
-use crate::language::state::{Leaf, State};
+use crate::language::state::{Confined, Leaf, State};
 use crate::sealed::{INTERNAL, Internal};
 
 /// Data-dependent control flow of an interpretation.
@@ -84,7 +84,8 @@ pub trait Control: Real {
     /// `f(x)`, of which reverse mode keeps `x` only: what `f` computes on the way is computed again on the way back,
     /// where it is needed, so that it takes time twice and memory once.
     ///
-    /// What `f` uses of a derivative's variables comes in as a part of `x`; it owns what else it uses. It is a closure,
+    /// What `f` takes and gives are values, tuples, lists, maps by name and derived structures of them. What it uses of a
+    /// derivative's variables comes in as a part of `x`; it owns what else it uses. It is a closure,
     /// also where it is one function: `|x| layer(x)`, since the name of a generic function is not `'static`.
     ///
     /// ```
@@ -103,7 +104,7 @@ pub trait Control: Real {
     /// checkpoints only the outer one is, and none in control flow that is differentiated twice in reverse, and rules
     /// that are explicit (`cps`, `Var::shift`) are errors in it. [`linearize`](crate::linearize) keeps everything.
     #[track_caller]
-    fn checkpoint<A: State<Self>, B: State<Self>>(x: A, f: impl Fn(A) -> B + 'static) -> B {
+    fn checkpoint<A: Confined<Self>, B: Confined<Self>>(x: A, f: impl Fn(A) -> B + 'static) -> B {
         checkpoint::checkpoint(Site::caller("checkpoint"), x, f)
     }
 
@@ -132,7 +133,7 @@ pub trait Control: Real {
     /// # Errors
     /// Raises [`Error::Argument`] if no state is to be kept.
     #[track_caller]
-    fn checkpointed_loop<C: State<Self>, S: State<Self>>(
+    fn checkpointed_loop<C: Confined<Self>, S: Confined<Self>>(
         steps: usize,
         shared: &C,
         init: S,
@@ -153,7 +154,7 @@ pub trait Control: Real {
     /// many these turn out to be: those before round 1, 2, 4, 7, 11, …. The others are computed again. What condition
     /// and body use of a derivative's variables other than the state is `shared`.
     #[track_caller]
-    fn checkpointed_while<C: State<Self>, S: State<Self>>(
+    fn checkpointed_while<C: Confined<Self>, S: Confined<Self>>(
         shared: &C,
         init: S,
         condition: impl Fn(&C, &S) -> Self::Bool + 'static,

@@ -8,7 +8,7 @@ use crate::language::control::continuation_passing::Site;
 use crate::language::params::Path;
 use crate::language::real::{Int, Real};
 use crate::language::shape;
-use crate::language::state::{Index, Leaf, State};
+use crate::language::state::{Confined, Index, Leaf, State};
 use crate::language::structure::{MapComponent, Structure};
 use crate::language::tensor::{IntTensor, Tensor};
 use crate::memory;
@@ -78,6 +78,8 @@ impl<T: Real> State<T> for TreeArrays<T::Int> {
         TreeArrays { left: next(), right: next(), root: next() }
     }
 }
+
+impl<T: Real> Confined<T> for TreeArrays<T::Int> {}
 
 impl<T: Real> Structure<T> for TreeArrays<T::Int> {
     type With<U: Real> = TreeArrays<U::Int>;
