@@ -1,6 +1,8 @@
 //! Elementary functions of compiled code, against the C library's in double precision.
 
 use antiphon_elementary::numbers;
+use antiphon_staging::ir::ids::Value;
+use antiphon_staging::jit::processor::Processor;
 use antiphon_staging::*;
 
 /// Distance in units of the last place of the reference, in double precision for single.
@@ -35,13 +37,29 @@ fn arguments(range: f64) -> Vec<f64> {
     xs
 }
 
-fn compiled(op: Unary, xs: &ConcreteTensor) -> Vec<f64> {
+/// Of one operand, or two, on a processor.
+fn compiled(
+    target: &Processor,
+    operands: &[ConcreteTensor],
+    op: impl Fn(&Builder, &[Value]) -> Value,
+) -> Vec<f64> {
     let b = Builder::new("f");
-    let x = b.input("x", xs.ty());
-    let y = b.unary(op, x).unwrap();
+    let inputs: Vec<Value> = operands.iter().map(|x| b.input("x", x.ty())).collect();
+    let y = op(&b, &inputs);
     let program = b.finish(&[y]).unwrap();
-    let y = compile(&program, &CompileOptions::default()).unwrap().run(std::slice::from_ref(xs)).unwrap();
+    let options = CompileOptions { target: target.clone(), ..CompileOptions::default() };
+    let y = compile(&program, &options).unwrap().run(operands).unwrap();
     (0..y[0].size()).map(|i| y[0].at(i).real().unwrap()).collect()
+}
+
+/// Numbers in one precision, and as they are then.
+fn rounded(xs: Vec<f64>, single: bool) -> (Vec<f64>, ConcreteTensor) {
+    let n = xs.len();
+    if !single {
+        return (xs.clone(), ConcreteTensor::new(&[n], xs).unwrap());
+    }
+    let xs: Vec<f32> = xs.into_iter().map(|x| x as f32).collect();
+    (xs.iter().map(|&x| x.into()).collect(), ConcreteTensor::new(&[n], xs).unwrap())
 }
 
 fn reference(op: Unary, x: f64) -> f64 {
@@ -120,15 +138,13 @@ fn elementary_functions_are_right_to_a_few_units_in_the_last_place() {
     let mut wrong = Vec::new();
     for (op, range, most_single, most_double) in table {
         for (single, most) in [(true, most_single), (false, most_double)] {
-            let xs: Vec<f64> =
-                arguments(range).into_iter().map(|x| if single { f64::from(x as f32) } else { x }).collect();
-            let tensor = if single {
-                ConcreteTensor::new(&[xs.len()], xs.iter().map(|&x| x as f32).collect::<Vec<f32>>()).unwrap()
-            } else {
-                ConcreteTensor::new(&[xs.len()], xs.clone()).unwrap()
-            };
+            let (xs, tensor) = rounded(arguments(range), single);
+            let operands = [tensor];
+            let of = |target: &Processor| compiled(target, &operands, |b, x| b.unary(op, x[0]).unwrap());
+            // One that cannot fuse products with sums, and this one.
+            let found = of(&Processor::portable()).into_iter().chain(of(&Processor::host()));
             let mut worst = (0.0, 0.0, 0.0, 0.0);
-            for (&x, y) in xs.iter().zip(compiled(op, &tensor)) {
+            for (&x, y) in xs.iter().chain(&xs).zip(found) {
                 let exact = reference(op, x);
                 let exact = if single && f64::from(exact as f32).is_infinite() {
                     f64::from(exact as f32)
@@ -147,4 +163,38 @@ fn elementary_functions_are_right_to_a_few_units_in_the_last_place() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn functions_of_two_are_right_to_a_few_units_in_the_last_place() {
+    let coarse = arguments(1e6).into_iter().step_by(97).chain([1e300, -1e300, 1e-300, 3e38, 1e-44]);
+    let coarse: Vec<f64> = coarse.collect();
+    let (xs, ys) =
+        coarse.iter().flat_map(|&x| coarse.iter().map(move |&y| (x, y))).unzip::<_, _, Vec<_>, Vec<_>>();
+    for single in [true, false] {
+        let ((xs, x), (ys, y)) = (rounded(xs.clone(), single), rounded(ys.clone(), single));
+        let operands = [x, y];
+        for (op, exact) in [
+            (Binary::Atan2, f64::atan2 as fn(f64, f64) -> f64),
+            (Binary::Hypot, f64::hypot),
+            (Binary::Fmod, |x, y| x % y),
+        ] {
+            let of =
+                |target: &Processor| compiled(target, &operands, |b, x| b.binary(op, x[0], x[1]).unwrap());
+            for target in [Processor::portable(), Processor::host()] {
+                for ((&x, &y), found) in xs.iter().zip(&ys).zip(of(&target)) {
+                    let exact = exact(x, y);
+                    let exact =
+                        if single && (exact as f32).is_infinite() { (exact as f32).into() } else { exact };
+                    let error = ulps(found, exact, single);
+                    // The references are right to one unit themselves.
+                    assert!(error <= 3.0, "{op:?} of {x:e} and {y:e} is {found:e}, not {exact:e}: {error}");
+                    assert!(
+                        exact != 0.0 || exact.is_sign_negative() == found.is_sign_negative(),
+                        "{op:?} {x:e} {y:e}"
+                    );
+                }
+            }
+        }
+    }
 }
