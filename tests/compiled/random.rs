@@ -29,9 +29,8 @@ fn step<T: Tensor>(weights: &mut T, (x, seed, number): &(T, T::Int, T::Int)) -> 
 fn steps_draw_the_same_eagerly_and_compiled() {
     let x: Array = Key::new(&NdInt::scalar(1)).normal(&[5, 4]);
     let start = Array::ones(&[4]);
-    let mut eager = TrainingStep::eager(start.clone(), |weights, data| step(weights, data));
-    let mut compiled = TrainingStep::compiled(start, |weights, data| step(weights, data))
-        .configure(|options| options.cache = None);
+    let mut eager = TrainingStep::eager(start.clone(), step);
+    let mut compiled = TrainingStep::compiled(start, step).configure(|options| options.cache = None);
     let mut losses = Vec::new();
     for number in 0..6 {
         let data = (x.clone(), NdInt::scalar(3), NdInt::scalar(number));
