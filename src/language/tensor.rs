@@ -351,7 +351,7 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
         reductions::std(self, &axes.into(), ddof)
     }
     /// Product over axes, which disappear; 1 of nothing. Its derivative, the product of the others, is right at any
-    /// number of zeros and to every order.
+    /// number of zeros and to every order. It is of pairs, and of pairs of these, any of which may overflow.
     ///
     /// ```
     /// use antiphon::{NdArray, Tensor, grad};

@@ -24,6 +24,7 @@ mod linearize;
 mod mistakes;
 mod models;
 mod probes;
+mod random;
 mod scan;
 mod semantics;
 mod strong_zeros;

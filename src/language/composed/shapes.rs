@@ -2,8 +2,10 @@
 
 use super::refuse;
 use crate::continuation::unwinding::OrRaise;
+use crate::language::real::Int;
 use crate::language::shape::{self, Padding, Shape};
-use crate::language::tensor::Tensor;
+use crate::language::tensor::{IntTensor, Tensor};
+use crate::memory::collected;
 
 /// [`Tensor::tile`].
 #[track_caller]
@@ -117,11 +119,18 @@ pub fn diag<T: Tensor>(x: &T, offset: isize) -> T {
 #[track_caller]
 pub fn triangle<T: Tensor>(op: &'static str, x: &T, offset: isize, lower: bool) -> T {
     let [m, n] = sides(op, x);
-    let above = |at: usize| (at % n) as isize - (at / n) as isize;
-    let kept = |at: usize| if lower { above(at) <= offset } else { above(at) >= offset };
-    let kept: Vec<f64> = (0..m * n).map(|at| if kept(at) { 1.0 } else { 0.0 }).collect();
-    let kept = T::from_elements(&[m, n], &kept).or_raise().greater(&T::constant(0.0));
-    T::select(&kept, x, &T::constant(0.0))
+    if m * n == 0 {
+        return x.clone();
+    }
+    // What is beyond the matrix makes no difference, and no sum that overflows.
+    let offset = offset.clamp(-(m as isize), n as isize);
+    // Numbers of rows and of columns, and not a constant as large as the matrix.
+    let rows = collected((0..m).map(|i| (i as isize + offset) as i64));
+    let columns = collected((0..n).map(|j| j as i64));
+    let rows = T::Int::from_elements(&[m, 1], &rows).or_raise();
+    let columns = T::Int::from_elements(&[1, n], &columns).or_raise();
+    let cut = if lower { rows.less(&columns) } else { columns.less(&rows) };
+    T::select(&cut, &T::constant(0.0), x)
 }
 
 /// [`Tensor::outer`].
