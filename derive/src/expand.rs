@@ -114,8 +114,8 @@ impl Input<'_> {
         Ok(Input { name: &input.ident, t, variants, generics, u, with, parts: types })
     }
 
-    /// `impl Confined`, if that is known: what is copied along mentions no interpretation, and without a lifetime can hold
-    /// no variable of one.
+    /// `impl Confined`, if that is known: what is copied along mentions no interpretation, and without a lifetime can
+    /// hold no variable of one.
     fn confined(&self) -> TokenStream {
         let Input { name, t, generics, parts, .. } = self;
         if generics.lifetimes().next().is_some() {

@@ -76,15 +76,16 @@ pub trait State<T: Real>: Clone {
     fn outline(&self, _lengths: &mut Vec<usize>) {}
 }
 
-/// A [`State`] whose values share nothing that could be written: so that what is computed again of one, after the frames
-/// around it have gone, cannot leave a variable of theirs in another. It is for the derives of this crate, which implement
-/// it for what is made of such values, and for the types of this crate: an implementation of your own would have to see
-/// to that.
+/// A [`State`] whose values share nothing that could be written: so that what is computed again of one, after the
+/// frames around it have gone, cannot leave a variable of theirs in another. It is for the derives of this crate,
+/// which implement it for what is made of such values, and for the types of this crate: an implementation of your own
+/// would have to see to that.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot go into a checkpoint",
     label = "is neither an interpretation's value, nor a tuple, list or derived structure of such",
-    note = "a type with a `State` of its own, or a closure, may share what can be written; derive `Params` or `Structure`"
+    note = "a type with a `State` of its own, or a closure, may share what can be written; derive `Params` or \
+            `Structure`"
 )]
 pub trait Confined<T: Real>: State<T> {}
 

@@ -24,7 +24,7 @@ use crate::language::tensor::Tensor;
 /// ```
 /// use antiphon::linalg::cholesky;
 /// use antiphon::{NdArray, Tensor};
-/// let a = NdArray::from_elements(&[2, 2], &[4.0, 2.0, 2.0, 10.0])?;
+/// let a = NdArray::<f64>::from_elements(&[2, 2], &[4.0, 2.0, 2.0, 10.0])?;
 /// assert_eq!(cholesky(&a), NdArray::from_elements(&[2, 2], &[2.0, 0.0, 1.0, 3.0])?);
 /// # Ok::<(), antiphon::Error>(())
 /// ```

@@ -52,7 +52,7 @@ pub fn matrix_power<T: Tensor>(a: &T, exponent: i64) -> T {
 /// ```
 /// use antiphon::linalg::expm;
 /// use antiphon::{NdArray, Tensor};
-/// let rotation = expm(&NdArray::from_elements(&[2, 2], &[0.0, -1.0, 1.0, 0.0])?);
+/// let rotation = expm(&NdArray::<f64>::from_elements(&[2, 2], &[0.0, -1.0, 1.0, 0.0])?);
 /// assert!((rotation.index(0, 0).index(0, 0).item() - 1f64.cos()).abs() < 1e-15);
 /// # Ok::<(), antiphon::Error>(())
 /// ```

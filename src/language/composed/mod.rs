@@ -1,5 +1,5 @@
-//! Bodies of [`Real`](crate::Real)'s and [`Tensor`]'s methods that are composed of others, by subject. Derivatives, batches and compiled code
-//! follow from what they are composed of.
+//! Bodies of [`Real`](crate::Real)'s and [`Tensor`]'s methods that are composed of others, by subject. Derivatives,
+//! batches and compiled code follow from what they are composed of.
 
 pub(crate) mod convolutions;
 pub(crate) mod cumulative;

@@ -196,26 +196,6 @@ impl HostOperator for Search {
     }
 }
 
-/// Real numbers that are integers from 0 to `largest`, as such: digit by digit, since a recorded program has integers
-/// of truth values and not of reals.
-#[track_caller]
-fn integers<T: Tensor>(x: T, largest: usize) -> T::Int {
-    let mut rest = x;
-    let mut sum: Option<T::Int> = None;
-    let digits = (usize::BITS - largest.leading_zeros()).max(1);
-    for digit in (0..digits).rev() {
-        let value = 1u64 << digit;
-        let has = rest.greater_equal(&T::constant(value as f64));
-        let part = T::Int::select(&has, &T::Int::constant(value as i64), &T::Int::constant(0));
-        rest -= T::from_mask(&has) * value as f64;
-        sum = Some(match sum {
-            None => part,
-            Some(sum) => sum + part,
-        });
-    }
-    sum.expect("one digit or more")
-}
-
 /// Elements along the last axis, by their places there: `[.., n]` and `[.., k]` give `[.., k]`.
 #[track_caller]
 fn taken<T: Tensor>(x: &T, places: &T) -> T {
@@ -240,9 +220,8 @@ fn first<T: Tensor>(op: &'static str, x: &T, axis: isize, descending: bool, coun
     let order = exchanged(whole.len(), axis);
     let x = in_order(x, &order);
     let places = places(&x, descending, count);
-    let last = n.saturating_sub(1);
     let values = in_order(&taken(&x, &places), &order);
-    (values, integers(in_order(&places, &order), last))
+    (values, in_order(&places, &order).to_int())
 }
 
 /// [`Tensor::sort`].
@@ -263,7 +242,7 @@ pub fn argsort<T: Tensor>(x: &T, axis: isize) -> T::Int {
     let axis = shape::axis("argsort", &whole, axis).or_raise();
     let order = exchanged(whole.len(), axis);
     let places = places(&in_order(x, &order), false, whole[axis]);
-    integers(in_order(&places, &order), whole[axis].saturating_sub(1))
+    in_order(&places, &order).to_int()
 }
 
 /// [`Tensor::topk`].
@@ -299,7 +278,7 @@ pub fn quantile<T: Tensor>(op: &'static str, x: &T, q: f64, axes: &Axes) -> T {
 #[track_caller]
 pub fn searchsorted<T: Tensor>(sorted: &T, x: &T, side: Side) -> T::Int {
     let whole = sorted.shape();
-    let n = shape::axis("searchsorted", &whole, -1).map(|last| whole[last]).or_raise();
+    shape::axis("searchsorted", &whole, -1).or_raise();
     let shape = x.shape();
     if whole.len() > 1 && (shape.len() != whole.len() || shape[..shape.len() - 1] != whole[..whole.len() - 1])
     {
@@ -314,7 +293,7 @@ pub fn searchsorted<T: Tensor>(sorted: &T, x: &T, side: Side) -> T::Int {
         }
         _ => T::host(&search, &[&sorted.detach(), &x.detach()]),
     };
-    integers(places, n)
+    places.to_int()
 }
 
 /// [`Tensor::one_hot`].

@@ -84,9 +84,9 @@ pub trait Control: Real {
     /// `f(x)`, of which reverse mode keeps `x` only: what `f` computes on the way is computed again on the way back,
     /// where it is needed, so that it takes time twice and memory once.
     ///
-    /// What `f` takes and gives are values, tuples, lists, maps by name and derived structures of them. What it uses of a
-    /// derivative's variables comes in as a part of `x`; it owns what else it uses. It is a closure,
-    /// also where it is one function: `|x| layer(x)`, since the name of a generic function is not `'static`.
+    /// What `f` takes and gives are values, tuples, lists, maps by name and derived structures of them. What it uses
+    /// of a derivative's variables comes in as a part of `x`; it owns what else it uses. It is a closure, also where
+    /// it is one function: `|x| layer(x)`, since the name of a generic function is not `'static`.
     ///
     /// ```
     /// use antiphon::{Control, Real, grad};
