@@ -10,7 +10,7 @@ use ndarray::{ArrayViewD, ArrayViewMutD};
 use super::{exchanged, in_order, merged, refuse};
 use crate::continuation::unwinding::OrRaise;
 use crate::language::host::{HostElement, HostOperator};
-use crate::language::real::{Int, Mask};
+use crate::language::real::Mask;
 use crate::language::shape::{self, Axes};
 use crate::language::tensor::{IntTensor, Tensor};
 
