@@ -112,7 +112,7 @@ scalar_cases! {
         value: x * y.powi(7), gradient: [y.powi(7), 7.0 * x * y.powi(6)],
         hessian: [[0.0, 7.0 * y.powi(6)], [7.0 * y.powi(6), 42.0 * x * y.powi(5)]],
     }
-    checkpointed_loop_by_number(x, y) at [[0.7, 1.3], [-1.1, 0.9]] {
+    checkpointed_loop_by_number(x, y) at [[0.5, 1.25], [-1.25, 0.75]] {
         // x·∏ (y + i).
         f: T::checkpointed_loop(5, &y, x.clone(), Checkpoints::Count(2), |i, y, x: T| x * (T::from_int(i) + y)),
         value: x * (0..5).map(|i| y + f64::from(i)).product::<f64>(),
