@@ -242,12 +242,11 @@ pub(crate) fn powi<T: Real>(x: &T, n: i32, dy: T) -> T {
     match n {
         0 => dy.zeros_like(),
         1 => dy,
-        ..=-1 => {
+        _ => {
             let power = n.checked_sub(1).map_or_else(|| x.powi(n) / x, |less| x.powi(less));
             let slope = dy.strong_factor(power);
             dy.strong_mul(&slope.scale(f64::from(n)))
         }
-        _ => dy * x.powi(n - 1).scale(f64::from(n)),
     }
 }
 
