@@ -129,8 +129,9 @@ impl Input<'_> {
         let (_, type_generics, _) = generics.split_for_impl();
         let (impl_generics, _, where_clause) = bounded.split_for_impl();
         quote! {
+            // SAFETY: what is flattened and rebuilt is what the fields are made of, which are confined themselves.
             #[automatically_derived]
-            impl #impl_generics ::antiphon::state::Confined<#t> for #name #type_generics #where_clause {}
+            unsafe impl #impl_generics ::antiphon::state::Confined<#t> for #name #type_generics #where_clause {}
         }
     }
 

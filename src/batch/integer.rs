@@ -227,7 +227,8 @@ macro_rules! component {
                 Leaf::next(leaves).$kind()
             }
         }
-        impl<$Value: $Trait, R: Real<$Associated = $Rows<$Value>>> Confined<R> for $Rows<$Value> {}
+        // SAFETY: components are moved or cloned, and kept nowhere.
+        unsafe impl<$Value: $Trait, R: Real<$Associated = $Rows<$Value>>> Confined<R> for $Rows<$Value> {}
         impl<$Value: $Trait, R: Real<$Associated = $Rows<$Value>>> Structure<R> for $Rows<$Value> {
             type With<U: Real> = U::$Associated;
             fn map_components<U: Real>(&self, path: &mut Path, f: MapComponent<'_, R, U>) -> U::$Associated {

@@ -25,8 +25,10 @@ fn outline_keys<'m>(keys: impl ExactSizeIterator<Item = &'m String>, lengths: &m
 }
 
 // Of a hasher of one's own nothing is known.
-impl<T: Real, P: Confined<T>> Confined<T> for HashMap<String, P> {}
-impl<T: Real, P: Confined<T>> Confined<T> for BTreeMap<String, P> {}
+// SAFETY: components are moved or cloned, and kept nowhere.
+unsafe impl<T: Real, P: Confined<T>> Confined<T> for HashMap<String, P> {}
+// SAFETY: components are moved or cloned, and kept nowhere.
+unsafe impl<T: Real, P: Confined<T>> Confined<T> for BTreeMap<String, P> {}
 
 macro_rules! map_structure {
     ($Map:ident $(, $S:ident: $Hasher:path)?) => {

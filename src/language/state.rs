@@ -78,8 +78,10 @@ pub trait State<T: Real>: Clone {
 
 /// A [`State`] whose values share nothing that could be written: so that what is computed again of one, after the
 /// frames around it have gone, cannot leave a variable of theirs in another. It is for the derives of this crate,
-/// which implement it for what is made of such values, and for the types of this crate: an implementation of your own
-/// would have to see to that.
+/// which implement it for what is made of such values, and for the types of this crate.
+///
+/// # Safety
+/// Neither `flatten` nor `rebuild` leaves a component anywhere but in what it gives.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot go into a checkpoint",
@@ -87,9 +89,10 @@ pub trait State<T: Real>: Clone {
     note = "a type with a `State` of its own, or a closure, may share what can be written; derive `Params` or \
             `Structure`"
 )]
-pub trait Confined<T: Real>: State<T> {}
+pub unsafe trait Confined<T: Real>: State<T> {}
 
-impl<T: Real> Confined<T> for T {}
+// SAFETY: components are moved or cloned, and kept nowhere.
+unsafe impl<T: Real> Confined<T> for T {}
 
 impl<T: Real> State<T> for T {
     fn flatten(&self, leaves: &mut Vec<Leaf<T>>) {
@@ -137,8 +140,10 @@ macro_rules! wrapper_state {
 }
 wrapper_state! { Index Int int; Flag Bool bool; }
 
-impl<T: Real> Confined<T> for Index<T> {}
-impl<T: Real> Confined<T> for Flag<T> {}
+// SAFETY: components are moved or cloned, and kept nowhere.
+unsafe impl<T: Real> Confined<T> for Index<T> {}
+// SAFETY: components are moved or cloned, and kept nowhere.
+unsafe impl<T: Real> Confined<T> for Flag<T> {}
 
 /// Makes an integer and a truth-value type components of every interpretation that uses them.
 macro_rules! index_state {
@@ -155,7 +160,8 @@ macro_rules! index_state {
                 $crate::language::state::Leaf::next(leaves).$kind()
             }
         }
-        impl<T: $crate::language::real::Real<$Associated = $value>> $crate::language::state::Confined<T> for $value {}
+        // SAFETY: components are moved or cloned, and kept nowhere.
+        unsafe impl<T: $crate::language::real::Real<$Associated = $value>> $crate::language::state::Confined<T> for $value {}
         impl<T: $crate::language::real::Real<$Associated = $value>> $crate::language::structure::Structure<T>
             for $value
         {
@@ -179,7 +185,8 @@ index_state! { i64, bool; }
 
 macro_rules! tuple_state {
     ($($S:ident $i:tt),*) => {
-        impl<T: Real, $($S: Confined<T>),*> Confined<T> for ($($S,)*) {}
+        // SAFETY: components are moved or cloned, and kept nowhere.
+        unsafe impl<T: Real, $($S: Confined<T>),*> Confined<T> for ($($S,)*) {}
         impl<T: Real, $($S: State<T>),*> State<T> for ($($S,)*) {
             #[allow(unused_variables, reason = "the empty tuple")]
             fn flatten(&self, leaves: &mut Vec<Leaf<T>>) {
@@ -210,9 +217,12 @@ tuple_state!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9);
 tuple_state!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10);
 tuple_state!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, M 11);
 
-impl<T: Real, S: Confined<T>, const N: usize> Confined<T> for [S; N] {}
-impl<T: Real, S: Confined<T>> Confined<T> for Vec<S> {}
-impl<T: Real, S: Confined<T>> Confined<T> for Option<S> {}
+// SAFETY: components are moved or cloned, and kept nowhere.
+unsafe impl<T: Real, S: Confined<T>, const N: usize> Confined<T> for [S; N] {}
+// SAFETY: components are moved or cloned, and kept nowhere.
+unsafe impl<T: Real, S: Confined<T>> Confined<T> for Vec<S> {}
+// SAFETY: components are moved or cloned, and kept nowhere.
+unsafe impl<T: Real, S: Confined<T>> Confined<T> for Option<S> {}
 
 impl<T: Real, S: State<T>, const N: usize> State<T> for [S; N] {
     fn flatten(&self, leaves: &mut Vec<Leaf<T>>) {

@@ -61,7 +61,7 @@ impl Factorization for Cholesky {
             cholesky_in_place(into, Default::default(), ONE, stack, Default::default())
         })
         .map_err(|LltError::NonPositivePivot { index }| {
-            format!("the matrix is not positive definite: so is its leading part of {} rows", index + 1)
+            format!("the matrix is not positive definite: its leading part of {} rows is not", index + 1)
         })?;
         // By columns, it stands below the diagonal.
         for i in 0..n {

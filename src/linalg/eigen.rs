@@ -17,9 +17,11 @@ use crate::language::tensor::Tensor;
 ///
 /// With `Fᵢⱼ = 1/(wⱼ − wᵢ)`: `dw = diag(VᵀdA·V)`, `dV = V·(F ∘ VᵀdA·V)` (Giles 2008).
 ///
-/// Where eigenvalues are equal, `F` is zero: the derivative is right for what does not depend on which eigenvectors of
-/// such a value were chosen, and of eigenvalues it is one for the basis that was chosen. There is no second
-/// derivative of eigenvalues there. Where they are close, derivatives of eigenvectors are large.
+/// Where eigenvalues are equal, `F` is zero: the derivative is right for symmetric functions of the eigenvalues, as
+/// their sum, and for projections on all eigenvectors of a value. It is not for what weighs eigenvectors of equal
+/// values by functions of these, as `V·f(w)·Vᵀ`, which [`logm`](crate::linalg::logm) and
+/// [`sqrtm`](crate::linalg::sqrtm) are right for. Where eigenvalues are close, derivatives of eigenvectors are large,
+/// and inexact.
 ///
 /// # Errors
 /// Raises [`Error::Argument`](crate::Error::Argument) if the matrix is not square or an element is not finite.

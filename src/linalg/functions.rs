@@ -47,7 +47,8 @@ pub fn matrix_power<T: Tensor>(a: &T, exponent: i64) -> T {
 /// and in reverse the same for `Aᵀ`.
 ///
 /// # Errors
-/// Raises [`Error::Argument`](crate::Error::Argument) if the matrix is not square or an element is not finite.
+/// Raises [`Error::Argument`](crate::Error::Argument) if the matrix is not square, an element is not finite, or
+/// elements are beyond some 10¹⁴⁰.
 ///
 /// ```
 /// use antiphon::linalg::expm;
@@ -104,7 +105,7 @@ impl Kind for Exp {
     const NAME: &'static str = "expm";
 
     fn of(a: MatRef<'_, f64>) -> Result<Mat<f64>, String> {
-        Ok(exponential(a))
+        exponential(a)
     }
 }
 
@@ -212,7 +213,7 @@ fn of_eigenvalues(a: MatRef<'_, f64>, f: impl Fn(f64) -> f64) -> Result<Mat<f64>
     Ok(scaled * vectors.transpose())
 }
 
-fn exponential(a: MatRef<'_, f64>) -> Mat<f64> {
+fn exponential(a: MatRef<'_, f64>) -> Result<Mat<f64>, String> {
     // Coefficients of the numerator: Higham 2005.
     const B: [f64; 14] = [
         64764752532480000.0,
@@ -231,7 +232,7 @@ fn exponential(a: MatRef<'_, f64>) -> Mat<f64> {
         1.0,
     ];
     let n = a.nrows();
-    let squarings = squarings(a);
+    let squarings = squarings(a)?;
     let a = Mat::from_fn(n, n, |i, j| a[(i, j)] * 2f64.powi(-squarings));
     let a2 = &a * &a;
     let a4 = &a2 * &a2;
@@ -249,19 +250,19 @@ fn exponential(a: MatRef<'_, f64>) -> Mat<f64> {
     for _ in 0..squarings {
         value = &value * &value;
     }
-    value
+    Ok(value)
 }
 
 /// By how many powers of two a matrix is scaled, so that the approximation of order 13 is exact to double precision:
 /// from norms of its powers, which may be much smaller than powers of its norm (Al-Mohy & Higham 2009, algorithm
 /// 5.1).
-fn squarings(a: MatRef<'_, f64>) -> i32 {
+fn squarings(a: MatRef<'_, f64>) -> Result<i32, String> {
     const NORM: f64 = 4.25;
     // The first coefficient of the error, of order 27, is the reciprocal of this number.
     const RECIPROCAL: f64 = 113250775606021113483283660800000000.0;
     let norm = norm_1(a);
     if norm <= NORM {
-        return 0;
+        return Ok(0);
     }
     let n = a.nrows();
     // Of norm one, lest its powers overflow.
@@ -272,7 +273,16 @@ fn squarings(a: MatRef<'_, f64>) -> i32 {
     let root = |power: &Mat<f64>, k: i32| norm * norm_1(power.as_ref()).powf(1.0 / f64::from(k));
     let [d4, d6, d8, d10] =
         [root(&four, 4), root(&six, 6), root(&(&four * &four), 8), root(&(&four * &six), 10)];
-    let size = f64::min(d4.max(d6), d8.max(d10));
+    // Powers that are too small for the numbers say nothing.
+    const LEAST: f64 = 1e-290;
+    let told = |power: &Mat<f64>| norm_1(power.as_ref()) >= LEAST;
+    let nilpotent = norm_1(two.as_ref()) == 0.0;
+    let size = match () {
+        _ if nilpotent || told(&(&four * &six)) => f64::min(d4.max(d6), d8.max(d10)),
+        _ if told(&six) => d4.max(d6),
+        _ if told(&two) => norm * norm_1(two.as_ref()).sqrt(),
+        _ => return Err("the matrix is so large that powers of its elements are no numbers".into()),
+    };
     let squarings = (size / NORM).log2().ceil().max(0.0) as i32;
     // The norm of the 27th power of absolute values, of what was scaled.
     let mut sums = vec![1.0; n];
@@ -282,7 +292,7 @@ fn squarings(a: MatRef<'_, f64>) -> i32 {
     let scaled = norm * 2f64.powi(-squarings);
     let error = sums.into_iter().fold(0.0, f64::max) * scaled.powi(26) / RECIPROCAL;
     let more = ((error / (0.5 * f64::EPSILON)).log2() / 26.0).ceil().max(0.0) as i32;
-    squarings + more
+    Ok(squarings + more)
 }
 
 /// By the product form of Denman and Beavers' iteration, with determinants to scale it.

@@ -18,8 +18,8 @@ use crate::language::tensor::Tensor;
 /// `k = min(m, n)`. The sign of a pair of singular vectors is not defined.
 ///
 /// The derivative is that of Townsend 2016 ("Differentiating the singular value decomposition"). Where singular values
-/// are equal, or zero, its factors `1/(sⱼ² − sᵢ²)` and `1/sᵢ` are zero: it is right for what does not depend on which
-/// singular vectors of such a value were chosen.
+/// are equal, or zero, its factors `1/(sⱼ² − sᵢ²)` and `1/sᵢ` are zero: it is right there for symmetric functions of
+/// the singular values, and not for what is made of both kinds of singular vectors of equal values, as `U·Vᵀ`.
 ///
 /// # Errors
 /// Raises [`Error::Argument`](crate::Error::Argument) if it is no matrix or an element is not finite.

@@ -127,7 +127,8 @@ impl<P: Params> Params for OptState<P> {
     }
 }
 
-impl<T: Real, P: Params<Leaf = T> + Confined<T>> Confined<T> for OptState<P> {}
+// SAFETY: components are moved or cloned, and kept nowhere.
+unsafe impl<T: Real, P: Params<Leaf = T> + Confined<T>> Confined<T> for OptState<P> {}
 
 impl<T: Real, P: Params<Leaf = T> + State<T>> State<T> for OptState<P> {
     fn flatten(&self, leaves: &mut Vec<Leaf<T>>) {

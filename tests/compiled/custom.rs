@@ -77,3 +77,18 @@ fn rules_of_users_on_batches() {
     let found = compile("slopes", |x: (Recorded, Recorded)| slopes(&x), &x).unwrap().call(&x).unwrap();
     assert_eq!(found, slopes(&x));
 }
+
+/// A rule that is found by differentiating another one is not differentiated twice as a program.
+#[test]
+fn transposed_rules_are_refused_where_they_would_be_lost() {
+    fn model<T: Tensor>(x: T) -> T {
+        let w = T::from_elements(&[2, 2], &[1.0, 2.0, 3.0, 4.0]).unwrap();
+        T::checkpoint((w, x), |(w, x): (T, T)| squares(&w, &x))
+    }
+    let x = Array::from(vec![1.0, -1.0]);
+    let product = |x: Recorded| hvp(|x| model(x), &x, &x).or_raise().1;
+    let error = compile("product", product, &x).err().expect("it is refused").to_string();
+    assert!(error.contains("write `push` out"), "{error}");
+    let slope = |x: Recorded| grad(|x| model(x), &x).or_raise();
+    assert_eq!(compile("slope", slope, &x).unwrap().call(&x).unwrap(), grad(|x| model(x), &x).unwrap());
+}

@@ -119,6 +119,16 @@ fn values_and_signs() {
     let (sine, cosine) = 100f64.sin_cos();
     assert_near(&expm(&turn), &matrix([[cosine, -sine], [sine, cosine]]), 1e-13);
     assert_near(&expm(&matrix([[0.0, 1e6], [0.0, 0.0]])), &matrix([[1.0, 1e6], [0.0, 1.0]]), 1e-15);
+    // Far from normal: its powers are too small for the numbers.
+    for d in [1e10, 1e44, 1e60] {
+        let found = expm(&matrix([[20.0, d], [0.0, -20.0]]));
+        let near = |i, j, expected: f64| {
+            let x = found.index(0, i).index(0, j).item();
+            assert!((x / expected - 1.0).abs() < 1e-12, "{x} {expected}");
+        };
+        near(0, 0, 20f64.exp());
+        near(0, 1, d * 20f64.sinh() / 20.0);
+    }
     assert_near(&logm(&expm(&matrix([[0.1, 0.7], [-0.4, 0.2]]))), &matrix([[0.1, 0.7], [-0.4, 0.2]]), 1e-14);
     assert_near(&sqrtm(&matrix([[7.0, 10.0], [15.0, 22.0]])), &sqrt_of_integers(), 1e-14);
 }

@@ -79,7 +79,8 @@ impl<T: Real> State<T> for TreeArrays<T::Int> {
     }
 }
 
-impl<T: Real> Confined<T> for TreeArrays<T::Int> {}
+// SAFETY: components are moved or cloned, and kept nowhere.
+unsafe impl<T: Real> Confined<T> for TreeArrays<T::Int> {}
 
 impl<T: Real> Structure<T> for TreeArrays<T::Int> {
     type With<U: Real> = TreeArrays<U::Int>;
