@@ -486,8 +486,8 @@ pub fn transposed<O: CustomOperator, T: Tensor>(
     tangents: &[Option<T>],
 ) -> Option<T> {
     if T::is_in_region(INTERNAL) {
-        let reason = "`transposed` differentiates its rule, which compiled control flow that is differentiated twice, and \
-                      compiled checkpoints, cannot do in turn: write `push` out there";
+        let reason = "`transposed` differentiates its rule, which compiled control flow that is differentiated twice, \
+                      and compiled checkpoints, cannot do in turn: write `push` out there";
         raise(Error::Argument { op: O::NAME, reason: reason.into(), at: blame(At::caller()) });
     }
     let wanted: Vec<bool> = tangents.iter().map(Option::is_some).collect();

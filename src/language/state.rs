@@ -161,7 +161,10 @@ macro_rules! index_state {
             }
         }
         // SAFETY: components are moved or cloned, and kept nowhere.
-        unsafe impl<T: $crate::language::real::Real<$Associated = $value>> $crate::language::state::Confined<T> for $value {}
+        unsafe impl<T: $crate::language::real::Real<$Associated = $value>> $crate::language::state::Confined<T>
+            for $value
+        {
+        }
         impl<T: $crate::language::real::Real<$Associated = $value>> $crate::language::structure::Structure<T>
             for $value
         {
