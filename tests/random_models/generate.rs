@@ -199,7 +199,7 @@ impl Generator<'_> {
         let safe = self.below(4) > 0;
         use Unary::*;
         // Bounded; and within ±1, or positive, where they have smooth values.
-        if safe && matches!(op, Exp | Expm1 | Tan | Exp2 | Sinh | Cosh | I0 | I1) {
+        if matches!(op, Exp2 | Sinh | Cosh | I0 | I1) || (safe && matches!(op, Exp | Expm1 | Tan)) {
             x = self.unary(Sin, x)?;
         }
         // Where these are no numbers, so are derivatives of what comes after, but for those that are absent.
@@ -211,7 +211,7 @@ impl Generator<'_> {
             x = self.unary(Softplus, x)?;
         }
         if op == Acosh {
-            x = self.unary(Square, x)?;
+            x = self.unary(Sin, x)?;
             x = self.unary(Cosh, x)?;
             x = self.put(Step::Scale(x, 1.5), |reals| reals[x].clone())?;
         }
