@@ -1,7 +1,7 @@
 //! The entry points: derivatives of functions.
 
 use crate::continuation::stack;
-use crate::continuation::unwinding::{OrRaise, blame, catch, operator, raise};
+use crate::continuation::unwinding::{OrRaise, catch, operator, raise};
 use crate::continuation::{Level, reset_at};
 use crate::error::{At, Error, Result};
 use crate::finite;
@@ -14,7 +14,6 @@ use crate::language::state::Leaf;
 use crate::language::structure::Structure;
 use crate::language::tensor::Tensor;
 use crate::reverse::Var;
-use crate::sealed::INTERNAL;
 
 /// A function that can be differentiated in reverse: any closure from `P`'s structure of variables to a variable.
 ///
@@ -475,9 +474,7 @@ fn product<P: Params, V: Params<Leaf = P::Leaf>>(
 /// adjoint of the result: its transpose, `∂/∂ȳ Σ ⟨x̄ᵢ(ȳ), ẋᵢ⟩`.
 ///
 /// # Errors
-/// Raises what `pull` raises, and [`Error::Argument`] in compiled control flow that is differentiated twice in reverse,
-/// and in a compiled checkpoint that is differentiated twice: there [`push`](CustomOperator::push) has to be written
-/// out.
+/// Raises what `pull` raises.
 #[track_caller]
 pub fn transposed<O: CustomOperator, T: Tensor>(
     operator: &O,
@@ -485,11 +482,6 @@ pub fn transposed<O: CustomOperator, T: Tensor>(
     y: &T,
     tangents: &[Option<T>],
 ) -> Option<T> {
-    if T::is_in_region(INTERNAL) {
-        let reason = "`transposed` differentiates its rule, which compiled control flow that is differentiated twice, \
-                      and compiled checkpoints, cannot do in turn: write `push` out there";
-        raise(Error::Argument { op: O::NAME, reason: reason.into(), at: blame(At::caller()) });
-    }
     let wanted: Vec<bool> = tangents.iter().map(Option::is_some).collect();
     let slope = grad(
         |y_bar| {

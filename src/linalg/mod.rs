@@ -9,6 +9,10 @@
 //! asked for it. Arms of a branch that a row of a batch does not take are computed for the identity there, and cannot
 //! fail.
 //!
+//! Where digits are lost nothing says so: to matrices that are nearly singular or far from normal (of [`logm`] and
+//! [`sqrtm`], and of second derivatives of these), to eigenvalues that are nearly equal, and to pivots and determinants
+//! that are not within the range of normal numbers: of subnormal ones, results may be NaN.
+//!
 //! ```
 //! use antiphon::linalg::{cholesky, solve_triangular, Triangle};
 //! use antiphon::{NdArray, Tensor, grad};
@@ -29,6 +33,7 @@
 //! ```
 
 mod cholesky;
+mod determinant;
 mod eigen;
 mod functions;
 mod kernel;
@@ -40,9 +45,10 @@ mod svd;
 mod triangular;
 
 pub use cholesky::{cholesky, cholesky_solve};
+pub use determinant::{det, slogdet};
 pub use eigen::{eigh, eigvalsh};
 pub use functions::{expm, logm, matrix_power, sqrtm};
-pub use lu::{det, inv, lu, slogdet, solve};
+pub use lu::{inv, lu, solve};
 pub use qr::qr;
 pub use svd::{lstsq, pinv, svd, svdvals};
 pub use triangular::{Triangle, solve_triangular};

@@ -4,7 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use antiphon_staging::{Block, Dtype, Expr, Func, Signature, Stmt, Target, Type, Value};
+use antiphon_staging::{Block, Cell as ProgramCell, Dtype, Expr, Func, Signature, Stmt, Target, Type, Value};
 
 use super::tensor::Again;
 use super::{Located, Recorded, RecordedBool, RecordedInt, Recorder, recorder, recorder_of};
@@ -28,6 +28,8 @@ pub(super) struct Regions {
     depth: Cell<usize>,
     /// Values that nothing flows back through, inside of regions.
     pub(super) detached: RefCell<HashSet<Value>>,
+    /// Cells that an array is written to row by row. Others are adjoints.
+    pub(super) rows: RefCell<HashSet<ProgramCell>>,
     /// Values whose derivatives are what a rule says, of operands.
     pub(super) rules: RefCell<HashMap<Value, Ruled>>,
     /// What is a derivative of a region inside of another one: calls of these functions, which are never defined.

@@ -2,7 +2,7 @@
 //! recorded values, asked of others.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -32,7 +32,14 @@ impl Piece {
         let (recorder, home) = (recorder(), self.home());
         assert_eq!(inputs.len(), self.inputs().len(), "as many inputs as the region has");
         let values = self.inputs().iter().copied().zip(inputs).collect();
-        let replay = Replay { recorder: &recorder, home: &home, at, values: RefCell::new(values) };
+        let replay = Replay {
+            recorder: &recorder,
+            home: &home,
+            at,
+            values: RefCell::new(values),
+            sums: RefCell::default(),
+            depth: Cell::new(0),
+        };
         replay.block(self.block, None);
         self.results.iter().map(|result| replay.get(home.values(std::slice::from_ref(result))[0])).collect()
     }
@@ -151,6 +158,16 @@ struct Replay<'r, T: Real> {
     home: &'r Recorder,
     at: Site,
     values: RefCell<HashMap<Value, Leaf<T>>>,
+    /// What the cells of a derivative hold that was taken of recorded values themselves.
+    sums: RefCell<HashMap<ProgramCell, Sum<T>>>,
+    /// In how many blocks this is.
+    depth: Cell<usize>,
+}
+
+/// What was accumulated, in a block; outside of it, nobody knows how often it is run.
+struct Sum<T> {
+    depth: usize,
+    value: Option<T>,
 }
 
 impl<T: Replayed> Replay<'_, T> {
@@ -193,8 +210,35 @@ impl<T: Replayed> Replay<'_, T> {
 
     fn block(&self, block: Block, scope: Option<&Scope<'_, T>>) -> Leaves<T> {
         let data = self.home.builder.block(block);
+        self.depth.set(self.depth.get() + 1);
         self.statements(&data.stmts, scope);
+        self.depth.set(self.depth.get() - 1);
         self.all(&data.results)
+    }
+
+    /// What a cell of this block holds is exchanged; what it held.
+    fn exchange(&self, cell: ProgramCell, change: impl FnOnce(Option<T>) -> Option<T>) -> Option<T> {
+        let held = match self.sums.borrow_mut().get_mut(&cell) {
+            Some(sum) if sum.depth == self.depth.get() => sum.value.take(),
+            _ => self.no_derivative(),
+        };
+        let value = change(held.clone());
+        self.sums.borrow_mut().insert(cell, Sum { depth: self.depth.get(), value });
+        held
+    }
+
+    /// What is added to a cell.
+    fn update(&self, cell: ProgramCell, update: &Update) -> T {
+        match update {
+            Update::Add(g) => self.real(*g),
+            Update::Matmul(of, _) | Update::Slice { g: of, .. } | Update::Rows { g: of, .. } => {
+                self.expression(*of, &update.as_expr(&self.home.builder.cell_ty(cell))).real()
+            }
+        }
+    }
+
+    fn zeros(&self, cell: ProgramCell) -> T {
+        T::zeros(&self.home.builder.cell_ty(cell).shape)
     }
 
     fn statements(&self, stmts: &[Stmt], scope: Option<&Scope<'_, T>>) {
@@ -208,6 +252,9 @@ impl<T: Replayed> Replay<'_, T> {
                         x.name_with(&|| name.clone());
                     }
                     self.set(*value, leaf);
+                }
+                Stmt::Cell(cell) if !self.home.regions.rows.borrow().contains(cell) => {
+                    self.sums.borrow_mut().insert(*cell, Sum { depth: self.depth.get(), value: None });
                 }
                 // What `record_rows` writes.
                 Stmt::Cell(cell) => {
@@ -226,7 +273,9 @@ impl<T: Replayed> Replay<'_, T> {
                     self.set(ys, Leaf::Real(rows));
                     rest = &after[end + 1..];
                 }
-                Stmt::Accumulate(cell, Update::Rows { indices, g }) => {
+                Stmt::Accumulate(cell, Update::Rows { indices, g })
+                    if self.home.regions.rows.borrow().contains(cell) =>
+                {
                     let put = find(scope, |what| match what {
                         Referred::Rows(other, put) if other == cell => Some(*put),
                         _ => None,
@@ -257,11 +306,25 @@ impl<T: Replayed> Replay<'_, T> {
                     let found = self.call(*func, self.all(args), results, scope);
                     self.set_all(results, found);
                 }
-                Stmt::Call { .. }
-                | Stmt::Accumulate(..)
-                | Stmt::Take(..)
-                | Stmt::Present(..)
-                | Stmt::Row(..) => self.no_derivative(),
+                Stmt::Accumulate(cell, update) => {
+                    let more = operator(self.at.at, || self.update(*cell, update));
+                    self.exchange(*cell, |held| {
+                        Some(match held {
+                            Some(held) => operator(self.at.at, || held + more),
+                            None => more,
+                        })
+                    });
+                }
+                Stmt::Take(value, cell) => {
+                    let held = self.exchange(*cell, |_| None).unwrap_or_else(|| self.zeros(*cell));
+                    self.set(*value, Leaf::Real(held));
+                }
+                Stmt::Present(value, cell) => {
+                    let present = self.exchange(*cell, |held| held).is_some();
+                    let flag = RecordedBool(self.recorder.wrap(self.recorder.flag(present)));
+                    self.set(*value, Leaf::Bool(flag));
+                }
+                Stmt::Call { .. } | Stmt::Row(..) => self.no_derivative(),
             }
         }
     }

@@ -355,6 +355,7 @@ impl Tensor for Recorded {
         let (builder, at) = (&recorder.builder, site.at);
         let rows = builder.cell(Type::new(recorder.dtype, shape));
         builder.name_cell(rows, "ys_rows");
+        recorder.regions.rows.borrow_mut().insert(rows);
         builder.accumulate(rows, value_of(zeros.0)).located().or_raise();
         let rest = fill(&|index, row| {
             let update = Update::Rows { indices: recorder.value_of(index.0), g: recorder.value_of(row.0) };

@@ -1,6 +1,6 @@
 //! Hooks and operators with rules of their own in compiled code, also inside of loops, to the second order.
 
-use antiphon::custom::{Clip, Scale};
+use antiphon::custom::{Clip, CustomOperator, Scale, transposed};
 use antiphon::recording::Recorded;
 use antiphon::{Batch, NdArray, OrRaise, Real, Tensor, Var, compile, grad, hvp, jvp, vmap};
 
@@ -78,17 +78,50 @@ fn rules_of_users_on_batches() {
     assert_eq!(found, slopes(&x));
 }
 
-/// A rule that is found by differentiating another one is not differentiated twice as a program.
-#[test]
-fn transposed_rules_are_refused_where_they_would_be_lost() {
-    fn model<T: Tensor>(x: T) -> T {
-        let w = T::from_elements(&[2, 2], &[1.0, 2.0, 3.0, 4.0]).unwrap();
-        T::checkpoint((w, x), |(w, x): (T, T)| squares(&w, &x))
+/// `sin(x)·y`, whose forward rule is found by differentiating the one in reverse.
+#[derive(Clone, Debug)]
+struct SineTimes;
+
+impl CustomOperator for SineTimes {
+    const NAME: &'static str = "sine_times";
+    fn value<T: Tensor>(&self, x: &[T]) -> T {
+        x[0].sin() * &x[1]
     }
-    let x = Array::from(vec![1.0, -1.0]);
-    let product = |x: Recorded| hvp(|x| model(x), &x, &x).or_raise().1;
-    let Err(error) = compile("product", product, &x) else { panic!("it is to be refused") };
-    assert!(error.to_string().contains("write `push` out"), "{error}");
-    let slope = |x: Recorded| grad(|x| model(x), &x).or_raise();
-    assert_eq!(compile("slope", slope, &x).unwrap().call(&x).unwrap(), grad(|x| model(x), &x).unwrap());
+    fn pull<T: Tensor>(&self, x: &[T], _y: &T, y_bar: &T, _wanted: &[bool]) -> Vec<Option<T>> {
+        vec![Some(x[0].cos() * &x[1] * y_bar), Some(x[0].sin() * y_bar)]
+    }
+    fn push<T: Tensor>(&self, x: &[T], y: &T, tangents: &[Option<T>]) -> Option<T> {
+        transposed(self, x, y, tangents)
+    }
+}
+
+/// A derivative of recorded values is differentiated again where the program is: in checkpoints, and in control flow that is
+/// differentiated twice in reverse.
+#[test]
+fn rules_that_are_found_by_differentiation() {
+    fn model<T: Tensor>(x: &T, how: usize) -> T {
+        let step = |x: T| Tensor::custom(&SineTimes, &[&x, &x.square()]);
+        match how {
+            0 => T::checkpoint(x.clone(), step).sum(..),
+            1 => T::cond(&x.sum(..).less(&T::constant(100.0)), || step(x.clone()), || x.clone()).sum(..),
+            _ => {
+                let goes_on = |(i, _): &(T, T)| i.less(&T::constant(2.0));
+                let begin = (T::constant(0.0), x.clone());
+                T::while_loop(begin, goes_on, |(i, x)| (i + T::constant(1.0), step(x))).1.sum(..)
+            }
+        }
+    }
+    fn derivatives<T: Tensor>(x: &T, how: usize) -> Vec<T> {
+        vec![
+            grad(|x| model(&x, how), x).or_raise(),
+            hvp(|x| model(&x, how), x, x).or_raise().1,
+            grad(|x| grad(|x| model(&x, how), &x).or_raise().square().sum(..), x).or_raise(),
+        ]
+    }
+    let x = Array::from(vec![1.0, -0.7]);
+    for how in 0..3 {
+        let found = compile("f", |x: Recorded| derivatives(&x, how), &x).unwrap().call(&x).unwrap();
+        assert_agree([how == 0, false], &found, &derivatives(&x, how));
+        assert!(found.iter().all(|x| x.view().iter().all(|x| *x != 0.0)));
+    }
 }
