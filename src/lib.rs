@@ -62,7 +62,7 @@ pub use language::shape::{Axes, Padding, Shape, Window2d};
 pub use language::state::State;
 pub use language::structure::Structure;
 pub use language::tensor::{IntTensor, MaskTensor, Tensor};
-pub use language::{control, host, node, number, params, random, real, shape, state, structure, tensor};
+pub use language::{at, control, host, node, number, params, random, real, shape, state, structure, tensor};
 pub use linearize::{Linearized, Pullback, ValueAndLinearized, linearize, pullback};
 pub use partial::{Partial, PartialAdjoint};
 pub use reverse::{Var, cps};

@@ -7,7 +7,7 @@ use crate::error::{At, Error, Result};
 use crate::finite;
 use crate::forward::Dual;
 use crate::language::custom::CustomOperator;
-use crate::language::node::{Node, OwnedNode, node_for, node_in};
+use crate::language::node::{Held, HeldNode, OwnedNode, node_for, node_in};
 use crate::language::params::{Params, Path};
 use crate::language::real::Real;
 use crate::language::state::Leaf;
@@ -114,7 +114,8 @@ pub(crate) fn pull<P: Params, U: Real>(
             let variables = nodes.iter().map(|node| unsafe { Var::active(node, level) }).collect();
             let variables = structure.with_leaves(variables)?;
             reset_at(<Var<'_, U> as Real>::NESTING, level, at, || Ok(body(variables)?))?;
-            let adjoint = |node: &Node<U>| node.take_adjoint().unwrap_or_else(|| node.value().zeros_like());
+            let adjoint =
+                |node: &HeldNode<U>| node.take_adjoint().unwrap_or_else(|| node.value().zeros_like());
             Ok(operator(at, || nodes.iter().map(node_in::<U>).map(adjoint).collect()))
         })
     })

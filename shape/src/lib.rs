@@ -378,6 +378,24 @@ pub fn scatter_rows(shape: &[usize], indices: &[usize], rows: usize) -> Result<S
     }
 }
 
+/// Shape of `x` with rows written, which is its own: its first `axes` axes count as one, of which the indices are.
+///
+/// # Errors
+/// [`Refused::Operand`] if it has fewer axes, or none are to count; [`Refused::Shapes`] if the rows are not
+/// `[indices.., rest..]`.
+pub fn write_rows(shape: &[usize], axes: usize, indices: &[usize], rows: &[usize]) -> Result<Shape> {
+    if axes == 0 || axes > shape.len() {
+        return Err(operand(shape, format!("there are no {axes} axes whose elements an index could name")));
+    }
+    match rows.strip_prefix(indices) {
+        Some(rest) if *rest == shape[axes..] => Ok(shape.into()),
+        _ => {
+            let wanted: Shape = indices.iter().chain(&shape[axes..]).copied().collect();
+            Err(mismatch(rows, &wanted))
+        }
+    }
+}
+
 /// Shape of `x.gather_last(indices)`: one element from each row, `[.., n]` by `[..]` gives `[..]`.
 ///
 /// # Errors

@@ -10,7 +10,8 @@ use super::float::Float;
 use super::{NdArray, NdInt, kernel};
 use crate::continuation::unwinding::{OrRaise, raise};
 use crate::error::{At, Error};
-use crate::language::shape::{self, Padding};
+use crate::language::at::Write;
+use crate::language::shape::{self, Padding, Shape};
 use crate::memory::{collected, room, zeros};
 
 /// Every `step`-th element of `range` along an axis: a view.
@@ -153,17 +154,8 @@ fn check(op: &'static str, indices: &[i64], len: usize) {
 /// `[rows, rest..]` by `[indices..]` gives `[indices.., rest..]`.
 #[track_caller]
 pub(super) fn gather_rows<T: Copy>(x: &Storage<T>, indices: &NdInt) -> Storage<T> {
-    let gathered = shape::gather_rows(x.shape(), indices.0.shape()).or_raise();
-    let (x, indices) = (contiguous(x), contiguous(&indices.0));
-    let (data, indices) = (memory(&x), memory(&indices));
-    check("gather_rows", indices, x.shape()[0]);
-    let inner = shape::size(&x.shape()[1..]);
-    let mut elements = room(shape::size(&gathered));
-    for &index in indices {
-        let at = index as usize * inner;
-        elements.extend_from_slice(&data[at..at + inner]);
-    }
-    from_vec(&gathered, elements)
+    shape::gather_rows(x.shape(), indices.0.shape()).or_raise();
+    read_rows(x, 1, indices)
 }
 
 /// The adjoint of [`gather_rows`].
@@ -189,6 +181,56 @@ pub(super) fn add_rows<E: Float>(dst: &mut [E], shape: &[usize], indices: &NdInt
         let at = index as usize * inner;
         kernel::update_rows(Add, &mut dst[at..at + inner], inner, inner, g);
     }
+}
+
+/// `x` with rows in place of those that indices name, or added to them, in its own memory if nobody else holds it; the
+/// first `axes` axes count as one.
+#[track_caller]
+pub(super) fn write_rows<E: Float>(
+    x: NdArray<E>,
+    write: Write,
+    axes: usize,
+    indices: &NdInt,
+    rows: &NdArray<E>,
+) -> NdArray<E> {
+    shape::write_rows(x.0.shape(), axes, indices.0.shape(), rows.0.shape()).or_raise();
+    let count = shape::size(&x.0.shape()[..axes]);
+    let (rows, indices) = (rows.row_major(), contiguous(&indices.0));
+    let (rows, indices) = (memory(&rows), memory(&indices));
+    check(write.name(), indices, count);
+    let mut x = x;
+    let elements = x.elements_mut();
+    if elements.is_empty() {
+        return x;
+    }
+    let inner = elements.len() / count;
+    for (&index, row) in indices.iter().zip(rows.chunks_exact(inner)) {
+        let at = index as usize * inner;
+        let to = &mut elements[at..at + inner];
+        match write {
+            Write::Set { .. } => to.copy_from_slice(row),
+            Write::Add => kernel::update_rows(Add, to, inner, inner, row),
+        }
+    }
+    x
+}
+
+/// The rows that [`write_rows`] writes to.
+#[track_caller]
+pub(super) fn read_rows<T: Copy>(x: &Storage<T>, axes: usize, indices: &NdInt) -> Storage<T> {
+    let part: Shape =
+        indices.0.shape().iter().chain(x.shape().get(axes..).unwrap_or_default()).copied().collect();
+    shape::write_rows(x.shape(), axes, indices.0.shape(), &part).or_raise();
+    let inner = shape::size(&x.shape()[axes..]);
+    let (x, indices) = (contiguous(x), contiguous(&indices.0));
+    let (data, indices) = (memory(&x), memory(&indices));
+    check("gather_rows", indices, shape::size(&x.shape()[..axes]));
+    let mut elements = room(shape::size(&part));
+    for &index in indices {
+        let at = index as usize * inner;
+        elements.extend_from_slice(&data[at..at + inner]);
+    }
+    from_vec(&part, elements)
 }
 
 /// `[.., n]` by `[..]` gives `[..]`.

@@ -10,6 +10,7 @@ use super::buffer::Storage;
 use super::elementwise::*;
 use super::{NdArray, NdBool, NdInt, contract, conv, index, random, reduce, tensor};
 use crate::error::Result;
+use crate::language::at::Write;
 use crate::language::shape::{Axes, Padding, Window2d};
 
 /// Elements that have the operator `F` of one operand.
@@ -80,7 +81,7 @@ macro_rules! updated {
 /// The trait of elements that have all of this, and its implementations.
 macro_rules! instances {
     (@trait map($($map:ident)*) arithmetic($($op:ident)*) zip($($zip:ident)*) compare($($compare:ident)*)
-        $(fn $name:ident($($x:ident: $X:ty),*) $(-> $Y:ty)? = $function:expr;)*
+        $(fn $name:ident($($x:ident: $X:ty),* $(,)?) $(-> $Y:ty)? = $function:expr;)*
     ) => {
         /// Elements of arrays that have all operators.
         pub trait Instances: Sized
@@ -96,7 +97,7 @@ macro_rules! instances {
         }
     };
     (@impl $E:ident map($($map:ident)*) arithmetic($($op:ident)*) zip($($zip:ident)*) compare($($compare:ident)*)
-        $(fn $name:ident($($x:ident: $X:ty),*) $(-> $Y:ty)? = $function:expr;)*
+        $(fn $name:ident($($x:ident: $X:ty),* $(,)?) $(-> $Y:ty)? = $function:expr;)*
     ) => {
         mapped! { $E: $($map,)* $(WithNumber<$op, $E>),* }
         zipped! { $E: $($op -> $E,)* $($zip -> $E,)* $($compare -> bool),* }
@@ -148,8 +149,15 @@ instances! {
     fn concat(parts: &[NdArray<Self>], axis: isize) -> NdArray<Self> = index::concat;
     fn pad(x: &NdArray<Self>, axis: isize, padding: Padding) -> NdArray<Self> = index::pad;
     fn flip(x: &NdArray<Self>, axis: isize) -> NdArray<Self> = index::flip;
-    fn gather_rows(x: &Storage<Self>, indices: &NdInt) -> Storage<Self> = index::gather_rows;
     fn scatter_rows(x: &NdArray<Self>, indices: &NdInt, rows: usize) -> NdArray<Self> = index::scatter_rows;
+    fn write_rows(
+        x: NdArray<Self>,
+        write: Write,
+        axes: usize,
+        indices: &NdInt,
+        rows: &NdArray<Self>,
+    ) -> NdArray<Self> = index::write_rows;
+    fn read_rows(x: &Storage<Self>, axes: usize, indices: &NdInt) -> Storage<Self> = index::read_rows;
     fn gather_last(x: &NdArray<Self>, indices: &NdInt) -> NdArray<Self> = index::gather_last;
     fn scatter_last(x: &NdArray<Self>, indices: &NdInt, n: usize) -> NdArray<Self> = index::scatter_last;
 

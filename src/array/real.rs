@@ -7,7 +7,7 @@ use super::{NdArray, NdBool, NdInt};
 use antiphon_system::print::print;
 
 use crate::error::{At, Result};
-use crate::language::node::StackNode;
+use crate::language::movable::MovableNode;
 use crate::language::real::Real;
 use crate::language::shape::{self, Shape};
 use crate::language::tensor::Tensor;
@@ -27,7 +27,7 @@ impl<E: Float> Real for NdArray<E> {
     type Bool = NdBool;
     type Int = NdInt;
     type Adjoint = Accumulator<E>;
-    type Node<V: Real> = StackNode<V>;
+    type Node<V: Real> = MovableNode<V>;
 
     fn constant(value: f64) -> Self {
         NdArray::scalar(E::from_f64(value))

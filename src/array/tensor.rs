@@ -9,11 +9,13 @@ use super::{NdArray, NdBool, NdInt, Storage, index, kernel};
 use crate::continuation::unwinding::{OrRaise, blame, raise};
 use crate::error::{At, Error, Result};
 use crate::finite;
+use crate::language::at::Write;
 use crate::language::host::{self, HostOperator};
 use crate::language::real::Real;
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::language::tensor::Tensor;
 use crate::memory;
+use crate::sealed::Internal;
 
 impl<E: Float> Tensor for NdArray<E> {
     #[inline]
@@ -108,11 +110,23 @@ impl<E: Float> Tensor for NdArray<E> {
     }
     #[track_caller]
     fn gather_rows(&self, indices: &NdInt) -> Self {
-        NdArray(E::gather_rows(&self.0, indices))
+        shape::gather_rows(self.0.shape(), indices.0.shape()).or_raise();
+        NdArray(E::read_rows(&self.0, 1, indices))
     }
     #[track_caller]
     fn scatter_rows(&self, indices: &NdInt, rows: usize) -> Self {
         E::scatter_rows(self, indices, rows).checked("scatter_rows")
+    }
+    #[track_caller]
+    fn write_rows(self, write: Write, axes: usize, indices: &NdInt, rows: &Self) -> Self {
+        E::write_rows(self, write, axes, indices, rows).checked(write.name())
+    }
+    #[track_caller]
+    fn read_rows(&self, axes: usize, indices: &NdInt) -> Self {
+        NdArray(E::read_rows(&self.0, axes, indices))
+    }
+    fn stays_alike(&self, _: Internal, _rows: &Self) -> bool {
+        true
     }
     #[track_caller]
     fn gather_last(&self, indices: &NdInt) -> Self {
@@ -159,6 +173,11 @@ impl<E: Float> Tensor for NdArray<E> {
         g: Self,
     ) {
         E::accumulate_slice(adjoint, operand.0.shape(), axis, range.start, step, &g);
+    }
+    fn accumulate_parts(adjoint: &Accumulator<E>, operand: &Self, axes: usize, indices: &NdInt, g: Self) {
+        // In place.
+        let sum = Self::take_adjoint(adjoint).unwrap_or_else(|| operand.zeros_like());
+        Self::accumulate(adjoint, sum.write_rows(Write::Add, axes, indices, &g));
     }
     fn accumulate_rows(adjoint: &Accumulator<E>, operand: &Self, indices: &NdInt, g: Self) {
         E::accumulate_rows(adjoint, operand.0.shape(), indices, &g);

@@ -9,6 +9,7 @@ use super::index::{offset, shifted};
 use super::{Batch, BatchAdjoint, BatchBool, BatchInt, common_rows, with_rows};
 use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Result};
+use crate::language::at::Write;
 use crate::language::control::continuation_passing::{Fill, Leaves, Site};
 use crate::language::custom::CustomOperator;
 use crate::language::host::{self, HostOperator};
@@ -287,6 +288,24 @@ impl<T: Tensor> Tensor for Batch<T> {
         })
     }
     #[track_caller]
+    fn write_rows(self, write: Write, axes: usize, indices: &BatchInt<T::Int>, rows: &Self) -> Self {
+        let shape = self.row_shape();
+        shape::write_rows(&shape, axes, &indices.row_shape(), &rows.row_shape()).or_raise();
+        operator(At::caller(), || {
+            let indices = indices.guarded();
+            let Some(batch) = self.rows().or(indices.rows()).or(rows.rows()) else {
+                return Self::lift(&self.value.write_rows(write, axes, &indices.value, &rows.value));
+            };
+            let all = offset(write.name(), &indices, batch, shape::size(&shape[..axes]));
+            // The same index of several rows names different elements.
+            let x = if self.batched { self.value } else { self.spread(batch) };
+            Batch::of_rows(x.write_rows(write, axes + 1, &all, &rows.spread(batch)))
+        })
+    }
+    fn stays_alike(&self, internal: Internal, rows: &Self) -> bool {
+        (self.batched || !rows.batched) && self.value.stays_alike(internal, &rows.value)
+    }
+    #[track_caller]
     fn gather_last(&self, indices: &BatchInt<T::Int>) -> Self {
         let shape = self.row_shape();
         shape::gather_last(&shape, &indices.row_shape()).or_raise();
@@ -383,6 +402,17 @@ impl<T: Tensor> Tensor for Batch<T> {
         }
     }
     #[track_caller]
+    fn accumulate_parts(
+        adjoint: &BatchAdjoint<T>,
+        operand: &Self,
+        axes: usize,
+        indices: &BatchInt<T::Int>,
+        g: Self,
+    ) {
+        // In place.
+        let sum = Self::take_adjoint(adjoint).unwrap_or_else(|| operand.zeros_like());
+        Self::accumulate(adjoint, sum.write_rows(Write::Add, axes, indices, &g));
+    }
     fn accumulate_rows(adjoint: &BatchAdjoint<T>, operand: &Self, indices: &BatchInt<T::Int>, g: Self) {
         match adjoint.only_same() {
             Some(same) if !indices.batched && !g.batched => {

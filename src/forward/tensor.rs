@@ -6,6 +6,7 @@ use super::control::{components, duals};
 use super::{Dual, DualAdjoint};
 use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Result};
+use crate::language::at::Write;
 use crate::language::control::continuation_passing::{Fill, Leaves, Site};
 use crate::language::custom::{CustomOperator, assert_linear};
 use crate::language::derivative_rules;
@@ -49,6 +50,12 @@ impl<T: Tensor> Tensor for Dual<T> {
     }
     fn open_adjoint(shape: &[usize]) -> DualAdjoint<T> {
         DualAdjoint { primal: T::open_adjoint(shape), tangent: T::open_adjoint(shape) }
+    }
+    fn accumulate_parts(adjoint: &DualAdjoint<T>, operand: &Self, axes: usize, indices: &T::Int, g: Self) {
+        T::accumulate_parts(&adjoint.primal, &operand.primal, axes, indices, g.primal);
+        if let Some(tangent) = g.tangent {
+            T::accumulate_parts(&adjoint.tangent, &operand.primal, axes, indices, tangent);
+        }
     }
     fn accumulate_rows(adjoint: &DualAdjoint<T>, operand: &Self, indices: &T::Int, g: Self) {
         T::accumulate_rows(&adjoint.primal, &operand.primal, indices, g.primal);
@@ -181,6 +188,34 @@ impl<T: Tensor> Tensor for Dual<T> {
     #[track_caller]
     fn scatter_rows(&self, indices: &T::Int, rows: usize) -> Self {
         self.linear(|x| x.scatter_rows(indices, rows))
+    }
+    #[track_caller]
+    fn write_rows(self, write: Write, axes: usize, indices: &T::Int, rows: &Self) -> Self {
+        operator(At::caller(), || {
+            let tangent = match (self.tangent, &rows.tangent, write) {
+                (None, None, _) => None,
+                (Some(x), None, Write::Add) => Some(x),
+                (Some(x), None, Write::Set { .. }) => {
+                    Some(x.write_rows(write, axes, indices, &rows.primal.zeros_like()))
+                }
+                (x, Some(rows), _) => {
+                    let x = x.unwrap_or_else(|| self.primal.zeros_like());
+                    Some(x.write_rows(write, axes, indices, rows))
+                }
+            };
+            Dual { primal: self.primal.write_rows(write, axes, indices, &rows.primal), tangent }
+        })
+    }
+    #[track_caller]
+    fn read_rows(&self, axes: usize, indices: &T::Int) -> Self {
+        self.linear(|x| x.read_rows(axes, indices))
+    }
+    fn stays_alike(&self, internal: Internal, rows: &Self) -> bool {
+        self.primal.stays_alike(internal, &rows.primal)
+            && match (&self.tangent, &rows.tangent) {
+                (Some(x), Some(rows)) => x.stays_alike(internal, rows),
+                (x, rows) => x.is_some() || rows.is_none(),
+            }
     }
     #[track_caller]
     fn gather_last(&self, indices: &T::Int) -> Self {

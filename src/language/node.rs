@@ -1,4 +1,7 @@
 //! Where a variable's value and adjoint are, and how long they stay there.
+//!
+//! The value of an array may go on from its node to that of the array that rows were written to in place, and comes
+//! back when the operator that wrote them is left: [`MovableNode`](super::movable::MovableNode).
 
 use std::fmt;
 use std::rc::Rc;
@@ -23,23 +26,73 @@ impl<T: Real> Node<T> {
     pub(crate) fn new(value: T) -> Node<T> {
         Node { adjoint: value.adjoint(), value }
     }
+}
 
-    /// What has been collected.
-    #[inline]
-    pub(crate) fn take_adjoint(&self) -> Option<T> {
-        T::take_adjoint(&self.adjoint)
+/// A value and the adjoint that it collects, wherever they are.
+#[doc(hidden)]
+pub trait Held<T: Real> {
+    /// The value, which stays where it is from now on.
+    fn value(&self) -> &T;
+    /// Calls `f` with the value, which may go on afterwards.
+    fn lend<R>(&self, f: impl FnOnce(&T) -> R) -> R {
+        f(self.value())
     }
-
-    /// Calls `pull` with what has been collected, if anything has.
+    /// What it has collected.
+    fn adjoint(&self) -> &T::Adjoint;
+    /// [`Real::take_adjoint`].
     #[inline]
-    pub(crate) fn with_adjoint(&self, pull: impl FnOnce(T)) {
-        T::with_adjoint(&self.adjoint, pull);
+    fn take_adjoint(&self) -> Option<T> {
+        T::take_adjoint(self.adjoint())
     }
-
-    /// The value.
+    /// [`Real::with_adjoint`].
     #[inline]
-    pub(crate) fn value(&self) -> &T {
+    fn with_adjoint(&self, pull: impl FnOnce(T)) {
+        T::with_adjoint(self.adjoint(), pull);
+    }
+    /// Whether the value can go on: nobody can have a reference to it.
+    fn is_movable(&self) -> bool {
+        false
+    }
+    /// The value, if it can go on. It has to be [given back](Held::give_back).
+    fn take(&self) -> Option<T> {
+        None
+    }
+    /// Says where the value that was taken is now, and how to make it again of that.
+    ///
+    /// # Safety
+    /// `to` stays where it is until it gives the value back.
+    unsafe fn went_to(&self, _to: &Self, _undo: Undo<T>) {}
+    /// Gives the value back to the node that it was [taken](Held::take) from.
+    ///
+    /// # Safety
+    /// Nobody has a reference to the value of this node, nor reads it from now on.
+    unsafe fn give_back(&self, _from: &Self) {}
+}
+
+/// How to make the value again that rows were written to: what was there.
+#[doc(hidden)]
+pub struct Undo<T: Real> {
+    pub(crate) axes: usize,
+    pub(crate) indices: T::Int,
+    pub(crate) rows: T,
+    /// Writes it.
+    pub(crate) write: fn(T, &Undo<T>) -> T,
+}
+
+impl<T: Real> fmt::Debug for Undo<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Undo").finish_non_exhaustive()
+    }
+}
+
+impl<T: Real> Held<T> for Node<T> {
+    #[inline]
+    fn value(&self) -> &T {
         &self.value
+    }
+    #[inline]
+    fn adjoint(&self) -> &T::Adjoint {
+        &self.adjoint
     }
 }
 
@@ -49,6 +102,9 @@ pub trait NodeRef<T: Real>: Clone + sealed::Sealed {
     /// What the operator that computed the value holds in its frame.
     #[doc(hidden)]
     type Owner;
+    /// Where the value and its adjoint are.
+    #[doc(hidden)]
+    type Held: Held<T>;
     /// Whether the node lives as long as anything that refers to it, wherever that is taken.
     #[doc(hidden)]
     const SHARED: bool;
@@ -56,7 +112,7 @@ pub trait NodeRef<T: Real>: Clone + sealed::Sealed {
     #[doc(hidden)]
     fn own(value: T) -> Self::Owner;
     #[doc(hidden)]
-    fn owned(owner: &Self::Owner) -> &Node<T>;
+    fn owned(owner: &Self::Owner) -> &Self::Held;
     #[doc(hidden)]
     fn refer(owner: &Self::Owner) -> Self;
     /// What the node has collected, when nothing more will be.
@@ -65,11 +121,14 @@ pub trait NodeRef<T: Real>: Clone + sealed::Sealed {
     /// # Safety
     /// The node exists: it is [shared](NodeRef::SHARED), or its owner is where it was when it was referred to.
     #[doc(hidden)]
-    unsafe fn get(&self) -> &Node<T>;
+    unsafe fn get(&self) -> &Self::Held;
 }
 
 /// What holds a node of the interpretation `T` in a frame.
 pub(crate) type OwnedNode<T> = <<T as Real>::Node<T> as NodeRef<T>>::Owner;
+
+/// Where that node has its value and its adjoint.
+pub(crate) type HeldNode<T> = <<T as Real>::Node<T> as NodeRef<T>>::Held;
 
 /// A node for a value, to be held in a frame.
 #[inline(always)]
@@ -79,7 +138,7 @@ pub(crate) fn node_for<T: Real>(value: T) -> OwnedNode<T> {
 
 /// The node that a frame holds.
 #[inline]
-pub(crate) fn node_in<T: Real>(owner: &OwnedNode<T>) -> &Node<T> {
+pub(crate) fn node_in<T: Real>(owner: &OwnedNode<T>) -> &HeldNode<T> {
     T::Node::<T>::owned(owner)
 }
 
@@ -87,6 +146,7 @@ mod sealed {
     pub trait Sealed {}
     impl<T: super::Real> Sealed for super::StackNode<T> {}
     impl<T: super::Real> Sealed for super::SharedNode<T> {}
+    impl<T: super::Real> Sealed for crate::language::movable::MovableNode<T> {}
 }
 
 /// A pointer to a node in the stack frame of the operator that computed it: for interpretations that run a program.
@@ -108,6 +168,7 @@ impl<T: Real> Clone for StackNode<T> {
 
 impl<T: Real> NodeRef<T> for StackNode<T> {
     type Owner = Node<T>;
+    type Held = Node<T>;
     const SHARED: bool = false;
 
     #[inline(always)] // so that the node is made where it stays
@@ -152,6 +213,7 @@ impl<T: Real> Clone for SharedNode<T> {
 
 impl<T: Real> NodeRef<T> for SharedNode<T> {
     type Owner = Rc<Node<T>>;
+    type Held = Node<T>;
     const SHARED: bool = true;
 
     fn own(value: T) -> Rc<Node<T>> {

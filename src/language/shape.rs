@@ -126,6 +126,12 @@ rules! {
     /// [`Error::Shape`] if the operand does not begin with the indices' shape; [`Error::Operand`] if no array can have
     /// so many rows.
     scatter_rows(shape: &[usize], indices: &[usize], rows: usize) -> Result<Shape>;
+    /// Shape of `x` with rows written, which is its own: its first `axes` axes count as one, of which the indices are.
+    ///
+    /// # Errors
+    /// [`Error::Operand`] if it has fewer axes, or none are to count; [`Error::Shape`] if the rows are not
+    /// `[indices.., rest..]`.
+    write_rows(shape: &[usize], axes: usize, indices: &[usize], rows: &[usize]) -> Result<Shape>;
     /// Shape of `x.gather_last(indices)`: one element from each row, `[.., n]` by `[..]` gives `[..]`.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::continuation::unwinding::{OrRaise, raise};
 use crate::error::{At, Error, Result};
+use crate::language::at::{Part, Position, Write};
 use crate::language::composed::convolutions::{self, Convolution, Pooled};
 use crate::language::composed::cumulative::{Associative, cumulative};
 use crate::language::composed::norms::{self, Norm};
@@ -130,6 +131,42 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     /// elsewhere: the adjoint of [`gather_rows`](Tensor::gather_rows).
     #[track_caller]
     fn scatter_rows(&self, indices: &Self::Int, rows: usize) -> Self;
+    /// This array with rows in place of those that indices name, or added to them. Its first `axes` axes count as one:
+    /// `[n.., rest..]` by `[indices..]` and `[indices.., rest..]`. What is written costs its own size if nobody else
+    /// holds the array; [`at`](Tensor::at) says it more plainly.
+    ///
+    /// With `y` the result, `x` this array and `g` the rows: `ḡ = ȳ[indices]`, and `x̄ = ȳ`, which is zero in the rows
+    /// that are set. Rows that others have overwritten have no derivative.
+    ///
+    /// # Errors
+    /// Raises [`Error::Operand`] if there are no such axes, [`Error::Shape`] if the rows are not of this shape,
+    /// [`Error::Index`] if an index is out of range.
+    #[must_use]
+    #[track_caller]
+    fn write_rows(self, write: Write, axes: usize, indices: &Self::Int, rows: &Self) -> Self;
+    /// Rows by index, where the first `axes` axes count as one: what [`write_rows`](Tensor::write_rows) writes to.
+    ///
+    /// # Errors
+    /// As [`write_rows`](Tensor::write_rows).
+    #[track_caller]
+    fn read_rows(&self, axes: usize, indices: &Self::Int) -> Self {
+        let shape = self.shape();
+        let part: Shape =
+            indices.shape().iter().chain(shape.get(axes..).unwrap_or_default()).copied().collect();
+        shape::write_rows(&shape, axes, &indices.shape(), &part).or_raise();
+        if axes == 1 {
+            return self.gather_rows(indices);
+        }
+        let merged: Shape =
+            std::iter::once(shape[..axes].iter().product()).chain(shape[axes..].iter().copied()).collect();
+        self.reshape(&merged).gather_rows(indices)
+    }
+    /// Whether this array can be given back as it was after rows were written to it in place: it is what it would be
+    /// as the result, with its derivatives.
+    #[doc(hidden)]
+    fn stays_alike(&self, _: Internal, _rows: &Self) -> bool {
+        false
+    }
     /// One element of each row: `[.., n]` by `[..]` gives `[..]`.
     #[track_caller]
     fn gather_last(&self, indices: &Self::Int) -> Self;
@@ -200,6 +237,14 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     #[track_caller]
     fn accumulate_rows(adjoint: &Self::Adjoint, operand: &Self, indices: &Self::Int, g: Self) {
         Self::accumulate(adjoint, g.scatter_rows(indices, operand.shape()[0]));
+    }
+
+    /// [`accumulate_rows`](Tensor::accumulate_rows), where the first `axes` axes count as one.
+    #[track_caller]
+    fn accumulate_parts(adjoint: &Self::Adjoint, operand: &Self, axes: usize, indices: &Self::Int, g: Self) {
+        let shape = operand.shape();
+        let n = shape[..axes].iter().product();
+        Self::accumulate(adjoint, g.scatter_rows(indices, n).reshape(&shape));
     }
 
     // ---- loops that are recorded; see `control::scan`
@@ -565,6 +610,45 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     #[track_caller]
     fn slice(&self, axis: isize, range: Range<usize>) -> Self {
         self.slice_step(axis, range, 1)
+    }
+    /// A part of this array, to be read or written: elements, rows, ranges, at positions that may be data.
+    ///
+    /// ```
+    /// use antiphon::{NdArray, NdInt, Tensor, grad};
+    /// let x = NdArray::from(vec![1.0, 2.0, 3.0, 4.0]);
+    /// assert_eq!(x.clone().at(1).set(&NdArray::scalar(9.0)), NdArray::from(vec![1.0, 9.0, 3.0, 4.0]));
+    /// assert_eq!(x.clone().at(0..2).add(&NdArray::scalar(1.0)), NdArray::from(vec![2.0, 3.0, 3.0, 4.0]));
+    /// let table = NdArray::<f64>::zeros(&[2, 3]);
+    /// let column = NdInt::from_vec(vec![2]).reshape(&[]);
+    /// assert_eq!(table.at((1, &column)).set(&NdArray::scalar(5.0)).sum(..).item(), 5.0);
+    /// // x₀ := x₀·x₁. What was overwritten has no derivative but by what came of it.
+    /// let slope = grad(|x| {
+    ///     let product = x.get(0) * x.get(1);
+    ///     x.at(0).set(&product).sum(..)
+    /// }, &x)?;
+    /// assert_eq!(slope, NdArray::from(vec![2.0, 2.0, 1.0, 1.0]));
+    /// # Ok::<(), antiphon::Error>(())
+    /// ```
+    ///
+    /// The array is given by value, and moved: an array that nobody else holds is written in place, in evaluation, in
+    /// derivatives, whose backward pass writes adjoints in place, and in compiled code. So a loop that writes an
+    /// element a round takes time in proportion to its rounds. What holds an array is a clone, a slice or another view
+    /// of it, and in derivatives an operator that needs all of it.
+    ///
+    /// # Errors
+    /// Raises [`Error::Argument`] if there are fewer axes than positions, [`Error::Index`] or [`Error::Operand`] for
+    /// positions outside.
+    #[track_caller]
+    fn at(self, position: impl Position<Self>) -> Part<Self> {
+        Part::of(self, position)
+    }
+    /// The part of this array that [`at`](Tensor::at) names, as an array of its own.
+    ///
+    /// # Errors
+    /// As [`at`](Tensor::at); [`Error::Index`] if an integer of the model is out of range.
+    #[track_caller]
+    fn get(&self, position: impl Position<Self>) -> Self {
+        self.clone().at(position).get()
     }
     /// Element `i` along an axis, which disappears.
     #[track_caller]

@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use super::program::{Operand, Program};
-use super::{Partial, PartialAdjoint};
+use super::{Kind, Partial, PartialAdjoint};
 use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Result};
+use crate::language::at::Write;
 use crate::language::control::continuation_passing::{Fill, Leaves, Site};
 use crate::language::custom::CustomOperator;
 use crate::language::host::{Call, HostOperator};
@@ -179,6 +180,22 @@ impl<T: Tensor> Tensor for Partial<T> {
     fn scatter_rows(&self, indices: &T::Int, rows: usize) -> Self {
         let result = shape::scatter_rows(&self.dims(), &indices.shape(), rows).or_raise();
         self.map_with(Leaf::Int(indices.clone()), || result, move |x, i| x.scatter_rows(&i.int(), rows))
+    }
+    #[track_caller]
+    fn write_rows(self, write: Write, axes: usize, indices: &T::Int, rows: &Self) -> Self {
+        let result = shape::write_rows(&self.dims(), axes, &indices.shape(), &rows.dims()).or_raise();
+        let at = At::caller();
+        let Some(program) = Program::common([&self, rows].into_iter().filter_map(Partial::program), at)
+        else {
+            let Kind::Known(x) = self.0 else { unreachable!("nothing of it is unknown") };
+            let rows = rows.demand(write.name());
+            return operator(at, || Self::from_value(x.write_rows(write, axes, indices, rows)));
+        };
+        let operands = [self.operand(), rows.operand(), Operand::Known(Leaf::Int(indices.clone()))];
+        Self::step(operands.into_iter().collect(), &program, result, move |args| {
+            let (x, rows) = (args.real(), args.real());
+            x.write_rows(write, axes, &args.leaf().int(), &rows)
+        })
     }
     #[track_caller]
     fn gather_last(&self, indices: &T::Int) -> Self {

@@ -357,7 +357,9 @@ fn computes(expr: &staging::Expr) -> bool {
             _ => matches!(expr, staging::Expr::Powi(..)),
         },
         Class::Reduction | Class::Product | Class::Convolution | Class::Host => true,
-        Class::Indexed => matches!(expr, staging::Expr::ScatterRows { .. }),
+        Class::Indexed => {
+            matches!(expr, staging::Expr::ScatterRows { .. } | staging::Expr::WriteRows { add: true, .. })
+        }
         Class::Movement | Class::InMemory | Class::Placement => false,
     }
 }

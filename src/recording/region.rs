@@ -13,7 +13,7 @@ use crate::continuation::{Level, reset_at};
 use crate::forward::Dual;
 use crate::language::control::continuation_passing::{Captured, Leaves, Region, Site};
 use crate::language::control::{Pulled, Wanted};
-use crate::language::node::{OwnedNode, node_for, node_in};
+use crate::language::node::{Held, OwnedNode, node_for, node_in};
 use crate::language::real::Real;
 use crate::language::state::Leaf;
 use crate::reverse::Var;

@@ -17,6 +17,7 @@ use super::{Located, Recorded, RecordedBool, RecordedInt, Recorder, recorder};
 use crate::continuation::unwinding::{OrRaise, operator, raise};
 use crate::error::Error;
 use crate::forward::Dual;
+use crate::language::at::Write;
 use crate::language::control::continuation_passing::{Call, Leaves, PutRow, Region, Site};
 use crate::language::control::{Control, Pulled, Wanted};
 use crate::language::real::Real;
@@ -232,8 +233,17 @@ impl<T: Replayed> Replay<'_, T> {
         match update {
             Update::Add(g) => self.real(*g),
             Update::Matmul(of, _) | Update::Slice { g: of, .. } | Update::Rows { g: of, .. } => {
-                self.expression(*of, &update.as_expr(&self.home.builder.cell_ty(cell))).real()
+                let expr =
+                    update.as_expr(&self.home.builder.cell_ty(cell)).expect("an update of the recorder's");
+                self.expression(*of, &expr).real()
             }
+            Update::Write { indices, g, axes, .. } => {
+                // It is what a read of these rows pulls back.
+                let shape = self.home.builder.cell_ty(cell).shape;
+                let n = shape[..*axes].iter().product();
+                self.real(*g).scatter_rows(&self.int(*indices), n).reshape(&shape)
+            }
+            Update::Replace(_) => unreachable!("only optimised programs have it"),
         }
     }
 
@@ -491,6 +501,10 @@ impl<T: Replayed> Replay<'_, T> {
             Expr::Flip(x, along) => real(*x).flip(axis(*along)),
             Expr::GatherRows { x, indices } => real(*x).gather_rows(&self.int(*indices)),
             Expr::ScatterRows { x, indices, rows } => real(*x).scatter_rows(&self.int(*indices), *rows),
+            Expr::WriteRows { x, indices, rows, axes, add } => {
+                let write = if *add { Write::Add } else { Write::Set { distinct: false } };
+                real(*x).write_rows(write, *axes, &self.int(*indices), &real(*rows))
+            }
             Expr::GatherLast { x, indices } => real(*x).gather_last(&self.int(*indices)),
             Expr::ScatterLast { x, indices, length } => real(*x).scatter_last(&self.int(*indices), *length),
             Expr::Conv2d { image, kernel, window } => real(*image).conv2d(&real(*kernel), *window),

@@ -15,6 +15,7 @@ use crate::continuation::unwinding::{OrRaise, blame, operator};
 use crate::error::{At, Error, Result};
 use crate::finite;
 use crate::forward::Dual;
+use crate::language::at::Write;
 use crate::language::control::continuation_passing::{Fill, Leaves, Site};
 use crate::language::custom::{CustomOperator, Hook, assert_linear};
 use crate::language::host::{self, HostOperator};
@@ -279,6 +280,12 @@ impl Tensor for Recorded {
         Recorded(emit(staging::Expr::ScatterRows { x: value_of(self.0), indices: value_of(indices.0), rows }))
     }
     #[track_caller]
+    fn write_rows(self, write: Write, axes: usize, indices: &RecordedInt, rows: &Self) -> Self {
+        shape::write_rows(&self.shape(), axes, &indices.shape(), &rows.shape()).or_raise();
+        let (x, indices, rows) = (value_of(self.0), value_of(indices.0), value_of(rows.0));
+        Recorded(emit(staging::Expr::WriteRows { x, indices, rows, axes, add: write == Write::Add }))
+    }
+    #[track_caller]
     fn gather_last(&self, indices: &RecordedInt) -> Self {
         shape::gather_last(&self.shape(), &indices.shape()).or_raise();
         Recorded(emit(staging::Expr::GatherLast { x: value_of(self.0), indices: value_of(indices.0) }))
@@ -375,6 +382,20 @@ impl Tensor for Recorded {
     fn open_adjoint(shape: &[usize]) -> RecordedAdjoint {
         let recorder = recorder();
         RecordedAdjoint::open(&recorder, Type::new(recorder.dtype, shape))
+    }
+    fn accumulate_parts(
+        adjoint: &RecordedAdjoint,
+        _operand: &Self,
+        axes: usize,
+        indices: &RecordedInt,
+        g: Self,
+    ) {
+        adjoint.update(|recorder| Update::Write {
+            indices: recorder.value_of(indices.0),
+            g: recorder.value_of(g.0),
+            axes,
+            add: true,
+        });
     }
     fn accumulate_rows(adjoint: &RecordedAdjoint, _operand: &Self, indices: &RecordedInt, g: Self) {
         adjoint.update(|recorder| Update::Rows {

@@ -12,7 +12,7 @@ use crate::continuation::{Level, Nearest, nearest, outside_reset, reset_at, shif
 use crate::language::control::Control;
 use crate::language::control::checkpoint::Body;
 use crate::language::control::continuation_passing::{Leaves, Site, reals, with_reals};
-use crate::language::node::{NodeRef, OwnedNode, node_for, node_in};
+use crate::language::node::{Held, NodeRef, OwnedNode, node_for, node_in};
 use crate::language::real::Real;
 use crate::language::state::Leaf;
 use crate::sealed::Internal;

@@ -28,7 +28,7 @@ use crate::error::{At, Error};
 use crate::finite;
 use crate::language::custom::Hook;
 use crate::language::derivative_rules::{for_each_binary, for_each_unary};
-use crate::language::node::{NodeRef, OwnedNode, node_for, node_in};
+use crate::language::node::{Held, NodeRef, OwnedNode, node_for, node_in};
 use crate::language::real::Real;
 
 pub use super::rules::*;

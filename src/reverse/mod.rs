@@ -16,7 +16,7 @@ use crate::continuation::Level;
 use crate::error::{At, CpsResult, Error};
 use crate::language::real::Real;
 
-use crate::language::node::{Node, NodeRef, OwnedNode};
+use crate::language::node::{Held, HeldNode, NodeRef, OwnedNode};
 
 /// A variable of a reverse-mode derivative over the interpretation `T`.
 ///
@@ -102,7 +102,17 @@ impl<'r, T: Real> Var<'r, T> {
         match &self.0 {
             Kind::Constant(value) => value,
             // SAFETY: whoever made this variable vouched for its node during its brand, in which we are.
-            Kind::Active(node, _) => unsafe { &node.get().value },
+            Kind::Active(node, _) => unsafe { node.get() }.value(),
+        }
+    }
+
+    /// Calls `f` with the value, which may go on to another node afterwards: for rules that do not need it again.
+    #[inline]
+    fn lend<R>(&self, f: impl FnOnce(&T) -> R) -> R {
+        match &self.0 {
+            Kind::Constant(value) => f(value),
+            // SAFETY: as in `primal`.
+            Kind::Active(node, _) => unsafe { node.get() }.lend(f),
         }
     }
 
@@ -114,7 +124,7 @@ impl<'r, T: Real> Var<'r, T> {
     }
 
     #[inline]
-    fn node(&self) -> Option<&Node<T>> {
+    fn node(&self) -> Option<&HeldNode<T>> {
         match &self.0 {
             // SAFETY: as in `primal`.
             Kind::Active(node, level) if *level > Level::CONSTANT => Some(unsafe { node.get() }),
@@ -159,7 +169,7 @@ impl<'r, T: Real> Var<'r, T> {
     #[inline]
     fn accumulate_with(&self, add: impl FnOnce(&T::Adjoint, &T)) {
         if let Some(node) = self.node() {
-            add(&node.adjoint, &node.value);
+            node.lend(|value| add(node.adjoint(), value));
         }
     }
 }

@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use super::real::{direct, level2};
-use super::{Var, common_level, rules};
-use crate::continuation::unwinding::OrRaise;
+use super::{Kind, Var, common_level, rules};
+use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::At;
+use crate::language::at::Write;
 use crate::language::control::continuation_passing::{Fill, Leaves, Site};
 use crate::language::custom::CustomOperator;
 use crate::language::host::{Call, HostOperator, shapes};
@@ -40,7 +41,7 @@ impl<T: Tensor> Tensor for Var<'_, T> {
         super::control::record_rows(internal, at, shape, fill)
     }
     fn shape(&self) -> Shape {
-        self.primal().shape()
+        self.lend(T::shape)
     }
     fn full(shape: &[usize], value: f64) -> Self {
         Self::from_value(T::full(shape, value))
@@ -154,6 +155,30 @@ impl<T: Tensor> Tensor for Var<'_, T> {
     fn scatter_rows(&self, indices: &T::Int, rows: usize) -> Self {
         let indices = indices.guarded();
         direct_unary!(self, |x, k| rules::scatter_rows(&x, &indices, rows, k))
+    }
+    #[track_caller]
+    fn write_rows(self, write: Write, axes: usize, indices: &T::Int, rows: &Self) -> Self {
+        let at = At::caller();
+        let (x, rows) = (self.into_operand(), rows.operand());
+        let level = common_level(x.level(), rows.level()).or_raise();
+        if level.is_none() {
+            let x = match x.0 {
+                Kind::Constant(x) => x,
+                Kind::Active(..) => x.lend(T::clone),
+            };
+            return operator(at, || Var::from_value(x.write_rows(write, axes, indices, rows.primal())));
+        }
+        let indices = indices.clone();
+        direct(level, at, move |k| rules::write_rows(&x, write, axes, &indices, &rows, k))
+    }
+    #[track_caller]
+    fn read_rows(&self, axes: usize, indices: &T::Int) -> Self {
+        let indices = indices.clone();
+        direct_unary!(self, |x, k| rules::read_rows(&x, axes, &indices, k))
+    }
+    fn stays_alike(&self, internal: Internal, rows: &Self) -> bool {
+        (self.is_active() || !rows.is_active())
+            && self.lend(|x| rows.lend(|rows| x.stays_alike(internal, rows)))
     }
     #[track_caller]
     fn gather_last(&self, indices: &T::Int) -> Self {

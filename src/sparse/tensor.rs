@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use super::Traced;
-use super::set::{Set, moved, numbered, sets_of, union};
+use super::set::{Set, moved, numbered, sets_of, union, united};
 use crate::array::{Float, NdArray, NdBool, NdInt};
 use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Result};
+use crate::language::at::Write;
 use crate::language::custom::CustomOperator;
 use crate::language::host::{Call, HostOperator, shapes};
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
@@ -184,6 +185,31 @@ impl<E: Float> Tensor for Traced<E> {
     #[track_caller]
     fn scatter_rows(&self, indices: &NdInt, rows: usize) -> Self {
         self.united(|x| x.scatter_rows(indices, rows), |places| places.gather_rows(indices))
+    }
+    #[track_caller]
+    fn write_rows(self, write: Write, axes: usize, indices: &NdInt, rows: &Self) -> Self {
+        operator(At::caller(), || {
+            let (shape, size) = (self.shape(), self.size());
+            let value = self.value.clone().write_rows(write, axes, indices, &rows.value);
+            if self.sets.is_none() && rows.sets.is_none() {
+                return Self::lift(&value);
+            }
+            // What was there has the numbers from 0 on, and after these comes what is written.
+            let sets: Vec<Set> = self.sets().into_iter().chain(rows.sets()).collect();
+            let places = numbered(&shape, size);
+            let sets = match write {
+                Write::Set { .. } => {
+                    let rows = numbered(&rows.shape(), rows.size()) + size as f64;
+                    moved(&sets, &places.write_rows(write, axes, indices, &rows))
+                }
+                Write::Add => {
+                    let rows = places.read_rows(axes, indices);
+                    let into = NdArray::concat(&[places.reshape(&[size]), rows.reshape(&[rows.size()])], 0);
+                    united(&sets, &into, size)
+                }
+            };
+            Traced { value, sets }
+        })
     }
     #[track_caller]
     fn gather_last(&self, indices: &NdInt) -> Self {

@@ -161,6 +161,10 @@ cases! {
     gather_rows [&[3, 2], &[2, 2, 3]], |x| x[0].gather_rows(&largest(&x[1])).square();
     gather_row [&[3], &[3]], |x| x[0].gather_rows(&largest(&x[1])).square();
     scatter_rows [&[2, 3], &[2, 3]], |x| x[0].scatter_rows(&largest(&x[1]), 3).square();
+    set_rows [&[3, 2], &[2, 2], &[2, 3]], |x| x[0].clone().at(&largest(&x[2])).set(&x[1]).square();
+    add_rows [&[3, 2], &[2, 2], &[2, 3]], |x| x[0].clone().at(&largest(&x[2])).add(&x[1]).square();
+    set_elements [&[2, 3], &[2], &[2, 3]], |x| x[0].clone().at((1, &largest(&x[2]))).set(&x[1]).square();
+    read_elements [&[2, 3], &[2, 3]], |x| x[0].clone().at((.., &largest(&x[1]))).get().square();
     gather_last [&[2, 3], &[2, 3]], |x| x[0].gather_last(&largest(&x[1])).square();
     scatter_last [&[2], &[2, 3]], |x| x[0].scatter_last(&largest(&x[1]), 3).square();
     softmax [&[2, 3]], |x| x[0].softmax(-1) * x[0].log_softmax(0);

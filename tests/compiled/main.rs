@@ -20,6 +20,7 @@ mod examples;
 mod host;
 #[path = "../support/host.rs"]
 mod host_operators;
+mod in_place;
 mod linearize;
 mod mistakes;
 mod models;
@@ -31,3 +32,5 @@ mod strong_zeros;
 mod text;
 mod training;
 mod variants;
+#[path = "../support/in_place.rs"]
+mod writing;

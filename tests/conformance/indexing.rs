@@ -1,5 +1,6 @@
 //! Moving elements about: shapes, slices, joins, padding, gathering and scattering.
 
+use antiphon::at::Write;
 use antiphon::{IntTensor, Padding};
 
 use crate::array_case::{array_cases, constant, linear, moved, polynomial};
@@ -109,6 +110,65 @@ array_cases! {
         // Each row is multiplied by how often it was taken.
         f: { let rows = ints::<T>(&[4], &[2, 0, 2, 2]); x.gather_rows(&rows).scatter_rows(&rows, 3) }, shape: [3, 2],
         element: |i| linear([([1.0, 0.0, 3.0][i[0]], x.at(i))]),
+    }
+    set_rows(x: [3, 2], g: [2, 2]) {
+        f: x.write_rows(Write::Set { distinct: true }, 1, &ints::<T>(&[2], &[2, 0]), &g), shape: [3, 2],
+        element: |i| moved(match i[0] { 0 => g.at([1, i[1]]), 2 => g.at([0, i[1]]), _ => x.at(i) }),
+    }
+    set_the_same_row(x: [3, 2], g: [4, 2]) {
+        // The last one stays, and the others have no derivative.
+        f: x.at(&ints::<T>(&[4], &[1, 2, 1, 1])).set(&g).square(), shape: [3, 2],
+        element: |i| {
+            let e = match i[0] { 1 => g.at([3, i[1]]), 2 => g.at([1, i[1]]), _ => x.at(i) };
+            polynomial([(1.0, vec![e, e])])
+        },
+    }
+    set_products_of_ones_own_rows(x: [3, 2]) {
+        f: { let product = x.clone().at(0).get() * x.clone().at(1).get(); x.at(0).set(&product) }, shape: [3, 2],
+        element: |i| if i[0] == 0 {
+            polynomial([(1.0, vec![x.at([0, i[1]]), x.at([1, i[1]])])])
+        } else {
+            moved(x.at(i))
+        },
+    }
+    set_an_element(x: [2, 3], g: []) {
+        f: x.at((1, &ints::<T>(&[], &[2]))).set(&g), shape: [2, 3],
+        element: |i| moved(if i[..] == [1, 2] { g.at([]) } else { x.at(i) }),
+    }
+    set_a_part_of_all_but_one_axis(x: [2, 3, 2], g: [2, 1]) {
+        f: x.at((.., 1..3, 1)).set(&g), shape: [2, 3, 2],
+        element: |i| moved(if i[1] > 0 && i[2] == 1 { g.at([i[0], 0]) } else { x.at(i) }),
+    }
+    set_and_read_before_and_after(x: [3], g: []) {
+        // What is written is not seen by what was read before, and what was there not by what is read after.
+        f: {
+            let before = x.clone().at(1).get();
+            let y = x.clone().at(1).set(&g);
+            let old = x.sum(..);
+            y.clone().at(1).get() * before + y.at(2).get() * old
+        }, shape: [],
+        element: |_| polynomial(
+            [(1.0, vec![g.at([]), x.at([1])])].into_iter().chain((0..3).map(|k| (1.0, vec![x.at([2]), x.at([k])]))),
+        ),
+    }
+    set_nothing(x: [2, 2], g: [0, 2]) {
+        f: x.at(1..1).set(&g).square(), shape: [2, 2], element: |i| polynomial([(1.0, vec![x.at(i), x.at(i)])]),
+    }
+    add_to_rows(x: [3, 2], g: [3, 2]) {
+        f: x.at(&ints::<T>(&[3], &[2, 0, 2])).add(&g).square(), shape: [3, 2],
+        element: |i| {
+            let rows = [2, 0, 2].into_iter().enumerate().filter(|&(_, row)| row == i[0]);
+            let terms: Vec<_> = rows.map(|(k, _)| g.at([k, i[1]])).chain([x.at(i)]).collect();
+            polynomial(terms.iter().flat_map(|&a| terms.iter().map(move |&b| (1.0, vec![a, b]))))
+        },
+    }
+    add_to_elements(x: [2, 3], g: [2]) {
+        f: x.at((&ints::<T>(&[2], &[1, 0]), 2)).add(&g), shape: [2, 3],
+        element: |i| if i[1] == 2 { linear([(1.0, x.at(i)), (1.0, g.at([1 - i[0]]))]) } else { moved(x.at(i)) },
+    }
+    part_updated(x: [4]) {
+        f: x.at(1..3).update(|part| part.square()), shape: [4],
+        element: |i| if (1..3).contains(&i[0]) { polynomial([(1.0, vec![x.at(i), x.at(i)])]) } else { moved(x.at(i)) },
     }
     gather_last(x: [3, 4]) {
         f: x.gather_last(&ints::<T>(&[3], &[3, 0, 1])), shape: [3], element: |i| moved(x.at([i[0], [3, 0, 1][i[0]]])),

@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::ops::{Add, Div, Mul, Neg, Range, Sub};
 
+use antiphon::at::Write;
 use antiphon::cps::{self, Return};
 use antiphon::node::StackNode;
 use antiphon::shape::{Axes, Shape};
@@ -57,6 +58,8 @@ steps! {
     Flip(usize, isize),
     GatherRows(usize, NdInt),
     ScatterRows(usize, NdInt, usize),
+    WriteRows(usize, Write, usize, NdInt, usize),
+    ReadRows(usize, usize, NdInt),
     GatherLast(usize, NdInt),
     ScatterLast(usize, NdInt, usize),
     Conv2d(usize, usize, Window2d),
@@ -214,6 +217,10 @@ fn apply_array<T: Tensor<Bool = NdBool, Int = NdInt>>(
         Step::Flip(x, axis) => cps::flip(at(x), *axis, next),
         Step::GatherRows(x, indices) => cps::gather_rows(at(x), indices, next),
         Step::ScatterRows(x, indices, rows) => cps::scatter_rows(at(x), indices, *rows, next),
+        Step::WriteRows(x, write, axes, indices, rows) => {
+            cps::write_rows(at(x), *write, *axes, indices, at(rows), next)
+        }
+        Step::ReadRows(x, axes, indices) => cps::read_rows(at(x), *axes, indices, next),
         Step::GatherLast(x, indices) => cps::gather_last(at(x), indices, next),
         Step::ScatterLast(x, indices, n) => cps::scatter_last(at(x), indices, *n, next),
         Step::Conv2d(x, w, window) => cps::conv2d(at(x), at(w), *window, next),
@@ -437,6 +444,13 @@ impl Tensor for Listed {
     fn scatter_rows(&self, indices: &NdInt, rows: usize) -> Self {
         let value = self.value.scatter_rows(indices, rows);
         Listed::new(value, Step::ScatterRows(self.position, indices.clone(), rows))
+    }
+    fn write_rows(self, write: Write, axes: usize, indices: &NdInt, rows: &Self) -> Self {
+        let value = self.value.write_rows(write, axes, indices, &rows.value);
+        Listed::new(value, Step::WriteRows(self.position, write, axes, indices.clone(), rows.position))
+    }
+    fn read_rows(&self, axes: usize, indices: &NdInt) -> Self {
+        Listed::new(self.value.read_rows(axes, indices), Step::ReadRows(self.position, axes, indices.clone()))
     }
     fn gather_last(&self, indices: &NdInt) -> Self {
         Listed::new(self.value.gather_last(indices), Step::GatherLast(self.position, indices.clone()))

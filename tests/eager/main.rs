@@ -21,6 +21,7 @@ mod formulas;
 mod host;
 #[path = "../support/host.rs"]
 mod host_operators;
+mod in_place;
 mod io;
 mod linalg;
 mod linearize;
@@ -33,3 +34,5 @@ mod soundness;
 #[cfg(feature = "data")]
 mod text;
 mod transform;
+#[path = "../support/in_place.rs"]
+mod writing;

@@ -34,6 +34,8 @@ pub enum ArrayOp {
     GatherRows,
     /// Rows to the places that the model's array of indices names.
     ScatterRows,
+    SetRows,
+    AddRows,
     /// An element of each row by the index of its maximum.
     PickLargest,
     /// Each element to a row of two, by the model's array of indices.
@@ -81,6 +83,8 @@ impl ArrayOp {
             ArrayOp::MatmulTransposed => a.matmul(&x[1].transpose()),
             ArrayOp::GatherRows => a.gather_rows(indices),
             ArrayOp::ScatterRows => a.scatter_rows(indices, 2),
+            ArrayOp::SetRows => a.clone().at(indices).set(&a.gather_rows(indices).sin()),
+            ArrayOp::AddRows => a.clone().at(indices).add(&a.gather_rows(indices).sin()),
             ArrayOp::PickLargest => a.gather_last(&a.argmax(-1)),
             ArrayOp::ScatterLast => a.scatter_last(indices, 2),
             ArrayOp::Convolve(padding) => {

@@ -251,7 +251,7 @@ impl Generator<'_> {
     fn structural(&mut self) -> Option<Place> {
         let x = self.any();
         let axis = self.below(self.scope.reals[x].rank().max(1));
-        let op = match self.below(25) {
+        let op = match self.below(27) {
             0 => ArrayOp::Total,
             1 => ArrayOp::Sum(axis),
             2 => ArrayOp::Mean(axis),
@@ -282,11 +282,15 @@ impl Generator<'_> {
                 let padding = [self.below(2), self.below(2)];
                 return self.array(ArrayOp::Convolve(padding), vec![x, kernel]);
             }
+            23 => ArrayOp::SetRows,
+            24 => ArrayOp::AddRows,
             _ => return self.product(),
         };
         let rows = self.scope.reals[x].shape().first().copied();
         // Indices are 0 or 1.
-        if matches!(op, ArrayOp::GatherRows) && rows.is_none_or(|rows| rows < 2) {
+        if matches!(op, ArrayOp::GatherRows | ArrayOp::SetRows | ArrayOp::AddRows)
+            && rows.is_none_or(|rows| rows < 2)
+        {
             return None;
         }
         self.array(op, vec![x])

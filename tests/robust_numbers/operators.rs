@@ -120,6 +120,15 @@ operators! {
         let ids = indices::<T>(&shape[..shape.len().min(1)], c);
         x[0].scatter_rows(&ids, c.length())
     };
+    "set rows" => |x, c| {
+        let ids = indices::<T>(&c.small(), c);
+        x[0].clone().at(&ids).set(&x[1])
+    };
+    "add to elements" => |x, c| {
+        let ids = indices::<T>(&c.small(), c);
+        x[0].clone().at((c.length(), &ids)).add(&x[1])
+    };
+    "part" => |x, c| { let range = c.range(); x[0].clone().at((range, c.length())).get() };
     "gather_last" => |x, c| {
         let shape = x[0].shape();
         x[0].gather_last(&indices::<T>(&shape[..shape.len().saturating_sub(1)], c))

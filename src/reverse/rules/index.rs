@@ -16,7 +16,7 @@ pub fn gather_rows<T: Tensor, R>(
     indices: &T::Int,
     k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
 ) -> Result<R> {
-    operator("gather_rows", x.level(), x.primal().gather_rows(indices), k, |_, y_bar| {
+    operator("gather_rows", x.level(), x.lend(|x| x.gather_rows(indices)), k, |_, y_bar| {
         x.accumulate_with(|x_bar, x| T::accumulate_rows(x_bar, x, indices, y_bar))
     })
 }
@@ -35,6 +35,27 @@ pub fn scatter_rows<T: Tensor, R>(
 ) -> Result<R> {
     operator("scatter_rows", x.level(), x.primal().scatter_rows(indices, rows), k, |_, y_bar| {
         x.accumulate(y_bar.gather_rows(indices))
+    })
+}
+
+/// `y[i..] = x[indices[i]..]`, where the first `axes` axes of `x` count as one; `x̄[indices[i]..] += ȳ[i..]`.
+///
+/// # Errors
+/// As [`Tensor::read_rows`], raised.
+#[track_caller]
+pub fn read_rows<T: Tensor, R>(
+    x: &Var<'_, T>,
+    axes: usize,
+    indices: &T::Int,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    operator("read_rows", x.level(), x.lend(|x| x.read_rows(axes, indices)), k, |_, y_bar| {
+        x.accumulate_with(|x_bar, x| {
+            if axes == 1 {
+                return T::accumulate_rows(x_bar, x, indices, y_bar);
+            }
+            T::accumulate_parts(x_bar, x, axes, indices, y_bar);
+        });
     })
 }
 

@@ -238,6 +238,20 @@ pub fn add_at(sum: &mut ConcreteTensor, g: &ConcreteTensor, place: impl Fn(usize
     match (sum.data_mut(), g.data()) {
         (Data::F32(sum), Data::F32(g)) => g.iter().enumerate().for_each(|(i, g)| sum[place(i)] += g),
         (Data::F64(sum), Data::F64(g)) => g.iter().enumerate().for_each(|(i, g)| sum[place(i)] += g),
-        _ => unreachable!("cells hold reals, in a verified program"),
+        (Data::I64(sum), Data::I64(g)) => {
+            g.iter().enumerate().for_each(|(i, g)| sum[place(i)] = sum[place(i)].wrapping_add(*g));
+        }
+        _ => unreachable!("truth values are not added, in a verified program"),
+    }
+}
+
+/// `x[place(i)] = g[i]`, in order.
+pub fn set_at(x: &mut ConcreteTensor, g: &ConcreteTensor, place: impl Fn(usize) -> usize) {
+    match (x.data_mut(), g.data()) {
+        (Data::F32(x), Data::F32(g)) => g.iter().enumerate().for_each(|(i, g)| x[place(i)] = *g),
+        (Data::F64(x), Data::F64(g)) => g.iter().enumerate().for_each(|(i, g)| x[place(i)] = *g),
+        (Data::I64(x), Data::I64(g)) => g.iter().enumerate().for_each(|(i, g)| x[place(i)] = *g),
+        (Data::Bool(x), Data::Bool(g)) => g.iter().enumerate().for_each(|(i, g)| x[place(i)] = *g),
+        _ => unreachable!("both have one dtype, in a verified program"),
     }
 }

@@ -113,6 +113,9 @@ fn apply(expr: &Expr, operands: &[&ConcreteTensor], ty: &Type) -> Result<Concret
         Expr::Flip(_, axis) => Ok(structural::flip(operands[0], axis, ty)),
         Expr::GatherRows { .. } => structural::gather_rows(operands[0], operands[1], ty),
         Expr::ScatterRows { .. } => structural::scatter_rows(operands[0], operands[1], ty),
+        Expr::WriteRows { axes, add, .. } => {
+            structural::write_rows(operands[0], operands[1], operands[2], axes, add)
+        }
         Expr::GatherLast { .. } => structural::gather_last(operands[0], operands[1], ty),
         Expr::ScatterLast { length, .. } => structural::scatter_last(operands[0], operands[1], length, ty),
         Expr::Unfold2d { kernel, window, .. } => Ok(structural::unfold2d(operands[0], kernel, window, ty)),
@@ -267,11 +270,10 @@ impl Machine<'_> {
                 let index = value(scope, *index);
                 let row = with_cell(scope, *cell, |slot| {
                     let zeros = if slot.is_none() { Some(zeros(ty)?) } else { None };
-                    structural::gather_rows(
-                        slot.as_ref().or(zeros.as_ref()).expect("one of the two"),
-                        &index,
-                        program.ty(*v),
-                    )
+                    let held = slot.as_ref().or(zeros.as_ref()).expect("one of the two");
+                    let row = program.ty(*v);
+                    let axes = ty.shape.len() + index.shape().len() - row.shape.len();
+                    structural::rows(held, &index, axes, row)
                 })?;
                 scope.bind(*v, Rc::new(row));
             }
@@ -305,8 +307,13 @@ fn accumulate(
     ty: &Type,
     value: impl Fn(Value) -> Rc<ConcreteTensor>,
 ) -> Result<ConcreteTensor> {
+    let sum = match (sum, update) {
+        (_, Update::Replace(g)) => return Ok((*value(*g)).clone()),
+        (None, Update::Write { .. }) => Some(zeros(ty)?),
+        (sum, _) => sum,
+    };
     let Some(mut sum) = sum else {
-        let expr = update.as_expr(ty);
+        let expr = update.as_expr(ty).expect("others are operators on nothing");
         let operands: Vec<Rc<ConcreteTensor>> = expr.operands().into_iter().map(&value).collect();
         let operands: Vec<&ConcreteTensor> = operands.iter().map(Rc::as_ref).collect();
         return if let Update::Add(_) = update {
@@ -329,6 +336,10 @@ fn accumulate(
         Update::Rows { indices, g } => {
             let places = structural::row_places("scatter_rows", &value(indices), &ty.shape)?;
             elementwise::add_at(&mut sum, &value(g), |i| places[i]);
+        }
+        Update::Replace(_) => unreachable!("it was done above"),
+        Update::Write { indices, g, axes, add } => {
+            return structural::write_rows(&sum, &value(indices), &value(g), axes, add);
         }
     }
     Ok(sum)

@@ -1,6 +1,6 @@
 //! Operators that move elements: the result's elements are the operand's, or zero.
 
-use crate::interpret::elementwise::add_at;
+use crate::interpret::elementwise::{add_at, set_at};
 use crate::interpret::index::{broadcast_positions, each_index, position, strides};
 use crate::ir::error::{Error, Result};
 use crate::ir::expr::{Padding, Window2d};
@@ -49,6 +49,28 @@ pub fn scatter_rows(x: &ConcreteTensor, indices: &ConcreteTensor, ty: &Type) -> 
     let mut sum = ConcreteTensor::zeros(ty);
     add_at(&mut sum, x, |i| places[i]);
     Ok(sum)
+}
+
+/// `x` with rows in place of those that indices name, or added to them; its first `axes` axes count as one.
+///
+/// # Errors
+/// [`Error::Index`] if an index is out of range.
+pub fn write_rows(
+    x: &ConcreteTensor,
+    indices: &ConcreteTensor,
+    rows: &ConcreteTensor,
+    axes: usize,
+    add: bool,
+) -> Result<ConcreteTensor> {
+    let op = if add { "add_rows" } else { "set_rows" };
+    let places = row_places(op, indices, &merged(x.shape(), axes))?;
+    let mut written = x.clone();
+    if add {
+        add_at(&mut written, rows, |i| places[i])
+    } else {
+        set_at(&mut written, rows, |i| places[i])
+    }
+    Ok(written)
 }
 
 /// Of each row of `[.., n]` the element at an index.
@@ -122,7 +144,15 @@ fn along(
 /// # Errors
 /// [`Error::Index`] if an index is out of range.
 pub fn gather_rows(x: &ConcreteTensor, indices: &ConcreteTensor, ty: &Type) -> Result<ConcreteTensor> {
-    let places = row_places("gather_rows", indices, x.shape())?;
+    rows(x, indices, 1, ty)
+}
+
+/// The rows that indices name, where the first `axes` axes count as one.
+///
+/// # Errors
+/// [`Error::Index`] if an index is out of range.
+pub fn rows(x: &ConcreteTensor, indices: &ConcreteTensor, axes: usize, ty: &Type) -> Result<ConcreteTensor> {
+    let places = row_places("gather_rows", indices, &merged(x.shape(), axes))?;
     Ok(pick(x, ty, places.into_iter().map(Some)))
 }
 
@@ -162,6 +192,11 @@ pub fn concat(parts: &[&ConcreteTensor], axis: usize, ty: &Type) -> ConcreteTens
         Data::Bool(_) => join!(Bool),
     };
     ConcreteTensor::new(&ty.shape, data).expect("one place for each index")
+}
+
+/// A shape whose first axes are one.
+fn merged(shape: &[usize], axes: usize) -> Shape {
+    std::iter::once(size(&shape[..axes])).chain(shape[axes..].iter().copied()).collect()
 }
 
 /// Indices, each in `0..length`.

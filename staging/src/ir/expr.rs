@@ -244,6 +244,9 @@ pub enum Expr {
     GatherRows { x: Value, indices: Value },
     /// The adjoint of `GatherRows`: rows added up in an array of `rows`.
     ScatterRows { x: Value, indices: Value, rows: usize },
+    /// `x` with rows in place of those that indices name, of equal ones the last, or added to them. Its first `axes`
+    /// axes count as one: `[n.., rest..]` by `[indices..]` and `[indices.., rest..]`.
+    WriteRows { x: Value, indices: Value, rows: Value, axes: usize, add: bool },
     /// `[.., n]` by `[..]` gives `[..]`.
     GatherLast { x: Value, indices: Value },
     /// The adjoint of `GatherLast`: `[..]` gives `[.., length]`.
@@ -328,6 +331,7 @@ macro_rules! operands {
             | Expr::Conv2dImage { y_bar: a, kernel: b, .. }
             | Expr::Conv2dKernel { image: a, y_bar: b, .. } => smallvec![a, b],
             Expr::Select { mask, then, otherwise } => smallvec![mask, then, otherwise],
+            Expr::WriteRows { x, indices, rows, .. } => smallvec![x, indices, rows],
             Expr::Concat(parts, _) => parts.$iter().collect(),
             Expr::Host { operands, .. } => operands.$iter().collect(),
         }
@@ -360,6 +364,7 @@ impl Expr {
             Expr::Concat(..) | Expr::Pad { .. } => Class::Placement,
             Expr::GatherRows { .. }
             | Expr::ScatterRows { .. }
+            | Expr::WriteRows { .. }
             | Expr::GatherLast { .. }
             | Expr::ScatterLast { .. } => Class::Indexed,
             Expr::Reduce(..) | Expr::Argmax(..) => Class::Reduction,
@@ -397,6 +402,7 @@ impl Expr {
             | Expr::Flip(..)
             | Expr::GatherRows { .. }
             | Expr::ScatterRows { .. }
+            | Expr::WriteRows { .. }
             | Expr::GatherLast { .. }
             | Expr::ScatterLast { .. }
             | Expr::Conv2d { .. }
@@ -421,6 +427,7 @@ impl Expr {
             // Elements of several operands, or at indices that may be an error, or zeros among them.
             Expr::Concat(..)
             | Expr::GatherRows { .. }
+            | Expr::WriteRows { .. }
             | Expr::GatherLast { .. }
             | Expr::Pad { .. }
             | Expr::ScatterLast { .. }
@@ -480,6 +487,8 @@ impl Expr {
             Expr::Flip(..) => "flip",
             Expr::GatherRows { .. } => "gather_rows",
             Expr::ScatterRows { .. } => "scatter_rows",
+            Expr::WriteRows { add: false, .. } => "set_rows",
+            Expr::WriteRows { add: true, .. } => "add_rows",
             Expr::GatherLast { .. } => "gather_last",
             Expr::ScatterLast { .. } => "scatter_last",
             Expr::Conv2d { .. } => "conv2d",

@@ -38,12 +38,23 @@ pub fn infer<'a>(expr: &Expr, ty: impl Fn(Value) -> &'a Type) -> Result<Type> {
 /// # Errors
 /// [`Error::Operands`] if the cell has no rows or the index is no integer.
 pub fn row(cell: &Type, index: &Type) -> Result<Type> {
-    match &cell.shape[..] {
-        [_, row @ ..] if *index == Type::scalar(Dtype::I64) => Ok(Type::new(cell.dtype, row)),
+    rows(cell, index, 1)
+}
+
+/// Type of the rows of a cell at indices, where its first `axes` axes count as one.
+///
+/// # Errors
+/// [`Error::Operands`] if it has fewer, or none are to count, or the indices are no integers.
+pub fn rows(cell: &Type, index: &Type, axes: usize) -> Result<Type> {
+    match cell.shape.get(axes..) {
+        Some(row) if index.dtype == Dtype::I64 && axes > 0 => {
+            let shape: Shape = index.shape.iter().chain(row).copied().collect();
+            Ok(Type { dtype: cell.dtype, shape })
+        }
         _ => Err(Error::Operands {
             op: "row",
             operands: vec![cell.clone(), index.clone()],
-            reason: "a row is of a cell of some, at an integer".into(),
+            reason: "rows are of a cell of some, at integers".into(),
         }),
     }
 }
@@ -54,7 +65,7 @@ pub fn row(cell: &Type, index: &Type) -> Result<Type> {
 /// [`Error::Operands`] if it does not; the cell's type is the first operand.
 pub fn check_update<'a>(cell: &'a Type, update: &Update, ty: impl Fn(Value) -> &'a Type) -> Result<()> {
     let fits = match *update {
-        Update::Add(g) => ty(g) == cell,
+        Update::Add(g) | Update::Replace(g) => ty(g) == cell,
         Update::Matmul(a, b) => check(&Expr::Matmul(a, b), &[ty(a), ty(b)]).as_ref() == Some(cell),
         Update::Slice { axis, start, step, count, g } => {
             let fits = ty(g).shape.get(axis) == Some(&count) && ty(g).dtype == cell.dtype;
@@ -64,6 +75,11 @@ pub fn check_update<'a>(cell: &'a Type, update: &Update, ty: impl Fn(Value) -> &
             let rows = cell.shape.first().copied().unwrap_or(0);
             let scatter = Expr::ScatterRows { x: g, indices, rows };
             check(&scatter, &[ty(g), ty(indices)]).as_ref() == Some(cell)
+        }
+        Update::Write { indices, g, axes, .. } => {
+            let (indices, g) = (ty(indices), ty(g));
+            let rows = shape::write_rows(&cell.shape, axes, &indices.shape, &g.shape);
+            indices.dtype == Dtype::I64 && g.dtype == cell.dtype && rows.is_ok()
         }
     };
     if fits && cell.dtype.is_float() {
@@ -109,6 +125,7 @@ fn requirement(expr: &Expr) -> String {
         | Expr::Flip(..)
         | Expr::GatherRows { .. }
         | Expr::ScatterRows { .. }
+        | Expr::WriteRows { .. }
         | Expr::GatherLast { .. }
         | Expr::ScatterLast { .. }
         | Expr::Conv2d { .. }
@@ -273,6 +290,12 @@ fn check(expr: &Expr, types: &[&Type]) -> Checked<Type> {
         Expr::ScatterRows { rows, .. } => {
             require(dtype?.is_float()).and(indexed())?;
             with(shape::scatter_rows(first, second(), *rows).ok()?)
+        }
+        Expr::WriteRows { axes, add, .. } => {
+            let (indices, rows) = (types.get(1)?, types.get(2)?);
+            require(indices.dtype == Dtype::I64 && Some(rows.dtype) == dtype)?;
+            require(!add || dtype != Some(Dtype::Bool))?;
+            with(shape::write_rows(first, *axes, &indices.shape, &rows.shape).ok()?)
         }
         Expr::GatherLast { .. } => {
             indexed()?;

@@ -142,12 +142,19 @@ pub enum Update {
     Slice { axis: usize, start: usize, step: usize, count: usize, g: Value },
     /// `cell[indices[i]] += g[i]`.
     Rows { indices: Value, g: Value },
+    /// `cell = g`, whatever it held. It is written by [`in_place`](crate::optimise::in_place) alone, as is the next.
+    Replace(Value),
+    /// `cell[indices[i]] += g[i]`, or `= g[i]`, one after the other, where the first `axes` axes of the cell count as
+    /// one.
+    Write { indices: Value, g: Value, axes: usize, add: bool },
 }
 
 impl Update {
-    /// What an empty cell of a type holds after this: for `Add`, a reshape of the operand to its own shape.
-    pub fn as_expr(&self, cell: &Type) -> Expr {
-        match *self {
+    /// What an empty cell of a type holds after this, if an operator gives that: for `Add`, a reshape of the operand to
+    /// its own shape.
+    pub fn as_expr(&self, cell: &Type) -> Option<Expr> {
+        Some(match *self {
+            Update::Write { .. } | Update::Replace(_) => return None,
             Update::Add(g) => Expr::Reshape(g, cell.shape.clone()),
             Update::Matmul(a, b) => Expr::Matmul(a, b),
             Update::Rows { indices, g } => Expr::ScatterRows { x: g, indices, rows: cell.shape[0] },
@@ -156,14 +163,14 @@ impl Update {
                 let after = cell.shape[axis] - start - covered;
                 Expr::Pad { x: g, axis, padding: Padding { before: start, after, interior: step - 1 } }
             }
-        }
+        })
     }
     /// The values that it reads.
     pub fn operands(&self) -> impl Iterator<Item = Value> + use<> {
         let (a, b) = match *self {
-            Update::Add(g) | Update::Slice { g, .. } => (g, None),
+            Update::Add(g) | Update::Replace(g) | Update::Slice { g, .. } => (g, None),
             Update::Matmul(a, b) => (a, Some(b)),
-            Update::Rows { indices, g } => (indices, Some(g)),
+            Update::Rows { indices, g } | Update::Write { indices, g, .. } => (indices, Some(g)),
         };
         std::iter::once(a).chain(b)
     }
@@ -184,7 +191,8 @@ pub enum Stmt {
     /// Binds whether anything was accumulated since the cell was last empty. A backward rule that no adjoint reaches
     /// must be skipped, not run with zeros: `0·∞` is NaN.
     Present(Value, Cell),
-    /// Binds a row of what was accumulated (zeros if nothing was), at an index that is data; the cell keeps it.
+    /// Binds rows of what was accumulated (zeros if nothing was), at indices that are data; the cell keeps them. As many
+    /// of its first axes count as one as the rows' other axes leave.
     Row(Value, Cell, Value),
     /// Runs one of two blocks and binds what it yields.
     If { condition: Value, then: Block, otherwise: Block, results: Vec<Value> },
@@ -214,8 +222,10 @@ impl Stmt {
         match self {
             Stmt::Let(_, expr) => expr.operands_mut().into_iter().for_each(f),
             Stmt::Accumulate(_, update) => match update {
-                Update::Add(g) | Update::Slice { g, .. } => f(g),
-                Update::Matmul(a, b) | Update::Rows { indices: a, g: b } => [a, b].into_iter().for_each(f),
+                Update::Add(g) | Update::Replace(g) | Update::Slice { g, .. } => f(g),
+                Update::Matmul(a, b)
+                | Update::Rows { indices: a, g: b }
+                | Update::Write { indices: a, g: b, .. } => [a, b].into_iter().for_each(f),
             },
             Stmt::If { condition, .. } => f(condition),
             Stmt::Row(_, _, index) => f(index),
@@ -238,6 +248,11 @@ impl Stmt {
             | Stmt::Call { .. }
             | Stmt::Probe(..) => None,
         }
+    }
+    /// What it passes on as continuations.
+    pub fn targets_passed(&self) -> impl Iterator<Item = Target> {
+        let passed = if let Stmt::Call { continuations, .. } = self { continuations.as_slice() } else { &[] };
+        passed.iter().copied()
     }
     /// What it calls, first, and passes on.
     pub fn targets(&self) -> impl Iterator<Item = Target> {

@@ -6,7 +6,7 @@ use crate::ir::build::expect;
 use crate::ir::error::{Error, Place, Result};
 use crate::ir::expr::Expr;
 use crate::ir::ids::{Block, Cell, Cont, EntityRef, EntitySet, Func, PrimaryMap, Value};
-use crate::ir::infer::{check_update, infer, is_possible, row};
+use crate::ir::infer::{check_update, infer, is_possible, rows};
 use crate::ir::print::Names;
 use crate::ir::probe::check_probe;
 use crate::ir::types::{Dtype, Type};
@@ -169,9 +169,11 @@ impl Verifier<'_> {
                 self.cells.check(*cell, || self.names.cell(*cell))?;
                 vec![Type::scalar(Dtype::Bool)]
             }
-            Stmt::Row(_, cell, index) => {
+            Stmt::Row(v, cell, index) => {
                 self.cells.check(*cell, || self.names.cell(*cell))?;
-                vec![row(&program.cells[*cell].ty, program.ty(*index))?]
+                let (cell, index) = (&program.cells[*cell].ty, program.ty(*index));
+                let axes = (cell.shape.len() + index.shape.len()).saturating_sub(program.ty(*v).shape.len());
+                vec![rows(cell, index, axes)?]
             }
             Stmt::If { condition, then, otherwise, .. } => {
                 let truth = vec![Type::scalar(Dtype::Bool)];

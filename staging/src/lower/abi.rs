@@ -63,6 +63,8 @@ pub enum Failure {
 pub enum Indexed {
     GatherRows,
     ScatterRows,
+    SetRows,
+    AddRows,
     GatherLast,
     ScatterLast,
 }
@@ -71,10 +73,12 @@ impl Indexed {
     /// The operator's name, by its number.
     pub fn name_of(number: usize) -> Option<&'static str> {
         use Indexed::*;
-        let all = [GatherRows, ScatterRows, GatherLast, ScatterLast];
+        let all = [GatherRows, ScatterRows, SetRows, AddRows, GatherLast, ScatterLast];
         all.into_iter().find(|op| *op as usize == number).map(|op| match op {
             GatherRows => "gather_rows",
             ScatterRows => "scatter_rows",
+            SetRows => "set_rows",
+            AddRows => "add_rows",
             GatherLast => "gather_last",
             ScatterLast => "scatter_last",
         })

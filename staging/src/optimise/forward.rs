@@ -105,7 +105,10 @@ impl Follow<'_> {
                 self.out.push(Stmt::Let(taken, zeros));
             }
             &[Update::Add(g)] => self.substitution.replace(self.program, taken, g),
-            [update] => self.out.push(Stmt::Let(taken, update.as_expr(&ty))),
+            [update] => {
+                let expr = update.as_expr(&ty).expect("an update of the recorder's");
+                self.out.push(Stmt::Let(taken, expr));
+            }
             [first, middle @ .., last] => {
                 let addend = |update: &Update| match *update {
                     Update::Add(g) => g,
@@ -135,5 +138,10 @@ impl Follow<'_> {
 }
 
 fn is_forwarded(updates: &[Update]) -> bool {
-    updates.len() < 2 || updates.iter().all(|update| matches!(update, Update::Add(_)))
+    match updates {
+        // No operator gives what an empty cell holds after these.
+        [Update::Write { .. } | Update::Replace(_)] => false,
+        [] | [_] => true,
+        several => several.iter().all(|update| matches!(update, Update::Add(_))),
+    }
 }

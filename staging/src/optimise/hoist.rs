@@ -213,6 +213,7 @@ fn is_worth_it(program: &Program, v: Value, expr: &Expr) -> bool {
         | Expr::Pad { .. }
         | Expr::GatherRows { .. }
         | Expr::ScatterRows { .. }
+        | Expr::WriteRows { .. }
         | Expr::GatherLast { .. }
         | Expr::ScatterLast { .. }
         | Expr::Conv2d { .. }

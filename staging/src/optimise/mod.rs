@@ -17,6 +17,7 @@
 //! | [`always`] | parameters, results and presences that are always the same, across functions |
 //! | [`signature`] | parameters that nothing depends on and results that nobody reads |
 //! | [`dead`] | what nothing depends on disappears: values, cells, functions, branches |
+//! | [`in_place`] | arrays that are written row by row lie in one cell, and are written there |
 //! | [`align`] | matrices that a recursive function reads again and again are copied to whole cache lines |
 //!
 //! Without [`OptimiseOptions::reassociate`] results are preserved bit for bit (any NaN counts as any other), as are
@@ -32,6 +33,7 @@ pub mod defer;
 pub mod fold;
 pub mod forward;
 pub mod hoist;
+pub mod in_place;
 pub mod inline;
 pub mod like_terms;
 mod rewrite;
@@ -74,8 +76,9 @@ pub const PASSES: [(&str, Run); 15] = [
     ("dead", dead::run),
 ];
 
-/// The pass that runs once, when the rounds have ended: folding would undo it for a constant, and it would begin again.
-pub const LAST: (&str, Run) = ("align", align::run);
+/// The passes that run once, when the rounds have ended. What other passes know of cells does not hold for those that
+/// `in_place` writes to; and folding would undo `align` for a constant, and it would begin again.
+pub const LAST: [(&str, Run); 2] = [("in_place", in_place::run), ("align", align::run)];
 
 /// Rounds after which passes that still find something to do are stopped.
 const ROUNDS: usize = 64;
@@ -116,7 +119,9 @@ pub(crate) fn optimise_while<E>(
         }
         if !changed || rounds == ROUNDS {
             go_on()?;
-            LAST.1(program, options);
+            for (_, run) in &LAST {
+                run(program, options);
+            }
             return Ok(Report { before, after: program.len(), rounds });
         }
     }

@@ -258,11 +258,17 @@ impl Names {
     fn update(&self, cell: &str, update: &Update) -> String {
         match *update {
             Update::Add(g) => format!("{cell} += {}", self.value(g)),
+            Update::Replace(g) => format!("{cell} = {}", self.value(g)),
             Update::Matmul(a, b) => format!("{cell} += matmul({}, {})", self.value(a), self.value(b)),
             Update::Slice { axis, start, step, g, .. } => {
                 format!("{cell}[axis {axis}, from {start} by {step}] += {}", self.value(g))
             }
-            Update::Rows { indices, g } => format!("{cell}[{}] += {}", self.value(indices), self.value(g)),
+            Update::Rows { indices, g } | Update::Write { indices, g, add: true, .. } => {
+                format!("{cell}[{}] += {}", self.value(indices), self.value(g))
+            }
+            Update::Write { indices, g, add: false, .. } => {
+                format!("{cell}[{}] = {}", self.value(indices), self.value(g))
+            }
         }
     }
 
@@ -302,6 +308,8 @@ impl Names {
                 format!(", axis {axis}, before {before}, after {after}, interior {interior}")
             }
             Expr::ScatterRows { rows, .. } => format!(", rows {rows}"),
+            Expr::WriteRows { axes: 1, .. } => String::new(),
+            Expr::WriteRows { axes, .. } => format!(", axes {axes}"),
             Expr::ScatterLast { length, .. } => format!(", length {length}"),
             Expr::Conv2d { window, .. } => windows(*window),
             Expr::Conv2dImage { size, window, .. } | Expr::Conv2dKernel { size, window, .. } => {

@@ -6,8 +6,9 @@ use inkwell::values::{InstructionOpcode, PointerValue};
 
 use crate::ir::expr::{Binary, Expr};
 use crate::ir::ids::{Cell, Value};
-use crate::ir::types::{Scalar, Type};
+use crate::ir::types::{Scalar, Type, size};
 use crate::ir::{Stmt, Update};
+use crate::lower::abi::Indexed;
 use crate::lower::asm::Reg;
 use crate::lower::asm::{bytes, is_scalar};
 use crate::lower::function::Body;
@@ -95,7 +96,8 @@ impl<'c> Body<'_, '_, 'c> {
         let present = self.presence(cell, place);
         // An empty cell stays empty; its memory then holds zeros.
         self.prepare(self.facts.is_filled(cell), present, place.data, &ty);
-        self.rows(v, place.data, &ty, index);
+        let axes = ty.shape.len() + self.ty(index).shape.len() - self.ty(v).shape.len();
+        self.rows(v, place.data, [size(&ty.shape[..axes]), size(&ty.shape[axes..])], ty.dtype, index);
         self.release(index);
     }
 
@@ -159,6 +161,7 @@ impl<'c> Body<'_, '_, 'c> {
                 self.asm.store(ty.dtype, self.asm.add(old, g), place.data);
             }
             Update::Add(g) => self.add(g, place.data, &ty, known, present),
+            Update::Replace(g) => self.add(g, place.data, &ty, Some(false), present),
             Update::Matmul(a, b) => {
                 let add = (known != Some(false)).then_some(present);
                 self.matmul(a, b, place.data, &ty, add);
@@ -180,7 +183,14 @@ impl<'c> Body<'_, '_, 'c> {
             }
             Update::Rows { indices, g } => {
                 self.prepare(known, present, place.data, &ty);
-                self.add_rows(place.data, ty.shape[0], g, indices, &ty);
+                let lengths = [ty.shape[0], size(&ty.shape[1..])];
+                self.write_rows(Indexed::ScatterRows, place.data, lengths, g, indices, ty.dtype);
+            }
+            Update::Write { indices, g, axes, add } => {
+                self.prepare(known, present, place.data, &ty);
+                let op = if add { Indexed::AddRows } else { Indexed::SetRows };
+                let lengths = [size(&ty.shape[..axes]), size(&ty.shape[axes..])];
+                self.write_rows(op, place.data, lengths, g, indices, ty.dtype);
             }
         }
         self.set_present(cell, place, true);

@@ -10,8 +10,8 @@ use inkwell::values::{BasicValueEnum, PointerValue};
 use crate::ir::expr::{Class, Expr};
 use crate::ir::ids::{EntityRef, Host, Value};
 use crate::ir::tensor::{ConcreteTensor, Data};
-use crate::ir::types::{Dtype, Scalar, Type};
-use crate::lower::abi::offset;
+use crate::ir::types::{Dtype, Scalar, Type, size};
+use crate::lower::abi::{Indexed, offset};
 use crate::lower::asm::Reg;
 use crate::lower::asm::{bytes, is_scalar};
 use crate::lower::function::Body;
@@ -64,7 +64,21 @@ impl<'c> Body<'_, '_, 'c> {
             Expr::ScatterRows { x, indices, rows } => {
                 let to = self.new_buffer(v);
                 self.asm.zero(to, bytes(ty));
-                self.add_rows(to, *rows, *x, *indices, ty);
+                self.write_rows(
+                    Indexed::ScatterRows,
+                    to,
+                    [*rows, size(&ty.shape[1..])],
+                    *x,
+                    *indices,
+                    ty.dtype,
+                );
+            }
+            Expr::WriteRows { x, indices, rows, axes, add } => {
+                let to = self.new_buffer(v);
+                self.move_into(*x, to, ty, 0, 0, 1);
+                let op = if *add { Indexed::AddRows } else { Indexed::SetRows };
+                let lengths = [size(&ty.shape[..*axes]), size(&ty.shape[*axes..])];
+                self.write_rows(op, to, lengths, *rows, *indices, ty.dtype);
             }
             Expr::GatherLast { x, indices } => self.gather_last(v, *x, *indices),
             Expr::ScatterLast { x, indices, length } => self.scatter_last(v, *x, *indices, *length, ty),

@@ -56,44 +56,57 @@ impl<'c> Body<'_, '_, 'c> {
     pub fn gather_rows(&mut self, v: Value, x: Value, indices: Value) {
         let ty = self.ty(x).clone();
         let from = self.address(x);
-        self.rows(v, from, &ty, indices);
+        self.rows(v, from, [ty.shape[0], size(&ty.shape[1..])], ty.dtype, indices);
     }
 
-    /// Rows of an array in memory.
-    pub fn rows(&mut self, v: Value, from: PointerValue<'c>, ty: &Type, indices: Value) {
-        let width = size(&ty.shape[1..]);
+    /// Rows of an array in memory, which has so many of so many elements.
+    pub fn rows(
+        &mut self,
+        v: Value,
+        from: PointerValue<'c>,
+        [rows, width]: [usize; 2],
+        dtype: Dtype,
+        indices: Value,
+    ) {
         self.through_memory(v, |body, to| {
-            body.each_index(Indexed::GatherRows, indices, ty.shape[0], |body, i, index| {
+            body.each_index(Indexed::GatherRows, indices, rows, |body, i, index| {
                 let mut nest = Nest::new(&[width]);
-                let source = body.row(from, index, width, ty.dtype);
-                let node = nest.load(source, Affine::counter(1, 0), ty.dtype);
-                let to = body.row(to, i, width, ty.dtype);
+                let source = body.row(from, index, width, dtype);
+                let node = nest.load(source, Affine::counter(1, 0), dtype);
+                let to = body.row(to, i, width, dtype);
                 nest.roots.push(Root::Store { to, at: Affine::counter(1, 0), node, mask: None });
                 emit::emit(body.asm, body.lower.math, nest);
             });
         });
     }
 
-    /// `to[indices[i]] += x[i]`.
-    pub fn add_rows(&mut self, to: PointerValue<'c>, rows: usize, x: Value, indices: Value, ty: &Type) {
-        let width = size(&ty.shape[1..]);
+    /// `to[indices[i]] += x[i]`, or `= x[i]`, in an array of so many rows of so many elements.
+    pub fn write_rows(
+        &mut self,
+        op: Indexed,
+        to: PointerValue<'c>,
+        [rows, width]: [usize; 2],
+        x: Value,
+        indices: Value,
+        dtype: Dtype,
+    ) {
         let given = self.ty(x).clone();
         let only = is_scalar(&given).then(|| self.register(x));
         let from = if only.is_none() { Some(self.address(x)) } else { None };
-        self.each_index(Indexed::ScatterRows, indices, rows, |body, i, index| {
+        self.each_index(op, indices, rows, |body, i, index| {
             let mut nest = Nest::new(&[width]);
             let at = Affine::counter(1, 0);
-            let to = body.row(to, index, width, ty.dtype);
-            let old = nest.load(to, at.clone(), ty.dtype);
+            let to = body.row(to, index, width, dtype);
+            let old = (op != Indexed::SetRows).then(|| nest.load(to, at.clone(), dtype));
             let new = match (only, from) {
                 (None, Some(from)) => {
-                    let from = body.row(from, i, width, ty.dtype);
-                    nest.load(from, at.clone(), ty.dtype)
+                    let from = body.row(from, i, width, dtype);
+                    nest.load(from, at.clone(), dtype)
                 }
-                (Some(only), _) => nest.node(Op::Register(only), ty.dtype),
+                (Some(only), _) => nest.node(Op::Register(only), dtype),
                 _ => unreachable!("rows are in a register or in memory"),
             };
-            let node = nest.binary(crate::ir::expr::Binary::Add, old, new);
+            let node = old.map_or(new, |old| nest.binary(crate::ir::expr::Binary::Add, old, new));
             nest.roots.push(Root::Store { to, at, node, mask: None });
             emit::emit(body.asm, body.lower.math, nest);
         });

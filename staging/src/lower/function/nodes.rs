@@ -97,6 +97,7 @@ impl<'c> Body<'_, '_, 'c> {
             | Expr::Concat(..)
             | Expr::GatherRows { .. }
             | Expr::ScatterRows { .. }
+            | Expr::WriteRows { .. }
             | Expr::GatherLast { .. }
             | Expr::ScatterLast { .. }
             | Expr::Conv2d { .. }

@@ -69,6 +69,7 @@ fn is_light(expr: &Expr) -> bool {
         | Expr::Concat(..)
         | Expr::GatherRows { .. }
         | Expr::ScatterRows { .. }
+        | Expr::WriteRows { .. }
         | Expr::GatherLast { .. }
         | Expr::ScatterLast { .. }
         | Expr::Reduce(..)
