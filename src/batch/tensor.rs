@@ -303,7 +303,8 @@ impl<T: Tensor> Tensor for Batch<T> {
         })
     }
     fn stays_alike(&self, internal: Internal, rows: &Self) -> bool {
-        (self.batched || !rows.batched) && self.value.stays_alike(internal, &rows.value)
+        // What is the same for all rows is not, once each row has written its own.
+        self.batched && self.value.stays_alike(internal, &rows.value)
     }
     #[track_caller]
     fn gather_last(&self, indices: &BatchInt<T::Int>) -> Self {

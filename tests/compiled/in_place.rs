@@ -1,8 +1,8 @@
 //! Programs that write arrays: compiled they do what they do eagerly, and write where the array lies.
 
 use antiphon::check::RunsOn;
-use antiphon::recording::Recorded;
-use antiphon::{NdArray, OrRaise, Tensor, compile, grad, hvp, jvp};
+use antiphon::recording::{Program, Recorded};
+use antiphon::{NdArray, Real, OrRaise, Tensor, compile, grad, hvp, jvp, value_and_grad};
 
 use crate::writing::{WRITING, Writing};
 
@@ -30,20 +30,23 @@ fn loss<T: Tensor>(program: &Writing, x: &[T]) -> T {
 /// Value, gradient, derivative in a direction.
 fn first<T: Tensor>(program: &Writing, x: &[T]) -> Vec<T> {
     let x = x.to_vec();
-    let slopes = grad(|x: Vec<_>| loss(program, &x), &x).or_raise();
-    let (_, along) = jvp(|x: Vec<_>| loss(program, &x), &x, &x).or_raise();
+    let slopes = grad(|x| loss(program, &x), &x).or_raise();
+    let (_, along) = jvp(|x| loss(program, &x), &x, &x).or_raise();
     [vec![program.call(&x), along], slopes].concat()
 }
 
 /// Forward over reverse, and reverse over reverse.
 fn second<T: Tensor>(program: &Writing, x: &[T]) -> Vec<T> {
     let x = x.to_vec();
-    let (_, product) = hvp(|x: Vec<_>| loss(program, &x), &x, &x).or_raise();
-    let squares = |x: Vec<_>| {
-        let slopes = grad(|x: Vec<_>| loss(program, &x), &x).or_raise();
-        slopes.into_iter().map(|slope| slope.square().sum(..)).reduce(|a, b| a + b).unwrap()
-    };
-    [product, grad(squares, &x).or_raise()].concat()
+    let (_, product) = hvp(|x| loss(program, &x), &x, &x).or_raise();
+    let squares = grad(
+        |x| {
+            let slopes = grad(|y| loss(program, &y), &x).or_raise();
+            slopes.into_iter().map(|slope| slope.square().sum(..)).reduce(|a, b| a + b).unwrap()
+        },
+        &x,
+    );
+    [product, squares.or_raise()].concat()
 }
 
 fn assert_near(name: &str, found: &[Array], expected: &[Array]) {
@@ -73,4 +76,36 @@ fn as_eagerly_to_the_second_order() {
         let mut code = compile(name, |x: Vec<Recorded>| second(&program, &x), &x).unwrap();
         assert_near(name, &code.call(&x).unwrap(), &second(&program, &x));
     }
+}
+
+/// Functions that take or give an array: what a loop would hand from round to round.
+fn handing_arrays(program: &Program) -> Vec<String> {
+    let is_array = |shape: &[usize]| !shape.is_empty();
+    let funcs = program.funcs.iter().filter(|&(func, data)| {
+        let blocks = program.reachable();
+        func != program.entry
+            && blocks.contains(&data.body)
+            && (data.params.iter().any(|&v| is_array(&program.ty(v).shape))
+                || data.results.iter().any(|ty| is_array(&ty.shape)))
+    });
+    funcs.map(|(_, data)| data.name.clone()).collect()
+}
+
+#[test]
+fn no_array_is_handed_from_round_to_round() {
+    // Those in which an old version is needed when a new one was written.
+    let copied = ["exchanged", "read_before_and_after"];
+    let mut wrong = Vec::new();
+    for &(name, shapes) in WRITING {
+        let (program, x) = (Writing(name), inputs(shapes));
+        let code = compile(name, |x: Vec<Recorded>| loss(&program, &x), &x).unwrap();
+        let value = handing_arrays(code.program());
+        let slopes = |x: Vec<Recorded>| value_and_grad(|x| loss(&program, &x), &x).or_raise();
+        let code = compile(name, slopes, &x).unwrap();
+        let slope = handing_arrays(code.program());
+        if copied.contains(&name) != !(value.is_empty() && slope.is_empty()) {
+            wrong.push(format!("{name}: {value:?} {slope:?}\n{}", code.program()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -3,7 +3,7 @@
 use antiphon::check::RunsOn;
 use antiphon::control::scan;
 use antiphon::state::Index;
-use antiphon::{Int, IntTensor, OrRaise, Tensor};
+use antiphon::{Int, IntTensor, Mask, OrRaise, Tensor};
 
 /// One program for all cases, by its name.
 pub struct Writing(pub &'static str);

@@ -1,12 +1,12 @@
 //! The rule of rows that are written, in the array's own memory where that is possible.
 
 use crate::continuation::stack;
-use crate::continuation::unwinding::{blame, part_of_operator};
+use crate::continuation::unwinding::{OrRaise, blame, part_of_operator, raise};
 use crate::error::{At, CpsResult as Result, Error};
 use crate::finite;
 use crate::language::at::{Write, last_of_each};
 use crate::language::node::{Held, HeldNode, NodeRef, OwnedNode, Undo, node_for, node_in};
-use crate::language::shape::Shape;
+use crate::language::shape::{self, Shape};
 use crate::language::tensor::{IntTensor, MaskTensor, Tensor};
 use crate::reverse::{Kind, Level, Var, common_level, region};
 use crate::sealed::INTERNAL;
@@ -97,6 +97,12 @@ fn written<T: Tensor>(
         return (x.lend(T::clone).write_rows(write, axes, indices, rows), None);
     };
     // If something does not fit, it is found here, before the array is taken.
+    node.lend(|x| shape::write_rows(&x.shape(), axes, &indices.shape(), &rows.shape())).or_raise();
+    let len: usize = node.lend(|x| x.shape()[..axes].iter().product());
+    let fits = |index: &i64| usize::try_from(*index).is_ok_and(|index| index < len);
+    if let Some(index) = indices.elements().and_then(|known| known.into_iter().find(|index| !fits(index))) {
+        raise(Error::Index { op: write.name(), index, len, at: blame(At::caller()) });
+    }
     let before = node.lend(|x| x.read_rows(axes, indices));
     let Some(array) = node.take() else {
         return (x.lend(T::clone).write_rows(write, axes, indices, rows), None);

@@ -331,8 +331,8 @@ macro_rules! operands {
             | Expr::Conv2dImage { y_bar: a, kernel: b, .. }
             | Expr::Conv2dKernel { image: a, y_bar: b, .. } => smallvec![a, b],
             Expr::Select { mask, then, otherwise } => smallvec![mask, then, otherwise],
-            Expr::WriteRows { x, indices, rows, .. } => smallvec![x, indices, rows],
             Expr::Concat(parts, _) => parts.$iter().collect(),
+            Expr::WriteRows { x, indices, rows, .. } => smallvec![x, indices, rows],
             Expr::Host { operands, .. } => operands.$iter().collect(),
         }
     };

@@ -116,7 +116,7 @@ impl Generator<'_> {
         let rank = ty.shape.len();
         let axis = self.below(rank.max(1));
         let window = Window2d { stride: [1, 1 + self.below(2)], padding: [self.below(2), 0] };
-        Some(match self.below(18) {
+        Some(match self.below(21) {
             0 => Expr::Reshape(x, ty.shape.iter().rev().copied().collect()),
             1 => Expr::Permute(x, (0..rank).rev().collect()),
             2 => Expr::Broadcast(x, [2].into_iter().chain(ty.shape).collect()),
@@ -155,6 +155,12 @@ impl Generator<'_> {
             15 => {
                 let image = self.value(|ty| ty.shape.len() == 4)?;
                 Expr::Conv2d { image, kernel: self.value(|ty| ty.shape.len() == 4)?, window }
+            }
+            18..=20 => {
+                let x = self.rows()?;
+                let ty = self.builder.ty(x);
+                let rows = self.value(|t| *t == ty)?;
+                Expr::WriteRows { x, indices: self.indices()?, rows, axes: 1, add: self.below(3) == 0 }
             }
             16 => {
                 let (image, kernel) = (self.value(|ty| ty.shape.len() == 4)?, [1, 2]);

@@ -80,12 +80,32 @@ fn products_and_convolutions_have_the_adjoints_that_are_said_to_be_theirs() {
 
 #[test]
 fn gathers_and_scatters_are_adjoint() {
-    let [x, y] = ids();
+    let [x, y, z] = ids();
     let (table, indices) = (scrambled(&[4, 3], 1), i64s(&[2, 3], &[3, 0, 3, 1, 1, 1]));
     let gathered = run(Expr::GatherRows { x, indices: y }, &[&table, &indices]);
     let g = scrambled(gathered.shape(), 2);
     let scattered = run(Expr::ScatterRows { x, indices: y, rows: 4 }, &[&g, &indices]);
     assert_eq!(dot(&gathered, &g), dot(&table, &scattered));
+
+    // Rows that are added, one after the other, and rows that are set: the last of two stays.
+    let rows = scrambled(&[3, 2], 5);
+    let places = i64s(&[3], &[5, 0, 5]);
+    for (add, last) in [(true, None), (false, Some(2))] {
+        let write = Expr::WriteRows { x, indices: y, rows: z, axes: 2, add };
+        let written = reals(&run(write, &[&scrambled(&[3, 2, 2], 6), &places, &rows]));
+        let before = reals(&scrambled(&[3, 2, 2], 6));
+        for i in 0..12 {
+            let of = |row: usize| reals(&rows)[row * 2 + i % 2];
+            let expected = match (i / 2, last) {
+                (5, Some(last)) => of(last),
+                (5, None) => before[i] + of(0) + of(2),
+                (0, Some(_)) => of(1),
+                (0, None) => before[i] + of(1),
+                _ => before[i],
+            };
+            assert_eq!(written[i], expected, "{i}");
+        }
+    }
 
     let picks = i64s(&[4], &[2, 0, 1, 1]);
     let gathered = run(Expr::GatherLast { x, indices: y }, &[&table, &picks]);
@@ -211,6 +231,7 @@ fn every_operator_prints_its_constants() {
         (Expr::Slice { x, axis: 1, start: 0, end: 3, step: 2 }, "slice(x, axis 1, 0..3 by 2)"),
         (Expr::Concat(vec![x, x], 1), "concat(x, x, axis 1)"),
         (Expr::GatherRows { x, indices: i }, "gather_rows(x, i)"),
+        (Expr::WriteRows { x, indices: i, rows: x, axes: 1, add: false }, "set_rows(x, i, x)"),
         (Expr::Convert(i, Dtype::F32), "convert(i, f32)"),
         (
             Expr::Unfold2d { image, kernel: [1, 1], window },

@@ -45,13 +45,12 @@ fn candidates(program: &Program) -> Vec<Cell> {
             {
                 foreign.insert(cell);
             }
-            match stmt {
-                Stmt::Accumulate(cell, Update::Rows { .. } | Update::Write { .. }) => {
-                    drop(rows.insert(*cell))
-                }
-                Stmt::Accumulate(cell, Update::Add(_)) => drop(whole.insert(*cell)),
-                Stmt::Accumulate(cell, _) => drop(foreign.insert(*cell)),
-                _ => {}
+            if let Stmt::Accumulate(cell, update) = stmt {
+                match update {
+                    Update::Rows { .. } | Update::Write { .. } => rows.insert(*cell),
+                    Update::Add(_) => whole.insert(*cell),
+                    Update::Matmul(..) | Update::Slice { .. } | Update::Replace(_) => foreign.insert(*cell),
+                };
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::ir::expr::Expr;
-use crate::ir::ids::{Block, Func, Value};
+use crate::ir::ids::{Block, Cont, Func, Value};
 use crate::ir::types::Type;
 use crate::ir::{Program, Stmt, Target};
 
@@ -24,8 +24,10 @@ pub fn own_blocks(program: &Program) -> Vec<(Func, Vec<Block>)> {
             for stmt in program.blocks[block].stmts.iter().rev() {
                 match stmt {
                     Stmt::Define(nested) => pending.push(*nested),
-                    Stmt::If { then, otherwise, .. } => inside.extend([*otherwise, *then]),
-                    _ => {}
+                    stmt => {
+                        let children: Vec<Block> = program.children(stmt).collect();
+                        inside.extend(children.into_iter().rev());
+                    }
                 }
             }
         }
@@ -37,14 +39,24 @@ pub fn own_blocks(program: &Program) -> Vec<(Func, Vec<Block>)> {
 /// Arrays one of which is made of the other by writing rows, or that are the same by another name.
 #[derive(Debug)]
 pub struct Class {
+    /// The result of the first write.
+    pub first: Value,
     /// Of all of them.
     pub ty: Type,
     pub members: HashSet<Value>,
     /// Results of functions that are of the class, by position.
     pub results: HashSet<(Func, usize)>,
+    /// Parameters and results of continuations, likewise.
+    pub cont_params: HashSet<(Cont, usize)>,
+    pub cont_results: HashSet<(Cont, usize)>,
 }
 
 impl Class {
+    fn of(first: Value, ty: Type) -> Class {
+        let (members, results) = Default::default();
+        let (cont_params, cont_results) = Default::default();
+        Class { first, ty, members, results, cont_params, cont_results }
+    }
     pub fn contains(&self, value: Value) -> bool {
         self.members.contains(&value)
     }
@@ -55,6 +67,24 @@ impl Class {
     /// The position of the result that is of the class; an error if several are.
     pub fn result(&self, program: &Program, func: Func) -> Result<Option<usize>, ()> {
         only((0..program.funcs[func].results.len()).filter(|&i| self.results.contains(&(func, i))))
+    }
+    /// The position of the parameter of a target that is of the class; an error if several are.
+    pub fn param_of(&self, program: &Program, target: Target) -> Result<Option<usize>, ()> {
+        match target {
+            Target::Func(func) => self.param(program, func),
+            Target::Cont(cont) => {
+                only((0..program.conts[cont].params.len()).filter(|&i| self.cont_params.contains(&(cont, i))))
+            }
+        }
+    }
+    /// The position of the result of a target that is of the class; an error if several are.
+    pub fn result_of(&self, program: &Program, target: Target) -> Result<Option<usize>, ()> {
+        match target {
+            Target::Func(func) => self.result(program, func),
+            Target::Cont(cont) => {
+                only((0..program.conts[cont].results.len()).filter(|&i| self.cont_results.contains(&(cont, i))))
+            }
+        }
     }
     /// The position of the one of these values that is of the class; an error if several are.
     pub fn position(&self, values: &[Value]) -> Result<Option<usize>, ()> {
@@ -71,6 +101,23 @@ fn only(mut positions: impl Iterator<Item = usize>) -> Result<Option<usize>, ()>
 enum Node {
     Value(Value),
     Result(Func, usize),
+    ContParam(Cont, usize),
+    ContResult(Cont, usize),
+}
+
+impl Node {
+    fn param(program: &Program, target: Target, i: usize) -> Node {
+        match target {
+            Target::Func(func) => Node::Value(program.funcs[func].params[i]),
+            Target::Cont(cont) => Node::ContParam(cont, i),
+        }
+    }
+    fn result(target: Target, i: usize) -> Node {
+        match target {
+            Target::Func(func) => Node::Result(func, i),
+            Target::Cont(cont) => Node::ContResult(cont, i),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -109,19 +156,21 @@ pub fn of(program: &Program) -> Vec<Class> {
     let functions = own_blocks(program);
     let stmts =
         || functions.iter().flat_map(|(_, blocks)| blocks).flat_map(|&block| &program.blocks[block].stmts);
-    // Who calls a continuation is not known here.
-    let passed: HashSet<Func> = stmts()
-        .flat_map(Stmt::targets_passed)
-        .filter_map(|target| if let Target::Func(func) = target { Some(func) } else { None })
-        .chain([program.entry])
-        .collect();
-    let is_array = |v: Value| program.ty(v).dtype.is_float() && !program.ty(v).shape.is_empty();
+    let of_array = |ty: &Type| ty.dtype.is_float() && !ty.shape.is_empty();
+    let is_array = |v: Value| of_array(program.ty(v));
     let mut union = Union::default();
-    for (func, _) in functions.iter().filter(|(func, _)| !passed.contains(func)) {
+    // What comes into the program, and goes out of it, is the caller's.
+    for (func, _) in functions.iter().filter(|(func, _)| *func != program.entry) {
         let data = &program.funcs[*func];
         data.params.iter().filter(|&&v| is_array(v)).for_each(|&v| union.add(Node::Value(v)));
-        let results = program.blocks[data.body].results.iter().enumerate();
-        results.filter(|(_, v)| is_array(**v)).for_each(|(i, _)| union.add(Node::Result(*func, i)));
+        let results = data.results.iter().enumerate();
+        results.filter(|(_, ty)| of_array(ty)).for_each(|(i, _)| union.add(Node::Result(*func, i)));
+        for &cont in &data.continuations {
+            let of = &program.conts[cont];
+            let arrays = |types: &[Type]| (0..types.len()).filter(|&i| of_array(&types[i])).collect::<Vec<_>>();
+            arrays(&of.params).into_iter().for_each(|i| union.add(Node::ContParam(cont, i)));
+            arrays(&of.results).into_iter().for_each(|i| union.add(Node::ContResult(cont, i)));
+        }
     }
     for stmt in stmts() {
         match stmt {
@@ -129,7 +178,7 @@ pub fn of(program: &Program) -> Vec<Class> {
             Stmt::If { results, .. } => {
                 results.iter().filter(|&&v| is_array(v)).for_each(|&v| union.add(Node::Value(v)));
             }
-            Stmt::Call { target: Target::Func(func), results, .. } if !passed.contains(func) => {
+            Stmt::Call { results, .. } => {
                 results.iter().filter(|&&v| is_array(v)).for_each(|&v| union.add(Node::Value(v)));
             }
             _ => {}
@@ -145,12 +194,23 @@ pub fn of(program: &Program) -> Vec<Class> {
                     }
                 }
             }
-            Stmt::Call { target: Target::Func(func), args, results, .. } => {
-                for (&arg, &param) in args.iter().zip(&program.funcs[*func].params) {
-                    union.join(Node::Value(arg), Node::Value(param));
+            Stmt::Call { target, args, continuations, results } => {
+                for (i, &arg) in args.iter().enumerate() {
+                    union.join(Node::Value(arg), Node::param(program, *target, i));
                 }
                 for (i, &v) in results.iter().enumerate() {
-                    union.join(Node::Result(*func, i), Node::Value(v));
+                    union.join(Node::result(*target, i), Node::Value(v));
+                }
+                // What is passed is what is called for it.
+                let Target::Func(func) = target else { continue };
+                for (&cont, &passed) in program.funcs[*func].continuations.iter().zip(continuations) {
+                    let of = &program.conts[cont];
+                    for i in 0..of.params.len() {
+                        union.join(Node::ContParam(cont, i), Node::param(program, passed, i));
+                    }
+                    for i in 0..of.results.len() {
+                        union.join(Node::ContResult(cont, i), Node::result(passed, i));
+                    }
                 }
             }
             _ => {}
@@ -169,7 +229,7 @@ pub fn of(program: &Program) -> Vec<Class> {
         {
             numbers.entry(root).or_insert_with(|| {
                 let ty = program.ty(*v).clone();
-                classes.push(Class { ty, members: HashSet::new(), results: HashSet::new() });
+                classes.push(Class::of(*v, ty));
                 classes.len() - 1
             });
         }
@@ -177,8 +237,18 @@ pub fn of(program: &Program) -> Vec<Class> {
     for &node in &union.order {
         let number = union.of(node).and_then(|root| numbers.get(&root));
         match (node, number) {
-            (Node::Value(v), Some(&number)) => drop(classes[number].members.insert(v)),
-            (Node::Result(func, i), Some(&number)) => drop(classes[number].results.insert((func, i))),
+            (Node::Value(v), Some(&number)) => {
+                classes[number].members.insert(v);
+            }
+            (Node::Result(func, i), Some(&number)) => {
+                classes[number].results.insert((func, i));
+            }
+            (Node::ContParam(cont, i), Some(&number)) => {
+                classes[number].cont_params.insert((cont, i));
+            }
+            (Node::ContResult(cont, i), Some(&number)) => {
+                classes[number].cont_results.insert((cont, i));
+            }
             (_, None) => {}
         }
     }

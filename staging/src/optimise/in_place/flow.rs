@@ -257,9 +257,9 @@ impl Walk<'_> {
                 out.push(stmt);
                 return Ok(after);
             }
-            Stmt::Call { target: Target::Func(func), args, results, .. } => {
-                let func = *func;
-                let param = self.class.param(self.program, func)?;
+            Stmt::Call { target, args, results, .. } => {
+                let target = *target;
+                let param = self.class.param_of(self.program, target)?;
                 for (i, arg) in args.iter_mut().enumerate() {
                     if Some(i) != param {
                         *arg = self.read(*arg, content, out)?;
@@ -268,28 +268,26 @@ impl Walk<'_> {
                 let mut content = content;
                 if let Some(i) = param {
                     content = self.enter(args.remove(i), content, out)?;
-                } else {
+                } else if let Target::Func(func) = target {
                     let known = self.called.entry(func).or_insert(content);
                     if *known != content {
                         *known = Content::Unknown;
                     }
                 }
-                let after = match self.class.result(self.program, func)? {
-                    Some(i) => Content::Holds(results.remove(i)),
-                    None if self.writes.contains(&func) || stmt.targets_passed().next().is_some() => {
-                        Content::Unknown
+                let result = self.class.result_of(self.program, target)?;
+                let result = result.map(|i| results.remove(i));
+                let after = match (result, target) {
+                    (Some(result), _) => Content::Holds(result),
+                    (None, Target::Func(func))
+                        if !self.writes.contains(&func) && stmt.targets_passed().next().is_none() =>
+                    {
+                        content
                     }
-                    None => content,
+                    // Nobody knows what a continuation does.
+                    _ => Content::Unknown,
                 };
                 out.push(stmt);
                 return Ok(after);
-            }
-            Stmt::Call { target: Target::Cont(_), args, .. } => {
-                for arg in args {
-                    *arg = self.read(*arg, content, out)?;
-                }
-                out.push(stmt);
-                return Ok(Content::Unknown);
             }
             _ => {}
         }

@@ -15,21 +15,31 @@ mod classes;
 mod flow;
 mod rewrite;
 
+use std::collections::HashSet;
+
 use crate::ir::Program;
-use crate::optimise::OptimiseOptions;
+use crate::optimise::{OptimiseOptions, dead};
 
 /// Runs the pass.
-pub fn run(program: &mut Program, _: &OptimiseOptions) -> bool {
+pub fn run(program: &mut Program, options: &OptimiseOptions) -> bool {
     if !classes::writes_rows(program) {
         return false;
     }
     cells::become_values(program);
     let mut changed = false;
-    for class in classes::of(program) {
+    // A class that cannot be in a cell is known by the writes in it.
+    let mut tried = HashSet::new();
+    // Parameters and results are known by their positions, which are others when some have disappeared.
+    while let Some(class) = classes::of(program).into_iter().find(|class| !tried.contains(&class.first)) {
+        tried.insert(class.first);
         if let Some(rewritten) = flow::in_one_cell(program, &class) {
             rewritten.apply(program, &class);
             changed = true;
         }
+    }
+    if changed {
+        // What was read of arrays that are in cells now.
+        dead::run(program, options);
     }
     changed
 }

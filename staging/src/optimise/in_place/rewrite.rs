@@ -22,6 +22,8 @@ struct Use {
 /// The uses of the arrays of a class.
 pub struct Uses {
     uses: HashMap<Value, Vec<Use>>,
+    /// The body of the function that each array is a parameter of, or is bound in.
+    homes: HashMap<Value, Block>,
     /// The branch that each block is an arm of.
     parents: HashMap<Block, (Block, usize)>,
     /// Arrays of the class in another shape, in which only rows are read of them.
@@ -30,9 +32,18 @@ pub struct Uses {
 
 impl Uses {
     pub fn of(program: &Program, functions: &[(Func, Vec<Block>)], class: &Class) -> Uses {
-        let mut found = Uses { uses: HashMap::new(), parents: HashMap::new(), aliases: HashMap::new() };
+        let mut found = Uses {
+            uses: HashMap::new(),
+            homes: HashMap::new(),
+            parents: HashMap::new(),
+            aliases: HashMap::new(),
+        };
         found.find_aliases(program, functions, class);
         for (func, blocks) in functions {
+            let body = program.funcs[*func].body;
+            let stmts = blocks.iter().flat_map(|&block| &program.blocks[block].stmts);
+            let bound = stmts.flat_map(Stmt::results).chain(&program.funcs[*func].params);
+            found.homes.extend(bound.filter(|v| class.contains(**v)).map(|&v| (v, body)));
             for &block in blocks {
                 let data = &program.blocks[block];
                 for (at, stmt) in data.stmts.iter().enumerate() {
@@ -44,9 +55,8 @@ impl Uses {
                     found.stmt(program, class, block, at, stmt);
                 }
                 for (i, &v) in data.results.iter().enumerate() {
-                    let is_body = program.funcs[*func].body == block;
                     let hands_on = match found.parents.get(&block) {
-                        _ if is_body => class.results.contains(&(*func, i)),
+                        _ if body == block => class.results.contains(&(*func, i)),
                         Some(&(around, at)) => match &program.blocks[around].stmts[at] {
                             Stmt::If { results, .. } => class.contains(results[i]),
                             _ => false,
@@ -67,9 +77,13 @@ impl Uses {
                 self.add(class, *rows, Use { block, at, hands_on: false });
             }
             Stmt::Let(v, Expr::Reshape(..)) if self.aliases.contains_key(v) => {}
-            Stmt::Call { target: Target::Func(func), args, .. } => {
-                for (&arg, &param) in args.iter().zip(&program.funcs[*func].params) {
-                    self.add(class, arg, Use { block, at, hands_on: class.contains(param) });
+            Stmt::Call { target, args, .. } => {
+                for (i, &arg) in args.iter().enumerate() {
+                    let hands_on = match *target {
+                        Target::Func(func) => class.contains(program.funcs[func].params[i]),
+                        Target::Cont(cont) => class.cont_params.contains(&(cont, i)),
+                    };
+                    self.add(class, arg, Use { block, at, hands_on });
                 }
             }
             stmt => {
@@ -117,7 +131,9 @@ impl Uses {
     /// Whether anything after a place needs the array in the cell: hands it on, or reads it where the copy that is made
     /// at that place is not in scope.
     pub fn are_later(&self, value: Value, path: &[(Block, usize)]) -> bool {
-        self.uses.get(&value).into_iter().flatten().any(|of| self.is_later(of, path))
+        // A function that captures the array may run again, and read it again.
+        self.homes.get(&value) != path.first().map(|(body, _)| body)
+            || self.uses.get(&value).into_iter().flatten().any(|of| self.is_later(of, path))
     }
 
     fn is_later(&self, of: &Use, path: &[(Block, usize)]) -> bool {
@@ -177,15 +193,25 @@ impl Rewritten {
         for func in program.funcs.keys().collect::<Vec<_>>() {
             let data = &mut program.funcs[func];
             data.params.retain(|&param| !class.contains(param));
-            let mut position = 0;
-            data.results.retain(|_| {
-                position += 1;
-                !class.results.contains(&(func, position - 1))
-            });
+            without(&mut data.results, |i| class.results.contains(&(func, i)));
+        }
+        for cont in program.conts.keys().collect::<Vec<_>>() {
+            let data = &mut program.conts[cont];
+            without(&mut data.params, |i| class.cont_params.contains(&(cont, i)));
+            without(&mut data.results, |i| class.cont_results.contains(&(cont, i)));
         }
         let body = program.funcs[self.home].body;
         program.blocks[body].stmts.insert(0, Stmt::Cell(self.cell));
     }
+}
+
+/// Removes what is at some positions.
+fn without<T>(list: &mut Vec<T>, mut gone: impl FnMut(usize) -> bool) {
+    let mut position = 0;
+    list.retain(|_| {
+        position += 1;
+        !gone(position - 1)
+    });
 }
 
 /// The innermost function around all that hand on an array of the class.
