@@ -23,6 +23,7 @@ mod host;
 mod host_operators;
 mod io;
 mod linalg;
+mod linalg_numbers;
 mod linearize;
 mod nn;
 mod operators;

@@ -7,6 +7,8 @@ pub type Array = NdArray<f64>;
 pub type VarDual<'r> = Var<'r, Dual<Array>>;
 pub type DualVar<'r> = Dual<Var<'r, Array>>;
 pub type Over2<'r, 's> = Var<'r, Var<'s, Array>>;
+pub type DualDual = Dual<Dual<Array>>;
+pub type VarBatch<'r> = Var<'r, Batch<Array>>;
 pub type VarRecorded<'r> = Var<'r, Recorded>;
 pub type VarDualRecorded<'r> = Var<'r, Dual<Recorded>>;
 
@@ -59,10 +61,10 @@ pub struct Function {
     pub dual: fn(&[Dual<Array>]) -> Dual<Array>,
     pub var_dual: for<'r> fn(&[VarDual<'r>]) -> VarDual<'r>,
     pub dual_var: for<'r> fn(&[DualVar<'r>]) -> DualVar<'r>,
-    pub dual_dual: fn(&[Dual<Dual<Array>>]) -> Dual<Dual<Array>>,
+    pub dual_dual: fn(&[DualDual]) -> DualDual,
     pub var_var: for<'r, 's> fn(&[Over2<'r, 's>]) -> Over2<'r, 's>,
     pub batch: fn(&[Batch<Array>]) -> Batch<Array>,
-    pub var_batch: for<'r> fn(&[Var<'r, Batch<Array>>]) -> Var<'r, Batch<Array>>,
+    pub var_batch: for<'r> fn(&[VarBatch<'r>]) -> VarBatch<'r>,
     pub recorded: fn(&[Recorded]) -> Recorded,
     pub var_recorded: for<'r> fn(&[VarRecorded<'r>]) -> VarRecorded<'r>,
     pub var_dual_recorded: for<'r> fn(&[VarDualRecorded<'r>]) -> VarDualRecorded<'r>,

@@ -36,7 +36,7 @@ fn determinant(x: &[f64], n: usize) -> f64 {
     }
     let minor =
         |column: usize| -> Vec<f64> { (n..n * n).filter(|at| at % n != column).map(|at| x[at]).collect() };
-    let sign = |j: usize| if j % 2 == 0 { 1.0 } else { -1.0 };
+    let sign = |j: usize| if j.is_multiple_of(2) { 1.0 } else { -1.0 };
     (0..n).map(|j| sign(j) * x[j] * determinant(&minor(j), n - 1)).sum()
 }
 
@@ -90,6 +90,10 @@ functions! {
     np_mean_of_axis_1(x) at matrix() => { f: x.mean(1), is: sums(x, 1).iter().map(|x| x / 5.0).collect::<Vec<_>>(), }
     np_array(x) at vectors() => { f: T::stack(&[x.clone(), x], 0), is: [&x.elements[..], &x.elements[..]].concat(), }
     np_linalg_det(x) at matrix() => { f: linalg::det(&x), is: determinant(&x.elements, 5), }
+    np_linalg_det_of_a_singular_matrix(x) at matrix() => {
+        f: linalg::det(&T::concat(&[x.slice(0, 0..4), x.slice(0, 1..2) * 2.0 - x.slice(0, 3..4)], 0)),
+        is: 0.0,
+    }
     np_atleast_1d(x) at scalars(1) => { f: x.reshape(&[1]), is: x.at([]), }
     np_atleast_2d(x) at vectors() => { f: x.unsqueeze(0).square(), is: x.elements.iter().map(|x| x * x).collect::<Vec<_>>(), }
     np_atleast_3d(x) at matrix() => { f: x.unsqueeze(-1).exp(), is: x.elements.iter().map(|x| x.exp()).collect::<Vec<_>>(), }
