@@ -69,7 +69,7 @@ def about_zero(f, coefficient):
 
 def main():
     print("//! Coefficients of polynomials, lowest first: made by `fit.py`.\n")
-    print("#![allow(clippy::unreadable_literal, clippy::excessive_precision, reason = \"as the script prints them\")]\n")
+    print("#![allow(clippy::unreadable_literal, clippy::excessive_precision, clippy::approx_constant, reason = \"as the script prints them\")]\n")
     f = about_zero(lambda z: (atan(sqrt(z)) / sqrt(z) - 1) / z, lambda z: mpf(-1) / 3 + z / 5)
     edge = (sqrt(mpf(2)) - 1) ** 2 * mpf("1.001")
     w = lambda z: z / (1 + z * f(z))

@@ -12,9 +12,9 @@
 //! | [`asin`], [`acos`] | a polynomial where `\|x\| ≤ ½`; else of `√((1 − \|x\|)/2)`, and its rounding | 1.5 |
 //! | [`atan`], [`atan2`] | a polynomial of `x`, `(x − 1)/(x + 1)` or `−1/x`, at most `√2 − 1` | 1.9 |
 //! | [`hypot`] | `m·√(1 + (n/m)²)` of the larger and the smaller magnitude | 2.0 |
-//! | [`erfc`] | `e^(−x²)` times a polynomial of `(x − 4)/(x + 4)` (Shepherd & Laframboise 1981), and what roundings lose | 2.0 |
-//! | [`i0`], [`i1`] | the series where `\|x\| ≤ 8`, else `eˣ/√x` times a polynomial of `8/x`; likewise | 2.5 |
-//! | [`lgamma`] | of positive numbers: Stirling's from 8 on, a polynomial of the distance to 1 or 2; of negative ones by reflection | 2.5 |
+//! | [`erfc`] | `e^(−x²)` times a polynomial of `(x − 4)/(x + 4)` (Shepherd & Laframboise 1981) | 2.0 |
+//! | [`i0`], [`i1`] | the series where `\|x\| ≤ 8`, else `eˣ/√x` times a polynomial of `8/x` | 2.5 |
+//! | [`lgamma`] | Stirling's formula from 8 on; else a polynomial of the distance to 1 or 2; reflection | 2.5 |
 //! | [`pow`] | `e^(y·ln x)`, the logarithm and the product with what rounding has lost | 1.5 |
 //! | [`fmod`] | `a − b·⌊a/b⌋`, exactly, of quotients with no more digits than a number | 0 |
 //!

@@ -1,6 +1,11 @@
 //! Coefficients of polynomials, lowest first: made by `fit.py`.
 
-#![allow(clippy::unreadable_literal, clippy::excessive_precision, reason = "as the script prints them")]
+#![allow(
+    clippy::unreadable_literal,
+    clippy::excessive_precision,
+    clippy::approx_constant,
+    reason = "as the script prints them"
+)]
 
 /// `(atan(s)/s − 1)/z` by `z = s²`, where `|s| ≤ √2 − 1`. Relative error 1.3e-18.
 pub const ATAN_F64: &[f64] = &[

@@ -55,7 +55,7 @@ pub(crate) fn log<L: Lanes>(l: &L, a: L::Real) -> Two<L::Real> {
     let tail = l.mul(z[0], polynomial(l, z[0], LOG_F32, LOG_F64));
     let [third, third_lost] = [
         pick(l, 0.666_666_686_534_881_6, 0.666_666_666_666_666_6),
-        pick(l, -1.986_821_492_513_021e-8, 3.700_743_415_417_188_5e-17),
+        pick(l, -1.986_821_492_513_021e-8, 3.700_743_415_417_188e-17),
     ];
     let q = sum(l, third, tail);
     let v = product(l, product(l, s, z), [q[0], l.add(q[1], third_lost)]);

@@ -40,8 +40,8 @@ impl Along {
     }
 }
 
-/// `y_i = a_i·y_{i−1} + b_i`, `y_0 = b_0`, of arrays `[.., n, columns]` each; or from the other end, `y_i = a_i·y_{i+1} +
-/// b_i`.
+/// `y_i = a_i·y_{i−1} + b_i`, `y_0 = b_0`, of arrays `[.., n, columns]` each; or from the other end,
+/// `y_i = a_i·y_{i+1} + b_i`.
 #[derive(Clone, Copy, Debug)]
 struct Recurrence {
     from_end: bool,
