@@ -11,7 +11,7 @@ mod opponents;
 
 use antiphon::recording::Recorded;
 use antiphon::state::Index;
-use antiphon::{Int, NdArray, OrRaise, Tensor, compile, grad};
+use antiphon::{Control, Int, NdArray, OrRaise, Real, Tensor, compile, grad};
 use opponents::{Times, numbers, opponents, size_of, time};
 
 type Array = NdArray<f64>;

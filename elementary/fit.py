@@ -5,7 +5,8 @@ errors (Lawson 1961), so that the largest relative error is about the least poss
 """
 
 import struct
-from mpmath import asin, asinh, atan, atanh, besseli, cos, erfc, exp, factorial, lu_solve, matrix, mp, mpf, pi, sqrt
+from mpmath import (asin, asinh, atan, atanh, besseli, cos, erfc, exp, factorial, log, loggamma, lu_solve, matrix, mp, mpf,
+                    pi, psi, sin, sqrt)
 
 mp.dps = 60
 
@@ -68,7 +69,7 @@ def about_zero(f, coefficient):
 
 def main():
     print("//! Coefficients of polynomials, lowest first: made by `fit.py`.\n")
-    print("#![allow(clippy::unreadable_literal, clippy::excessive_precision, reason = \"as the script prints them\")]\n")
+    print("#![allow(clippy::unreadable_literal, clippy::excessive_precision, clippy::approx_constant, reason = \"as the script prints them\")]\n")
     f = about_zero(lambda z: (atan(sqrt(z)) / sqrt(z) - 1) / z, lambda z: mpf(-1) / 3 + z / 5)
     edge = (sqrt(mpf(2)) - 1) ** 2 * mpf("1.001")
     w = lambda z: z / (1 + z * f(z))
@@ -98,9 +99,28 @@ def main():
             print(f"/// `I{order}(x)/(x/2)^{order}` by `x²/4`, where `|x| ≤ 8`: its series.")
             print(f"pub const SERIES_I{order}_{name}: &[f64] = &[{numbers}];")
         for name, degree in (("F64", 24), ("F32", 7)):
-            e = lambda t: sqrt(8 / t) * exp(-8 / t) * besseli(order, 8 / t)
-            doc = f"`√x·e⁻ˣ·I{order}(x)` by `t = 8/x`, where `x ≥ 8`."
-            show(f"TAIL_I{order}_{name}", doc, e, lambda t: 1 / e(t), (0, 1), degree)
+            x = lambda t: 8 / (t + mpf(1) / 2)
+            e = lambda t: sqrt(x(t)) * exp(-x(t)) * besseli(order, x(t))
+            doc = f"`√x·e⁻ˣ·I{order}(x)` by `t = 8/x − ½`, where `x ≥ 8`."
+            show(f"TAIL_I{order}_{name}", doc, e, lambda t: 1 / e(t), (mpf(-1) / 2, mpf(1) / 2), degree)
+    for name, of_two, of_one in (("F64", 20, 21), ("F32", 9, 9)):
+        q = lambda u: loggamma(2 + u) / u if abs(u) > mpf(10) ** -12 else psi(0, 2) + u * psi(1, 2) / 2
+        doc = "`ln Γ(2 + u)/u` by `u`, where `−½ ≤ u ≤ 1`."
+        show(f"LGAMMA_2_{name}", doc, q, lambda u: 1 / q(u), (mpf(-1) / 2, 1), of_two)
+        r = lambda u: loggamma(1 + u) / u if abs(u) > mpf(10) ** -12 else psi(0, 1) + u * psi(1, 1) / 2
+        doc = "`ln Γ(1 + u)/u` by `u`, where `−¼ ≤ u ≤ ½`."
+        show(f"LGAMMA_1_{name}", doc, r, lambda u: -1 / r(u), (mpf(-1) / 4, mpf(1) / 2), of_one)
+    for name, degree in (("F64", 5), ("F32", 1)):
+        def w(z):
+            if z < mpf(10) ** -16:
+                return mpf(1) / 12 - z / 360
+            x = 1 / sqrt(z)
+            return x * (loggamma(x) - (x - mpf(1) / 2) * log(x) + x - log(2 * pi) / 2)
+        doc = "`x·(ln Γ(x) − (x − ½)·ln x + x − ½ ln 2π)` by `z = 1/x²`, where `x ≥ 8`."
+        show(f"STIRLING_{name}", doc, w, lambda z: mpf(1), (0, mpf(1) / 64), degree)
+    for name, degree in (("F64", 8), ("F32", 4)):
+        s = about_zero(lambda z: sin(pi * sqrt(z)) / sqrt(z), lambda z: pi - z * pi**3 / 6)
+        show(f"SINPI_{name}", "`sin(πd)/d` by `z = d²`, where `|d| ≤ ½`.", s, lambda z: 1 / s(z), (0, mpf(1) / 4), degree)
 
 
 main()

@@ -80,6 +80,16 @@ pub fn cbrt<L: Lanes>(l: &L, x: L::Real) -> L::Real {
     l.select(positive, y, x)
 }
 
+/// `(q + lost)·eʳ·2ⁿ`, with one rounding that counts: the factors of the power are multiplied last, so that nothing is
+/// subnormal before.
+#[inline(always)]
+pub(crate) fn scaled<L: Lanes>(l: &L, q: L::Real, lost: L::Real, r: L::Real, n: L::Real) -> L::Real {
+    let less = l.exp_less_one(r);
+    let y = l.add(q, l.fma(q, less, l.fma(lost, less, lost)));
+    let (zero, half) = (l.number(0.0), l.nearest(l.mul(n, l.number(0.5))));
+    l.mul(l.mul(y, l.exp_scaled(zero, half)), l.exp_scaled(zero, l.sub(n, half)))
+}
+
 /// `1 − erf x`, with a small relative error also where that is small.
 #[inline(always)]
 pub fn erfc<L: Lanes>(l: &L, x: L::Real, erf: L::Real) -> L::Real {
@@ -87,14 +97,16 @@ pub fn erfc<L: Lanes>(l: &L, x: L::Real, erf: L::Real) -> L::Real {
     let near = l.sub(one, erf);
     let a = limit(l, size, pick(l, 0.46, 0.46), pick(l, 10.5, 27.5));
     let t = l.div(l.sub(a, l.number(4.0)), l.add(a, l.number(4.0)));
-    let p = l.div(polynomial(l, t, ERFC_F32, ERFC_F64), l.fma(two, a, one));
+    let divisor = l.fma(two, a, one);
+    let divisor_lost = l.fma(two, a, l.sub(one, divisor));
+    let p = polynomial(l, t, ERFC_F32, ERFC_F64);
+    let q = l.div(p, divisor);
+    let rest = l.fma(l.neg(q), divisor_lost, l.fused(l.neg(q), divisor, p));
     let square = l.mul(a, a);
     let lost = l.fused(a, a, l.neg(square));
-    // e^(−a²) = e^(−square)·(1 − lost); the factors are multiplied before the scaling, where nothing is subnormal.
+    // e^(−a²) = e^(−square)·(1 − lost).
     let (n, r) = l.exp_parts(l.neg(square));
-    let half = l.nearest(l.mul(n, l.number(0.5)));
-    let e = l.mul(l.fma(l.neg(lost), p, p), l.exp_scaled(r, half));
-    let tail = l.mul(e, l.exp_scaled(l.number(0.0), l.sub(n, half)));
+    let tail = scaled(l, q, l.fma(l.neg(lost), q, l.div(rest, divisor)), r, n);
     let far = l.select(l.less(x, l.number(0.0)), l.sub(two, tail), tail);
     l.select(l.less(size, l.number(0.46)), near, l.select(l.equal(x, x), far, x))
 }

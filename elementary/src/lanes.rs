@@ -38,10 +38,14 @@ pub trait Lanes {
     fn equal(&self, a: Self::Real, b: Self::Real) -> Self::Mask;
     /// The first where the mask holds, else the second.
     fn select(&self, mask: Self::Mask, then: Self::Real, otherwise: Self::Real) -> Self::Real;
+    /// `x` rounded towards zero.
+    fn trunc(&self, x: Self::Real) -> Self::Real;
     /// The integer nearest to `x` as long as that is below 2²², else `x` or what is near to it.
     fn nearest(&self, x: Self::Real) -> Self::Real;
     /// `eʳ·2ⁿ` for `|r| ≤ ½ ln 2` and an integer `n`; subnormal, zero or infinite where the result is.
     fn exp_scaled(&self, r: Self::Real, n: Self::Real) -> Self::Real;
+    /// `eʳ − 1` for `|r| ≤ ½ ln 2`.
+    fn exp_less_one(&self, r: Self::Real) -> Self::Real;
     /// `n` and `r` where `x = n·ln 2 + r` and `|r| ≤ ½ ln 2`, for `|x|` of which `eˣ` is a number or little more.
     fn exp_parts(&self, x: Self::Real) -> (Self::Real, Self::Real);
     /// `k` and `ln m` where `x = 2ᵏ·m` and `√½ ≤ m < √2`, about; for positive finite `x`.
@@ -66,6 +70,29 @@ pub(crate) fn polynomial<L: Lanes>(l: &L, x: L::Real, single: &[f64], double: &[
     let coefficients = if l.is_double() { double } else { single };
     let (last, rest) = coefficients.split_last().expect("a polynomial has coefficients");
     rest.iter().rev().fold(l.number(*last), |sum, &c| l.fma(sum, x, l.number(c)))
+}
+
+/// The same, and what roundings have lost in its last steps, which are those that count (Langlois & Louvet 2007,
+/// "How to ensure a faithful polynomial evaluation with the compensated Horner algorithm").
+#[inline(always)]
+pub(crate) fn compensated<L: Lanes>(l: &L, x: L::Real, single: &[f64], double: &[f64]) -> (L::Real, L::Real) {
+    const LAST: usize = 10;
+    let coefficients = if l.is_double() { double } else { single };
+    let (last, rest) = coefficients.split_at(LAST.min(coefficients.len() - 1));
+    let mut sum = polynomial(l, x, rest, rest);
+    let mut lost = l.number(0.0);
+    for &c in last.iter().rev() {
+        let c = l.number(c);
+        let product = l.mul(sum, x);
+        let of_product = l.fused(sum, x, l.neg(product));
+        let next = l.add(product, c);
+        // Of either order of sizes (Knuth).
+        let back = l.sub(next, product);
+        let of_sum = l.add(l.sub(product, l.sub(next, back)), l.sub(c, back));
+        lost = l.fma(lost, x, l.add(of_product, of_sum));
+        sum = next;
+    }
+    (sum, lost)
 }
 
 /// `x` limited to `low ..= high`; NaN for NaN.

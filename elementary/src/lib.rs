@@ -12,8 +12,11 @@
 //! | [`asin`], [`acos`] | a polynomial where `\|x\| ≤ ½`; else of `√((1 − \|x\|)/2)`, and its rounding | 1.5 |
 //! | [`atan`], [`atan2`] | a polynomial of `x`, `(x − 1)/(x + 1)` or `−1/x`, at most `√2 − 1` | 1.9 |
 //! | [`hypot`] | `m·√(1 + (n/m)²)` of the larger and the smaller magnitude | 2.0 |
-//! | [`erfc`] | `e^(−x²)` times a polynomial of `(x − 4)/(x + 4)` (Shepherd & Laframboise 1981) | 3.7 |
-//! | [`i0`], [`i1`] | the series where `\|x\| ≤ 8`, else `eˣ/√x` times a polynomial of `8/x` | 4.3 |
+//! | [`erfc`] | `e^(−x²)` times a polynomial of `(x − 4)/(x + 4)` (Shepherd & Laframboise 1981) | 2.0 |
+//! | [`i0`], [`i1`] | the series where `\|x\| ≤ 8`, else `eˣ/√x` times a polynomial of `8/x` | 2.5 |
+//! | [`lgamma`] | Stirling's formula from 8 on; else a polynomial of the distance to 1 or 2; reflection | 2.5 |
+//! | [`pow`] | `e^(y·ln x)`, the logarithm and the product with what rounding has lost | 1.5 |
+//! | [`fmod`] | `a − b·⌊a/b⌋`, exactly, of quotients with no more digits than a number | 0 |
 //!
 //! Errors are in units in the last place, as values in 40 digits and of double precision have found them.
 //! The polynomials' coefficients are made by `fit.py` in this folder.
@@ -21,27 +24,33 @@
 mod bessel;
 mod circular;
 mod exponential;
+mod gamma;
 mod hyperbolic;
 mod lanes;
 pub mod numbers;
 mod polynomials;
+mod powers;
 
 pub use bessel::{i0, i1};
 pub use circular::{acos, asin, atan, atan2, hypot};
 pub use exponential::{cbrt, erfc, exp2, log2, log10};
+pub use gamma::lgamma;
 pub use hyperbolic::{acosh, asinh, atanh, cosh, sinh};
 pub use lanes::Lanes;
+pub use powers::{fmod, fmod_is_near, pow};
 
 /// The files of this crate, with which [`SOURCE`] changes.
-const FILES: [&[u8]; 8] = [
+const FILES: [&[u8]; 10] = [
     include_bytes!("lib.rs"),
     include_bytes!("bessel.rs"),
     include_bytes!("circular.rs"),
     include_bytes!("exponential.rs"),
+    include_bytes!("gamma.rs"),
     include_bytes!("hyperbolic.rs"),
     include_bytes!("lanes.rs"),
     include_bytes!("numbers.rs"),
     include_bytes!("polynomials.rs"),
+    include_bytes!("powers.rs"),
 ];
 
 /// A checksum of this crate's source (FNV-1a), by which code that was compiled with other formulas is told from what

@@ -62,7 +62,7 @@ fn horner(x: f64, coefficients: &[f64]) -> f64 {
 /// As in [`crate::i0`], with the exponential in two factors.
 fn beyond(size: f64, tail: &[f64]) -> f64 {
     let half = (0.5 * size).exp();
-    if size.is_infinite() { size } else { horner(8.0 / size, tail) / size.sqrt() * half * half }
+    if size.is_infinite() { size } else { horner(8.0 / size - 0.5, tail) / size.sqrt() * half * half }
 }
 
 fn i0(x: f64) -> f64 {

@@ -65,7 +65,7 @@ maps! {
     I1: x => elementary::i1(&E::LANES, x);
     Erfc: x => elementary::erfc(&E::LANES, x, Float::erf(x));
     // libm's, one by one.
-    Lgamma: x => x.lgamma();
+    Lgamma: x => elementary::lgamma(&E::LANES, x);
     Floor: x => x.floor();
     Ceil: x => x.ceil();
     Round: x => x.round();
@@ -119,7 +119,7 @@ zips! {
     Sub: (x, y) -> E => x - y;
     Mul: (x, y) -> E => x * y;
     Div: (x, y) -> E => x / y;
-    Pow: (x, y) -> E => x.powf(y);
+    Pow: (x, y) -> E => elementary::pow(&E::LANES, x, y);
     Atan2: (y, x) -> E => elementary::atan2(&E::LANES, y, x);
     Hypot: (x, y) -> E => elementary::hypot(&E::LANES, x, y);
     Fmod: (x, y) -> E => x.fmod(y);

@@ -210,15 +210,23 @@ macro_rules! vector_math {
                     if mask { then } else { otherwise }
                 }
                 #[inline(always)]
+                fn trunc(&self, x: $E) -> $E {
+                    x.trunc()
+                }
+                #[inline(always)]
                 fn nearest(&self, x: $E) -> $E {
                     (x + ROUND) - ROUND
                 }
                 #[inline(always)]
                 fn exp_scaled(&self, r: $E, n: $E) -> $E {
-                    let em1 = (r * r).mul_add(horner!($E, r; $($p),+), r);
+                    let em1 = self.exp_less_one(r);
                     let biased = (n + ROUND).to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(2 * BIAS);
                     let half = biased >> 1;
                     (1.0 + em1) * power_of_two(half) * power_of_two(biased.wrapping_sub(half))
+                }
+                #[inline(always)]
+                fn exp_less_one(&self, r: $E) -> $E {
+                    (r * r).mul_add(horner!($E, r; $($p),+), r)
                 }
                 #[inline(always)]
                 fn exp_parts(&self, x: $E) -> ($E, $E) {

@@ -100,7 +100,7 @@ impl<E: Float> Tensor for NdArray<E> {
         let shape = call.result();
         let mut result: Vec<E> = memory::zeros(shape::size(&shape));
         if let Err(reason) = E::run_host(&call, operator, &elements, &mut result) {
-            raise(Error::Argument { op: O::NAME, reason, at: blame(At::caller()) });
+            raise(Error::Argument { op: operator.name(), reason, at: blame(At::caller()) });
         }
         NdArray::from_vec(&shape, result)
     }

@@ -69,6 +69,12 @@ pub trait HostOperator: Clone + fmt::Debug + Send + Sync + 'static {
     /// How many axes it is defined for, of each operand.
     const RANKS: &'static [usize];
 
+    /// What errors call it: [`NAME`](HostOperator::NAME), if it does not say otherwise, as an operator does that is a
+    /// part of several functions, each of which is to be named.
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
     /// The shape of the result, from those of the operands, without the axes of a batch.
     ///
     /// # Errors
@@ -91,6 +97,13 @@ pub trait HostOperator: Clone + fmt::Debug + Send + Sync + 'static {
     /// Ones, if an operator does not say otherwise; the identity, say, for a matrix that has to have an inverse.
     fn harmless(&self, _operand: usize, shape: &[usize]) -> Vec<f64> {
         vec![1.0; shape.iter().product()]
+    }
+
+    /// The same, made of other operators, where there is such a thing. An interpretation that has no operators of the
+    /// host computes this, and a [pattern](crate::jacobian_sparsity) is that of it, where else each element of the
+    /// result depends on all of the operands.
+    fn composed<T: Tensor>(&self, _operands: &[T]) -> Option<T> {
+        None
     }
 
     /// Reverse: the adjoints of those operands `x` that are wanted, for the adjoint `y_bar` of the result `y`; `None`
@@ -163,7 +176,7 @@ impl Call {
     /// [`Error::Shape`] if their batches do not broadcast.
     #[track_caller]
     pub(crate) fn of<O: HostOperator>(operator: &O, shapes: &[Shape]) -> Result<Call> {
-        let (op, at) = (O::NAME, blame(At::caller()));
+        let (op, at) = (operator.name(), blame(At::caller()));
         let refuse = |reason: String| Error::Argument { op, reason, at };
         if shapes.len() != O::RANKS.len() {
             return Err(refuse(format!("{} operands, and it takes {}", shapes.len(), O::RANKS.len())));

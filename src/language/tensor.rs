@@ -6,9 +6,10 @@ use crate::continuation::unwinding::{OrRaise, raise};
 use crate::error::{At, Error, Result};
 use crate::language::at::{Part, Position, Write};
 use crate::language::composed::convolutions::{self, Convolution, Pooled};
-use crate::language::composed::cumulative::{Associative, cumulative};
+use crate::language::composed::cumulative::cumulative;
 use crate::language::composed::norms::{self, Norm};
 use crate::language::composed::orders::{self, Side};
+use crate::language::composed::recurrences::Associative;
 use crate::language::composed::{masks, reductions, shapes};
 use crate::language::control::continuation_passing::{self, Fill, Leaves, Site};
 use crate::language::control::{Order, TreeArrays, fold_arrays, rows_in_order};
@@ -180,9 +181,11 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     /// Raises [`Error::Argument`] if the operator is not defined for the operands, or an interpretation of your own for
     /// operators of the host.
     #[track_caller]
-    fn host<O: HostOperator>(_operator: &O, _operands: &[&Self]) -> Self {
-        let reason = "this interpretation has no operators of the host".into();
-        raise(Error::Argument { op: O::NAME, reason, at: At::caller() })
+    fn host<O: HostOperator>(operator: &O, operands: &[&Self]) -> Self {
+        let operands: Vec<Self> = operands.iter().map(|&x| x.clone()).collect();
+        let reason = || "this interpretation has no operators of the host".into();
+        let refuse = || raise(Error::Argument { op: operator.name(), reason: reason(), at: At::caller() });
+        operator.composed(&operands).unwrap_or_else(refuse)
     }
     /// A function with a derivative of its own: see [`CustomOperator`].
     #[track_caller]
@@ -424,8 +427,8 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     fn norm(&self, norm: Norm, axes: impl Into<Axes>) -> Self {
         norms::norm(self, norm, &axes.into())
     }
-    /// Sums of the elements up to each along an axis, that one included. Neighbours are added first, so the error grows
-    /// with the logarithm of the number of elements.
+    /// Sums of the elements up to each along an axis, that one included. Sums of 64 elements are added up with what
+    /// rounding takes of them, so the error does not grow with the number of elements.
     #[track_caller]
     fn cumsum(&self, axis: isize) -> Self {
         cumulative("cumsum", self, axis, Associative::Sum)
@@ -436,8 +439,8 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     fn cumprod(&self, axis: isize) -> Self {
         cumulative("cumprod", self, axis, Associative::Product)
     }
-    /// The largest of the elements up to each along an axis; NaN from the first NaN on. Equal elements share the
-    /// derivative pair by pair, as two operands of [`maximum`](Real::maximum).
+    /// The largest of the elements up to each along an axis; NaN from the first NaN on. An element that equals the
+    /// largest before it shares the derivative with that one, as two operands of [`maximum`](Real::maximum).
     #[track_caller]
     fn cummax(&self, axis: isize) -> Self {
         cumulative("cummax", self, axis, Associative::Maximum)

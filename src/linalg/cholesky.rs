@@ -43,7 +43,8 @@ pub fn cholesky<T: Tensor>(a: &T) -> T {
 pub fn cholesky_solve<T: Tensor>(l: &T, b: &T) -> T {
     let n = square("cholesky_solve", l);
     let right = Right::of("cholesky_solve", n, l, b);
-    right.back(solve(l, &solve(l, &right.columns, Triangle::LOWER), Triangle::LOWER.t()))
+    let op = "cholesky_solve";
+    right.back(solve(op, l, &solve(op, l, &right.columns, Triangle::LOWER), Triangle::LOWER.t()))
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -93,13 +94,13 @@ impl HostOperator for Cholesky {
     }
     fn pull<T: Tensor>(&self, _x: &[T], l: &T, l_bar: &T, _wanted: &[bool]) -> Vec<Option<T>> {
         let inner = half(&l.transpose().matmul(l_bar));
-        let left = solve(l, &inner, Triangle::LOWER.t());
-        vec![Some(symmetric(&solve_from_right(&left, l, Triangle::LOWER)))]
+        let left = solve(Self::NAME, l, &inner, Triangle::LOWER.t());
+        vec![Some(symmetric(&solve_from_right(Self::NAME, &left, l, Triangle::LOWER)))]
     }
     fn push<T: Tensor>(&self, _x: &[T], l: &T, tangents: &[Option<T>]) -> Option<T> {
         tangents[0].as_ref().map(|da| {
-            let left = solve(l, &symmetric(da), Triangle::LOWER);
-            l.matmul(&half(&solve_from_right(&left, l, Triangle::LOWER.t())))
+            let left = solve(Self::NAME, l, &symmetric(da), Triangle::LOWER);
+            l.matmul(&half(&solve_from_right(Self::NAME, &left, l, Triangle::LOWER.t())))
         })
     }
 }

@@ -4,7 +4,9 @@ use faer::linalg::evd;
 use faer::{Mat, MatRef};
 use ndarray::{ArrayViewD, ArrayViewMutD};
 
-use super::kernel::{Factorization, Field, ONE, finite, rows, rows_mut, run, scratch, side, symmetric_part};
+use super::kernel::{
+    Factorization, Field, ONE, Size, finite, rows, rows_mut, run, scratch, side, symmetric_part,
+};
 use super::parts::{
     diagonal, identity, inverse_differences, last, pack, square, symmetric, times_diagonal, unpack,
 };
@@ -27,8 +29,15 @@ use crate::language::tensor::Tensor;
 /// Raises [`Error::Argument`](crate::Error::Argument) if the matrix is not square or an element is not finite.
 #[track_caller]
 pub fn eigh<T: Tensor>(a: &T) -> (T, T) {
-    let n = square("eigh", a);
-    let [w, v] = unpack(&T::host(&Eigh, &[a]), [&[n], &[n, n]]);
+    square("eigh", a);
+    both("eigh", a)
+}
+
+/// Both, for a function that is called so.
+#[track_caller]
+fn both<T: Tensor>(op: &'static str, a: &T) -> (T, T) {
+    let n = last(a);
+    let [w, v] = unpack(&T::host(&Eigh { op }, &[a]), [&[n], &[n, n]]);
     (w, v)
 }
 
@@ -39,7 +48,7 @@ pub fn eigh<T: Tensor>(a: &T) -> (T, T) {
 #[track_caller]
 pub fn eigvalsh<T: Tensor>(a: &T) -> T {
     square("eigvalsh", a);
-    eigh(a).0
+    both("eigvalsh", a).0
 }
 
 /// Both of a symmetric matrix, of which what is above the diagonal is not read: values, and vectors as columns.
@@ -48,6 +57,11 @@ pub fn eigvalsh<T: Tensor>(a: &T) -> T {
 /// If they are not found.
 pub(super) fn decompose<F: Field>(a: MatRef<'_, F>) -> Result<(Vec<F>, Mat<F>), String> {
     let n = a.nrows();
+    // Of what is far from one, squares are no numbers.
+    let lower: Vec<F> = (0..n).flat_map(|i| (0..=i).map(move |j| a[(i, j)])).collect();
+    let size = Size::of_squares(&lower);
+    let scaled = size.is_scaled().then(|| Mat::from_fn(n, n, |i, j| size.shrink(a[(i, j)])));
+    let a = scaled.as_ref().map_or(a, |scaled| scaled.as_ref());
     let mut vectors = Mat::<F>::zeros(n, n);
     let mut values = Mat::<F>::zeros(n, 1);
     if n > 0 {
@@ -59,11 +73,13 @@ pub(super) fn decompose<F: Field>(a: MatRef<'_, F>) -> Result<(Vec<F>, Mat<F>), 
         })
         .map_err(|_| "the eigenvalues were not found".to_string())?;
     }
-    Ok(((0..n).map(|i| values[(i, 0)]).collect(), vectors))
+    Ok(((0..n).map(|i| size.grow(values[(i, 0)])).collect(), vectors))
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Eigh;
+struct Eigh {
+    op: &'static str,
+}
 
 impl Factorization for Eigh {
     fn compute<F: Field>(self, operands: &[&[F]], result: &mut [F]) -> Result<(), String> {
@@ -84,6 +100,9 @@ impl HostOperator for Eigh {
     const NAME: &'static str = "eigh";
     const RANKS: &'static [usize] = &[2];
 
+    fn name(&self) -> &'static str {
+        self.op
+    }
     fn shape(&self, operands: &[&[usize]]) -> Result<Vec<usize>, String> {
         let n = operands[0][0];
         Ok(vec![n + n * n])

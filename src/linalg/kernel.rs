@@ -73,7 +73,7 @@ pub(super) fn side(elements: usize) -> usize {
 /// # Errors
 /// If there is one.
 pub(super) fn finite<F: Field>(elements: &[F]) -> Result<(), String> {
-    match elements.iter().all(|x| x.is_finite()) {
+    match all_finite(elements) {
         true => Ok(()),
         false => Err("an element of the matrix is not finite".into()),
     }
@@ -85,8 +85,69 @@ pub(super) fn symmetric_part<F: Field>(a: &[F], into: &mut [F]) {
     let half = F::nearest(0.5);
     for i in 0..n {
         for j in 0..=i {
-            let mean = half * a[i * n + j] + half * a[j * n + i];
+            let (x, y) = (a[i * n + j], a[j * n + i]);
+            // Of equal numbers, which may be too small to be halved, the mean is themselves.
+            let mean = if x == y { x } else { half * x + half * y };
             (into[i * n + j], into[j * n + i]) = (mean, mean);
         }
     }
+}
+
+/// A power of two that numbers are multiplied by, twice, where products of them would overflow or underflow: they are
+/// moved near to one, and what is found moved back.
+#[derive(Clone, Copy)]
+pub(super) struct Size<F> {
+    half: F,
+}
+
+impl<F: Field> Size<F> {
+    /// Of numbers whose squares are added up, as for eigenvalues: where the root of the least number, as it is exact,
+    /// or of the greatest one is passed (LAPACK's `dsyev`).
+    pub(super) fn of_squares(elements: &[F]) -> Size<F> {
+        let least = F::min_positive_value().sqrt() / F::epsilon();
+        Size::beyond(elements, least, least.recip())
+    }
+    /// Of numbers of which a sum has overflowed, when they were eliminated.
+    pub(super) fn of_sums(elements: &[F]) -> Size<F> {
+        Size::beyond(elements, F::zero(), F::one())
+    }
+    fn beyond(elements: &[F], least: F, most: F) -> Size<F> {
+        let largest = largest(elements);
+        let moved = (largest > most || largest < least) && largest > F::zero() && largest.is_finite();
+        let exponent = if moved { largest.log2().floor() } else { F::zero() };
+        Size { half: (-(exponent * F::nearest(0.5)).floor()).exp2() }
+    }
+    pub(super) fn is_scaled(self) -> bool {
+        self.half != F::one()
+    }
+    /// A number, moved near to one.
+    pub(super) fn shrink(self, x: F) -> F {
+        x * self.half * self.half
+    }
+    /// Such a number moved back.
+    pub(super) fn grow(self, x: F) -> F {
+        let back = self.half.recip();
+        x * back * back
+    }
+}
+
+/// The largest absolute value, in several at once. What is not a number is left out.
+fn largest<F: Field>(elements: &[F]) -> F {
+    let larger = |most: F, x: F| if x.abs() > most { x.abs() } else { most };
+    let (chunks, rest) = elements.as_chunks::<16>();
+    let mut most = [F::zero(); 16];
+    for chunk in chunks {
+        most.iter_mut().zip(chunk).for_each(|(most, &x)| *most = larger(*most, x));
+    }
+    most.iter().chain(rest).fold(F::zero(), |most, &x| larger(most, x))
+}
+
+/// Whether there is no infinity and what is not a number, several at once.
+pub(super) fn all_finite<F: Field>(elements: &[F]) -> bool {
+    let (chunks, rest) = elements.as_chunks::<16>();
+    let mut zeros = [F::zero(); 16];
+    for chunk in chunks {
+        zeros.iter_mut().zip(chunk).for_each(|(zero, &x)| *zero += x * F::zero());
+    }
+    zeros.iter().chain(rest).all(|x| x.is_finite())
 }

@@ -7,8 +7,10 @@ use faer::linalg::lu::partial_pivoting::{factor, solve as faer_solve};
 use faer::perm::PermRef;
 use ndarray::{ArrayViewD, ArrayViewMutD};
 
-use super::kernel::{Factorization, Field, ONE, columns_mut, rows, rows_mut, run, scratch, side};
-use super::parts::{eye, identity, last, lower, sides, square, sum, unpack};
+use super::division;
+use super::kernel::{Factorization, Field, ONE, Size, all_finite, columns_mut, rows_mut, run, scratch, side};
+use super::parts::{eye, identity, last, lower, sides, square, sum, times_transposed, unpack};
+use super::product::Product;
 use super::right::Right;
 use super::triangular::{self, Triangle};
 use crate::continuation::unwinding::OrRaise;
@@ -36,7 +38,7 @@ use crate::language::tensor::Tensor;
 pub fn solve<T: Tensor>(a: &T, b: &T) -> T {
     let n = square("solve", a);
     let right = Right::of("solve", n, a, b);
-    right.back(Factors::of(a).solve(&right.columns, false))
+    right.back(Factors::of("solve", a).solve(&right.columns, false))
 }
 
 /// The inverse of square matrices `[.., n, n]`. To multiply by one, [`solve`] is faster and more accurate.
@@ -47,8 +49,14 @@ pub fn solve<T: Tensor>(a: &T, b: &T) -> T {
 /// Raises [`Error::Argument`](crate::Error::Argument) if the matrix is not square, or singular to the last bit.
 #[track_caller]
 pub fn inv<T: Tensor>(a: &T) -> T {
-    let n = square("inv", a);
-    Factors::of(a).solve(&eye(n), false)
+    square("inv", a);
+    inverse("inv", a)
+}
+
+/// The inverse, of a function that is called so.
+#[track_caller]
+pub(super) fn inverse<T: Tensor>(op: &'static str, a: &T) -> T {
+    Factors::of(op, a).solve(&eye(last(a)), false)
 }
 
 /// The factors `A = P·L·U` of matrices `[.., m, n]`, by elimination with row exchanges: the permutation `[.., m, m]`,
@@ -63,7 +71,8 @@ pub fn inv<T: Tensor>(a: &T) -> T {
 pub fn lu<T: Tensor>(a: &T) -> (T, T, T) {
     let [m, n] = sides("lu", a);
     let k = m.min(n);
-    let [_, exchanged] = unpack(&Factors::of(a).packed, [&[m * n], &[m]]);
+    let packed = T::host(&Factor { op: "lu", of_columns: false }, &[&a.detach()]);
+    let [_, exchanged] = unpack(&packed, [&[m * n], &[m]]);
     let columns = T::from_elements(&[m], &(0..m).map(|i| i as f64).collect::<Vec<_>>()).or_raise();
     let transposed = T::from_mask(&exchanged.unsqueeze(-1).equal(&columns));
     let in_order = transposed.matmul(a);
@@ -72,11 +81,11 @@ pub fn lu<T: Tensor>(a: &T) -> (T, T, T) {
     let (l, u) = (lower(&both, 0.0) + eye::<T>(k), upper(&both));
     let (l, u) = match m.cmp(&n) {
         Ordering::Greater => {
-            let below = triangular::solve_from_right(&in_order.slice(-2, k..m), &u, Triangle::UPPER);
+            let below = triangular::solve_from_right("lu", &in_order.slice(-2, k..m), &u, Triangle::UPPER);
             (T::concat(&[l, below], -2), u)
         }
         Ordering::Less => {
-            let beside = triangular::solve(&l, &in_order.slice(-1, k..n), Triangle::LOWER.unit());
+            let beside = triangular::solve("lu", &l, &in_order.slice(-1, k..n), Triangle::LOWER.unit());
             (l, T::concat(&[u, beside], -1))
         }
         Ordering::Equal => (l, u),
@@ -91,19 +100,22 @@ fn upper<T: Tensor>(x: &T) -> T {
 
 /// A matrix and its factors, which have no derivative: the rules of what uses them have it.
 pub(super) struct Factors<'a, T> {
+    /// The function that errors name.
+    pub(super) op: &'static str,
     pub(super) a: &'a T,
-    /// Both factors of the rows in their new order, by columns, and then which row each is.
+    /// Both factors of its transpose with the rows in their new order, by columns, and then which row each is. (The
+    /// transpose by columns is the matrix by rows, which is copied as it is.)
     pub(super) packed: T,
 }
 
 impl<'a, T: Tensor> Factors<'a, T> {
     #[track_caller]
-    pub(super) fn of(a: &'a T) -> Factors<'a, T> {
-        Factors { a, packed: T::host(&Factor, &[&a.detach()]) }
+    pub(super) fn of(op: &'static str, a: &'a T) -> Factors<'a, T> {
+        Factors { op, a, packed: T::host(&Factor { op, of_columns: true }, &[&a.detach()]) }
     }
     #[track_caller]
     pub(super) fn solve(&self, b: &T, transposed: bool) -> T {
-        T::host(&SolveFactored { transposed }, &[self.a, &self.packed, b])
+        T::host(&SolveFactored { op: self.op, transposed }, &[self.a, &self.packed, b])
     }
 }
 
@@ -114,7 +126,7 @@ pub(super) fn packed_identity(elements: usize) -> Vec<f64> {
     identity(&[n, n]).into_iter().chain((0..n).map(|i| i as f64)).collect()
 }
 
-/// Factors that were packed.
+/// Factors of a matrix's transpose that were packed.
 pub(super) struct Unpacked<'a, F: Field> {
     pub(super) lu: MatRef<'a, F>,
     pub(super) order: Vec<u32>,
@@ -153,22 +165,59 @@ impl<'a, F: Field> Unpacked<'a, F> {
         }
         sign
     }
-    pub(super) fn determinant(&self) -> F {
-        (0..self.lu.nrows()).fold(self.sign(), |det, i| det * self.lu[(i, i)])
+    pub(super) fn determinant(&self) -> Product {
+        (0..self.lu.nrows()).fold(Product::of(self.sign()), |det, i| det.times(self.lu[(i, i)]))
     }
+    /// The solution for the matrix, or its transpose, which is what was factored.
     pub(super) fn solve(&self, transposed: bool, b: &[F], result: &mut [F]) {
         let n = self.order.len();
         result.copy_from_slice(b);
         let k = b.len() / n;
+        if k == 0 {
+            return;
+        }
+        if !(0..n).all(|i| division::is_regular(self.lu[(i, i)])) {
+            return self.solve_by_division(transposed, result);
+        }
         let x = rows_mut(result, [n, k]);
         let permutation = self.permutation();
         match transposed {
-            false => scratch(faer_solve::solve_in_place_scratch::<u32, F>(n, k, ONE), |stack| {
+            true => scratch(faer_solve::solve_in_place_scratch::<u32, F>(n, k, ONE), |stack| {
                 faer_solve::solve_in_place(self.lu, self.lu, permutation, x, ONE, stack);
             }),
-            true => scratch(faer_solve::solve_transpose_in_place_scratch::<u32, F>(n, k, ONE), |stack| {
+            false => scratch(faer_solve::solve_transpose_in_place_scratch::<u32, F>(n, k, ONE), |stack| {
                 faer_solve::solve_transpose_in_place(self.lu, self.lu, permutation, x, ONE, stack);
             }),
+        }
+    }
+    /// By division, and smaller by a power of two where the way to the solution leads beyond the numbers.
+    fn solve_by_division(&self, transposed: bool, x: &mut [F]) {
+        let b = x.to_vec();
+        self.divide(transposed, &b, x);
+        if !all_finite(x) && all_finite(&b) {
+            let part = F::nearest(2f64.powi(-64));
+            let smaller: Vec<F> = b.iter().map(|&b| b * part).collect();
+            self.divide(transposed, &smaller, x);
+            x.iter_mut().for_each(|x| *x /= part);
+        }
+    }
+    fn divide(&self, transposed: bool, b: &[F], x: &mut [F]) {
+        let n = self.order.len();
+        let k = x.len() / n;
+        let places = self.order.iter().map(|&row| row as usize * k);
+        if transposed {
+            for (row, from) in x.chunks_exact_mut(k).zip(places) {
+                row.copy_from_slice(&b[from..from + k]);
+            }
+            division::substitute(self.lu, true, true, rows_mut(x, [n, k]));
+            division::substitute(self.lu, false, false, rows_mut(x, [n, k]));
+        } else {
+            let mut work = b.to_vec();
+            division::substitute(self.lu.transpose(), true, false, rows_mut(&mut work, [n, k]));
+            division::substitute(self.lu.transpose(), false, true, rows_mut(&mut work, [n, k]));
+            for (row, to) in work.chunks_exact(k).zip(places) {
+                x[to..to + k].copy_from_slice(row);
+            }
         }
     }
 }
@@ -178,22 +227,54 @@ fn row_number<F: Field>(x: F) -> u32 {
     x.to_u32().expect("the number of a row")
 }
 
-/// Both factors, packed.
+/// Both factors of a matrix or of its transpose, packed.
 #[derive(Clone, Copy, Debug)]
-struct Factor;
+struct Factor {
+    op: &'static str,
+    /// Of the transpose: rows are exchanged that are the matrix's columns.
+    of_columns: bool,
+}
 
 impl Factorization for Factor {
     fn compute<F: Field>(self, operands: &[&[F]], result: &mut [F]) -> Result<(), String> {
         let a = operands[0];
         let m = result.len() - a.len();
         let n = a.len().checked_div(m).unwrap_or(0);
-        let (lu, exchanged) = result.split_at_mut(a.len());
-        let mut lu = columns_mut(lu, [m, n]);
-        lu.copy_from(rows(a, [m, n]));
+        let (elements, exchanged) = result.split_at_mut(a.len());
+        let copy = |elements: &mut [F], size: Option<Size<F>>| {
+            let moved = |x: F| size.map_or(x, |size| size.shrink(x));
+            match self.of_columns {
+                true => elements.iter_mut().zip(a).for_each(|(x, &a)| *x = moved(a)),
+                false => {
+                    let mut lu = columns_mut(elements, [m, n]);
+                    for j in 0..n {
+                        for i in 0..m {
+                            lu[(i, j)] = moved(a[i * n + j]);
+                        }
+                    }
+                }
+            }
+        };
+        copy(elements, None);
         let (mut order, mut inverse) = (vec![0u32; m], vec![0u32; m]);
         scratch(factor::lu_in_place_scratch::<u32, F>(m, n, ONE, Default::default()), |stack| {
+            let lu = columns_mut(elements, [m, n]);
             factor::lu_in_place(lu, &mut order, &mut inverse, ONE, stack, Default::default());
         });
+        let is_regular =
+            |i: usize| elements[i * m + i] == F::zero() || division::is_regular(elements[i * m + i]);
+        if !((0..m.min(n)).all(is_regular) && all_finite(elements)) && all_finite(a) {
+            copy(elements, None);
+            division::factor(columns_mut(elements, [m, n]), &mut order);
+            if !all_finite(elements) {
+                let size = Size::of_sums(a);
+                copy(elements, Some(size));
+                division::factor(columns_mut(elements, [m, n]), &mut order);
+                for (j, column) in elements.chunks_exact_mut(m).enumerate() {
+                    column[..m.min(j + 1)].iter_mut().for_each(|x| *x = size.grow(*x));
+                }
+            }
+        }
         for (into, &row) in exchanged.iter_mut().zip(&order) {
             *into = F::nearest(f64::from(row));
         }
@@ -205,6 +286,9 @@ impl HostOperator for Factor {
     const NAME: &'static str = "lu_factor";
     const RANKS: &'static [usize] = &[2];
 
+    fn name(&self) -> &'static str {
+        self.op
+    }
     fn shape(&self, operands: &[&[usize]]) -> Result<Vec<usize>, String> {
         let [m, n] = [operands[0][0], operands[0][1]];
         // Rows are numbered in the elements' own type.
@@ -230,6 +314,7 @@ impl HostOperator for Factor {
 /// `X` of `A·X = B`, or `Aᵀ·X = B`, from the matrix, its factors, and `B`.
 #[derive(Clone, Copy, Debug)]
 struct SolveFactored {
+    op: &'static str,
     transposed: bool,
 }
 
@@ -251,6 +336,9 @@ impl HostOperator for SolveFactored {
     const NAME: &'static str = "solve";
     const RANKS: &'static [usize] = &[2, 1, 2];
 
+    fn name(&self) -> &'static str {
+        self.op
+    }
     fn shape(&self, operands: &[&[usize]]) -> Result<Vec<usize>, String> {
         Ok(operands[2].to_vec())
     }
@@ -265,10 +353,10 @@ impl HostOperator for SolveFactored {
         }
     }
     fn pull<T: Tensor>(&self, x: &[T], y: &T, y_bar: &T, wanted: &[bool]) -> Vec<Option<T>> {
-        let b_bar = T::host(&SolveFactored { transposed: !self.transposed }, &[&x[0], &x[1], y_bar]);
+        let b_bar = T::host(&SolveFactored { transposed: !self.transposed, ..*self }, &[&x[0], &x[1], y_bar]);
         let a_bar = wanted[0].then(|| match self.transposed {
-            false => (-b_bar.clone()).matmul(&y.transpose()),
-            true => (-y.clone()).matmul(&b_bar.transpose()),
+            false => times_transposed(&-b_bar.clone(), y),
+            true => times_transposed(&-y.clone(), &b_bar),
         });
         vec![a_bar, None, Some(b_bar)]
     }
@@ -328,14 +416,14 @@ impl HostOperator for InOrder {
         let of_l = lower(&l.transpose().matmul(&lower(y_bar, 0.0)), 0.0);
         let of_u = upper(&upper(y_bar).matmul(&u.transpose()));
         let m_bar = of_l + of_u;
-        let left = triangular::solve(&l, &m_bar, Triangle::LOWER.unit().t());
-        vec![Some(triangular::solve_from_right(&left, &u, Triangle::UPPER.t()))]
+        let left = triangular::solve("lu", &l, &m_bar, Triangle::LOWER.unit().t());
+        vec![Some(triangular::solve_from_right("lu", &left, &u, Triangle::UPPER.t()))]
     }
     fn push<T: Tensor>(&self, _x: &[T], y: &T, tangents: &[Option<T>]) -> Option<T> {
         tangents[0].as_ref().map(|da| {
             let (l, u) = (lower(y, 0.0) + eye::<T>(last(y)), upper(y));
-            let left = triangular::solve(&l, da, Triangle::LOWER.unit());
-            let m = triangular::solve_from_right(&left, &u, Triangle::UPPER);
+            let left = triangular::solve("lu", &l, da, Triangle::LOWER.unit());
+            let m = triangular::solve_from_right("lu", &left, &u, Triangle::UPPER);
             l.matmul(&lower(&m, 0.0)) + upper(&m).matmul(&u)
         })
     }

@@ -9,9 +9,9 @@
 //! asked for it. Arms of a branch that a row of a batch does not take are computed for the identity there, and cannot
 //! fail.
 //!
-//! Where digits are lost nothing says so: to matrices that are nearly singular or far from normal (of [`logm`] and
-//! [`sqrtm`], and of second derivatives of these), to eigenvalues that are nearly equal, and to pivots and determinants
-//! that are not within the range of normal numbers: of subnormal ones, results may be NaN.
+//! Where digits are lost nothing says so: to matrices that are nearly singular, or far from normal (of [`logm`] and
+//! [`sqrtm`]), and to eigenvectors of eigenvalues that are nearly equal. Elements and pivots may be of any size that
+//! numbers have: what would overflow or vanish on the way is scaled, or divided by and not multiplied by a reciprocal.
 //!
 //! ```
 //! use antiphon::linalg::{cholesky, solve_triangular, Triangle};
@@ -33,16 +33,23 @@
 //! ```
 
 mod cholesky;
+mod cofactors;
+mod definite;
 mod determinant;
+mod division;
 mod eigen;
+mod exponential;
 mod functions;
 mod kernel;
 mod lu;
 mod parts;
+mod product;
 mod qr;
 mod right;
+mod schur;
 mod svd;
 mod triangular;
+mod triangularize;
 
 pub use cholesky::{cholesky, cholesky_solve};
 pub use determinant::{det, slogdet};

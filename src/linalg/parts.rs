@@ -71,6 +71,14 @@ pub(super) fn recip_or_zero<T: Tensor>(v: &T) -> T {
     T::select(&zero, &T::constant(0.0), &T::select(&zero, &T::constant(1.0), v).recip())
 }
 
+/// `A·Bᵀ`, which of single columns is one product for each element.
+pub(super) fn times_transposed<T: Tensor>(a: &T, b: &T) -> T {
+    match last(a) {
+        1 => a.clone() * b.transpose(),
+        _ => a.matmul(&b.transpose()),
+    }
+}
+
 /// The length of the last axis.
 pub(super) fn last<T: Tensor>(x: &T) -> usize {
     x.shape().last().copied().unwrap_or(1)

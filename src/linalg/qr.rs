@@ -98,14 +98,14 @@ impl HostOperator for Qr {
         let [q_bar, r_bar] = unpack(y_bar, [&[m, n], &[n, n]]);
         let inner = r.matmul(&r_bar.transpose()) - q_bar.transpose().matmul(&q);
         let inner = lower(&inner, 1.0) + lower(&inner, 0.0).transpose();
-        vec![Some(solve_from_right(&(q_bar + q.matmul(&inner)), &r, Triangle::UPPER.t()))]
+        vec![Some(solve_from_right(Self::NAME, &(q_bar + q.matmul(&inner)), &r, Triangle::UPPER.t()))]
     }
     // C = dA·R⁻¹, and S what is below the diagonal of QᵀC, less its transpose: dQ = C − Q·(QᵀC − S), dR = (QᵀC − S)·R.
     fn push<T: Tensor>(&self, x: &[T], y: &T, tangents: &[Option<T>]) -> Option<T> {
         tangents[0].as_ref().map(|da| {
             let [m, n] = sides("qr", &x[0]);
             let [q, r] = unpack(y, [&[m, n], &[n, n]]);
-            let c = solve_from_right(da, &r, Triangle::UPPER);
+            let c = solve_from_right(Self::NAME, da, &r, Triangle::UPPER);
             let inner = q.transpose().matmul(&c);
             let below = lower(&inner, 0.0);
             let symmetric = inner - below.clone() + below.transpose();

@@ -4,12 +4,14 @@ use faer::Mat;
 use faer::linalg::svd as faer_svd;
 use ndarray::{ArrayViewD, ArrayViewMutD};
 
-use super::kernel::{Factorization, Field, ONE, finite, rows, rows_mut, run, scratch};
+use super::kernel::{Factorization, Field, ONE, Size, finite, rows, rows_mut, run, scratch};
 use super::parts::{
     diagonal, diagonal_times, identity, inverse_differences, pack, recip_or_zero, sides, sum, times_diagonal,
     unpack,
 };
 use super::right::Right;
+use crate::continuation::unwinding::{blame, raise};
+use crate::error::{At, Error};
 use crate::language::host::{HostElement, HostOperator};
 use crate::language::tensor::Tensor;
 
@@ -25,9 +27,15 @@ use crate::language::tensor::Tensor;
 /// Raises [`Error::Argument`](crate::Error::Argument) if it is no matrix or an element is not finite.
 #[track_caller]
 pub fn svd<T: Tensor>(a: &T) -> (T, T, T) {
-    let [m, n] = sides("svd", a);
-    let k = m.min(n);
-    let [u, s, vt] = unpack(&T::host(&Svd { m, n }, &[a]), [&[m, k], &[k], &[k, n]]);
+    let sides = sides("svd", a);
+    all("svd", a, sides)
+}
+
+/// All three, for a function that is called so.
+#[track_caller]
+fn all<T: Tensor>(op: &'static str, a: &T, [m, n]: [usize; 2]) -> (T, T, T) {
+    let svd = Svd { op, m, n };
+    let [u, s, vt] = svd.unpack(&T::host(&svd, &[a]));
     (u, s, vt)
 }
 
@@ -37,8 +45,8 @@ pub fn svd<T: Tensor>(a: &T) -> (T, T, T) {
 /// As [`svd`].
 #[track_caller]
 pub fn svdvals<T: Tensor>(a: &T) -> T {
-    sides("svdvals", a);
-    svd(a).1
+    let sides = sides("svdvals", a);
+    all("svdvals", a, sides).1
 }
 
 /// The Moore–Penrose pseudo-inverse of matrices: `[.., m, n]` gives `[.., n, m]`. Singular values of at most `rcond`
@@ -48,23 +56,35 @@ pub fn svdvals<T: Tensor>(a: &T) -> T {
 /// `dP = −P·dA·P + P·Pᵀ·dAᵀ·(1 − A·P) + (1 − P·A)·dAᵀ·Pᵀ·P`.
 ///
 /// # Errors
-/// As [`svd`].
+/// As [`svd`]; raises [`Error::Argument`](crate::Error::Argument) if `rcond` is negative or not a number.
 #[track_caller]
 pub fn pinv<T: Tensor>(a: &T, rcond: Option<f64>) -> T {
-    let [m, n] = sides("pinv", a);
-    T::host(&PseudoInverse { rcond, m, n }, &[a])
+    let sides = sides("pinv", a);
+    pseudo_inverse("pinv", a, sides, rcond)
+}
+
+/// The same for a function that is called so.
+#[track_caller]
+fn pseudo_inverse<T: Tensor>(op: &'static str, a: &T, [m, n]: [usize; 2], rcond: Option<f64>) -> T {
+    if let Some(rcond) = rcond
+        && (rcond.is_nan() || rcond < 0.0)
+    {
+        let reason = format!("singular values of at most {rcond} times the largest: it has to be 0 or more");
+        raise(Error::Argument { op, reason, at: blame(At::caller()) });
+    }
+    T::host(&PseudoInverse { op, rcond, m, n }, &[a])
 }
 
 /// The `X` of least norm that makes `‖A·X − B‖` least: `[.., m, n]` and `[.., m, k]` give `[.., n, k]`; a vector `[m]`
 /// is a column, and gives one. Rank and derivative are those of [`pinv`].
 ///
 /// # Errors
-/// As [`svd`]; raises [`Error::Shape`](crate::Error::Shape) if the operands do not fit.
+/// As [`pinv`]; raises [`Error::Shape`](crate::Error::Shape) if the operands do not fit.
 #[track_caller]
 pub fn lstsq<T: Tensor>(a: &T, b: &T, rcond: Option<f64>) -> T {
-    let [m, _] = sides("lstsq", a);
-    let right = Right::of("lstsq", m, a, b);
-    right.back(pinv(a, rcond).matmul(&right.columns))
+    let sides = sides("lstsq", a);
+    let right = Right::of("lstsq", sides[0], a, b);
+    right.back(pseudo_inverse("lstsq", a, sides, rcond).matmul(&right.columns))
 }
 
 /// `U`, the singular values and `V`.
@@ -79,8 +99,17 @@ pub(super) fn decompose<F: Field>(a: &[F], [m, n]: [usize; 2]) -> Result<Factors
     let k = m.min(n);
     let (mut u, mut v) = (Mat::<F>::zeros(m, k), Mat::<F>::zeros(n, k));
     let mut s = Mat::<F>::zeros(k, 1);
+    // Of what is far from one, squares are no numbers.
+    let size = Size::of_squares(a);
     if k > 0 {
         let thin = faer_svd::ComputeSvdVectors::Thin;
+        let scaled: Vec<F>;
+        let a = if size.is_scaled() {
+            scaled = a.iter().map(|&x| size.shrink(x)).collect();
+            &scaled
+        } else {
+            a
+        };
         scratch(faer_svd::svd_scratch::<F>(m, n, thin, thin, ONE, Default::default()), |stack| {
             let s = s.as_mut().col_mut(0).as_diagonal_mut();
             let (u, v) = (Some(u.as_mut()), Some(v.as_mut()));
@@ -88,11 +117,12 @@ pub(super) fn decompose<F: Field>(a: &[F], [m, n]: [usize; 2]) -> Result<Factors
         })
         .map_err(|_| "the singular values were not found".to_string())?;
     }
-    Ok((u, (0..k).map(|i| s[(i, 0)]).collect(), v))
+    Ok((u, (0..k).map(|i| size.grow(s[(i, 0)])).collect(), v))
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Svd {
+    op: &'static str,
     m: usize,
     n: usize,
 }
@@ -128,6 +158,9 @@ impl HostOperator for Svd {
     const NAME: &'static str = "svd";
     const RANKS: &'static [usize] = &[2];
 
+    fn name(&self) -> &'static str {
+        self.op
+    }
     fn shape(&self, _operands: &[&[usize]]) -> Result<Vec<usize>, String> {
         let (m, n) = (self.m, self.n);
         let k = m.min(n);
@@ -180,6 +213,7 @@ impl HostOperator for Svd {
 
 #[derive(Clone, Copy, Debug)]
 struct PseudoInverse {
+    op: &'static str,
     rcond: Option<f64>,
     m: usize,
     n: usize,
@@ -205,6 +239,9 @@ impl HostOperator for PseudoInverse {
     const NAME: &'static str = "pinv";
     const RANKS: &'static [usize] = &[2];
 
+    fn name(&self) -> &'static str {
+        self.op
+    }
     fn shape(&self, operands: &[&[usize]]) -> Result<Vec<usize>, String> {
         Ok(vec![operands[0][1], operands[0][0]])
     }

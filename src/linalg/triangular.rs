@@ -3,8 +3,9 @@
 use faer::linalg::triangular_solve as faer_solve;
 use ndarray::{ArrayViewD, ArrayViewMutD};
 
+use super::division;
 use super::kernel::{Factorization, Field, ONE, rows, rows_mut, run, side};
-use super::parts::{identity, lower, square, sum};
+use super::parts::{identity, lower, square, sum, times_transposed};
 use super::right::Right;
 use crate::language::host::{HostElement, HostOperator};
 use crate::language::tensor::Tensor;
@@ -59,28 +60,31 @@ impl Triangle {
 pub fn solve_triangular<T: Tensor>(a: &T, b: &T, triangle: Triangle) -> T {
     let n = square("solve_triangular", a);
     let right = Right::of("solve_triangular", n, a, b);
-    right.back(solve(a, &right.columns, triangle))
+    right.back(solve("solve_triangular", a, &right.columns, triangle))
 }
 
-/// Of matrices on both sides.
+/// Of matrices on both sides, for a function that is called so.
 #[track_caller]
-pub(super) fn solve<T: Tensor>(a: &T, b: &T, triangle: Triangle) -> T {
-    T::host(&SolveTriangular(triangle), &[a, b])
+pub(super) fn solve<T: Tensor>(op: &'static str, a: &T, b: &T, triangle: Triangle) -> T {
+    T::host(&SolveTriangular { op, triangle }, &[a, b])
 }
 
 /// `B·A⁻¹`.
-pub(super) fn solve_from_right<T: Tensor>(b: &T, a: &T, triangle: Triangle) -> T {
-    solve(a, &b.transpose(), triangle.t()).transpose()
+pub(super) fn solve_from_right<T: Tensor>(op: &'static str, b: &T, a: &T, triangle: Triangle) -> T {
+    solve(op, a, &b.transpose(), triangle.t()).transpose()
 }
 
 #[derive(Clone, Copy, Debug)]
-struct SolveTriangular(Triangle);
+struct SolveTriangular {
+    op: &'static str,
+    triangle: Triangle,
+}
 
 impl SolveTriangular {
     /// What of a matrix the triangle is.
     fn part<T: Tensor>(self, x: &T) -> T {
-        let diagonal = if self.0.unit_diagonal { 0.0 } else { 1.0 };
-        match self.0.lower {
+        let diagonal = if self.triangle.unit_diagonal { 0.0 } else { 1.0 };
+        match self.triangle.lower {
             true => lower(x, diagonal),
             false => lower(&x.transpose(), diagonal).transpose(),
         }
@@ -95,13 +99,18 @@ impl Factorization for SolveTriangular {
         if n == 0 {
             return Ok(());
         }
-        let Triangle { lower, transposed, unit_diagonal } = self.0;
+        let Triangle { lower, transposed, unit_diagonal } = self.triangle;
         if !unit_diagonal && let Some(i) = (0..n).find(|&i| a[i * n + i] == F::zero()) {
             return Err(format!("the matrix is singular: element {i} of its diagonal is 0"));
         }
         let x = rows_mut(result, [n, b.len() / n]);
+        let regular = unit_diagonal || (0..n).all(|i| division::is_regular(a[i * n + i]));
         let a = rows(a, [n, n]);
         let a = if transposed { a.transpose() } else { a };
+        if !regular {
+            division::substitute(a, lower != transposed, false, x);
+            return Ok(());
+        }
         match (lower != transposed, unit_diagonal) {
             (true, false) => faer_solve::solve_lower_triangular_in_place(a, x, ONE),
             (true, true) => faer_solve::solve_unit_lower_triangular_in_place(a, x, ONE),
@@ -116,6 +125,9 @@ impl HostOperator for SolveTriangular {
     const NAME: &'static str = "solve_triangular";
     const RANKS: &'static [usize] = &[2, 2];
 
+    fn name(&self) -> &'static str {
+        self.op
+    }
     fn shape(&self, operands: &[&[usize]]) -> Result<Vec<usize>, String> {
         Ok(operands[1].to_vec())
     }
@@ -126,11 +138,11 @@ impl HostOperator for SolveTriangular {
         if operand == 0 { identity(shape) } else { vec![1.0; shape.iter().product()] }
     }
     fn pull<T: Tensor>(&self, x: &[T], y: &T, y_bar: &T, wanted: &[bool]) -> Vec<Option<T>> {
-        let b_bar = solve(&x[0], y_bar, self.0.t());
+        let b_bar = solve(self.op, &x[0], y_bar, self.triangle.t());
         let a_bar = wanted[0].then(|| {
-            let outer = match self.0.transposed {
-                false => (-b_bar.clone()).matmul(&y.transpose()),
-                true => (-y.clone()).matmul(&b_bar.transpose()),
+            let outer = match self.triangle.transposed {
+                false => times_transposed(&-b_bar.clone(), y),
+                true => times_transposed(&-y.clone(), &b_bar),
             };
             self.part(&outer)
         });
@@ -139,9 +151,9 @@ impl HostOperator for SolveTriangular {
     fn push<T: Tensor>(&self, x: &[T], y: &T, tangents: &[Option<T>]) -> Option<T> {
         let moved = tangents[0].as_ref().map(|da| {
             let da = self.part(da);
-            let da = if self.0.transposed { da.transpose() } else { da };
+            let da = if self.triangle.transposed { da.transpose() } else { da };
             -da.matmul(y)
         });
-        sum([tangents[1].clone(), moved]).map(|right| solve(&x[0], &right, self.0))
+        sum([tangents[1].clone(), moved]).map(|right| solve(self.op, &x[0], &right, self.triangle))
     }
 }

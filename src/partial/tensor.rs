@@ -139,7 +139,7 @@ impl<T: Tensor> Tensor for Partial<T> {
     fn host<O: HostOperator>(op: &O, operands: &[&Self]) -> Self {
         let at = At::caller();
         let Some(program) = Program::common(operands.iter().filter_map(|x| x.program()), at) else {
-            let known: Vec<T> = operands.iter().map(|x| x.demand(O::NAME).clone()).collect();
+            let known: Vec<T> = operands.iter().map(|x| x.demand(op.name()).clone()).collect();
             return operator(at, || Self::from_value(T::host(op, &known.iter().collect::<Vec<_>>())));
         };
         let shapes: Vec<Shape> = operands.iter().map(|x| x.dims()).collect();

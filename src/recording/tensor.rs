@@ -248,7 +248,7 @@ impl Tensor for Recorded {
         let operator = operator.clone();
         let again: Rc<dyn Again> = Rc::new(operator.clone());
         let function = HostFunction {
-            name: O::NAME,
+            name: operator.name(),
             version: O::VERSION,
             identity: host::identity(&operator),
             code: Arc::new(move |operands, result| run(&call, &operator, operands, result)),

@@ -30,6 +30,30 @@ fn reals_are_numpys() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Powers, tangents and remainders, which have formulas on vectors: with special values, and arguments for which these
+/// are not.
+#[test]
+fn powers_tangents_and_remainders_are_those_of_numbers() {
+    let sizes =
+        [0.0, 0.3, 1.0, 1.5, 2.0, 3.0, 710.25, 1e5, 3e6, 1e17, 5e-324, 1e300, f64::INFINITY, f64::NAN];
+    let numbers: Vec<f64> = sizes.iter().flat_map(|&x| [x, -x]).collect();
+    let pairs: Vec<(f64, f64)> = numbers.iter().flat_map(|&x| numbers.iter().map(move |&y| (x, y))).collect();
+    let (xs, ys): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+    let points = (NdArray::from(xs), NdArray::from(ys));
+    let all = |(x, y): (Recorded, Recorded)| (x.pow(&y), x.tan(), x.fmod(&y));
+    let (powers, tangents, remainders) = compile("all", all, &points).unwrap().call(&points).unwrap();
+    let same = |a: f64, b: f64| {
+        (a.is_nan() && b.is_nan()) || (a == b && a.is_sign_negative() == b.is_sign_negative())
+    };
+    for (i, (x, y)) in pairs.into_iter().enumerate() {
+        let [power, tangent, remainder] = [&powers, &tangents, &remainders].map(|found| found.view()[[i]]);
+        let close = |a: f64, b: f64, bound: f64| same(a, b) || (a / b - 1.0).abs() <= bound;
+        assert!(close(power, x.powf(y), 3e-16), "{x}^{y}: {power:e}, not {:e}", x.powf(y));
+        assert!(close(tangent, x.tan(), 6e-16), "tan {x}: {tangent:e}, not {:e}", x.tan());
+        assert!(same(remainder, x % y), "{x} % {y}: {remainder:e}, not {:e}", x % y);
+    }
+}
+
 /// No quotient ends the process, not even those that the processor has no result for.
 #[test]
 fn quotients_of_integers_are_numpys() {

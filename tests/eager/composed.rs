@@ -38,8 +38,23 @@ fn assert_same(found: &Array, expected: &[f64]) {
     );
 }
 
-const SHAPES: &[&[usize]] =
-    &[&[1], &[2], &[3], &[8], &[13], &[4, 1], &[1, 4], &[3, 5], &[2, 3, 4], &[0], &[2, 0], &[0, 2]];
+const SHAPES: &[&[usize]] = &[
+    &[1],
+    &[2],
+    &[3],
+    &[8],
+    &[13],
+    &[4, 1],
+    &[1, 4],
+    &[3, 5],
+    &[2, 3, 4],
+    &[0],
+    &[2, 0],
+    &[0, 2],
+    &[130],
+    &[70, 3],
+    &[2, 40, 2],
+];
 
 #[test]
 fn along_an_axis() {
@@ -283,4 +298,46 @@ fn mistakes() {
         |x| (x.clone() * Var::from_int(&x.searchsorted(&x.sum(0), Side::Left))).sum(..),
         x
     );
+}
+
+/// Errors of sums do not grow with the number of elements, from either end.
+#[test]
+fn long_sums() {
+    let n = 1 << 20;
+    let single = NdArray::<f32>::full(&[n], 0.1);
+    for (x, what) in
+        [(single.cumsum(0), "sums"), (grad(|x| x.cumsum(0).sum(..), &single).unwrap().flip(0), "adjoints")]
+    {
+        for i in [1, 63, 64, 1000, 100_000, n - 1] {
+            let expected = if what == "sums" { (i + 1) as f64 * f64::from(0.1f32) } else { (i + 1) as f64 };
+            let found = f64::from(x.index(0, i).item());
+            assert!((found / expected - 1.0).abs() < 3e-6, "{what} at {i}: {found} instead of {expected}");
+        }
+    }
+    let x = array(&[1.0, INF, 2.0, -INF, 3.0]).tile(&[40]);
+    let sums = x.cumsum(0);
+    assert_same(&sums.slice(0, 0..4), &[1.0, INF, INF, NAN]);
+    assert!(sums.slice(0, 3..200).view().iter().all(|x| x.is_nan()));
+    assert!(array(&[1.0, INF]).tile(&[100]).cumsum(0).slice(0, 1..200).view().iter().all(|&x| x == INF));
+}
+
+/// Zeros, and elements that equal the largest before them, of arrays that are short and long.
+#[test]
+fn derivatives_of_cumulative_products_and_extrema() {
+    for n in [6, 30] {
+        let mut x = vec![1.25; n];
+        (x[2], x[4]) = (0.0, 0.0);
+        let slope = grad(|x| x.cumprod(0).sum(..), &array(&x)).unwrap();
+        for i in 0..n {
+            let product = |j: usize| (0..=j).filter(|&k| k != i).map(|k| x[k]).product::<f64>();
+            let expected: f64 = (i..n).map(product).sum();
+            assert!((slope.index(0, i).item() - expected).abs() < 1e-12, "{slope}");
+        }
+        let mut ties = vec![0.0; n];
+        (ties[1], ties[3], ties[5]) = (2.0, 2.0, 1.0);
+        let slope =
+            grad(|x| x.cummax(0).index(0, n - 1) + x.cummin(0).index(0, n - 1), &array(&ties)).unwrap();
+        assert_eq!((slope.index(0, 1).item(), slope.index(0, 3).item()), (0.5, 0.5), "{slope}");
+        assert!((slope.sum(..).item() - 2.0).abs() < 1e-15);
+    }
 }

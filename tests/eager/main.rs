@@ -24,6 +24,7 @@ mod host_operators;
 mod in_place;
 mod io;
 mod linalg;
+mod linalg_numbers;
 mod linearize;
 mod nn;
 mod operators;

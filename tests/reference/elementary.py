@@ -40,11 +40,23 @@ FUNCTIONS = {
     "atan": (mp.atan, [sizes(1e-300, 1e300), between(-3, 3), sizes(0.1, 10)]),
     "erfc": (mp.erfc, [between(-7, 26), sizes(1e-300, 1), between(-1, 3)]),
     "i0": (lambda x: mp.besseli(0, x), [between(-30, 30), between(-712, 712), sizes(1e-300, 1)]),
+    "lgamma": (lambda x: mp.loggamma(x).real, [abs(sizes(1e-300, 1e300)), between(0, 4), 1 + sizes(1e-12, 0.5),
+                                               2 + sizes(1e-12, 0.5), between(3, 20)]),
     "i1": (lambda x: mp.besseli(1, x), [between(-30, 30), between(-712, 712), sizes(1e-300, 1)]),
 }
 
 
+def powers():
+    """Pairs of numbers whose powers are numbers."""
+    for x in np.concatenate([np.exp(random.uniform(-700, 700, COUNT)), 1 + sizes(1e-15, 0.3), between(0.3, 4)]):
+        most = 700 / abs(np.log(x))
+        yield from ((x, random.uniform(-most, most)), (x, random.uniform(-1, 1) * min(most, 20)))
+
+
 def main():
+    for x, exponent in powers():
+        y = mpf(float(x)) ** mpf(float(exponent))
+        print(f"pow {float(x)!r},{float(exponent)!r}", repr(float(y)), repr(float(y - mpf(float(y)))))
     for name, (f, parts) in FUNCTIONS.items():
         for x in np.concatenate(parts):
             y = f(mpf(float(x)))

@@ -31,6 +31,8 @@ macro_rules! formulas {
 /// A vector, rows and columns of all small lengths, and nothing.
 const LINES: &[&[&[usize]]] =
     &[&[&[1]], &[&[2]], &[&[3]], &[&[4]], &[&[7]], &[&[2, 3]], &[&[2, 5, 2]], &[&[0]], &[&[0, 3]]];
+/// Beyond what is combined by operators of its own, along an axis or in all.
+const LONG: &[&[&[usize]]] = &[&[&[20]], &[&[2, 17, 2]], &[&[17, 4]], &[&[0, 17]]];
 const SOME: &[&[&[usize]]] = &[&[&[1]], &[&[3]], &[&[4]], &[&[2, 3]], &[&[3, 2, 2]]];
 
 formulas! {
@@ -46,7 +48,10 @@ formulas! {
         &[&[&[4]], &[&[2, 3]]] => |x| x[0].std_ddof(.., 1) + x[0].var_ddof(.., 1).square();
         LINES => |x| x[0].cumsum(0).square();
         &[&[&[2, 5, 2]], &[&[2, 0]], &[&[2, 1]], &[&[3, 4]]] => |x| x[0].cumsum(1).square();
+        LONG => |x| x[0].cumsum(0).square() + x[0].cumsum(-1);
         LINES => |x| x[0].cumprod(0);
+        LONG => |x| x[0].cumprod(-1) + x[0].cumprod(0).square();
+        &[&[&[20]], &[&[17, 4]], &[&[0, 17]]] => |x| x[0].cummax(-1).square() * x[0].cummin(0);
         &[&[&[2, 5]]] => |x| x[0].cumprod(-1).square();
         LINES => |x| x[0].cummax(-1).square();
         &[&[&[2, 5]]] => |x| x[0].cummin(-1).square();

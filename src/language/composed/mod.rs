@@ -8,6 +8,7 @@ pub(crate) mod elementwise;
 pub(crate) mod masks;
 pub(crate) mod norms;
 pub(crate) mod orders;
+pub(crate) mod recurrences;
 pub(crate) mod reductions;
 pub(crate) mod shapes;
 

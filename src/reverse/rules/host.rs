@@ -25,7 +25,7 @@ pub fn host<O: HostOperator, T: Tensor, R>(
     let values: Vec<T> = operands.iter().map(|x| x.primal().clone()).collect();
     let references: Vec<&T> = values.iter().collect();
     Call::of(op, &shapes(&references))?;
-    operator(O::NAME, level, T::host(op, &references), k, |y, y_bar| {
+    operator(op.name(), level, T::host(op, &references), k, |y, y_bar| {
         add(operands, |wanted| op.pull(&values, y, &y_bar, wanted));
     })
 }

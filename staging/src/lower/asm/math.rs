@@ -27,13 +27,14 @@ pub struct Math {
     pub strict: bool,
 }
 
-/// Whether an operator is a function that takes many instructions: tangents, powers and gamma functions are calls.
+/// Whether an operator is a function that takes many instructions.
 pub fn is_elementary(op: Unary) -> bool {
     use Unary::*;
     match op {
-        Exp | Expm1 | Log | Log1p | Sin | Cos | Tanh | Sigmoid | Softplus | Erf | Erfc | Exp2 | Log2
-        | Log10 | Cbrt | Sinh | Cosh | Asin | Acos | Atan | Asinh | Acosh | Atanh | I0 | I1 => true,
-        Neg | Recip | Abs | Sign | Sqrt | Tan | Relu | Not | Floor | Ceil | Round | Trunc | Lgamma => false,
+        Exp | Expm1 | Log | Log1p | Sin | Cos | Tan | Tanh | Sigmoid | Softplus | Erf | Erfc | Exp2
+        | Log2 | Log10 | Cbrt | Sinh | Cosh | Asin | Acos | Atan | Asinh | Acosh | Atanh | Lgamma | I0
+        | I1 => true,
+        Neg | Recip | Abs | Sign | Sqrt | Relu | Not | Floor | Ceil | Round | Trunc => false,
     }
 }
 
@@ -92,6 +93,7 @@ pub fn function<'c>(asm: &Asm<'c>, math: Math, op: Unary, x: Reg<'c>) -> Reg<'c>
         Unary::Log1p if !math.strict => e.log1p(x),
         Unary::Sin if !math.strict => e.circular(x, op),
         Unary::Cos if !math.strict => e.circular(x, op),
+        Unary::Tan if !math.strict => e.circular(x, op),
         Unary::Erf if !math.strict => e.erf(x),
         Unary::Exp2 if !math.strict => antiphon_elementary::exp2(&formula, x),
         Unary::Log2 if !math.strict => antiphon_elementary::log2(&formula, x),
@@ -105,6 +107,7 @@ pub fn function<'c>(asm: &Asm<'c>, math: Math, op: Unary, x: Reg<'c>) -> Reg<'c>
         Unary::Asinh if !math.strict => antiphon_elementary::asinh(&formula, x),
         Unary::Acosh if !math.strict => antiphon_elementary::acosh(&formula, x),
         Unary::Atanh if !math.strict => antiphon_elementary::atanh(&formula, x),
+        Unary::Lgamma if !math.strict => antiphon_elementary::lgamma(&formula, x),
         Unary::I0 if !math.strict => antiphon_elementary::i0(&formula, x),
         Unary::I1 if !math.strict => antiphon_elementary::i1(&formula, x),
         Unary::Erfc if !math.strict => antiphon_elementary::erfc(&formula, x, e.erf(x)),
@@ -153,17 +156,28 @@ fn library<'c>(asm: &Asm<'c>, op: Unary, x: Reg<'c>) -> Reg<'c> {
     asm.library(&format!("antiphon_{}_{width}", op.name()), &[x])
 }
 
-/// A function of two reals. Powers and remainders are always the C library's.
+/// A function of two reals.
 pub fn binary<'c>(asm: &Asm<'c>, math: Math, op: Binary, a: Reg<'c>, b: Reg<'c>) -> Reg<'c> {
     let formula = Formula { e: Emitter { asm }, like: a };
     match op {
         Binary::Atan2 if !math.strict => antiphon_elementary::atan2(&formula, a, b),
         Binary::Hypot if !math.strict => antiphon_elementary::hypot(&formula, a, b),
-        _ => {
-            let width = if asm.is_f64(a) { 64 } else { 32 };
-            asm.library(&format!("antiphon_{}_{width}", op.name()), &[a, b])
+        Binary::Pow if !math.strict => antiphon_elementary::pow(&formula, a, b),
+        Binary::Fmod => {
+            // Exact in either way.
+            let near = antiphon_elementary::fmod_is_near(&formula, a, b);
+            formula
+                .e
+                .unless_far(near, antiphon_elementary::fmod(&formula, a, b), || of_library(asm, op, a, b))
         }
+        _ => of_library(asm, op, a, b),
     }
+}
+
+/// The C library's, lane by lane.
+fn of_library<'c>(asm: &Asm<'c>, op: Binary, a: Reg<'c>, b: Reg<'c>) -> Reg<'c> {
+    let width = if asm.is_f64(a) { 64 } else { 32 };
+    asm.library(&format!("antiphon_{}_{width}", op.name()), &[a, b])
 }
 
 struct Emitter<'a, 'c> {
@@ -446,23 +460,27 @@ impl<'c> Emitter<'_, 'c> {
         asm.select(self.below(size, one), low, high)
     }
 
-    /// Sine or cosine: by octants as far as π/2 can be subtracted in three parts, else the C library's.
+    /// Sine, cosine or tangent: by octants as far as π/2 can be subtracted in three parts, else the C library's.
     fn circular(&self, x: Reg<'c>, op: Unary) -> Reg<'c> {
-        let asm = self.asm;
         let near = self.below(self.magnitude(x), self.pick(x, 8192.0, 1_000_000.0));
+        self.unless_far(near, self.near_circular(x, op), || library(self.asm, op, x))
+    }
+
+    /// A value that is right where the mask holds; where it does not for all lanes, another one of all of them.
+    fn unless_far(&self, near: Reg<'c>, fast: Reg<'c>, slow: impl FnOnce() -> Reg<'c>) -> Reg<'c> {
+        let asm = self.asm;
         let all = match near {
             Reg::VectorValue(_) => asm.intrinsic("llvm.vector.reduce.and", &[near.get_type()], &[near]),
             near => near,
         };
-        let fast = self.near_circular(x, op);
         let (far, done) = (asm.block("far"), asm.block("near"));
         let from = asm.here();
         asm.branch(all, done, far);
         asm.go_to(far);
-        let slow = library(asm, op, x);
+        let slow = slow();
         asm.jump(done);
         asm.go_to(done);
-        asm.phi(x.get_type(), &[(fast, from), (slow, far)])
+        asm.phi(fast.get_type(), &[(fast, from), (slow, far)])
     }
 
     fn near_circular(&self, x: Reg<'c>, op: Unary) -> Reg<'c> {
@@ -485,6 +503,11 @@ impl<'c> Emitter<'_, 'c> {
         }
         let zero = asm.bits_like(x, 0);
         let odd = asm.icmp(inkwell::IntPredicate::NE, self.int(x, I::And, quadrant, 1), zero);
+        if op == Unary::Tan {
+            let (top, bottom) = (asm.select(odd, asm.neg(cosine), sine), asm.select(odd, sine, cosine));
+            let is_zero = asm.fcmp(FloatPredicate::OEQ, x, asm.like(x, 0.0));
+            return asm.select(is_zero, x, asm.div(top, bottom));
+        }
         let y = asm.select(odd, cosine, sine);
         let sign = self.int(x, I::Shl, self.int(x, I::And, quadrant, 2), if double { 62 } else { 30 });
         let y = self.real(asm.op(I::Xor, self.bits(y), sign), x);
@@ -549,14 +572,21 @@ impl<'c> antiphon_elementary::Lanes for Formula<'_, 'c> {
     fn select(&self, mask: Reg<'c>, then: Reg<'c>, otherwise: Reg<'c>) -> Reg<'c> {
         self.e.asm.select(mask, then, otherwise)
     }
+    fn trunc(&self, x: Reg<'c>) -> Reg<'c> {
+        self.e.asm.intrinsic("llvm.trunc", &[x.get_type()], &[x])
+    }
     fn nearest(&self, x: Reg<'c>) -> Reg<'c> {
         self.e.nearest(x, 1.0).0
+    }
+    fn exp_less_one(&self, r: Reg<'c>) -> Reg<'c> {
+        let asm = self.e.asm;
+        let p = self.e.polynomial(r, if asm.is_f64(r) { &EXP_F64 } else { &EXP_F32 });
+        asm.fma(asm.mul(r, r), p, r)
     }
     fn exp_scaled(&self, r: Reg<'c>, n: Reg<'c>) -> Reg<'c> {
         let asm = self.e.asm;
         let (n, bits) = self.e.nearest(n, 1.0);
-        let p = self.e.polynomial(r, if asm.is_f64(r) { &EXP_F64 } else { &EXP_F32 });
-        let less = asm.fma(asm.mul(r, r), p, r);
+        let less = self.exp_less_one(r);
         self.e.scale(asm.add(less, asm.like(r, 1.0)), n, bits)
     }
     fn exp_parts(&self, x: Reg<'c>) -> (Reg<'c>, Reg<'c>) {
