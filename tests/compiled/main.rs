@@ -23,6 +23,7 @@ mod host_operators;
 mod linearize;
 mod mistakes;
 mod models;
+mod names;
 mod probes;
 mod random;
 mod scan;

@@ -24,6 +24,7 @@ mod host_operators;
 mod io;
 mod linalg;
 mod linearize;
+mod names;
 mod nn;
 mod operators;
 mod optim;
