@@ -64,10 +64,8 @@ pub(super) unsafe fn checkpoint<'f, 'r: 'f, T: Control + 'f>(
 ) -> Leaves<Var<'r, T>> {
     if <T::Node<T> as NodeRef<T>>::SHARED {
         return match nearest(<Var<'_, T> as Real>::NESTING) {
-            Nearest::Running(level) if !region::is_open::<T>(level) => {
-                region::as_operator(at, true, &mut || f(x.clone()))
-            }
-            _ => f(x),
+            Nearest::Running(_) => region::as_operator(at, true, &mut || f(x.clone())),
+            Nearest::Cut | Nearest::Nowhere => f(x),
         };
     }
     let inputs = with_reals(x, Var::into_operand);
