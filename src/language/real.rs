@@ -29,6 +29,12 @@ pub trait Mask: Clone + 'static {
     /// Whether any element is true, as a single truth value; under [`vmap`](crate::vmap), of any row.
     #[track_caller]
     fn any(&self) -> Self;
+    /// Whether all elements are true, likewise; of none, they are.
+    #[must_use]
+    #[track_caller]
+    fn all(&self) -> Self {
+        self.not().any().not()
+    }
     /// Whether all truth values hold, where they are known while the model runs.
     #[doc(hidden)]
     fn all_known(&self) -> Option<bool> {
@@ -66,6 +72,9 @@ pub trait Int:
     + for<'a> Sub<&'a Self, Output = Self>
     + Mul<Output = Self>
     + for<'a> Mul<&'a Self, Output = Self>
+    + Add<i64, Output = Self>
+    + Sub<i64, Output = Self>
+    + Mul<i64, Output = Self>
     + Neg<Output = Self>
 {
     /// The truth values that comparisons give.
