@@ -14,9 +14,9 @@ use crate::transforms::{Function, Gradient, not_ended, pull_named};
 ///
 /// It is what hooks on tensors are for in PyTorch (`retain_grad`, `register_hook`), and `perturb` in Flax, whose
 /// definition this has: the adjoint of a name is that of zeros which are added to each value of the name. So of values
-/// that share a name, in the rounds of a loop or because a layer is called twice, it is the sum, and they have one shape;
-/// names like `format!("h{i}")` tell them apart where Rust's own loop makes them. A name that nobody asks for costs
-/// nothing, and names of several layers may then be the same.
+/// that share a name, in the rounds of a loop or because a layer is called twice, it is the sum, and they have one
+/// shape; names like `format!("h{i}")` tell them apart where Rust's own loop makes them. A name that nobody asks for
+/// costs nothing, and names of several layers may then be the same.
 ///
 /// A name is asked for by one derivative, and found at its own variables, whether these are values of an inner
 /// derivative, of a batch or of a checkpoint, and in recorded control flow. Of a derivative that is computed with
@@ -39,9 +39,9 @@ use crate::transforms::{Function, Gradient, not_ended, pull_named};
 /// ```
 ///
 /// # Errors
-/// As [`grad`](crate::grad). [`Error::Argument`](crate::Error::Argument), with the names that there are, for a name that
-/// no value has; with the line, for one of a constant, which does not depend on `x` (make it one of the parameters), and
-/// for values of one name and several shapes.
+/// As [`grad`](crate::grad). [`Error::Argument`](crate::Error::Argument), with the names that there are, for a name
+/// that no value has; with the line, for one of a constant, which does not depend on `x` (make it one of the
+/// parameters), and for values of one name and several shapes.
 #[track_caller]
 pub fn value_and_grad_named<P: Params>(
     f: impl for<'r> Function<'r, P, P::Leaf>,

@@ -736,8 +736,8 @@ pub trait Real:
     fn to_int(&self) -> Self::Int;
 
     /// The same value, under a name: [`value_and_grad_named`](crate::value_and_grad_named) gives the adjoints of the
-    /// names that it is asked for, and the text of a recorded program calls the value by it, and its adjoint `name_bar`.
-    /// Where neither is the case it costs nothing.
+    /// names that it is asked for, and the text of a recorded program calls the value by it, and its adjoint
+    /// `name_bar`. Where neither is the case it costs nothing.
     ///
     /// ```
     /// use antiphon::Real;

@@ -12,8 +12,8 @@ use crate::language::tensor::Tensor;
 
 /// What [`Lbfgs::update`] remembers of parameters `P`. Like [`OptState`](super::OptState) it is a structure of
 /// parameters, which is saved with them: `step`, the count; `params` and `gradient`, as they were before the last step;
-/// and of each step that is remembered, the last one at the end, `steps`, the changes of the parameters, `changes`, those
-/// of the gradient, and `curvatures`, the inverse of their product, zero where nothing is remembered.
+/// and of each step that is remembered, the last one at the end, `steps`, the changes of the parameters, `changes`,
+/// those of the gradient, and `curvatures`, the inverse of their product, zero where nothing is remembered.
 #[derive(Clone, Debug)]
 pub struct LbfgsState<P: Params> {
     count: P::Leaf,
@@ -40,13 +40,14 @@ impl Lbfgs {
         }
     }
 
-    /// One step along the method's direction, as long as `lr` says: an update over any interpretation, which may be part
-    /// of a compiled [`TrainingStep`](crate::TrainingStep). Of the settings it has [`history`](Lbfgs::history) only.
+    /// One step along the method's direction, as long as `lr` says: an update over any interpretation, which may be
+    /// part of a compiled [`TrainingStep`](crate::TrainingStep). Of the settings it has [`history`](Lbfgs::history)
+    /// only.
     ///
-    /// It is a step of `torch.optim.LBFGS` without a line search: the first one, of which nothing is known, is `lr·min(1,
-    /// 1/‖g‖₁)` times the gradient. Steps along which the gradient does not grow are not remembered, and a direction that
-    /// leads upwards is given up for the gradient, with all that is remembered. As the method does, it wants the same
-    /// function at each step. Where the steps have to be found, [`minimize`](Lbfgs::minimize) does that.
+    /// It is a step of `torch.optim.LBFGS` without a line search: the first one, of which nothing is known, is
+    /// `lr·min(1, 1/‖g‖₁)` times the gradient. Steps along which the gradient does not grow are not remembered, and a
+    /// direction that leads upwards is given up for the gradient, with all that is remembered. As the method does, it
+    /// wants the same function at each step. Where the steps have to be found, [`minimize`](Lbfgs::minimize) does that.
     ///
     /// ```
     /// use antiphon::optim::{Lbfgs, LbfgsState};
@@ -78,8 +79,8 @@ impl Lbfgs {
     ///
     /// # Errors
     /// [`Error::Structure`] if the gradient or the state belong to other parameters, or are not of their shapes, or the
-    /// state remembers another number of steps; [`Error::Operand`] if the learning rate is not a single number. Nothing is
-    /// changed then.
+    /// state remembers another number of steps; [`Error::Operand`] if the learning rate is not a single number. Nothing
+    /// is changed then.
     pub fn update<P, G>(
         &self,
         state: &mut LbfgsState<P>,

@@ -188,8 +188,8 @@ impl Piece {
         results.into_iter().map(|value| recorder.leaf(value)).collect()
     }
 
-    /// The same piece, of which what it uses of the region around it are inputs as well: there, they stand for something
-    /// else later. All of them.
+    /// The same piece, of which what it uses of the region around it are inputs as well: there, they stand for
+    /// something else later. All of them.
     fn closed(&self, recorder: &Recorder, inputs: Leaves<Recorded>) -> (Piece, Vec<Value>) {
         let (free, home) = (self.free(), self.home());
         let outside = free.iter().map(|&value| recorder.value_of(home.wrap(value)));

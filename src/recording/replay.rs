@@ -143,8 +143,8 @@ impl Replayed for Dual<Recorded> {
     }
 }
 
-/// The inputs of a piece with tangents: which move, since they have tangents or are `wanted`, all values, and the tangents
-/// of those that move.
+/// The inputs of a piece with tangents: which move, since they have tangents or are `wanted`, all values, and the
+/// tangents of those that move.
 fn parts(inputs: Leaves<Dual<Recorded>>, wanted: &[bool]) -> (Vec<bool>, Leaves<Recorded>, Leaves<Recorded>) {
     let (mut moves, mut primals, mut tangents) = (Vec::new(), Vec::new(), Vec::new());
     for (i, leaf) in inputs.into_iter().enumerate() {

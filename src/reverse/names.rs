@@ -1,9 +1,9 @@
 //! Adjoints of values by name: what a derivative asks for, and what [`Real::named`] gives it.
 //!
-//! A value `x` of a name that is asked for becomes `x + e`, with zeros `e` that are a variable of the derivative, one for
-//! each name: the adjoint of `e` is the sum of those of the values of that name. From there on it is a variable that is
-//! captured, like any other, by the bodies of loops and by regions. A checkpoint, whose function is run again in a
-//! derivative of its own, gives the zeros of that derivative back with its inputs' adjoints.
+//! A value `x` of a name that is asked for becomes `x + e`, with zeros `e` that are a variable of the derivative, one
+//! for each name: the adjoint of `e` is the sum of those of the values of that name. From there on it is a variable
+//! that is captured, like any other, by the bodies of loops and by regions. A checkpoint, whose function is run again
+//! in a derivative of its own, gives the zeros of that derivative back with its inputs' adjoints.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -213,13 +213,13 @@ fn zeros_for<'r, T: Real>(x: &Var<'r, T>, name: &str, at: At) -> Option<Var<'r, 
             raise(Error::Argument { op: "named", reason, at });
         }
     }
-    // SAFETY: variables of this level are `Var<T>` for the `T` of the sink. If `x` is one of them, that is its own type;
-    // else both are of the interpretation that records and of one kind, which differ in their brands at most, and these
-    // are of no account where nodes are shared. The sink is there while the derivative is running.
+    // SAFETY: variables of this level are `Var<T>` for the `T` of the sink. If `x` is one of them, that is its own
+    // type; else both are of the interpretation that records and of one kind, which differ in their brands at most, and
+    // these are of no account where nodes are shared. The sink is there while the derivative is running.
     let sink = unsafe { &*ask.sink.cast::<Sink<T>>() };
     let node = sink.node(wanted, x.primal(), at);
-    // SAFETY: the sink keeps the node until the derivative has ended, to which the brand of its variable `x` is confined;
-    // nodes that are recorded are shared.
+    // SAFETY: the sink keeps the node until the derivative has ended, to which the brand of its variable `x` is
+    // confined; nodes that are recorded are shared.
     Some(unsafe { Var::active(&*node, level) })
 }
 

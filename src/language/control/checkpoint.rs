@@ -21,11 +21,11 @@ pub enum Checkpoints {
     /// About `2·√n` states for `n` steps, each of which is run twice before it is differentiated.
     SquareRoot,
     /// At most so many at a time, one or more, where steps are run as seldom as that allows. In compiled code, loops in
-    /// loops whose `k ≤ 6` levels keep `(k + 1)·n^(1/k)` states, what the steps of the innermost one keep included, and run
-    /// each step `k` times before it is differentiated: as few as are enough, and six where none are.
+    /// loops whose `k ≤ 6` levels keep `(k + 1)·n^(1/k)` states, what the steps of the innermost one keep included, and
+    /// run each step `k` times before it is differentiated: as few as are enough, and six where none are.
     Count(usize),
-    /// As many as have room in so many bytes, one at least; as for `Count`. Eagerly a state is counted as what its numbers
-    /// take, compiled with what a round takes besides.
+    /// As many as have room in so many bytes, one at least; as for `Count`. Eagerly a state is counted as what its
+    /// numbers take, compiled with what a round takes besides.
     Bytes(usize),
 }
 
@@ -85,8 +85,8 @@ where
         Checkpoints::Count(count) => Some(count),
         Checkpoints::Bytes(bytes) => {
             let (state, shared) = (bytes_of::<T, S>(&init), bytes_of::<T, C>(shared));
-            // Compiled, a round has room for the state before and after it, as it is computed again, and for the adjoints
-            // of both; and for what is shared as it is then used, and its adjoint.
+            // Compiled, a round has room for the state before and after it, as it is computed again, and for the
+            // adjoints of both; and for what is shared as it is then used, and its adjoint.
             let each = if T::RECORDS { 5 * state + 2 * shared } else { state };
             Some((bytes / each.max(1)).max(1))
         }
@@ -170,8 +170,8 @@ fn rest_of(steps: usize, states: usize) -> usize {
 /// The most loops in each other that compiled code has for one: of each, it has the steps once more.
 const LEVELS: u32 = 6;
 
-/// How many steps the rounds have of loops in each other, the outermost first, each of which keeps the state before each
-/// of its rounds; that of the innermost one, whose rounds are steps, is left out. None if all states may be kept.
+/// How many steps the rounds have of loops in each other, the outermost first, each of which keeps the state before
+/// each of its rounds; that of the innermost one, whose rounds are steps, is left out. None if all states may be kept.
 fn parts(steps: usize, states: Option<usize>) -> Vec<usize> {
     let rounds = |levels: u32| {
         let root = (steps as f64).powf(1.0 / f64::from(levels)).round() as usize;

@@ -428,8 +428,8 @@ impl Builder {
         let state = &mut *self.state.borrow_mut();
         blocks.into_iter().for_each(|block| state.open(block));
     }
-    /// Runs `f`, what of which is recorded in the innermost open block goes to its beginning, so that the functions which
-    /// are defined in it know it: it uses nothing of the block.
+    /// Runs `f`, what of which is recorded in the innermost open block goes to its beginning, so that the functions
+    /// which are defined in it know it: it uses nothing of the block.
     pub fn at_front<R>(&self, f: impl FnOnce() -> R) -> R {
         let innermost = || {
             let state = self.state.borrow();
