@@ -11,7 +11,7 @@ mod opponents;
 
 use antiphon::recording::Recorded;
 use antiphon::state::Index;
-use antiphon::{Control, Int, NdArray, OrRaise, Real, Tensor, compile, grad};
+use antiphon::{Int, NdArray, OrRaise, Real, Tensor, compile, grad};
 use opponents::{Times, numbers, opponents, size_of, time};
 
 type Array = NdArray<f64>;
@@ -83,7 +83,10 @@ macro_rules! rows_of {
 
 fn main() {
     let table = Table(opponents("writing_peer.py", ["torch", "jax"]));
-    println!("{:16} {:>8} {:>12} {:>12} {:>12} {:>12}", "milliseconds", "rounds", "eager", "compiled", "PyTorch", "JAX");
+    println!(
+        "{:16} {:>8} {:>12} {:>12} {:>12} {:>12}",
+        "milliseconds", "rounds", "eager", "compiled", "PyTorch", "JAX"
+    );
     for n in [1_000, 10_000, 100_000, 1_000_000] {
         rows_of!(table, chain, n, (numbers::<f64>(&[n], 1), Array::scalar(0.5)));
     }

@@ -20,6 +20,7 @@ mod language;
 pub mod linalg;
 mod linearize;
 mod memory;
+mod named;
 pub mod nn;
 pub mod optim;
 mod partial;
@@ -64,6 +65,7 @@ pub use language::structure::Structure;
 pub use language::tensor::{IntTensor, MaskTensor, Tensor};
 pub use language::{at, control, host, node, number, params, random, real, shape, state, structure, tensor};
 pub use linearize::{Linearized, Pullback, ValueAndLinearized, linearize, pullback};
+pub use named::value_and_grad_named;
 pub use partial::{Partial, PartialAdjoint};
 pub use reverse::{Var, cps};
 pub use sparse::{

@@ -14,6 +14,7 @@ use crate::language::state::Leaf;
 use crate::language::structure::Structure;
 use crate::language::tensor::Tensor;
 use crate::reverse::Var;
+use crate::reverse::names::Sink;
 
 /// A function that can be differentiated in reverse: any closure from `P`'s structure of variables to a variable.
 ///
@@ -104,6 +105,18 @@ pub(crate) fn pull<P: Params, U: Real>(
     inputs: Vec<U>,
     body: impl for<'r> FnOnce(P::With<Var<'r, U>>) -> Result<()>,
 ) -> Result<Vec<U>> {
+    Ok(pull_named(op, at, structure, inputs, None, body)?.0)
+}
+
+/// [`pull`], and the adjoints of the names that are asked for, if any are, by their numbers.
+pub(crate) fn pull_named<P: Params, U: Real>(
+    op: &'static str,
+    at: At,
+    structure: &P,
+    inputs: Vec<U>,
+    names: Option<&Sink<U>>,
+    body: impl for<'r> FnOnce(P::With<Var<'r, U>>) -> Result<()>,
+) -> Result<(Vec<U>, Vec<(usize, U)>)> {
     can_look::<U>(op, at)?;
     catch(|| {
         stack::on_reserved(|| {
@@ -113,10 +126,16 @@ pub(crate) fn pull<P: Params, U: Real>(
             // is confined: `body` has to work for any brand.
             let variables = nodes.iter().map(|node| unsafe { Var::active(node, level) }).collect();
             let variables = structure.with_leaves(variables)?;
+            // SAFETY: these are the variables of this level, which are confined to the `reset` below.
+            let asking = names.map(|sink| unsafe { sink.ask(level) });
             reset_at(<Var<'_, U> as Real>::NESTING, level, at, || Ok(body(variables)?))?;
+            drop(asking);
             let adjoint =
                 |node: &HeldNode<U>| node.take_adjoint().unwrap_or_else(|| node.value().zeros_like());
-            Ok(operator(at, || nodes.iter().map(node_in::<U>).map(adjoint).collect()))
+            Ok(operator(at, || {
+                let adjoints = nodes.iter().map(node_in::<U>).map(adjoint).collect();
+                (adjoints, names.map_or_else(Vec::new, Sink::adjoints))
+            }))
         })
     })
 }

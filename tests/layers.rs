@@ -23,6 +23,7 @@ const ANTIPHON: &[&str] = &[
     "array",
     "linalg",
     "transforms",
+    "named",
     "linearize",
     "jacobian",
     "sparse",

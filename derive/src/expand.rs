@@ -100,7 +100,9 @@ impl Input<'_> {
                 fields.iter().zip(fields.members()).map(parse).collect::<Result<_>>()?;
             for ((field, _), of) in parsed.iter().zip(fields) {
                 if let Role::Components(_, kind) = &field.role {
-                    types.extend(kind.innermost(&of.ty).filter(|ty| !is_called(ty, name)).cloned());
+                    let mut parts = Vec::new();
+                    kind.innermost(&of.ty, &mut parts);
+                    types.extend(parts.into_iter().filter(|ty| !is_called(ty, name)).cloned());
                 }
             }
             variants.push(Parts { constructor, fields: parsed });

@@ -81,8 +81,8 @@ impl Field {
         alone: bool,
     ) -> Result<Field> {
         let (own, bound) = match &member {
-            Member::Named(ident) => (ident.unraw().to_string(), format_ident!("__{}", ident.unraw())),
-            Member::Unnamed(index) => (index.index.to_string(), format_ident!("__{}", index.index)),
+            Member::Named(ident) => (ident.unraw().to_string(), format_ident!("__field_{}", ident.unraw())),
+            Member::Unnamed(index) => (index.index.to_string(), format_ident!("__field_{}", index.index)),
         };
         let configuration = !mentions(field.ty.to_token_stream(), parameter);
         let refused = configuration

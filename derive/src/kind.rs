@@ -2,7 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::{GenericArgument, Ident, PathArguments, Type};
+use syn::{GenericArgument, Ident, Index, PathArguments, Type};
 
 /// What a field's components are.
 pub enum Kind {
@@ -23,6 +23,10 @@ pub enum Kind {
     Option(Box<Kind>),
     /// Those of the elements of a `Vec`, likewise.
     List(Box<Kind>),
+    /// Those of the elements of an array, likewise.
+    Array(Box<Kind>),
+    /// Those of the parts of a tuple, one of which is no structure by itself.
+    Tuple(Vec<Kind>),
 }
 
 impl Kind {
@@ -31,6 +35,18 @@ impl Kind {
         let ty = match ty {
             // As macros pass types on.
             Type::Group(group) => return Kind::of(&group.elem, parameter),
+            Type::Paren(paren) => return Kind::of(&paren.elem, parameter),
+            Type::Array(array) => {
+                return match Kind::of(&array.elem, parameter) {
+                    Kind::Nested => Kind::Nested,
+                    inner => Kind::Array(Box::new(inner)),
+                };
+            }
+            Type::Tuple(tuple) => {
+                let parts: Vec<Kind> = tuple.elems.iter().map(|part| Kind::of(part, parameter)).collect();
+                let nested = parts.iter().all(|part| matches!(part, Kind::Nested));
+                return if nested { Kind::Nested } else { Kind::Tuple(parts) };
+            }
             Type::Path(ty) => ty,
             _ => return Kind::Nested,
         };
@@ -62,21 +78,24 @@ impl Kind {
         }
     }
 
-    /// The type of what is in boxes, options and lists, if there is a type for it.
-    pub fn innermost<'t>(&self, ty: &'t Type) -> Option<&'t Type> {
-        let (inner, ty) = match (self, ty) {
-            (_, Type::Group(group)) => return self.innermost(&group.elem),
-            (Kind::Nested, ty) => return Some(ty),
-            (Kind::Associated { .. }, _) => return None,
-            (Kind::Boxed(inner) | Kind::Option(inner) | Kind::List(inner), Type::Path(ty)) => (inner, ty),
-            _ => return None,
-        };
-        match &ty.path.segments.last()?.arguments {
-            PathArguments::AngleBracketed(arguments) => match arguments.args.first()? {
-                GenericArgument::Type(of) => inner.innermost(of),
-                _ => None,
-            },
-            _ => None,
+    /// Adds the types of what is in boxes, options, lists and tuples, where there are types for it.
+    pub fn innermost<'t>(&self, ty: &'t Type, types: &mut Vec<&'t Type>) {
+        match (self, ty) {
+            (_, Type::Group(group)) => self.innermost(&group.elem, types),
+            (_, Type::Paren(paren)) => self.innermost(&paren.elem, types),
+            (Kind::Nested, ty) => types.push(ty),
+            (Kind::Array(inner), Type::Array(array)) => inner.innermost(&array.elem, types),
+            (Kind::Tuple(parts), Type::Tuple(tuple)) => {
+                parts.iter().zip(&tuple.elems).for_each(|(part, ty)| part.innermost(ty, types));
+            }
+            (Kind::Boxed(inner) | Kind::Option(inner) | Kind::List(inner), Type::Path(ty)) => {
+                let Some(last) = ty.path.segments.last() else { return };
+                let PathArguments::AngleBracketed(arguments) = &last.arguments else { return };
+                if let Some(GenericArgument::Type(of)) = arguments.args.first() {
+                    inner.innermost(of, types);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -108,6 +127,26 @@ impl Kind {
                     }
                     __list
                 }}
+            }
+            Kind::Array(inner) => {
+                let inner = numbered(span, named, inner.rebuilt(span, &each, named, leaf));
+                quote_spanned! {span=>
+                    ::core::array::from_fn(|__number| {
+                        let #each = &(#value)[__number];
+                        #inner
+                    })
+                }
+            }
+            Kind::Tuple(parts) => {
+                let parts = parts.iter().enumerate().map(|(number, part)| {
+                    let (index, name) = (Index::from(number), number.to_string());
+                    let part = part.rebuilt(span, &quote_spanned!(span=> (&(#value).#index)), named, leaf);
+                    match named {
+                        true => quote_spanned!(span=> path.descend(#name, |path| #part)),
+                        false => part,
+                    }
+                });
+                quote_spanned!(span=> (#(#parts,)*))
             }
         }
     }
@@ -148,6 +187,30 @@ impl Kind {
                         #inner;
                     }
                 }
+            }
+            Kind::Array(inner) => {
+                let inner = numbered(span, mutable, inner.visited(span, &each, mutable, before, leaf));
+                let iterate = Ident::new(if mutable { "iter_mut" } else { "iter" }, span);
+                quote_spanned! {span=>
+                    for (__number, #each) in (#value).#iterate().enumerate() {
+                        #inner;
+                    }
+                }
+            }
+            Kind::Tuple(parts) => {
+                let parts = parts.iter().enumerate().map(|(number, part)| {
+                    let (index, name) = (Index::from(number), number.to_string());
+                    let value = match mutable {
+                        true => quote_spanned!(span=> (&mut (#value).#index)),
+                        false => quote_spanned!(span=> (&(#value).#index)),
+                    };
+                    let part = part.visited(span, &value, mutable, before, leaf);
+                    match mutable {
+                        true => quote_spanned!(span=> path.descend(#name, |path| { #part })),
+                        false => quote_spanned!(span=> { #part }),
+                    }
+                });
+                quote_spanned!(span=> { #(#parts;)* })
             }
         }
     }

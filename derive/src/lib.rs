@@ -33,7 +33,9 @@ use proc_macro::TokenStream;
 ///   the functions that use it.
 /// * Of an enum the variant's name comes before the field's, which a field without a name that is alone has not; so
 ///   derivatives are of the same variant. The same attributes may stand before a variant.
-/// * What is in a `Box` is as if there were none, also within `Option` and `Vec`, so that a structure may be of itself:
+/// * What is in a `Box` is as if there were none, also within `Option`, `Vec`, arrays and tuples, so that a structure
+/// may
+///   be of itself:
 ///
 /// ```
 /// use antiphon::{Params, grad};
@@ -93,7 +95,8 @@ pub fn derive_params(input: TokenStream) -> TokenStream {
 /// ```
 ///
 /// It follows the rules of `#[derive(Params)]`, its attributes included, and knows `T::Int` and `T::Bool` as types of
-/// fields, also within `Option`, `Vec` and `Box`. Elsewhere, in tuples say, `antiphon::state::Index<T>` and
+/// fields, also within `Option`, `Vec`, `Box`, arrays and tuples. Elsewhere, in maps say, `antiphon::state::Index<T>`
+/// and
 /// `antiphon::state::Flag<T>` take their places.
 #[proc_macro_derive(Structure, attributes(params))]
 pub fn derive_structure(input: TokenStream) -> TokenStream {

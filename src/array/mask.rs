@@ -1,11 +1,13 @@
 //! [`NdBool`]: arrays of truth values.
 
 use std::fmt;
+use std::ops::Range;
 
 use ndarray::{Array, ArrayD, ArrayViewD, Dimension};
 
 use super::buffer::{self, Storage, memory};
 use super::elementwise::{map, zip};
+use super::index;
 use super::kernel::{Map, Zip};
 use crate::continuation::unwinding::OrRaise;
 use crate::language::real::Mask;
@@ -114,5 +116,9 @@ impl MaskTensor for NdBool {
     fn reshape(&self, shape: &[usize]) -> NdBool {
         shape::reshape(self.0.shape(), shape).or_raise();
         NdBool(buffer::reshape(&self.0, shape))
+    }
+    #[track_caller]
+    fn slice(&self, axis: isize, range: Range<usize>) -> NdBool {
+        NdBool(index::slice(&self.0, axis, range, 1))
     }
 }

@@ -75,6 +75,12 @@ impl<B: MaskTensor> MaskTensor for BatchBool<B> {
             None => Self::lift(&self.value.reshape(shape)),
         })
     }
+    #[track_caller]
+    fn slice(&self, axis: isize, range: Range<usize>) -> Self {
+        let axis = shape::axis("slice", &self.row_shape(), axis).or_raise();
+        let along = (axis + usize::from(self.batched)) as isize;
+        operator(At::caller(), || BatchBool { value: self.value.slice(along, range), batched: self.batched })
+    }
 }
 
 impl<I: IntTensor<Bool: MaskTensor>> BatchInt<I> {
@@ -115,6 +121,13 @@ macro_rules! operators {
             #[track_caller]
             fn $name(self, rhs: Self) -> Self {
                 $Trait::$name(self, &rhs)
+            }
+        }
+        impl<I: IntTensor<Bool: MaskTensor>> $Trait<i64> for BatchInt<I> {
+            type Output = Self;
+            #[track_caller]
+            fn $name(self, rhs: i64) -> Self {
+                $Trait::$name(self, &Self::constant(rhs))
             }
         }
     )* };

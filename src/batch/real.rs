@@ -147,6 +147,15 @@ impl<T: Tensor> Real for Batch<T> {
         let all = with_rows(count::<T>(At::caller()), &row);
         Batch::of_rows(self.value.placeholder(internal, Some(&all)))
     }
+    fn perturbed(self, internal: Internal, name: &str, at: At) -> Self {
+        Batch { value: self.value.perturbed(internal, name, at), batched: self.batched }
+    }
+    fn home(internal: Internal) -> usize {
+        T::home(internal)
+    }
+    fn at_home(internal: Internal, home: usize, f: &mut dyn FnMut()) {
+        T::at_home(internal, home, f);
+    }
     #[track_caller]
     fn hook<H: Hook>(self, hook: &H) -> Self {
         Batch { value: self.value.hook(hook), batched: self.batched }

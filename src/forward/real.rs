@@ -149,6 +149,15 @@ impl<T: Real> Real for Dual<T> {
         let [primal, tangent] = [&self.primal; 2].map(|x| x.placeholder(internal, shape));
         Dual { primal, tangent: Some(tangent) }
     }
+    fn perturbed(self, internal: Internal, name: &str, at: At) -> Self {
+        Dual { primal: self.primal.perturbed(internal, name, at), tangent: self.tangent }
+    }
+    fn home(internal: Internal) -> usize {
+        T::home(internal)
+    }
+    fn at_home(internal: Internal, home: usize, f: &mut dyn FnMut()) {
+        T::at_home(internal, home, f);
+    }
     #[track_caller]
     fn hook<H: Hook>(self, hook: &H) -> Self {
         assert_linear("hook", H::LINEAR || self.tangent.is_none() || !T::is_in_region(INTERNAL));

@@ -141,7 +141,9 @@ pub trait CustomOperator: Clone + fmt::Debug + 'static {
 pub(crate) fn assert_linear(op: &'static str, linear: bool) {
     if !linear {
         let reason = "its rule is not that of a linear function, and it is in control flow or a checkpoint that is \
-                      compiled and differentiated twice";
+                      compiled and differentiated twice, where a forward derivative stands for one in reverse: \
+                      differentiate control flow forward the second time (`hvp`), leave the checkpoint out, put the \
+                      operator behind the loop, or run this eagerly";
         raise(Error::Argument { op, reason: reason.into(), at: blame(At::caller()) });
     }
 }

@@ -10,7 +10,7 @@ use crate::language::node::NodeRef;
 use crate::language::shape::Shape;
 use crate::language::state::State;
 use crate::language::{derivative_rules, gamma};
-use crate::sealed::Internal;
+use crate::sealed::{INTERNAL, Internal};
 
 /// Truth values of an interpretation: a `bool`, an array of them, or a recorded condition.
 pub trait Mask: Clone + 'static {
@@ -29,6 +29,12 @@ pub trait Mask: Clone + 'static {
     /// Whether any element is true, as a single truth value; under [`vmap`](crate::vmap), of any row.
     #[track_caller]
     fn any(&self) -> Self;
+    /// Whether all elements are true, likewise; of none, they are.
+    #[must_use]
+    #[track_caller]
+    fn all(&self) -> Self {
+        self.not().any().not()
+    }
     /// Whether all truth values hold, where they are known while the model runs.
     #[doc(hidden)]
     fn all_known(&self) -> Option<bool> {
@@ -66,6 +72,9 @@ pub trait Int:
     + for<'a> Sub<&'a Self, Output = Self>
     + Mul<Output = Self>
     + for<'a> Mul<&'a Self, Output = Self>
+    + Add<i64, Output = Self>
+    + Sub<i64, Output = Self>
+    + Mul<i64, Output = Self>
     + Neg<Output = Self>
 {
     /// The truth values that comparisons give.
@@ -289,6 +298,18 @@ pub trait Real:
         if let Some(g) = Self::take_adjoint(adjoint) {
             pull(g);
         }
+    }
+    /// Where in a program recording is, also below variables.
+    #[doc(hidden)]
+    #[inline]
+    fn home(_: Internal) -> usize {
+        0
+    }
+    /// Runs `f`, which records at the beginning of that [home](Real::home), of nothing that is there.
+    #[doc(hidden)]
+    #[inline]
+    fn at_home(_: Internal, _home: usize, f: &mut dyn FnMut()) {
+        f();
     }
     /// Makes an accumulator, which is empty, one for values of another shape: with one more axis of this length.
     #[doc(hidden)]
@@ -714,8 +735,9 @@ pub trait Real:
     #[track_caller]
     fn to_int(&self) -> Self::Int;
 
-    /// The same value, which the text of a recorded program calls by this name, and its adjoint `name_bar`. Where
-    /// nothing is recorded it costs nothing.
+    /// The same value, under a name: [`value_and_grad_named`](crate::value_and_grad_named) gives the adjoints of the
+    /// names that it is asked for, and the text of a recorded program calls the value by it, and its adjoint
+    /// `name_bar`. Where neither is the case it costs nothing.
     ///
     /// ```
     /// use antiphon::Real;
@@ -726,8 +748,15 @@ pub trait Real:
     /// ```
     #[must_use]
     #[inline]
+    #[track_caller]
     fn named(self, name: &str) -> Self {
         self.name_with(&|| name.into());
+        self.perturbed(INTERNAL, name, At::caller())
+    }
+    /// The same value, whose adjoint is known to the derivatives that ask for it by this name.
+    #[doc(hidden)]
+    #[inline]
+    fn perturbed(self, _: Internal, _name: &str, _at: At) -> Self {
         self
     }
     /// [`named`](Real::named), by a name that is made only where it is used.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::continuation::unwinding::{OrRaise, raise};
+use crate::continuation::unwinding::{OrRaise, operator, raise};
 use crate::error::{At, Error, Result};
 use crate::language::at::{Part, Position, Write};
 use crate::language::composed::convolutions::{self, Convolution, Pooled};
@@ -28,6 +28,15 @@ pub trait MaskTensor: Mask {
     /// The same elements in another shape.
     #[track_caller]
     fn reshape(&self, shape: &[usize]) -> Self;
+    /// Elements `range` of an axis (negative: counted from the end).
+    #[track_caller]
+    fn slice(&self, axis: isize, range: Range<usize>) -> Self;
+    /// Element `i` of an axis, which goes.
+    #[track_caller]
+    fn index(&self, axis: isize, i: usize) -> Self {
+        let (shape, at) = (self.shape(), At::caller());
+        operator(at, || self.slice(axis, i..i.saturating_add(1)).reshape(&without("index", &shape, axis)))
+    }
 }
 
 /// Arrays of integers: token ids, labels, children of tree nodes.
@@ -51,6 +60,21 @@ pub trait IntTensor: Int {
     /// Elements `range` of an axis (negative: counted from the end).
     #[track_caller]
     fn slice(&self, axis: isize, range: Range<usize>) -> Self;
+    /// Element `i` of an axis, which goes.
+    #[track_caller]
+    fn index(&self, axis: isize, i: usize) -> Self {
+        let (shape, at) = (self.shape(), At::caller());
+        operator(at, || self.slice(axis, i..i.saturating_add(1)).reshape(&without("index", &shape, axis)))
+    }
+}
+
+/// A shape without one of its axes.
+#[track_caller]
+fn without(op: &'static str, shape: &[usize], axis: isize) -> Shape {
+    let axis = shape::axis(op, shape, axis).or_raise();
+    let mut rest = Shape::from_slice(shape);
+    rest.remove(axis);
+    rest
 }
 
 /// Arrays of reals of an interpretation: the language that array models are written in.

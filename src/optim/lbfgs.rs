@@ -17,7 +17,8 @@ use crate::language::real::Real;
 /// `strong_wolfe`): for functions that are the same at each evaluation, not for batches that change.
 ///
 /// The function gives its value and its gradient, which may be computed eagerly, or by a compiled function: the method
-/// itself runs on the host, in double precision.
+/// itself runs on the host, in double precision. [`update`](Lbfgs::update) is a step of it in a training step, without
+/// the search.
 ///
 /// ```
 /// use antiphon::optim::Lbfgs;

@@ -118,6 +118,18 @@ impl<T: Real> Real for Partial<T> {
     fn detach(&self) -> Self {
         self.alike(|x| x.detach())
     }
+    fn perturbed(self, internal: Internal, name: &str, at: At) -> Self {
+        match self.known() {
+            Some(value) => Self::from_value(value.clone().perturbed(internal, name, at)),
+            None => self,
+        }
+    }
+    fn home(internal: Internal) -> usize {
+        T::home(internal)
+    }
+    fn at_home(internal: Internal, home: usize, f: &mut dyn FnMut()) {
+        T::at_home(internal, home, f);
+    }
     #[track_caller]
     fn hook<H: Hook>(self, hook: &H) -> Self {
         let hook = hook.clone();

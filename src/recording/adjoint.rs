@@ -60,7 +60,7 @@ impl Recorder {
     }
 
     /// Runs `f` with recording going on in an open block that encloses this point.
-    fn in_block<R>(&self, home: Block, f: impl FnOnce() -> R) -> R {
+    pub(super) fn in_block<R>(&self, home: Block, f: impl FnOnce() -> R) -> R {
         let position = self.builder.open().iter().position(|&block| block == home);
         let inner = self.builder.set_aside(position.map_or(usize::MAX, |position| position + 1));
         let result = f();

@@ -161,7 +161,7 @@ impl Control for Recorded {
         Piece::of(region).close(&inside);
     }
     fn apply_region(_: Internal, at: Site, region: &Region, inputs: Leaves<Self>) -> Leaves<Self> {
-        Piece::of(region).apply(at, inputs)
+        Piece::of(region).apply(at, region.again, inputs)
     }
     fn pull_region(_: Internal, at: Site, region: &Region, wanted: Wanted<Self>) -> Pulled<Self> {
         region::pull(at, &Piece::of(region), wanted)

@@ -60,7 +60,25 @@ impl MaskTensor for RecordedBool {
         shape::reshape(&shape_of(self.0), shape).or_raise();
         RecordedBool(emit(staging::Expr::Reshape(value_of(self.0), shape.into())))
     }
+    #[track_caller]
+    fn slice(&self, axis: isize, range: Range<usize>) -> Self {
+        RecordedBool(slice(self.0, axis, range, 1))
+    }
 }
+
+/// Integers with one that is known.
+macro_rules! with_numbers {
+    ($($Op:ident $op:ident;)*) => { $(
+        impl $Op<i64> for RecordedInt {
+            type Output = Self;
+            #[track_caller]
+            fn $op(self, rhs: i64) -> Self {
+                self.$op(Self::constant(rhs))
+            }
+        }
+    )* };
+}
+with_numbers! { Add add; Sub sub; Mul mul; }
 
 impl RecordedInt {
     #[track_caller]

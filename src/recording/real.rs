@@ -103,6 +103,14 @@ impl Real for Recorded {
     fn placeholder(&self, _: Internal, shape: Option<&[usize]>) -> Self {
         recorder().placeholder(*self, shape)
     }
+    fn home(_: Internal) -> usize {
+        recorder().builder.depth()
+    }
+    fn at_home(_: Internal, home: usize, f: &mut dyn FnMut()) {
+        let recorder = recorder();
+        let home = recorder.builder.open()[home - 1];
+        recorder.in_block(home, || recorder.builder.at_front(f));
+    }
     #[track_caller]
     fn hook<H: Hook>(self, hook: &H) -> Self {
         recorder().with_rule(self, &[&self], || Rc::new(HookAgain(hook.clone())))

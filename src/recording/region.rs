@@ -8,8 +8,9 @@ use antiphon_staging::{Block, Cell as ProgramCell, Dtype, Expr, Func, Signature,
 
 use super::tensor::Again;
 use super::{Located, Recorded, RecordedBool, RecordedInt, Recorder, recorder, recorder_of};
-use crate::continuation::unwinding::{OrRaise, operator, raise};
+use crate::continuation::unwinding::{OrRaise, blame, operator, raise};
 use crate::continuation::{Level, reset_at};
+use crate::error::At;
 use crate::forward::Dual;
 use crate::language::control::continuation_passing::{Captured, Leaves, Region, Site};
 use crate::language::control::{Pulled, Wanted};
@@ -34,6 +35,8 @@ pub(super) struct Regions {
     pub(super) rules: RefCell<HashMap<Value, Ruled>>,
     /// What is a derivative of a region inside of another one: calls of these functions, which are never defined.
     pub(super) pulls: RefCell<HashMap<Func, Rc<Pull>>>,
+    /// What is a checkpoint inside of a region: calls of these functions, which are never defined either.
+    pub(super) checkpoints: RefCell<HashMap<Func, Rc<Piece>>>,
 }
 
 /// The arguments of a [`pull`], but for the values.
@@ -104,6 +107,7 @@ impl Recorder {
     }
 
     /// The same value, of which a rule says how it depends on these: outside of regions, the variables around it know.
+    #[track_caller]
     pub(super) fn with_rule(
         &self,
         y: Recorded,
@@ -114,6 +118,7 @@ impl Recorder {
             return y;
         }
         let value = self.value_of(y.0);
+        self.at(blame(At::caller()));
         let ruled =
             self.builder.emit(Expr::Reshape(value, self.builder.ty(value).shape)).located().or_raise();
         let operands = operands.iter().map(|x| self.value_of(x.0)).collect();
@@ -164,8 +169,34 @@ impl Piece {
         assert!(self.inputs.set(inputs).is_ok(), "a region is closed once");
     }
 
-    pub(super) fn apply(&self, at: Site, inputs: Leaves<Recorded>) -> Leaves<Recorded> {
-        self.replay(at, inputs)
+    /// The results, once more; of what is computed `again` for its derivative, inside of a region only that it is.
+    pub(super) fn apply(&self, at: Site, again: bool, inputs: Leaves<Recorded>) -> Leaves<Recorded> {
+        let recorder = recorder();
+        if !again || !recorder.is_inside() {
+            return self.replay(at, inputs);
+        }
+        let home = self.home();
+        let (closed, args) = self.closed(&recorder, inputs);
+        let types = |recorder: &Recorder, values: &[Value]| -> Vec<Type> {
+            values.iter().map(|&value| recorder.builder.ty(value)).collect()
+        };
+        let results = types(&home, &home.values(&self.results));
+        let func =
+            recorder.builder.declare(Signature::new("checkpoint", &types(&recorder, &args), &results), &[]);
+        recorder.regions.checkpoints.borrow_mut().insert(func, Rc::new(closed));
+        let results = recorder.builder.call(Target::Func(func), &args, &[]).located().or_raise();
+        results.into_iter().map(|value| recorder.leaf(value)).collect()
+    }
+
+    /// The same piece, of which what it uses of the region around it are inputs as well: there, they stand for
+    /// something else later. All of them.
+    fn closed(&self, recorder: &Recorder, inputs: Leaves<Recorded>) -> (Piece, Vec<Value>) {
+        let (free, home) = (self.free(), self.home());
+        let outside = free.iter().map(|&value| recorder.value_of(home.wrap(value)));
+        let args: Vec<Value> = recorder.values(&inputs).into_iter().chain(outside).collect();
+        let inside: Vec<Value> = self.inputs().iter().copied().chain(free).collect();
+        let inputs = OnceCell::from(inside);
+        (Piece { home: self.home, block: self.block, results: self.results.clone(), inputs }, args)
     }
 
     /// The piece with tangents.
@@ -297,18 +328,7 @@ pub(super) fn pull(at: Site, piece: &Rc<Piece>, wanted: Wanted<Recorded>) -> Pul
 fn defer(recorder: &Recorder, piece: &Rc<Piece>, wanted: Wanted<Recorded>) -> Pulled<Recorded> {
     let Wanted { inputs, adjoints: mut wanted, seeds, values } = wanted;
     let (builder, home) = (&recorder.builder, piece.home());
-    // What it uses of the region around it are inputs as well: there, they stand for something else later.
-    let free = piece.free();
-    let outside = free.iter().map(|&value| recorder.value_of(home.wrap(value)));
-    let inputs: Vec<Value> = recorder.values(&inputs).into_iter().chain(outside).collect();
-    let closed = Piece {
-        home: piece.home,
-        block: piece.block,
-        results: piece.results.clone(),
-        inputs: OnceCell::new(),
-    };
-    let own: Vec<Value> = piece.inputs().iter().copied().chain(free).collect();
-    assert!(closed.inputs.set(own).is_ok(), "just made");
+    let (closed, inputs) = piece.closed(recorder, inputs);
     let adjoints = inputs.iter().zip(&wanted).filter(|(_, wanted)| **wanted).map(|(&x, _)| builder.ty(x));
     let reals = if values { home.reals(&piece.results) } else { Vec::new() };
     let given = reals.len();

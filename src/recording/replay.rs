@@ -15,10 +15,10 @@ use super::region::{Piece, Pull, pull};
 use super::tensor::Again;
 use super::{Located, Recorded, RecordedBool, RecordedInt, Recorder, recorder};
 use crate::continuation::unwinding::{OrRaise, operator, raise};
-use crate::error::Error;
+use crate::error::{At, Error};
 use crate::forward::Dual;
 use crate::language::at::Write;
-use crate::language::control::continuation_passing::{Call, Leaves, PutRow, Region, Site};
+use crate::language::control::continuation_passing::{Call, Leaves, PutRow, Region, Site, with_reals};
 use crate::language::control::{Control, Pulled, Wanted};
 use crate::language::real::Real;
 use crate::language::shape::Axes;
@@ -54,6 +54,8 @@ pub(super) trait Replayed: Tensor<Int = RecordedInt, Bool = RecordedBool> {
     fn recorded(&self) -> Recorded;
     /// An operator of the host over this interpretation.
     fn again(again: &dyn Again, operands: &[&Self]) -> Self;
+    /// The results of a piece that is a checkpoint.
+    fn checkpoint(at: Site, piece: &Rc<Piece>, inputs: Leaves<Self>) -> Leaves<Self>;
     /// [`pull`] over this interpretation.
     fn pull(at: Site, piece: &Rc<Piece>, wanted: Wanted<Self>) -> Pulled<Self>;
 }
@@ -68,6 +70,9 @@ impl Replayed for Recorded {
     }
     fn again(again: &dyn Again, operands: &[&Self]) -> Self {
         again.recorded(operands)
+    }
+    fn checkpoint(at: Site, piece: &Rc<Piece>, inputs: Leaves<Self>) -> Leaves<Self> {
+        piece.apply(at, true, inputs)
     }
     fn pull(at: Site, piece: &Rc<Piece>, wanted: Wanted<Self>) -> Pulled<Self> {
         pull(at, piece, wanted)
@@ -84,6 +89,10 @@ impl Replayed for Var<'_, Recorded> {
     fn again(again: &dyn Again, operands: &[&Self]) -> Self {
         again.variable(operands)
     }
+    fn checkpoint(at: Site, piece: &Rc<Piece>, inputs: Leaves<Self>) -> Leaves<Self> {
+        let region = Region { again: true, ..Region::new(Rc::clone(piece) as Rc<dyn Any>) };
+        Self::apply_region(INTERNAL, at, &region, inputs)
+    }
     fn pull(at: Site, piece: &Rc<Piece>, wanted: Wanted<Self>) -> Pulled<Self> {
         Self::pull_region(INTERNAL, at, &Region::new(Rc::clone(piece) as Rc<dyn Any>), wanted)
     }
@@ -99,29 +108,23 @@ impl Replayed for Dual<Recorded> {
     fn again(again: &dyn Again, operands: &[&Self]) -> Self {
         again.dual(operands)
     }
+    fn checkpoint(at: Site, piece: &Rc<Piece>, inputs: Leaves<Self>) -> Leaves<Self> {
+        let (moves, primals, tangents) = parts(inputs, &[]);
+        let forward = piece.forward(at, &moves);
+        let mut results = forward.apply(at, true, primals.into_iter().chain(tangents).collect());
+        let mut tangents = results.split_off(piece.results.len()).into_iter();
+        let dual = |primal| Dual::new(primal, tangents.next().expect("one each").real());
+        with_reals(results, dual)
+    }
     /// With `ẏ = f′(x)ẋ` and `x̄ = f′(x)ᵀȳ`: as `x̄ = ∂/∂ẋ ⟨ȳ, ẏ⟩`, and its tangent is `∂/∂x (⟨ȳ̇, y⟩ + ⟨ȳ, ẏ⟩)`, both
     /// come of the piece with tangents.
     fn pull(at: Site, piece: &Rc<Piece>, wanted: Wanted<Self>) -> Pulled<Self> {
         let Wanted { inputs, adjoints: wanted, seeds, values } = wanted;
-        let (mut moves, mut primals, mut tangents) = (Vec::new(), Vec::new(), Vec::new());
-        for (leaf, &wanted) in inputs.into_iter().zip(&wanted) {
-            let (primal, tangent) = match leaf {
-                Leaf::Real(x) => {
-                    let (primal, tangent) = x.into_parts();
-                    let moves = wanted || tangent.is_some();
-                    (Leaf::Real(primal), moves.then(|| tangent.unwrap_or_else(|| primal.zeros_like())))
-                }
-                Leaf::Int(i) => (Leaf::Int(i), None),
-                Leaf::Bool(b) => (Leaf::Bool(b), None),
-            };
-            moves.push(tangent.is_some());
-            primals.push(primal);
-            tangents.extend(tangent);
-        }
+        let (moves, primals, tangents) = parts(inputs, &wanted);
         let forward = Rc::new(piece.forward(at, &moves));
         let mut both = wanted.clone();
         both.extend(wanted.iter().zip(&moves).filter(|(_, moves)| **moves).map(|(wanted, _)| *wanted));
-        let inputs = primals.into_iter().chain(tangents.into_iter().map(Leaf::Real)).collect();
+        let inputs = primals.into_iter().chain(tangents).collect();
         let (seeds, tangents): (Vec<_>, Vec<_>) = seeds
             .into_iter()
             .map(|seed| match seed.map(Dual::into_parts) {
@@ -139,6 +142,24 @@ impl Replayed for Dual<Recorded> {
         };
         Pulled { values: duals(pulled.values, tangents), adjoints: duals(adjoints, pulled.adjoints) }
     }
+}
+
+/// The inputs of a piece with tangents: which move, since they have tangents or are `wanted`, all values, and the
+/// tangents of those that move.
+fn parts(inputs: Leaves<Dual<Recorded>>, wanted: &[bool]) -> (Vec<bool>, Leaves<Recorded>, Leaves<Recorded>) {
+    let (mut moves, mut primals, mut tangents) = (Vec::new(), Vec::new(), Vec::new());
+    for (i, leaf) in inputs.into_iter().enumerate() {
+        let mut tangent = None;
+        primals.push(leaf.map_real(|x| {
+            let (primal, of_primal) = x.into_parts();
+            let wanted = wanted.get(i).is_some_and(|wanted| *wanted);
+            tangent = of_primal.or_else(|| wanted.then(|| primal.zeros_like()));
+            primal
+        }));
+        moves.push(tangent.is_some());
+        tangents.extend(tangent.map(Leaf::Real));
+    }
+    (moves, primals, tangents)
 }
 
 /// What calls and statements inside of a function or a loop refer to.
@@ -257,7 +278,8 @@ impl<T: Replayed> Replay<'_, T> {
             rest = after;
             match stmt {
                 Stmt::Let(value, expr) => {
-                    let leaf = operator(self.at.at, || self.expression(*value, expr));
+                    let at = self.home.builder.line_of(*value).map_or(self.at.at, At::of);
+                    let leaf = operator(at, || self.expression(*value, expr));
                     if let (Some(name), Leaf::Real(x)) = (self.home.builder.name_of(*value), &leaf) {
                         x.name_with(&|| name.clone());
                     }
@@ -370,9 +392,15 @@ impl<T: Replayed> Replay<'_, T> {
             let pulled = T::pull(self.at, region, wanted);
             return pulled.values.into_iter().chain(pulled.adjoints).map(Leaf::Real).collect();
         }
+        let checkpoint = self.home.regions.checkpoints.borrow().get(&func).map(Rc::clone);
+        if let Some(piece) = checkpoint {
+            return <T as Replayed>::checkpoint(self.at, &piece, args);
+        }
         let data = self.home.builder.func(func);
         let like: Leaves<T> = results.iter().map(|&result| self.like(result)).collect();
-        T::record_fix(INTERNAL, self.at, args, &like, &|call, arguments| {
+        let line = data.origin.line.map_or(self.at.at, At::of);
+        let at = Site { op: if data.is_loop { "while_loop" } else { self.at.op }, at: line };
+        T::record_fix(INTERNAL, at, args, &like, &|call, arguments| {
             self.set_all(&data.params, arguments);
             self.block(data.body, Some(&Scope { what: Referred::Function(func, call), outer: scope }))
         })

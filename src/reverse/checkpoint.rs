@@ -1,10 +1,12 @@
 //! Checkpoints of variables: the function is run on values on the way there, and on variables on the way back. Where
 //! programs are recorded, it is a [region](super::region), whose derivative computes it again.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use super::control::{bare, constants};
+use super::names::{self, Names, Sink};
 use super::region::{active, add, inside, level_of};
 use super::{Var, region};
 use crate::continuation::unwinding::{operator, raise};
@@ -18,29 +20,36 @@ use crate::language::state::Leaf;
 use crate::sealed::Internal;
 
 thread_local! {
-    /// The kind of variables of whose function the values are being computed, if any is: they are constants then, but
-    /// not to the outer derivative, for which they stand for variables.
-    static VALUES: Cell<u64> = const { Cell::new(0) };
+    /// The kinds of variables of whose functions the values are being computed: they are constants then, but not to the
+    /// outer derivatives, for which they stand for variables.
+    static VALUES: RefCell<ManuallyDrop<Vec<u64>>> = const { RefCell::new(ManuallyDrop::new(Vec::new())) };
 }
 
 /// Says so, until dropped.
-struct Values(u64);
+struct Values;
 
 impl Values {
     fn of(kind: u64) -> Values {
-        Values(VALUES.replace(kind))
+        VALUES.with_borrow_mut(|kinds| kinds.push(kind));
+        Values
     }
 }
 
 impl Drop for Values {
     fn drop(&mut self) {
-        VALUES.set(self.0);
+        VALUES.with_borrow_mut(|kinds| {
+            kinds.pop();
+            if kinds.is_empty() {
+                // Its memory, too.
+                **kinds = Vec::new();
+            }
+        });
     }
 }
 
 /// Whether constants of this kind stand for variables.
 pub(super) fn is_of_values<T: Real>() -> bool {
-    VALUES.get() == <Var<'_, T> as Real>::NESTING
+    VALUES.with_borrow(|kinds| kinds.contains(&<Var<'_, T> as Real>::NESTING))
 }
 
 /// [`Control::checkpoint_at`].
@@ -55,10 +64,8 @@ pub(super) unsafe fn checkpoint<'f, 'r: 'f, T: Control + 'f>(
 ) -> Leaves<Var<'r, T>> {
     if <T::Node<T> as NodeRef<T>>::SHARED {
         return match nearest(<Var<'_, T> as Real>::NESTING) {
-            Nearest::Running(level) if !region::is_open::<T>(level) => {
-                region::as_operator(at, true, &mut || f(x.clone()))
-            }
-            _ => f(x),
+            Nearest::Running(_) => region::as_operator(at, true, &mut || f(x.clone())),
+            Nearest::Cut | Nearest::Nowhere => f(x),
         };
     }
     let inputs = with_reals(x, Var::into_operand);
@@ -85,9 +92,12 @@ pub(super) unsafe fn checkpoint<'f, 'r: 'f, T: Control + 'f>(
             let seeds: Vec<Option<T>> =
                 owners.iter().map(|owner| node_in::<T>(owner).take_adjoint()).collect();
             drop(owners);
-            if seeds.iter().any(Option::is_some) {
-                let adjoints = operator(at.at, || pulled(internal, at, &inputs, f, seeds));
+            let names = names::asked_of(level);
+            if names.is_some() || seeds.iter().any(Option::is_some) {
+                let (adjoints, named) = operator(at.at, || pulled(internal, at, &inputs, f, seeds, names));
                 add(&inputs, adjoints);
+                // SAFETY: the inputs that are variables are of this level.
+                operator(at.at, || names::add(level, at.at, named));
             }
             Ok(())
         })
@@ -95,25 +105,36 @@ pub(super) unsafe fn checkpoint<'f, 'r: 'f, T: Control + 'f>(
     results.unwrap_or_else(|| raise(outside_reset(at.at)))
 }
 
-/// The adjoints of the inputs that are variables; the outer derivative computes these again as well.
+/// The adjoints of the inputs that are variables, and of the values of names that are asked for, by their numbers; the
+/// outer derivative computes these again as well.
 fn pulled<'f, 'r: 'f, T: Control + 'f>(
     internal: Internal,
     at: Site,
     inputs: &[Leaf<Var<'r, T>>],
     f: Body<'f, Var<'r, T>>,
     seeds: Vec<Option<T>>,
-) -> Vec<T> {
+    names: Option<Rc<Names>>,
+) -> (Vec<T>, Vec<(usize, T)>) {
     let (wanted, count) = (active(inputs), inputs.len());
+    let numbers: Rc<RefCell<Vec<usize>>> = Rc::default();
     let mut arguments = bare(inputs.to_vec());
     let seeded: Vec<bool> = seeds.iter().map(Option::is_some).collect();
     arguments.extend(seeds.into_iter().flatten().map(Leaf::Real));
+    let of_inputs = wanted.iter().filter(|wanted| **wanted).count();
+    let met = Rc::clone(&numbers);
     let body: Body<'_, T> = Rc::new(move |mut x: Leaves<T>| {
         let seeds = x.split_off(count);
-        pull(at, &f, x, &wanted, &seeded, seeds)
+        let (mut adjoints, named) = pull(at, &f, x, &wanted, &seeded, seeds, names.clone());
+        let (numbers, named): (Vec<usize>, Vec<T>) = named.into_iter().unzip();
+        met.replace(numbers);
+        adjoints.extend(named);
+        adjoints.into_iter().map(Leaf::Real).collect()
     });
     // SAFETY: it owns the function, which owns what it uses.
     let adjoints = unsafe { T::checkpoint_at(internal, at, arguments, body) };
-    adjoints.into_iter().map(Leaf::real).collect()
+    let mut adjoints: Vec<T> = adjoints.into_iter().map(Leaf::real).collect();
+    let named = adjoints.split_off(of_inputs);
+    (adjoints, numbers.take().into_iter().zip(named).collect())
 }
 
 /// The function once more, on variables.
@@ -124,8 +145,12 @@ fn pull<'r, T: Control>(
     wanted: &[bool],
     seeded: &[bool],
     seeds: Leaves<T>,
-) -> Leaves<T> {
+    names: Option<Rc<Names>>,
+) -> (Vec<T>, Vec<(usize, T)>) {
     let level = Level::fresh();
+    let sink: Option<Sink<T>> = names.map(Sink::of);
+    // SAFETY: variables of this level are made here and by their operators; the list ends with this frame, as they do.
+    let asking = sink.as_ref().map(|sink| unsafe { sink.ask(level) });
     let owner = |(leaf, &wanted): (&Leaf<T>, &bool)| match leaf {
         Leaf::Real(x) if wanted => Some(node_for::<T>(x.clone().quiet())),
         _ => None,
@@ -146,12 +171,14 @@ fn pull<'r, T: Control>(
         }
         Ok(())
     });
+    drop(asking);
     if let Err(error) = ran {
         raise(*error);
     }
     let adjoint = |owner: &OwnedNode<T>| {
         let node = node_in::<T>(owner);
-        Leaf::Real(node.take_adjoint().unwrap_or_else(|| node.value().zeros_like()))
+        node.take_adjoint().unwrap_or_else(|| node.value().zeros_like())
     };
-    owners.iter().flatten().map(adjoint).collect()
+    let named = sink.map_or_else(Vec::new, |sink| sink.adjoints());
+    (owners.iter().flatten().map(adjoint).collect(), named)
 }

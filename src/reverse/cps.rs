@@ -311,6 +311,23 @@ pub fn hook<T: Real, H: Hook, R>(
     unary("hook", x, T::clone, |_, _, y_bar| hook.adjoint(y_bar), k)
 }
 
+/// `y = x`, of which this is the value, with zeros added whose adjoint is asked for: `x̄ += ȳ`, and so theirs.
+#[inline]
+#[track_caller]
+pub(super) fn perturbed<T: Real, R>(
+    x: &Var<'_, T>,
+    zeros: Option<&Var<'_, T>>,
+    y: T,
+    k: impl for<'k> FnOnce(&Var<'k, T>) -> Result<R>,
+) -> Result<R> {
+    operator("named", x.mark(), y, k, |_, y_bar| {
+        if let Some(zeros) = zeros {
+            zeros.accumulate_computed(y_bar.clone());
+        }
+        x.accumulate_computed(y_bar);
+    })
+}
+
 /// `y = x` summed to the shape of `like`, `x̄ += ȳ` repeated.
 #[inline]
 #[track_caller]

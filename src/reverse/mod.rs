@@ -3,6 +3,7 @@
 mod checkpoint;
 mod control;
 pub mod cps;
+pub(crate) mod names;
 mod operators;
 mod real;
 mod region;

@@ -2,7 +2,7 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use super::{Var, checkpoint, common_level, cps};
+use super::{Var, checkpoint, common_level, cps, names};
 use crate::continuation::unwinding::{OrRaise, blame, in_operator, raise, rule_at};
 use crate::continuation::{Found, Level, find_prompt, in_destructor, outside_reset, shift_to};
 use crate::error::{At, CpsResult, Result};
@@ -296,6 +296,15 @@ impl<T: Real> Real for Var<'_, T> {
         };
         let hook = hook.clone();
         direct(Some(level), At::caller(), move |k| cps::hook(&x, &hook, k))
+    }
+    fn perturbed(self, _: Internal, name: &str, at: At) -> Self {
+        names::perturbed(self, name, at)
+    }
+    fn home(internal: Internal) -> usize {
+        T::home(internal)
+    }
+    fn at_home(internal: Internal, home: usize, f: &mut dyn FnMut()) {
+        T::at_home(internal, home, f);
     }
     #[track_caller]
     fn detach(&self) -> Self {

@@ -166,9 +166,10 @@ impl<'r, T: Real> Var<'r, T> {
 /// A variable that is taken apart, or an operator with a rule of its own, inside of a region.
 #[cold]
 pub(super) fn rule_inside(op: &'static str, at: At) -> Error {
-    let reason = "control flow that is differentiated twice in reverse has operators of the crate only: there, a \
-                  variable is not known apart from its derivatives (take `detach`), and a rule of your own is not \
-                  called";
+    let reason = "compiled checkpoints, and compiled control flow that is differentiated twice in reverse, are \
+                  recorded before they are differentiated, with operators of the crate only: in place of a variable's \
+                  `value` write `detach`, to look at it `printed`, to choose by it `cond` or `select`; in place of \
+                  `accumulate`, `shift` or `cps` a `CustomOperator` (`Tensor::custom`) or a `Hook`";
     Error::Argument { op, reason: reason.into(), at }
 }
 

@@ -172,6 +172,25 @@ fn errors_of_the_host() {
     assert!(error.starts_with("solve_lower: element 0 of the diagonal is 0 ("), "{error}");
 }
 
+/// What a checkpoint computes again names the operator's line as well, and not its own.
+#[test]
+fn errors_of_the_host_in_checkpoints() {
+    fn model<T: Tensor>(point: (T, T)) -> T {
+        T::checkpoint(point, |(m, b): (T, T)| {
+            let y = solve_lower(&m, &b);
+            y.sin().sum(..)
+        })
+    }
+    let line = format!("tests/compiled/host.rs:{}:", line!() - 4);
+    let singular = (Array::zeros(&[3, 3]), vector());
+    let program = |point: (Recorded, Recorded)| grad(|point| model(point), &point).or_raise();
+    let error = compile("model", program, &point()).unwrap().call(&singular).unwrap_err().to_string();
+    assert!(
+        error.starts_with("solve_lower: element 0 of the diagonal is 0 (") && error.contains(&line),
+        "{error}"
+    );
+}
+
 thread_local! {
     static SEEN: Cell<f64> = const { Cell::new(0.0) };
 }

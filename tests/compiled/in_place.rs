@@ -2,7 +2,7 @@
 
 use antiphon::check::RunsOn;
 use antiphon::recording::{Program, Recorded};
-use antiphon::{NdArray, Real, OrRaise, Tensor, compile, grad, hvp, jvp, value_and_grad};
+use antiphon::{NdArray, OrRaise, Real, Tensor, compile, grad, hvp, jvp, value_and_grad};
 
 use crate::writing::{WRITING, Writing};
 

@@ -24,6 +24,7 @@ mod in_place;
 mod linearize;
 mod mistakes;
 mod models;
+mod names;
 mod probes;
 mod random;
 mod scan;

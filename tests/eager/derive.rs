@@ -209,3 +209,32 @@ fn structures_in_checkpoints() {
     let Chain::End(by_second) = *rest else { panic!("the same variant") };
     assert_eq!((by_first, by_second), (3.0 * 2.25, 2.0 * 2.25));
 }
+
+/// What fields are called is no matter, also where it is what the derive calls things of its own.
+#[test]
+fn fields_of_every_name() {
+    #[derive(Clone, Debug, PartialEq, Params)]
+    struct Named<T> {
+        list: Vec<Box<T>>,
+        each: Option<Box<T>>,
+        number: [Box<T>; 2],
+        path: T,
+        f: T,
+        leaves: T,
+    }
+    let boxed = |x: f64| Box::new(x);
+    let named = Named {
+        list: vec![boxed(1.0), boxed(2.0)],
+        each: Some(boxed(3.0)),
+        number: [boxed(4.0), boxed(5.0)],
+        path: 6.0,
+        f: 7.0,
+        leaves: 8.0,
+    };
+    assert_eq!(named.names(), ["list.0", "list.1", "each", "number.0", "number.1", "path", "f", "leaves"]);
+    assert_eq!(named.leaves(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+    assert_eq!(named.map_leaves(|x| 2.0 * x).leaves(), [2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0, 16.0]);
+    let mut leaves: Vec<Leaf<f64>> = Vec::new();
+    named.flatten(&mut leaves);
+    assert_eq!(named.rebuild(&mut leaves.into_iter()), named);
+}

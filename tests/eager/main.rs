@@ -26,6 +26,7 @@ mod io;
 mod linalg;
 mod linalg_numbers;
 mod linearize;
+mod names;
 mod nn;
 mod operators;
 mod optim;

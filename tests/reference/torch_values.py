@@ -192,6 +192,26 @@ def optimisers():
         optimiser.step(closure)
         return {"x": x, "y": y, "w": w, "value": closure()}
 
+    def lbfgs_steps():
+        """Without a line search, a step at a time, of two parameters; more steps than are remembered."""
+        x, y = numbers(5, 12, 3), (numbers(6, 12) > 0).double()
+        w, b = torch.zeros(3, requires_grad=True), torch.tensor(0.3, requires_grad=True)
+        optimiser = torch.optim.LBFGS(
+            [w, b], lr=0.8, max_iter=1, history_size=3, tolerance_grad=0.0, tolerance_change=0.0
+        )
+
+        def closure():
+            optimiser.zero_grad()
+            loss = F.binary_cross_entropy_with_logits(x @ w + b, y) + 0.05 * (w**2).sum()
+            loss.backward()
+            return loss
+
+        found = []
+        for _ in range(8):
+            optimiser.step(closure)
+            found.append({"w": w.detach().clone(), "b": b.detach().clone()})
+        return found
+
     lr_scheduler = torch.optim.lr_scheduler
     return {
         "lion": trained(Lion),
@@ -204,6 +224,7 @@ def optimisers():
         ),
         "cosine": rates(lambda o: lr_scheduler.CosineAnnealingLR(o, T_max=10, eta_min=0.01), 11),
         "lbfgs": lbfgs(),
+        "lbfgs_steps": lbfgs_steps(),
     }
 
 

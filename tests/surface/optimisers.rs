@@ -3,7 +3,7 @@
 use antiphon::nn::loss::{self, Reduction};
 use antiphon::optim::metrics::{self, RunningMean};
 use antiphon::optim::*;
-use antiphon::{Error, NdArray, Real, Result, Tensor, TrainingStep, Var, compile, value_and_grad};
+use antiphon::{Error, NdArray, Params, Real, Result, Tensor, TrainingStep, Var, compile, value_and_grad};
 
 use super::reference::{Array, Reference, assert_close, ints, numbers};
 
@@ -186,6 +186,61 @@ fn lbfgs_finds_pytorchs_minimum_eagerly_and_compiled() {
         assert!((minimum.value - reference.at("lbfgs/value").item()).abs() < 1e-13, "{minimum:?}");
         let error = (w - reference.at("lbfgs/w")).abs().max(..).item();
         assert!(error < 1e-8, "{error}");
+    }
+}
+
+type Fit<T> = ((T, T), LbfgsState<(T, T)>);
+
+/// A step of L-BFGS as part of a training step.
+fn lbfgs_step<T: Tensor>((params, state): &mut Fit<T>, (x, y, lr): &(T, T, T)) -> Result<T> {
+    let (value, gradient) = value_and_grad(
+        |(w, b)| {
+            let scores = Var::lift(x).matmul(&w) + b;
+            loss::binary_cross_entropy(&scores, &Var::lift(y), Reduction::Mean) + w.square().sum(..) * 0.05
+        },
+        params,
+    )?;
+    Lbfgs { history: 3, ..Lbfgs::default() }.update(state, params, &gradient, lr)?;
+    Ok(value)
+}
+
+#[test]
+fn lbfgs_steps_are_pytorchs_eagerly_and_compiled() {
+    let reference = Reference::of("optimisers");
+    let data = (reference.at("lbfgs/x"), reference.at("lbfgs/y"), Array::scalar(0.8));
+    let params = (Array::zeros(&[3]), Array::scalar(0.3));
+    let three = Lbfgs { history: 3, ..Lbfgs::default() };
+    let start = (params.clone(), three.init(&params));
+    let eager = TrainingStep::eager(start.clone(), lbfgs_step);
+    let compiled = TrainingStep::compiled(start.clone(), lbfgs_step);
+    for (mode, mut training) in [("eager", eager), ("compiled", compiled)] {
+        for step in 0..8 {
+            training.call(&data).unwrap();
+            let (w, b) = training.state().0;
+            assert_close(&w, &reference.at(&format!("lbfgs_steps/{step}/w")), &format!("{mode}, {step}"));
+            assert_close(&b, &reference.at(&format!("lbfgs_steps/{step}/b")), &format!("{mode}, {step}"));
+        }
+        for _ in 8..40 {
+            training.call(&data).unwrap();
+        }
+        let last = training.call(&data).unwrap();
+        assert!((last - training.call(&data).unwrap()).abs().item() < 1e-15, "{mode}");
+        // What is remembered is saved and loaded as parameters are.
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.safetensors");
+        antiphon::io::save_safetensors(&path, &training.state().1).unwrap();
+        let mut loaded = three.init(&params);
+        antiphon::io::load_safetensors(&path, &mut loaded).unwrap();
+        assert_eq!(loaded.leaves(), training.state().1.leaves(), "{mode}");
+    }
+    let (mut params, mut state) = start;
+    let others = [
+        Lbfgs::default().update(&mut state, &mut params, &(Array::zeros(&[3]), Array::scalar(0.0)), &data.2),
+        three.update(&mut state, &mut params, &(Array::zeros(&[2]), Array::scalar(0.0)), &data.2),
+        three.update(&mut state, &mut params, &vec![Array::zeros(&[3])], &data.2),
+    ];
+    for refused in others {
+        assert!(matches!(refused, Err(Error::Structure(_))), "{refused:?}");
     }
 }
 

@@ -6,8 +6,8 @@ use antiphon::optim::{Adam, OptState, Optimizer, Sgd};
 use antiphon::params::Path;
 use antiphon::state::Leaf;
 use antiphon::{
-    Error, NdArray, NdBool, NdInt, Params, Real, Result, State, Structure, Tensor, TrainingStep, compile,
-    grad, value_and_grad,
+    Error, Int, IntTensor, Mask, MaskTensor, NdArray, NdBool, NdInt, Params, Real, Result, State, Structure,
+    Tensor, TrainingStep, compile, grad, value_and_grad, vmap,
 };
 
 use super::reference::{Array, assert_close, ints, numbers};
@@ -323,4 +323,128 @@ fn integers_and_masks_are_data_among_parameters() {
     .unwrap();
     assert_eq!(slopes.values, Array::from(vec![0.0, 0.0, 0.0, 4.0]));
     assert_eq!((slopes.places, slopes.kept, slopes.rounds), (model.places, model.kept, 2));
+}
+
+/// Boxes, integers and truth values in tuples and arrays.
+#[test]
+fn tuples_and_arrays_of_boxes() {
+    #[derive(Clone, Debug, PartialEq, Params)]
+    struct Parts<T> {
+        pair: (Box<Tree<T>>, Option<Box<T>>),
+        row: [Box<T>; 2],
+        list: Vec<(T, Box<T>)>,
+        plain: ([T; 2], T),
+    }
+    let boxed = |seed: f64| Box::new(numbers(seed, &[2]));
+    let parts = || Parts {
+        pair: (leaf(1.0), Some(boxed(2.0))),
+        row: [boxed(3.0), boxed(4.0)],
+        list: vec![(numbers(5.0, &[2]), boxed(6.0))],
+        plain: ([numbers(7.0, &[2]), numbers(8.0, &[2])], numbers(9.0, &[])),
+    };
+    let names = [
+        "pair.0.Leaf",
+        "pair.1",
+        "row.0",
+        "row.1",
+        "list.0.0",
+        "list.0.1",
+        "plain.0.0",
+        "plain.0.1",
+        "plain.1",
+    ];
+    assert_eq!(parts().names(), names);
+    fn product<T: Tensor>(parts: &Parts<T>) -> T {
+        let last = parts.pair.1.as_ref().map_or(T::constant(1.0), |x| (**x).clone());
+        let boxes = evaluate(&parts.pair.0) * last * &*parts.row[0] * &*parts.row[1];
+        (boxes * &parts.list[0].0 * &*parts.list[0].1 * &parts.plain.0[0] * &parts.plain.1).sum(..)
+    }
+    let value = product(&parts()).item();
+    for (mode, slopes) in both!(parts(), |parts| grad(|parts| product(&parts), &parts).unwrap()) {
+        assert_eq!(slopes.names(), names, "{mode}");
+        // Of a product, the derivative times the factor is the product.
+        let shares = slopes.zip_leaves(&parts(), |g, x| (g.clone() * x).sum(..)).unwrap().leaves();
+        for (name, share) in names.iter().zip(&shares) {
+            let expected = if *name == "plain.0.1" { 0.0 } else { value };
+            assert!((share.item() - expected).abs() < 1e-12, "{mode}, {name}: {share} {expected}");
+        }
+    }
+    let mut trained = parts();
+    let slopes = parts().map_leaves(Array::ones_like);
+    Sgd::default()
+        .update(&mut Sgd::default().init(&parts()), &mut trained, &slopes, &Array::scalar(1.0))
+        .unwrap();
+    assert_eq!(trained, parts().map_leaves(|x| x.clone() - 1.0));
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("parts.safetensors");
+    antiphon::io::save_safetensors(&path, &trained).unwrap();
+    let mut loaded = parts();
+    antiphon::io::load_safetensors(&path, &mut loaded).unwrap();
+    assert_eq!(loaded, trained);
+
+    #[derive(Clone, Structure)]
+    struct Data<T: Real> {
+        counted: (T::Int, Box<T>),
+        masks: [T::Bool; 2],
+    }
+    fn chosen<T: Tensor>(data: &Data<T>) -> T {
+        let x = &*data.counted.1;
+        let both = data.masks[0].and(&data.masks[1]);
+        T::select(&both, x, &x.zeros_like()) * T::from_int(&data.counted.0)
+    }
+    let mask = |x: [bool; 2]| -> NdBool { ndarray::arr1(&x).into_dyn().into() };
+    let data = Data::<Array> {
+        counted: (NdInt::scalar(3), Box::new(Array::from(vec![1.0, 2.0]))),
+        masks: [mask([true, true]), mask([false, true])],
+    };
+    for (mode, found) in both!(data, |data| chosen(&data)) {
+        assert_eq!(found, Array::from(vec![0.0, 6.0]), "{mode}");
+    }
+}
+
+/// Masks and integers have what arrays have: parts, elements, whether any or all hold, and plain numbers.
+#[test]
+fn masks_and_integers_are_arrays() {
+    fn parts<T: Tensor>(x: &T, n: &T::Int) -> Vec<T> {
+        let mask = x.greater(&T::constant(0.0));
+        let (row, column) = (mask.index(0, 1), mask.slice(-1, 1..3));
+        let next = (n.clone() + 1) * 2 - 3;
+        let truths = [row.any(), row.all(), mask.any(), mask.all(), next.less(&T::Int::constant(5)).all()];
+        let mut found: Vec<T> = truths.iter().map(|truth| T::from_mask(truth)).collect();
+        found.extend([T::from_mask(&row), T::from_mask(&column), T::from_int(&next)]);
+        found.push(T::from_int(&next.index(0, 1)) * T::from_mask(&row.index(0, 2)));
+        found
+    }
+    let x = Array::from_elements(&[2, 3], &[1.0, -1.0, 2.0, 3.0, 0.5, 4.0]).unwrap();
+    let data = (x.clone(), ints(&[1, 2, 3]));
+    let expected = |truths: [f64; 5]| -> Vec<Array> {
+        let mut expected: Vec<Array> = truths.into_iter().map(Array::scalar).collect();
+        expected.extend([
+            Array::from(vec![1.0; 3]),
+            Array::from_elements(&[2, 2], &[0.0, 1.0, 1.0, 1.0]).unwrap(),
+            Array::from(vec![1.0, 3.0, 5.0]),
+            Array::scalar(3.0),
+        ]);
+        expected
+    };
+    for (mode, found) in both!(data.clone(), |data| parts(&data.0, &data.1)) {
+        assert_eq!(found, expected([1.0, 1.0, 1.0, 0.0, 0.0]), "{mode}");
+    }
+    // Of the rows of a batch, each has its own parts.
+    let rows =
+        (Array::stack(&[x.clone(), -x], 0), NdInt::from_elements(&[2, 3], &[1, 2, 3, 4, 5, 6]).unwrap());
+    fn of_row<T: Tensor>(x: &T, n: &T::Int) -> (T, T) {
+        let mask = x.greater(&T::constant(0.0)).slice(1, 0..2).index(0, 1);
+        let last = T::from_int(&((n.clone() + 1) * 2 - 3).index(0, 2));
+        (T::select(&mask, &x.slice(1, 0..2).index(0, 1), &last), last)
+    }
+    let of_rows = both!(rows, |rows| vmap(|(x, n)| of_row(&x, &n), &rows).unwrap());
+    for (mode, (chosen, last)) in of_rows {
+        assert_eq!(chosen, Array::from_elements(&[2, 2], &[3.0, 0.5, 11.0, 11.0]).unwrap(), "{mode}");
+        assert_eq!(last, Array::from(vec![5.0, 11.0]), "{mode}");
+    }
+    let out =
+        compile("f", |x: antiphon::recording::Recorded| x.greater(&x.zeros_like()).index(0, 7), &data.0);
+    let text = out.unwrap_err().to_string();
+    assert!(text.contains("structures.rs:"), "{text}");
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use crate::continuation::unwinding::raise;
 use crate::error::Error;
 use crate::language::control::continuation_passing::{Leaves, Site};
-use crate::language::control::{Control, rows};
+use crate::language::control::{Control, rows, while_loop_at};
 use crate::language::real::{Int, Mask, Real};
 use crate::language::shape;
 use crate::language::state::{Confined, Index, Leaf, State};
@@ -20,10 +20,12 @@ pub type Body<'f, T> = Rc<dyn Fn(Leaves<T>) -> Leaves<T> + 'f>;
 pub enum Checkpoints {
     /// About `2·√n` states for `n` steps, each of which is run twice before it is differentiated.
     SquareRoot,
-    /// At most so many at a time, one or more, where steps are run as seldom as that allows. In compiled code all, if
-    /// they are no more than that, and else as for `SquareRoot`, which may be more.
+    /// At most so many at a time, one or more, where steps are run as seldom as that allows. In compiled code, loops in
+    /// loops whose `k ≤ 6` levels keep `(k + 1)·n^(1/k)` states, what the steps of the innermost one keep included, and
+    /// run each step `k` times before it is differentiated: as few as are enough, and six where none are.
     Count(usize),
-    /// As many as have room in so many bytes, one at least; in compiled code as for `Count`.
+    /// As many as have room in so many bytes, one at least; as for `Count`. Eagerly a state is counted as what its
+    /// numbers take, compiled with what a round takes besides.
     Bytes(usize),
 }
 
@@ -81,12 +83,18 @@ where
             raise(Error::Argument { op: site.op, reason, at: site.at })
         }
         Checkpoints::Count(count) => Some(count),
-        Checkpoints::Bytes(bytes) => Some((bytes / bytes_of::<T, S>(&init).max(1)).max(1)),
+        Checkpoints::Bytes(bytes) => {
+            let (state, shared) = (bytes_of::<T, S>(&init), bytes_of::<T, C>(shared));
+            // Compiled, a round has room for the state before and after it, as it is computed again, and for the
+            // adjoints of both; and for what is shared as it is then used, and its adjoint.
+            let each = if T::RECORDS { 5 * state + 2 * shared } else { state };
+            Some((bytes / each.max(1)).max(1))
+        }
     };
     let step = Rc::new(step);
     if T::RECORDS {
         let (from, to) = (T::Int::constant(0), T::Int::constant(steps as i64));
-        return recorded(site, &step, shared, init, from, to, inner_length(steps, states));
+        return recorded(site, &step, shared, init, from, to, &parts(steps, states));
     }
     match states {
         Some(states) => by_binomial::<T, C, S, F>(site, &step, shared, init, 0, steps, states),
@@ -159,15 +167,30 @@ fn rest_of(steps: usize, states: usize) -> usize {
     of_rest.clamp(1, steps - 1)
 }
 
-/// How many steps the inner one of two loops has, of which the outer one keeps the state before each round; none if all
-/// states may be kept. More loops than two would take less, but compiled code knows of a checkpoint in a checkpoint
-/// only the outer one.
-fn inner_length(steps: usize, states: Option<usize>) -> Option<usize> {
-    let all = states.is_some_and(|states| states >= steps);
-    (!all).then(|| (steps as f64).sqrt().ceil() as usize)
+/// The most loops in each other that compiled code has for one: of each, it has the steps once more.
+const LEVELS: u32 = 6;
+
+/// How many steps the rounds have of loops in each other, the outermost first, each of which keeps the state before
+/// each of its rounds; that of the innermost one, whose rounds are steps, is left out. None if all states may be kept.
+fn parts(steps: usize, states: Option<usize>) -> Vec<usize> {
+    let rounds = |levels: u32| {
+        let root = (steps as f64).powf(1.0 / f64::from(levels)).round() as usize;
+        if root.saturating_pow(levels) < steps { root + 1 } else { root }
+    };
+    let levels = match states {
+        None => 2,
+        Some(states) if states >= steps => return Vec::new(),
+        Some(states) => {
+            let fit = |levels: &u32| (*levels as usize + 1) * rounds(*levels) <= states;
+            (2..LEVELS).find(fit).unwrap_or(LEVELS)
+        }
+    };
+    let rounds = rounds(levels);
+    (1..levels).rev().map(|inner| rounds.saturating_pow(inner)).collect()
 }
 
-/// A loop, or a loop in a loop each of whose rounds is computed again.
+/// A loop, or loops in each other, each of whose rounds is computed again: of rounds of so many steps, the outermost
+/// first.
 fn recorded<T, C, S, F>(
     site: Site,
     step: &Rc<F>,
@@ -175,7 +198,7 @@ fn recorded<T, C, S, F>(
     state: S,
     from: T::Int,
     to: T::Int,
-    inner: Option<usize>,
+    parts: &[usize],
 ) -> S
 where
     T: Control,
@@ -185,24 +208,24 @@ where
 {
     let begin = (Index::<T>(from), state);
     let goes_on = |(i, _): &(Index<T>, S)| i.0.less(&to);
-    let Some(length) = inner else {
+    let Some((&length, inner)) = parts.split_first() else {
         let round = |(i, state): (Index<T>, S)| {
             let state = step(&i.0, shared, state);
             (Index(i.0 + T::Int::constant(1)), state)
         };
-        return T::while_loop(begin, goes_on, round).1;
+        return while_loop_at::<T, _>(site.at, begin, goes_on, round).1;
     };
     let round = |(i, state): (Index<T>, S)| {
         let end = i.0.clone() + T::Int::constant(length as i64);
         let end = T::Int::select(&end.less(&to), &end, &to);
-        let step = Rc::clone(step);
+        let (step, inner) = (Rc::clone(step), inner.to_vec());
         let argument = (shared.clone(), i, Index::<T>(end.clone()), state);
         let state = checkpoint(site, argument, move |(shared, i, end, state): (C, Index<T>, Index<T>, S)| {
-            recorded::<T, C, S, F>(site, &step, &shared, state, i.0, end.0, None)
+            recorded::<T, C, S, F>(site, &step, &shared, state, i.0, end.0, &inner)
         });
         (Index(end), state)
     };
-    T::while_loop(begin, goes_on, round).1
+    while_loop_at::<T, _>(site.at, begin, goes_on, round).1
 }
 
 /// [`Control::checkpointed_while`]: parts of 1, 2, 3, … rounds.
@@ -224,7 +247,8 @@ where
         let (condition, body) = (Rc::clone(&condition), Rc::clone(&body));
         let argument = (shared.clone(), rounds.clone(), state);
         let state = checkpoint(site, argument, move |(shared, rounds, state): (C, Index<T>, S)| {
-            T::while_loop(
+            while_loop_at::<T, _>(
+                site.at,
                 (Index::<T>(T::Int::constant(0)), state),
                 |(i, state)| i.0.less(&rounds.0).and(&condition(&shared, state)),
                 |(i, state)| (Index(i.0 + one()), body(&shared, state)),
@@ -233,5 +257,5 @@ where
         });
         (Index(rounds.0 + one()), state)
     };
-    T::while_loop((Index::<T>(one()), init), |(_, state)| condition(shared, state), part).1
+    while_loop_at::<T, _>(site.at, (Index::<T>(one()), init), |(_, state)| condition(shared, state), part).1
 }

@@ -71,14 +71,7 @@ pub trait Control: Real {
     /// of each round for the way back, until that is [`Error::StackExhausted`].
     #[track_caller]
     fn while_loop<S: State<Self>>(init: S, condition: impl Fn(&S) -> Self::Bool, body: impl Fn(S) -> S) -> S {
-        let site = Site::caller("while_loop");
-        if Self::RECORDS && rows::are_computed::<Self>() {
-            return rows::record_while_loop::<Self, S>(site, init, condition, body);
-        }
-        if Self::RECORDS {
-            return continuation_passing::while_loop(site, init, condition, body);
-        }
-        rows::while_loop::<Self, S>(site, init, condition, body)
+        while_loop_at::<Self, S>(At::caller(), init, condition, body)
     }
 
     /// `f(x)`, of which reverse mode keeps `x` only: what `f` computes on the way is computed again on the way back,
@@ -100,9 +93,8 @@ pub trait Control: Real {
     /// ```
     ///
     /// It nests, with itself and with derivatives: of a derivative of a derivative, what the inner one computes again
-    /// is not kept for the outer one either. In compiled code it is computed again, too; there, of checkpoints in
-    /// checkpoints only the outer one is, and none in control flow that is differentiated twice in reverse, and rules
-    /// that are explicit (`cps`, `Var::shift`) are errors in it. [`linearize`](crate::linearize) keeps everything.
+    /// is not kept for the outer one either. In compiled code it is computed again, too; there, rules that are explicit
+    /// (`cps`, `Var::shift`) are errors in it. [`linearize`](crate::linearize) keeps everything.
     #[track_caller]
     fn checkpoint<A: Confined<Self>, B: Confined<Self>>(x: A, f: impl Fn(A) -> B + 'static) -> B {
         checkpoint::checkpoint(Site::caller("checkpoint"), x, f)
@@ -114,7 +106,7 @@ pub trait Control: Real {
     ///
     /// Eagerly, states are placed by the binomial schedule (Griewank & Walther 2000, "Revolve"): with `c` states, of
     /// `(c + t choose c)` steps none is computed more than `t` times before it is differentiated. Recorded, they are
-    /// the starts of rounds of a loop in whose rounds there is another loop, as of [`Checkpoints::SquareRoot`] in
+    /// the starts of rounds of loops in whose rounds there are other loops, as of [`Checkpoints::SquareRoot`] in
     /// both.
     ///
     /// ```
@@ -366,6 +358,23 @@ fn cond_at<T: Control, S: State<T>>(
         return continuation_passing::cond(site, condition, then, otherwise);
     }
     if known(site, condition) { then() } else { otherwise() }
+}
+
+/// [`Control::while_loop`] at a line of the user's.
+fn while_loop_at<T: Control, S: State<T>>(
+    at: At,
+    init: S,
+    condition: impl Fn(&S) -> T::Bool,
+    body: impl Fn(S) -> S,
+) -> S {
+    let site = Site { op: "while_loop", at };
+    if T::RECORDS && rows::are_computed::<T>() {
+        return rows::record_while_loop::<T, S>(site, init, condition, body);
+    }
+    if T::RECORDS {
+        return continuation_passing::while_loop(site, init, condition, body);
+    }
+    rows::while_loop::<T, S>(site, init, condition, body)
 }
 
 /// [`Control::fix`] at a line of the user's.

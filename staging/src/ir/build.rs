@@ -428,6 +428,19 @@ impl Builder {
         let state = &mut *self.state.borrow_mut();
         blocks.into_iter().for_each(|block| state.open(block));
     }
+    /// Runs `f`, what of which is recorded in the innermost open block goes to its beginning, so that the functions
+    /// which are defined in it know it: it uses nothing of the block.
+    pub fn at_front<R>(&self, f: impl FnOnce() -> R) -> R {
+        let innermost = || {
+            let state = self.state.borrow();
+            let block = *state.open.last().expect("the program's body is open until it is finished");
+            (block, state.program.blocks[block].stmts.len())
+        };
+        let (block, before) = innermost();
+        let result = f();
+        self.state.borrow_mut().program.blocks[block].stmts[..].rotate_left(before);
+        result
+    }
     /// An empty cell in an enclosing open block, in scope wherever recording may now be inside of that block.
     pub fn cell_in(&self, block: Block, ty: Type) -> Cell {
         let State { program, open, count, defined, .. } = &mut *self.state.borrow_mut();

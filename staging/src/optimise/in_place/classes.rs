@@ -81,9 +81,9 @@ impl Class {
     pub fn result_of(&self, program: &Program, target: Target) -> Result<Option<usize>, ()> {
         match target {
             Target::Func(func) => self.result(program, func),
-            Target::Cont(cont) => {
-                only((0..program.conts[cont].results.len()).filter(|&i| self.cont_results.contains(&(cont, i))))
-            }
+            Target::Cont(cont) => only(
+                (0..program.conts[cont].results.len()).filter(|&i| self.cont_results.contains(&(cont, i))),
+            ),
         }
     }
     /// The position of the one of these values that is of the class; an error if several are.
@@ -167,7 +167,8 @@ pub fn of(program: &Program) -> Vec<Class> {
         results.filter(|(_, ty)| of_array(ty)).for_each(|(i, _)| union.add(Node::Result(*func, i)));
         for &cont in &data.continuations {
             let of = &program.conts[cont];
-            let arrays = |types: &[Type]| (0..types.len()).filter(|&i| of_array(&types[i])).collect::<Vec<_>>();
+            let arrays =
+                |types: &[Type]| (0..types.len()).filter(|&i| of_array(&types[i])).collect::<Vec<_>>();
             arrays(&of.params).into_iter().for_each(|i| union.add(Node::ContParam(cont, i)));
             arrays(&of.results).into_iter().for_each(|i| union.add(Node::ContResult(cont, i)));
         }
