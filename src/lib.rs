@@ -65,7 +65,7 @@ pub use language::structure::Structure;
 pub use language::tensor::{IntTensor, MaskTensor, Tensor};
 pub use language::{at, control, host, node, number, params, random, real, shape, state, structure, tensor};
 pub use linearize::{Linearized, Pullback, ValueAndLinearized, linearize, pullback};
-pub use named::value_and_grad_named;
+pub use named::{Adjoints, value_and_grad_named};
 pub use partial::{Partial, PartialAdjoint};
 pub use reverse::{Var, cps};
 pub use sparse::{

@@ -9,6 +9,9 @@ use crate::language::real::Real;
 use crate::reverse::names::Sink;
 use crate::transforms::{Function, Gradient, not_ended, pull_named};
 
+/// Adjoints of intermediate values, by their names.
+pub type Adjoints<P> = BTreeMap<String, <P as Params>::Leaf>;
+
 /// Value and gradient of a scalar function at `x`, and the adjoints of intermediate values: `∂y/∂h`, of the shape of
 /// `h`, for each of these names that the function gives a value `h` with [`Real::named`].
 ///
@@ -47,7 +50,7 @@ pub fn value_and_grad_named<P: Params>(
     f: impl for<'r> Function<'r, P, P::Leaf>,
     x: &P,
     names: &[&str],
-) -> Result<(P::Leaf, Gradient<P>, BTreeMap<String, P::Leaf>)> {
+) -> Result<(P::Leaf, Gradient<P>, Adjoints<P>)> {
     let (op, at) = ("value_and_grad_named", At::caller());
     let sink = Sink::new(names);
     let mut value = None;

@@ -14,7 +14,7 @@ use crate::language::state::Leaf;
 use crate::language::structure::Structure;
 use crate::language::tensor::Tensor;
 use crate::reverse::Var;
-use crate::reverse::names::Sink;
+use crate::reverse::names::{Numbered, Sink};
 
 /// A function that can be differentiated in reverse: any closure from `P`'s structure of variables to a variable.
 ///
@@ -116,7 +116,7 @@ pub(crate) fn pull_named<P: Params, U: Real>(
     inputs: Vec<U>,
     names: Option<&Sink<U>>,
     body: impl for<'r> FnOnce(P::With<Var<'r, U>>) -> Result<()>,
-) -> Result<(Vec<U>, Vec<(usize, U)>)> {
+) -> Result<(Vec<U>, Numbered<U>)> {
     can_look::<U>(op, at)?;
     catch(|| {
         stack::on_reserved(|| {

@@ -34,8 +34,7 @@ use proc_macro::TokenStream;
 /// * Of an enum the variant's name comes before the field's, which a field without a name that is alone has not; so
 ///   derivatives are of the same variant. The same attributes may stand before a variant.
 /// * What is in a `Box` is as if there were none, also within `Option`, `Vec`, arrays and tuples, so that a structure
-/// may
-///   be of itself:
+///   may be of itself:
 ///
 /// ```
 /// use antiphon::{Params, grad};

@@ -6,7 +6,7 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use super::control::{bare, constants};
-use super::names::{self, Names, Sink};
+use super::names::{self, Names, Numbered, Sink};
 use super::region::{active, add, inside, level_of};
 use super::{Var, region};
 use crate::continuation::unwinding::{operator, raise};
@@ -114,7 +114,7 @@ fn pulled<'f, 'r: 'f, T: Control + 'f>(
     f: Body<'f, Var<'r, T>>,
     seeds: Vec<Option<T>>,
     names: Option<Rc<Names>>,
-) -> (Vec<T>, Vec<(usize, T)>) {
+) -> (Vec<T>, Numbered<T>) {
     let (wanted, count) = (active(inputs), inputs.len());
     let numbers: Rc<RefCell<Vec<usize>>> = Rc::default();
     let mut arguments = bare(inputs.to_vec());
@@ -146,7 +146,7 @@ fn pull<'r, T: Control>(
     seeded: &[bool],
     seeds: Leaves<T>,
     names: Option<Rc<Names>>,
-) -> (Vec<T>, Vec<(usize, T)>) {
+) -> (Vec<T>, Numbered<T>) {
     let level = Level::fresh();
     let sink: Option<Sink<T>> = names.map(Sink::of);
     // SAFETY: variables of this level are made here and by their operators; the list ends with this frame, as they do.

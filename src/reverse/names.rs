@@ -37,6 +37,9 @@ impl Names {
     }
 }
 
+/// Adjoints, each with the number of its name.
+pub(crate) type Numbered<T> = Vec<(usize, T)>;
+
 /// The zeros of a derivative over `T` by their names, each with a node of its own.
 pub(crate) struct Sink<T: Real> {
     names: Rc<Names>,
@@ -128,7 +131,7 @@ impl<T: Real> Sink<T> {
     }
 
     /// The adjoints that have come to the zeros, each with the number of its name.
-    pub(crate) fn adjoints(&self) -> Vec<(usize, T)> {
+    pub(crate) fn adjoints(&self) -> Numbered<T> {
         let zeros = self.zeros.take();
         let adjoint = |(name, node): (usize, Rc<OwnedNode<T>>)| {
             let node = node_in::<T>(&node);
@@ -145,7 +148,7 @@ impl<T: Real> Sink<T> {
         &self,
         op: &'static str,
         at: At,
-        adjoints: Vec<(usize, T)>,
+        adjoints: Numbered<T>,
     ) -> Result<Vec<(String, T)>> {
         let mut named = Vec::new();
         for (i, name) in self.names.wanted.iter().enumerate() {
@@ -179,7 +182,7 @@ fn find(level: Level) -> Option<Ask> {
 ///
 /// # Safety
 /// The derivative of this level has variables `Var<T>`, and is running.
-pub(super) unsafe fn add<T: Real>(level: Level, at: At, adjoints: Vec<(usize, T)>) {
+pub(super) unsafe fn add<T: Real>(level: Level, at: At, adjoints: Numbered<T>) {
     let Some(ask) = find(level) else { return };
     // SAFETY: as the caller promises, this is the type; `Sink::ask` saw to it that it is there.
     let sink = unsafe { &*ask.sink.cast::<Sink<T>>() };
