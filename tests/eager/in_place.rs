@@ -91,8 +91,8 @@ fn old_versions_are_what_they_were() {
         }
         all.iter().zip(1..).map(|(y, i)| y.sin() * f64::from(i)).reduce(|a, b| a * 0.5 + b).unwrap().sum(..)
     }
-    check_gradients(&antiphon::program!(|x| versions(&x[0], false)), &[x.clone()], 3).unwrap();
-    check_gradients(&antiphon::program!(|x| versions(&x[0], true)), &[x.clone()], 3).unwrap();
+    check_gradients(&antiphon::program!(|x| versions(&x[0], false)), std::slice::from_ref(&x), 3).unwrap();
+    check_gradients(&antiphon::program!(|x| versions(&x[0], true)), std::slice::from_ref(&x), 3).unwrap();
     for backwards in [false, true] {
         let plain = versions(&x, backwards).item();
         let value = antiphon::value_and_grad(|x| versions(&x, backwards), &x).unwrap().0;
