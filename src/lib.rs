@@ -28,6 +28,7 @@ pub mod recording;
 mod reverse;
 mod scalar;
 mod sealed;
+pub mod solve;
 mod sparse;
 mod transforms;
 

@@ -26,6 +26,7 @@ const ANTIPHON: &[&str] = &[
     "linearize",
     "jacobian",
     "sparse",
+    "solve",
     "check",
     "compiled",
     "io",
