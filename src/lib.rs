@@ -85,6 +85,8 @@ mod pages {
     mod architecture {}
     #[doc = include_str!("../docs/batching.md")]
     mod batching {}
+    #[doc = include_str!("../docs/iterative.md")]
+    mod iterative {}
     #[doc = include_str!("../docs/linearizing.md")]
     mod linearizing {}
     #[doc = include_str!("../docs/sparse.md")]

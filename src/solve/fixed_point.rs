@@ -1,7 +1,7 @@
 //! Fixed points `x = F(x, θ)`: the plain iteration, and Anderson's.
 
-use crate::continuation::unwinding::catch;
-use crate::error::{At, Result};
+use crate::continuation::unwinding::{catch, raise};
+use crate::error::{At, Error, Result};
 use crate::language::tensor::Tensor;
 use crate::solve::anderson::Anderson;
 use crate::solve::converged::Named;
@@ -82,6 +82,11 @@ pub fn fixed_point<P: Problem<Value = <P as Problem>::Unknown>, T: Tensor>(
         let packed = Packed::of("fixed_point", at, problem, x, theta);
         let (x, theta) = packed.operands(x, theta);
         let unknown = packed.unknown.clone();
+        let (FixedPointMethod::Picard { damping } | FixedPointMethod::Anderson { damping, .. }) = method;
+        if !(damping > 0.0 && damping.is_finite()) {
+            let reason = format!("a damping of {damping}, which has to be a positive number");
+            raise(Error::Argument { op: "fixed_point", reason, at });
+        }
         let (x, info) = match method {
             FixedPointMethod::Picard { damping } => {
                 iterate(&Picard { system: FixedPointOf(packed), damping }, options, at, &x, &theta)

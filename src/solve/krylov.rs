@@ -4,7 +4,7 @@ use crate::language::real::{Int, Mask};
 use crate::language::state::Index;
 use crate::language::tensor::Tensor;
 use crate::solve::converged::Named;
-use crate::solve::linear::{Limit, converged};
+use crate::solve::linear::{LinearLimit, converged};
 use crate::solve::system::{dot, norm};
 
 macro_rules! named {
@@ -31,14 +31,21 @@ fn quotient<T: Tensor>(a: T, b: &T) -> T {
     T::select(&zero, &T::constant(0.0), &(a / T::select(&zero, &T::constant(1.0), b)))
 }
 
+/// A tolerance, or in single precision what can be had there.
+fn attainable<T: Tensor>(tolerance: f64) -> T {
+    let one = T::constant(1.0);
+    let is_single = T::constant(1.0 + 1e-10).equal(&one);
+    T::select(&is_single, &T::constant(tolerance.max(2e-6)), &T::constant(tolerance))
+}
+
 /// Steps from `z = 0` until the residual, a number that is the second part of the state, is small beside `b`.
 fn repeat<N: Named, T: Tensor>(
     b: &T,
-    limit: Limit,
+    limit: LinearLimit,
     rest: Vec<T>,
     step: impl Fn(&T, &[T]) -> (T, T, Vec<T>),
 ) -> T {
-    let enough = norm(b) * limit.tolerance;
+    let enough = norm(b) * attainable::<T>(limit.tolerance);
     let most = T::Int::constant(limit.steps as i64);
     let (steps, (z, residual, _)) = T::while_loop(
         (Index::<T>(T::Int::constant(0)), (b.zeros_like(), norm(b), rest)),
@@ -52,7 +59,7 @@ fn repeat<N: Named, T: Tensor>(
 }
 
 /// Conjugate gradients (Hestenes & Stiefel 1952): the rest of the state is the residual and the direction.
-pub(super) fn conjugate_gradients<T: Tensor>(product: Product<'_, T>, b: &T, limit: Limit) -> T {
+pub(super) fn conjugate_gradients<T: Tensor>(product: Product<'_, T>, b: &T, limit: LinearLimit) -> T {
     repeat::<ConjugateGradients, T>(b, limit, vec![b.clone(), b.clone()], |z, rest| {
         let [r, p] = rest else { unreachable!("a state of two") };
         let q = product(p);
@@ -65,18 +72,25 @@ pub(super) fn conjugate_gradients<T: Tensor>(product: Product<'_, T>, b: &T, lim
     })
 }
 
-/// Stabilised biconjugate gradients (van der Vorst 1992): the rest of the state is the residual and the direction; the
-/// shadow residual is `b`.
-pub(super) fn bi_cg_stab<T: Tensor>(product: Product<'_, T>, b: &T, limit: Limit) -> T {
+/// Stabilised biconjugate gradients (van der Vorst 1992), with what nearly solves such equations in front, from the
+/// right: the rest of the state is the residual and the direction; the shadow residual is `b`.
+pub(super) fn bi_cg_stab<T: Tensor>(
+    product: Product<'_, T>,
+    nearly: Product<'_, T>,
+    b: &T,
+    limit: LinearLimit,
+) -> T {
     repeat::<BiCgStab, T>(b, limit, vec![b.clone(), b.clone()], |z, rest| {
         let [r, p] = rest else { unreachable!("a state of two") };
-        let v = product(p);
+        let along_p = nearly(p);
+        let v = product(&along_p);
         let rho = dot(b, r);
         let alpha = quotient(rho.clone(), &dot(b, &v));
         let s = r.clone() - alpha.clone() * &v;
-        let t = product(&s);
+        let along_s = nearly(&s);
+        let t = product(&along_s);
         let omega = quotient(dot(&t, &s), &dot(&t, &t));
-        let z = z.clone() + alpha.clone() * p + omega.clone() * &s;
+        let z = z.clone() + alpha.clone() * along_p + omega.clone() * along_s;
         let r = s - omega.clone() * t;
         let beta = quotient(dot(b, &r), &rho) * quotient(alpha, &omega);
         let p = r.clone() + beta * (p.clone() - omega * v);
@@ -85,7 +99,7 @@ pub(super) fn bi_cg_stab<T: Tensor>(product: Product<'_, T>, b: &T, limit: Limit
 }
 
 /// `z ← z + (b − M·z)`: the rest of the state is the residual.
-pub(super) fn neumann<T: Tensor>(product: Product<'_, T>, b: &T, limit: Limit) -> T {
+pub(super) fn neumann<T: Tensor>(product: Product<'_, T>, b: &T, limit: LinearLimit) -> T {
     repeat::<Neumann, T>(b, limit, vec![b.clone()], |z, rest| {
         let z = z.clone() + &rest[0];
         let r = b.clone() - product(&z);
@@ -95,7 +109,7 @@ pub(super) fn neumann<T: Tensor>(product: Product<'_, T>, b: &T, limit: Limit) -
 
 /// Generalised minimal residuals (Saad & Schultz 1986), a step being a round of so many products; orthogonal by
 /// Gram and Schmidt's method, applied twice (Giraud, Langou & Rozložník 2005).
-pub(super) fn gmres<T: Tensor>(product: Product<'_, T>, b: &T, restart: usize, limit: Limit) -> T {
+pub(super) fn gmres<T: Tensor>(product: Product<'_, T>, b: &T, restart: usize, limit: LinearLimit) -> T {
     let (n, restart) = (b.size(), restart.clamp(1, b.size().max(1)));
     let number = |i: usize| T::Int::constant(i as i64);
     repeat::<Gmres, T>(b, limit, vec![b.clone()], |z, rest| {

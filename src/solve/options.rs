@@ -126,11 +126,6 @@ impl Options {
     pub fn flagged(self) -> Options {
         Options { not_converged: NotConverged::Flagged, ..self }
     }
-
-    /// Whether the number of steps is fixed.
-    pub(super) fn is_fixed(&self) -> bool {
-        self.absolute == 0.0 && self.relative == 0.0
-    }
 }
 
 /// How an iteration went. All are constants: no derivative flows through them.

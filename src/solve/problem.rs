@@ -116,6 +116,20 @@ impl<P: Structured> Layout<P> {
         self.with(&leaves)
     }
 
+    /// The structure of such vectors as rows, whose leaves have one more axis, the first.
+    pub(super) fn unpack_rows<T: Tensor>(&self, rows: &T) -> Over<P, T> {
+        let count = rows.shape()[0];
+        let mut start = 0;
+        let mut leaves = Vec::with_capacity(self.shapes.len());
+        for shape in &self.shapes {
+            let end = start + shape::size(shape);
+            let whole: Shape = std::iter::once(count).chain(shape.iter().copied()).collect();
+            leaves.push(rows.slice(1, start..end).reshape(&whole));
+            start = end;
+        }
+        self.with(&leaves)
+    }
+
     /// Raises unless a structure is like this one.
     pub(super) fn assert_like<Q: Structured>(&self, op: &'static str, at: At, other: &Layout<Q>) {
         let (mine, theirs) = (self.like.names(), other.like.names());

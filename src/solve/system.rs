@@ -8,7 +8,9 @@ use crate::error::{At, Error};
 use crate::forward::Dual;
 use crate::jacobian::{hessian, jacobian};
 use crate::language::params::Params;
+use crate::language::shape::Shape;
 use crate::language::tensor::Tensor;
+use crate::linalg::Factors;
 use crate::linearize::{linearize, pullback};
 use crate::partial::Partial;
 use crate::reverse::Var;
@@ -32,6 +34,35 @@ pub(super) trait System: Clone + fmt::Debug + 'static {
     fn jacobian<T: Tensor>(&self, x: &T, theta: &[T]) -> T {
         let by_batch = || jacobian(|x| self.residual(&x, &constants_of_batch(theta)), x).or_raise();
         self.matrix(x, theta).unwrap_or_else(by_batch)
+    }
+
+    /// What solves equations with `∂g/∂x` quickly: factors of the matrix, as a vector. No derivative is taken of it.
+    fn factors<T: Tensor>(&self, kind: Factors, x: &T, theta: &[T]) -> T {
+        kind.of(&self.jacobian(x, theta))
+    }
+
+    /// How many numbers these are, of so many unknowns.
+    fn factors_size(&self, kind: Factors, unknowns: usize) -> usize {
+        kind.size(unknowns)
+    }
+
+    /// The solution `z` of `∂g/∂x·z = b`, or with the transposed matrix, by [`factors`](System::factors), for these
+    /// parameters.
+    fn solve_factored<T: Tensor>(
+        &self,
+        kind: Factors,
+        factors: &T,
+        _theta: &[T],
+        transposed: bool,
+        b: &T,
+    ) -> T {
+        kind.solve(factors, b, transposed)
+    }
+
+    /// `g(x, θ) + ∂g/∂x·v`.
+    fn linearized<T: Tensor>(&self, x: &T, theta: &[T], v: &T) -> T {
+        let (value, change) = jvp(|x| self.residual(&x, &duals(theta)), x, v).or_raise();
+        value + change
     }
 
     /// What `f` makes of products with `∂g/∂x`, or with the transposed matrix: the function is run once for all of them.
@@ -107,6 +138,11 @@ pub(super) fn along<T: Tensor>(
     let wanted: Vec<bool> = tangents.iter().map(Option::is_some).collect();
     let chosen: Vec<T> = chosen(values, &wanted).cloned().collect();
     Some(jvp(|duals| f(&spread(values, &wanted, duals, Dual::lift)), &chosen, &directions).or_raise().1)
+}
+
+/// The shapes of those that are wanted.
+pub(super) fn chosen_shapes<T: Tensor>(values: &[T], wanted: &[bool]) -> Vec<Shape> {
+    chosen(values, wanted).map(Tensor::shape).collect()
 }
 
 fn chosen<'v, T>(values: &'v [T], wanted: &'v [bool]) -> impl Iterator<Item = &'v T> {
@@ -243,6 +279,51 @@ impl<P: Problem> System for GradientOf<P> {
         let by_batch = || hessian(|x| self.0.number(&x, &constants_of_batch(theta)), x).or_raise();
         Some(known.unwrap_or_else(by_batch))
     }
+}
+
+/// A number that is least where the equations, those of its gradient, hold.
+pub(super) trait Objective: System {
+    /// The number.
+    fn objective<T: Tensor>(&self, x: &T, theta: &[T]) -> T;
+}
+
+impl<P: Problem> Objective for GradientOf<P> {
+    fn objective<T: Tensor>(&self, x: &T, theta: &[T]) -> T {
+        self.0.number(x, theta)
+    }
+}
+
+/// `Jᵀr = 0`, for the residuals `r(x, θ)`: the gradient of `½Σr²`.
+#[derive(Clone, Debug)]
+pub(super) struct SquaresOf<P: Problem>(pub(super) Packed<P>);
+
+impl<P: Problem> SquaresOf<P> {
+    /// `J`.
+    pub(super) fn residuals_matrix<T: Tensor>(&self, x: &T, theta: &[T]) -> T {
+        let by_batch = || jacobian(|x| self.0.value(&x, &constants_of_batch(theta)), x).or_raise();
+        self.0.matrix(x, theta).unwrap_or_else(by_batch)
+    }
+}
+
+impl<P: Problem> System for SquaresOf<P> {
+    const SYMMETRIC: bool = true;
+
+    fn residual<T: Tensor>(&self, x: &T, theta: &[T]) -> T {
+        grad(|x| half_of_squares(&self.0.value(&x, &constants(theta))), x).or_raise()
+    }
+    fn matrix<T: Tensor>(&self, x: &T, theta: &[T]) -> Option<T> {
+        Some(hessian(|x| half_of_squares(&self.0.value(&x, &constants_of_batch(theta))), x).or_raise())
+    }
+}
+
+impl<P: Problem> Objective for SquaresOf<P> {
+    fn objective<T: Tensor>(&self, x: &T, theta: &[T]) -> T {
+        half_of_squares(&self.0.value(x, theta))
+    }
+}
+
+fn half_of_squares<T: Tensor>(r: &T) -> T {
+    r.square().sum(..) * 0.5
 }
 
 /// The identity matrix.

@@ -1,7 +1,7 @@
 //! Fixed points, with all four derivatives, in both modes.
 
 use antiphon::control::Checkpoints;
-use antiphon::solve::{Derivative, Estimate, FixedPointMethod, Limit, LinearMethod, Options, fixed_point};
+use antiphon::solve::{Derivative, Estimate, FixedPointMethod, LinearLimit, LinearMethod, Options, fixed_point};
 use antiphon::{NdArray, OrRaise, Real, Tensor, Var, grad, hvp, jacobian, jvp, vmap};
 
 use crate::in_both_modes;
@@ -15,7 +15,7 @@ fn direct() -> Derivative {
 
 /// All methods for linear equations but those for symmetric matrices.
 fn linear_methods() -> Vec<LinearMethod> {
-    let limit = Limit { tolerance: 1e-14, steps: 1000 };
+    let limit = LinearLimit { tolerance: 1e-14, steps: 1000 };
     vec![
         LinearMethod::Direct,
         LinearMethod::BiCgStab(limit),
@@ -250,7 +250,7 @@ fn nested_derivatives() {
     let difference = |h: f64| (first(0.4 + h) - first(0.4 - h)) / (2.0 * h);
     let expected = (4.0 * difference(h) - difference(2.0 * h)) / 3.0;
     let unrolled = Derivative::Unrolled { checkpoints: None };
-    let limit = Limit { tolerance: 1e-14, steps: 100 };
+    let limit = LinearLimit { tolerance: 1e-14, steps: 100 };
     let gmres = Derivative::Implicit(LinearMethod::Gmres { restart: 3, limit });
     for derivative in [direct(), gmres, Derivative::KSteps(40), unrolled] {
         let found = in_both_modes!(|theta| second(&theta, &derivative), theta.clone());
