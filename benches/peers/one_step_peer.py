@@ -119,7 +119,8 @@ def quadratic(n):
     enough = lambda z, b: jnp.linalg.norm(residual(z, b)) <= 1e-8
 
     def solve(b):
-        return lax.while_loop(lambda z: ~enough(z, b), lambda z: step(z, b), begin)
+        goes_on = lambda c: (~enough(c[0], b)) & (c[1] < 100)
+        return lax.while_loop(goes_on, lambda c: (step(c[0], b), c[1] + 1), (begin, 0))[0]
 
     z, steps = begin, 0
     while not enough(z, b) and steps < 100:

@@ -64,7 +64,7 @@ pub fn descent(out: &Path) -> Result<Value> {
     let data = (points(x, noise), points(x_other, other_noise));
     let largest = {
         let x = &data.0.0;
-        antiphon::linalg::eigvalsh(&(x.transpose().matmul(x) * (1.0 / n as f64))).max(..).item() + 1.0
+        antiphon::linalg::eigvalsh(&(x.transpose().matmul(x) * (1.0 / n as f64))).max(..).item() + 2f64.exp()
     };
     println!(
         "inner length      ρ   norm of the true gradient at the end   bound of the one-step gradient's error there"
@@ -80,7 +80,7 @@ pub fn descent(out: &Path) -> Result<Value> {
         let both = |(theta, data): (Recorded, Data<Recorded>)| {
             let ((x, y), _) = &data;
             // ρ and L of the inner iteration, at the solution: A = I − length·H, B = −length·diag(exp(θ)·w).
-            let parameters = ((x.clone(), y.clone()), theta.clone());
+            let parameters = ((*x, *y), theta);
             let method = MinimizeMethod::GradientDescent { length };
             let begin = Recorded::zeros(&[p]);
             let estimated = exact.clone().estimate(antiphon::solve::Estimate::Power { rounds: 40 });
@@ -101,7 +101,8 @@ pub fn descent(out: &Path) -> Result<Value> {
             let ((_, approximate), gradient, rho) = step.call(&(theta.clone(), data.clone()))?;
             points.push(((k + 1) as f64, norm(&gradient)));
             last = (norm(&gradient), rho.item(), norm(&(approximate.clone() - &gradient)));
-            theta = theta - approximate * (2.0 / share);
+            // So that the inner steps are not too long.
+            theta = (theta - approximate * (2.0 / share)).clamp(-8.0, 2.0);
         }
         // ‖∇ₓloss‖·ρ·L/(1 − ρ) with L = length·max(exp(θ)|w|).
         let ((x, y), (x_other, y_other)) = &data;

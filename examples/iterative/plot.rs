@@ -74,5 +74,8 @@ pub fn draw(path: &Path, panels: &[(&str, [&str; 2], Vec<Curve>)]) -> Result<()>
         Ok(())
     })();
     drawn.map_err(|error| Error::User(error.to_string().into()))?;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|source| Error::Io { path: folder.into(), source })?;
+    }
     write_atomically(path, svg.as_bytes())
 }

@@ -7,9 +7,9 @@ use crate::solve::linear::LinearMethod;
 use crate::solve::quasi::{equations_of_system, newton_step};
 use crate::solve::system::{System, dot, norm};
 
-/// The "good" method of Broyden (*A class of methods for solving nonlinear simultaneous equations*, 1965): `x ← x − B·g`,
-/// where `B` is at first the inverse of the matrix, and then changed by as little as makes it map the last change of `g`
-/// to that of `x`.
+/// The "good" method of Broyden (*A class of methods for solving nonlinear simultaneous equations*, 1965): `x ← x −
+/// B·g`, where `B` is at first the inverse of the matrix, and then changed by as little as makes it map the last
+/// change of `g` to that of `x`.
 #[derive(Clone, Debug)]
 pub(super) struct Broyden<S> {
     pub(super) system: S,

@@ -52,8 +52,9 @@ impl<N: Named> HostOperator for Converged<N> {
         if self.fixed && !residual.is_finite() {
             return Err(format!("the residual is {residual:e} after {steps} steps"));
         }
-        // Not `>`, of which a NaN is not either.
-        if !self.fixed && !(residual <= enough) {
+        // A NaN is not small enough either.
+        let small = residual <= enough;
+        if !self.fixed && !small {
             let steps = if steps == E::one() { "1 step".into() } else { format!("{steps} steps") };
             return Err(format!(
                 "no convergence: the residual is {residual:e} after {steps}, and has to be at most {enough:e}"

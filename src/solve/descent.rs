@@ -62,10 +62,10 @@ impl<S: System> Iteration for Accelerated<S> {
     }
 }
 
-/// How far to go along a direction: the first of `first`, half of it, a quarter, … at which the value falls by `10⁻⁴` of
-/// what the slope promises (Armijo 1966), up to rounding, and the slope has not turned to more than 0.8 of the first one,
-/// which tells steps apart where the value only changes by rounding (as the approximate conditions of Wolfe in Hager &
-/// Zhang 2005). No derivative flows through it.
+/// How far to go along a direction: the first of `first`, half of it, a quarter, … at which the value falls by `10⁻⁴`
+/// of what the slope promises (Armijo 1966), up to rounding, and the slope has not turned to more than 0.8 of the
+/// first one, which tells steps apart where the value only changes by rounding (as the approximate conditions of Wolfe
+/// in Hager & Zhang 2005). No derivative flows through it.
 pub(super) fn backtrack<S: Objective, T: Tensor>(
     system: &S,
     x: &T,

@@ -24,8 +24,8 @@ pub enum Adjoint {
     /// Of the steps that were made, whose lengths count as constants: exact for what was computed.
     Discrete {
         /// Which states are kept for the way back: all, or about `2·√(2n)` of `n` steps between two of the times, the
-        /// others being computed again ([`Checkpoints::SquareRoot`]; the others are errors, since the number of steps is
-        /// data).
+        /// others being computed again ([`Checkpoints::SquareRoot`]; the others are errors, since the number of steps
+        /// is data).
         checkpoints: Option<Checkpoints>,
     },
     /// By the adjoint equation `da/dt = −(∂f/∂y)ᵀa`, integrated back from each time to the one before it together with
@@ -255,8 +255,8 @@ fn backsolve<F: Field, T: Tensor>(
     (rows, last[2].clone(), last[3].clone())
 }
 
-/// `y` at one time from `y` at another one; also the steps that were tried and made. Its operands are `y`, both times and
-/// the parameters.
+/// `y` at one time from `y` at another one; also the steps that were tried and made. Its operands are `y`, both times
+/// and the parameters.
 #[derive(Clone, Debug)]
 struct Segment<F> {
     field: F,

@@ -182,9 +182,9 @@ impl<T: Tensor> Kept<T> {
     }
 }
 
-/// The steps of Newton's method `x ← x − M⁻¹g` of which the last one is differentiated, without computing it again: with
-/// `s` for what it has added, the derivative of what it gives is `−M⁻¹·∂/∂θ(g + ∂g/∂x·s)`, of the state before it as a
-/// constant.
+/// The steps of Newton's method `x ← x − M⁻¹g` of which the last one is differentiated, without computing it again:
+/// with `s` for what it has added, the derivative of what it gives is `−M⁻¹·∂/∂θ(g + ∂g/∂x·s)`, of the state before it
+/// as a constant.
 #[derive(Clone, Debug)]
 struct LastStep<I> {
     iteration: I,
@@ -310,8 +310,8 @@ pub(super) fn iterate<I: Iteration, T: Tensor>(
     let n = x.size();
     let newton = iteration.newton();
     let fixed = options.absolute == 0.0 && options.relative == 0.0;
-    // Of a fixed number of Newton's steps the last one is differentiated where it is made. Else it is one from where the
-    // others have converged, by the factors of the last of these.
+    // Of a fixed number of Newton's steps the last one is differentiated where it is made. Else it is one from where
+    // the others have converged, by the factors of the last of these.
     let within = last == 1 && fixed && newton.as_ref().is_some_and(|newton| newton.plain);
     let kind = newton.as_ref().and_then(|newton| newton.method.factors());
     let once_more = kind.filter(|_| last == 1 && !within);

@@ -38,7 +38,7 @@ impl<S: Objective> Iteration for LimitedMemory<S> {
         let mut shares = Vec::with_capacity(self.memory);
         for (s, y, weight) in &pairs {
             let share = dot(s, &q) * weight;
-            q = q - y.clone() * &share;
+            q -= y.clone() * &share;
             shares.push(share);
         }
         // The scale of the newest pair; without one the step is as long as the gradient's inverse, at most.
@@ -47,7 +47,7 @@ impl<S: Objective> Iteration for LimitedMemory<S> {
         let one = T::constant(1.0);
         let scale = dot(s, y) / T::select(&known, &dot(y, y), &one);
         let short = norm(gradient).maximum(&one).recip();
-        q = q * T::select(&known, &scale, &short);
+        q *= T::select(&known, &scale, &short);
         for ((s, y, weight), share) in pairs.iter().zip(shares).rev() {
             q = q.clone() + s.clone() * (share - dot(y, &q) * weight);
         }

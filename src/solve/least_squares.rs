@@ -17,20 +17,20 @@ use crate::solve::{converged::Named, system::Objective};
 pub enum LeastSquaresMethod {
     /// `x ← x − (JᵀJ)⁻¹·Jᵀr`.
     GaussNewton,
-    /// `x ← x − (JᵀJ + λI)⁻¹·Jᵀr`, where `λ` is made smaller after steps that make the sum smaller, and larger where they
-    /// do not, which are not made (Levenberg 1944; Marquardt 1963; Nielsen 1999 for the factors).
+    /// `x ← x − (JᵀJ + λI)⁻¹·Jᵀr`, where `λ` is made smaller after steps that make the sum smaller, and larger where
+    /// they do not, which are not made (Levenberg 1944; Marquardt 1963; Nielsen 1999 for the factors).
     LevenbergMarquardt {
         /// The first `λ`.
         damping: f64,
     },
 }
 
-/// The `x` where `½Σ r(x, θ)²` is least, from a first guess, which has no part in the derivative unless that is unrolled.
-/// The value of the problem is `r`, of any structure.
+/// The `x` where `½Σ r(x, θ)²` is least, from a first guess, which has no part in the derivative unless that is
+/// unrolled. The value of the problem is `r`, of any structure.
 ///
 /// # Errors
-/// What the function raises; [`Error::Argument`](crate::Error::Argument) where `JᵀJ` is singular, and where the iteration
-/// does not converge.
+/// What the function raises; [`Error::Argument`](crate::Error::Argument) where `JᵀJ` is singular, and where the
+/// iteration does not converge.
 #[track_caller]
 pub fn least_squares<P: Problem, T: Tensor>(
     problem: &P,
@@ -85,7 +85,7 @@ fn correction<P: Problem, T: Tensor>(
     let j = system.residuals_matrix(x, theta);
     let mut matrix = j.transpose().matmul(&j);
     if let Some(damping) = damping {
-        matrix = matrix + eye::<T>(x.size()) * damping;
+        matrix += eye::<T>(x.size()) * damping;
     }
     cholesky_solve(&cholesky(&matrix), gradient)
 }

@@ -11,9 +11,9 @@ use crate::solve::converged::{Converged, Named};
 use crate::solve::krylov;
 use crate::solve::system::{System, along, dot, gradient_by};
 
-/// How a system of linear equations with the matrix `M = ∂g/∂x`, or its transpose, is solved. All but the first two only
-/// take products with it, forward or reverse derivatives of `g`. They end when the residual is at most `tolerance` times
-/// the right side, in Euclidean norms; that they do not within their steps is an error.
+/// How a system of linear equations with the matrix `M = ∂g/∂x`, or its transpose, is solved. All but the first two
+/// only take products with it, forward or reverse derivatives of `g`. They end when the residual is at most
+/// `tolerance` times the right side, in Euclidean norms; that they do not within their steps is an error.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LinearMethod {
     /// The matrix, by a batch of derivatives or [what the problem knows](crate::solve::Problem::matrix), and
@@ -75,14 +75,15 @@ impl Default for LinearLimit {
 }
 
 /// The solution `z` of `M·z = b` with `M = ∂g/∂x(x, θ)`, or `Mᵀ·z = b`. Its operands are `b`, `x` and `θ`, and factors
-/// if there are any. The derivative does not go through the steps that compute it: `dz = M⁻¹(db − dM·z)`, and in reverse
-/// `b̄ = M⁻ᵀz̄`, `M̄ = −b̄·zᵀ`, each of which is such a system again, so that it has derivatives of every order.
+/// if there are any. The derivative does not go through the steps that compute it: `dz = M⁻¹(db − dM·z)`, and in
+/// reverse `b̄ = M⁻ᵀz̄`, `M̄ = −b̄·zᵀ`, each of which is such a system again, so that it has derivatives of every
+/// order.
 #[derive(Clone, Debug)]
 pub(super) struct LinearSystem<S> {
     pub(super) system: S,
     pub(super) method: LinearMethod,
-    /// Which kind of factors is the last operand: those of the matrix, for a direct method, and else of one that is near
-    /// to it.
+    /// Which kind of factors is the last operand: those of the matrix, for a direct method, and else of one that is
+    /// near to it.
     pub(super) kept: Option<Factors>,
     pub(super) transposed: bool,
 }

@@ -17,8 +17,8 @@ use crate::solve::system::{GradientOf, Packed};
 pub enum MinimizeMethod {
     /// `x ← x − damping·(∇²f)⁻¹·∇f`. The step that is differentiated is not damped.
     Newton {
-        /// How the equations of each step are solved: [`LinearMethod::Cholesky`] where the second derivative is positive
-        /// definite.
+        /// How the equations of each step are solved: [`LinearMethod::Cholesky`] where the second derivative is
+        /// positive definite.
         linear: LinearMethod,
         /// From 0, excluded, to 1.
         damping: f64,
@@ -35,7 +35,8 @@ pub enum MinimizeMethod {
         /// The largest length.
         first: f64,
     },
-    /// Nesterov's method, begun again where it leads uphill. The step that is differentiated is one of gradient descent.
+    /// Nesterov's method, begun again where it leads uphill. The step that is differentiated is one of gradient
+    /// descent.
     Accelerated {
         /// The length of each step, at most 1/L.
         length: f64,
@@ -90,8 +91,8 @@ impl MinimizeMethod {
 /// ```
 ///
 /// # Errors
-/// What the function raises; [`Error::Argument`] if it gives anything but one number, where a matrix is singular or, for
-/// Cholesky's factors, not positive definite, and where the iteration does not converge.
+/// What the function raises; [`Error::Argument`] if it gives anything but one number, where a matrix is singular or,
+/// for Cholesky's factors, not positive definite, and where the iteration does not converge.
 #[track_caller]
 pub fn minimize<P: Problem, T: Tensor>(
     problem: &P,

@@ -24,8 +24,8 @@ pub enum Derivative {
         /// [`Checkpoints::SquareRoot`] only; one of a fixed number of steps takes all of them.
         checkpoints: Option<Checkpoints>,
     },
-    /// By the implicit function theorem at the last state: `∂g/∂x·J = −∂g/∂θ`, where `g(x, θ) = 0` is what the iteration
-    /// solves.
+    /// By the implicit function theorem at the last state: `∂g/∂x·J = −∂g/∂θ`, where `g(x, θ) = 0` is what the
+    /// iteration solves.
     Implicit(LinearMethod),
     /// Of the last step only, whose state before it counts as a constant.
     OneStep,

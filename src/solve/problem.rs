@@ -58,8 +58,8 @@ pub trait Problem: Clone + fmt::Debug + 'static {
         theta: &Over<Self::Parameters, T>,
     ) -> Over<Self::Value, T>;
 
-    /// Its derivative by the unknown as a matrix `[values, unknowns]`, all elements in the order of the leaves, or, of a
-    /// value that is to be least, the second derivative `[unknowns, unknowns]`: for problems that know a faster way
+    /// Its derivative by the unknown as a matrix `[values, unknowns]`, all elements in the order of the leaves, or, of
+    /// a value that is to be least, the second derivative `[unknowns, unknowns]`: for problems that know a faster way
     /// than one direction after the other. Solvers that need the matrix use it.
     fn matrix<T: Tensor>(
         &self,

@@ -178,11 +178,11 @@ impl System for InteriorPoint {
         let mut stationary = of.quadratic.matmul(&x) + of.linear;
         let mut parts = Vec::new();
         if let Some((a, b)) = of.equalities {
-            stationary = stationary + y.matmul(a);
+            stationary += y.matmul(a);
             parts.push(a.matmul(&x) - b);
         }
         if let Some((g, h)) = of.inequalities {
-            stationary = stationary + multipliers.matmul(g);
+            stationary += multipliers.matmul(g);
             parts.push(g.matmul(&x) + &slack - h);
             parts.push(multipliers * slack);
         }
@@ -248,11 +248,11 @@ impl InteriorPoint {
         let mut first = of.quadratic.matmul(&x);
         let mut parts = Vec::new();
         if let Some((a, _)) = of.equalities {
-            first = first + y.matmul(a);
+            first += y.matmul(a);
             parts.push(a.matmul(&x));
         }
         if let Some((g, _)) = of.inequalities {
-            first = first + third.matmul(g);
+            first += third.matmul(g);
             let along = g.matmul(&x);
             match transposed {
                 true => parts.extend([along + last.clone() * slack, third + last * multipliers]),
@@ -308,8 +308,8 @@ impl InteriorPoint {
     }
 
     /// What [`eliminate`](Self::eliminate) is for the transposed matrix: with `u = (λ + s)·w₄` and
-    /// `w₃ = b₄ − λ∘w₄`, it is `Q·w₁ + Aᵀ·w₂ − Gᵀ(c·u) = b₁ − Gᵀ·b₄`, `A·w₁ = b₂` and `G·w₁ + d·u = b₃`, the transpose of
-    /// the reduced matrix for `−u`.
+    /// `w₃ = b₄ − λ∘w₄`, it is `Q·w₁ + Aᵀ·w₂ − Gᵀ(c·u) = b₁ − Gᵀ·b₄`, `A·w₁ = b₂` and `G·w₁ + d·u = b₃`, the transpose
+    /// of the reduced matrix for `−u`.
     fn eliminate_transposed<T: Tensor>(
         &self,
         reduced: &T,
@@ -357,7 +357,7 @@ impl InteriorPoint {
         let mut h = quadratic;
         if let Some(g) = g {
             let ratio = multipliers.clone() / at_least(slack, multipliers);
-            h = h + g.transpose().matmul(&(g * ratio.unsqueeze(-1)));
+            h += g.transpose().matmul(&(g * ratio.unsqueeze(-1)));
         }
         let Some(a) = a else { return kind.of(&h) };
         let l = cholesky(&h);

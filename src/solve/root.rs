@@ -47,8 +47,8 @@ impl RootMethod {
     pub const NEWTON: RootMethod = RootMethod::Newton { linear: LinearMethod::Direct, damping: 1.0 };
 }
 
-/// The `x` with `g(x, θ) = 0`, from a first guess, which has no part in the derivative unless that is unrolled (and none
-/// at all where there is a bracket).
+/// The `x` with `g(x, θ) = 0`, from a first guess, which has no part in the derivative unless that is unrolled (and
+/// none at all where there is a bracket).
 ///
 /// ```
 /// use antiphon::solve::{Options, Problem, RootMethod, root};

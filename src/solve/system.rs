@@ -65,7 +65,8 @@ pub(super) trait System: Clone + fmt::Debug + 'static {
         value + change
     }
 
-    /// What `f` makes of products with `∂g/∂x`, or with the transposed matrix: the function is run once for all of them.
+    /// What `f` makes of products with `∂g/∂x`, or with the transposed matrix: the function is run once for all of
+    /// them.
     fn with_products<T: Tensor, R>(
         &self,
         transposed: bool,

@@ -13,11 +13,11 @@ pub enum Stepper {
         /// The length.
         step: f64,
     },
-    /// Dormand and Prince's pair of orders 5 and 4 (*A family of embedded Runge–Kutta formulae*, 1980), with steps whose
-    /// lengths follow the estimated error.
+    /// Dormand and Prince's pair of orders 5 and 4 (*A family of embedded Runge–Kutta formulae*, 1980), with steps
+    /// whose lengths follow the estimated error.
     DormandPrince,
-    /// Tsitouras's pair of orders 5 and 4 (*Runge–Kutta pairs of order 5(4) satisfying only the first column simplifying
-    /// assumption*, 2011), likewise.
+    /// Tsitouras's pair of orders 5 and 4 (*Runge–Kutta pairs of order 5(4) satisfying only the first column
+    /// simplifying assumption*, 2011), likewise.
     Tsitouras,
 }
 

@@ -25,8 +25,8 @@ pub struct Transport<T: Real> {
 }
 
 /// The plan `P ≥ 0` with row sums `a` and column sums `b` for which `⟨P, C⟩ + ε·Σ P(ln P − 1)` is least (Cuturi,
-/// *Sinkhorn distances*, 2013), from costs `[n, m]`, `[n]` and `[m]` of the same positive sum, and `ε`. The iteration is
-/// that of the potentials, of logarithms, so that nothing overflows: `P = exp((f + g − C)/ε)`.
+/// *Sinkhorn distances*, 2013), from costs `[n, m]`, `[n]` and `[m]` of the same positive sum, and `ε`. The iteration
+/// is that of the potentials, of logarithms, so that nothing overflows: `P = exp((f + g − C)/ε)`.
 ///
 /// # Errors
 /// [`Error::Argument`] if the shapes do not fit, and where the iteration does not converge, as where `a` and `b` have

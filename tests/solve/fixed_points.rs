@@ -1,7 +1,9 @@
 //! Fixed points, with all four derivatives, in both modes.
 
 use antiphon::control::Checkpoints;
-use antiphon::solve::{Derivative, Estimate, FixedPointMethod, LinearLimit, LinearMethod, Options, fixed_point};
+use antiphon::solve::{
+    Derivative, Estimate, FixedPointMethod, LinearLimit, LinearMethod, Options, fixed_point,
+};
 use antiphon::{NdArray, OrRaise, Real, Tensor, Var, grad, hvp, jacobian, jvp, vmap};
 
 use crate::in_both_modes;

@@ -1,8 +1,8 @@
 //! Roots, minima and least squares by every method: the solution, and its derivatives in both modes.
 
 use antiphon::solve::{
-    Derivative, FixedPointMethod, LeastSquaresMethod, LinearLimit, LinearMethod, MinimizeMethod, Options, Problem,
-    RootMethod, fixed_point, least_squares, minimize, root,
+    Derivative, FixedPointMethod, LeastSquaresMethod, LinearLimit, LinearMethod, MinimizeMethod, Options,
+    Problem, RootMethod, fixed_point, least_squares, minimize, root,
 };
 use antiphon::{NdArray, OrRaise, Real, Tensor, Var, function, grad, hvp, jvp};
 
@@ -301,6 +301,11 @@ fn logistic_regression_by_every_method() {
         }
         let options = Options::default().absolute(1e-13).derivative(derivative);
         let found = in_both_modes!(|data: Data<_>| products(&data, &options), data.clone());
+        if options.derivative == Derivative::OneStep {
+            // Of one step from a constant, which is exact to the first order only, but the same in all nestings.
+            found[1..].iter().for_each(|other| assert_near(other, &found[0], 1e-9));
+            continue;
+        }
         let by_lambda = |lambda: f64| {
             let mut data = data.clone();
             data.1.1 = Array::scalar(lambda);

@@ -1,11 +1,10 @@
 //! What is recorded of a detached iteration: a loop, and nothing for the way back.
 
-use antiphon::control::Checkpoints;
-use antiphon::recording::{CompileOptions, OptimiseOptions, Recorded, optimise, record};
+use antiphon::recording::{OptimiseOptions, Recorded, optimise, record};
 use antiphon::solve::{Derivative, FixedPointMethod, LinearMethod, Options, fixed_point};
-use antiphon::{Error, OrRaise, Real, Tensor, compile_with, grad};
+use antiphon::{OrRaise, Real, Tensor, grad};
 
-use crate::problems::{Array, Layer, assert_near};
+use crate::problems::{Array, Layer};
 
 /// The gradient of the sum of a fixed point by its parameters.
 fn slopes(parameters: &(Recorded, Recorded), options: &Options) -> (Recorded, Recorded) {
@@ -73,37 +72,4 @@ fn detached_steps_leave_no_adjoint_code() {
         // (One more is that of the residual where the iteration begins.)
         assert!((rounds..=rounds + 2).contains(&outside), "{derivative:?}: {outside}\n{text}");
     }
-}
-
-/// The same stack and the same arena are enough for any number of steps, but not for all of them unrolled.
-#[test]
-fn what_is_kept_does_not_grow_with_the_steps() {
-    let run = |derivative: Derivative, steps: usize| {
-        let options = Options::steps(steps).derivative(derivative);
-        let room = CompileOptions {
-            stack_bytes: Some(1 << 20),
-            arena_bytes: Some(1 << 20),
-            ..CompileOptions::default()
-        };
-        let f = |parameters: (Recorded, Recorded)| slopes(&parameters, &options);
-        compile_with("slopes", f, &parameters(), &room).unwrap().call(&parameters())
-    };
-    for derivative in [
-        Derivative::OneStep,
-        Derivative::KSteps(3),
-        Derivative::Implicit(LinearMethod::Direct),
-        Derivative::Implicit(LinearMethod::default()),
-    ] {
-        let short = run(derivative.clone(), 100).unwrap();
-        for steps in [10, 1_000, 100_000] {
-            let found = run(derivative.clone(), steps).unwrap();
-            assert_near(&found, &short, if steps == 10 { 1e-4 } else { 1e-12 });
-        }
-    }
-    let all = Derivative::Unrolled { checkpoints: None };
-    assert!(run(all.clone(), 100).is_ok());
-    assert!(matches!(run(all, 100_000), Err(Error::StackExhausted { .. })));
-    // With checkpoints, 10⁵ steps have room.
-    let square_root = Derivative::Unrolled { checkpoints: Some(Checkpoints::SquareRoot) };
-    assert!(run(square_root, 100_000).is_ok());
 }
