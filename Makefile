@@ -114,6 +114,10 @@ peers: .tools .llvm .venv-peers/.installed
 	.venv-peers/bin/python -u benches/peers/run.py $(if $(TREES),--trees $(TREES))
 	$(CARGO) bench --features staging --bench control -- --table
 	$(CARGO) bench --features staging --bench batch
+	target/release/examples/one_step --experiment logistic --sizes 50,200,1000
+	.venv-peers/bin/python benches/peers/one_step_peer.py logistic 50 200 1000
+	target/release/examples/one_step --experiment qp --sizes 100,500,1000
+	.venv-peers/bin/python benches/peers/one_step_peer.py qp 100 500 1000
 
 .venv-peers/.installed: benches/peers/install.py
 	@command -v $(PYTHON) > /dev/null || $(call apt,python3 python3-venv)

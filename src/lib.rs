@@ -29,6 +29,7 @@ pub mod recording;
 mod reverse;
 mod scalar;
 mod sealed;
+pub mod solve;
 mod sparse;
 mod transforms;
 
@@ -86,6 +87,8 @@ mod pages {
     mod architecture {}
     #[doc = include_str!("../docs/batching.md")]
     mod batching {}
+    #[doc = include_str!("../docs/iterative.md")]
+    mod iterative {}
     #[doc = include_str!("../docs/linearizing.md")]
     mod linearizing {}
     #[doc = include_str!("../docs/sparse.md")]

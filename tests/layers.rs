@@ -27,6 +27,7 @@ const ANTIPHON: &[&str] = &[
     "linearize",
     "jacobian",
     "sparse",
+    "solve",
     "check",
     "compiled",
     "io",

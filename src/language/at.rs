@@ -168,7 +168,10 @@ impl<T: Tensor> Part<T> {
     /// As [`set`](Part::set).
     #[must_use]
     #[track_caller]
-    #[expect(clippy::should_implement_trait, reason = "it is the write that JAX calls so, and gives the whole array")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it is the write that JAX calls so, and gives the whole array"
+    )]
     pub fn add(self, elements: &T) -> T {
         self.write(Write::Add, elements)
     }

@@ -20,7 +20,7 @@ pub trait Params: Sized {
     /// What the structure is built of.
     type Leaf: Real;
     /// The same structure with other leaves.
-    type With<U: Real>: Params<Leaf = U>;
+    type With<U: Real>: Params<Leaf = U, With<Self::Leaf> = Self>;
 
     /// The structure of `f(name, leaf)`.
     fn map_named<U: Real>(

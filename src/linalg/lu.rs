@@ -119,6 +119,11 @@ impl<'a, T: Tensor> Factors<'a, T> {
     }
 }
 
+/// Both factors and the exchanges of rows in one vector, as [`Unpacked`] reads them.
+pub(super) fn packed<T: Tensor>(a: &T) -> T {
+    T::host(&Factor { op: "solve", of_columns: true }, &[a])
+}
+
 /// The factors of the identity, as [`Factors`] has them.
 pub(super) fn packed_identity(elements: usize) -> Vec<f64> {
     // n² + n elements.

@@ -179,8 +179,8 @@ fn in_a_training_step() {
         Array::from_elements(&[2, 3], &[0.9, -0.4, 1.1, 0.2, 0.7, -1.3]).unwrap(),
         Array::from_elements(&[2, 1], &[1.0, -1.0]).unwrap(),
     );
-    let mut eager = TrainingStep::eager(state.clone(), |state, data| step(state, data));
-    let mut compiled = TrainingStep::compiled(state, |state, data| step(state, data));
+    let mut eager = TrainingStep::eager(state.clone(), step);
+    let mut compiled = TrainingStep::compiled(state, step);
     for _ in 0..5 {
         let (loss, norm) = eager.call(&data).unwrap();
         let found = compiled.call(&data).unwrap();

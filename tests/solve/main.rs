@@ -1,0 +1,9 @@
+//! Iterative algorithms whose derivative is a choice: values, theorems, both modes, and what goes wrong.
+
+mod fixed_points;
+mod integration;
+mod problems;
+mod programs;
+mod solvers;
+#[cfg(feature = "staging")]
+mod text;
