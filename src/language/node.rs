@@ -1,7 +1,7 @@
 //! Where a variable's value and adjoint are, and how long they stay there.
 //!
 //! The value of an array may go on from its node to that of the array that rows were written to in place, and comes
-//! back when the operator that wrote them is left: [`MovableNode`](super::movable::MovableNode).
+//! back when the operator that wrote them is left: `MovableNode`.
 
 use std::fmt;
 use std::rc::Rc;

@@ -1,10 +1,12 @@
 //! Fixed points, with all four derivatives, in both modes.
 
+#[cfg(feature = "staging")]
+use antiphon::NdArray;
 use antiphon::control::Checkpoints;
 use antiphon::solve::{
     Derivative, Estimate, FixedPointMethod, LinearLimit, LinearMethod, Options, fixed_point,
 };
-use antiphon::{NdArray, OrRaise, Real, Tensor, Var, grad, hvp, jacobian, jvp, vmap};
+use antiphon::{OrRaise, Real, Tensor, Var, grad, hvp, jacobian, jvp, vmap};
 
 use crate::in_both_modes;
 use crate::problems::{Affine, Array, Babylonian, Layer, Pair, Quintic, RidgeDescent, assert_near};
