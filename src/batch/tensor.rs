@@ -302,10 +302,6 @@ impl<T: Tensor> Tensor for Batch<T> {
             Batch::of_rows(x.write_rows(write, axes + 1, &all, &rows.spread(batch)))
         })
     }
-    fn stays_alike(&self, internal: Internal, rows: &Self) -> bool {
-        // What is the same for all rows is not, once each row has written its own.
-        self.batched && self.value.stays_alike(internal, &rows.value)
-    }
     #[track_caller]
     fn gather_last(&self, indices: &BatchInt<T::Int>) -> Self {
         let shape = self.row_shape();

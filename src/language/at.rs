@@ -1,5 +1,6 @@
 //! Parts of arrays by index, to be read and written: [`Tensor::at`].
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::{Range, RangeFull};
 
@@ -287,34 +288,42 @@ fn within<I: IntTensor>(data: &I, lengths: &[usize], line: Line) -> I {
     I::select(&outside, &whole, data)
 }
 
-/// Which of the indices are the last of their kind, if some are not. There are `n` that they can be.
-pub(crate) fn last_of_each<T: Tensor>(indices: &T::Int, n: usize) -> Option<T::Bool> {
+/// The adjoints of rows that were set, `[indices.., rest..]`, with zeros for those that later ones have overwritten.
+/// There are `n` rows that the indices can name.
+pub(crate) fn of_those_that_stayed<T: Tensor>(g: T, indices: &T::Int, n: usize) -> T {
     let shape = indices.shape();
     let count: usize = shape.iter().product();
     if count <= 1 {
-        return None;
+        return g;
     }
     if let Some(known) = indices.elements() {
-        let mut last = vec![0.0; count];
-        let places: std::collections::HashMap<i64, usize> =
+        let last: HashMap<i64, usize> =
             known.iter().enumerate().map(|(place, &index)| (index, place)).collect();
-        places.values().for_each(|&place| last[place] = 1.0);
-        let mask = |last: &[f64]| {
-            T::from_elements(&shape, last).expect("one for each index").greater(&T::constant(0.5))
-        };
-        return (places.len() < count).then(|| mask(&last));
+        let gone = known.iter().enumerate().filter(|(place, index)| last[index] != *place);
+        let gone: Vec<i64> = gone.map(|(place, _)| place as i64).collect();
+        if gone.is_empty() {
+            return g;
+        }
+        let lengths: Shape =
+            std::iter::once(gone.len()).chain(g.shape()[shape.len()..].iter().copied()).collect();
+        let places = T::Int::from_elements(&[gone.len()], &gone).expect("one for each row");
+        return g.write_rows(Write::Set { distinct: true }, shape.len(), &places, &T::zeros(&lengths));
     }
-    if count <= n.div_ceil(count).max(64) {
+    let last = if count <= n.div_ceil(count).max(64) {
         // Each compared with all that follow.
         let later: Vec<i64> = (0..count * count).map(|i| i64::from(i % count > i / count)).collect();
         let later = T::Int::from_elements(&[count, count], &later).expect("one for each pair");
         let later = later.greater(&T::Int::constant(0));
         let equal = indices.reshape(&[count, 1]).equal(&indices.reshape(&[1, count]));
-        return Some(T::any(&later.and(&equal), 1).not().reshape(&shape));
-    }
-    // Each writes its number, and looks who was last.
-    let numbers: Vec<f64> = (0..count).map(|i| i as f64).collect();
-    let numbers = T::from_elements(&shape, &numbers).expect("one for each index");
-    let written = T::zeros(&[n]).write_rows(Write::Set { distinct: true }, 1, indices, &numbers);
-    Some(written.gather_rows(indices).equal(&numbers))
+        T::any(&later.and(&equal), 1).not()
+    } else {
+        // Each writes its number, and looks who was last.
+        let numbers: Vec<f64> = (0..count).map(|i| i as f64).collect();
+        let numbers = T::from_elements(&shape, &numbers).expect("one for each index");
+        let written = T::zeros(&[n]).write_rows(Write::Set { distinct: true }, 1, indices, &numbers);
+        written.gather_rows(indices).equal(&numbers)
+    };
+    let lengths: Shape =
+        shape.iter().copied().chain(std::iter::repeat_n(1, g.rank() - shape.len())).collect();
+    T::select(&last.reshape(&lengths), &g, &g.zeros_like())
 }

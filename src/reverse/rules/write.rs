@@ -4,10 +4,10 @@ use crate::continuation::stack;
 use crate::continuation::unwinding::{OrRaise, blame, part_of_operator, raise};
 use crate::error::{At, CpsResult as Result, Error};
 use crate::finite;
-use crate::language::at::{Write, last_of_each};
+use crate::language::at::{Write, of_those_that_stayed};
 use crate::language::node::{Held, HeldNode, NodeRef, OwnedNode, Undo, node_for, node_in};
-use crate::language::shape::{self, Shape};
-use crate::language::tensor::{IntTensor, MaskTensor, Tensor};
+use crate::language::shape;
+use crate::language::tensor::{IntTensor, Tensor};
 use crate::reverse::{Kind, Level, Var, common_level, region};
 use crate::sealed::INTERNAL;
 
@@ -119,13 +119,8 @@ fn written<T: Tensor>(
 fn pull<T: Tensor>(x: &Var<'_, T>, write: Write, axes: usize, indices: &T::Int, rows: &Var<'_, T>, y_bar: T) {
     if rows.is_active() {
         let mut g = y_bar.read_rows(axes, indices);
-        if let Write::Set { distinct: false } = write
-            && let Some(last) = last_of_each::<T>(indices, y_bar.shape()[..axes].iter().product())
-        {
-            let rest = g.rank() - indices.shape().len();
-            let lengths: Shape =
-                indices.shape().iter().copied().chain(std::iter::repeat_n(1, rest)).collect();
-            g = T::select(&last.reshape(&lengths), &g, &g.zeros_like());
+        if write == (Write::Set { distinct: false }) {
+            g = of_those_that_stayed(g, indices, y_bar.shape()[..axes].iter().product());
         }
         rows.accumulate_computed(g);
     }

@@ -191,8 +191,8 @@ pub enum Stmt {
     /// Binds whether anything was accumulated since the cell was last empty. A backward rule that no adjoint reaches
     /// must be skipped, not run with zeros: `0·∞` is NaN.
     Present(Value, Cell),
-    /// Binds rows of what was accumulated (zeros if nothing was), at indices that are data; the cell keeps them. As many
-    /// of its first axes count as one as the rows' other axes leave.
+    /// Binds rows of what was accumulated (zeros if nothing was), at indices that are data; the cell keeps them. As
+    /// many of its first axes count as one as the rows' other axes leave.
     Row(Value, Cell, Value),
     /// Runs one of two blocks and binds what it yields.
     If { condition: Value, then: Block, otherwise: Block, results: Vec<Value> },

@@ -2,11 +2,12 @@
 //!
 //! `y = set_rows(x, i, g)` is an array of its own, and `x` stays what it was. Where nobody needs `x` any more, `y` can
 //! have its memory; but if the array is the state of a loop, or of a recursion, memory is handed from activation to
-//! activation, as a parameter on the way forward, and, where it is an adjoint, as a result on the way back. So this pass
-//! looks for the *classes* of arrays that hand on to each other: operand and result of a write, argument and parameter,
-//! result of a function and of its call, yield and result of a branch. One cell, outside of all functions concerned,
-//! takes the place of such a class, if whoever reads an array of it does so while the cell holds just that one, which
-//! `flow.rs` finds out. Parameters and results disappear with it, and what is left of a loop is often scalars alone.
+//! activation, as a parameter on the way forward, and, where it is an adjoint, as a result on the way back. So this
+//! pass looks for the *classes* of arrays that hand on to each other: operand and result of a write, argument and
+//! parameter, result of a function and of its call, yield and result of a branch. One cell, outside of all functions
+//! concerned, takes the place of such a class, if whoever reads an array of it does so while the cell holds just that
+//! one, which `flow.rs` finds out. Parameters and results disappear with it, and what is left of a loop is often
+//! scalars alone.
 //!
 //! What cannot be done so stays as it is, and copies.
 
