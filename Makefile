@@ -98,6 +98,7 @@ bench: .tools .llvm
 	$(CARGO) bench --features staging --bench memory
 	$(CARGO) bench --features staging --bench array
 	$(CARGO) bench --features staging --bench batch
+	$(CARGO) bench --features staging --bench writing
 	$(CARGO) bench --features staging --bench workloads
 
 lint: .tools .llvm

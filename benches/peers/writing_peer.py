@@ -31,12 +31,12 @@ def with_torch():
         return h
 
     def gradient(f, *x):
-        x = [torch.tensor(x, requires_grad=True) for x in x]
+        x = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in x]
         return torch.autograd.grad((f(*x) ** 2).sum(), x)
 
     for n in (1_000, 10_000):
         x, c = numbers([n], 1), 0.5
-        report(f"chain_{n}", lambda: chain(torch.tensor(x), torch.tensor(c)), lambda x: [x.numpy()])
+        report(f"chain_{n}", lambda: chain(torch.tensor(x), torch.tensor(c, dtype=torch.float64)), lambda x: [x.numpy()])
         report(f"chain_gradient_{n}", lambda: gradient(chain, x, c), lambda x: [x.numpy() for x in x])
     for n in (1_000, 10_000):
         x, w = numbers([n, 32], 2), numbers([32, 32], 3)
