@@ -25,7 +25,7 @@ pub type Adjoints<P> = BTreeMap<String, <P as Params>::Leaf>;
 /// derivative, of a batch or of a checkpoint, and in recorded control flow. Of a derivative that is computed with
 /// [`vmap`](crate::vmap), each row has adjoints of its own.
 /// ```
-/// use antiphon::{NdArray, Tensor, value_and_grad_named};
+/// use antiphon::{NdArray, Real, Tensor, value_and_grad_named};
 /// /// Two layers of a perceptron, and a loss.
 /// fn loss<T: Tensor>((w, v): (T, T), x: &T) -> T {
 ///     let hidden = x.matmul(&w).tanh().named("hidden");

@@ -1,8 +1,5 @@
 //! Descent on the hyperparameter of a regularised regression with the gradient of the last `K` steps, whose error is a
 //! floor that the true gradient does not fall below; and what the bound `ρᴷ·L/(1 − ρ)` says of that floor.
-//!
-//! With one step, ρ ≈ 0.97 here, the gradient is no direction of descent, and the hyperparameter ends at its limit. With
-//! 200 the outer descent, which is stopped after a number of steps, has not come down to the floor.
 
 use std::path::Path;
 
@@ -55,22 +52,27 @@ fn outer<T: Tensor>(
 
 /// Outer descent by the last 1, 10, … steps of the inner one.
 pub fn descent(out: &Path) -> Result<Value> {
-    const OUTER: usize = 2000;
+    // Until what is descended by has vanished, and never longer than this.
+    const OUTER: usize = 5_000;
+    /// Of the hyperparameter, for which the length of the inner steps is chosen.
+    const LIMITS: [f64; 2] = [-6.0, 2.0];
     let [x, x_other, noise, other_noise, weights]: [Key<NdInt>; 5] = Key::new(&NdInt::constant(11)).split();
-    let (n, p) = (60, 20);
+    // So few points, and so much noise, that the best hyperparameter is neither very small nor very large.
+    let (n, p) = (30, 20);
     let w: Array = weights.normal(&[p]);
     let points = |key: Key<NdInt>, noise: Key<NdInt>| {
         let x: Array = key.normal(&[n, p]);
-        let y = x.matmul(&w) + noise.normal::<Array>(&[n]) * 2.0;
+        let y = x.matmul(&w) + noise.normal::<Array>(&[n]) * 4.0;
         (x, y)
     };
     let data = (points(x, noise), points(x_other, other_noise));
     let largest = {
         let x = &data.0.0;
-        antiphon::linalg::eigvalsh(&(x.transpose().matmul(x) * (1.0 / n as f64))).max(..).item() + 2f64.exp()
+        antiphon::linalg::eigvalsh(&(x.transpose().matmul(x) * (1.0 / n as f64))).max(..).item()
+            + LIMITS[1].exp()
     };
     println!(
-        "last steps      ρ   norm of the true gradient at the end   bound of the gradient's error there"
+        "last steps      θ       ρ   norm of the true gradient at the end   bound of the gradient's error there"
     );
     let (mut reports, mut curves) = (Vec::new(), Vec::new());
     let length = 1.0 / largest;
@@ -104,8 +106,10 @@ pub fn descent(out: &Path) -> Result<Value> {
             let ((_, approximate), gradient, rho) = step.call(&(theta.clone(), data.clone()))?;
             points.push(((k + 1) as f64, norm(&gradient)));
             last = (norm(&gradient), rho.item(), norm(&(approximate.clone() - &gradient)));
-            // So that the inner steps are not too long.
-            theta = (theta - approximate * 3.0).clamp(-8.0, 2.0);
+            if norm(&approximate) < 1e-9 {
+                break;
+            }
+            theta = (theta - approximate).clamp(LIMITS[0], LIMITS[1]);
         }
         // ‖∇ₓloss‖·ρ·L/(1 − ρ) with L = length·exp(θ)·‖w‖.
         let ((x, y), (x_other, y_other)) = &data;
@@ -116,12 +120,15 @@ pub fn descent(out: &Path) -> Result<Value> {
         let by_theta = length * theta.exp().item() * norm(&w);
         let (floor, rho, error) = last;
         let bound = norm(&slope) * rho.powi(steps as i32) * by_theta / (1.0 - rho);
-        println!("{steps:>10} {rho:>7.4} {floor:>20.3e} {bound:>36.3e}");
+        println!("{steps:>10} {:>7.3} {rho:>7.4} {floor:>20.3e} {bound:>36.3e}", theta.item());
         reports.push(json!({
-            "last_steps": steps, "rho": rho, "true_gradient": floor, "error": error, "bound": bound,
+            "last_steps": steps, "theta": theta.item(), "rho": rho, "true_gradient": floor, "error": error, "bound": bound,
             "gradient_by_outer_step": points,
         }));
-        curves.push(Curve { name: format!("last {steps} steps"), points });
+        curves.push(Curve {
+            name: if steps == 1 { "last step".into() } else { format!("last {steps} steps") },
+            points,
+        });
     }
     let title = "True gradient under descent by the last steps";
     plot::draw(&out.join("bilevel.svg"), &[(title, ["outer steps", "norm of the true gradient"], curves)])?;

@@ -132,8 +132,8 @@ fn line(report: &Value) {
     let of = |name: &str, key: &str| report[name][key].as_f64().unwrap_or(f64::NAN);
     println!(
         "{:>5} {:>5} {:>5} {:>10.3} {:>9.3} {:>9.3} {:>9.3}   {:.1e}",
-        report["p"],
-        report["n"],
+        report["p"].as_u64().unwrap_or(0),
+        report["n"].as_u64().unwrap_or(0),
         report["steps"].as_f64().unwrap_or(f64::NAN),
         report["forward_ms"].as_f64().unwrap_or(f64::NAN),
         of("implicit", "over_forward"),

@@ -23,6 +23,11 @@ pub struct Curve {
     pub points: Vec<(f64, f64)>,
 }
 
+/// A number beside an axis.
+fn label(x: f64) -> String {
+    if (1e-2..1e4).contains(&x) { format!("{x}") } else { format!("{x:.0e}") }
+}
+
 /// Writes curves side by side in panels, each with a title and the names of its axes.
 pub fn draw(path: &Path, panels: &[(&str, [&str; 2], Vec<Curve>)]) -> Result<()> {
     let mut svg = String::new();
@@ -54,7 +59,8 @@ pub fn draw(path: &Path, panels: &[(&str, [&str; 2], Vec<Curve>)]) -> Result<()>
                 .x_desc(axes[0])
                 .y_desc(axes[1])
                 .light_line_style(TRANSPARENT)
-                .y_label_formatter(&|y| format!("{y:.0e}"))
+                .x_label_formatter(&|x| label(*x))
+                .y_label_formatter(&|y| label(*y))
                 .draw()?;
             for (curve, colour) in curves.iter().zip(COLOURS.iter().cycle()) {
                 let style = colour.stroke_width(2);
@@ -66,6 +72,8 @@ pub fn draw(path: &Path, panels: &[(&str, [&str; 2], Vec<Curve>)]) -> Result<()>
             }
             chart
                 .configure_series_labels()
+                // Curves begin or end in the other corners.
+                .position(SeriesLabelPosition::LowerLeft)
                 .background_style(WHITE.mix(0.8))
                 .border_style(BLACK.mix(0.3))
                 .draw()?;

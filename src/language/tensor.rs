@@ -641,12 +641,12 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     /// A part of this array, to be read or written: elements, rows, ranges, at positions that may be data.
     ///
     /// ```
-    /// use antiphon::{NdArray, NdInt, Tensor, grad};
+    /// use antiphon::{Int, NdArray, NdInt, Tensor, grad};
     /// let x = NdArray::from(vec![1.0, 2.0, 3.0, 4.0]);
     /// assert_eq!(x.clone().at(1).set(&NdArray::scalar(9.0)), NdArray::from(vec![1.0, 9.0, 3.0, 4.0]));
     /// assert_eq!(x.clone().at(0..2).add(&NdArray::scalar(1.0)), NdArray::from(vec![2.0, 3.0, 3.0, 4.0]));
     /// let table = NdArray::<f64>::zeros(&[2, 3]);
-    /// let column = NdInt::from_vec(vec![2]).reshape(&[]);
+    /// let column = NdInt::constant(2);
     /// assert_eq!(table.at((1, &column)).set(&NdArray::scalar(5.0)).sum(..).item(), 5.0);
     /// // x₀ := x₀·x₁. What was overwritten has no derivative but by what came of it.
     /// let slope = grad(|x| {

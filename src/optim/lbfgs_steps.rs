@@ -51,7 +51,7 @@ impl Lbfgs {
     ///
     /// ```
     /// use antiphon::optim::{Lbfgs, LbfgsState};
-    /// use antiphon::{NdArray, Result, Tensor, TrainingStep, value_and_grad};
+    /// use antiphon::{NdArray, Real, Result, Tensor, TrainingStep, value_and_grad};
     /// /// Toward the least value of (x − 1)² + 10·(y − x)².
     /// fn step<T: Tensor>((x, state): &mut (T, LbfgsState<T>), lr: &T) -> Result<T> {
     ///     let weights = T::from_elements(&[2], &[1.0, 10.0])?;

@@ -1,14 +1,14 @@
 //! Fixed points `x = F(x, θ)`: the plain iteration, and Anderson's.
 
-use crate::continuation::unwinding::{catch, raise};
-use crate::error::{At, Error, Result};
+use crate::continuation::unwinding::raise;
+use crate::error::{Error, Result};
 use crate::language::tensor::Tensor;
 use crate::solve::anderson::Anderson;
 use crate::solve::converged::Named;
 use crate::solve::iteration::{Iteration, iterate};
 use crate::solve::options::{Options, Solution};
 use crate::solve::problem::{Over, Problem};
-use crate::solve::system::{FixedPointOf, Packed, System, norm};
+use crate::solve::system::{FixedPointOf, System, norm, solved};
 
 /// How a fixed point is sought.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,26 +77,22 @@ pub fn fixed_point<P: Problem<Value = <P as Problem>::Unknown>, T: Tensor>(
     theta: &Over<P::Parameters, T>,
     options: &Options,
 ) -> Result<Solution<Over<P::Unknown, T>, T>> {
-    let at = At::caller();
-    catch(|| {
-        let packed = Packed::of("fixed_point", at, problem, x, theta);
-        let (x, theta) = packed.operands(x, theta);
-        let unknown = packed.unknown.clone();
+    solved("fixed_point", problem, x, theta, |packed, x, theta| {
+        let at = packed.at;
         let (FixedPointMethod::Picard { damping } | FixedPointMethod::Anderson { damping, .. }) = method;
         if !(damping > 0.0 && damping.is_finite()) {
             let reason = format!("a damping of {damping}, which has to be a positive number");
             raise(Error::Argument { op: "fixed_point", reason, at });
         }
-        let (x, info) = match method {
+        match method {
             FixedPointMethod::Picard { damping } => {
-                iterate(&Picard { system: FixedPointOf(packed), damping }, options, at, &x, &theta)
+                iterate(&Picard { system: FixedPointOf(packed), damping }, options, at, x, theta)
             }
             FixedPointMethod::Anderson { memory, damping } => {
                 let anderson = Anderson::new(FixedPointOf(packed), memory, damping, at);
-                iterate(&anderson, options, at, &x, &theta)
+                iterate(&anderson, options, at, x, theta)
             }
-        };
-        Ok(Solution { x: unknown.unpack(&x), info })
+        }
     })
 }
 

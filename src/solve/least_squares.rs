@@ -1,7 +1,6 @@
 //! Least squares: `½Σ r(x, θ)²`.
 
-use crate::continuation::unwinding::catch;
-use crate::error::{At, Result};
+use crate::error::Result;
 use crate::language::tensor::Tensor;
 use crate::linalg::{cholesky, cholesky_solve};
 use crate::solve::iteration::{Iteration, iterate};
@@ -9,7 +8,7 @@ use crate::solve::linear::LinearMethod;
 use crate::solve::options::{Options, Solution};
 use crate::solve::problem::{Over, Problem};
 use crate::solve::quasi::newton_step;
-use crate::solve::system::{Packed, SquaresOf, System, dot, eye, norm};
+use crate::solve::system::{SquaresOf, System, dot, eye, norm, solved};
 use crate::solve::{converged::Named, system::Objective};
 
 /// How a sum of squares is made least: where its gradient `Jᵀr` is zero. The step that is differentiated is Newton's.
@@ -39,19 +38,15 @@ pub fn least_squares<P: Problem, T: Tensor>(
     theta: &Over<P::Parameters, T>,
     options: &Options,
 ) -> Result<Solution<Over<P::Unknown, T>, T>> {
-    let at = At::caller();
-    catch(|| {
-        let packed = Packed::of("least_squares", at, problem, x, theta);
-        let (x, theta) = packed.operands(x, theta);
-        let unknown = packed.unknown.clone();
+    solved("least_squares", problem, x, theta, |packed, x, theta| {
+        let at = packed.at;
         let system = SquaresOf(packed);
-        let (x, info) = match method {
-            LeastSquaresMethod::GaussNewton => iterate(&GaussNewton { system }, options, at, &x, &theta),
+        match method {
+            LeastSquaresMethod::GaussNewton => iterate(&GaussNewton { system }, options, at, x, theta),
             LeastSquaresMethod::LevenbergMarquardt { damping } => {
-                iterate(&LevenbergMarquardt { system, damping }, options, at, &x, &theta)
+                iterate(&LevenbergMarquardt { system, damping }, options, at, x, theta)
             }
-        };
-        Ok(Solution { x: unknown.unpack(&x), info })
+        }
     })
 }
 

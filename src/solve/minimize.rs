@@ -1,7 +1,7 @@
 //! Minima of a number `f(x, θ)`.
 
-use crate::continuation::unwinding::{catch, raise};
-use crate::error::{At, Error, Result};
+use crate::continuation::unwinding::raise;
+use crate::error::{Error, Result};
 use crate::language::tensor::Tensor;
 use crate::solve::descent::{Accelerated, Backtracking, GradientDescent};
 use crate::solve::iteration::iterate;
@@ -10,7 +10,7 @@ use crate::solve::linear::LinearMethod;
 use crate::solve::newton::Newton;
 use crate::solve::options::{Options, Solution};
 use crate::solve::problem::{Over, Problem};
-use crate::solve::system::{GradientOf, Packed};
+use crate::solve::system::{GradientOf, solved};
 
 /// How a minimum is sought: where the gradient is zero.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,11 +101,8 @@ pub fn minimize<P: Problem, T: Tensor>(
     theta: &Over<P::Parameters, T>,
     options: &Options,
 ) -> Result<Solution<Over<P::Unknown, T>, T>> {
-    let at = At::caller();
-    catch(|| {
-        let packed = Packed::of("minimize", at, problem, x, theta);
-        let (x, theta) = packed.operands(x, theta);
-        let unknown = packed.unknown.clone();
+    solved("minimize", problem, x, theta, |packed, x, theta| {
+        let at = packed.at;
         let system = GradientOf(packed);
         let length = match *method {
             MinimizeMethod::GradientDescent { length } | MinimizeMethod::Accelerated { length } => length,
@@ -116,24 +113,23 @@ pub fn minimize<P: Problem, T: Tensor>(
         if !(length > 0.0 && length.is_finite()) {
             refuse(format!("{method:?}: the length of a step has to be a positive number"));
         }
-        let (x, info) = match *method {
+        match *method {
             MinimizeMethod::Newton { ref linear, damping } => {
-                iterate(&Newton::new(system, linear, damping, at), options, at, &x, &theta)
+                iterate(&Newton::new(system, linear, damping, at), options, at, x, theta)
             }
             MinimizeMethod::GradientDescent { length } => {
-                iterate(&GradientDescent { system, length }, options, at, &x, &theta)
+                iterate(&GradientDescent { system, length }, options, at, x, theta)
             }
             MinimizeMethod::Backtracking { first } => {
-                iterate(&Backtracking { system, first }, options, at, &x, &theta)
+                iterate(&Backtracking { system, first }, options, at, x, theta)
             }
             MinimizeMethod::Accelerated { length } => {
-                iterate(&Accelerated { system, length }, options, at, &x, &theta)
+                iterate(&Accelerated { system, length }, options, at, x, theta)
             }
             MinimizeMethod::Lbfgs { memory: 0 } => refuse("L-BFGS with a memory of no steps".into()),
             MinimizeMethod::Lbfgs { memory } => {
-                iterate(&LimitedMemory { system, memory }, options, at, &x, &theta)
+                iterate(&LimitedMemory { system, memory }, options, at, x, theta)
             }
-        };
-        Ok(Solution { x: unknown.unpack(&x), info })
+        }
     })
 }

@@ -1,7 +1,7 @@
 //! Equations `g(x, θ) = 0`.
 
-use crate::continuation::unwinding::{catch, raise};
-use crate::error::{At, Error, Result};
+use crate::continuation::unwinding::raise;
+use crate::error::{Error, Result};
 use crate::language::tensor::Tensor;
 use crate::solve::bracket::{Bisection, Brent};
 use crate::solve::broyden::Broyden;
@@ -10,7 +10,7 @@ use crate::solve::linear::LinearMethod;
 use crate::solve::newton::Newton;
 use crate::solve::options::{Options, Solution};
 use crate::solve::problem::{Over, Problem};
-use crate::solve::system::{Packed, RootOf};
+use crate::solve::system::{RootOf, solved};
 
 /// How equations are solved.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,33 +92,30 @@ pub fn root<P: Problem<Value = <P as Problem>::Unknown>, T: Tensor>(
     theta: &Over<P::Parameters, T>,
     options: &Options,
 ) -> Result<Solution<Over<P::Unknown, T>, T>> {
-    let at = At::caller();
-    catch(|| {
-        let packed = Packed::of("root", at, problem, x, theta);
-        let (x, theta) = packed.operands(x, theta);
-        let unknown = packed.unknown.clone();
+    solved("root", problem, x, theta, |packed, x, theta| {
+        let at = packed.at;
+        let unknowns = packed.unknown.size();
         let system = RootOf(packed);
         if let RootMethod::Bisection { .. } | RootMethod::Brent { .. } = method
-            && unknown.size() != 1
+            && unknowns != 1
         {
-            let reason = format!("{method:?} of {} unknowns: it is for one", unknown.size());
+            let reason = format!("{method:?} of {unknowns} unknowns: it is for one");
             raise(Error::Argument { op: "root", reason, at });
         }
-        let (x, info) = match method {
+        match method {
             RootMethod::Newton { linear, damping } => {
                 let newton = Newton::new(system, linear, *damping, at);
-                iterate(&newton, options, at, &x, &theta)
+                iterate(&newton, options, at, x, theta)
             }
             RootMethod::Broyden { linear } => {
-                iterate(&Broyden { system, method: linear.clone() }, options, at, &x, &theta)
+                iterate(&Broyden { system, method: linear.clone() }, options, at, x, theta)
             }
             RootMethod::Bisection { bracket } => {
-                iterate(&Bisection { system, bracket: *bracket, at }, options, at, &x, &theta)
+                iterate(&Bisection { system, bracket: *bracket, at }, options, at, x, theta)
             }
             RootMethod::Brent { bracket } => {
-                iterate(&Brent { system, bracket: *bracket, at }, options, at, &x, &theta)
+                iterate(&Brent { system, bracket: *bracket, at }, options, at, x, theta)
             }
-        };
-        Ok(Solution { x: unknown.unpack(&x), info })
+        }
     })
 }

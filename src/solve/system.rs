@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::batch::Batch;
-use crate::continuation::unwinding::{OrRaise, raise};
-use crate::error::{At, Error};
+use crate::continuation::unwinding::{OrRaise, catch, raise};
+use crate::error::{At, Error, Result};
 use crate::forward::Dual;
 use crate::jacobian::{hessian, jacobian};
 use crate::language::params::Params;
@@ -14,6 +14,7 @@ use crate::linalg::Factors;
 use crate::linearize::{linearize, pullback};
 use crate::partial::Partial;
 use crate::reverse::Var;
+use crate::solve::options::{Info, Solution};
 use crate::solve::problem::{Layout, Over, Problem};
 use crate::transforms::{grad, jvp, vjp};
 
@@ -237,6 +238,25 @@ impl<P: Problem> Packed<P> {
     pub(super) fn matrix<T: Tensor>(&self, x: &T, theta: &[T]) -> Option<T> {
         self.problem.matrix::<T>(&self.unknown.unpack(x), &self.theta.with(theta))
     }
+}
+
+/// What a solver is made of: the problem as one of vectors, what `run` finds, and that in its structure again.
+#[track_caller]
+pub(super) fn solved<P: Problem, T: Tensor>(
+    op: &'static str,
+    problem: &P,
+    x: &Over<P::Unknown, T>,
+    theta: &Over<P::Parameters, T>,
+    run: impl FnOnce(Packed<P>, &T, &[T]) -> (T, Info<T>),
+) -> Result<Solution<Over<P::Unknown, T>, T>> {
+    let at = At::caller();
+    catch(|| {
+        let packed = Packed::of(op, at, problem, x, theta);
+        let (x, theta) = packed.operands(x, theta);
+        let unknown = packed.unknown.clone();
+        let (x, info) = run(packed, &x, &theta);
+        Ok(Solution { x: unknown.unpack(&x), info })
+    })
 }
 
 /// `x − F(x, θ) = 0`.

@@ -86,7 +86,9 @@ fn equations_of_two_unknowns() {
     for method in root_methods() {
         for derivative in derivatives() {
             // Broyden's inverse of the matrix is not exact, nor is its unrolled derivative near the end.
-            let part = if derivative == (Derivative::Unrolled { checkpoints: None }) { 1e-8 } else { 1e-12 };
+            let by_broyden = matches!(method, RootMethod::Broyden { .. });
+            let unrolled = derivative == (Derivative::Unrolled { checkpoints: None });
+            let part = if by_broyden && unrolled { 1e-8 } else { 1e-12 };
             let options = Options::default().absolute(1e-13).derivative(derivative);
             let found = in_both_modes!(
                 |(a, b): (_, _)| model(&(a, b), &method, &options),
@@ -211,15 +213,17 @@ fn logistic_regression_by_every_method() {
     let exact = Options::default().absolute(1e-14).derivative(Derivative::Implicit(LinearMethod::Direct));
     let knows = Logistic { knows: true };
     let expected = logistic_slope(&data, &knows, &MinimizeMethod::NEWTON, &exact);
-    // By differences.
+    // By differences, of two lengths, whose errors of the second order cancel.
     let moved = |h: f64| {
         let mut moved = data.clone();
         let direction = Array::from((0..12).map(|i| (i as f64).sin()).collect::<Vec<_>>());
         moved.1.0 += direction.clone() * h;
         (logistic_slope(&moved, &knows, &MinimizeMethod::NEWTON, &exact).0.item(), direction)
     };
-    let (difference, along) = ((moved(1e-4).0 - moved(-1e-4).0) / 2e-4, moved(0.0).1);
-    assert!((difference - (expected.1.clone() * along).sum(..).item()).abs() < 1e-6);
+    let difference = |h: f64| (moved(h).0 - moved(-h).0) / (2.0 * h);
+    let slope = (4.0 * difference(1e-4) - difference(2e-4)) / 3.0;
+    let along = (expected.1.clone() * moved(0.0).1).sum(..).item();
+    assert!((slope - along).abs() < 1e-9, "{slope} {along}");
     for (i, method) in methods.into_iter().enumerate() {
         for derivative in [
             Derivative::Implicit(LinearMethod::Cholesky),
@@ -242,7 +246,9 @@ fn logistic_regression_by_every_method() {
                 // A step of gradient descent has an error of ρ.
                 assert!((found.1 - &expected.1).abs().max(..).item() > 1e-3);
             } else {
-                assert_near(&found.1, &expected.1, if unrolled { 1e-4 } else { 1e-9 });
+                // The gradients of an unrolled quasi-Newton method come later than what it finds.
+                let later = unrolled && matches!(method, MinimizeMethod::Lbfgs { .. });
+                assert_near(&found.1, &expected.1, if later { 1e-4 } else { 1e-9 });
             }
         }
     }
@@ -432,8 +438,9 @@ fn newtons_one_step_error_squares() {
         });
         let found = grad(solve, &Array::scalar(2.0)).unwrap().item();
         assert!((found - expected).abs() < 1e-12, "{k}: {found}");
+        // By √2 in the limit: of x it is e ← e²/(2√2), and of the derivative 1/(2x) a quarter of that.
         let error = (found - exact).abs();
-        assert!(error < 2.0 * last * last || k == 0, "{error} after {last}");
+        assert!(error < 1.5 * last * last || k == 0, "{error} after {last}");
         last = error;
     }
 }
