@@ -2,6 +2,7 @@
 
 use std::alloc::{Layout, alloc, alloc_zeroed};
 
+use antiphon_system::heap;
 use bytemuck::Zeroable;
 
 use crate::continuation::unwinding::raise;
@@ -15,6 +16,9 @@ fn allocate<T>(n: usize, allocate: unsafe fn(Layout) -> *mut u8) -> Vec<T> {
     match Layout::array::<T>(n) {
         Ok(layout) if layout.size() == 0 => return Vec::new(),
         Ok(layout) => {
+            if layout.size() >= heap::LARGE {
+                heap::keep_freed();
+            }
             // SAFETY: the layout's size is not zero.
             let start = unsafe { allocate(layout) }.cast::<T>();
             if !start.is_null() {

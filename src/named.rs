@@ -32,7 +32,7 @@ pub type Adjoints<P> = BTreeMap<String, <P as Params>::Leaf>;
 ///     hidden.matmul(&v).square().sum(..)
 /// }
 /// let x = NdArray::from_elements(&[1, 2], &[0.5, -1.0])?;
-/// let parameters = (NdArray::full(&[2, 3], 0.3), NdArray::from_elements(&[3, 1], &[1.0, 2.0, 3.0])?);
+/// let parameters = (NdArray::full(&[2, 3], 0.3), NdArray::<f64>::from_elements(&[3, 1], &[1.0, 2.0, 3.0])?);
 /// let (loss, _, adjoints) =
 ///     value_and_grad_named(|p| loss(p, &antiphon::Var::lift(&x)), &parameters, &["hidden"])?;
 /// // ∂ (h·v)²/∂h = 2·(h·v)·v
