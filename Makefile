@@ -99,6 +99,8 @@ bench: .tools .llvm
 	$(CARGO) bench --features staging --bench array
 	$(CARGO) bench --features staging --bench batch
 	$(CARGO) bench --features staging --bench writing
+	$(CARGO) bench --features staging --bench linalg
+	$(CARGO) bench --features staging --bench checkpoints
 	$(CARGO) bench --features staging --bench workloads
 
 lint: .tools .llvm

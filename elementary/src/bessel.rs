@@ -10,12 +10,13 @@ use crate::polynomials::{
 /// Where the series ends.
 const EDGE: f64 = 8.0;
 
-/// `√x·e⁻ˣ` times the function, as `tail` gives it by `8/|x| − ½`, for `|x| ≥ 8`: without overflow before that of the
-/// result.
+/// The function for `|x| ≥ 8`, of which `√x·e⁻ˣ` times it is a polynomial in `8/|x| − ½`: without overflow before that of
+/// the result.
 #[inline(always)]
-fn beyond<L: Lanes>(l: &L, size: L::Real, tail: impl FnOnce(L::Real) -> (L::Real, L::Real)) -> L::Real {
+fn beyond<L: Lanes>(l: &L, size: L::Real, single: &[f64], double: &[f64]) -> L::Real {
     let a = limit(l, size, l.number(EDGE), pick(l, 100.0, 720.0));
-    let ((p, p_lost), root) = (tail(l.sub(l.div(l.number(EDGE), a), l.number(0.5))), l.sqrt(a));
+    let t = l.sub(l.div(l.number(EDGE), a), l.number(0.5));
+    let ((p, p_lost), root) = (compensated(l, t, single, double), l.sqrt(a));
     let root_lost = l.div(l.fused(l.neg(root), root, a), l.add(root, root));
     let q = l.div(p, root);
     let rest = l.add(p_lost, l.fma(l.neg(q), root_lost, l.fused(l.neg(q), root, p)));
@@ -30,7 +31,7 @@ pub fn i0<L: Lanes>(l: &L, x: L::Real) -> L::Real {
     let quarter = l.mul(l.mul(x, x), l.number(0.25));
     let (sum, lost) = compensated(l, quarter, SERIES_I0_F32, SERIES_I0_F64);
     let near = l.add(sum, lost);
-    let far = beyond(l, size, |t| compensated(l, t, TAIL_I0_F32, TAIL_I0_F64));
+    let far = beyond(l, size, TAIL_I0_F32, TAIL_I0_F64);
     l.select(l.less(l.number(EDGE), size), far, near)
 }
 
@@ -41,6 +42,6 @@ pub fn i1<L: Lanes>(l: &L, x: L::Real) -> L::Real {
     let half = l.mul(x, l.number(0.5));
     let (sum, lost) = compensated(l, l.mul(half, half), SERIES_I1_F32, SERIES_I1_F64);
     let near = l.fma(half, sum, l.mul(half, lost));
-    let far = beyond(l, size, |t| compensated(l, t, TAIL_I1_F32, TAIL_I1_F64));
+    let far = beyond(l, size, TAIL_I1_F32, TAIL_I1_F64);
     l.select(l.less(l.number(EDGE), size), l.copysign(far, x), near)
 }

@@ -43,7 +43,7 @@ pub fn acos<L: Lanes>(l: &L, x: L::Real) -> L::Real {
     let a = l.abs(x);
     let small = l.less(a, l.number(0.5));
     let (s, correction) = arc(l, a, small);
-    let [lost, twice_lost] = [1.0, 2.0].map(|n| pick(l, n * LOST[0], n * LOST[1]));
+    let (lost, twice_lost) = (pick(l, LOST[0], LOST[1]), pick(l, 2.0 * LOST[0], 2.0 * LOST[1]));
     let near = l.sub(l.sub(l.number(FRAC_PI_2), x), l.sub(l.copysign(correction, x), lost));
     let (doubled, twice) = (l.add(s, s), l.add(correction, correction));
     let right = l.add(doubled, twice);
@@ -55,7 +55,8 @@ pub fn acos<L: Lanes>(l: &L, x: L::Real) -> L::Real {
 /// The arctangent of `a/b`, of which neither is negative: a multiple of π/4, and that of what is at most `√2 − 1`.
 #[inline(always)]
 fn arctangent<L: Lanes>(l: &L, a: L::Real, b: L::Real) -> L::Real {
-    let [beyond, middle] = [EIGHTH[1], EIGHTH[0]].map(|edge| l.less(l.mul(b, l.number(edge)), a));
+    let beyond = l.less(l.mul(b, l.number(EIGHTH[1])), a);
+    let middle = l.less(l.mul(b, l.number(EIGHTH[0])), a);
     let numerator = l.select(beyond, l.neg(b), l.select(middle, l.sub(a, b), a));
     let denominator = l.select(beyond, a, l.select(middle, l.add(a, b), b));
     let t = l.div(numerator, denominator);
@@ -63,7 +64,7 @@ fn arctangent<L: Lanes>(l: &L, a: L::Real, b: L::Real) -> L::Real {
     let correction = l.mul(l.mul(t, z), polynomial(l, z, ATAN_F32, ATAN_F64));
     let zero = l.number(0.0);
     let base = l.select(beyond, l.number(FRAC_PI_2), l.select(middle, l.number(FRAC_PI_4), zero));
-    let [half, whole] = [0.5, 1.0].map(|n| pick(l, n * LOST[0], n * LOST[1]));
+    let (half, whole) = (pick(l, 0.5 * LOST[0], 0.5 * LOST[1]), pick(l, LOST[0], LOST[1]));
     let lost = l.select(beyond, whole, l.select(middle, half, zero));
     l.add(base, l.add(l.add(correction, lost), t))
 }

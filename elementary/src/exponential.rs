@@ -11,12 +11,10 @@ pub fn exp2<L: Lanes>(l: &L, x: L::Real) -> L::Real {
     l.exp_scaled(l.mul(l.sub(x, n), l.number(std::f64::consts::LN_2)), n)
 }
 
-/// What `k` and `ln m` give, or what the logarithm of a number is that is not positive and finite.
+/// `y`, the logarithm of a positive and finite number, or what that of another number is.
 #[inline(always)]
-fn logarithm<L: Lanes>(l: &L, x: L::Real, of_parts: impl FnOnce(L::Real, L::Real) -> L::Real) -> L::Real {
+fn of_any<L: Lanes>(l: &L, x: L::Real, y: L::Real) -> L::Real {
     let (zero, infinity) = (l.number(0.0), l.number(f64::INFINITY));
-    let (k, log) = l.log_parts(x);
-    let y = of_parts(k, log);
     let y = l.select(l.less(x, infinity), y, x);
     let y = l.select(l.equal(x, zero), l.neg(infinity), y);
     l.select(l.less(x, zero), l.number(f64::NAN), y)
@@ -31,13 +29,12 @@ pub fn log2<L: Lanes>(l: &L, x: L::Real) -> L::Real {
     } else {
         (1.442_695_021_629_333_5, 1.925_962_991_126_617_5e-8)
     };
-    logarithm(l, x, |k, log| {
-        // Where k is not 0 this is at most half of the result: then the rounding of the product is lost in it.
-        let product = l.mul(log, l.number(high));
-        let rest = l.fma(log, l.number(low), l.fused(log, l.number(high), l.neg(product)));
-        let sum = l.add(k, product);
-        l.add(sum, l.add(l.sub(product, l.sub(sum, k)), rest))
-    })
+    let (k, log) = l.log_parts(x);
+    // Where k is not 0 this is at most half of the result: then the rounding of the product is lost in it.
+    let product = l.mul(log, l.number(high));
+    let rest = l.fma(log, l.number(low), l.fused(log, l.number(high), l.neg(product)));
+    let sum = l.add(k, product);
+    of_any(l, x, l.add(sum, l.add(l.sub(product, l.sub(sum, k)), rest)))
 }
 
 /// `log₁₀ x`; of a power of ten exactly its exponent.
@@ -55,15 +52,14 @@ pub fn log10<L: Lanes>(l: &L, x: L::Real) -> L::Real {
             [0.301_025_390_625, 4.605_038_981_195_214e-6],
         )
     };
-    logarithm(l, x, |k, log| {
-        let product = l.mul(log, l.number(e_high));
-        let rest = l.fma(log, l.number(e_low), l.fused(log, l.number(e_high), l.neg(product)));
-        let whole = l.mul(k, l.number(two_high));
-        let sum = l.add(whole, product);
-        // The larger of the two stands first, or both are 0: the rounding of the sum is exact.
-        let lost = l.sub(product, l.sub(sum, whole));
-        l.add(sum, l.add(lost, l.fma(k, l.number(two_low), rest)))
-    })
+    let (k, log) = l.log_parts(x);
+    let product = l.mul(log, l.number(e_high));
+    let rest = l.fma(log, l.number(e_low), l.fused(log, l.number(e_high), l.neg(product)));
+    let whole = l.mul(k, l.number(two_high));
+    let sum = l.add(whole, product);
+    // The larger of the two stands first, or both are 0: the rounding of the sum is exact.
+    let lost = l.sub(product, l.sub(sum, whole));
+    of_any(l, x, l.add(sum, l.add(lost, l.fma(k, l.number(two_low), rest))))
 }
 
 /// `∛x`.

@@ -1,4 +1,7 @@
 //! [`Lanes`]: what a formula is computed with.
+//!
+//! Formulas are functions that are always inlined, and have no closures, which may not be: what is not inlined into the
+//! loop over the elements is compiled for any processor, without vectors and with a call for each fused product.
 
 /// Reals that a formula computes with: numbers, or those of compiled code, one or several at once. Comparisons with NaN
 /// are false.
@@ -69,7 +72,11 @@ pub(crate) fn pick<L: Lanes>(l: &L, single: f64, double: f64) -> L::Real {
 pub(crate) fn polynomial<L: Lanes>(l: &L, x: L::Real, single: &[f64], double: &[f64]) -> L::Real {
     let coefficients = if l.is_double() { double } else { single };
     let (last, rest) = coefficients.split_last().expect("a polynomial has coefficients");
-    rest.iter().rev().fold(l.number(*last), |sum, &c| l.fma(sum, x, l.number(c)))
+    let mut sum = l.number(*last);
+    for &c in rest.iter().rev() {
+        sum = l.fma(sum, x, l.number(c));
+    }
+    sum
 }
 
 /// The same, and what roundings have lost in its last steps, which are those that count (Langlois & Louvet 2007,

@@ -36,6 +36,14 @@ fn reflected<T: Real>(x: &T) -> (T::Bool, T, T) {
     (negative, positive, fraction)
 }
 
+/// `cot πx`. Not by the tangent, which is infinite where this is zero: derivatives would be differences of large numbers
+/// there.
+#[track_caller]
+fn cotangent_of_pi_times<T: Real>(x: &T) -> T {
+    let angle = x.clone().scale(std::f64::consts::PI);
+    angle.cos() / angle.sin()
+}
+
 /// `ψ(x) = d/dx ln Γ(x)`.
 #[track_caller]
 pub(super) fn digamma<T: Real>(x: &T) -> T {
@@ -53,7 +61,7 @@ pub(super) fn digamma<T: Real>(x: &T) -> T {
     let square = inverse.square();
     let series = polynomial(&square, &coefficients) * square;
     let y = z.log() - inverse.scale(0.5) - series - steps;
-    let cotangent = fraction.scale(std::f64::consts::PI).tan().recip().scale(std::f64::consts::PI);
+    let cotangent = cotangent_of_pi_times(&fraction).scale(std::f64::consts::PI);
     T::select(&negative, &(y.clone() - cotangent), &y)
 }
 
@@ -101,7 +109,7 @@ pub(super) fn polygamma<T: Real>(x: &T, order: u32) -> T {
         derivative = next;
     }
     // It is infinite at the poles, of which nothing may come where they are not taken.
-    let cotangent = fraction.scale(pi).tan().recip();
+    let cotangent = cotangent_of_pi_times(&fraction);
     let mut sum_of_powers = T::constant(derivative[order as usize + 1]);
     for &c in derivative[..=order as usize].iter().rev() {
         sum_of_powers = sum_of_powers.strong_mul(&cotangent).offset(c);

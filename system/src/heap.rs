@@ -7,7 +7,7 @@ use std::sync::Once;
 /// for mappings of their own is at first. Smaller allocations need not ask for anything here.
 pub const LARGE: usize = 128 << 10;
 
-/// Lets glibc's allocator keep what it has freed, up to 16 MiB, as it does in a process that has once freed 8 MiB in
+/// Lets glibc's allocator keep what it has freed, up to 62 MiB, as it does in a process that has once freed 31 MiB in
 /// one piece: by doing that, the first time. At first it gives back whatever is more than 256 KiB at its end, or as
 /// much as twice the largest mapping that it has freed, and then each page of the next array is a fault of its own:
 /// half of the time of a derivative of a few arrays of 500 KiB. Thresholds that the user has set (`mallopt`,
@@ -19,7 +19,7 @@ pub fn keep_freed() {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
             // SAFETY: what is given, if anything is, is freed and not used in between.
-            unsafe { libc::free(std::hint::black_box(libc::malloc(8 << 20))) };
+            unsafe { libc::free(std::hint::black_box(libc::malloc(31 << 20))) };
         });
     }
 }

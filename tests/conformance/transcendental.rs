@@ -160,19 +160,20 @@ scalar_cases! {
         hessian: [[if x > 0.0 && x < 1.0 { 2.0 } else { 0.0 }]],
         third: 0.0,
     }
-    lgamma(x) at [[0.3], [4.5], [-1.3]] {
+    // Where the cotangent of the reflection is zero, too.
+    lgamma(x) at [[0.3], [4.5], [-1.3], [-1.5]] {
         f: x.lgamma(), value: lgamma(x), gradient: [polygamma(0, x)], hessian: [[polygamma(1, x)]],
         third: polygamma(2, x),
     }
-    digamma(x) at [[0.3], [4.5], [-1.3], [20.0]] {
+    digamma(x) at [[0.3], [4.5], [-1.3], [-0.5], [-2.5], [20.0]] {
         f: x.digamma(), value: polygamma(0, x), gradient: [polygamma(1, x)], hessian: [[polygamma(2, x)]],
         third: polygamma(3, x),
     }
-    trigamma(x) at [[0.3], [4.5], [-1.3]] {
+    trigamma(x) at [[0.3], [4.5], [-1.3], [-1.5]] {
         f: x.polygamma(1), value: polygamma(1, x), gradient: [polygamma(2, x)], hessian: [[polygamma(3, x)]],
         third: polygamma(4, x),
     }
-    polygamma_of_order_four(x) at [[0.3], [4.5], [-1.3]] {
+    polygamma_of_order_four(x) at [[0.3], [4.5], [-1.3], [-1.5]] {
         f: x.polygamma(4), value: polygamma(4, x), gradient: [polygamma(5, x)], hessian: [[polygamma(6, x)]],
         third: polygamma(7, x),
     }
