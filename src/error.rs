@@ -117,7 +117,7 @@ pub enum Error {
         at: At,
     },
     /// An index outside of the dimension that it indexes.
-    #[error("{op}: index {index} is out of range for a dimension of length {len} ({at})")]
+    #[error("{op}: {} ({at})", out_of_range(*index, *len))]
     Index {
         /// The operator.
         op: &'static str,
@@ -245,11 +245,24 @@ pub enum Error {
     User(Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// Indices below that stand for positions along several axes of which one is out of range.
+pub(crate) const NOWHERE: i64 = -(1 << 58);
+
+fn out_of_range(index: i64, len: usize) -> String {
+    match index {
+        ..NOWHERE => {
+            format!("a position along one of several axes, which have {len} together, is out of range")
+        }
+        _ => format!("index {index} is out of range for a dimension of length {len}"),
+    }
+}
+
 /// What an operator was asked to do with the left operand, and how the right one follows.
 fn wording(op: &str) -> [&'static str; 2] {
     match op {
         "matmul" => ["multiply", "by"],
         "reshape" | "broadcast_to" => ["turn", "into"],
+        "at(…).set" => ["fill", "with"],
         _ => ["combine", "with"],
     }
 }

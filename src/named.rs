@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::continuation::unwinding::operator;
-use crate::error::{At, Result};
+use crate::error::{At, Error, Result};
 use crate::language::params::Params;
 use crate::language::real::Real;
 use crate::reverse::names::Sink;
@@ -42,9 +42,12 @@ pub type Adjoints<P> = BTreeMap<String, <P as Params>::Leaf>;
 /// ```
 ///
 /// # Errors
+/// A name whose variables are in a branch that is not taken, or in a loop of no rounds, has an adjoint of zeros where
+/// control flow is recorded; evaluated, where nobody has met such a variable, it is as a name that no value has.
+///
 /// As [`grad`](crate::grad). [`Error::Argument`](crate::Error::Argument), with the names that there are, for a name
 /// that no value has; with the line, for one of a constant, which does not depend on `x` (make it one of the
-/// parameters), and for values of one name and several shapes.
+/// parameters), for values of one name and several shapes, and for a name that is asked for twice.
 #[track_caller]
 pub fn value_and_grad_named<P: Params>(
     f: impl for<'r> Function<'r, P, P::Leaf>,
@@ -52,6 +55,9 @@ pub fn value_and_grad_named<P: Params>(
     names: &[&str],
 ) -> Result<(P::Leaf, Gradient<P>, Adjoints<P>)> {
     let (op, at) = ("value_and_grad_named", At::caller());
+    if let Some((_, name)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+        return Err(Error::Argument { op, reason: format!("the name {name:?} is asked for twice"), at });
+    }
     let sink = Sink::new(names);
     let mut value = None;
     let (adjoints, named) = pull_named(op, at, x, x.leaves(), Some(&sink), |variables| {

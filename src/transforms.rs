@@ -6,7 +6,7 @@ use crate::continuation::{Level, reset_at};
 use crate::error::{At, Error, Result};
 use crate::finite;
 use crate::forward::Dual;
-use crate::language::custom::CustomOperator;
+use crate::language::custom::{CustomOperator, adjoints_of};
 use crate::language::node::{Held, HeldNode, OwnedNode, node_for, node_in};
 use crate::language::params::{Params, Path};
 use crate::language::real::Real;
@@ -508,9 +508,10 @@ pub fn transposed<O: CustomOperator, T: Tensor>(
             let constants: Vec<Var<'_, T>> = x.iter().map(Var::lift).collect();
             let adjoints = operator.pull(&constants, &Var::lift(y), &y_bar, &wanted);
             let mut sum: Option<Var<'_, T>> = None;
-            for ((adjoint, x), tangent) in adjoints.into_iter().zip(x).zip(tangents) {
+            let adjoints = adjoints_of(O::NAME, &constants, adjoints);
+            for (adjoint, tangent) in adjoints.into_iter().zip(tangents) {
                 if let (Some(adjoint), Some(tangent)) = (adjoint, tangent) {
-                    let product = (adjoint.unbroadcast(&Var::lift(x)) * Var::lift(tangent)).sum(..);
+                    let product = (adjoint * Var::lift(tangent)).sum(..);
                     sum = Some(match sum {
                         Some(sum) => sum + product,
                         None => product,

@@ -4,7 +4,7 @@
 mod counting;
 
 use antiphon::control::Checkpoints;
-use antiphon::{Control, Error, NdArray, Real, Result, Tensor, Var, grad, stack};
+use antiphon::{Control, Error, NdArray, OrRaise, Real, Result, Tensor, Var, grad, stack};
 use counting::peak;
 
 const STEPS: usize = 10_000;
@@ -23,6 +23,12 @@ fn of_arrays<T: Tensor>(x: T, w: T, steps: usize, checkpoints: Option<Checkpoint
         None => (0..steps).fold(x, |x, _| x.sin() * &w),
     }
     .sum(..)
+}
+
+/// A step of a scan.
+fn next<T: Tensor>(w: &T, x: T, row: T) -> (T, T) {
+    let x = x.sin() * w + row;
+    (x.clone(), x.square().sum(..))
 }
 
 /// The derivative by hand.
@@ -50,7 +56,7 @@ fn long_chains_in_little_memory() {
     let plain = grad(|x| chain(x, None), &x);
     assert!(matches!(plain, Err(Error::StackExhausted { .. })), "{plain:?}");
     for checkpoints in
-        [Checkpoints::SquareRoot, Checkpoints::Count(100), Checkpoints::Count(12), Checkpoints::Bytes(400)]
+        [Checkpoints::SquareRoot, Checkpoints::Count(100), Checkpoints::Count(12), Checkpoints::Bytes(40_000)]
     {
         assert_near(grad(|x| chain(x, Some(checkpoints)), &x), expected);
     }
@@ -84,4 +90,47 @@ fn long_chains_in_little_memory() {
     assert!(plain > 2 * steps * 1024, "{plain}");
     assert!(root < 8 * 20 * 1024, "{root}");
     assert!(few < 40 * 1024, "{few}");
+    // A budget in bytes is kept, on the heap and the stack together, by which nodes and frames count.
+    let budget = 256 << 10;
+    let bytes = peak_of(Some(Checkpoints::Bytes(budget)));
+    assert!(bytes > budget / 4 && bytes < budget, "{bytes}");
+
+    // Scans: of what the steps give, which is kept, each row is a number.
+    let rows = NdArray::from((0..steps).map(|i| (i as f64 * 0.1).sin()).collect::<Vec<_>>());
+    let scanned = |checkpoints: Option<Checkpoints>| {
+        grad(
+            |(x, w, rows)| {
+                let (x, ys): (_, Var<'_, NdArray<f64>>) = match checkpoints {
+                    None => Tensor::scan_rows(x, &rows, |x, row| next(&w, x, row)),
+                    Some(checkpoints) => {
+                        Tensor::checkpointed_scan(&w, x, &rows, checkpoints, |w, x, row| next(w, x, row))
+                    }
+                }
+                .or_raise();
+                x.sum(..) + (ys.clone() * &ys).sum(..)
+            },
+            &(state.clone(), w.clone(), rows.clone()),
+        )
+        .unwrap()
+    };
+    let expected = scanned(None);
+    let peak_of = |checkpoints| peak(|| drop(scanned(checkpoints)));
+    let plain = peak_of(None);
+    assert!(plain > 2 * steps * 1024, "{plain}");
+    for (checkpoints, most) in [
+        (Checkpoints::SquareRoot, plain / 10),
+        (Checkpoints::Count(30), plain / 10),
+        (Checkpoints::Bytes(128 << 10), plain / 10),
+        (Checkpoints::Count(1), plain / 10),
+        (Checkpoints::Count(1000), usize::MAX),
+    ] {
+        // Sums over the steps have another order.
+        let found = scanned(Some(checkpoints));
+        for (found, expected) in [(&found.0, &expected.0), (&found.1, &expected.1), (&found.2, &expected.2)] {
+            let near = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-12 * b.abs();
+            assert!(found.view().iter().zip(expected.view()).all(near), "{checkpoints:?}");
+        }
+        let peak = peak_of(Some(checkpoints));
+        assert!(peak < most, "{checkpoints:?} {peak} {plain}");
+    }
 }

@@ -39,6 +39,12 @@ impl<D: Dimension> From<Array<bool, D>> for NdBool {
     }
 }
 
+impl From<Vec<bool>> for NdBool {
+    fn from(elements: Vec<bool>) -> NdBool {
+        NdBool(buffer::from_vec(&[elements.len()], elements))
+    }
+}
+
 impl From<bool> for NdBool {
     fn from(value: bool) -> NdBool {
         NdBool::scalar(value)

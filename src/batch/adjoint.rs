@@ -94,6 +94,16 @@ impl<T: Tensor> BatchAdjoint<T> {
         }
     }
 
+    /// The sum of each row, and how many rows there are, of which one of these knows: where they are the first axis.
+    pub(super) fn rows_for(&self, known: &[Option<usize>]) -> Option<(&T::Adjoint, usize)> {
+        if self.second {
+            return None;
+        }
+        let rows = self.rows.get().or(known.iter().find_map(|&rows| rows))?;
+        self.make_rows(rows);
+        Some((&self.each, rows))
+    }
+
     #[track_caller]
     pub(super) fn add(&self, g: Batch<T>) {
         match (&self.same, g.rows()) {

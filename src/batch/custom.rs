@@ -2,8 +2,7 @@
 
 use super::{Batch, BatchBool};
 use crate::language::control::rows;
-use crate::language::custom::CustomOperator;
-use crate::language::real::Real;
+use crate::language::custom::{CustomOperator, adjoints_of, tangent_of};
 use crate::language::tensor::Tensor;
 
 /// An operator on arrays of all rows, and on such as are the same for all.
@@ -35,8 +34,9 @@ impl<O: CustomOperator> CustomOperator for OfRows<O> {
             let (y, y_bar) = (Batch::of_rows(y.clone()), Batch::of_rows(y_bar.clone()));
             let operands = self.operands(x);
             let adjoints = self.op.pull(&operands, &y, &y_bar, wanted);
+            let adjoints = adjoints_of(O::NAME, &operands, adjoints);
             let of_all = |(adjoint, operand): (Option<Batch<T>>, &Batch<T>)| {
-                let of_rows = adjoint?.unbroadcast(operand).broadcast_like(operand).spread(self.rows);
+                let of_rows = adjoint?.spread(self.rows);
                 Some(if operand.batched { of_rows } else { of_rows.sum(0) })
             };
             adjoints.into_iter().zip(&operands).map(of_all).collect()
@@ -47,7 +47,7 @@ impl<O: CustomOperator> CustomOperator for OfRows<O> {
             let tangent = |(x, &batched): (&Option<T>, &bool)| Some(Batch { value: x.clone()?, batched });
             let tangents: Vec<Option<Batch<T>>> = tangents.iter().zip(&self.batched).map(tangent).collect();
             let dy = self.op.push(&self.operands(x), &Batch::of_rows(y.clone()), &tangents);
-            dy.map(|dy| dy.spread(self.rows))
+            dy.map(|dy| tangent_of(O::NAME, &Batch::of_rows(y.clone()), dy).spread(self.rows))
         })
     }
 }

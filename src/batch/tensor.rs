@@ -406,9 +406,23 @@ impl<T: Tensor> Tensor for Batch<T> {
         indices: &BatchInt<T::Int>,
         g: Self,
     ) {
-        // In place.
-        let sum = Self::take_adjoint(adjoint).unwrap_or_else(|| operand.zeros_like());
-        Self::accumulate(adjoint, sum.write_rows(Write::Add, axes, indices, &g));
+        let shape = operand.row_shape();
+        let n = shape::size(&shape[..axes]);
+        let guarded = indices.guarded();
+        match adjoint.only_same() {
+            Some(same) if !guarded.batched && !g.batched => {
+                T::accumulate_parts(same, &operand.value, axes, &guarded.value, g.value);
+            }
+            _ => match adjoint.rows_for(&[operand.rows(), guarded.rows(), g.rows()]) {
+                // What one row's index names is another element than what another row's does. Not by taking what there
+                // is: that may be recorded where it is not run.
+                Some((each, rows)) => {
+                    let all = offset(Write::Add.name(), &guarded, rows, n);
+                    T::accumulate_parts(each, &operand.spread(rows), axes + 1, &all, g.spread(rows));
+                }
+                None => Self::accumulate(adjoint, g.scatter_rows(indices, n).reshape(&shape)),
+            },
+        }
     }
     fn accumulate_rows(adjoint: &BatchAdjoint<T>, operand: &Self, indices: &BatchInt<T::Int>, g: Self) {
         match adjoint.only_same() {

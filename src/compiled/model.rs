@@ -157,7 +157,8 @@ impl<T: Plain, P, R> CompiledFunction<T, P, R> {
 }
 
 impl<T: Plain, P: Structure<T>, R: State<T>> CompiledFunction<T, P, R> {
-    /// Runs the model.
+    /// Runs the model. Fields that are not of the interpretation, as numbers of Rust's, were configuration when it was
+    /// recorded: what they are in the example is part of the code, and those of `inputs` are not looked at.
     ///
     /// # Errors
     /// [`Error::Recording`](crate::Error::Recording) if the inputs' structure or shapes are not the example's;

@@ -8,7 +8,7 @@ use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Result};
 use crate::language::at::Write;
 use crate::language::control::continuation_passing::{Fill, Leaves, Site};
-use crate::language::custom::{CustomOperator, assert_linear};
+use crate::language::custom::{CustomOperator, assert_linear, tangent_of};
 use crate::language::derivative_rules;
 use crate::language::host::HostOperator;
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
@@ -156,7 +156,7 @@ impl<T: Tensor> Tensor for Dual<T> {
             let primal = T::host(op, &primals.iter().collect::<Vec<_>>());
             let tangents: Vec<Option<T>> = operands.iter().map(|x| x.tangent.clone()).collect();
             let tangent = match tangents.iter().any(Option::is_some) {
-                true => op.push(&primals, &primal, &tangents).map(|dy| dy.broadcast_like(&primal)),
+                true => op.push(&primals, &primal, &tangents).map(|dy| tangent_of(op.name(), &primal, dy)),
                 false => None,
             };
             Dual { primal, tangent }
@@ -171,7 +171,7 @@ impl<T: Tensor> Tensor for Dual<T> {
             let primal = T::custom(op, &primals.iter().collect::<Vec<_>>());
             let tangents: Vec<Option<T>> = operands.iter().map(|x| x.tangent.clone()).collect();
             let tangent = match tangents.iter().any(Option::is_some) {
-                true => op.push(&primals, &primal, &tangents).map(|dy| dy.broadcast_like(&primal)),
+                true => op.push(&primals, &primal, &tangents).map(|dy| tangent_of(O::NAME, &primal, dy)),
                 false => None,
             };
             Dual { primal, tangent }

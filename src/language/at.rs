@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::{Range, RangeFull};
 
-use crate::continuation::unwinding::{OrRaise, operator, raise};
-use crate::error::{At as Line, Error};
+use crate::continuation::unwinding::{operator, raise};
+use crate::error::{At as Line, Error, NOWHERE};
 use crate::language::real::{Int, Mask};
-use crate::language::shape::{self, Shape};
+use crate::language::shape::Shape;
 use crate::language::tensor::{IntTensor, MaskTensor, Tensor};
 
 /// What is done with rows of an array: see [`Tensor::write_rows`].
@@ -28,6 +28,13 @@ impl Write {
         match self {
             Write::Set { .. } => "set_rows",
             Write::Add => "add_rows",
+        }
+    }
+    /// What [`Part`] calls it.
+    fn of_a_part(self) -> &'static str {
+        match self {
+            Write::Set { .. } => "at(…).set",
+            Write::Add => "at(…).add",
         }
     }
 }
@@ -196,10 +203,20 @@ impl<T: Tensor> Part<T> {
 
     #[track_caller]
     fn write(self, write: Write, elements: &T) -> T {
-        operator(Line::caller(), || {
+        let line = Line::caller();
+        operator(line, || {
             let Part { array, axes, indices, shape, .. } = self;
-            if elements.shape() == shape {
+            let given = elements.shape();
+            if given == shape {
                 return array.write_rows(write, axes, &indices, elements);
+            }
+            if !antiphon_shape::broadcast(&given, &shape).is_ok_and(|joined| joined == shape) {
+                raise(Error::Shape {
+                    op: write.of_a_part(),
+                    lhs: shape.to_vec(),
+                    rhs: given.to_vec(),
+                    at: line,
+                });
             }
             array.write_rows(write, axes, &indices, &elements.broadcast_to(&shape))
         })
@@ -213,7 +230,10 @@ fn merged<T: Tensor>(along: &[Along<T::Int>], lengths: &[usize], line: Line) -> 
             Along::One(i) if *i >= length => {
                 raise(Error::Index { op: "at", index: *i as i64, len: length, at: line });
             }
-            Along::Range(range) => drop(shape::slice(&[length], 0, range, 1).or_raise()),
+            Along::Range(range) if range.start > range.end || range.end > length => {
+                let reason = format!("the range {range:?} of an axis of length {length}");
+                raise(Error::Operand { op: "at", shape: lengths.into(), reason, at: line });
+            }
             _ => {}
         }
     }
@@ -249,7 +269,11 @@ fn merged<T: Tensor>(along: &[Along<T::Int>], lengths: &[usize], line: Line) -> 
             Along::All => counted::<T::Int>(0..length),
             Along::Data(data) => {
                 distinct &= data.shape().iter().product::<usize>() <= 1;
-                if along.len() == 1 { data.clone() } else { within::<T::Int>(data, &lengths[..=axis], line) }
+                if along.len() == 1 {
+                    data.clone()
+                } else {
+                    within::<T::Int>(data, length, &lengths[axis + 1..along.len()], line)
+                }
             }
         };
         indices = Some(match indices {
@@ -274,8 +298,7 @@ fn counted<I: IntTensor>(range: Range<usize>) -> I {
 }
 
 /// Integers that are not positions of their axis made such that they are none of the whole array either.
-fn within<I: IntTensor>(data: &I, lengths: &[usize], line: Line) -> I {
-    let length = lengths[lengths.len() - 1];
+fn within<I: IntTensor>(data: &I, length: usize, lengths_after: &[usize], line: Line) -> I {
     if let Some(known) = data.elements() {
         if let Some(&index) = known.iter().find(|&&index| index < 0 || index as usize >= length) {
             raise(Error::Index { op: "at", index, len: length, at: line });
@@ -283,8 +306,8 @@ fn within<I: IntTensor>(data: &I, lengths: &[usize], line: Line) -> I {
         return data.clone();
     }
     let outside = data.less(&I::constant(0)).or(&data.less(&I::constant(length as i64)).not());
-    // Further off than the axes before can make up for; those after leave its sign.
-    let whole = I::constant(-2 * lengths.iter().product::<usize>().max(1) as i64);
+    // Further off than the axes before can make up for, and not further than an integer can be after those that follow.
+    let whole = I::constant(2 * NOWHERE / lengths_after.iter().product::<usize>().max(1) as i64);
     I::select(&outside, &whole, data)
 }
 

@@ -136,6 +136,62 @@ pub trait CustomOperator: Clone + fmt::Debug + 'static {
     fn push<T: Tensor>(&self, x: &[T], y: &T, tangents: &[Option<T>]) -> Option<T>;
 }
 
+/// What a rule has given for these operands: an adjoint for each, or none, which is made to have the operand's shape. The
+/// sum over what broadcasting has repeated is taken where it has more elements.
+///
+/// # Errors
+/// Raises [`Error::Argument`], with the operator's name, if there are more or fewer, or one of another shape.
+#[track_caller]
+pub(crate) fn adjoints_of<T: Tensor>(
+    op: &'static str,
+    operands: &[T],
+    given: Vec<Option<T>>,
+) -> Vec<Option<T>> {
+    if given.len() != operands.len() {
+        let (adjoints, operands) = (given.len(), operands.len());
+        let reason = format!(
+            "its rule gives {adjoints} adjoints for {operands} operands, and has to give one for each"
+        );
+        raise(Error::Argument { op, reason, at: blame(At::caller()) });
+    }
+    let like = |(i, (given, operand)): (usize, (Option<T>, &T))| {
+        let what = || format!("the adjoint of operand {i}");
+        given.map(|given| of_a_rule(op, what, given, operand).unbroadcast(operand))
+    };
+    given.into_iter().zip(operands).enumerate().map(like).collect()
+}
+
+/// The tangent that a rule has given of this result, of its shape. Errors as of [`adjoints_of`].
+#[track_caller]
+pub(crate) fn tangent_of<T: Tensor>(op: &'static str, y: &T, given: T) -> T {
+    let shape = given.shape();
+    let tangent = of_a_rule(op, || "the tangent of the result".into(), given, y);
+    if !T::same_shape(&tangent, y) {
+        wrong_shape(op, "the tangent of the result", &shape, &y.shape());
+    }
+    tangent
+}
+
+/// What a rule has given, broadcast together with what it has to be like.
+#[track_caller]
+fn of_a_rule<T: Tensor>(op: &'static str, what: impl Fn() -> String, given: T, like: &T) -> T {
+    if T::same_shape(&given, like) {
+        return given;
+    }
+    let (from, to) = (given.shape(), like.shape());
+    match antiphon_shape::broadcast(&from, &to) {
+        Ok(joined) if joined == from => given,
+        Ok(joined) => given.broadcast_to(&joined),
+        Err(_) => wrong_shape(op, &what(), &from, &to),
+    }
+}
+
+#[track_caller]
+fn wrong_shape(op: &'static str, what: &str, from: &[usize], to: &[usize]) -> ! {
+    let reason = format!("its rule gives {from:?} as {what}, which has the shape {to:?}");
+    raise(Error::Argument { op, reason, at: blame(At::caller()) })
+}
+
 /// That a rule is linear, where a second derivative of recorded control flow is made of a forward derivative.
 #[track_caller]
 pub(crate) fn assert_linear(op: &'static str, linear: bool) {

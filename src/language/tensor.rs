@@ -12,13 +12,15 @@ use crate::language::composed::orders::{self, Side};
 use crate::language::composed::recurrences::Associative;
 use crate::language::composed::{masks, reductions, shapes};
 use crate::language::control::continuation_passing::{self, Fill, Leaves, Site};
-use crate::language::control::{Order, TreeArrays, fold_arrays, rows_in_order};
+use crate::language::control::{
+    Checkpoints, Order, TreeArrays, checkpointed_scan, fold_arrays, rows_in_order,
+};
 use crate::language::custom::CustomOperator;
 use crate::language::host::HostOperator;
 use crate::language::number::Number;
 use crate::language::real::{Int, Mask, Real};
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
-use crate::language::state::State;
+use crate::language::state::{Confined, State};
 use crate::sealed::Internal;
 
 /// Arrays of truth values.
@@ -381,6 +383,9 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     /// Minimum over axes, which disappear.
     #[track_caller]
     fn min(&self, axes: impl Into<Axes>) -> Self {
+        let (axes, shape) = (axes.into(), self.shape());
+        let resolved = shape::axes("min", &axes, &shape).or_raise();
+        shape::reduce_nonempty("min", &shape, &resolved).or_raise();
         -(-self.clone()).max(axes)
     }
     /// Arithmetic mean over axes, which disappear.
@@ -492,7 +497,7 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     }
     /// How often a mask holds over axes, which disappear; constant.
     #[track_caller]
-    fn count(mask: &Self::Bool, axes: impl Into<Axes>) -> Self {
+    fn count_nonzero(mask: &Self::Bool, axes: impl Into<Axes>) -> Self {
         masks::count(mask, &axes.into())
     }
     /// The elements along an axis in ascending order, those that are equal in the order that they had, NaN after all
@@ -837,6 +842,26 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     fn conv1d(&self, kernel: &Self, options: &Convolution<1>) -> Self {
         convolutions::conv1d(self, kernel, options)
     }
+    /// [`conv_transpose2d`](Tensor::conv_transpose2d) along one axis: `[batch, channels, w]` with
+    /// `[channels, out/groups, k]` gives `[batch, out, columns]`, as `torch.nn.functional.conv_transpose1d` with
+    /// `output_padding = further`.
+    ///
+    /// ```
+    /// use antiphon::{Convolution, NdArray, Tensor};
+    /// let x = NdArray::from_elements(&[1, 1, 2], &[1.0, 10.0])?;
+    /// let kernel = NdArray::from_elements(&[1, 1, 3], &[1.0, 2.0, 3.0])?;
+    /// let wide = Convolution { stride: [2], ..Convolution::default() };
+    /// let y = x.conv_transpose1d(&kernel, &wide, 0);
+    /// assert_eq!(y.reshape(&[5]), NdArray::from(vec![1.0, 2.0, 13.0, 20.0, 30.0]));
+    /// # Ok::<(), antiphon::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`conv_transpose2d`](Tensor::conv_transpose2d).
+    #[track_caller]
+    fn conv_transpose1d(&self, kernel: &Self, options: &Convolution<1>, further: usize) -> Self {
+        convolutions::conv_transpose1d(self, kernel, options, further)
+    }
     /// [`conv2d`](Tensor::conv2d) with dilation, groups, and borders of each side: `[batch, channels, h, w]` with
     /// `[out, channels/groups, kh, kw]` gives `[batch, out, rows, columns]`, as `torch.nn.functional.conv2d`:
     /// `y[b,o,r,c] = Σ x[b,i, r·s₀+u·d₀−p₀, c·s₁+v·d₁−p₁]·kernel[o,i,u,v]` over the channels `i` of the group of `o`.
@@ -955,6 +980,50 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
         step: impl Fn(S, X) -> (S, Y),
     ) -> Result<(S, Y)> {
         rows_in_order::<Self, S, X, Y>(Order::Back, init, xs, step)
+    }
+    /// [`scan_rows`](Tensor::scan_rows), of which reverse mode keeps a limited number of carries, and computes the others
+    /// again: loops in loops, of which each is a [`checkpoint`](crate::Control::checkpoint), as those of
+    /// [`checkpointed_loop`](crate::Control::checkpointed_loop) are in compiled code. The results of the steps are kept,
+    /// being results. What the step uses of a derivative's variables besides carry and row is `shared`.
+    ///
+    /// ```
+    /// use antiphon::control::Checkpoints;
+    /// use antiphon::{NdArray, Result, Tensor, grad};
+    /// /// The squares of states that a weight draws towards inputs.
+    /// fn energy<T: Tensor>((w, xs): (T, T), checkpoints: Checkpoints) -> T {
+    ///     let begin = T::constant(0.0);
+    ///     let step = |w: &T, h: T, x: T| {
+    ///         let h = (h * w + x).tanh();
+    ///         (h.clone(), h.square())
+    ///     };
+    ///     let (_, squares): (T, T) = antiphon::OrRaise::or_raise(T::checkpointed_scan(&w, begin, &xs, checkpoints, step));
+    ///     squares.sum(..)
+    /// }
+    /// let inputs = (NdArray::scalar(0.9), NdArray::full(&[1000], 0.1));
+    /// let (by_w, _) = grad(|x| energy(x, Checkpoints::Count(20)), &inputs)?;
+    /// let (kept, _) = grad(|x| energy(x, Checkpoints::Count(1000)), &inputs)?;
+    /// assert_eq!(by_w, kept);
+    /// # use antiphon::Real;
+    /// # Result::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`scan_rows`](Tensor::scan_rows). Raises [`Error::Argument`] if no carry is to be kept.
+    #[track_caller]
+    fn checkpointed_scan<C, S, X, Y>(
+        shared: &C,
+        init: S,
+        xs: &X,
+        checkpoints: Checkpoints,
+        step: impl Fn(&C, S, X) -> (S, Y) + 'static,
+    ) -> Result<(S, Y)>
+    where
+        C: Confined<Self>,
+        S: Confined<Self>,
+        X: Confined<Self>,
+        Y: Confined<Self>,
+    {
+        checkpointed_scan::<Self, C, S, X, Y, _>(shared, init, xs, checkpoints, step)
     }
     /// Gaussian error linear unit, `x·½(1 + erf(x/√2))` (Hendrycks & Gimpel 2016).
     #[track_caller]

@@ -8,6 +8,7 @@ use crate::language::real::{Int, Mask};
 use crate::language::state::{Leaf, State};
 use crate::language::tensor::{IntTensor, Tensor};
 use crate::nn::init::{Init, Rng};
+use crate::sealed::INTERNAL;
 
 /// The weights that every cell has: of the input, `[in, gates·hidden]`, of the state, `[hidden, gates·hidden]`, and the
 /// bias, `[gates·hidden]`.
@@ -162,12 +163,12 @@ pub type Outputs<T, S> = (T, Vec<S>);
 /// It is recorded as a loop for each cell.
 ///
 /// # Errors
-/// Raises [`Error::Shape`] if the shapes do not fit, and [`Error::Operand`] if `xs` is not of rank three, has no steps,
-/// or there is no cell.
+/// Raises [`Error::Shape`] if the shapes do not fit, [`Error::Operand`] if `xs` is not of rank three, has no steps,
+/// or there is no cell, and [`Error::Ensure`] if a length is negative or more than there are steps.
 #[track_caller]
 pub fn stacked<T: Tensor, C: Recurrent<T>>(cells: &[C], xs: &T, lengths: &T::Int) -> Outputs<T, C::State> {
     let active = active(cells.is_empty(), xs, lengths, At::caller());
-    let (mut outputs, mut states) = (xs.clone(), Vec::with_capacity(cells.len()));
+    let (mut outputs, mut states) = (without_padding(xs, &active), Vec::with_capacity(cells.len()));
     for cell in cells {
         let (next, state) = masked(cell, &outputs, &active, false);
         outputs = next;
@@ -189,7 +190,7 @@ pub fn stacked_both_ways<T: Tensor, C: Recurrent<T>>(
     lengths: &T::Int,
 ) -> Outputs<T, (C::State, C::State)> {
     let active = active(cells.is_empty(), xs, lengths, At::caller());
-    let (mut outputs, mut states) = (xs.clone(), Vec::with_capacity(cells.len()));
+    let (mut outputs, mut states) = (without_padding(xs, &active), Vec::with_capacity(cells.len()));
     for (forward, back) in cells {
         let (there, last) = masked(forward, &outputs, &active, false);
         let (and_back, first) = masked(back, &outputs, &active, true);
@@ -215,9 +216,18 @@ fn active<T: Tensor>(no_cell: bool, xs: &T, lengths: &T::Int, at: At) -> T {
     if of_lengths[..] != [batch] {
         raise(Error::Shape { op: "stacked", lhs: shape[..].into(), rhs: of_lengths[..].into(), at });
     }
+    let [none, all] = [0, time as i64].map(T::Int::constant);
+    let fit = lengths.less(&none).or(&all.less(lengths)).not();
+    T::ensure_at(INTERNAL, at, &fit, "the lengths of sequences are numbers of steps, from none to all");
     let steps: Vec<i64> = (0..time as i64).collect();
     let steps = T::Int::from_elements(&[time, 1, 1], &steps).or_raise();
     T::from_mask(&steps.less(&lengths.reshape(&[1, batch, 1])))
+}
+
+/// Zeros in place of what comes after the end of a sequence, whatever that is: nothing of it meets a weight.
+#[track_caller]
+fn without_padding<T: Tensor>(xs: &T, active: &T) -> T {
+    T::select(&active.greater(&T::constant(0.5)), xs, &T::constant(0.0))
 }
 
 /// The recurrence over all steps, in which the rows of a batch whose sequences have ended, or, on the way back, have

@@ -1,6 +1,6 @@
 //! Measures of how well a model does: over any interpretation, so that they may be results of a compiled step.
 
-use crate::continuation::unwinding::{OrRaise, raise};
+use crate::continuation::unwinding::{OrRaise, operator, raise};
 use crate::error::{At, Error};
 use crate::language::real::Int;
 use crate::language::tensor::{IntTensor, Tensor};
@@ -23,11 +23,13 @@ pub fn accuracy<T: Tensor>(logits: &T, targets: &T::Int) -> T {
 /// there is not one target for each prediction.
 #[track_caller]
 pub fn confusion<T: Tensor>(predicted: &T::Int, targets: &T::Int, classes: usize) -> T {
-    let rows = |of: &T::Int| {
-        let count = of.shape().iter().product();
-        T::ones(&[count]).scatter_last(&of.reshape(&[count]), classes)
-    };
-    rows(targets).transpose().matmul(&rows(predicted))
+    operator(At::caller(), || {
+        let rows = |of: &T::Int| {
+            let count = of.shape().iter().product();
+            T::ones(&[count]).scatter_last(&of.reshape(&[count]), classes)
+        };
+        rows(targets).transpose().matmul(&rows(predicted))
+    })
 }
 
 /// Precision, recall and F₁ of each class, `[classes]` each.

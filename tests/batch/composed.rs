@@ -20,7 +20,7 @@ cases! {
     any_all_count [&[2, 3], &[2]], |x| {
         let small = x[0].less(&T::constant(1.0));
         let some = T::any(&small, -1).and(&T::all(&small, -1).not());
-        T::select(&some, &x[1].square(), &x[1]) * T::count(&small, 0).sum(..)
+        T::select(&some, &x[1].square(), &x[1]) * T::count_nonzero(&small, 0).sum(..)
     };
     sort [&[2, 4]], |x| x[0].sort(1).square() * x[0].sort(0);
     argsort [&[2, 4], &[4]], |x| T::from_int(&x[0].argsort(-1)) * &x[1];
@@ -48,6 +48,10 @@ cases! {
     convolve2d [&[1, 2, 4, 3], &[2, 2, 2, 2]], |x| {
         let options = Convolution { dilation: [2, 1], border: Border::Both([1, 0]), ..Convolution::default() };
         x[0].convolve2d(&x[1], &options)
+    };
+    conv_transpose1d [&[1, 2, 3], &[2, 1, 2]], |x| {
+        let options = Convolution { stride: [2], groups: 2, ..Convolution::default() };
+        x[0].conv_transpose1d(&x[1], &options, 1)
     };
     conv_transpose2d [&[1, 2, 2, 2], &[2, 1, 2, 2]], |x| {
         let options = Convolution { stride: [2, 1], groups: 2, ..Convolution::default() };

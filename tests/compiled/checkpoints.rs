@@ -2,7 +2,10 @@
 
 use antiphon::control::Checkpoints;
 use antiphon::recording::{OptimiseOptions, Recorded, optimise, record};
-use antiphon::{Control, Error, NdArray, OrRaise, Real, Result, Tensor, Var, compile_with, grad, hvp};
+use antiphon::state::Index;
+use antiphon::{
+    Control, Error, IntTensor, NdArray, OrRaise, Real, Result, Tensor, Var, compile_with, grad, hvp,
+};
 use antiphon_staging::jit::CompileOptions;
 use antiphon_staging::{Expr, Unary};
 
@@ -162,6 +165,53 @@ fn loops_in_loops() {
                     assert!(apart < 1e-12, "{steps} {checkpoints:?}: {found} {expected}");
                 }
             }
+        }
+    }
+}
+
+/// Of rows and integers, with a rest and without one: as the scan, which keeps all.
+fn scanned<T: Tensor>((x, w, rows): (T, T, T), checkpoints: Option<Checkpoints>) -> T {
+    let places = T::Int::from_elements(&[rows.shape()[0]], &(0..rows.shape()[0] as i64).collect::<Vec<_>>());
+    let xs = (rows, Index::<T>(places.or_raise()));
+    let step = |w: &T, x: T, (row, place): (T, Index<T>)| {
+        let x = (x * w + row).sin() + T::from_int(&place.0) * 1e-2;
+        (x.clone(), (x.square(), x.sum(..)))
+    };
+    let (x, (squares, sums)): (T, (T, T)) = match checkpoints {
+        None => T::scan_rows(x, &xs, |x, row| step(&w, x, row)),
+        Some(checkpoints) => T::checkpointed_scan(&w, x, &xs, checkpoints, step),
+    }
+    .or_raise();
+    x.sum(..) + squares.square().sum(..) + sums.exp().sum(..)
+}
+
+#[test]
+fn scans_of_parts() {
+    for n in [0, 1, 7, 36, 50] {
+        let elements: Vec<f64> = (0..3 * n).map(|i| (i as f64 * 0.7).cos()).collect();
+        let rows = Array::from_elements(&[n, 3], &elements).unwrap();
+        let x = (Array::full(&[3], 0.3), Array::from(vec![0.9, -1.1, 0.5]), rows);
+        let expected = grad(|x| scanned(x, None), &x).unwrap();
+        let moved = hvp(|x| scanned(x, None), &x, &x).unwrap().1;
+        for checkpoints in
+            [Checkpoints::SquareRoot, Checkpoints::Count(9), Checkpoints::Count(1), Checkpoints::Bytes(2000)]
+        {
+            assert_eq!(grad(|x| scanned(x, Some(checkpoints)), &x).unwrap(), expected, "{n} {checkpoints:?}");
+            let gradient = |x| grad(|x| scanned(x, Some(checkpoints)), &x).or_raise();
+            let mut code =
+                antiphon::compile("scan", |x: (Recorded, Recorded, Recorded)| gradient(x), &x).unwrap();
+            let near = |found: &(Array, Array, Array), expected: &(Array, Array, Array)| {
+                let apart = |a: &Array, b: &Array| {
+                    a.view().iter().zip(b.view()).all(|(a, b)| (a - b).abs() <= 1e-11 * (1.0 + b.abs()))
+                };
+                apart(&found.0, &expected.0) && apart(&found.1, &expected.1) && apart(&found.2, &expected.2)
+            };
+            assert!(near(&code.call(&x).unwrap(), &expected), "{n} {checkpoints:?}");
+            let second = |x: (Recorded, Recorded, Recorded)| {
+                hvp(|x| scanned(x, Some(checkpoints)), &x, &x).or_raise().1
+            };
+            let found = antiphon::compile("scan_hvp", second, &x).unwrap().call(&x).unwrap();
+            assert!(near(&found, &moved), "{n} {checkpoints:?}");
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Programs that write arrays: compiled they do what they do eagerly, and write where the array lies.
 
 use antiphon::check::RunsOn;
-use antiphon::recording::{Program, Recorded};
-use antiphon::{NdArray, OrRaise, Real, Tensor, compile, grad, hvp, jvp, value_and_grad};
+use antiphon::recording::{Program, Recorded, RecordedInt};
+use antiphon::state::Index;
+use antiphon::{Int, NdArray, NdInt, OrRaise, Real, Tensor, compile, grad, hvp, jvp, value_and_grad, vmap};
 
 use crate::writing::{WRITING, Writing};
 
@@ -108,4 +109,72 @@ fn no_array_is_handed_from_round_to_round() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A loop whose state is an array that a round reads a part of and hands on, and the array behind it.
+fn reads<T: Tensor>(kind: usize, a: &T) -> T {
+    let number = |k: i64| T::Int::constant(k);
+    let begin = (Index::<T>(number(0)), a.clone(), T::constant(0.0));
+    let (_, a, b) = T::while_loop(
+        begin,
+        |(j, _, _)| j.0.less(&number(2)),
+        |(j, a, b): (Index<T>, T, T)| {
+            let part = match kind {
+                0 => a.get((2, 1)),
+                1 => a.get((&j.0, 1)),
+                2 => a.get((1, &j.0)),
+                3 => a.get((.., 1)).sum(..),
+                4 => a.get((1..3, 1)).square().sum(..),
+                _ => a.get(&j.0).sum(..),
+            };
+            (Index(j.0 + 1), a, b + part)
+        },
+    );
+    a.square().sum(..) + b.square()
+}
+
+/// What is read of several axes in a loop adds to an adjoint that has come from behind the loop, in each row of a batch.
+#[test]
+fn parts_that_the_rows_of_a_batch_read_in_loops() {
+    let x =
+        Array::from_elements(&[2, 3, 3], &(0..18).map(|j| (f64::from(j) * 1.7).sin()).collect::<Vec<_>>());
+    let x = x.unwrap();
+    for kind in 0..6 {
+        fn gradient<T: Tensor>(kind: usize, a: &T) -> T {
+            grad(|a| reads(kind, &a), a).or_raise()
+        }
+        fn product<T: Tensor>(kind: usize, a: &T) -> T {
+            hvp(|a| reads(kind, &a), a, &(a.clone() * 0.5)).or_raise().1
+        }
+        let each = |f: fn(usize, &Array) -> Array| Array::stack(&[0, 1].map(|i| f(kind, &x.index(0, i))), 0);
+        let (slopes, products) = (each(gradient), each(product));
+        assert_near("evaluated", &[vmap(|a| gradient(kind, &a), &x).unwrap()], &[slopes.clone()]);
+        let of_rows = |a: Recorded| vmap(|a| gradient(kind, &a), &a).or_raise();
+        assert_near(
+            "compiled",
+            &[compile("rows", of_rows, &x).unwrap().call(&x).unwrap()],
+            &[slopes.clone()],
+        );
+        let of_rows = |a: Recorded| vmap(|a| product(kind, &a), &a).or_raise();
+        assert_near("hvp", &[compile("rows", of_rows, &x).unwrap().call(&x).unwrap()], &[products]);
+        let of_sum = |a: Recorded| grad(|a| vmap(|a| reads(kind, &a), &a).or_raise().sum(..), &a).or_raise();
+        assert_near("sum", &[compile("sum", of_sum, &x).unwrap().call(&x).unwrap()], &[slopes]);
+    }
+}
+
+/// Positions that nobody knows before the code runs, one of which is none.
+#[test]
+fn positions_that_are_out_of_range() {
+    let x = (Array::zeros(&[3, 4]), NdInt::constant(1), NdInt::constant(9));
+    let write =
+        |(x, i, j): (Recorded, RecordedInt, RecordedInt)| x.at((&i, &j)).set(&Recorded::constant(5.0));
+    let mut code = compile("write", write, &x).unwrap();
+    for (i, j) in [(1, 9), (1, -1), (0, 4), (3, 0), (-1, 0), (i64::MIN, 1), (1, i64::MAX), (9, 9)] {
+        let point = (x.0.clone(), NdInt::constant(i), NdInt::constant(j));
+        let error = code.call(&point).unwrap_err().to_string();
+        let said = "a position along one of several axes, which have 12 together, is out of range";
+        assert!(error.contains(said) && error.contains("in_place.rs"), "{error}");
+    }
+    let written = code.call(&(x.0.clone(), NdInt::constant(2), NdInt::constant(3))).unwrap();
+    assert_eq!(written.get((2, 3)).item(), 5.0);
 }

@@ -330,3 +330,21 @@ fn data_of_other_structure_is_compiled_anew() {
     assert_eq!(sum.call(&(vec![1.0, 2.0], None)).unwrap(), 10.0);
     assert_eq!((sum.compilations(), sum.state()), (2, 10.0));
 }
+
+/// What an operator raises in a step, outside of any derivative, is what the step returns, in both modes.
+#[test]
+fn what_a_step_raises_is_returned() {
+    fn step<T: Tensor>(x: &mut T, i: &T::Int) -> Result<T> {
+        *x = x.clone() + x.get(i);
+        Ok(x.sum(..))
+    }
+    let begin = NdArray::from(vec![1.0, 2.0]);
+    let steps: [TrainingStep<'_, NdArray<f64>, NdInt, NdArray<f64>>; 2] =
+        [TrainingStep::eager(begin.clone(), step), TrainingStep::compiled(begin.clone(), step)];
+    for mut training in steps {
+        let error = training.call(&NdInt::scalar(2)).unwrap_err();
+        assert!(matches!(error, Error::Index { .. }), "{error}");
+        assert_eq!(training.state(), begin);
+        assert_eq!(training.call(&NdInt::scalar(1)).unwrap().item(), 7.0);
+    }
+}

@@ -146,7 +146,7 @@ fn over_axes() {
                 &x.reduce(&axes, |row| holds(row.iter().all(|&x| x > 0.0))),
             );
             assert_close(
-                &Array::count(&positive, &axes[..]),
+                &Array::count_nonzero(&positive, &axes[..]),
                 &of(|row| row.iter().filter(|&&x| x > 0.0).count() as f64),
             );
             if axes.iter().any(|&axis| shape[axis] == 0) {

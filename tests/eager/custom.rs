@@ -1,6 +1,6 @@
 //! Hooks on adjoints, and operators with rules of their own.
 
-use antiphon::custom::{Clip, Inspect, Reverse, Scale};
+use antiphon::custom::{Clip, CustomOperator, Inspect, Reverse, Scale};
 use antiphon::{
     Batch, Control, Dual, NdArray, OrRaise, Real, Tensor, Var, debug, grad, hvp, jacobian_sparsity, jvp,
     linearize, pullback, value_and_grad, vmap,
@@ -139,4 +139,77 @@ fn on_batches() {
         &rows.index(0, 0),
     );
     assert_eq!(shared.unwrap(), each[0].clone() * 2.0);
+}
+
+/// Gives, of the product of two arrays, what it is told to.
+#[derive(Clone, Debug)]
+struct Rule {
+    adjoints: usize,
+    shape: Vec<usize>,
+}
+
+impl CustomOperator for Rule {
+    const NAME: &'static str = "ruled";
+
+    fn value<T: Tensor>(&self, x: &[T]) -> T {
+        x[0].clone() * &x[1]
+    }
+    fn pull<T: Tensor>(&self, _x: &[T], _y: &T, _y_bar: &T, _wanted: &[bool]) -> Vec<Option<T>> {
+        vec![Some(T::ones(&self.shape)); self.adjoints]
+    }
+    fn push<T: Tensor>(&self, _x: &[T], _y: &T, _tangents: &[Option<T>]) -> Option<T> {
+        Some(T::ones(&self.shape))
+    }
+}
+
+#[test]
+fn what_a_rule_gives_fits_the_operands() {
+    let x = Array::from(vec![1.0, 2.0, 3.0]);
+    let point = (x.clone(), x.clone());
+    let rule = |adjoints: usize, shape: &[usize]| Rule { adjoints, shape: shape.into() };
+    let backward = |rule: Rule| grad(|(a, b)| Tensor::custom(&rule, &[&a, &b]).sum(..), &point);
+    let forward = |rule: Rule| jvp(|(a, b)| Tensor::custom(&rule, &[&a, &b]).sum(..), &point, &point);
+    let of_rows = |rule: Rule| {
+        let rows = (Array::ones(&[4, 3]), Array::ones(&[4, 3]));
+        vmap(
+            |p: (Batch<Array>, Batch<Array>)| {
+                grad(|(a, b)| Tensor::custom(&rule, &[&a, &b]).sum(..), &p).or_raise()
+            },
+            &rows,
+        )
+    };
+    for adjoints in [0, 1, 3] {
+        let said = format!("ruled: its rule gives {adjoints} adjoints for 2 operands");
+        let error = backward(rule(adjoints, &[3])).unwrap_err().to_string();
+        assert!(error.contains(&said) && error.contains("custom.rs"), "{error}");
+        let error = of_rows(rule(adjoints, &[3])).unwrap_err().to_string();
+        assert!(error.contains(&said), "{error}");
+        let transposed = || {
+            let _ = antiphon::custom::transposed(
+                &rule(adjoints, &[3]),
+                &[x.clone(), x.clone()],
+                &x,
+                &[Some(x.clone()), None],
+            );
+        };
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(transposed)).is_err());
+    }
+    let error = backward(rule(2, &[7])).unwrap_err().to_string();
+    assert!(
+        error.contains("ruled: its rule gives [7] as the adjoint of operand 0, which has the shape [3]"),
+        "{error}"
+    );
+    let error = forward(rule(2, &[7])).unwrap_err().to_string();
+    assert!(
+        error.contains("ruled: its rule gives [7] as the tangent of the result, which has the shape [3]"),
+        "{error}"
+    );
+    // One that is broadcast, and one that has been.
+    let ones = Array::ones(&[3]);
+    for shape in [&[][..], &[1], &[3]] {
+        assert_eq!(backward(rule(2, shape)).unwrap(), (ones.clone(), ones.clone()));
+        assert_eq!(forward(rule(2, shape)).unwrap().1, Array::scalar(3.0));
+    }
+    assert_eq!(backward(rule(2, &[5, 3])).unwrap().0, Array::full(&[3], 5.0));
+    assert!(forward(rule(2, &[5, 3])).is_err());
 }

@@ -49,6 +49,7 @@ fn shapes_that_do_not_fit_in_direct_style() {
     refuses!("reshape: cannot turn [3] into [2, 2] (", grad(|x| x.reshape(&[2, 2]).sum(..), &zeros(&[3])));
     refuses!("sum: [3]: axis 1 is out of range for rank 1 (", grad(|x| x.sum(1), &zeros(&[3])));
     refuses!("max: [0]: axis 0 is empty and has no max (", grad(|x| x.max(0), &zeros(&[0])));
+    refuses!("min: [0]: axis 0 is empty and has no min (", grad(|x| x.min(0), &zeros(&[0])));
     refuses!(
         "concat: cannot combine [2] with [1, 2] (",
         grad(|x| Var::concat(&[x.clone(), x.unsqueeze(0)], 0).sum(..), &zeros(&[2]))

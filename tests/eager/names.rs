@@ -164,6 +164,8 @@ fn names_that_are_not_there() {
     assert!(text.contains("named \"c\"") && text.contains("have: \"a\", \"b\""), "{text}");
     let none = value_and_grad_named(|x| x, &1.0, &["a"]).unwrap_err().to_string();
     assert!(none.contains("have: none"), "{none}");
+    let twice = value_and_grad_named(|x| x.named("a"), &1.0, &["a", "b", "a"]).unwrap_err().to_string();
+    assert!(twice.contains("\"a\" is asked for twice") && twice.contains("names.rs"), "{twice}");
     // A constant has no adjoint.
     let twice = |names: &[&str]| value_and_grad_named(|x| x * Var::lift(&2.0).named("two"), &1.0, names);
     let text = twice(&["two"]).unwrap_err().to_string();

@@ -181,6 +181,10 @@ operators! {
         let (stride, dilation, border) = (c.pair(), c.pair(), Border::Both(c.pair()));
         x[0].conv_transpose2d(&x[1], &Convolution { stride, dilation, groups: c.length(), border }, c.pair())
     };
+    "conv_transpose1d" => |x, c| {
+        let options = Convolution { stride: [c.length()], dilation: [c.length()], groups: c.length(), border: Border::Both([c.length()]) };
+        x[0].conv_transpose1d(&x[1], &options, c.length())
+    };
     "conv1d" => |x, c| {
         let border = if c.below(2) == 0 { Border::Same } else { Border::Both([c.length()]) };
         let (stride, dilation) = ([c.length()], [c.length()]);

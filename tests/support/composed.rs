@@ -59,7 +59,7 @@ formulas! {
         SOME => |x| {
             let positive = x[0].greater(&T::constant(0.0));
             let either = T::any(&positive, -1).and(&T::all(&positive, -1).not());
-            T::select(&either, &x[0].sum(-1).square(), &(x[0].sin().sum(-1) * T::count(&positive, -1)))
+            T::select(&either, &x[0].sum(-1).square(), &(x[0].sin().sum(-1) * T::count_nonzero(&positive, -1)))
         };
     }
     ORDERS {
@@ -134,6 +134,10 @@ formulas! {
         &[&[&[1, 2, 5, 6], &[2, 2, 2, 2]]] => |x| {
             let border = Border::Each([(0, 1), (2, 1)]);
             x[0].convolve2d(&x[1], &Convolution { stride: [1, 2], dilation: [2, 3], groups: 1, border })
+        };
+        &[&[&[2, 2, 4], &[2, 2, 3]], &[&[1, 4, 1], &[4, 1, 1]]] => |x| {
+            let options = Convolution { stride: [2], groups: 2, border: Border::Both([0]), ..Convolution::default() };
+            x[0].conv_transpose1d(&x[1], &options, 1)
         };
         &[&[&[1, 2, 3, 2], &[2, 3, 2, 2]]] =>
             |x| x[0].conv_transpose2d(&x[1], &Convolution { stride: [2, 1], ..Convolution::default() }, [1, 0]);

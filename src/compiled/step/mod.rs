@@ -6,6 +6,7 @@ mod variants;
 use std::fmt;
 use std::time::Duration;
 
+use crate::continuation::unwinding::catch;
 use crate::error::{At, Result};
 
 /// A step of training, with the state `S` that it changes, on data `D`, with a result `R`: the loss, say.
@@ -149,7 +150,7 @@ struct Eager<S, F> {
 
 impl<S: Clone, D, R, F: FnMut(&mut S, &D) -> Result<R>> Mode<S, D, R> for Eager<S, F> {
     fn call(&mut self, data: &D, _: At) -> Result<R> {
-        (self.step)(&mut self.state, data)
+        catch(|| (self.step)(&mut self.state, data))
     }
     fn state(&self) -> S {
         self.state.clone()

@@ -110,32 +110,54 @@ fn four<T: Tensor>(op: &'static str, what: &str, x: &T) -> [usize; 4] {
     }
 }
 
-/// [`Tensor::conv1d`]: of images of one row.
+impl Convolution<1> {
+    /// The same along the second of two axes, of which the first one has a single element.
+    fn of_a_row(&self) -> Convolution<2> {
+        Convolution {
+            stride: [1, self.stride[0]],
+            dilation: [1, self.dilation[0]],
+            groups: self.groups,
+            border: match self.border {
+                Border::Both([both]) => Border::Both([0, both]),
+                Border::Each([each]) => Border::Each([(0, 0), each]),
+                Border::Same => Border::Same,
+            },
+        }
+    }
+}
+
+/// An image and a kernel of three axes each as those of one row.
 #[track_caller]
-pub fn conv1d<T: Tensor>(x: &T, kernel: &T, options: &Convolution<1>) -> T {
-    let op = "conv1d";
+fn as_rows<T: Tensor>(op: &'static str, x: &T, kernel: &T) -> [T; 2] {
     let (image, of_kernel) = (x.shape(), kernel.shape());
-    let (&[batch, channels, width], &[out, inner, taps]) = (image.as_slice(), of_kernel.as_slice()) else {
+    let (&[a, b, width], &[c, d, taps]) = (image.as_slice(), of_kernel.as_slice()) else {
         refuse(
             op,
             format!("an image {image:?} and a kernel {of_kernel:?}, which have to have three axes each"),
         );
     };
-    let border = match options.border {
-        Border::Both([both]) => Border::Both([0, both]),
-        Border::Each([each]) => Border::Each([(0, 0), each]),
-        Border::Same => Border::Same,
-    };
-    let rows = Convolution {
-        stride: [1, options.stride[0]],
-        dilation: [1, options.dilation[0]],
-        groups: options.groups,
-        border,
-    };
-    let image = x.reshape(&[batch, channels, 1, width]);
-    let y = convolved(op, &image, &kernel.reshape(&[out, inner, 1, taps]), &rows);
-    let columns = y.shape()[3];
-    y.reshape(&[batch, out, columns])
+    [x.reshape(&[a, b, 1, width]), kernel.reshape(&[c, d, 1, taps])]
+}
+
+/// The row again.
+#[track_caller]
+fn of_rows<T: Tensor>(y: &T) -> T {
+    let shape = y.shape();
+    y.reshape(&[shape[0], shape[1], shape[3]])
+}
+
+/// [`Tensor::conv1d`].
+#[track_caller]
+pub fn conv1d<T: Tensor>(x: &T, kernel: &T, options: &Convolution<1>) -> T {
+    let [image, kernel] = as_rows("conv1d", x, kernel);
+    of_rows(&convolved("conv1d", &image, &kernel, &options.of_a_row()))
+}
+
+/// [`Tensor::conv_transpose1d`].
+#[track_caller]
+pub fn conv_transpose1d<T: Tensor>(x: &T, kernel: &T, options: &Convolution<1>, further: usize) -> T {
+    let [image, kernel] = as_rows("conv_transpose1d", x, kernel);
+    of_rows(&transposed("conv_transpose1d", &image, &kernel, &options.of_a_row(), [0, further]))
 }
 
 /// [`Tensor::convolve2d`].
@@ -215,7 +237,17 @@ fn windows<T: Tensor>(x: &T, along: &[Along; 2], window: Window2d) -> T {
 /// [`Tensor::conv_transpose2d`].
 #[track_caller]
 pub fn conv_transpose2d<T: Tensor>(x: &T, kernel: &T, options: &Convolution<2>, further: [usize; 2]) -> T {
-    let op = "conv_transpose2d";
+    transposed("conv_transpose2d", x, kernel, options, further)
+}
+
+#[track_caller]
+fn transposed<T: Tensor>(
+    op: &'static str,
+    x: &T,
+    kernel: &T,
+    options: &Convolution<2>,
+    further: [usize; 2],
+) -> T {
     let [batch, channels, height, width] = four(op, "an image", x);
     let [inner, of_group, kh, kw] = four(op, "a kernel", kernel);
     options.check_groups(op, &[channels]);

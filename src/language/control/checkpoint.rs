@@ -24,8 +24,8 @@ pub enum Checkpoints {
     /// loops whose `k ≤ 6` levels keep `(k + 1)·n^(1/k)` states, what the steps of the innermost one keep included, and
     /// run each step `k` times before it is differentiated: as few as are enough, and six where none are.
     Count(usize),
-    /// As many as have room in so many bytes, one at least; as for `Count`. Eagerly a state is counted as what its
-    /// numbers take, compiled with what a round takes besides.
+    /// As many as have room in so many bytes, one at least; as for `Count`. What a round takes besides its state's
+    /// numbers is counted in: compiled its adjoints, evaluated about 1,200 bytes of nodes and frames.
     Bytes(usize),
 }
 
@@ -76,21 +76,7 @@ where
     S: Confined<T>,
     F: Fn(&T::Int, &C, S) -> S + 'static,
 {
-    let states = match checkpoints {
-        Checkpoints::SquareRoot => None,
-        Checkpoints::Count(0) => {
-            let reason = "no state is to be kept, and the first one has to be".into();
-            raise(Error::Argument { op: site.op, reason, at: site.at })
-        }
-        Checkpoints::Count(count) => Some(count),
-        Checkpoints::Bytes(bytes) => {
-            let (state, shared) = (bytes_of::<T, S>(&init), bytes_of::<T, C>(shared));
-            // Compiled, a round has room for the state before and after it, as it is computed again, and for the
-            // adjoints of both; and for what is shared as it is then used, and its adjoint.
-            let each = if T::RECORDS { 5 * state + 2 * shared } else { state };
-            Some((bytes / each.max(1)).max(1))
-        }
-    };
+    let states = states_of::<T, C, S>(site, shared, &init, checkpoints);
     let step = Rc::new(step);
     if T::RECORDS {
         let (from, to) = (T::Int::constant(0), T::Int::constant(steps as i64));
@@ -106,6 +92,34 @@ where
                     (from..to).fold(state, |state, i| step(&T::Int::constant(i as i64), &shared, state))
                 })
             })
+        }
+    }
+}
+
+/// What an evaluated state takes besides its numbers, in bytes: nodes and frames.
+const NODES: usize = 1200;
+
+/// How many states are kept, if that is said; errors as of [`Control::checkpointed_loop`].
+pub(super) fn states_of<T: Control, C: State<T>, S: State<T>>(
+    site: Site,
+    shared: &C,
+    init: &S,
+    checkpoints: Checkpoints,
+) -> Option<usize> {
+    match checkpoints {
+        Checkpoints::SquareRoot => None,
+        Checkpoints::Count(0) => {
+            let reason = "no state is to be kept, and the first one has to be".into();
+            raise(Error::Argument { op: site.op, reason, at: site.at })
+        }
+        Checkpoints::Count(count) => Some(count),
+        Checkpoints::Bytes(bytes) => {
+            let (state, shared) = (bytes_of::<T, S>(init), bytes_of::<T, C>(shared));
+            // Compiled, a round has room for the state before and after it, as it is computed again, and for the
+            // adjoints of both; and for what is shared as it is then used, and its adjoint. Evaluated, for the state
+            // before and after it.
+            let each = if T::RECORDS { 5 * state + 2 * shared } else { 2 * state + NODES };
+            Some((bytes / each.max(1)).max(1))
         }
     }
 }
@@ -172,7 +186,7 @@ const LEVELS: u32 = 6;
 
 /// How many steps the rounds have of loops in each other, the outermost first, each of which keeps the state before
 /// each of its rounds; that of the innermost one, whose rounds are steps, is left out. None if all states may be kept.
-fn parts(steps: usize, states: Option<usize>) -> Vec<usize> {
+pub(super) fn parts(steps: usize, states: Option<usize>) -> Vec<usize> {
     let rounds = |levels: u32| {
         let root = (steps as f64).powf(1.0 / f64::from(levels)).round() as usize;
         if root.saturating_pow(levels) < steps { root + 1 } else { root }

@@ -4,6 +4,7 @@
 //! from them. In eager interpretations they are Rust's own `if` and recursion, which models may use as well.
 
 pub(crate) mod checkpoint;
+mod checkpointed_scan;
 mod choose;
 pub(crate) mod continuation_passing;
 pub(crate) mod rows;
@@ -11,6 +12,7 @@ mod scan;
 mod tree;
 
 pub use checkpoint::Checkpoints;
+pub(crate) use checkpointed_scan::checkpointed_scan;
 pub use choose::{Callable, Chosen, Closure, choose};
 pub use scan::scan;
 pub(crate) use scan::{Order, rows_in_order};

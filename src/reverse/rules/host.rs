@@ -1,7 +1,7 @@
 //! The rules of operators of the host, and of those of users, which say what they are.
 
 use crate::error::CpsResult as Result;
-use crate::language::custom::CustomOperator;
+use crate::language::custom::{CustomOperator, adjoints_of};
 use crate::language::host::{Call, HostOperator, shapes};
 use crate::language::tensor::Tensor;
 use crate::reverse::cps::operator;
@@ -26,7 +26,7 @@ pub fn host<O: HostOperator, T: Tensor, R>(
     let references: Vec<&T> = values.iter().collect();
     Call::of(op, &shapes(&references))?;
     operator(op.name(), level, T::host(op, &references), k, |y, y_bar| {
-        add(operands, |wanted| op.pull(&values, y, &y_bar, wanted));
+        add(op.name(), operands, &values, |wanted| op.pull(&values, y, &y_bar, wanted));
     })
 }
 
@@ -48,22 +48,22 @@ pub fn custom_operator<O: CustomOperator, T: Tensor, R>(
     let values: Vec<T> = operands.iter().map(|x| x.primal().clone()).collect();
     let y = T::custom(op, &values.iter().collect::<Vec<_>>());
     operator(O::NAME, level, y, k, |y, y_bar| {
-        add(operands, |wanted| op.pull(&values, y, &y_bar, wanted));
+        add(O::NAME, operands, &values, |wanted| op.pull(&values, y, &y_bar, wanted));
     })
 }
 
 /// Adds adjoints, of which some are not wanted, and others are not there.
-fn add<T: Tensor>(operands: &[Var<'_, T>], pull: impl FnOnce(&[bool]) -> Vec<Option<T>>) {
+#[track_caller]
+fn add<T: Tensor>(
+    op: &'static str,
+    operands: &[Var<'_, T>],
+    values: &[T],
+    pull: impl FnOnce(&[bool]) -> Vec<Option<T>>,
+) {
     let wanted: Vec<bool> = operands.iter().map(Var::is_active).collect();
-    for (operand, adjoint) in operands.iter().zip(pull(&wanted)) {
+    for (operand, adjoint) in operands.iter().zip(adjoints_of(op, values, pull(&wanted))) {
         if let (true, Some(adjoint)) = (operand.is_active(), adjoint) {
-            let like = operand.primal();
-            let adjoint = adjoint.unbroadcast(like);
-            operand.accumulate(if T::same_shape(&adjoint, like) {
-                adjoint
-            } else {
-                adjoint.broadcast_like(like)
-            });
+            operand.accumulate(adjoint);
         }
     }
 }
