@@ -129,7 +129,7 @@ impl Generator<'_> {
     }
 
     fn statement(&mut self) -> Result<(), Error> {
-        match self.below(18) {
+        match self.below(19) {
             0..=6 => self.operator(),
             7..=10 => self.on_cell(),
             11..=12 => self.branch()?,
@@ -137,7 +137,8 @@ impl Generator<'_> {
             14 => self.local_function()?,
             15 => self.recursion()?,
             16 => self.print()?,
-            _ => self.rounds()?,
+            17 => self.rounds()?,
+            _ => self.loop_of_any()?,
         }
         Ok(())
     }
