@@ -45,7 +45,9 @@ impl Rounds {
             let (_, (x, y)) = T::while_loop(
                 (zero(), init),
                 |(i, _)| i.less(n),
-                |(i, (x, y))| (i + one(), ((x.clone() * 0.9 + y.sum(..) * 0.01).sin(), y.tanh() + x.max(..) * 0.1)),
+                |(i, (x, y))| {
+                    (i + one(), ((x.clone() * 0.9 + y.sum(..) * 0.01).sin(), y.tanh() + x.max(..) * 0.1))
+                },
             );
             (x, y)
         };
@@ -94,7 +96,13 @@ impl Rounds {
                     |(i, (Index(at), Flag(negative)))| {
                         let z = T::from_int(&at) - i.sin() * 3.0 + x.slice(0, 0..8);
                         let moved = T::select(&negative, &(y.clone() + z), &y.sin());
-                        (i + one(), (Index(moved.argmax(0)), Flag(moved.less(&T::constant(0.5)).and(&negative.not()))))
+                        (
+                            i + one(),
+                            (
+                                Index(moved.argmax(0)),
+                                Flag(moved.less(&T::constant(0.5)).and(&negative.not())),
+                            ),
+                        )
                     },
                 );
                 vec![T::from_int(&at), T::select(&negative, &y.ones_like(), &y.zeros_like())]
@@ -105,7 +113,10 @@ impl Rounds {
                     |(i, _)| i.less(n),
                     |(i, x)| {
                         let small = x.sum(..).less(&one());
-                        (i + one(), T::cond(&small, || x.clone() * 0.5 + 0.1, || (x.clone() - x.mean(..)).sin()))
+                        (
+                            i + one(),
+                            T::cond(&small, || x.clone() * 0.5 + 0.1, || (x.clone() - x.mean(..)).sin()),
+                        )
                     },
                 );
                 vec![x]
@@ -135,17 +146,18 @@ impl Rounds {
                 vec![x, y]
             }
             "in a recursion" => {
-                let (x, y) = T::fix((zero(), (x.clone(), y.clone())), |again, (depth, (x, y)): (T, (T, T))| {
-                    let (x, y) = by_tuple((y.slice(0, 0..2).reshape(&[16]) + x, y));
-                    T::cond(
-                        &depth.less(&T::constant(2.0)),
-                        || {
-                            let (a, b) = again((depth.clone() + one(), (x.clone(), y.clone())));
-                            (a + &x, b * &y)
-                        },
-                        || (x.clone(), y.clone()),
-                    )
-                });
+                let (x, y) =
+                    T::fix((zero(), (x.clone(), y.clone())), |again, (depth, (x, y)): (T, (T, T))| {
+                        let (x, y) = by_tuple((y.slice(0, 0..2).reshape(&[16]) + x, y));
+                        T::cond(
+                            &depth.less(&T::constant(2.0)),
+                            || {
+                                let (a, b) = again((depth.clone() + one(), (x.clone(), y.clone())));
+                                (a + &x, b * &y)
+                            },
+                            || (x.clone(), y.clone()),
+                        )
+                    });
                 vec![x, y]
             }
             "a scan in the loop" => {
@@ -181,7 +193,8 @@ fn arrays(n: f64) -> (Array, Array, Array) {
     let elements = |k: usize, count: usize| -> Vec<f64> {
         (0..count).map(|i| ((i * 7 + k * 5) % 13) as f64 * 0.1 - 0.6).collect()
     };
-    let array = |shape: &[usize], k| Array::from_elements(shape, &elements(k, shape.iter().product())).unwrap();
+    let array =
+        |shape: &[usize], k| Array::from_elements(shape, &elements(k, shape.iter().product())).unwrap();
     (Array::scalar(n), array(&[16], 1), array(&[8, 8], 2))
 }
 
@@ -197,10 +210,18 @@ fn assert_near(what: &str, found: &[Array], expected: &[Array]) {
 type Inputs = (Array, Array, Array);
 
 /// Holds what compiled code gives to what a model gives eagerly, for a few rounds, and has it run for a hundred thousand.
-fn check(what: &str, mut code: CompiledFunction<Array, Inputs, Vec<Array>>, eagerly: impl Fn(&Inputs) -> Vec<Array>) {
+fn check(
+    what: &str,
+    mut code: CompiledFunction<Array, Inputs, Vec<Array>>,
+    eagerly: impl Fn(&Inputs) -> Vec<Array>,
+) {
     for n in [0.0, 1.0, 2.0, 7.0] {
         let x = arrays(n);
-        assert_near(&format!("{what}, {n}"), &code.call(&x).unwrap_or_else(|error| panic!("{what}: {error}")), &eagerly(&x));
+        assert_near(
+            &format!("{what}, {n}"),
+            &code.call(&x).unwrap_or_else(|error| panic!("{what}: {error}")),
+            &eagerly(&x),
+        );
     }
     let long = code.call(&arrays(100_000.0)).unwrap_or_else(|error| panic!("{what}: {error}"));
     assert!(long.iter().all(|x| x.view().iter().all(|x| x.is_finite())), "{what}: {long:?}");
@@ -297,7 +318,8 @@ fn a_solver_of_very_many_steps() {
     // Each element by itself is a geometric sequence.
     let share: Vec<f64> = a.iter().map(|a| 1.0 - (1.0 - length * a).powi(steps as i32)).collect();
     let limit = LinearLimit { tolerance: 1e-14, steps: 50 };
-    let room = CompileOptions { stack_bytes: Some(512 << 10), arena_bytes: Some(512 << 10), ..Default::default() };
+    let room =
+        CompileOptions { stack_bytes: Some(512 << 10), arena_bytes: Some(512 << 10), ..Default::default() };
     for derivative in [
         Derivative::OneStep,
         Derivative::KSteps(3),

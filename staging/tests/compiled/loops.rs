@@ -51,7 +51,8 @@ fn rounds(name: &str, arrays: usize, next: Next) -> Program {
     let n = builder.input("n", integer.clone());
     let state: Vec<Value> = (0..arrays).map(|i| builder.input(&format!("x{i}"), array.clone())).collect();
     let w = builder.input("w", array.clone());
-    let indices = builder.emit(Expr::Array(ConcreteTensor::new(&[2], vec![3i64, 11]).unwrap().into())).unwrap();
+    let indices =
+        builder.emit(Expr::Array(ConcreteTensor::new(&[2], vec![3i64, 11]).unwrap().into())).unwrap();
     let sum = builder.cell(array.clone());
     let it = Loop { builder, w, indices, sum };
     let b = &it.builder;
@@ -92,7 +93,11 @@ const LOOPS: &[(&str, usize, Next)] = &[
     }),
     ("views", 3, |it, x| {
         let square = it.shaped(x[1], &[4, 4]);
-        vec![it.shaped(square, &[16]), it.flipped(x[0]), it.shaped(it.shaped(it.halved(x[2]), &[2, 8]), &[16])]
+        vec![
+            it.shaped(square, &[16]),
+            it.flipped(x[0]),
+            it.shaped(it.shaped(it.halved(x[2]), &[2, 8]), &[16]),
+        ]
     }),
     ("the same twice", 2, |it, x| {
         let y = it.halved(it.builder.mul(x[0], x[1]).unwrap());
@@ -109,7 +114,8 @@ const LOOPS: &[(&str, usize, Next)] = &[
         vec![it.emit(Expr::Concat(vec![b, a], 0)), it.emit(Expr::Concat(vec![a, b], 0))]
     }),
     ("products", 2, |it, x| {
-        let [a, b] = [it.shaped(it.builder.unary(Unary::Tanh, x[0]).unwrap(), &[4, 4]), it.shaped(x[1], &[4, 4])];
+        let [a, b] =
+            [it.shaped(it.builder.unary(Unary::Tanh, x[0]).unwrap(), &[4, 4]), it.shaped(x[1], &[4, 4])];
         let product = it.shaped(it.emit(Expr::Matmul(a, b)), &[16]);
         vec![it.builder.unary(Unary::Sin, product).unwrap(), it.halved(x[0])]
     }),
@@ -159,7 +165,8 @@ const LOOPS: &[(&str, usize, Next)] = &[
                 || Ok(p[1..].to_vec()),
             )
         });
-        b.call(Target::Func(inner.unwrap()), &[b.literal(Scalar::I64(3)), x[1], it.flipped(x[0])], &[]).unwrap()
+        b.call(Target::Func(inner.unwrap()), &[b.literal(Scalar::I64(3)), x[1], it.flipped(x[0])], &[])
+            .unwrap()
     }),
 ];
 
@@ -194,7 +201,11 @@ fn rounds_hand_on_arrays_in_every_way_and_take_no_room() {
             let mut compiled = compile(&program, &tight()).unwrap();
             for n in 0..8 {
                 let inputs = inputs(&program, n, &[]);
-                assert_eq!(compiled.run(&inputs), interpret(&program, &inputs), "{name}, {n} rounds\n{program}");
+                assert_eq!(
+                    compiled.run(&inputs),
+                    interpret(&program, &inputs),
+                    "{name}, {n} rounds\n{program}"
+                );
             }
             // Two hundred thousand rounds, and as many in two hundred runs.
             let long = compiled.run(&inputs(&program, 200_000, &[])).unwrap();

@@ -137,8 +137,8 @@ impl Generator<'_> {
             14 => self.local_function()?,
             15 => self.recursion()?,
             16 => self.print()?,
-            17 => self.rounds()?,
-            _ => self.loop_of_any()?,
+            17 => self.loop_of_any()?,
+            _ => self.rounds()?,
         }
         Ok(())
     }
