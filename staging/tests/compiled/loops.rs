@@ -284,3 +284,39 @@ fn a_continuation_that_is_handed_on_is_no_obstacle() {
     let found = compiled.run(&[100_000i64.into(), inputs(&program, 0, &[]).remove(1)]);
     assert!(found.is_ok(), "{found:?}");
 }
+
+/// `1 + f(i − 1)` of a function of one number, whose last statement is a call of one of three arrays.
+#[test]
+fn a_function_of_numbers_may_end_with_a_call_of_another() {
+    let (number, array) = (Type::scalar(Dtype::I64), f64s(&[16]));
+    let b = Builder::new("ends");
+    let [n, x] = [b.input("n", number.clone()), b.input("x", array.clone())];
+    let sum = b.cell(array.clone());
+    let add =
+        b.function(Signature::new("add", &[array.clone(), array.clone(), array], &[]), &[], |_, p, _| {
+            b.accumulate(sum, b.mul(p[0], b.add(p[1], p[2])?)?)?;
+            Ok(vec![])
+        });
+    let add = add.unwrap();
+    let f = Signature::new("f", std::slice::from_ref(&number), &[]);
+    let f = b.function(f, &[], |f, p, _| {
+        b.if_else(
+            b.less(b.literal(Scalar::I64(0)), p[0])?,
+            || {
+                let fewer = b.binary(Binary::Sub, p[0], b.literal(Scalar::I64(1)))?;
+                b.call(Target::Func(f), &[fewer], &[])?;
+                b.call(Target::Func(add), &[x, x, x], &[])
+            },
+            || Ok(vec![]),
+        )
+    });
+    b.call(Target::Func(f.unwrap()), &[n], &[]).unwrap();
+    let total = b.take(sum);
+    let program = b.finish(&[total]).unwrap();
+    let options = CompileOptions { strict: true, ..CompileOptions::default() };
+    let mut compiled = compile(&program, &options).unwrap();
+    for n in [0i64, 1, 5] {
+        let inputs = [n.into(), inputs(&program, n, &[]).remove(1)];
+        assert_eq!(compiled.run(&inputs), interpret(&program, &inputs), "{n}");
+    }
+}

@@ -45,8 +45,8 @@ impl<'p, 'c> Body<'_, 'p, 'c> {
         let (asm, lower) = (self.asm, self.lower);
         let params = &lower.program.funcs[self.func].params;
         let mut changes = vec![false; params.len()];
-        for &(block, _) in lower.analysis.funcs[self.func].sites.keys() {
-            for (i, &v) in self.handed_on(block).iter().enumerate() {
+        for &site in lower.analysis.funcs[self.func].sites.keys() {
+            for (i, &v) in self.handed_on(site).iter().enumerate() {
                 changes[i] |= match self.origin(v) {
                     Origin::Param(param) => param != i,
                     Origin::Outside => false,
@@ -89,7 +89,7 @@ impl<'p, 'c> Body<'_, 'p, 'c> {
         let stmts = &self.lower.program.blocks[block].stmts;
         let site = (block, stmts.len().wrapping_sub(1));
         if self.lower.analysis.funcs[self.func].sites.contains_key(&site) {
-            for (&v, carried) in self.handed_on(block).iter().zip(&rounds.params) {
+            for (&v, carried) in self.handed_on(site).iter().zip(&rounds.params) {
                 let Carried::Array(_, Some(buffers)) = carried else { continue };
                 let Origin::Own(v) = self.origin(v) else { continue };
                 let is_computed_here = stmts.iter().any(|stmt| stmt.results().contains(&v));
@@ -146,11 +146,11 @@ impl<'p, 'c> Body<'_, 'p, 'c> {
         self.values.place(v).is_some_and(Place::is_constant)
     }
 
-    /// What the function hands on to itself at the end of a block.
-    fn handed_on(&self, block: Block) -> &'p [Value] {
-        match self.lower.program.blocks[block].stmts.last() {
-            Some(Stmt::Call { args, .. }) => args,
-            _ => &[],
+    /// What the function hands on to itself at a place.
+    fn handed_on(&self, (block, i): (Block, usize)) -> &'p [Value] {
+        match &self.lower.program.blocks[block].stmts[i] {
+            Stmt::Call { args, .. } => args,
+            _ => unreachable!("the function calls itself there"),
         }
     }
 
