@@ -51,7 +51,7 @@ fn main() {
         "microseconds", "n", "eager", "compiled", "NumPy", "JAX"
     );
     let mut compiling = Vec::new();
-    for n in [8, 64, 256] {
+    for n in [2, 3, 4, 8, 64, 256] {
         let eye: Vec<f64> = (0..n * n).map(|at| if at / n == at % n { 1.0 } else { 0.0 }).collect();
         let eye = Array::from_elements(&[n, n], &eye).expect("all elements");
         let a = numbers::<f64>(&[n, n], 1) + eye.clone() * 2.0;

@@ -10,7 +10,7 @@ from timing import numbers, report
 
 import numpy as np
 
-SIZES = (8, 64, 256)
+SIZES = (2, 3, 4, 8, 64, 256)
 
 
 def inputs(n):

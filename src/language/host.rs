@@ -4,6 +4,7 @@ use std::fmt;
 
 pub use ndarray::{ArrayViewD, ArrayViewMutD};
 use ndarray::{IxDyn, NdFloat};
+use smallvec::SmallVec;
 
 use crate::continuation::unwinding::{OrRaise, blame, operator as operator_at};
 use crate::error::{At, Error, Result};
@@ -91,6 +92,16 @@ pub trait HostOperator: Clone + fmt::Debug + Send + Sync + 'static {
         operands: &[ArrayViewD<'_, E>],
         result: ArrayViewMutD<'_, E>,
     ) -> std::result::Result<(), String>;
+
+    /// The same of elements in row-major order, where the operator has no need of their shapes: `None` if it has.
+    #[doc(hidden)]
+    fn value_of_elements<E: HostElement>(
+        &self,
+        _operands: &[&[E]],
+        _result: &mut [E],
+    ) -> Option<std::result::Result<(), String>> {
+        None
+    }
 
     /// The elements of an operand, by its number, of this shape, for which there is a result and derivatives are
     /// finite. In an arm of a branch of a batch it takes the operand's place in the rows that do not take the arm.
@@ -226,24 +237,30 @@ impl Call {
         operands: &[&[E]],
         result: &mut [E],
     ) -> std::result::Result<(), String> {
-        let own = |elements, shape: &Shape| {
+        fn own<'a, E>(elements: &'a [E], shape: &Shape) -> ArrayViewD<'a, E> {
             ArrayViewD::from_shape(IxDyn(shape), elements).expect("as many elements as the shape has")
-        };
+        }
         let length = shape::size(&self.own);
         for number in 0..shape::size(&self.batch) {
             let place = place(number, &self.batch);
-            let operands: Vec<ArrayViewD<'_, E>> = operands
-                .iter()
-                .zip(&self.operands)
-                .map(|(elements, (leading, shape))| {
-                    let (start, length) = (number_of(&place, leading), shape::size(shape));
-                    own(&elements[start * length..(start + 1) * length], shape)
-                })
-                .collect();
+            let parts = operands.iter().zip(&self.operands).map(|(elements, (leading, shape))| {
+                let (start, length) = (number_of(&place, leading), shape::size(shape));
+                &elements[start * length..(start + 1) * length]
+            });
+            let parts: SmallVec<[&[E]; 4]> = parts.collect();
             let result = &mut result[number * length..(number + 1) * length];
-            let result = ArrayViewMutD::from_shape(IxDyn(&self.own), result)
-                .expect("as many elements as the shape has");
-            operator.value(&operands, result).map_err(|reason| match place.as_slice() {
+            let found = match operator.value_of_elements(&parts, result) {
+                Some(found) => found,
+                None => {
+                    let shapes = parts.iter().zip(&self.operands);
+                    let views: Vec<ArrayViewD<'_, E>> =
+                        shapes.map(|(elements, (_, shape))| own(elements, shape)).collect();
+                    let result = ArrayViewMutD::from_shape(IxDyn(&self.own), result)
+                        .expect("as many elements as the shape has");
+                    operator.value(&views, result)
+                }
+            };
+            found.map_err(|reason| match place.as_slice() {
                 [] => reason,
                 place => format!("{reason}, at {place:?} of the batch"),
             })?;

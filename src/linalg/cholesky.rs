@@ -3,9 +3,12 @@
 use faer::linalg::cholesky::llt::factor::{LltError, cholesky_in_place, cholesky_in_place_scratch};
 use ndarray::{ArrayViewD, ArrayViewMutD};
 
-use super::kernel::{Factorization, Field, ONE, columns_mut, run, scratch, side, symmetric_part};
+use super::kernel::{
+    Factorization, Field, ONE, columns_mut, run, run_on_elements, scratch, side, symmetric_part,
+};
 use super::parts::{identity, lower, square, symmetric};
 use super::right::Right;
+use super::small;
 use super::triangular::{Triangle, solve, solve_from_right};
 use crate::language::host::{HostElement, HostOperator};
 use crate::language::tensor::Tensor;
@@ -57,13 +60,17 @@ impl Factorization for Cholesky {
             return Ok(());
         }
         symmetric_part(operands[0], result);
+        let refuse = |row: usize| {
+            format!("the matrix is not positive definite: its leading part of {} rows is not", row + 1)
+        };
+        if small::is_small(n) {
+            return small::cholesky(result, n).map_err(refuse);
+        }
         scratch(cholesky_in_place_scratch::<F>(n, ONE, Default::default()), |stack| {
             let into = columns_mut(result, [n, n]);
             cholesky_in_place(into, Default::default(), ONE, stack, Default::default())
         })
-        .map_err(|LltError::NonPositivePivot { index }| {
-            format!("the matrix is not positive definite: its leading part of {} rows is not", index + 1)
-        })?;
+        .map_err(|LltError::NonPositivePivot { index }| refuse(index))?;
         // By columns, it stands below the diagonal.
         for i in 0..n {
             for j in 0..i {
@@ -88,6 +95,9 @@ impl HostOperator for Cholesky {
     }
     fn value<E: HostElement>(&self, x: &[ArrayViewD<'_, E>], y: ArrayViewMutD<'_, E>) -> Result<(), String> {
         run(*self, x, y)
+    }
+    fn value_of_elements<E: HostElement>(&self, x: &[&[E]], y: &mut [E]) -> Option<Result<(), String>> {
+        Some(run_on_elements(*self, x, y))
     }
     fn harmless(&self, _operand: usize, shape: &[usize]) -> Vec<f64> {
         identity(shape)

@@ -29,6 +29,15 @@ pub(super) fn run<E: HostElement>(
     E::run(Both(kernel), &operands, result.as_slice_mut().expect(ORDER))
 }
 
+/// The same of elements.
+pub(super) fn run_on_elements<E: HostElement>(
+    kernel: impl Factorization,
+    operands: &[&[E]],
+    result: &mut [E],
+) -> Result<(), String> {
+    E::run(Both(kernel), operands, result)
+}
+
 struct Both<K>(K);
 
 impl<K: Factorization> host::Kernel for Both<K> {

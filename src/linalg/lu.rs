@@ -8,10 +8,13 @@ use faer::perm::PermRef;
 use ndarray::{ArrayViewD, ArrayViewMutD};
 
 use super::division;
-use super::kernel::{Factorization, Field, ONE, Size, all_finite, columns_mut, rows_mut, run, scratch, side};
+use super::kernel::{
+    Factorization, Field, ONE, Size, all_finite, columns_mut, rows_mut, run, run_on_elements, scratch, side,
+};
 use super::parts::{eye, identity, last, lower, sides, square, sum, times_transposed, unpack};
 use super::product::Product;
 use super::right::Right;
+use super::small;
 use super::triangular::{self, Triangle};
 use crate::continuation::unwinding::OrRaise;
 use crate::language::host::{HostElement, HostOperator};
@@ -260,7 +263,29 @@ impl Factorization for Factor {
                 }
             }
         };
+        // What is not below the diagonal is as large as the matrix.
+        let grow = |elements: &mut [F], size: Size<F>| {
+            for (j, column) in elements.chunks_exact_mut(m).enumerate() {
+                column[..m.min(j + 1)].iter_mut().for_each(|x| *x = size.grow(*x));
+            }
+        };
+        let number = |exchanged: &mut [F], order: &[u32]| {
+            for (into, &row) in exchanged.iter_mut().zip(order) {
+                *into = F::nearest(f64::from(row));
+            }
+        };
         copy(elements, None);
+        if m == n && small::is_small(n) {
+            let mut order = small::factor(elements, n);
+            if !all_finite(elements) && all_finite(a) {
+                let size = Size::of_sums(a);
+                copy(elements, Some(size));
+                order = small::factor(elements, n);
+                grow(elements, size);
+            }
+            number(exchanged, &order);
+            return Ok(());
+        }
         let (mut order, mut inverse) = (vec![0u32; m], vec![0u32; m]);
         scratch(factor::lu_in_place_scratch::<u32, F>(m, n, ONE, Default::default()), |stack| {
             let lu = columns_mut(elements, [m, n]);
@@ -275,14 +300,10 @@ impl Factorization for Factor {
                 let size = Size::of_sums(a);
                 copy(elements, Some(size));
                 division::factor(columns_mut(elements, [m, n]), &mut order);
-                for (j, column) in elements.chunks_exact_mut(m).enumerate() {
-                    column[..m.min(j + 1)].iter_mut().for_each(|x| *x = size.grow(*x));
-                }
+                grow(elements, size);
             }
         }
-        for (into, &row) in exchanged.iter_mut().zip(&order) {
-            *into = F::nearest(f64::from(row));
-        }
+        number(exchanged, &order);
         Ok(())
     }
 }
@@ -305,6 +326,9 @@ impl HostOperator for Factor {
     fn value<E: HostElement>(&self, x: &[ArrayViewD<'_, E>], y: ArrayViewMutD<'_, E>) -> Result<(), String> {
         run(*self, x, y)
     }
+    fn value_of_elements<E: HostElement>(&self, x: &[&[E]], y: &mut [E]) -> Option<Result<(), String>> {
+        Some(run_on_elements(*self, x, y))
+    }
     fn harmless(&self, _operand: usize, shape: &[usize]) -> Vec<f64> {
         identity(shape)
     }
@@ -326,10 +350,18 @@ struct SolveFactored {
 impl Factorization for SolveFactored {
     fn compute<F: Field>(self, operands: &[&[F]], result: &mut [F]) -> Result<(), String> {
         let [a, packed, b] = operands else { unreachable!("three operands") };
-        let factors = Unpacked::of(packed, side(a.len()));
-        if let Some(i) = factors.zero() {
+        let n = side(a.len());
+        let (lu, exchanged) = packed.split_at(n * n);
+        if let Some(i) = (0..n).find(|&i| lu[i * n + i] == F::zero()) {
             return Err(format!("the matrix is singular: pivot {i} is 0"));
         }
+        if small::is_small(n) && (0..n).all(|i| division::is_regular(lu[i * n + i])) {
+            let order = std::array::from_fn(|i| exchanged.get(i).map_or(0, |&row| row_number(row)));
+            result.copy_from_slice(b);
+            small::solve(lu, &order, n, self.transposed, result);
+            return Ok(());
+        }
+        let factors = Unpacked::of(packed, n);
         if !a.is_empty() {
             factors.solve(self.transposed, b, result);
         }
@@ -349,6 +381,9 @@ impl HostOperator for SolveFactored {
     }
     fn value<E: HostElement>(&self, x: &[ArrayViewD<'_, E>], y: ArrayViewMutD<'_, E>) -> Result<(), String> {
         run(*self, x, y)
+    }
+    fn value_of_elements<E: HostElement>(&self, x: &[&[E]], y: &mut [E]) -> Option<Result<(), String>> {
+        Some(run_on_elements(*self, x, y))
     }
     fn harmless(&self, operand: usize, shape: &[usize]) -> Vec<f64> {
         match operand {
@@ -411,6 +446,9 @@ impl HostOperator for InOrder {
     }
     fn value<E: HostElement>(&self, x: &[ArrayViewD<'_, E>], y: ArrayViewMutD<'_, E>) -> Result<(), String> {
         run(*self, x, y)
+    }
+    fn value_of_elements<E: HostElement>(&self, x: &[&[E]], y: &mut [E]) -> Option<Result<(), String>> {
+        Some(run_on_elements(*self, x, y))
     }
     fn harmless(&self, _operand: usize, shape: &[usize]) -> Vec<f64> {
         identity(shape)

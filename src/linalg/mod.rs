@@ -48,6 +48,7 @@ mod product;
 mod qr;
 mod right;
 mod schur;
+mod small;
 mod svd;
 mod triangular;
 mod triangularize;

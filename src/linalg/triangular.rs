@@ -4,9 +4,10 @@ use faer::linalg::triangular_solve as faer_solve;
 use ndarray::{ArrayViewD, ArrayViewMutD};
 
 use super::division;
-use super::kernel::{Factorization, Field, ONE, rows, rows_mut, run, side};
+use super::kernel::{Factorization, Field, ONE, rows, rows_mut, run, run_on_elements, side};
 use super::parts::{identity, lower, square, sum, times_transposed};
 use super::right::Right;
+use super::small::{self, Substitution};
 use crate::language::host::{HostElement, HostOperator};
 use crate::language::tensor::Tensor;
 
@@ -103,6 +104,11 @@ impl Factorization for SolveTriangular {
         if !unit_diagonal && let Some(i) = (0..n).find(|&i| a[i * n + i] == F::zero()) {
             return Err(format!("the matrix is singular: element {i} of its diagonal is 0"));
         }
+        if small::is_small(n) {
+            let (lower, by_columns) = (lower != transposed, transposed);
+            small::substitute(a, n, Substitution { lower, unit: unit_diagonal, by_columns }, result);
+            return Ok(());
+        }
         let x = rows_mut(result, [n, b.len() / n]);
         let regular = unit_diagonal || (0..n).all(|i| division::is_regular(a[i * n + i]));
         let a = rows(a, [n, n]);
@@ -133,6 +139,9 @@ impl HostOperator for SolveTriangular {
     }
     fn value<E: HostElement>(&self, x: &[ArrayViewD<'_, E>], y: ArrayViewMutD<'_, E>) -> Result<(), String> {
         run(*self, x, y)
+    }
+    fn value_of_elements<E: HostElement>(&self, x: &[&[E]], y: &mut [E]) -> Option<Result<(), String>> {
+        Some(run_on_elements(*self, x, y))
     }
     fn harmless(&self, operand: usize, shape: &[usize]) -> Vec<f64> {
         if operand == 0 { identity(shape) } else { vec![1.0; shape.iter().product()] }

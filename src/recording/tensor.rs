@@ -7,6 +7,7 @@ use std::sync::Arc;
 use antiphon_staging::{
     self as staging, Data, Dtype, Elements, ElementsMut, HostFunction, Reduction, Scalar, Type, Update,
 };
+use smallvec::SmallVec;
 
 use super::{
     Handle, Located, Recorded, RecordedAdjoint, RecordedBool, RecordedInt, emit, recorder, shape_of, value_of,
@@ -47,7 +48,7 @@ fn run<O: HostOperator>(
             operands
                 .iter()
                 .map(|x| if let Elements::$Kind(x) = x { Some(*x) } else { None })
-                .collect::<Option<Vec<_>>>()
+                .collect::<Option<SmallVec<[_; 4]>>>()
         };
     }
     let found = match result {

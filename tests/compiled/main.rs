@@ -27,6 +27,7 @@ mod models;
 mod names;
 mod probes;
 mod random;
+mod rounds;
 mod scan;
 mod semantics;
 mod strong_zeros;

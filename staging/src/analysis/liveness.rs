@@ -16,13 +16,21 @@ pub struct Site {
     pub last: bool,
 }
 
-/// The places where a function calls itself, if it can run as a loop: all of its own values and cells are scalars, and
-/// it takes no continuations, so that no call of it hands on what an earlier one owns.
+/// The places where a function calls itself, if it can run as a loop: if no call of it hands on what an earlier one
+/// owns. So it is where all of its own values and cells are scalars, and it takes no continuations; and where nothing
+/// comes after any such call, so that of an earlier one only the arguments are needed.
 pub fn sites(program: &Program, analysis: &Analysis, func: Func) -> BTreeMap<(Block, usize), Site> {
     let data = &program.funcs[func];
-    let itself = |&(block, i): &(Block, usize)| calls(&program.blocks[block].stmts[i], func);
-    if !analysis.funcs[func].order.iter().any(itself) {
+    let order = &analysis.funcs[func].order;
+    let count = order.iter().filter(|&&(block, i)| calls(&program.blocks[block].stmts[i], func)).count();
+    if count == 0 || func == program.entry {
         return BTreeMap::new();
+    }
+    let scalar = analysis.funcs[func].only_scalars && data.results.iter().all(|ty| ty.shape.is_empty());
+    if !scalar || !data.continuations.is_empty() {
+        let mut last = BTreeMap::new();
+        last_calls(program, func, data.body, &mut last);
+        return if last.len() == count { last } else { BTreeMap::new() };
     }
     let mut walk = Walk {
         program,
@@ -31,11 +39,22 @@ pub fn sites(program: &Program, analysis: &Analysis, func: Func) -> BTreeMap<(Bl
         visible: data.params.iter().map(|&v| Entity::Value(v)).collect(),
         sites: BTreeMap::new(),
     };
-    let scalar = analysis.funcs[func].only_scalars && data.results.iter().all(|ty| ty.shape.is_empty());
-    if scalar && data.continuations.is_empty() && func != program.entry {
-        walk.block(data.body, BTreeSet::new(), true);
-    }
+    walk.block(data.body, BTreeSet::new(), true);
     walk.sites
+}
+
+/// The calls of a function by itself after which nothing comes, in a block whose results are the function's, and which
+/// hand on its continuations as it was given them.
+fn last_calls(program: &Program, func: Func, block: Block, found: &mut BTreeMap<(Block, usize), Site>) {
+    let data = &program.blocks[block];
+    let Some(stmt) = data.stmts.last().filter(|stmt| data.results[..] == *stmt.results()) else { return };
+    if let Stmt::If { then, otherwise, .. } = stmt {
+        [then, otherwise].into_iter().for_each(|&arm| last_calls(program, func, arm, found));
+    }
+    let given = program.funcs[func].continuations.iter().map(|&cont| Target::Cont(cont));
+    if calls(stmt, func) && stmt.targets_passed().eq(given) {
+        found.insert((block, data.stmts.len() - 1), Site { live: Vec::new(), last: true });
+    }
 }
 
 struct Walk<'p> {

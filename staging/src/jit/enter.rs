@@ -6,6 +6,7 @@ use std::slice;
 
 use antiphon_system::reserve::Reserved;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
+use smallvec::SmallVec;
 
 use crate::ir::Program;
 use crate::ir::error::{Error, Result};
@@ -81,7 +82,7 @@ impl<'a> Asked<'a> {
         let (operands, result) = unsafe {
             let count = data.operands.len();
             let addresses = slice::from_raw_parts(addresses, count + 1);
-            let operands: Vec<Elements<'_>> =
+            let operands: SmallVec<[Elements<'_>; 4]> =
                 data.operands.iter().zip(addresses).map(|(ty, &address)| elements(ty, address)).collect();
             (operands, elements_mut(&data.result, addresses[count]))
         };

@@ -10,6 +10,7 @@ mod aligned;
 mod bounded;
 mod collected;
 mod convolution;
+mod loops;
 mod lowering;
 mod math;
 mod random;

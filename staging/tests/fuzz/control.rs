@@ -242,6 +242,59 @@ impl Generator<'_> {
         Ok(())
     }
 
+    /// A function of a counter and of values of any kind, which comes to its end by calling itself, in one or two
+    /// places: a loop that hands on what it computes, what it was given, in any order, and what is outside of it.
+    pub(super) fn loop_of_any(&mut self) -> Result<(), Error> {
+        if self.depth > 1 {
+            return Ok(());
+        }
+        let builder = self.builder;
+        let (starts, types): (Vec<_>, Vec<_>) = (0..1 + self.below(3)).map(|_| self.any()).unzip();
+        let integer = Type::scalar(Dtype::I64);
+        let params = [vec![integer], types.clone()].concat();
+        let func = builder.declare(Signature::new("loop", &params, &types[..1]), &[]);
+        let (params, _) = builder.define(func);
+        let result = self.scoped(|g| {
+            g.see(params.iter().copied());
+            g.statements(3)?;
+            let more = builder.less(builder.literal(Scalar::I64(0)), params[0])?;
+            builder.begin();
+            let again = g.next_round(func, params[0], &types)?;
+            let again = builder.end(&again)?;
+            builder.begin();
+            let last = g.scoped(|g| g.body(&types[0], 3))?;
+            let last = builder.end(&[last])?;
+            builder.branch(more, again, last)
+        })?;
+        builder.end(&result)?;
+        let args = [vec![self.counter()], starts].concat();
+        let results = builder.call(Target::Func(func), &args, &[])?;
+        self.see(results);
+        Ok(())
+    }
+
+    /// The end of a round, whose results are the loop's.
+    fn next_round(&mut self, func: Func, i: Value, types: &[Type]) -> Result<Vec<Value>, Error> {
+        let builder = self.builder;
+        self.scoped(|g| {
+            g.statements(3)?;
+            if let Some(condition) = g.scalar_bool().filter(|_| g.below(3) == 2 && g.depth < NESTING) {
+                let mut arms = Vec::new();
+                for _ in 0..2 {
+                    builder.begin();
+                    let results = g.next_round(func, i, types)?;
+                    arms.push(builder.end(&results)?);
+                }
+                return builder.branch(condition, arms[0], arms[1]);
+            }
+            let mut args = vec![builder.binary(Binary::Sub, i, builder.literal(Scalar::I64(1)))?];
+            for ty in types {
+                args.push(g.value(|t| t == ty).expect("there was one outside"));
+            }
+            builder.call(Target::Func(func), &args, &[])
+        })
+    }
+
     /// How often a recursive function calls itself: a constant, or the input that is small.
     fn counter(&mut self) -> Value {
         let n = self.builder.literal(Scalar::I64(self.below(4) as i64));

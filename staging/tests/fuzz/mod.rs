@@ -129,7 +129,7 @@ impl Generator<'_> {
     }
 
     fn statement(&mut self) -> Result<(), Error> {
-        match self.below(18) {
+        match self.below(19) {
             0..=6 => self.operator(),
             7..=10 => self.on_cell(),
             11..=12 => self.branch()?,
@@ -137,6 +137,7 @@ impl Generator<'_> {
             14 => self.local_function()?,
             15 => self.recursion()?,
             16 => self.print()?,
+            17 => self.loop_of_any()?,
             _ => self.rounds()?,
         }
         Ok(())

@@ -11,7 +11,7 @@ use inkwell::IntPredicate;
 use inkwell::values::{IntValue, PointerValue};
 
 use crate::analysis::captures::{Analysis, Entity};
-use crate::ir::ids::{Cell, Value};
+use crate::ir::ids::{Cell, Func, Value};
 use crate::ir::types::Dtype;
 use crate::ir::{Program, Stmt, Update};
 use crate::lower::asm::{self, bytes};
@@ -41,7 +41,10 @@ impl Collecting {
             for &(block, i) in &analysis.funcs[func].order {
                 let Stmt::Accumulate(cell, update) = &program.blocks[block].stmts[i] else { continue };
                 let owner = analysis.owner[Entity::Cell(*cell)];
-                let again = analysis.funcs[func].recursive && !analysis.funcs[owner].recursive;
+                // A loop is active once, but adds in each round.
+                let repeats =
+                    |func: Func| analysis.funcs[func].recursive || !analysis.funcs[func].sites.is_empty();
+                let again = repeats(func) && !repeats(owner);
                 if let Some(count) = few_rows(program, *cell, update)
                     && again
                 {

@@ -140,15 +140,13 @@ impl<'c> Body<'_, '_, 'c> {
         let asm = self.asm;
         if self.rounds.is_some() && target == Target::Func(self.func) {
             let returned = self.call_itself(args);
+            self.room(results);
             self.bind_scalars(results, returned);
             return self.called(args);
         }
         let (code, frame) = self.closure(target);
         let mut passed: Vec<Reg<'c>> = vec![self.registers.context().into(), frame.into()];
-        for &v in args {
-            let x = if is_scalar(self.ty(v)) { self.register(v) } else { self.address(v).into() };
-            passed.push(x);
-        }
+        passed.extend(args.iter().map(|&v| self.passed(v)));
         for &k in continuations {
             let (code, frame) = self.closure(k);
             passed.extend([Reg::from(code), frame.into()]);
@@ -173,6 +171,11 @@ impl<'c> Body<'_, '_, 'c> {
             }
         }
         self.called(args);
+    }
+
+    /// An argument: a scalar, or the address of an array.
+    pub fn passed(&mut self, v: Value) -> Reg<'c> {
+        if is_scalar(self.ty(v)) { self.register(v) } else { self.address(v).into() }
     }
 
     /// What is known after a call.

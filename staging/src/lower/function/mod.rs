@@ -6,13 +6,14 @@
 //! | [`module`] | what the functions of a program have in common |
 //! | [`weights`] | about how many instructions statements become |
 //! | [`entry`], [`control`] | the program itself; statements, branches and calls |
-//! | [`recursion`] | functions that call themselves, as loops |
+//! | [`recursion`], [`carried`] | functions that call themselves, as loops; arrays that a round hands on to the next |
 //! | [`deferred`], [`nodes`] | values as code reads them; which are computed only where they are needed |
 //! | [`expression`], [`index`], [`reduction`], [`product`], [`conv`] | what each operator becomes |
 //! | [`cells`], [`collect`] | accumulators, and those that collect the rows of products |
 //! | [`joined`] | concatenations whose parts are computed in place |
 //! | [`parts`] | long straight code as several functions |
 
+mod carried;
 mod cells;
 mod collect;
 mod control;
@@ -252,14 +253,8 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
         let (asm, program) = (self.asm, self.lower.program);
         let data = &program.funcs[self.func];
         let mut given = self.function.get_params().into_iter().skip(2);
-        if self.is_loop() {
-            return self.rounds(&given.collect::<Vec<_>>());
-        }
         let mut next = || given.next().expect("as many parameters as the type has");
-        for &param in &data.params {
-            let x = next();
-            self.bind_param(param, x);
-        }
+        let params: Vec<Reg<'c>> = data.params.iter().map(|_| next()).collect();
         for &cont in &data.continuations {
             let [code, frame] = [next(), next()].map(Reg::into_pointer_value);
             self.registers.set_continuation(cont, (code, frame));
@@ -273,6 +268,12 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
         }
         let to: Vec<Option<PointerValue<'c>>> =
             data.results.iter().map(|ty| (!is_scalar(ty)).then(|| next().into_pointer_value())).collect();
+        if self.is_loop() {
+            return self.rounds(&params, &to);
+        }
+        for (&param, x) in data.params.iter().zip(params) {
+            self.bind_param(param, x);
+        }
         let scalars = self.block(data.body, &to);
         self.leave_function(&scalars);
     }
@@ -312,6 +313,7 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
                 self.want(*result, *to);
             }
         }
+        self.want_handed_on(block);
         self.stmts(block);
         let mut scalars = Vec::new();
         for (&result, to) in data.results.iter().zip(to) {

@@ -95,7 +95,8 @@ impl<'p, 'c> Lowerer<'p, 'c> {
                 let function = self.asm.module.add_function(&name, ty, Some(Linkage::Private));
                 function.set_call_conventions(FAST);
                 let facts = &self.analysis.funcs[func];
-                if !facts.sites.is_empty() && !facts.recursive && facts.mentions == 1 {
+                let is_loop_of_numbers = facts.only_scalars && !facts.sites.is_empty();
+                if is_loop_of_numbers && !facts.recursive && facts.mentions == 1 {
                     let others = loops.entry(facts.parent).or_default();
                     *others += 1;
                     if *others <= LOOPS {

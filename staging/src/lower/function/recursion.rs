@@ -3,7 +3,8 @@
 //! A call pushes what is needed when it returns, and goes back to the head of the function; a return goes to where the
 //! topmost record was pushed, or leaves if there is none. So the derivative of a loop is a loop forward that keeps what
 //! the loop backward reads, and a call that nothing comes after is a jump. The records lie where the frames of
-//! recursive functions do, and end with the same error where these would.
+//! recursive functions do, and end with the same error where these would. Only numbers are in them: where arrays are
+//! handed on, nothing comes after any call ([`carried`](super::carried)).
 
 use std::cmp::Reverse;
 
@@ -16,9 +17,9 @@ use crate::ir::Stmt;
 use crate::ir::ids::{Block, Cell, Value};
 use crate::ir::types::Dtype;
 use crate::lower::abi::{Failure, offset};
-use crate::lower::asm::{Asm, Reg, built, element_bytes};
+use crate::lower::asm::{Asm, Reg, built, element_bytes, is_scalar};
 use crate::lower::function::Body;
-use crate::lower::function::state::values::Place;
+use crate::lower::function::carried::Carried;
 use crate::lower::function::state::words::WORD;
 
 /// The state of a function that runs as a loop.
@@ -29,7 +30,8 @@ pub struct Rounds<'c> {
     bottom: PointerValue<'c>,
     limit: PointerValue<'c>,
     head: BasicBlock<'c>,
-    params: Vec<PointerValue<'c>>,
+    pub params: Vec<Carried<'c>>,
+    /// Where the results are kept that are scalars.
     results: Vec<PointerValue<'c>>,
     /// Where each call that pushed a record goes on, and the record's number.
     returns: Vec<(IntValue<'c>, BasicBlock<'c>)>,
@@ -58,7 +60,7 @@ impl Kept<'_> {
 /// A number at the end of a record.
 const NUMBER: i64 = 8;
 
-impl<'c> Body<'_, '_, 'c> {
+impl<'l, 'c> Body<'l, '_, 'c> {
     /// Whether the function runs as a loop.
     pub fn is_loop(&self) -> bool {
         !self.lower.analysis.funcs[self.func].sites.is_empty()
@@ -83,12 +85,12 @@ impl<'c> Body<'_, '_, 'c> {
         }
     }
 
-    fn scalar_slot(&self, dtype: Dtype) -> PointerValue<'c> {
+    pub fn scalar_slot(&self, dtype: Dtype) -> PointerValue<'c> {
         self.asm.alloca(self.asm.memory_ty(dtype, 1))
     }
 
-    /// Emits the function, whose arguments are given.
-    pub fn rounds(&mut self, given: &[Reg<'c>]) {
+    /// Emits the function, whose arguments are given, and the addresses of its results that are arrays.
+    pub fn rounds(&mut self, given: &[Reg<'c>], to: &[Option<PointerValue<'c>>]) {
         let (asm, program) = (self.asm, self.lower.program);
         let facts = &self.lower.analysis.funcs[self.func];
         let data = &program.funcs[self.func];
@@ -102,33 +104,40 @@ impl<'c> Body<'_, '_, 'c> {
             bottom,
             limit: asm.load_ptr(asm.bytes(self.registers.context(), offset::LIMIT)),
             head: asm.block("head"),
-            params: data.params.iter().map(|&v| self.scalar_slot(self.ty(v).dtype)).collect(),
-            results: data.results.iter().map(|ty| self.scalar_slot(ty.dtype)).collect(),
+            params: self.carried(given),
+            results: self.result_types().map(|dtype| self.scalar_slot(dtype)).collect(),
             returns: Vec::new(),
             numbered: facts.sites.values().filter(|site| !site.last).count() > 1,
             shared: facts.order.iter().any(|position| calls(position) && !is_own(position)),
         };
         asm.store_raw(bottom.into(), state.top);
-        for ((&v, &slot), &x) in data.params.iter().zip(&state.params).zip(given) {
-            asm.store(self.ty(v).dtype, x, slot);
-        }
         asm.jump(state.head);
         asm.go_to(state.head);
-        for (&v, &slot) in data.params.iter().zip(&state.params) {
-            let x = asm.load(self.ty(v).dtype, 1, slot);
-            self.bind(v, Place::Register(x));
+        for (&v, carried) in data.params.iter().zip(&state.params) {
+            let place = self.place_of_carried(self.ty(v).dtype, carried);
+            self.bind(v, place);
         }
         self.rounds = Some(state);
-        let nowhere = vec![None; data.results.len()];
-        let results = self.block(data.body, &nowhere);
+        let results = self.block(data.body, to);
         let state = self.rounds.take().expect("it was set above");
-        for ((ty, &slot), x) in data.results.iter().zip(&state.results).zip(results) {
-            asm.store(ty.dtype, x, slot);
+        for ((dtype, &slot), x) in self.result_types().zip(&state.results).zip(results) {
+            asm.store(dtype, x, slot);
         }
         self.return_to_calls(&state);
-        let results: Vec<Reg<'c>> =
-            data.results.iter().zip(&state.results).map(|(ty, &slot)| asm.load(ty.dtype, 1, slot)).collect();
+        let results = self.returned(&state);
         self.leave_function(&results);
+    }
+
+    /// Of the results that are scalars.
+    fn result_types(&self) -> impl Iterator<Item = Dtype> + use<'l> {
+        let results = &self.lower.program.funcs[self.func].results;
+        results.iter().filter(|ty| is_scalar(ty)).map(|ty| ty.dtype)
+    }
+
+    /// The scalars that the last round has returned.
+    fn returned(&self, state: &Rounds<'c>) -> Vec<Reg<'c>> {
+        let slots = self.result_types().zip(&state.results);
+        slots.map(|(dtype, &slot)| self.asm.load(dtype, 1, slot)).collect()
     }
 
     /// Goes on where the topmost record was pushed, or here if there is none.
@@ -149,12 +158,12 @@ impl<'c> Body<'_, '_, 'c> {
         asm.go_to(leave);
     }
 
-    /// A call of the function by itself; its results.
+    /// A call of the function by itself; its results that are scalars.
     pub fn call_itself(&mut self, args: &[Value]) -> Vec<Reg<'c>> {
         let (asm, lower) = (self.asm, self.lower);
         let facts = &lower.analysis.funcs[self.func];
         let site = &facts.sites[&facts.order[self.position]];
-        let given: Vec<Reg<'c>> = args.iter().map(|&v| self.register(v)).collect();
+        let given: Vec<Reg<'c>> = args.iter().map(|&v| self.passed(v)).collect();
         let after = asm.block("returned");
         let (kept, empty) = self.kept(&site.live);
         let mut state = self.rounds.take().expect("it is emitted as a loop");
@@ -167,9 +176,7 @@ impl<'c> Body<'_, '_, 'c> {
             state.returns.push((number, after));
             self.push(&state, &kept, number, size);
         }
-        for ((&v, &slot), x) in args.iter().zip(&state.params).zip(given) {
-            asm.store(self.ty(v).dtype, x, slot);
-        }
+        self.hand_on(&state.params, args, &given);
         asm.jump(state.head);
         asm.go_to(after);
         if !site.last {
@@ -179,9 +186,7 @@ impl<'c> Body<'_, '_, 'c> {
             let place = self.cell(cell);
             self.store_present(cell, place, false);
         }
-        let types = &lower.program.funcs[self.func].results;
-        let results =
-            types.iter().zip(&state.results).map(|(ty, &slot)| asm.load(ty.dtype, 1, slot)).collect();
+        let results = self.returned(&state);
         self.rounds = Some(state);
         results
     }
@@ -266,6 +271,7 @@ impl<'c> Body<'_, '_, 'c> {
     }
 }
 
-fn address<'c>(asm: &Asm<'c>, p: PointerValue<'c>) -> Reg<'c> {
+/// An address as an integer.
+pub fn address<'c>(asm: &Asm<'c>, p: PointerValue<'c>) -> Reg<'c> {
     asm.cast(InstructionOpcode::PtrToInt, p.into(), asm.scalar_ty(Dtype::I64))
 }

@@ -5,12 +5,12 @@ use std::collections::{HashMap, HashSet};
 
 use inkwell::values::PointerValue;
 
-use crate::analysis::captures::{Analysis, Entity};
-use crate::ir::Program;
+use crate::analysis::captures::{Analysis, Entity, FuncFacts};
 use crate::ir::expr::{Binary, Class, Expr, Unary};
 use crate::ir::ids::{Func, Value};
 use crate::ir::types::Type;
-use crate::lower::asm::Reg;
+use crate::ir::{Program, Stmt};
+use crate::lower::asm::{Reg, is_scalar};
 use crate::lower::loops::nest::NodeId;
 
 /// Where a value is.
@@ -84,6 +84,18 @@ fn is_light(expr: &Expr) -> bool {
     }
 }
 
+/// The arrays that are bound to the memory of others, if the function runs as a loop.
+fn shared(program: &Program, facts: &FuncFacts) -> HashMap<Value, Value> {
+    if facts.sites.is_empty() {
+        return HashMap::new();
+    }
+    let shared = facts.order.iter().filter_map(|&(block, i)| match program.blocks[block].stmts[i] {
+        Stmt::Let(v, Expr::Reshape(x, _) | Expr::After(x, _)) => Some((v, x)),
+        _ => None,
+    });
+    shared.filter(|&(v, x)| !is_scalar(program.ty(v)) && !is_scalar(program.ty(x))).collect()
+}
+
 /// The values that the code being emitted can read.
 ///
 /// Those that are [deferred](Place::Deferred) are pending, in the order of their definitions, and no others are.
@@ -93,6 +105,8 @@ pub struct Values<'l, 'c> {
     analysis: &'l Analysis,
     func: Func,
     places: HashMap<Value, Place<'c>>,
+    /// Arrays that are in the memory of others, of a function that runs as a loop.
+    shared: HashMap<Value, Value>,
     /// How often a value is yet to be read by code that is not emitted yet.
     uses: HashMap<Value, usize>,
     /// Values that are not computed yet, in the order of their definitions.
@@ -110,6 +124,7 @@ impl<'l, 'c> Values<'l, 'c> {
             analysis,
             func,
             places: HashMap::new(),
+            shared: shared(program, &analysis.funcs[func]),
             uses: analysis.funcs[func].uses.clone(),
             pending: Vec::new(),
             recomputes: true,
@@ -122,6 +137,13 @@ impl<'l, 'c> Values<'l, 'c> {
     /// Whether nested functions read a value.
     pub fn is_captured(&self, v: Value) -> bool {
         self.analysis.is_captured(Entity::Value(v))
+    }
+    /// The value in whose memory an array is, of a function that runs as a loop: what it is a reshape of, perhaps.
+    pub fn root(&self, mut v: Value) -> Value {
+        while let Some(&with) = self.shared.get(&v) {
+            v = with;
+        }
+        v
     }
     /// How often a value is yet to be read.
     pub fn uses(&self, v: Value) -> usize {
