@@ -23,7 +23,7 @@ const HIDDEN: usize = 32;
 const TASKS: usize = 16;
 const SHOTS: usize = 10;
 /// How near to the beginning the minimum is kept.
-const STRENGTH: f64 = 0.1;
+const STRENGTH: f64 = 1.0;
 
 /// The mean squared error of each task, summed up, and what keeps the weights near to the beginning.
 #[derive(Clone, Debug)]
@@ -61,8 +61,9 @@ fn repeated<T: Tensor>(weights: &Weights<T>, tasks: usize) -> Weights<T> {
 
 /// Networks that were fitted to points of each task.
 fn adapted<T: Tensor>(begin: &Weights<T>, points: &Points<T>) -> Weights<T> {
-    let limit = LinearLimit { tolerance: 1e-3, steps: 200 };
-    let options = Options::steps(20).derivative(Derivative::Implicit(LinearMethod::BiCgStab(limit)));
+    let limit = LinearLimit { tolerance: 1e-2, steps: 500 };
+    let options =
+        Options::steps(30).derivative(Derivative::Implicit(LinearMethod::Gmres { restart: 40, limit }));
     let start = repeated(begin, points.0.shape()[0]);
     let method = MinimizeMethod::Lbfgs { memory: 10 };
     minimize(&Adaptation, &method, &start, &(begin.clone(), points.clone()), &options).or_raise().x

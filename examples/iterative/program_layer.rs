@@ -74,7 +74,8 @@ pub fn run(run: &Run) -> Result<Value> {
     let truth = (normal(&[FEATURES, UNKNOWNS], 0.3)?, Array::from(vec![0.5, 0.3, 0.25, 0.4, 0.2, 0.35]));
     let (us, us_other) = (normal(&[SAMPLES, FEATURES], 1.0)?, normal(&[200, FEATURES], 1.0)?);
     let (xs, xs_other) = (all_shares(&us, &truth), all_shares(&us_other, &truth));
-    let begin = (Array::zeros(&[FEATURES, UNKNOWNS]), Array::full(&[UNKNOWNS], 0.6));
+    // Limits that bind from the beginning on: one that never does has no derivative.
+    let begin = (Array::zeros(&[FEATURES, UNKNOWNS]), Array::full(&[UNKNOWNS], 0.2));
     let error = |parameters: &Parameters<Array>| {
         (all_shares(&us_other, parameters) - &xs_other).square().sum(-1).mean(..).item()
     };

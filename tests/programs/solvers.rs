@@ -94,7 +94,7 @@ fn an_equilibrium_layer_learns_digits_with_each_derivative() {
     let report = run(directory.path(), "deq", fastest(), &["--steps", "100"]);
     for run in report["runs"].as_array().unwrap() {
         let accuracy = number(run, "accuracy");
-        assert!(accuracy > 0.85, "{}: {accuracy}", run["derivative"]);
+        assert!(accuracy > 0.75, "{}: {accuracy}", run["derivative"]);
         // It is no layer that forgets its beginning at once.
         let most = numbers(&run["layer_steps"]).into_iter().fold(0.0, f64::max);
         assert!(most > 10.0, "{most}");
