@@ -81,6 +81,8 @@ impl Panel {
 
 /// A number beside an axis, without what rounding adds to it.
 fn label(x: f64) -> String {
+    // Zero may be what is left of sums of steps.
+    let x = if x.abs() < 1e-12 { 0.0 } else { x };
     let rounded: f64 = format!("{x:.3e}").parse().unwrap_or(x);
     let is_moderate = rounded == 0.0 || (1e-3..1e5).contains(&rounded.abs());
     if is_moderate { format!("{rounded}") } else { format!("{rounded:e}") }

@@ -105,6 +105,7 @@ fn path(sought: &Sought<Array>) -> Result<Vec<(f64, f64)>> {
         let (t, down) = integrate_until(&Flight, &Ground, &y, [&ends[0], &ends[1]], drag, &how(1e-8))?;
         let times: Vec<f64> = (0..=40).map(|i| t.item() * f64::from(i) / 40.0).collect();
         let found = integrate(&Flight, &y, &Array::from(times), drag, &how(1e-8))?.y;
+        points.push((y.view()[[0]], 0.0));
         points.extend(found.view().outer_iter().map(|row| (row[0], row[1])));
         y = bounced(&down, kept);
     }
