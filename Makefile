@@ -121,6 +121,8 @@ peers: .tools .llvm .venv-peers/.installed
 	.venv-peers/bin/python benches/peers/one_step_peer.py logistic 50 200 1000
 	target/release/examples/one_step --experiment qp --sizes 100,500,1000
 	.venv-peers/bin/python benches/peers/one_step_peer.py qp 100 500 1000
+	target/release/examples/solvers --example spiral --mode compiled --out out/peers --report out/peers/spiral.json
+	.venv-peers/bin/python benches/peers/ode_peer.py out/peers/spiral.json
 
 .venv-peers/.installed: benches/peers/install.py
 	@command -v $(PYTHON) > /dev/null || $(call apt,python3 python3-venv)

@@ -50,7 +50,9 @@ impl<T: Tensor<Int: Send, Bool: Send> + Stored + Send + 'static> Array for T {}
 macro_rules! training_step {
     ($mode:expr, $state:expr, $step:expr) => {
         match $mode {
-            $crate::common::mode::Mode::Eager => Ok(antiphon::TrainingStep::eager($state, $step)),
+            $crate::common::mode::Mode::Eager => {
+                antiphon::Result::<_>::Ok(antiphon::TrainingStep::eager($state, $step))
+            }
             #[cfg(feature = "staging")]
             $crate::common::mode::Mode::Compiled => Ok(antiphon::TrainingStep::compiled($state, $step)),
             #[cfg(not(feature = "staging"))]

@@ -1,10 +1,13 @@
 //! The Cholesky factor of symmetric positive definite matrices.
 
 use faer::linalg::cholesky::llt::factor::{LltError, cholesky_in_place, cholesky_in_place_scratch};
+use faer::linalg::cholesky::llt::solve::{solve_in_place, solve_in_place_scratch};
 use ndarray::{ArrayViewD, ArrayViewMutD};
 
+use super::division;
+use super::kept::{Asked, in_step};
 use super::kernel::{
-    Factorization, Field, ONE, columns_mut, run, run_on_elements, scratch, side, symmetric_part,
+    Factorization, Field, ONE, columns_mut, rows, rows_mut, run, run_on_elements, scratch, side, symmetric_part,
 };
 use super::parts::{identity, lower, square, symmetric};
 use super::right::Right;
@@ -50,6 +53,40 @@ pub fn cholesky_solve<T: Tensor>(l: &T, b: &T) -> T {
     right.back(solve(op, l, &solve(op, l, &right.columns, Triangle::LOWER), Triangle::LOWER.t()))
 }
 
+/// [`cholesky`], whose errors say who asked.
+pub(crate) fn cholesky_in_step<T: Tensor>(a: &T, asked: &Asked<T>) -> T {
+    T::host(&CholeskyInStep { solver: asked.solver }, &asked.operands(a))
+}
+
+#[derive(Clone, Copy, Debug)]
+struct CholeskyInStep {
+    solver: &'static str,
+}
+
+impl HostOperator for CholeskyInStep {
+    const NAME: &'static str = Cholesky::NAME;
+    const RANKS: &'static [usize] = &[2, 0, 0];
+
+    fn name(&self) -> &'static str {
+        self.solver
+    }
+    fn shape(&self, operands: &[&[usize]]) -> Result<Vec<usize>, String> {
+        Ok(operands[0].to_vec())
+    }
+    fn value<E: HostElement>(&self, x: &[ArrayViewD<'_, E>], y: ArrayViewMutD<'_, E>) -> Result<(), String> {
+        run(Cholesky, &x[..1], y).map_err(|reason| in_step(reason, x))
+    }
+    fn harmless(&self, operand: usize, shape: &[usize]) -> Vec<f64> {
+        if operand == 0 { identity(shape) } else { vec![1.0] }
+    }
+    fn pull<T: Tensor>(&self, x: &[T], l: &T, l_bar: &T, wanted: &[bool]) -> Vec<Option<T>> {
+        Cholesky.pull(&x[..1], l, l_bar, &wanted[..1]).into_iter().chain([None, None]).collect()
+    }
+    fn push<T: Tensor>(&self, x: &[T], l: &T, tangents: &[Option<T>]) -> Option<T> {
+        Cholesky.push(&x[..1], l, &tangents[..1])
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Cholesky;
 
@@ -59,12 +96,21 @@ impl Factorization for Cholesky {
         if n == 0 {
             return Ok(());
         }
-        symmetric_part(operands[0], result);
         let refuse = |row: usize| {
             format!("the matrix is not positive definite: its leading part of {} rows is not", row + 1)
         };
         if small::is_small(n) {
+            symmetric_part(operands[0], result);
             return small::cholesky(result, n).map_err(refuse);
+        }
+        // The symmetric part, of which faer reads what is below the diagonal, by columns.
+        let (a, half) = (operands[0], F::nearest(0.5));
+        for j in 0..n {
+            for i in j..n {
+                let (x, y) = (a[j * n + i], a[i * n + j]);
+                // Of equal numbers, which may be too small to be halved, the mean is themselves.
+                result[j * n + i] = if x == y { x } else { half * x + half * y };
+            }
         }
         scratch(cholesky_in_place_scratch::<F>(n, ONE, Default::default()), |stack| {
             let into = columns_mut(result, [n, n]);
@@ -79,6 +125,30 @@ impl Factorization for Cholesky {
         }
         Ok(())
     }
+}
+
+/// `X` of `L·Lᵀ·X = B`, of elements in row-major order.
+///
+/// # Errors
+/// If an element of the diagonal is 0.
+pub(super) fn cholesky_solution<F: Field>(l: &[F], b: &[F], result: &mut [F]) -> Result<(), String> {
+    let n = side(l.len());
+    result.copy_from_slice(b);
+    if let Some(i) = (0..n).find(|&i| l[i * n + i] == F::zero()) {
+        return Err(format!("the matrix is singular: element {i} of its factor's diagonal is 0"));
+    }
+    let x = rows_mut(result, [n, b.len() / n]);
+    if !(0..n).all(|i| division::is_regular(l[i * n + i])) {
+        let l = rows(l, [n, n]);
+        division::substitute(l, true, false, x);
+        division::substitute(l.transpose(), false, false, rows_mut(result, [n, b.len() / n]));
+        return Ok(());
+    }
+    let columns = b.len() / n;
+    scratch(solve_in_place_scratch::<F>(n, columns, ONE), |stack| {
+        solve_in_place(rows(l, [n, n]), x, ONE, stack);
+    });
+    Ok(())
 }
 
 /// What is not above the diagonal, which is halved.

@@ -122,11 +122,6 @@ impl<'a, T: Tensor> Factors<'a, T> {
     }
 }
 
-/// Both factors and the exchanges of rows in one vector, as [`Unpacked`] reads them.
-pub(super) fn packed<T: Tensor>(a: &T) -> T {
-    T::host(&Factor { op: "solve", of_columns: true }, &[a])
-}
-
 /// The factors of the identity, as [`Factors`] has them.
 pub(super) fn packed_identity(elements: usize) -> Vec<f64> {
     // n² + n elements.
@@ -237,10 +232,10 @@ fn row_number<F: Field>(x: F) -> u32 {
 
 /// Both factors of a matrix or of its transpose, packed.
 #[derive(Clone, Copy, Debug)]
-struct Factor {
-    op: &'static str,
+pub(super) struct Factor {
+    pub(super) op: &'static str,
     /// Of the transpose: rows are exchanged that are the matrix's columns.
-    of_columns: bool,
+    pub(super) of_columns: bool,
 }
 
 impl Factorization for Factor {

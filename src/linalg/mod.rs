@@ -53,11 +53,12 @@ mod svd;
 mod triangular;
 mod triangularize;
 
+pub(crate) use cholesky::cholesky_in_step;
 pub use cholesky::{cholesky, cholesky_solve};
 pub use determinant::{det, slogdet};
 pub use eigen::{eigh, eigvalsh};
 pub use functions::{expm, logm, matrix_power, sqrtm};
-pub(crate) use kept::Factors;
+pub(crate) use kept::{Asked, Factors};
 pub use lu::{inv, lu, solve};
 pub use qr::qr;
 pub use svd::{lstsq, pinv, svd, svdvals};

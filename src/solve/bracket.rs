@@ -4,6 +4,7 @@ use crate::error::At;
 use crate::language::real::Mask;
 use crate::language::tensor::Tensor;
 use crate::sealed::INTERNAL;
+use crate::solve::converged::Named;
 use crate::solve::iteration::Iteration;
 use crate::solve::linear::LinearMethod;
 use crate::solve::quasi::{equations_of_system, newton_step};
@@ -52,7 +53,7 @@ impl<S: System> Iteration for Bisection<S> {
         vec![middle, norm(&value), low, high, at_low, value]
     }
     fn attached<T: Tensor>(&self, x: &T, theta: &[T]) -> T {
-        newton_step(&self.system, &LinearMethod::Direct, x, theta)
+        newton_step(Self::NAME, &self.system, &LinearMethod::Direct, x, theta)
     }
 }
 
@@ -123,6 +124,6 @@ impl<S: System> Iteration for Brent<S> {
         vec![moved, norm(&value), b, c, value, at_b, at_c, step, before]
     }
     fn attached<T: Tensor>(&self, x: &T, theta: &[T]) -> T {
-        newton_step(&self.system, &LinearMethod::Direct, x, theta)
+        newton_step(Self::NAME, &self.system, &LinearMethod::Direct, x, theta)
     }
 }

@@ -1,11 +1,12 @@
 //! Broyden's method.
 
 use crate::language::tensor::Tensor;
-use crate::linalg::inv;
+use crate::linalg::{Asked, Factors};
+use crate::solve::converged::Named;
 use crate::solve::iteration::Iteration;
 use crate::solve::linear::LinearMethod;
 use crate::solve::quasi::{equations_of_system, newton_step};
-use crate::solve::system::{System, dot, norm};
+use crate::solve::system::{System, dot, eye, norm};
 
 /// The "good" method of Broyden (*A class of methods for solving nonlinear simultaneous equations*, 1965): `x ← x −
 /// B·g`, where `B` is at first the inverse of the matrix, and then changed by as little as makes it map the last
@@ -19,11 +20,19 @@ pub(super) struct Broyden<S> {
 
 equations_of_system!(Broyden, System, "broyden");
 
+/// The inverse of a matrix, with its derivative: a step `B ← B(2I − A·B)` of Newton and Schulz's from what has none.
+fn inverse<T: Tensor>(a: &T, solver: &'static str) -> T {
+    let n = a.shape()[0];
+    let factors = Factors::Lu.of(a, &Asked::at_the_start(solver));
+    let b = Factors::Lu.solve_columns(&factors, &eye::<T>(n));
+    b.clone() * 2.0 - b.matmul(&a.matmul(&b))
+}
+
 impl<S: System> Iteration for Broyden<S> {
     /// `x`, the residual's norm, `g(x)` and `B`.
     fn start<T: Tensor>(&self, x: &T, theta: &[T]) -> Vec<T> {
         let g = self.residual(x, theta);
-        vec![x.clone(), norm(&g), g, inv(&self.system.jacobian(x, theta))]
+        vec![x.clone(), norm(&g), g, inverse(&self.system.jacobian(x, theta), Self::NAME)]
     }
     fn step<T: Tensor>(&self, state: Vec<T>, theta: &[T], _number: &T::Int) -> Vec<T> {
         let [x, _, g, b] = &state[..] else { unreachable!("a state of four") };
@@ -41,6 +50,6 @@ impl<S: System> Iteration for Broyden<S> {
         vec![next, norm(&next_g), next_g, b.clone() + change]
     }
     fn attached<T: Tensor>(&self, x: &T, theta: &[T]) -> T {
-        newton_step(&self.system, &self.method, x, theta)
+        newton_step(Self::NAME, &self.system, &self.method, x, theta)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::language::real::{Mask, Real};
 use crate::language::tensor::Tensor;
+use crate::solve::converged::Named;
 use crate::solve::iteration::Iteration;
 use crate::solve::linear::{LinearLimit, LinearMethod};
 use crate::solve::quasi::{equations_of_system, newton_step};
@@ -119,6 +120,12 @@ impl<S: Objective> Iteration for Backtracking<S> {
         vec![next, norm(&gradient), gradient, length]
     }
     fn attached<T: Tensor>(&self, x: &T, theta: &[T]) -> T {
-        newton_step(&self.system, &LinearMethod::ConjugateGradients(LinearLimit::default()), x, theta)
+        newton_step(
+            Self::NAME,
+            &self.system,
+            &LinearMethod::ConjugateGradients(LinearLimit::default()),
+            x,
+            theta,
+        )
     }
 }

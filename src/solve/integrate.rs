@@ -35,6 +35,18 @@ pub enum Adjoint {
     Backsolve,
 }
 
+/// What `y` is at times within a step, where [`integrate`] is asked for it. Euler's method and the classical one have no
+/// interpolant of their order, and take the shorter step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Between {
+    /// The polynomial of order 4 that the pair of methods has for it (Shampine 1986; Tsitouras 2011), as SciPy's and
+    /// diffrax's: it takes no further slopes.
+    #[default]
+    Interpolant,
+    /// A step of the method from where the last one began, which is of order 5, and takes five slopes for each time.
+    ShorterStep,
+}
+
 /// What an integration is told.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Integration {
@@ -49,10 +61,13 @@ pub struct Integration {
     pub max_steps: usize,
     /// How the derivative is taken.
     pub adjoint: Adjoint,
+    /// What `y` is between the ends of steps. [`Adjoint::Backsolve`] has a step end at each time, and
+    /// [`integrate_until`] takes shorter steps, so that an event is where it is as exactly as the steps are.
+    pub between: Between,
 }
 
 impl Default for Integration {
-    /// Tsitouras's method with tolerances of 10⁻⁶, 10,000 steps, and the adjoint of the steps.
+    /// Tsitouras's method with tolerances of 10⁻⁶, 10,000 steps, and the adjoint of the steps, with their interpolants.
     fn default() -> Integration {
         Integration {
             stepper: Stepper::Tsitouras,
@@ -60,6 +75,7 @@ impl Default for Integration {
             relative: 1e-6,
             max_steps: 10_000,
             adjoint: Adjoint::Discrete { checkpoints: None },
+            between: Between::Interpolant,
         }
     }
 }
@@ -76,7 +92,8 @@ pub struct Trajectory<Y, T: Real> {
 }
 
 /// The solution of `dy/dt = f(t, y, θ)` at times `[k + 1]` in ascending order, at the first of which it is `y`. It has
-/// derivatives by `y`, the parameters and the times. Steps do not end at the times: there, `y` is a shorter step's.
+/// derivatives by `y`, the parameters and the times. Steps do not end at the times: there, `y` is what
+/// [`between`](Integration::between) says.
 ///
 /// ```
 /// use antiphon::solve::{Integration, VectorField, integrate};
@@ -121,7 +138,7 @@ pub fn integrate<F: VectorField, T: Tensor>(
 ) -> Result<Trajectory<Over<F::State, T>, T>> {
     let at = At::caller();
     catch(|| {
-        let (packed, control) = prepared::<F, T>("integrate", field, y, theta, how, at);
+        let (packed, mut control) = prepared::<F, T>("integrate", field, y, theta, how, at);
         let count = match times.shape()[..] {
             [count] if count > 1 => count - 1,
             _ => {
@@ -142,6 +159,8 @@ pub fn integrate<F: VectorField, T: Tensor>(
                     );
                     raise(Error::Argument { op: "integrate", reason, at });
                 }
+                let has_interpolant = how.stepper.tableau().bend.is_some();
+                control.interpolates = has_interpolant && how.between == Between::Interpolant;
                 discrete(&packed, &control, checkpoints.is_some(), &start, &first, &later, &theta)
             }
             Adjoint::Backsolve => backsolve(&packed, &control, at, &start, &first, &later, &theta),
@@ -178,6 +197,7 @@ fn prepared<F: VectorField, T: Tensor>(
         absolute: how.absolute,
         relative: how.relative,
         max_steps: how.max_steps,
+        interpolates: false,
         at,
     };
     (PackedField { field: field.clone(), state, theta, at }, control)

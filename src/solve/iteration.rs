@@ -194,9 +194,8 @@ struct LastStep<I> {
 
 impl<I: Iteration> LastStep<I> {
     fn solved<T: Tensor>(&self, transposed: bool, b: &T, kept: &Kept<T>, theta: &[T]) -> T {
-        let method = self.newton.method.clone();
-        let system =
-            LinearSystem { system: self.iteration.clone(), kept: method.factors(), method, transposed };
+        let (system, method, solver) = (self.iteration.clone(), self.newton.method.clone(), I::NAME);
+        let system = LinearSystem { system, kept: method.factors(), method, transposed, solver };
         let operands: Vec<&T> = std::iter::once(&kept.before).chain(theta).chain(&kept.factors).collect();
         system.solve(b, &operands)
     }
@@ -249,7 +248,7 @@ struct Implicit<I> {
 impl<I: Iteration> Implicit<I> {
     fn solved<T: Tensor>(&self, transposed: bool, b: &T, y: &T, x: &T, theta: &[T]) -> T {
         let (system, method) = (self.iteration.clone(), self.method.clone());
-        let system = LinearSystem { system, method, kept: self.kept, transposed };
+        let system = LinearSystem { system, method, kept: self.kept, transposed, solver: I::NAME };
         let factors = self.kept.and_then(|_| Kept::of(y, x.size()).factors);
         let operands: Vec<&T> = std::iter::once(x).chain(theta).chain(&factors).collect();
         system.solve(b, &operands)
@@ -352,7 +351,8 @@ pub(super) fn iterate<I: Iteration, T: Tensor>(
         return (operator(at, || attached_steps(iteration, still, before, theta)), info);
     };
     let method = LinearMethod::LastFactors(LinearLimit::default());
-    let system = LinearSystem { system: iteration.clone(), method, kept: Some(kind), transposed: false };
+    let (system, kept) = (iteration.clone(), Some(kind));
+    let system = LinearSystem { system, method, kept, transposed: false, solver: I::NAME };
     let kept = Kept::of(&reported, n);
     let operands: Vec<&T> = std::iter::once(&before).chain(theta).chain(&kept.factors).collect();
     let x = operator(at, || before.clone() - system.solve(&iteration.residual(&before, theta), &operands));

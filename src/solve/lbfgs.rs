@@ -2,6 +2,7 @@
 
 use crate::language::real::Int;
 use crate::language::tensor::Tensor;
+use crate::solve::converged::Named;
 use crate::solve::descent::backtrack;
 use crate::solve::iteration::Iteration;
 use crate::solve::linear::{LinearLimit, LinearMethod};
@@ -79,6 +80,12 @@ impl<S: Objective> Iteration for LimitedMemory<S> {
         ]
     }
     fn attached<T: Tensor>(&self, x: &T, theta: &[T]) -> T {
-        newton_step(&self.system, &LinearMethod::ConjugateGradients(LinearLimit::default()), x, theta)
+        newton_step(
+            Self::NAME,
+            &self.system,
+            &LinearMethod::ConjugateGradients(LinearLimit::default()),
+            x,
+            theta,
+        )
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::language::tensor::Tensor;
-use crate::linalg::{cholesky, cholesky_solve};
+use crate::linalg::{Asked, cholesky_in_step, cholesky_solve};
 use crate::solve::iteration::{Iteration, iterate};
 use crate::solve::linear::LinearMethod;
 use crate::solve::options::{Options, Solution};
@@ -72,6 +72,7 @@ named! { GaussNewton "gauss-newton"; LevenbergMarquardt "levenberg-marquardt"; }
 /// `(JᵀJ + λI)⁻¹·Jᵀr`.
 fn correction<P: Problem, T: Tensor>(
     system: &SquaresOf<P>,
+    asked: &Asked<T>,
     x: &T,
     theta: &[T],
     gradient: &T,
@@ -82,7 +83,7 @@ fn correction<P: Problem, T: Tensor>(
     if let Some(damping) = damping {
         matrix += eye::<T>(x.size()) * damping;
     }
-    cholesky_solve(&cholesky(&matrix), gradient)
+    cholesky_solve(&cholesky_in_step(&matrix, asked), gradient)
 }
 
 #[derive(Clone, Debug)]
@@ -96,12 +97,13 @@ impl<P: Problem> Iteration for GaussNewton<P> {
         let gradient = self.residual(x, theta);
         vec![x.clone(), norm(&gradient), gradient]
     }
-    fn step<T: Tensor>(&self, state: Vec<T>, theta: &[T], _number: &T::Int) -> Vec<T> {
+    fn step<T: Tensor>(&self, state: Vec<T>, theta: &[T], number: &T::Int) -> Vec<T> {
         let (x, gradient) = (&state[0], &state[2]);
-        self.start(&(x.clone() - correction(&self.system, x, theta, gradient, None)), theta)
+        let asked = Asked::by_step(Self::NAME, number, &state[1]);
+        self.start(&(x.clone() - correction(&self.system, &asked, x, theta, gradient, None)), theta)
     }
     fn attached<T: Tensor>(&self, x: &T, theta: &[T]) -> T {
-        newton_step(&self.system, &LinearMethod::Direct, x, theta)
+        newton_step(Self::NAME, &self.system, &LinearMethod::Direct, x, theta)
     }
 }
 
@@ -119,9 +121,10 @@ impl<P: Problem> Iteration for LevenbergMarquardt<P> {
         let (damping, growth) = (T::constant(self.damping), T::constant(2.0));
         vec![x.clone(), norm(&gradient), gradient, value, damping, growth]
     }
-    fn step<T: Tensor>(&self, state: Vec<T>, theta: &[T], _number: &T::Int) -> Vec<T> {
+    fn step<T: Tensor>(&self, state: Vec<T>, theta: &[T], number: &T::Int) -> Vec<T> {
         let [x, _, gradient, value, damping, growth] = &state[..] else { unreachable!("a state of six") };
-        let step = -correction(&self.system, x, theta, gradient, Some(damping));
+        let asked = Asked::by_step(Self::NAME, number, &state[1]);
+        let step = -correction(&self.system, &asked, x, theta, gradient, Some(damping));
         let tried = x.clone() + &step;
         let tried_value = self.system.objective(&tried, theta);
         // What the linear model promises is ½·δᵀ(λδ − Jᵀr).
@@ -139,6 +142,6 @@ impl<P: Problem> Iteration for LevenbergMarquardt<P> {
         vec![next, norm(&gradient), gradient, value, next_damping, growth]
     }
     fn attached<T: Tensor>(&self, x: &T, theta: &[T]) -> T {
-        newton_step(&self.system, &LinearMethod::Direct, x, theta)
+        newton_step(Self::NAME, &self.system, &LinearMethod::Direct, x, theta)
     }
 }

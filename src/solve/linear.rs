@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use crate::forward::Dual;
 use crate::language::custom::CustomOperator;
 use crate::language::tensor::Tensor;
-use crate::linalg::Factors;
+use crate::linalg::{Asked, Factors};
 use crate::reverse::Var;
 use crate::solve::converged::{Converged, Named};
 use crate::solve::krylov;
@@ -86,6 +86,8 @@ pub(super) struct LinearSystem<S> {
     /// near to it.
     pub(super) kept: Option<Factors>,
     pub(super) transposed: bool,
+    /// Who asks: for errors.
+    pub(super) solver: &'static str,
 }
 
 impl<S: System> LinearSystem<S> {
@@ -123,7 +125,7 @@ impl<S: System> CustomOperator for LinearSystem<S> {
         if let Some(kind) = self.method.factors() {
             let factors = match factors {
                 Some(factors) => factors.clone(),
-                None => self.system.factors(kind, x, theta),
+                None => self.system.factors(kind, &Asked::by_derivative(self.solver), x, theta),
             };
             return self.system.solve_factored(kind, &factors, theta, transposed, b);
         }

@@ -37,7 +37,7 @@ mod tableau;
 mod transport;
 
 pub use fixed_point::{FixedPointMethod, fixed_point};
-pub use integrate::{Adjoint, Event, Integration, Trajectory, integrate, integrate_until};
+pub use integrate::{Adjoint, Between, Event, Integration, Trajectory, integrate, integrate_until};
 pub use least_squares::{LeastSquaresMethod, least_squares};
 pub use linear::{LinearLimit, LinearMethod};
 pub use minimize::{MinimizeMethod, minimize};

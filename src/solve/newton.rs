@@ -3,7 +3,7 @@
 use crate::continuation::unwinding::raise;
 use crate::error::{At, Error};
 use crate::language::tensor::Tensor;
-use crate::linalg::Factors;
+use crate::linalg::{Asked, Factors};
 use crate::solve::converged::Named;
 use crate::solve::iteration::{Iteration, Newtonian};
 use crate::solve::linear::{LinearMethod, LinearSystem};
@@ -31,18 +31,17 @@ impl<S: System> Newton<S> {
 
     /// What Newton's step subtracts, and the factors of the matrix. Its derivative is that of the solution of the
     /// equations, whatever the factors are.
-    fn correction<T: Tensor>(&self, x: &T, theta: &[T], g: &T) -> (T, Option<T>) {
+    fn correction<T: Tensor>(&self, asked: &Asked<T>, x: &T, theta: &[T], g: &T) -> (T, Option<T>) {
         let (system, method) = (self.system.clone(), self.method.clone());
         let Some(kind) = self.method.factors() else {
             let operands: Vec<&T> = std::iter::once(x).chain(theta).collect();
-            return (
-                LinearSystem { system, method, kept: None, transposed: false }.solve(g, &operands),
-                None,
-            );
+            let solver = asked.solver;
+            let equations = LinearSystem { system, method, kept: None, transposed: false, solver };
+            return (equations.solve(g, &operands), None);
         };
         let constants: Vec<T> = theta.iter().map(|leaf| leaf.detach()).collect();
-        let factors = self.system.factors(kind, &x.detach(), &constants);
-        (newton_correction(&system, &method, x, theta, g, &factors), Some(factors))
+        let factors = self.system.factors(kind, asked, &x.detach(), &constants);
+        (newton_correction(&system, &method, asked.solver, x, theta, [g, &factors]), Some(factors))
     }
 }
 
@@ -50,14 +49,14 @@ impl<S: System> Newton<S> {
 pub(super) fn newton_correction<S: System, T: Tensor>(
     system: &S,
     method: &LinearMethod,
+    solver: &'static str,
     x: &T,
     theta: &[T],
-    b: &T,
-    factors: &T,
+    [b, factors]: [&T; 2],
 ) -> T {
     let (system, method) = (system.clone(), method.clone());
     let operands: Vec<&T> = std::iter::once(x).chain(theta).chain([factors]).collect();
-    LinearSystem { kept: method.factors(), system, method, transposed: false }.solve(b, &operands)
+    LinearSystem { kept: method.factors(), system, method, transposed: false, solver }.solve(b, &operands)
 }
 
 impl<S: System> Named for Newton<S> {
@@ -73,8 +72,8 @@ impl<S: System> System for Newton<S> {
     fn matrix<T: Tensor>(&self, x: &T, theta: &[T]) -> Option<T> {
         self.system.matrix(x, theta)
     }
-    fn factors<T: Tensor>(&self, kind: Factors, x: &T, theta: &[T]) -> T {
-        self.system.factors(kind, x, theta)
+    fn factors<T: Tensor>(&self, kind: Factors, asked: &Asked<T>, x: &T, theta: &[T]) -> T {
+        self.system.factors(kind, asked, x, theta)
     }
     fn factors_size(&self, kind: Factors, unknowns: usize) -> usize {
         self.system.factors_size(kind, unknowns)
@@ -99,15 +98,17 @@ impl<S: System> Iteration for Newton<S> {
         state.extend(self.method.factors().map(|kind| T::zeros(&[self.factors_size(kind, x.size())])));
         state
     }
-    fn step<T: Tensor>(&self, state: Vec<T>, theta: &[T], _number: &T::Int) -> Vec<T> {
+    fn step<T: Tensor>(&self, state: Vec<T>, theta: &[T], number: &T::Int) -> Vec<T> {
         let (x, g) = (&state[0], &state[2]);
-        let (correction, factors) = self.correction(x, theta, g);
+        let asked = Asked::by_step(Self::NAME, number, &state[1]);
+        let (correction, factors) = self.correction(&asked, x, theta, g);
         let next = x.clone() - if self.damping == 1.0 { correction } else { correction * self.damping };
         let g = self.residual(&next, theta);
         [next, norm(&g), g, x.detach()].into_iter().chain(factors).collect()
     }
     fn attached<T: Tensor>(&self, x: &T, theta: &[T]) -> T {
-        x.clone() - self.correction(x, theta, &self.residual(x, theta)).0
+        let asked = Asked::by_derivative(Self::NAME);
+        x.clone() - self.correction(&asked, x, theta, &self.residual(x, theta)).0
     }
     fn newton(&self) -> Option<Newtonian> {
         Some(Newtonian { method: self.method.clone(), damping: self.damping, plain: true })

@@ -59,6 +59,8 @@ pub(super) struct Stepping {
     pub(super) absolute: f64,
     pub(super) relative: f64,
     pub(super) max_steps: usize,
+    /// Whether steps keep what their interpolant takes.
+    pub(super) interpolates: bool,
     /// Who asked for it: for errors.
     pub(super) at: At,
 }
@@ -74,12 +76,15 @@ pub(super) struct Place<T> {
     /// How many steps were tried, and how many of them were made.
     pub(super) tried: T,
     pub(super) made: T,
+    /// The last step's [coefficient](crate::solve::tableau::Tableau::bend), times its length, if it is wanted.
+    bend: Option<T>,
 }
 
 impl<T: Tensor> Place<T> {
     pub(super) fn to_vec(&self) -> Vec<T> {
         let (before, now) = (self.before.iter().cloned(), self.now.iter().cloned());
-        before.chain(now).chain([self.length.clone(), self.tried.clone(), self.made.clone()]).collect()
+        let numbers = [self.length.clone(), self.tried.clone(), self.made.clone()];
+        before.chain(now).chain(numbers).chain(self.bend.clone()).collect()
     }
     pub(super) fn of(parts: &[T]) -> Place<T> {
         let part = |i: usize| parts[i].clone();
@@ -89,6 +94,7 @@ impl<T: Tensor> Place<T> {
             length: part(6),
             tried: part(7),
             made: part(8),
+            bend: parts.get(9).cloned(),
         }
     }
 
@@ -116,19 +122,30 @@ impl<T: Tensor> Place<T> {
         };
         let now = [t.detach(), y.clone(), slope];
         let zero = T::constant(0.0);
-        Place { before: now.clone(), now, length, tried: zero.clone(), made: zero }
+        let bend = control.interpolates.then(|| y.zeros_like());
+        Place { before: now.clone(), now, length, tried: zero.clone(), made: zero, bend }
     }
 }
 
-/// `y` after a step of a length, and the error of that if it is estimated.
+/// What a step leads to.
+struct Step<T> {
+    y: T,
+    slope: T,
+    /// What is estimated of `y`'s error, if it is.
+    error: Option<T>,
+    /// What the interpolant takes, if it is wanted.
+    bend: Option<T>,
+}
+
+/// A step of a length.
 fn step<F: Field, T: Tensor>(
     field: &F,
-    stepper: Stepper,
+    control: &Stepping,
     [t, y, slope]: &[T; 3],
     length: &T,
     theta: &[T],
-) -> (T, T, Option<T>) {
-    let tableau = stepper.tableau();
+) -> Step<T> {
+    let tableau = control.stepper.tableau();
     let mut slopes = vec![slope.clone()];
     let combined = |slopes: &[T], weights: &[f64]| {
         let terms = slopes.iter().zip(weights).filter(|(_, weight)| **weight != 0.0);
@@ -148,10 +165,15 @@ fn step<F: Field, T: Tensor>(
         slopes.push(last.detach());
         combined(&slopes, weights).expect("an error of something") * &length.detach()
     });
-    (next, last, error)
+    let bend = tableau.bend.filter(|_| control.interpolates).map(|weights| {
+        slopes.push(last.clone());
+        combined(&slopes, weights).expect("a bend of something") * length
+    });
+    Step { y: next, slope: last, error, bend }
 }
 
-/// `y` at a time within the last step: a shorter step from where that began, as exact as that.
+/// `y` at a time within the last step: by its interpolant if there is one, else by a shorter step from where it began,
+/// which is as exact as the step.
 pub(super) fn within<F: Field, T: Tensor>(
     field: &F,
     control: &Stepping,
@@ -159,8 +181,26 @@ pub(super) fn within<F: Field, T: Tensor>(
     t: &T,
     theta: &[T],
 ) -> T {
-    let length = t.clone() - &place.before[0];
-    step(field, control.stepper, &place.before, &length, theta).0
+    let passed = t.clone() - &place.before[0];
+    if let Some(bend) = &place.bend {
+        return interpolated(place, bend, &passed);
+    }
+    step(field, control, &place.before, &passed, theta).y
+}
+
+/// The polynomial of order 4 through both ends of the last step, with the slopes there: Hermite's, and what bends it.
+fn interpolated<T: Tensor>(place: &Place<T>, bend: &T, passed: &T) -> T {
+    let ([_, y, slope], [_, y_next, slope_next]) = (&place.before, &place.now);
+    let length = place.now[0].detach() - place.before[0].detach();
+    // Before the first step there is none.
+    let none = length.equal(&T::constant(0.0));
+    let part = passed.clone() / T::select(&none, &T::constant(1.0), &length);
+    let change = y_next.clone() - y;
+    let square = change.clone() * 3.0 - (slope.clone() * 2.0 + slope_next) * &length;
+    let cube = (slope.clone() + slope_next) * &length - change * 2.0;
+    let bent = bend.clone() * (-part.clone() + 1.0).square();
+    let higher = square + cube * &part + bent;
+    y.clone() + slope.clone() * passed + higher * part.square()
 }
 
 /// Tries a step that does not lead beyond `end`.
@@ -176,13 +216,14 @@ pub(super) fn advance<F: Field, T: Tensor>(
     // A rest that is hardly more than the step becomes the step.
     let reaches = place.length.scale_up().greater_equal(&rest);
     let length = T::select(&reaches, &rest, &place.length);
-    let (next, slope, error) = step(field, control.stepper, &place.now, &length, theta);
+    let Step { y: next, slope, error, bend } = step(field, control, &place.now, &length, theta);
     let arrived = T::select(&reaches, &end.detach(), &(t.clone() + &length));
     let made = place.made.clone() + 1.0;
     let tried = place.tried.clone() + 1.0;
     let ahead = [arrived, next, slope];
     let Some(error) = error else {
-        return Place { before: place.now.clone(), now: ahead, length: place.length.clone(), tried, made };
+        let (before, length) = (place.now.clone(), place.length.clone());
+        return Place { before, now: ahead, length, tried, made, bend };
     };
     let scale = y.detach().abs().maximum(&ahead[1].detach().abs()) * control.relative + control.absolute;
     let size = norm(&(error / scale)) * (1.0 / (y.size() as f64).sqrt());
@@ -203,6 +244,7 @@ pub(super) fn advance<F: Field, T: Tensor>(
         length: next_length,
         tried,
         made: pick(&made, &place.made),
+        bend: bend.as_ref().zip(place.bend.as_ref()).map(|(new, old)| pick(new, old)),
     }
 }
 

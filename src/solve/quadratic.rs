@@ -5,7 +5,7 @@ use crate::continuation::unwinding::{catch, raise};
 use crate::error::{At, Error, Result};
 use crate::language::real::Real;
 use crate::language::tensor::Tensor;
-use crate::linalg::{Factors, Triangle, cholesky, solve_triangular};
+use crate::linalg::{Asked, Factors, Triangle, cholesky_in_step, solve_triangular};
 use crate::solve::converged::Named;
 use crate::solve::iteration::{Iteration, Newtonian, iterate};
 use crate::solve::linear::LinearMethod;
@@ -197,9 +197,9 @@ impl System for InteriorPoint {
     /// nothing is large or small that does not have to be. Cholesky's factors are of `H = Q + Gᵀ·diag(λ/s)·G` and of
     /// `A·H⁻¹·Aᵀ`, with a slack of at least `10⁻¹⁰·λ`: what that changes, and what digits the large quotients cost, is
     /// made up for where they are [used](System::solve_factored).
-    fn factors<T: Tensor>(&self, kind: Factors, z: &T, theta: &[T]) -> T {
+    fn factors<T: Tensor>(&self, kind: Factors, asked: &Asked<T>, z: &T, theta: &[T]) -> T {
         let [_, _, multipliers, slack] = self.sizes.split(&z.detach());
-        let reduced = self.reduced(kind, &multipliers, &slack, theta);
+        let reduced = self.reduced(kind, asked, &multipliers, &slack, theta);
         T::concat(&[multipliers, slack, reduced], 0)
     }
     fn factors_size(&self, kind: Factors, _unknowns: usize) -> usize {
@@ -329,7 +329,14 @@ impl InteriorPoint {
     }
 
     /// The factors of what is left of the matrix.
-    fn reduced<T: Tensor>(&self, kind: Factors, multipliers: &T, slack: &T, theta: &[T]) -> T {
+    fn reduced<T: Tensor>(
+        &self,
+        kind: Factors,
+        asked: &Asked<T>,
+        multipliers: &T,
+        slack: &T,
+        theta: &[T],
+    ) -> T {
         let Sizes { n, m, p } = self.sizes;
         let of = self.sizes.arrays(theta);
         let quadratic = of.quadratic.detach();
@@ -353,17 +360,17 @@ impl InteriorPoint {
                 rows.push(last.chain([-(slack.clone() / both).diag(0)]).collect());
             }
             let rows: Vec<T> = rows.iter().map(|row| T::concat(row, 1)).collect();
-            return kind.of(&T::concat(&rows, 0));
+            return kind.of(&T::concat(&rows, 0), asked);
         }
         let mut h = quadratic;
         if let Some(g) = g {
             let ratio = multipliers.clone() / at_least(slack, multipliers);
             h += g.transpose().matmul(&(g * ratio.unsqueeze(-1)));
         }
-        let Some(a) = a else { return kind.of(&h) };
-        let l = cholesky(&h);
+        let Some(a) = a else { return kind.of(&h, asked) };
+        let l = cholesky_in_step(&h, asked);
         let w = solve_triangular(&l, &a.transpose(), Triangle::LOWER);
-        let schur = cholesky(&w.transpose().matmul(&w));
+        let schur = cholesky_in_step(&w.transpose().matmul(&w), asked);
         let flat = |x: T, size: usize| x.reshape(&[size]);
         T::concat(&[flat(l, n * n), flat(w, n * m), flat(schur, m * m)], 0)
     }
@@ -380,11 +387,11 @@ impl InteriorPoint {
         }
         let l = factors.slice(0, 0..n * n).reshape(&[n, n]);
         let w = factors.slice(0, n * n..n * n + n * m).reshape(&[n, m]);
-        let schur = factors.slice(0, n * n + n * m..factors.size()).reshape(&[m, m]);
+        let schur = factors.slice(0, n * n + n * m..factors.size());
         let (lower, upper) = (Triangle::LOWER, Triangle::LOWER.t());
         let t = solve_triangular(&l, b1, lower);
         let right = t.matmul(&w) - b2;
-        let y = solve_triangular(&schur, &solve_triangular(&schur, &right, lower), upper);
+        let y = kind.solve(&schur, &right, false);
         let x = solve_triangular(&l, &(t - w.matmul(&y)), upper);
         (x, y)
     }
@@ -399,7 +406,7 @@ impl InteriorPoint {
         right.extend(of.equalities.map(|(_, b)| b.clone()));
         right.extend(of.inequalities.map(|(_, h)| T::concat(&[h.clone(), T::zeros(&[p])], 0)));
         let ones = T::ones(&[p]);
-        let reduced = self.reduced(self.kind, &ones, &ones, &theta);
+        let reduced = self.reduced(self.kind, &Asked::at_the_start(NAME), &ones, &ones, &theta);
         // With λ = s = 1 the last equation is λ = −s.
         let z = self.eliminate(self.kind, &reduced, [&ones, &ones], &theta, false, &T::concat(&right, 0));
         let [x, y, multipliers, slack] = self.sizes.split(&z);
@@ -431,11 +438,11 @@ impl Iteration for InteriorPoint {
         vec![z.clone(), norm(&residual), residual, z.detach(), none]
     }
 
-    fn step<T: Tensor>(&self, state: Vec<T>, theta: &[T], _number: &T::Int) -> Vec<T> {
+    fn step<T: Tensor>(&self, state: Vec<T>, theta: &[T], number: &T::Int) -> Vec<T> {
         let (z, residual) = (&state[0], &state[2]);
         let p = self.sizes.p;
-        let factors = self.factors(self.kind, z, theta);
-        let solve = |right: &T| newton_correction(self, &self.linear, z, theta, right, &factors);
+        let factors = self.factors(self.kind, &Asked::by_step(NAME, number, &state[1]), z, theta);
+        let solve = |right: &T| newton_correction(self, &self.linear, NAME, z, theta, [right, &factors]);
         let predicted = -solve(residual);
         let next = if p == 0 {
             z.clone() + predicted
@@ -466,8 +473,9 @@ impl Iteration for InteriorPoint {
     }
 
     fn attached<T: Tensor>(&self, z: &T, theta: &[T]) -> T {
-        let factors = self.factors(self.kind, z, theta);
-        z.clone() - newton_correction(self, &self.linear, z, theta, &self.residual(z, theta), &factors)
+        let factors = self.factors(self.kind, &Asked::by_derivative(NAME), z, theta);
+        let residual = self.residual(z, theta);
+        z.clone() - newton_correction(self, &self.linear, NAME, z, theta, [&residual, &factors])
     }
 
     fn newton(&self) -> Option<Newtonian> {

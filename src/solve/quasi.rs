@@ -5,11 +5,17 @@ use crate::solve::linear::{LinearMethod, LinearSystem};
 use crate::solve::system::System;
 
 /// `x − (∂g/∂x)⁻¹·g`: exact at the solution to the first order, and of an error that is the square of `x`'s elsewhere.
-pub(super) fn newton_step<S: System, T: Tensor>(system: &S, method: &LinearMethod, x: &T, theta: &[T]) -> T {
+pub(super) fn newton_step<S: System, T: Tensor>(
+    solver: &'static str,
+    system: &S,
+    method: &LinearMethod,
+    x: &T,
+    theta: &[T],
+) -> T {
     let (system, method) = (system.clone(), method.clone());
     let g = system.residual(x, theta);
     let operands: Vec<&T> = std::iter::once(x).chain(theta).collect();
-    x.clone() - LinearSystem { system, method, kept: None, transposed: false }.solve(&g, &operands)
+    x.clone() - LinearSystem { system, method, kept: None, transposed: false, solver }.solve(&g, &operands)
 }
 
 /// An iteration whose equations are those of its field `system`.

@@ -10,7 +10,7 @@ use crate::jacobian::{hessian, jacobian};
 use crate::language::params::Params;
 use crate::language::shape::Shape;
 use crate::language::tensor::Tensor;
-use crate::linalg::Factors;
+use crate::linalg::{Asked, Factors};
 use crate::linearize::{linearize, pullback};
 use crate::partial::Partial;
 use crate::reverse::Var;
@@ -38,8 +38,8 @@ pub(super) trait System: Clone + fmt::Debug + 'static {
     }
 
     /// What solves equations with `∂g/∂x` quickly: factors of the matrix, as a vector. No derivative is taken of it.
-    fn factors<T: Tensor>(&self, kind: Factors, x: &T, theta: &[T]) -> T {
-        kind.of(&self.jacobian(x, theta))
+    fn factors<T: Tensor>(&self, kind: Factors, asked: &Asked<T>, x: &T, theta: &[T]) -> T {
+        kind.of(&self.jacobian(x, theta), asked)
     }
 
     /// How many numbers these are, of so many unknowns.

@@ -32,15 +32,20 @@ pub(super) struct Tableau {
     pub(super) weights: &'static [f64],
     /// The same less that of the method of lower order: of the slopes and, last, that of the next step.
     pub(super) errors: Option<&'static [f64]>,
+    /// The coefficient of `θ⁴` in the polynomial of order 4 that goes through the step, at `θ` of its length, of the
+    /// same slopes: the other coefficients follow from both ends and the slopes there.
+    pub(super) bend: Option<&'static [f64]>,
 }
 
-pub(super) const EULER: Tableau = Tableau { nodes: &[0.0], rows: &[&[]], weights: &[1.0], errors: None };
+pub(super) const EULER: Tableau =
+    Tableau { nodes: &[0.0], rows: &[&[]], weights: &[1.0], errors: None, bend: None };
 
 pub(super) const RUNGE_KUTTA_4: Tableau = Tableau {
     nodes: &[0.0, 0.5, 0.5, 1.0],
     rows: &[&[], &[0.5], &[0.0, 0.5], &[0.0, 0.0, 1.0]],
     weights: &[1.0 / 6.0, 1.0 / 3.0, 1.0 / 3.0, 1.0 / 6.0],
     errors: None,
+    bend: None,
 };
 
 pub(super) const DORMAND_PRINCE: Tableau = Tableau {
@@ -62,6 +67,16 @@ pub(super) const DORMAND_PRINCE: Tableau = Tableau {
         -17253.0 / 339200.0,
         22.0 / 525.0,
         -1.0 / 40.0,
+    ]),
+    // Shampine, *Some practical Runge–Kutta formulas*, 1986.
+    bend: Some(&[
+        -12_715_105_075.0 / 11_282_082_432.0,
+        0.0,
+        87_487_479_700.0 / 32_700_410_799.0,
+        -10_690_763_975.0 / 1_880_347_072.0,
+        701_980_252_875.0 / 199_316_789_632.0,
+        -1_453_857_185.0 / 822_651_844.0,
+        69_997_945.0 / 29_380_423.0,
     ]),
 };
 
@@ -97,6 +112,16 @@ pub(super) const TSITOURAS: Tableau = Tableau {
         0.582_357_165_452_555_2,
         -0.458_082_105_929_186_97,
         1.0 / 66.0,
+    ]),
+    // As the method itself, Tsitouras 2011.
+    bend: Some(&[
+        -1.053_088_497_729_021_6,
+        0.1017,
+        2.490_627_285_651_252_8,
+        -16.548_102_889_244_902,
+        47.379_521_962_819_28,
+        -34.870_657_861_496_61,
+        2.5,
     ]),
 };
 
@@ -145,6 +170,13 @@ mod tests {
             for k in 0..4 {
                 let sum: f64 = errors.iter().zip(c.iter().chain(&[1.0])).map(|(e, c)| e * c.powi(k)).sum();
                 assert!(sum.abs() < 1e-13, "{k} {sum}");
+            }
+            // ∫tᵏdt is a polynomial of degree k + 1 up to 4, whose fourth coefficient is 0, 0, 0, ¼.
+            let bend = tableau.bend.expect("what estimates its error is interpolated");
+            for (k, expected) in [0.0, 0.0, 0.0, 0.25].into_iter().enumerate() {
+                let nodes = c.iter().chain(&[1.0]);
+                let sum: f64 = bend.iter().zip(nodes).map(|(q, c)| q * c.powi(k as i32)).sum();
+                assert!((sum - expected).abs() < 1e-12, "{k} {sum}");
             }
         }
     }

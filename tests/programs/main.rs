@@ -7,4 +7,5 @@ mod examples;
 mod pictures;
 mod reference;
 mod resume;
+mod solvers;
 mod workloads;

@@ -1,8 +1,10 @@
 //! Initial value problems: orders, adjoints, events, and what goes wrong.
 
 use antiphon::control::Checkpoints;
-use antiphon::solve::{Adjoint, Event, Integration, Stepper, VectorField, integrate, integrate_until};
-use antiphon::{Dual, OrRaise, Tensor, Var, grad, jvp};
+use antiphon::solve::{
+    Adjoint, Between, Event, Integration, Stepper, VectorField, integrate, integrate_until,
+};
+use antiphon::{Dual, OrRaise, Real, Tensor, Var, grad, jvp};
 
 use crate::in_both_modes;
 use crate::problems::{Array, assert_near};
@@ -20,7 +22,8 @@ impl VectorField for Oscillator {
 }
 
 fn how(stepper: Stepper, tolerance: f64, adjoint: Adjoint) -> Integration {
-    Integration { stepper, absolute: tolerance, relative: tolerance, max_steps: 100_000, adjoint }
+    let between = Between::Interpolant;
+    Integration { stepper, absolute: tolerance, relative: tolerance, max_steps: 100_000, adjoint, between }
 }
 
 const DISCRETE: Adjoint = Adjoint::Discrete { checkpoints: None };
@@ -88,6 +91,46 @@ fn adjoints_agree_with_closed_forms() {
             let how = how(stepper, 1e-10, adjoint);
             let found = in_both_modes!(|data: (_, _)| model(&data, &how), data.clone());
             assert_near(&found, &expected, 1e-7);
+        }
+    }
+}
+
+/// At many times between the ends of few steps, the interpolants are about as exact as the steps, and so are their
+/// derivatives by the parameter and by the times.
+#[test]
+fn many_times_take_no_more_steps() {
+    fn model<T: Tensor>((theta, times): &(T, T), how: &Integration) -> (Vec<T>, T) {
+        let begin = (T::constant(1.0), T::constant(0.0));
+        let tried = integrate(&Oscillator, &begin, times, theta, how).or_raise().tried;
+        let (by_theta, by_times) = grad(
+            |(theta, times): (Var<'_, T>, Var<'_, T>)| positions(&theta, &times, how).square().sum(..),
+            &(theta.clone(), times.clone()),
+        )
+        .or_raise();
+        (vec![positions(theta, times, how), by_theta, by_times.slice(0, 1..times.size())], tried)
+    }
+    let (theta, count) = (2.0f64, 200);
+    let times: Vec<f64> = (0..=count).map(|i| 3.0 * f64::from(i) / f64::from(count)).collect();
+    let root = theta.sqrt();
+    let later = || times[1..].iter();
+    let by_theta: f64 = later().map(|t| -(2.0 * root * t).sin() * t / (2.0 * root)).sum();
+    let expected: Vec<Array> = vec![
+        Array::from(later().map(|t| (root * t).cos()).collect::<Vec<_>>()),
+        Array::scalar(by_theta),
+        Array::from(later().map(|t| -root * (2.0 * root * t).sin()).collect::<Vec<_>>()),
+    ];
+    let data = (Array::scalar(theta), Array::from(times));
+    let square_root = Adjoint::Discrete { checkpoints: Some(Checkpoints::SquareRoot) };
+    for stepper in [Stepper::DormandPrince, Stepper::Tsitouras] {
+        for between in [Between::Interpolant, Between::ShorterStep] {
+            for adjoint in [DISCRETE, square_root] {
+                let how = Integration { between, ..how(stepper, 1e-8, adjoint) };
+                let (found, tried) = in_both_modes!(|data: (_, _)| model(&data, &how), data.clone());
+                assert!(tried.item() < 80.0, "{tried}");
+                assert_near(&found[0..1].to_vec(), &expected[0..1].to_vec(), 1e-6);
+                assert_near(&found[1..2].to_vec(), &expected[1..2].to_vec(), 1e-6);
+                assert_near(&found[2..3].to_vec(), &expected[2..3].to_vec(), 1e-4);
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Iterative algorithms whose derivative is a choice: values, theorems, both modes, and what goes wrong.
 
+mod errors;
 mod fixed_points;
 mod integration;
 mod problems;
@@ -7,3 +8,4 @@ mod programs;
 mod solvers;
 #[cfg(feature = "staging")]
 mod text;
+mod values;

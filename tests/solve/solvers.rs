@@ -1,8 +1,8 @@
 //! Roots, minima and least squares by every method: the solution, and its derivatives in both modes.
 
 use antiphon::solve::{
-    Derivative, FixedPointMethod, LeastSquaresMethod, LinearLimit, LinearMethod, MinimizeMethod, Options,
-    Problem, RootMethod, fixed_point, least_squares, minimize, root,
+    Derivative, LeastSquaresMethod, LinearLimit, LinearMethod, MinimizeMethod, Options, Problem, RootMethod,
+    least_squares, minimize, root,
 };
 use antiphon::{NdArray, OrRaise, Real, Tensor, Var, function, grad, hvp, jvp};
 
@@ -382,66 +382,6 @@ fn least_squares_by_both_methods() {
             assert_near(&found.0, &expected, 1e-10);
             assert_near(&found.1, &slope, part);
         }
-    }
-}
-
-/// A Newton step for `x² = θ` that is damped, as an iteration of its own.
-#[derive(Clone, Debug)]
-struct Damped(f64);
-
-impl Problem for Damped {
-    type Unknown = Array;
-    type Parameters = Array;
-    type Value = Array;
-    fn value<T: Tensor>(&self, x: &T, theta: &T) -> T {
-        x.clone() - (x.square() - theta) / (x.clone() * 2.0) * self.0
-    }
-}
-
-/// A damped step of Newton's method has a relative error of exactly `1 − α` at the solution; the solver's own is undamped.
-#[test]
-fn damping_is_an_error_of_one_minus_alpha() {
-    let theta = Array::scalar(2.0);
-    let exact = 0.353_553_390_593_273_8;
-    for alpha in [0.5, 0.9, 0.99999] {
-        let options = Options::default().absolute(1e-14).derivative(Derivative::OneStep);
-        let solve = function::<Array, _>(|theta: Var<'_, Array>| {
-            fixed_point(&Damped(alpha), FixedPointMethod::PICARD, &theta.ones_like(), &theta, &options)
-                .or_raise()
-                .x
-        });
-        let found = grad(solve, &theta).unwrap().item();
-        assert!((1.0 - found / exact - (1.0 - alpha)).abs() < 1e-12, "{alpha} {found}");
-    }
-}
-
-/// Of Newton's method the error of the one-step derivative squares from step to step.
-#[test]
-fn newtons_one_step_error_squares() {
-    #[derive(Clone, Debug)]
-    struct Square;
-    impl Problem for Square {
-        type Unknown = Array;
-        type Parameters = Array;
-        type Value = Array;
-        fn value<T: Tensor>(&self, x: &T, theta: &T) -> T {
-            x.square() - theta
-        }
-    }
-    let exact = 0.353_553_390_593_273_8;
-    let one_step = [0.5, 0.333_333_333_333_333_3, 0.352_941_176_470_588_24, 0.353_552_859_618_717_5];
-    let mut last = f64::INFINITY;
-    for (k, expected) in one_step.into_iter().enumerate() {
-        let options = Options::steps(k + 1).derivative(Derivative::OneStep);
-        let solve = function::<Array, _>(|theta: Var<'_, Array>| {
-            root(&Square, &RootMethod::NEWTON, &theta.ones_like(), &theta, &options).or_raise().x
-        });
-        let found = grad(solve, &Array::scalar(2.0)).unwrap().item();
-        assert!((found - expected).abs() < 1e-12, "{k}: {found}");
-        // By √2 in the limit: of x it is e ← e²/(2√2), and of the derivative 1/(2x) a quarter of that.
-        let error = (found - exact).abs();
-        assert!(error < 1.5 * last * last || k == 0, "{error} after {last}");
-        last = error;
     }
 }
 
