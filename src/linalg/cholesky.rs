@@ -7,7 +7,8 @@ use ndarray::{ArrayViewD, ArrayViewMutD};
 use super::division;
 use super::kept::{Asked, in_step};
 use super::kernel::{
-    Factorization, Field, ONE, columns_mut, rows, rows_mut, run, run_on_elements, scratch, side, symmetric_part,
+    Factorization, Field, ONE, columns_mut, rows, rows_mut, run, run_on_elements, scratch, side,
+    symmetric_part,
 };
 use super::parts::{identity, lower, square, symmetric};
 use super::right::Right;

@@ -382,7 +382,9 @@ impl<T> Located<T> for staging::Result<T> {
 /// What went wrong in a program, as this crate's error.
 pub(crate) fn from_staging(error: staging::Error, at: At) -> Error {
     match error {
-        staging::Error::Index { op, index, length } => Error::Index { op, index, len: length, at },
+        staging::Error::Index { op, index, length, at: line } => {
+            Error::Index { op, index, len: length, at: line.map_or(at, At::of) }
+        }
         staging::Error::Ensure { message, at } => Error::Ensure { message, at: At::of(at) },
         staging::Error::Host { op, reason, at } => Error::Argument { op, reason, at: At::of(at) },
         staging::Error::NotFinite { op, backward, value, at } => {

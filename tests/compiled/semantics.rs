@@ -149,28 +149,34 @@ fn an_index_out_of_range_names_operator_index_size_and_line() {
         good: P,
         bad: P,
         expected: &str,
+        line: u32,
     ) {
         let mut compiled = compile("f", f, &good).unwrap();
         let before: Array = compiled.call(&good).unwrap();
         for _ in 0..2 {
             let error = compiled.call(&bad).unwrap_err();
             assert!(matches!(error, Error::Index { .. }), "{error}");
-            let message = format!("{expected} (tests/compiled/semantics.rs:");
+            // That of the operator, not that of the call.
+            let message = format!("{expected} (tests/compiled/semantics.rs:{line}:");
             assert!(error.to_string().starts_with(&message), "{error}");
             assert_eq!(compiled.call(&good).unwrap(), before);
         }
     }
     let table = Array::from_elements(&[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
     let with = |i: &[i64]| (table.clone(), NdInt::from_elements(&[i.len()], i).unwrap());
+    let line = line!() + 1;
     let rows = |(x, i): (Recorded, _)| grad(|x| x.gather_rows(&i).square().sum(..), &x).or_raise();
     let range = "is out of range for a dimension of length";
-    check(rows, with(&[0, 2]), with(&[1, 3]), &format!("gather_rows: index 3 {range} 3"));
-    check(rows, with(&[0, 2]), with(&[-1, 0]), &format!("gather_rows: index -1 {range} 3"));
+    check(rows, with(&[0, 2]), with(&[1, 3]), &format!("gather_rows: index 3 {range} 3"), line);
+    check(rows, with(&[0, 2]), with(&[-1, 0]), &format!("gather_rows: index -1 {range} 3"), line);
+    let line = line!() + 1;
     let scattered = |(x, i): (Recorded, _)| x.scatter_rows(&i, 4);
-    check(scattered, with(&[0, 1, 2]), with(&[0, 1, 4]), &format!("scatter_rows: index 4 {range} 4"));
+    check(scattered, with(&[0, 1, 2]), with(&[0, 1, 4]), &format!("scatter_rows: index 4 {range} 4"), line);
+    let line = line!() + 1;
     let picked = |(x, i): (Recorded, _)| x.gather_last(&i);
-    check(picked, with(&[0, 1, 0]), with(&[0, 1, 2]), &format!("gather_last: index 2 {range} 2"));
+    check(picked, with(&[0, 1, 0]), with(&[0, 1, 2]), &format!("gather_last: index 2 {range} 2"), line);
     // Through a loop whose index is data.
+    let line = line!() + 5;
     fn walk((x, i): (Recorded, <Recorded as Real>::Int)) -> Recorded {
         let go_on = |(i, _): &(<Recorded as Real>::Int, Recorded)| i.less(&Int::constant(5));
         let start = i.gather_rows(&Int::constant(0));
@@ -180,7 +186,7 @@ fn an_index_out_of_range_names_operator_index_size_and_line() {
         };
         Recorded::while_loop((start, Recorded::constant(0.0)), go_on, step).1
     }
-    check(walk, with(&[5]), with(&[2]), &format!("gather_rows: index 3 {range} 3"));
+    check(walk, with(&[5]), with(&[2]), &format!("gather_rows: index 3 {range} 3"), line);
 }
 
 #[test]

@@ -205,7 +205,10 @@ fn checked(op: &'static str, indices: &ConcreteTensor, length: usize) -> Result<
         unreachable!("indices are integers, in a verified program")
     };
     let in_range = |&index: &i64| usize::try_from(index).ok().filter(|&i| i < length);
-    indices.iter().map(|index| in_range(index).ok_or(Error::Index { op, index: *index, length })).collect()
+    indices
+        .iter()
+        .map(|index| in_range(index).ok_or(Error::Index { op, index: *index, length, at: None }))
+        .collect()
 }
 
 /// Positions in an array `[rows, rest..]` of all elements of the rows that indices name, in the order of the indices.

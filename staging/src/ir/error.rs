@@ -91,6 +91,8 @@ pub enum Error {
         index: i64,
         /// The length of the dimension.
         length: usize,
+        /// The line of the source that the operator is of, if it is known.
+        at: Option<&'static Location<'static>>,
     },
     /// What the program ensures does not hold.
     #[error("{message} ({at})")]

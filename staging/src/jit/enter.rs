@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use crate::ir::Program;
 use crate::ir::error::{Error, Result};
-use crate::ir::ids::{EntityRef, Host, Probe};
+use crate::ir::ids::{EntityRef, Host, Probe, Value};
 use crate::ir::tensor::{Elements, ElementsMut};
 use crate::ir::types::{Dtype, Type};
 use crate::jit::denormals::Flushed;
@@ -24,6 +24,8 @@ pub type Entry = unsafe extern "C" fn(*mut Context);
 pub enum Ended {
     /// It has used up what there is of this.
     Exhausted(Part),
+    /// An index was out of range, of the operator that gives this value.
+    Index(Error, Option<Value>),
     /// Anything else.
     Failed(Error),
 }
@@ -241,8 +243,9 @@ pub unsafe fn run(
 fn why(context: &Context) -> Ended {
     let [why, op, index, length] = context.failure;
     if why == Failure::Index as i64 {
-        let op = Indexed::name_of(op as usize).unwrap_or("index");
-        return Ended::Failed(Error::Index { op, index, length: length as usize });
+        let name = Indexed::name_of(op).unwrap_or("index");
+        let error = Error::Index { op: name, index, length: length as usize, at: None };
+        return Ended::Index(error, Indexed::value_of(op));
     }
     Ended::Exhausted(if why == Failure::Arena as i64 { Part::Arena } else { Part::Stack })
 }

@@ -147,6 +147,10 @@ impl CompiledProgram {
         expect("inputs", &self.inputs, &types)?;
         look_for_memory(self.outputs.iter().map(Type::size).fold(0, usize::saturating_add))?;
         let mut outputs: Vec<ConcreteTensor> = self.outputs.iter().map(ConcreteTensor::zeros).collect();
+        // What is updated and stays as it was is not written.
+        for &(output, input) in &self.options.updates {
+            outputs[output] = inputs[input].clone();
+        }
         for (from, input) in self.from.iter_mut().zip(inputs) {
             *from = with_elements!(input.data(), xs => xs.as_ptr().cast());
         }
@@ -240,7 +244,11 @@ impl CompiledProgram {
                 enter::run(self.entry, &mut context, &mut asked, stack.region(), needs[0].recursion)
             } {
                 Ok(()) => break Ok(()),
-                Err(Ended::Failed(error)) => break Err(error),
+                Err(Ended::Index(Error::Index { op, index, length, .. }, of)) => {
+                    let at = of.and_then(|v| self.program().values.get(v)?.origin.line);
+                    break Err(Error::Index { op, index, length, at });
+                }
+                Err(Ended::Failed(error) | Ended::Index(error, _)) => break Err(error),
                 // Nothing is written yet, and nobody can tell that it is run once more.
                 Err(Ended::Exhausted(Part::Stack)) => stack = stack.more(&mut needs[0])?,
                 Err(Ended::Exhausted(Part::Arena)) => arena = arena.more(&mut needs[1])?,

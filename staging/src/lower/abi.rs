@@ -1,7 +1,7 @@
 //! What compiled code and its caller agree on.
 
 use crate::ir::Program;
-use crate::ir::ids::Func;
+use crate::ir::ids::{Func, Value};
 
 /// State of one run, passed to every function. All fields are 64 bits wide.
 #[repr(C)]
@@ -70,11 +70,22 @@ pub enum Indexed {
 }
 
 impl Indexed {
-    /// The operator's name, by its number.
-    pub fn name_of(number: usize) -> Option<&'static str> {
+    const BITS: u32 = 8;
+
+    /// One number for the operator and, if there is one, the value that it is for.
+    pub fn with(self, of: Option<Value>) -> i64 {
+        (self as i64) | of.map_or(0, |v| (i64::from(v.as_u32()) + 1) << Self::BITS)
+    }
+    /// The value of such a number.
+    pub fn value_of(number: i64) -> Option<Value> {
+        u32::try_from((number >> Self::BITS) - 1).ok().map(Value::from_u32)
+    }
+    /// The operator's name, by such a number.
+    pub fn name_of(number: i64) -> Option<&'static str> {
         use Indexed::*;
         let all = [GatherRows, ScatterRows, SetRows, AddRows, GatherLast, ScatterLast];
-        all.into_iter().find(|op| *op as usize == number).map(|op| match op {
+        let op = number & ((1 << Self::BITS) - 1);
+        all.into_iter().find(|other| *other as i64 == op).map(|op| match op {
             GatherRows => "gather_rows",
             ScatterRows => "scatter_rows",
             SetRows => "set_rows",

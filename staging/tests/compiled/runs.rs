@@ -86,7 +86,7 @@ fn an_index_out_of_range_is_an_error_and_nothing_is_written() {
         (result, all, some)
     };
     for bad in [3, -1, i64::MIN] {
-        let error = Error::Index { op: "gather_rows", index: bad, length: 3 };
+        let error = Error::Index { op: "gather_rows", index: bad, length: 3, at: None };
         assert_eq!(run(&[0, bad]), (Err(error), [0.0; 6], [0.0; 4]));
     }
     assert_eq!(run(&[2, 0]), (Ok(()), [2.0, 4.0, 6.0, 8.0, 10.0, 12.0], [10.0, 12.0, 2.0, 4.0]));
@@ -108,6 +108,26 @@ fn outputs_may_be_written_over_inputs_even_crosswise() {
     assert_eq!((x, y, sum), ([2.0; 40], [1.0; 40], [3.0; 40]));
     let wrong = CompileOptions { updates: vec![(0, 7)], ..CompileOptions::default() };
     assert!(matches!(compile(&program, &wrong).map(drop), Err(Error::Types { .. })));
+}
+
+/// Of a state, part of which no step changes.
+#[test]
+fn what_stays_as_it_was_is_where_it_belongs() {
+    let b = Builder::new("stays");
+    let (x, n, y) = (b.input("x", f64s(&[40])), b.input("n", f64s(&[])), b.input("y", f64s(&[40])));
+    let sum = b.add(x, y).unwrap();
+    let program = b.finish(&[x, n, sum, x]).unwrap();
+    let options = CompileOptions { updates: vec![(0, 0), (1, 1), (2, 2)], ..CompileOptions::default() };
+    let mut step = compile(&program, &options).unwrap();
+    let (mut x, mut n, mut y, mut also) = ([1.0; 40], [7.0], [2.0; 40], [0.0; 40]);
+    for _ in 0..3 {
+        let outputs = [&mut x[..], &mut n, &mut y, &mut also].map(ElementsMut::F64);
+        step.run_into([None, None, None], outputs).unwrap();
+    }
+    assert_eq!((x, n, y, also), ([1.0; 40], [7.0], [5.0; 40], [1.0; 40]));
+    let inputs = [(&[40][..], vec![3.0; 40]), (&[], vec![9.0]), (&[40], vec![0.5; 40])];
+    let inputs = inputs.map(|(shape, elements)| ConcreteTensor::new(shape, elements).unwrap());
+    assert_eq!(step.run(&inputs).unwrap(), interpret(&program, &inputs).unwrap());
 }
 
 #[test]

@@ -115,7 +115,7 @@ fn gathers_and_scatters_are_adjoint() {
 
     for bad in [-1, 4] {
         let error = evaluate(&Expr::GatherRows { x, indices: y }, &[&table, &i64s(&[1], &[bad])]);
-        assert_eq!(error, Err(Error::Index { op: "gather_rows", index: bad, length: 4 }));
+        assert_eq!(error, Err(Error::Index { op: "gather_rows", index: bad, length: 4, at: None }));
     }
 }
 

@@ -154,7 +154,7 @@ fn updates_touch_only_the_elements_that_they_name() {
         tensor(&[2, 3], &[0., 0., 2., 0., 0., 4.]),
     ];
     assert_eq!(run([1, 1]).unwrap(), expected);
-    assert_eq!(run([1, 2]), Err(Error::Index { op: "scatter_rows", index: 2, length: 2 }));
+    assert_eq!(run([1, 2]), Err(Error::Index { op: "scatter_rows", index: 2, length: 2, at: None }));
 }
 
 #[test]

@@ -184,13 +184,13 @@ impl<'c> Body<'_, '_, 'c> {
             Update::Rows { indices, g } => {
                 self.prepare(known, present, place.data, &ty);
                 let lengths = [ty.shape[0], size(&ty.shape[1..])];
-                self.write_rows(Indexed::ScatterRows, place.data, lengths, g, indices, ty.dtype);
+                self.write_rows((Indexed::ScatterRows, None), place.data, lengths, g, indices, ty.dtype);
             }
             Update::Write { indices, g, axes, add } => {
                 self.prepare(known, present, place.data, &ty);
                 let op = if add { Indexed::AddRows } else { Indexed::SetRows };
                 let lengths = [size(&ty.shape[..axes]), size(&ty.shape[axes..])];
-                self.write_rows(op, place.data, lengths, g, indices, ty.dtype);
+                self.write_rows((op, None), place.data, lengths, g, indices, ty.dtype);
             }
         }
         self.set_present(cell, place, true);

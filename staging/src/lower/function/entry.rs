@@ -31,7 +31,11 @@ impl<'c> Body<'_, '_, 'c> {
         });
         self.stmts(data.body);
         let results = &program.blocks[data.body].results;
-        let outputs = results.iter().copied().enumerate();
+        // What stays as it was is where it belongs.
+        let stays = |i: usize, v: Value| {
+            self.lower.updates.iter().any(|&(output, input)| output == i && data.params[input] == v)
+        };
+        let outputs = results.iter().copied().enumerate().filter(|&(i, v)| !stays(i, v));
         let (scalars, arrays): (Vec<_>, Vec<_>) = outputs.partition(|&(_, v)| is_scalar(program.ty(v)));
         let to: HashMap<usize, PointerValue<'c>> =
             arrays.iter().map(|&(i, _)| (i, self.given_address(offset::OUTPUTS, i))).collect();

@@ -65,7 +65,7 @@ impl<'c> Body<'_, '_, 'c> {
                 let to = self.new_buffer(v);
                 self.asm.zero(to, bytes(ty));
                 self.write_rows(
-                    Indexed::ScatterRows,
+                    (Indexed::ScatterRows, Some(v)),
                     to,
                     [*rows, size(&ty.shape[1..])],
                     *x,
@@ -78,7 +78,7 @@ impl<'c> Body<'_, '_, 'c> {
                 self.move_into(*x, to, ty, 0, 0, 1);
                 let op = if *add { Indexed::AddRows } else { Indexed::SetRows };
                 let lengths = [size(&ty.shape[..*axes]), size(&ty.shape[*axes..])];
-                self.write_rows(op, to, lengths, *rows, *indices, ty.dtype);
+                self.write_rows((op, Some(v)), to, lengths, *rows, *indices, ty.dtype);
             }
             Expr::GatherLast { x, indices } => self.gather_last(v, *x, *indices),
             Expr::ScatterLast { x, indices, length } => self.scatter_last(v, *x, *indices, *length, ty),

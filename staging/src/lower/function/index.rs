@@ -15,10 +15,12 @@ use crate::lower::loops::emit;
 use crate::lower::loops::nest::{Affine, Nest, Op, Root};
 
 impl<'c> Body<'_, '_, 'c> {
-    /// Runs `f` in a loop over indices, with the loop's counter and the index, after all have been checked.
+    /// Runs `f` in a loop over indices, with the loop's counter and the index, after all have been checked: for this
+    /// value, if it is for one, whose line errors have then.
     fn each_index(
         &mut self,
         op: Indexed,
+        of: Option<Value>,
         indices: Value,
         length: usize,
         mut f: impl FnMut(&mut Self, IntValue<'c>, IntValue<'c>),
@@ -39,7 +41,7 @@ impl<'c> Body<'_, '_, 'c> {
             if check {
                 let bound = asm.int(length as i64).into();
                 let outside = asm.icmp(IntPredicate::UGE, index, bound);
-                self.fail_if(outside, Failure::Index, op as i64, index, length);
+                self.fail_if(outside, Failure::Index, op.with(of), index, length);
             } else {
                 f(self, of.counter, index.into_int_value());
             }
@@ -69,7 +71,7 @@ impl<'c> Body<'_, '_, 'c> {
         indices: Value,
     ) {
         self.through_memory(v, |body, to| {
-            body.each_index(Indexed::GatherRows, indices, rows, |body, i, index| {
+            body.each_index(Indexed::GatherRows, Some(v), indices, rows, |body, i, index| {
                 let mut nest = Nest::new(&[width]);
                 let source = body.row(from, index, width, dtype);
                 let node = nest.load(source, Affine::counter(1, 0), dtype);
@@ -83,7 +85,7 @@ impl<'c> Body<'_, '_, 'c> {
     /// `to[indices[i]] += x[i]`, or `= x[i]`, in an array of so many rows of so many elements.
     pub fn write_rows(
         &mut self,
-        op: Indexed,
+        (op, of): (Indexed, Option<Value>),
         to: PointerValue<'c>,
         [rows, width]: [usize; 2],
         x: Value,
@@ -93,7 +95,7 @@ impl<'c> Body<'_, '_, 'c> {
         let given = self.ty(x).clone();
         let only = is_scalar(&given).then(|| self.register(x));
         let from = if only.is_none() { Some(self.address(x)) } else { None };
-        self.each_index(op, indices, rows, |body, i, index| {
+        self.each_index(op, of, indices, rows, |body, i, index| {
             let mut nest = Nest::new(&[width]);
             let at = Affine::counter(1, 0);
             let to = body.row(to, index, width, dtype);
@@ -117,7 +119,7 @@ impl<'c> Body<'_, '_, 'c> {
         let n = ty.shape[ty.shape.len() - 1];
         let from = self.address(x);
         self.through_memory(v, |body, to| {
-            body.each_index(Indexed::GatherLast, indices, n, |body, i, index| {
+            body.each_index(Indexed::GatherLast, Some(v), indices, n, |body, i, index| {
                 let row = body.row(from, i, n, ty.dtype);
                 let element = body.asm.load(ty.dtype, 1, body.row(row, index, 1, ty.dtype));
                 body.asm.store(ty.dtype, element, body.row(to, i, 1, ty.dtype));
@@ -130,7 +132,7 @@ impl<'c> Body<'_, '_, 'c> {
         let from = if only.is_none() { Some(self.address(x)) } else { None };
         let to = self.new_buffer(v);
         self.fill(to, ty, Scalar::of(ty.dtype, 0.0));
-        self.each_index(Indexed::ScatterLast, indices, length, |body, i, index| {
+        self.each_index(Indexed::ScatterLast, Some(v), indices, length, |body, i, index| {
             let element = match (only, from) {
                 (None, Some(from)) => body.asm.load(ty.dtype, 1, body.row(from, i, 1, ty.dtype)),
                 (Some(only), _) => only,
