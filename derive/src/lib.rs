@@ -66,8 +66,8 @@ use proc_macro::TokenStream;
 /// # Errors
 /// Unions, enums without variants, and what has no type parameter or several do not compile. Integers and truth values
 /// of the interpretation, `T::Int` and `T::Bool`, have no gradient, and are no parameters: what has such fields is a
-/// `Structure`, and those of a fixed type, `NdInt` say, are configuration, which a compiled model has as it was when it was
-/// recorded.
+/// `Structure`, and those of a fixed type, `NdInt` say, are configuration, which a compiled model has as it was when it
+/// was recorded.
 #[proc_macro_derive(Params, attributes(params))]
 pub fn derive_params(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);

@@ -10,8 +10,8 @@ use crate::polynomials::{
 /// Where the series ends.
 const EDGE: f64 = 8.0;
 
-/// The function for `|x| ≥ 8`, of which `√x·e⁻ˣ` times it is a polynomial in `8/|x| − ½`: without overflow before that of
-/// the result.
+/// The function for `|x| ≥ 8`, of which `√x·e⁻ˣ` times it is a polynomial in `8/|x| − ½`: without overflow before that
+/// of the result.
 #[inline(always)]
 fn beyond<L: Lanes>(l: &L, size: L::Real, single: &[f64], double: &[f64]) -> L::Real {
     let a = limit(l, size, l.number(EDGE), pick(l, 100.0, 720.0));

@@ -136,8 +136,8 @@ pub trait CustomOperator: Clone + fmt::Debug + 'static {
     fn push<T: Tensor>(&self, x: &[T], y: &T, tangents: &[Option<T>]) -> Option<T>;
 }
 
-/// What a rule has given for these operands: an adjoint for each, or none, which is made to have the operand's shape. The
-/// sum over what broadcasting has repeated is taken where it has more elements.
+/// What a rule has given for these operands: an adjoint for each, or none, which is made to have the operand's shape.
+/// The sum over what broadcasting has repeated is taken where it has more elements.
 ///
 /// # Errors
 /// Raises [`Error::Argument`], with the operator's name, if there are more or fewer, or one of another shape.

@@ -36,8 +36,8 @@ fn reflected<T: Real>(x: &T) -> (T::Bool, T, T) {
     (negative, positive, fraction)
 }
 
-/// `cot πx`. Not by the tangent, which is infinite where this is zero: derivatives would be differences of large numbers
-/// there.
+/// `cot πx`. Not by the tangent, which is infinite where this is zero: derivatives would be differences of large
+/// numbers there.
 #[track_caller]
 fn cotangent_of_pi_times<T: Real>(x: &T) -> T {
     let angle = x.clone().scale(std::f64::consts::PI);

@@ -981,14 +981,14 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     ) -> Result<(S, Y)> {
         rows_in_order::<Self, S, X, Y>(Order::Back, init, xs, step)
     }
-    /// [`scan_rows`](Tensor::scan_rows), of which reverse mode keeps a limited number of carries, and computes the others
-    /// again: loops in loops, of which each is a [`checkpoint`](crate::Control::checkpoint), as those of
-    /// [`checkpointed_loop`](crate::Control::checkpointed_loop) are in compiled code. The results of the steps are kept,
-    /// being results. What the step uses of a derivative's variables besides carry and row is `shared`.
+    /// [`scan_rows`](Tensor::scan_rows), of which reverse mode keeps a limited number of carries, and computes the
+    /// others again: loops in loops, of which each is a [`checkpoint`](crate::Control::checkpoint), as those of
+    /// [`checkpointed_loop`](crate::Control::checkpointed_loop) are in compiled code. The results of the steps are
+    /// kept, being results. What the step uses of a derivative's variables besides carry and row is `shared`.
     ///
     /// ```
     /// use antiphon::control::Checkpoints;
-    /// use antiphon::{NdArray, Result, Tensor, grad};
+    /// use antiphon::{NdArray, OrRaise, Result, Tensor, grad};
     /// /// The squares of states that a weight draws towards inputs.
     /// fn energy<T: Tensor>((w, xs): (T, T), checkpoints: Checkpoints) -> T {
     ///     let begin = T::constant(0.0);
@@ -996,8 +996,8 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     ///         let h = (h * w + x).tanh();
     ///         (h.clone(), h.square())
     ///     };
-    ///     let (_, squares): (T, T) = antiphon::OrRaise::or_raise(T::checkpointed_scan(&w, begin, &xs, checkpoints, step));
-    ///     squares.sum(..)
+    ///     let scanned: Result<(T, T)> = T::checkpointed_scan(&w, begin, &xs, checkpoints, step);
+    ///     scanned.or_raise().1.sum(..)
     /// }
     /// let inputs = (NdArray::scalar(0.9), NdArray::full(&[1000], 0.1));
     /// let (by_w, _) = grad(|x| energy(x, Checkpoints::Count(20)), &inputs)?;

@@ -35,8 +35,8 @@ pub enum Adjoint {
     Backsolve,
 }
 
-/// What `y` is at times within a step, where [`integrate`] is asked for it. Euler's method and the classical one have no
-/// interpolant of their order, and take the shorter step.
+/// What `y` is at times within a step, where [`integrate`] is asked for it. Euler's method and the classical one have
+/// no interpolant of their order, and take the shorter step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Between {
     /// The polynomial of order 4 that the pair of methods has for it (Shampine 1986; Tsitouras 2011), as SciPy's and

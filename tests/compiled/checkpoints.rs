@@ -196,16 +196,18 @@ fn scans_of_parts() {
         for checkpoints in
             [Checkpoints::SquareRoot, Checkpoints::Count(9), Checkpoints::Count(1), Checkpoints::Bytes(2000)]
         {
-            assert_eq!(grad(|x| scanned(x, Some(checkpoints)), &x).unwrap(), expected, "{n} {checkpoints:?}");
-            let gradient = |x| grad(|x| scanned(x, Some(checkpoints)), &x).or_raise();
-            let mut code =
-                antiphon::compile("scan", |x: (Recorded, Recorded, Recorded)| gradient(x), &x).unwrap();
             let near = |found: &(Array, Array, Array), expected: &(Array, Array, Array)| {
                 let apart = |a: &Array, b: &Array| {
                     a.view().iter().zip(b.view()).all(|(a, b)| (a - b).abs() <= 1e-11 * (1.0 + b.abs()))
                 };
                 apart(&found.0, &expected.0) && apart(&found.1, &expected.1) && apart(&found.2, &expected.2)
             };
+            // Sums over the steps have another order.
+            let found = grad(|x| scanned(x, Some(checkpoints)), &x).unwrap();
+            assert!(near(&found, &expected), "{n} {checkpoints:?}");
+            let gradient = |x| grad(|x| scanned(x, Some(checkpoints)), &x).or_raise();
+            let mut code =
+                antiphon::compile("scan", |x: (Recorded, Recorded, Recorded)| gradient(x), &x).unwrap();
             assert!(near(&code.call(&x).unwrap(), &expected), "{n} {checkpoints:?}");
             let second = |x: (Recorded, Recorded, Recorded)| {
                 hvp(|x| scanned(x, Some(checkpoints)), &x, &x).or_raise().1
