@@ -100,6 +100,10 @@ fn long_chains_in_little_memory() {
     let scanned = |checkpoints: Option<Checkpoints>| {
         grad(
             |(x, w, rows)| {
+                #[expect(
+                    clippy::redundant_closure,
+                    reason = "a function of these variables is not `'static`"
+                )]
                 let (x, ys): (_, Var<'_, NdArray<f64>>) = match checkpoints {
                     None => Tensor::scan_rows(x, &rows, |x, row| next(&w, x, row)),
                     Some(checkpoints) => {

@@ -96,7 +96,7 @@ pub fn run(run: &Run) -> Result<Value> {
     let best = *grid.iter().min_by(|a, b| a.1.total_cmp(&b.1)).expect("a grid has points");
     let theta = Array::full(&[p], best.0);
     let start = (theta.clone(), Adam::default().init(&theta));
-    let mut training = training_step!(run.mode, start, |state, data| step(state, data))?;
+    let mut training = training_step!(run.mode, start, step)?;
     let data = (fit, judge, test, Array::scalar(0.1));
     let mut losses: [Vec<f64>; 2] = Default::default();
     for _ in 0..run.steps(100) {

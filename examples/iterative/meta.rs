@@ -125,7 +125,7 @@ pub fn run(run: &Run) -> Result<Value> {
     let rng = &mut Rng::new(run.seed);
     let begin = weights(rng);
     let start = (begin.clone(), Adam::default().init(&begin));
-    let mut training = training_step!(run.mode, start, |state, data| step(state, data))?;
+    let mut training = training_step!(run.mode, start, step)?;
     let mut losses = Vec::new();
     for _ in 0..run.steps(200) {
         let tasks = Tasks::new(rng, TASKS);

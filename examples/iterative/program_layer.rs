@@ -81,7 +81,7 @@ pub fn run(run: &Run) -> Result<Value> {
     };
     let before = error(&begin);
     let start = (begin.clone(), Adam::default().init(&begin));
-    let mut training = training_step!(run.mode, start, |state, data| step(state, data))?;
+    let mut training = training_step!(run.mode, start, step)?;
     let mut losses = Vec::new();
     for number in 0..run.steps(300) {
         let rate = if number < 200 { 0.02 } else { 0.004 };

@@ -108,7 +108,7 @@ pub fn run(run: &Run) -> Result<Value> {
 
     let begin_with = weights(&mut Rng::new(run.seed));
     let start = (begin_with.clone(), Adam::default().init(&begin_with));
-    let mut training = training_step!(run.mode, start, |state, data| step(state, data))?;
+    let mut training = training_step!(run.mode, start, step)?;
     let (mut losses, mut tried, mut seconds) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..run.steps(500) {
         let clock = Instant::now();

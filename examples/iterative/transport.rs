@@ -55,7 +55,7 @@ pub fn run(run: &Run) -> Result<Value> {
     let start = Array::from_elements(&[POINTS, 2], &start)?;
     let y: Vec<f64> = (0..POINTS).flat_map(target).collect();
     let y = Array::from_elements(&[POINTS, 2], &y)?;
-    let mut moving = training_step!(run.mode, start.clone(), |x, data| step(x, data))?;
+    let mut moving = training_step!(run.mode, start.clone(), step)?;
     let pairs = |x: &Array| x.view().outer_iter().map(|row| (row[0], row[1])).collect::<Vec<_>>();
     let (mut costs_seen, mut ways) = (Vec::new(), vec![pairs(&start)]);
     let data = (y.clone(), Array::scalar(0.3));

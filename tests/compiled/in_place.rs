@@ -148,12 +148,12 @@ fn parts_that_the_rows_of_a_batch_read_in_loops() {
         }
         let each = |f: fn(usize, &Array) -> Array| Array::stack(&[0, 1].map(|i| f(kind, &x.index(0, i))), 0);
         let (slopes, products) = (each(gradient), each(product));
-        assert_near("evaluated", &[vmap(|a| gradient(kind, &a), &x).unwrap()], &[slopes.clone()]);
+        assert_near("evaluated", &[vmap(|a| gradient(kind, &a), &x).unwrap()], std::slice::from_ref(&slopes));
         let of_rows = |a: Recorded| vmap(|a| gradient(kind, &a), &a).or_raise();
         assert_near(
             "compiled",
             &[compile("rows", of_rows, &x).unwrap().call(&x).unwrap()],
-            &[slopes.clone()],
+            std::slice::from_ref(&slopes),
         );
         let of_rows = |a: Recorded| vmap(|a| product(kind, &a), &a).or_raise();
         assert_near("hvp", &[compile("rows", of_rows, &x).unwrap().call(&x).unwrap()], &[products]);

@@ -334,7 +334,7 @@ fn a_solver_of_very_many_steps() {
                     let begin = theta.zeros_like();
                     minimize(&Bowl, &method, &begin, &(a, theta), &options).or_raise().x.sum(..)
                 },
-                &(a.clone(), theta.clone()),
+                &(a, theta),
             );
             let (a_bar, theta_bar) = slopes.or_raise();
             let begin = theta.zeros_like();

@@ -122,7 +122,7 @@ fn solutions() {
     }
     let estimated = options.clone().absolute(1e-15).estimate(Estimate::Dense);
     let found = in_both_modes!(|d| quintic(&d, &estimated), Array::scalar(0.5));
-    let expected = (0.550_606_579_334_134_97, 0.459_552_984_231_817_76);
+    let expected = (0.550_606_579_334_135, 0.459_552_984_231_817_8);
     assert_near(&found, &(Array::scalar(expected.0), Array::scalar(expected.1)), 1e-12);
     // Q = diag(1, 2), x₁ + x₂ = 1.
     fn program<T: Tensor>(quadratic: &T, options: &Options) -> T {

@@ -36,16 +36,16 @@ impl<'c> Body<'_, '_, 'c> {
             _ => unreachable!("indices are in a register or in memory"),
         };
         for check in [true, false] {
-            let of = asm.begin_loop(0, n as u64, 1, &[]);
-            let index = load(of.counter);
+            let round = asm.begin_loop(0, n as u64, 1, &[]);
+            let index = load(round.counter);
             if check {
                 let bound = asm.int(length as i64).into();
                 let outside = asm.icmp(IntPredicate::UGE, index, bound);
                 self.fail_if(outside, Failure::Index, op.with(of), index, length);
             } else {
-                f(self, of.counter, index.into_int_value());
+                f(self, round.counter, index.into_int_value());
             }
-            asm.end_loop(of, vec![]);
+            asm.end_loop(round, vec![]);
         }
     }
 
