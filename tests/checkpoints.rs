@@ -67,6 +67,7 @@ fn long_chains_in_little_memory() {
             Control::checkpointed_while(
                 &w,
                 begin,
+                Checkpoints::SquareRoot,
                 |_, (_, steps)| steps.less(&Real::constant((STEPS / 4) as f64)),
                 |w, (x, steps)| (x.sin() * w, steps.offset(1.0)),
             )

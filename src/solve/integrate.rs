@@ -23,9 +23,8 @@ use crate::transforms::{jvp, vjp};
 pub enum Adjoint {
     /// Of the steps that were made, whose lengths count as constants: exact for what was computed.
     Discrete {
-        /// Which states are kept for the way back: all, or about `2·√(2n)` of `n` steps between two of the times, the
-        /// others being computed again ([`Checkpoints::SquareRoot`]; the others are errors, since the number of steps
-        /// is data).
+        /// Which states are kept for the way back: all, or of the steps between two of the times those that
+        /// [`checkpointed_while`](crate::Control::checkpointed_while) keeps.
         checkpoints: Option<Checkpoints>,
     },
     /// By the adjoint equation `da/dt = −(∂f/∂y)ᵀa`, integrated back from each time to the one before it together with
@@ -153,15 +152,9 @@ pub fn integrate<F: VectorField, T: Tensor>(
         let theta = theta.leaves();
         let (rows, tried, made) = match how.adjoint {
             Adjoint::Discrete { checkpoints } => {
-                if checkpoints.is_some_and(|kept| kept != Checkpoints::SquareRoot) {
-                    let reason = format!(
-                        "{checkpoints:?}: the number of steps is data, for which there is SquareRoot"
-                    );
-                    raise(Error::Argument { op: "integrate", reason, at });
-                }
                 let has_interpolant = how.stepper.tableau().bend.is_some();
                 control.interpolates = has_interpolant && how.between == Between::Interpolant;
-                discrete(&packed, &control, checkpoints.is_some(), &start, &first, &later, &theta)
+                discrete(&packed, &control, checkpoints, &start, &first, &later, &theta)
             }
             Adjoint::Backsolve => backsolve(&packed, &control, at, &start, &first, &later, &theta),
         };
@@ -207,7 +200,7 @@ fn prepared<F: VectorField, T: Tensor>(
 fn discrete<F: Field, T: Tensor>(
     field: &F,
     control: &Stepping,
-    checkpoints: bool,
+    checkpoints: Option<Checkpoints>,
     y: &T,
     first: &T,
     later: &T,
@@ -218,14 +211,15 @@ fn discrete<F: Field, T: Tensor>(
     let (last, rows) = T::scan_rows(begin.to_vec(), later, |parts: Vec<T>, t: T| {
         let place = Place::of(&parts);
         let place = match checkpoints {
-            false => advance_to(field, control, place, &t, &end, theta),
-            true => {
+            None => advance_to(field, control, place, &t, &end, theta),
+            Some(checkpoints) => {
                 let (inside, again) = (field.clone(), control.clone());
                 let limits = control.clone();
                 let shared = (theta.to_vec(), t.clone(), end.clone());
                 let parts = T::checkpointed_while(
                     &shared,
                     place.to_vec(),
+                    checkpoints,
                     move |(_, t, _): &(Vec<T>, T, T), parts| goes_on(&limits, &Place::of(parts), t),
                     move |(theta, _, end): &(Vec<T>, T, T), parts| {
                         advance(&inside, &again, &Place::of(&parts), end, theta).to_vec()

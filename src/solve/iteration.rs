@@ -318,7 +318,7 @@ pub(super) fn iterate<I: Iteration, T: Tensor>(
     limits.least = usize::from(within || once_more.is_some());
     let operands: Vec<&T> = std::iter::once(x).chain(theta).collect();
     let reported = operator(at, || match (&options.derivative, newton) {
-        (Derivative::Unrolled { checkpoints }, _) => unrolled(iteration, &limits, *checkpoints, at, x, theta),
+        (Derivative::Unrolled { checkpoints }, _) => unrolled(iteration, &limits, *checkpoints, x, theta),
         (Derivative::Implicit(method), _) => {
             let mut kept = None;
             if let LinearMethod::LastFactors(_) = method {
@@ -378,7 +378,6 @@ fn unrolled<I: Iteration, T: Tensor>(
     iteration: &I,
     limits: &Limits,
     checkpoints: Option<Checkpoints>,
-    at: At,
     x: &T,
     theta: &[T],
 ) -> T {
@@ -392,18 +391,12 @@ fn unrolled<I: Iteration, T: Tensor>(
             });
         return limits.report::<T, I>(&T::Int::constant(limits.steps as i64), &state);
     }
-    if checkpoints != Checkpoints::SquareRoot {
-        let reason = format!(
-            "{checkpoints:?} for an iteration whose number of steps is not known before it ends: it takes \
-             Checkpoints::SquareRoot"
-        );
-        raise(Error::Argument { op: I::NAME, reason, at });
-    }
     let begin = (Index::<T>(T::Int::constant(0)), state);
     let limits_inside = limits.clone();
     let (number, state) = T::checkpointed_while(
         &theta,
         begin,
+        checkpoints,
         move |_, (number, state): &(Index<T>, Vec<T>)| limits_inside.goes_on(&number.0, state),
         move |theta, (number, state): (Index<T>, Vec<T>)| {
             let state = stepped.step(state, theta, &number.0);

@@ -20,8 +20,9 @@ use crate::solve::linear::LinearMethod;
 pub enum Derivative {
     /// Of every step, the state before the first one included.
     Unrolled {
-        /// Which states are kept for the way back: all if none is said. An iteration that ends by a tolerance takes
-        /// [`Checkpoints::SquareRoot`] only; one of a fixed number of steps takes all of them.
+        /// Which states are kept for the way back: all if none is said. One of a fixed number of steps is a
+        /// [`checkpointed_loop`](crate::Control::checkpointed_loop), one that ends by a tolerance a
+        /// [`checkpointed_while`](crate::Control::checkpointed_while).
         checkpoints: Option<Checkpoints>,
     },
     /// By the implicit function theorem at the last state: `∂g/∂x·J = −∂g/∂θ`, where `g(x, θ) = 0` is what the

@@ -144,7 +144,15 @@ scalar_cases! {
     }
     checkpointed_while_of_data(x, y) at [[0.7, 1.3], [2.0, 1.1]] {
         // Rounds until 4 is passed: 7, and 8.
-        f: T::checkpointed_while(&y, x.clone(), |_, x: &T| x.less(&c::<T>(4.0)), |y, x| x * y),
+        f: {
+            let below = |_: &T, x: &T| x.less(&c::<T>(4.0));
+            let first = T::checkpointed_while(&y, x.clone(), Checkpoints::SquareRoot, below, |y, x| x * y);
+            // Three at a time, and one.
+            let [second, third] = [6, 1].map(|n| {
+                T::checkpointed_while(&y, x.clone(), Checkpoints::Count(n), below, |y, x| x * y)
+            });
+            first + second.scale(0.5) - third.scale(0.5)
+        },
         value: x * y.powi(if x < 1.0 { 7 } else { 8 }),
         gradient: {
             let n = if x < 1.0 { 7 } else { 8 };

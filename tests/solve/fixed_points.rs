@@ -85,7 +85,7 @@ fn the_babylonian_root() {
     }
     // To convergence.
     let exact = 0.353_553_390_593_273_8;
-    for checkpoints in [None, Some(Checkpoints::SquareRoot)] {
+    for checkpoints in [None, Some(Checkpoints::SquareRoot), Some(Checkpoints::Count(4))] {
         check_slopes(
             &Options::default().absolute(1e-13).derivative(Derivative::Unrolled { checkpoints }),
             exact,

@@ -86,7 +86,8 @@ fn adjoints_agree_with_closed_forms() {
     ];
     let data = (Array::scalar(theta), Array::from(times.to_vec()));
     let square_root = Adjoint::Discrete { checkpoints: Some(Checkpoints::SquareRoot) };
-    for adjoint in [DISCRETE, square_root, Adjoint::Backsolve] {
+    let few = Adjoint::Discrete { checkpoints: Some(Checkpoints::Count(6)) };
+    for adjoint in [DISCRETE, square_root, few, Adjoint::Backsolve] {
         for stepper in [Stepper::DormandPrince, Stepper::Tsitouras, Stepper::RungeKutta4 { step: 0.01 }] {
             let how = how(stepper, 1e-10, adjoint);
             let found = in_both_modes!(|data: (_, _)| model(&data, &how), data.clone());

@@ -242,11 +242,13 @@ where
     while_loop_at::<T, _>(site.at, begin, goes_on, round).1
 }
 
-/// [`Control::checkpointed_while`]: parts of 1, 2, 3, … rounds.
+/// [`Control::checkpointed_while`]: parts of 1, 2, 3, … rounds, or of so many units of several rounds, which are parts
+/// themselves.
 pub(super) fn in_parts<T, C, S>(
     site: Site,
     shared: &C,
     init: S,
+    checkpoints: Checkpoints,
     condition: impl Fn(&C, &S) -> T::Bool + 'static,
     body: impl Fn(&C, S) -> S + 'static,
 ) -> S
@@ -256,20 +258,66 @@ where
     S: Confined<T>,
 {
     let (condition, body) = (Rc::new(condition), Rc::new(body));
+    let Some(states) = states_of::<T, C, S>(site, shared, &init, checkpoints) else {
+        return of_rounds::<T, C, S>(site, shared, init, &condition, &body);
+    };
+    let length = (states / 2).max(1) as i64;
+    let unit = {
+        let condition = Rc::clone(&condition);
+        move |shared: &C, state: S| {
+            let (condition, body) = (Rc::clone(&condition), Rc::clone(&body));
+            checkpoint(site, (shared.clone(), state), move |(shared, state): (C, S)| {
+                let length = Index::<T>(T::Int::constant(length));
+                rounds::<T, C, S>(site, &shared, state, &length, &*condition, &*body)
+            })
+        }
+    };
+    of_rounds::<T, C, S>(site, shared, init, &condition, &Rc::new(unit))
+}
+
+/// At most so many rounds of a loop.
+fn rounds<T, C, S>(
+    site: Site,
+    shared: &C,
+    state: S,
+    most: &Index<T>,
+    condition: &impl Fn(&C, &S) -> T::Bool,
+    body: &impl Fn(&C, S) -> S,
+) -> S
+where
+    T: Control,
+    S: State<T>,
+{
+    while_loop_at::<T, _>(
+        site.at,
+        (Index::<T>(T::Int::constant(0)), state),
+        |(i, state)| i.0.less(&most.0).and(&condition(shared, state)),
+        |(i, state)| (Index(i.0 + T::Int::constant(1)), body(shared, state)),
+    )
+    .1
+}
+
+/// Parts of 1, 2, 3, … rounds.
+fn of_rounds<T, C, S>(
+    site: Site,
+    shared: &C,
+    init: S,
+    condition: &Rc<impl Fn(&C, &S) -> T::Bool + 'static>,
+    body: &Rc<impl Fn(&C, S) -> S + 'static>,
+) -> S
+where
+    T: Control,
+    C: Confined<T>,
+    S: Confined<T>,
+{
     let one = || T::Int::constant(1);
-    let part = |(rounds, state): (Index<T>, S)| {
-        let (condition, body) = (Rc::clone(&condition), Rc::clone(&body));
-        let argument = (shared.clone(), rounds.clone(), state);
-        let state = checkpoint(site, argument, move |(shared, rounds, state): (C, Index<T>, S)| {
-            while_loop_at::<T, _>(
-                site.at,
-                (Index::<T>(T::Int::constant(0)), state),
-                |(i, state)| i.0.less(&rounds.0).and(&condition(&shared, state)),
-                |(i, state)| (Index(i.0 + one()), body(&shared, state)),
-            )
-            .1
+    let part = |(length, state): (Index<T>, S)| {
+        let (condition, body) = (Rc::clone(condition), Rc::clone(body));
+        let argument = (shared.clone(), length.clone(), state);
+        let state = checkpoint(site, argument, move |(shared, length, state): (C, Index<T>, S)| {
+            rounds::<T, C, S>(site, &shared, state, &length, &*condition, &*body)
         });
-        (Index(rounds.0 + one()), state)
+        (Index(length.0 + one()), state)
     };
     while_loop_at::<T, _>(site.at, (Index::<T>(one()), init), |(_, state)| condition(shared, state), part).1
 }

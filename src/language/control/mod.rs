@@ -144,17 +144,25 @@ pub trait Control: Real {
         )
     }
 
-    /// [`while_loop`](Control::while_loop), of which reverse mode keeps about `2·√(2n)` states of `n` rounds, however
-    /// many these turn out to be: those before round 1, 2, 4, 7, 11, …. The others are computed again. What condition
-    /// and body use of a derivative's variables other than the state is `shared`.
+    /// [`while_loop`](Control::while_loop), of which reverse mode keeps a limited number of states, however many rounds
+    /// there turn out to be, and computes the others again: with [`Checkpoints::SquareRoot`] about `2·√(2n)` of `n`
+    /// rounds, those before round 1, 2, 4, 7, 11, …, each round being run twice. With a number of states, `c`, or of
+    /// bytes, rounds are taken `c/2` at a time, and each is run three times: it keeps to `c` states up to `c³/64`
+    /// rounds (250,000 for 256 states), and takes `√(16n/c) + c/2` of more. What condition and body use of a
+    /// derivative's variables other than the state is `shared`.
+    ///
+    /// # Errors
+    /// Raises [`Error::Argument`] if no state is to be kept.
     #[track_caller]
     fn checkpointed_while<C: Confined<Self>, S: Confined<Self>>(
         shared: &C,
         init: S,
+        checkpoints: Checkpoints,
         condition: impl Fn(&C, &S) -> Self::Bool + 'static,
         body: impl Fn(&C, S) -> S + 'static,
     ) -> S {
-        checkpoint::in_parts::<Self, C, S>(Site::caller("checkpointed_while"), shared, init, condition, body)
+        let site = Site::caller("checkpointed_while");
+        checkpoint::in_parts::<Self, C, S>(site, shared, init, checkpoints, condition, body)
     }
     /// [`checkpoint`](Control::checkpoint) of components.
     ///
