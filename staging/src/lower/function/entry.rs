@@ -33,7 +33,10 @@ impl<'c> Body<'_, '_, 'c> {
         let results = &program.blocks[data.body].results;
         // What stays as it was is where it belongs.
         let stays = |i: usize, v: Value| {
-            self.lower.updates.iter().any(|&(output, input)| output == i && data.params[input] == v)
+            self.lower
+                .updates
+                .iter()
+                .any(|&(output, input)| output == i && data.params.get(input) == Some(&v))
         };
         let outputs = results.iter().copied().enumerate().filter(|&(i, v)| !stays(i, v));
         let (scalars, arrays): (Vec<_>, Vec<_>) = outputs.partition(|&(_, v)| is_scalar(program.ty(v)));
