@@ -61,7 +61,7 @@ pub struct QuadraticSolution<T: Real> {
 ///     inequalities: Some((NdArray::from_elements(&[1, 2], &[1.0, 0.0])?, NdArray::from(vec![0.5]))),
 /// };
 /// let found = quadratic_program(&program, &LinearMethod::Cholesky, None, &Options::default().max_steps(50))?;
-/// let near = |x: &NdArray, values: Vec<f64>| (x - &NdArray::from(values)).square().sum(..).item() < 1e-18;
+/// let near = |x: &NdArray<f64>, y: Vec<f64>| (x.clone() - &NdArray::from(y)).square().sum(..).item() < 1e-18;
 /// assert!(near(&found.x, vec![0.5, 0.5]));
 /// assert!(near(&found.equality, vec![-0.3]) && near(&found.inequality, vec![0.8]));
 /// # Ok::<(), antiphon::Error>(())
