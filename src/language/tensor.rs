@@ -999,7 +999,7 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     ///     let (_, squares): (T, T) = T::checkpointed_scan(&w, begin, &xs, checkpoints, step).or_raise();
     ///     squares.sum(..)
     /// }
-    /// let inputs = (NdArray::scalar(0.9), NdArray::full(&[1000], 0.1));
+    /// let inputs = (NdArray::scalar(0.9), NdArray::<f64>::full(&[1000], 0.1));
     /// let (by_w, _) = grad(|x| energy(x, Checkpoints::Count(20)), &inputs)?;
     /// let (kept, _) = grad(|x| energy(x, Checkpoints::Count(1000)), &inputs)?;
     /// assert!((by_w.item() - kept.item()).abs() < 1e-9);
