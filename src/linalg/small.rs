@@ -1,6 +1,6 @@
 //! Factorizations and substitutions of matrices of up to eight rows, which most are that models solve systems with:
-//! unrolled for each number of rows, without memory of their own and without faer, whose calls take longer than the work
-//! does there (`benches/linalg.rs`). They divide by pivots, so that these may be of any size.
+//! unrolled for each number of rows, without memory of their own and without faer, whose calls take longer than the
+//! work does there (`benches/linalg.rs`). They divide by pivots, so that these may be of any size.
 
 use super::kernel::Field;
 
