@@ -10,18 +10,24 @@ from timing import numbers, report
 
 import numpy as np
 
-SIZES = (2, 3, 4, 8, 64, 256)
+# Matrices at once and their rows; a number is not a batch.
+SIZES = [("", (), n) for n in (2, 3, 4, 8, 64, 256)] + [("_of_1000", (1000,), n) for n in (2, 4, 8)]
 
 
-def inputs(n):
-    a = numbers([n, n], 1) + np.eye(n) * 2
-    return a, numbers([n], 2), a @ a.T + np.eye(n)
+def inputs(batch, n):
+    a = numbers([*batch, n, n], 1) + np.eye(n) * 2
+    return a, numbers([*batch, n, 1] if batch else [n], 2), a @ a.mT + np.eye(n)
 
 
 def with_numpy():
     from scipy.linalg import lu_factor, lu_solve, solve_triangular
 
     def solve_gradient(a, b):
+        if b.ndim > 1:
+            # SciPy's factors are of one matrix, or loop over them.
+            x = np.linalg.solve(a, b)
+            b_bar = np.linalg.solve(a.mT, 2 * x)
+            return -b_bar @ x.mT, b_bar
         factors = lu_factor(a, check_finite=False)
         x = lu_solve(factors, b, check_finite=False)
         b_bar = lu_solve(factors, 2 * x, trans=1, check_finite=False)
@@ -30,18 +36,22 @@ def with_numpy():
     def cholesky_gradient(a):
         factor = np.linalg.cholesky(a)
         # Of the sum of squares of the factor.
-        inner = np.tril(factor.T @ (2 * factor))
-        inner[np.diag_indices_from(inner)] *= 0.5
+        inner = np.tril(factor.mT @ (2 * factor))
+        inner *= 1 - np.eye(len(inner[0])) / 2
+        if factor.ndim > 2:
+            left = np.linalg.solve(factor.mT, inner)
+            whole = np.linalg.solve(factor.mT, left.mT)
+            return (whole + whole.mT) / 2
         left = solve_triangular(factor, inner, lower=True, trans=1, check_finite=False)
         whole = solve_triangular(factor, left.T, lower=True, trans=1, check_finite=False)
         return (whole + whole.T) / 2
 
-    for n in SIZES:
-        a, b, positive = inputs(n)
-        report(f"solve_{n}", lambda: np.linalg.solve(a, b), lambda x: [x])
-        report(f"solve_gradient_{n}", lambda: solve_gradient(a, b), list)
-        report(f"cholesky_{n}", lambda: np.linalg.cholesky(positive), lambda x: [x])
-        report(f"cholesky_gradient_{n}", lambda: cholesky_gradient(positive), lambda x: [x])
+    for many, batch, n in SIZES:
+        a, b, positive = inputs(batch, n)
+        report(f"solve{many}_{n}", lambda: np.linalg.solve(a, b), lambda x: [x])
+        report(f"solve_gradient{many}_{n}", lambda: solve_gradient(a, b), list)
+        report(f"cholesky{many}_{n}", lambda: np.linalg.cholesky(positive), lambda x: [x])
+        report(f"cholesky_gradient{many}_{n}", lambda: cholesky_gradient(positive), lambda x: [x])
 
 
 def with_jax():
@@ -54,12 +64,12 @@ def with_jax():
     solve, cholesky = jax.jit(jnp.linalg.solve), jax.jit(jnp.linalg.cholesky)
     solve_gradient = jax.jit(jax.grad(squares(jnp.linalg.solve), (0, 1)))
     cholesky_gradient = jax.jit(jax.grad(squares(jnp.linalg.cholesky)))
-    for n in SIZES:
-        a, b, positive = map(jnp.array, inputs(n))
-        report(f"solve_{n}", lambda: solve(a, b), leaves)
-        report(f"solve_gradient_{n}", lambda: solve_gradient(a, b), leaves)
-        report(f"cholesky_{n}", lambda: cholesky(positive), leaves)
-        report(f"cholesky_gradient_{n}", lambda: cholesky_gradient(positive), leaves)
+    for many, batch, n in SIZES:
+        a, b, positive = map(jnp.array, inputs(batch, n))
+        report(f"solve{many}_{n}", lambda: solve(a, b), leaves)
+        report(f"solve_gradient{many}_{n}", lambda: solve_gradient(a, b), leaves)
+        report(f"cholesky{many}_{n}", lambda: cholesky(positive), leaves)
+        report(f"cholesky_gradient{many}_{n}", lambda: cholesky_gradient(positive), leaves)
 
 
 {"numpy": with_numpy, "jax": with_jax}[sys.argv[1]]()

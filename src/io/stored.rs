@@ -1,5 +1,6 @@
 //! What can be stored: arrays of `f32` or `f64`, and what holds one.
 
+use std::cell::Cell;
 use std::io::{self, ErrorKind, Read, Write};
 
 use half::{bf16, f16};
@@ -169,7 +170,7 @@ pub(super) fn elements(shape: &[usize]) -> Option<usize> {
 /// nearest.
 ///
 /// # Errors
-/// Those of the file; `OutOfMemory` if there is no room for them.
+/// Those of the file; `OutOfMemory` if there is no room for them; `InvalidData` if a finite number is none as an `f32`.
 pub(super) fn read_values(
     file: &mut impl Read,
     shape: &[usize],
@@ -233,7 +234,22 @@ pub(super) fn read_values(
         Number::F16 => read!(f16, |x| x.to_f32(), x.to_f64()),
         Number::Bf16 => read!(bf16, |x| x.to_f32(), x.to_f64()),
         Number::F32 => read!(f32, |x| x, f64::from(x)),
-        Number::F64 => read!(f64, |x| x as f32, x),
+        Number::F64 => {
+            let too_large = Cell::new(None);
+            let single = |x: f64| {
+                let nearest = x as f32;
+                if nearest.is_infinite() && x.is_finite() {
+                    too_large.set(Some(x));
+                }
+                nearest
+            };
+            let values = read!(f64, |x| single(x), x);
+            if let Some(x) = too_large.get() {
+                let why = format!("{x:e} is more than a number of single precision can be");
+                return Err(io::Error::new(ErrorKind::InvalidData, why));
+            }
+            values
+        }
         Number::Bool => read!(u8, |x| f32::from(x != 0), f64::from(x != 0)),
         Number::I8 => read!(i8, |x| f32::from(x), f64::from(x)),
         Number::U8 => read!(u8, |x| f32::from(x), f64::from(x)),

@@ -108,6 +108,19 @@ fn values_are_converted_to_the_models_precision() {
         }
         assert_eq!(wide, narrow.map_leaves(|x| f64::from(*x)));
         assert_eq!(back, narrow);
+        // Infinity is a number of both; a finite one that is too large for the model is an error, and nothing changes.
+        let endless = Model { wx: f64::INFINITY, layers: vec![f64::from(f32::MAX)] };
+        let too_large = Model { wx: 1e39, layers: vec![2.0] };
+        let load = |wide: &Model<f64>, model: &mut Model<f32>| match kind {
+            "npz" => save_npz(&path, wide).and_then(|()| load_npz(&path, model)),
+            _ => save_safetensors(&path, wide).and_then(|()| load_safetensors(&path, model)),
+        };
+        let mut model = Model { wx: 1.0, layers: vec![1.0] };
+        load(&endless, &mut model).unwrap();
+        assert_eq!(model, Model { wx: f32::INFINITY, layers: vec![f32::MAX] });
+        let error = load(&too_large, &mut model).unwrap_err().to_string();
+        assert!(error.contains("wx") && error.contains("1e39 is more than"), "{error}");
+        assert_eq!(model, Model { wx: f32::INFINITY, layers: vec![f32::MAX] });
     }
 }
 
