@@ -19,6 +19,7 @@ mod jacobian;
 mod language;
 pub mod linalg;
 mod linearize;
+pub mod lipschitz;
 mod memory;
 mod named;
 pub mod nn;

@@ -32,6 +32,12 @@ impl<E: Float> Real for NdArray<E> {
     fn constant(value: f64) -> Self {
         NdArray::scalar(E::from_f64(value))
     }
+    fn precision(_: Internal) -> f64 {
+        if size_of::<E>() == size_of::<f32>() { f32::EPSILON.into() } else { f64::EPSILON }
+    }
+    fn least(_: Internal) -> f64 {
+        if size_of::<E>() == size_of::<f32>() { f32::MIN_POSITIVE.into() } else { f64::MIN_POSITIVE }
+    }
     #[inline]
     fn detach(&self) -> Self {
         self.clone()

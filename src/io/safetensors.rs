@@ -8,7 +8,7 @@ use safetensors::tensor::{Dtype, TensorInfo};
 
 use super::checkpoint::Metadata;
 use super::header::{self, Header};
-use super::stored::{Encoding, Number, elements, read_values};
+use super::stored::{Encoding, Number, TOO_LARGE, elements, read_values};
 use super::wanted::{Wanted, shown};
 use super::{
     Arrays, Stored, Values, fill, format_error, io_error, named_leaves, open, unwritable, values_of,
@@ -177,6 +177,7 @@ pub(super) fn unread(path: &Path, name: &str, error: io::Error) -> Error {
         ErrorKind::InvalidData | ErrorKind::InvalidInput => {
             format_error(path, format!("{} is damaged: {error}", shown(name)))
         }
+        TOO_LARGE => format_error(path, format!("{}: {error}", shown(name))),
         _ => io_error(path, error),
     }
 }

@@ -166,11 +166,14 @@ pub(super) fn elements(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |count, &n| count.checked_mul(n))
 }
 
+/// The kind of error that a finite number is one of which the nearest `f32` is infinite.
+pub(super) const TOO_LARGE: ErrorKind = ErrorKind::Unsupported;
+
 /// Reads as many elements as a shape has, which is a leaf's, as the numbers that the leaf wants: of `f32` or `f64` the
 /// nearest.
 ///
 /// # Errors
-/// Those of the file; `OutOfMemory` if there is no room for them; `InvalidData` if a finite number is none as an `f32`.
+/// Those of the file; `OutOfMemory` if there is no room for them; [`TOO_LARGE`] if a finite number is none as an `f32`.
 pub(super) fn read_values(
     file: &mut impl Read,
     shape: &[usize],
@@ -246,7 +249,7 @@ pub(super) fn read_values(
             let values = read!(f64, |x| single(x), x);
             if let Some(x) = too_large.get() {
                 let why = format!("{x:e} is more than a number of single precision can be");
-                return Err(io::Error::new(ErrorKind::InvalidData, why));
+                return Err(io::Error::new(TOO_LARGE, why));
             }
             values
         }

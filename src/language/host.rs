@@ -240,11 +240,16 @@ impl Call {
         fn own<'a, E>(elements: &'a [E], shape: &Shape) -> ArrayViewD<'a, E> {
             ArrayViewD::from_shape(IxDyn(shape), elements).expect("as many elements as the shape has")
         }
-        let length = shape::size(&self.own);
-        for number in 0..shape::size(&self.batch) {
-            let place = place(number, &self.batch);
+        let (length, count) = (shape::size(&self.own), shape::size(&self.batch));
+        for number in 0..count {
             let parts = operands.iter().zip(&self.operands).map(|(elements, (leading, shape))| {
-                let (start, length) = (number_of(&place, leading), shape::size(shape));
+                let length = shape::size(shape);
+                let start = match elements.len() {
+                    // One for all of the batch, or one for each.
+                    all if all == length => 0,
+                    all if all == length * count => number,
+                    _ => number_of(&place(number, &self.batch), leading),
+                };
                 &elements[start * length..(start + 1) * length]
             });
             let parts: SmallVec<[&[E]; 4]> = parts.collect();
@@ -260,7 +265,7 @@ impl Call {
                     operator.value(&views, result)
                 }
             };
-            found.map_err(|reason| match place.as_slice() {
+            found.map_err(|reason| match place(number, &self.batch).as_slice() {
                 [] => reason,
                 place => format!("{reason}, at {place:?} of the batch"),
             })?;

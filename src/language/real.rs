@@ -349,6 +349,18 @@ pub trait Real:
     fn placeholder(&self, _: Internal, _shape: Option<&[usize]>) -> Self {
         self.clone()
     }
+    /// How far one unit in the last place of 1 is.
+    #[doc(hidden)]
+    #[inline]
+    fn precision(_: Internal) -> f64 {
+        f64::EPSILON
+    }
+    /// The least positive number that has all its digits.
+    #[doc(hidden)]
+    #[inline]
+    fn least(_: Internal) -> f64 {
+        f64::MIN_POSITIVE
+    }
     /// Lengths of the axes; a number has none.
     #[doc(hidden)]
     #[inline]

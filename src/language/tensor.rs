@@ -1024,6 +1024,20 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     {
         checkpointed_scan::<Self, C, S, X, Y, _>(shared, init, xs, checkpoints, step)
     }
+    /// `(x − mean)/√(variance + ε)` along an axis, of which the variance is divided by the number of elements (Ba, Kiros
+    /// & Hinton 2016): what [`LayerNorm`](crate::nn::LayerNorm) multiplies by its gain.
+    #[must_use]
+    #[track_caller]
+    fn standardize(&self, axis: isize, epsilon: f64) -> Self {
+        norms::standardize(self, axis, epsilon)
+    }
+    /// `x/√(mean x² + ε)` along an axis (Zhang & Sennrich 2019): what [`RmsNorm`](crate::nn::RmsNorm) multiplies by its
+    /// gain.
+    #[must_use]
+    #[track_caller]
+    fn divide_by_rms(&self, axis: isize, epsilon: f64) -> Self {
+        norms::divide_by_rms(self, axis, epsilon)
+    }
     /// Gaussian error linear unit, `x·½(1 + erf(x/√2))` (Hendrycks & Gimpel 2016).
     #[track_caller]
     fn gelu(&self) -> Self {

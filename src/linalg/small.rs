@@ -182,8 +182,8 @@ pub(super) fn cholesky<F: Field>(a: &mut [F], rows: usize) -> Result<(), usize> 
     of_rows!(rows, cholesky_of(a))
 }
 
-fn cholesky_of<F: Field, const N: usize>(a: &mut [F]) -> Result<(), usize> {
-    let a = lines_mut::<F, N>(a);
+/// Element by element: rows are too short to be worth their copy.
+fn cholesky_by_elements<F: Field, const N: usize>(a: &mut [[F; N]; N]) -> Result<(), usize> {
     for i in 0..N {
         for j in 0..=i {
             let mut rest = a[i][j];
@@ -199,6 +199,33 @@ fn cholesky_of<F: Field, const N: usize>(a: &mut [F]) -> Result<(), usize> {
             }
         }
         a[i][i + 1..].fill(F::zero());
+    }
+    Ok(())
+}
+
+fn cholesky_of<F: Field, const N: usize>(a: &mut [F]) -> Result<(), usize> {
+    let a = lines_mut::<F, N>(a);
+    if N <= 5 {
+        return cholesky_by_elements(a);
+    }
+    // Of the upper factor, whose rows are contiguous: all of a row is divided and subtracted at once.
+    let mut upper: [[F; N]; N] =
+        std::array::from_fn(|i| std::array::from_fn(|j| if j < i { F::zero() } else { a[j][i] }));
+    for i in 0..N {
+        if !(upper[i][i] > F::zero()) {
+            return Err(i);
+        }
+        let pivot = upper[i][i].sqrt();
+        upper[i].iter_mut().for_each(|x| *x /= pivot);
+        let eliminated = upper[i];
+        for (row, &factor) in upper.iter_mut().zip(&eliminated).skip(i + 1) {
+            row.iter_mut().zip(&eliminated).for_each(|(x, &y)| *x -= factor * y);
+        }
+    }
+    for (i, row) in a.iter_mut().enumerate() {
+        for (j, x) in row.iter_mut().enumerate() {
+            *x = if j > i { F::zero() } else { upper[j][i] };
+        }
     }
     Ok(())
 }

@@ -31,16 +31,8 @@ impl<T: Tensor> LayerNorm<T> {
     /// Raises [`Error::Shape`] if the last axis of `x` does not fit the gain's.
     #[track_caller]
     pub fn apply(&self, x: &T) -> T {
-        normalised(x, self.epsilon) * &self.gain + &self.bias
+        x.standardize(-1, self.epsilon) * &self.gain + &self.bias
     }
-}
-
-/// `(x − mean)/√(variance + ε)` over the last axis.
-#[track_caller]
-fn normalised<T: Tensor>(x: &T, epsilon: f64) -> T {
-    let centred = x.clone() - x.mean(-1).unsqueeze(-1);
-    let variance = centred.square().mean(-1).unsqueeze(-1);
-    centred / (variance + epsilon).sqrt()
 }
 
 /// `y = (x − mean)/√(variance + ε)·gain + bias` of `[batch, channels, ..]`, over all elements of a group of channels of
@@ -82,7 +74,7 @@ impl<T: Tensor> GroupNorm<T> {
         let shape = x.shape();
         let of_group = shape[1..].iter().product::<usize>() / self.groups.max(1);
         let grouped = x.reshape(&[shape[0], self.groups, of_group]);
-        let y = normalised(&grouped, self.epsilon).reshape(&shape);
+        let y = grouped.standardize(-1, self.epsilon).reshape(&shape);
         y * self.gain.reshape(&column) + self.bias.reshape(&column)
     }
 }
@@ -110,7 +102,6 @@ impl<T: Tensor> RmsNorm<T> {
     /// Raises [`Error::Shape`] if the last axis of `x` does not fit the gain's.
     #[track_caller]
     pub fn apply(&self, x: &T) -> T {
-        let mean = x.square().mean(-1).unsqueeze(-1);
-        x.clone() / (mean + self.epsilon).sqrt() * &self.gain
+        x.divide_by_rms(-1, self.epsilon) * &self.gain
     }
 }

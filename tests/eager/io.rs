@@ -119,7 +119,7 @@ fn values_are_converted_to_the_models_precision() {
         load(&endless, &mut model).unwrap();
         assert_eq!(model, Model { wx: f32::INFINITY, layers: vec![f32::MAX] });
         let error = load(&too_large, &mut model).unwrap_err().to_string();
-        assert!(error.contains("wx") && error.contains("1e39 is more than"), "{error}");
+        assert!(error.contains("Wx") && error.contains("1e39 is more than"), "{error}");
         assert_eq!(model, Model { wx: f32::INFINITY, layers: vec![f32::MAX] });
     }
 }

@@ -9,6 +9,7 @@
 //! it is run.
 
 mod arrays;
+mod bounds;
 #[path = "../../staging/tests/fuzz/choices.rs"]
 mod choices;
 mod evaluate;
@@ -114,6 +115,37 @@ fn patterns_of_models_have_all_entries() {
     println!("{models} models, whose patterns have {there} entries, {found} of which are not zero");
     if models >= 100 {
         assert!(found > there / 2, "{found} of {there} entries are not zero");
+    }
+}
+
+#[test]
+fn bounds_of_models_hold() {
+    let models = variable("MODELS", 1_000 * variable("TIMES", 1));
+    let first = variable("SEED", 4_000_000);
+    let mut all = bounds::Tally::default();
+    for seed in first..first + models {
+        let kind = if seed.is_multiple_of(3) { Kind::Scalars } else { Kind::Arrays };
+        let stream = choices(seed, CHOICES);
+        let check = |stream: &[u32]| {
+            let checked =
+                catch_unwind(AssertUnwindSafe(|| bounds::check_bounds(&Case::new(stream, kind), seed)));
+            checked.unwrap_or_else(|panic| Err(panic.downcast_ref::<String>().cloned().unwrap_or_default()))
+        };
+        match check(&stream) {
+            Ok(bounds::Tally { finite, runs, tight }) => {
+                (all.finite, all.runs, all.tight) = (all.finite + finite, all.runs + runs, all.tight + tight);
+            }
+            Err(_) => {
+                let smallest = shrink(stream, |stream| check(stream).is_err());
+                let error = check(&smallest).err().expect("shrinking keeps the failure");
+                panic!("SEED={seed} MODELS=1:\n{}\n{error}", Case::new(&smallest, kind).model);
+            }
+        }
+    }
+    let bounds::Tally { finite, runs, tight } = all;
+    println!("{runs} domains of {models} models, {finite} of finite constants, {tight} of which are tight");
+    if models >= 100 {
+        assert!(finite > runs / 4, "{finite} of {runs} constants are finite");
     }
 }
 

@@ -39,3 +39,18 @@ pub fn root<T: Tensor>(x: &T) -> T {
     let zero = x.equal(&T::constant(0.0));
     T::select(&zero, &T::constant(0.0), &T::select(&zero, &T::constant(1.0), x).sqrt())
 }
+
+/// [`Tensor::standardize`].
+#[track_caller]
+pub fn standardize<T: Tensor>(x: &T, axis: isize, epsilon: f64) -> T {
+    let centred = x.clone() - x.mean(axis).unsqueeze(axis);
+    let variance = centred.square().mean(axis).unsqueeze(axis);
+    centred / (variance + epsilon).sqrt()
+}
+
+/// [`Tensor::divide_by_rms`].
+#[track_caller]
+pub fn divide_by_rms<T: Tensor>(x: &T, axis: isize, epsilon: f64) -> T {
+    let mean = x.square().mean(axis).unsqueeze(axis);
+    x.clone() / (mean + epsilon).sqrt()
+}

@@ -1,0 +1,246 @@
+//! Branches, loops and recursion on conditions that the input decides: all ways that it may go are gone.
+
+use std::cell::Cell;
+
+use super::elementwise::{self, Arms};
+use super::range::Range;
+use super::{Bound, BoundBool, Call, Content, Factor, Joint};
+use crate::continuation::stack;
+use crate::continuation::unwinding::{operator, raise};
+use crate::error::{At, Error};
+use crate::language::control::Control;
+use crate::language::real::{Int, Mask};
+use crate::language::shape::{self, Shape};
+use crate::language::state::{Leaf, State};
+use crate::language::tensor::{MaskTensor, Tensor};
+use crate::sealed::Internal;
+
+/// Rounds of a loop whose end the input decides, after which it is given up.
+const ROUNDS: usize = 1_000;
+
+/// Calls of a recursive function within each other while a condition is undecided, after which it is given up.
+const DEPTH: usize = 200;
+
+thread_local! {
+    /// How many branches are gone both ways at this place.
+    static UNDECIDED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Counts an undecided branch, until dropped.
+struct Undecided;
+
+impl Undecided {
+    fn new() -> Undecided {
+        UNDECIDED.set(UNDECIDED.get() + 1);
+        Undecided
+    }
+}
+
+impl Drop for Undecided {
+    fn drop(&mut self) {
+        UNDECIDED.set(UNDECIDED.get() - 1);
+    }
+}
+
+/// `then` where a mask holds, `otherwise` elsewhere, and either where it is undecided.
+pub(super) fn select<T: Tensor>(
+    at: At,
+    mask: &BoundBool<T::Bool>,
+    then: &Bound<T>,
+    otherwise: &Bound<T>,
+    shape: &Shape,
+) -> Bound<T> {
+    let Some((surely, possibly, keys)) = mask.parts() else {
+        let known = mask.exact().expect("it is not undecided");
+        return decided(at, known, then, otherwise, shape);
+    };
+    let open = possibly.and(&surely.not());
+    if possibly.not().or(surely).all_known() == Some(true) {
+        return decided(at, surely, then, otherwise, shape);
+    }
+    let range = then.known_range().zip(otherwise.known_range()).map(|(a, b)| {
+        let union = a.union(&b);
+        let end =
+            |a: &T, both: &T, b: &T| T::select(surely, a, &T::select(possibly, both, b)).broadcast_to(shape);
+        Range { low: end(&a.low, &union.low, &b.low), high: end(&a.high, &union.high, &b.high), ..union }
+    });
+    let steps = [then, otherwise].iter().find_map(|x| x.varying()).map(|x| x.steps.clone());
+    let comparisons: Option<Vec<_>> =
+        steps.and_then(|steps| keys.iter().map(|&key| steps.comparison(key)).collect());
+    let why = "its arms may not meet where the condition changes";
+    let call = Call { op: "select", at, why };
+    // What the arms are where they meet.
+    let sides = |x: &Bound<T>| (Factor::<T>::ONE, x.clone());
+    match comparisons.and_then(|all| elementwise::meeting(&all, [then, otherwise], &open)) {
+        Some(Arms { lip, slope }) => {
+            let operands = [sides(then), sides(otherwise)];
+            let operands = [(operands[0].0.clone(), &operands[0].1), (operands[1].0.clone(), &operands[1].1)];
+            let result = Bound::result(call, shape.clone(), range, Joint::Apart, &operands);
+            result.with_lip(lip * slope)
+        }
+        None => {
+            let same =
+                range.as_ref().is_some_and(|range| range.low.equal(&range.high).all_known() == Some(true));
+            if let (true, Content::Constant(value), Content::Constant(_)) = (same, &then.0, &otherwise.0) {
+                // Both arms are the same constant.
+                return Bound::lift(&value.broadcast_to(shape));
+            }
+            Bound::unbounded(call, shape.clone(), range, &[then, otherwise])
+        }
+    }
+}
+
+/// `select` by a mask that does not depend on the input.
+fn decided<T: Tensor>(
+    at: At,
+    mask: &T::Bool,
+    then: &Bound<T>,
+    otherwise: &Bound<T>,
+    shape: &Shape,
+) -> Bound<T> {
+    if let (Content::Constant(a), Content::Constant(b)) = (&then.0, &otherwise.0) {
+        return Bound::lift(&T::select(mask, a, b));
+    }
+    let repeated = |x: &Bound<T>| {
+        let (from, to) = (shape::size(&x.extent()), shape::size(shape));
+        if from == to || from == 0 { Factor::ONE } else { Factor::Number(((to / from) as f64).sqrt()) }
+    };
+    let only = |x: &Bound<T>| x.extent() == *shape;
+    match mask.all_known() {
+        Some(true) if only(then) => return then.clone(),
+        Some(false) if only(otherwise) && mask.not().all_known() == Some(true) => return otherwise.clone(),
+        _ => {}
+    }
+    let range = then.known_range().zip(otherwise.known_range()).map(|(a, b)| Range {
+        low: T::select(mask, &a.low, &b.low).broadcast_to(shape),
+        high: T::select(mask, &a.high, &b.high).broadcast_to(shape),
+        bounded: a.bounded && b.bounded,
+    });
+    let call = Call { op: "select", at, why: "an arm's is" };
+    let operands = [(repeated(then), then), (repeated(otherwise), otherwise)];
+    Bound::result(call, shape.clone(), range, Joint::Apart, &operands)
+}
+
+/// Both results, component by component, of a condition that the input decides.
+fn both<T: Tensor, S: State<Bound<T>>>(at: At, mask: &BoundBool<T::Bool>, then: &S, otherwise: &S) -> S {
+    let components = |state: &S| {
+        let mut leaves = Vec::new();
+        state.flatten(&mut leaves);
+        leaves
+    };
+    let refuse = |reason: &str| -> ! { raise(Error::Argument { op: "cond", reason: reason.into(), at }) };
+    let (yes, no): (Vec<Leaf<Bound<T>>>, Vec<Leaf<Bound<T>>>) = (components(then), components(otherwise));
+    if yes.len() != no.len() {
+        refuse("the arms of a branch that the input decides have values of different structures");
+    }
+    let pairs = yes.iter().zip(&no).map(|(yes, no)| match (yes, no) {
+        (Leaf::Real(a), Leaf::Real(b)) => {
+            if a.extent() != b.extent() {
+                refuse("the arms of a branch that the input decides have values of different shapes");
+            }
+            Leaf::Real(select(at, mask, a, b, &a.extent()))
+        }
+        (Leaf::Int(a), Leaf::Int(b)) => Leaf::Int(Int::select(mask, a, b)),
+        (Leaf::Bool(a), Leaf::Bool(b)) => Leaf::Bool(mask.and(a).or(&mask.not().and(b))),
+        _ => refuse("the arms of a branch that the input decides have values of different kinds"),
+    });
+    let selected: Vec<Leaf<Bound<T>>> = pairs.collect();
+    then.rebuild(&mut selected.into_iter())
+}
+
+fn single<B: MaskTensor>(op: &'static str, at: At, condition: &BoundBool<B>) {
+    let lengths = condition.lengths();
+    if shape::size(&lengths) != 1 {
+        let reason = "a condition is a single truth value, and this is an array of them".into();
+        raise(Error::Operand { op, shape: lengths.to_vec(), reason, at });
+    }
+}
+
+impl<T: Tensor> Control for Bound<T> {
+    #[track_caller]
+    fn cond<S: State<Self>>(
+        condition: &BoundBool<T::Bool>,
+        then: impl FnOnce() -> S,
+        otherwise: impl FnOnce() -> S,
+    ) -> S {
+        let at = At::caller();
+        single("cond", at, condition);
+        match condition.known() {
+            Some(true) => then(),
+            Some(false) => otherwise(),
+            None => {
+                let _undecided = Undecided::new();
+                let (then, otherwise) = (then(), otherwise());
+                operator(at, || both::<T, S>(at, condition, &then, &otherwise))
+            }
+        }
+    }
+
+    #[track_caller]
+    fn fix<A: State<Self>, B: State<Self>>(x: A, body: impl Fn(&dyn Fn(A) -> B, A) -> B) -> B {
+        fn call<A, B>(at: At, body: &impl Fn(&dyn Fn(A) -> B, A) -> B, x: A, depth: usize) -> B {
+            let again = |x| {
+                let deeper = if UNDECIDED.get() > 0 { depth + 1 } else { 0 };
+                if deeper > DEPTH {
+                    let reason = format!(
+                        "the input decides how often the function calls itself, and no bound of that was found in \
+                         {DEPTH} calls"
+                    );
+                    raise(Error::Argument { op: "fix", reason, at });
+                }
+                call(at, body, x, deeper)
+            };
+            stack::guard(|| body(&again, x))
+        }
+        let at = At::caller();
+        stack::on_reserved(|| call(at, &body, x, 0))
+    }
+
+    #[track_caller]
+    fn while_loop<S: State<Self>>(
+        init: S,
+        condition: impl Fn(&S) -> BoundBool<T::Bool>,
+        body: impl Fn(S) -> S,
+    ) -> S {
+        let at = At::caller();
+        let mut state = init;
+        // What the loop may have ended with, and that it goes on in all other cases.
+        let mut ended: Option<(S, BoundBool<T::Bool>)> = None;
+        let mut undecided = 0;
+        loop {
+            let goes_on = condition(&state);
+            single("while_loop", at, &goes_on);
+            match goes_on.known() {
+                Some(true) => {}
+                Some(false) => break,
+                None => {
+                    undecided += 1;
+                    if undecided > ROUNDS {
+                        let reason = format!(
+                            "the input decides how many rounds there are, and no bound of that was found in {ROUNDS}"
+                        );
+                        raise(Error::Argument { op: "while_loop", reason, at });
+                    }
+                    ended = Some(match ended {
+                        None => (state.clone(), goes_on),
+                        Some((before, went_on)) => {
+                            let joined = operator(at, || both::<T, S>(at, &went_on, &state, &before));
+                            (joined, goes_on)
+                        }
+                    });
+                }
+            }
+            state = body(state);
+        }
+        match ended {
+            None => state,
+            Some((before, went_on)) => operator(at, || both::<T, S>(at, &went_on, &state, &before)),
+        }
+    }
+
+    fn ensure_at(_: Internal, at: At, condition: &BoundBool<T::Bool>, message: &str) {
+        if condition.known() == Some(false) {
+            raise(Error::Ensure { message: message.into(), at });
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The steps of a model that runs on [`Bound`](super::Bound)s: which operator gave which constant.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::elementwise::Elementwise;
+use super::range::{self, Range};
+use super::{Call, Varying};
+use crate::error::At;
+use crate::language::shape::Shape;
+use crate::language::tensor::Tensor;
+
+/// A bound of an operator's derivative by one of its operands.
+#[derive(Clone)]
+pub(super) enum Factor<T> {
+    /// That is known before the model runs.
+    Number(f64),
+    /// A number.
+    Value(T),
+}
+
+impl<T: Tensor> Factor<T> {
+    /// 1.
+    pub const ONE: Factor<T> = Factor::Number(1.0);
+
+    /// The constant of what changes at most so much as something of the constant `lip` does.
+    fn times(&self, lip: &T) -> T {
+        match self {
+            Factor::Number(1.0) => lip.clone(),
+            Factor::Number(0.0) => T::constant(0.0),
+            Factor::Number(factor) => lip.clone().scale(*factor),
+            Factor::Value(factor) => factor.clone() * lip,
+        }
+    }
+
+    pub fn value(&self) -> T {
+        match self {
+            Factor::Number(factor) => T::constant(*factor),
+            Factor::Value(factor) => factor.clone(),
+        }
+    }
+}
+
+/// How changes of several operands add up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Joint {
+    /// Each may add to the same element.
+    Sum,
+    /// An element changes by the root of the sum of their squares.
+    Root,
+    /// An element changes with one of them.
+    Apart,
+    /// It is a single element, and changes no more than the one that changes most.
+    Largest,
+}
+
+/// What an operator did to the constant.
+#[derive(Clone)]
+pub(super) struct Step<T> {
+    pub number: usize,
+    pub call: Call,
+    pub operands: Vec<(T, usize)>,
+    pub lip: T,
+    /// The least and the largest number of the operands' ranges.
+    pub range: Option<Range<T>>,
+}
+
+/// All steps of a model's run.
+pub(super) struct Steps<T> {
+    list: RefCell<Vec<Step<T>>>,
+    /// The sides of comparisons whose outcome depends on the input, by number.
+    comparisons: RefCell<Vec<(usize, [Option<Rc<Elementwise<T>>>; 2])>>,
+}
+
+thread_local! {
+    static NUMBER: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A number that no step or comparison has yet.
+pub(super) fn fresh() -> usize {
+    NUMBER.replace(NUMBER.get() + 1)
+}
+
+impl<T: Tensor> Steps<T> {
+    pub fn new() -> Rc<Steps<T>> {
+        Rc::new(Steps { list: RefCell::new(Vec::new()), comparisons: RefCell::new(Vec::new()) })
+    }
+
+    pub fn list(&self) -> Vec<Step<T>> {
+        let mut list = self.list.borrow().clone();
+        list.sort_by_key(|step| step.number);
+        list
+    }
+
+    /// Takes over what another run has.
+    pub fn absorb(self: &Rc<Self>, other: &Rc<Self>) {
+        if !Rc::ptr_eq(self, other) {
+            self.list.borrow_mut().append(&mut other.list.borrow_mut());
+            self.comparisons.borrow_mut().append(&mut other.comparisons.borrow_mut());
+        }
+    }
+
+    /// Keeps the sides of a comparison.
+    pub fn compare(&self, sides: [Option<Rc<Elementwise<T>>>; 2]) -> usize {
+        let number = fresh();
+        self.comparisons.borrow_mut().push((number, sides));
+        number
+    }
+
+    /// The sides of a comparison.
+    pub fn comparison(&self, number: usize) -> Option<[Option<Rc<Elementwise<T>>>; 2]> {
+        let comparisons = self.comparisons.borrow();
+        comparisons.iter().rev().find(|(kept, _)| *kept == number).map(|(_, sides)| sides.clone())
+    }
+}
+
+/// What an input is.
+pub(super) fn input<T: Tensor>(shape: Shape, range: Option<Range<T>>, steps: &Rc<Steps<T>>) -> Varying<T> {
+    Varying { shape, range, lip: T::constant(1.0), step: fresh(), of: None, steps: steps.clone() }
+}
+
+/// The value that an operator gives, whose operands that move are these.
+pub(super) fn add<T: Tensor>(
+    call: Call,
+    shape: Shape,
+    range: Option<Range<T>>,
+    joint: Joint,
+    operands: &[(&Factor<T>, &Rc<Varying<T>>)],
+) -> Varying<T> {
+    let constants: Vec<T> = operands.iter().map(|(factor, x)| factor.times(&x.lip)).collect();
+    let largest = |a: T, b: &T| a.maximum(b);
+    let mut terms = constants.iter();
+    let first = terms.next().cloned();
+    let lip = match (first, joint) {
+        (None, _) => T::constant(f64::INFINITY),
+        (Some(only), _) if constants.len() == 1 => only,
+        (Some(first), Joint::Sum) => terms.fold(first, |sum, x| sum + x),
+        (Some(first), Joint::Largest) => terms.fold(first, largest),
+        (Some(first), Joint::Root | Joint::Apart) => terms.fold(first, |root, x| root.hypot(x)),
+    };
+    // Operators whose bound is exact for a number that is known do not round.
+    let exact = operands.len() == 1 && matches!(operands[0].0, Factor::Number(1.0));
+    let lip = if exact { lip } else { range::up(lip, 4.0 * operands.len().max(1) as f64) };
+    let number = fresh();
+    let steps = operands.first().map_or_else(Steps::new, |(_, x)| x.steps.clone());
+    for (_, x) in operands {
+        steps.absorb(&x.steps);
+    }
+    let ranges = operands.iter().filter_map(|(_, x)| x.range.as_ref());
+    let ranges = match operands.len() {
+        1 => ranges.map(Range::hull).next(),
+        _ => None,
+    };
+    let step = Step {
+        number,
+        call,
+        operands: operands.iter().map(|(factor, x)| (factor.value(), x.step)).collect(),
+        lip: lip.clone(),
+        range: ranges,
+    };
+    steps.list.borrow_mut().push(step);
+    Varying { shape, range, lip, step: number, of: None, steps }
+}
+
+impl<T> Step<T> {
+    pub fn at(&self) -> At {
+        self.call.at
+    }
+}

@@ -1,0 +1,5 @@
+//! Lipschitz constants.
+mod bound;
+mod certificate;
+mod matrix;
+pub use bound::*;

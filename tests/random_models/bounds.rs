@@ -1,0 +1,161 @@
+//! Bounds of a random model: its values lie in their range, and no two of them are farther apart than the Lipschitz
+//! constant says.
+
+use antiphon::lipschitz::{Bound, BoundBool, BoundInt, Domain, auto_lip};
+use antiphon::{NdArray, Result, Tensor};
+
+use crate::arrays::ArrayOp;
+use crate::evaluate::{Inputs, Noise, Run};
+use crate::ways::Case;
+
+type Array = NdArray<f64>;
+
+/// Half the sides of boxes; no box, but everything, in the end.
+const RADII: [f64; 4] = [1e-3, 0.1, 1.0, f64::INFINITY];
+
+/// Pairs of points in each domain.
+const PAIRS: u64 = 6;
+
+/// How many models had a finite constant, and how many runs there were.
+#[derive(Clone, Copy, Default)]
+pub struct Tally {
+    pub finite: u64,
+    pub runs: u64,
+    /// Models whose constant is as large as differences are, to a tenth.
+    pub tight: u64,
+}
+
+/// A number between −1 and 1 that differs from place to place.
+fn number(seed: u64, place: u64) -> f64 {
+    let mut bits = (seed << 20 ^ place).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    bits = (bits ^ bits >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    (bits >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+}
+
+/// Arrays that differ from others by numbers of at most so much.
+fn moved(x: &[Array], by: f64, seed: u64) -> Vec<Array> {
+    let leaf = |(i, x): (usize, &Array)| {
+        let elements = x
+            .view()
+            .iter()
+            .zip(0..)
+            .map(|(x, j)| x + by * number(seed, (i as u64) << 8 | j))
+            .collect::<Vec<_>>();
+        Array::from_elements(&x.shape(), &elements).expect("as many elements")
+    };
+    x.iter().enumerate().map(leaf).collect()
+}
+
+fn distance(a: &[Array], b: &[Array]) -> f64 {
+    let squares =
+        |(a, b): (&Array, &Array)| a.view().iter().zip(b.view()).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+    a.iter().zip(b).map(squares).sum::<f64>().sqrt()
+}
+
+/// That a model's bound holds at the first point.
+///
+/// # Errors
+/// Says what it does not hold for.
+pub fn check_bounds(case: &Case, seed: u64) -> std::result::Result<Tally, String> {
+    let x = case.arrays::<Array>(&case.points[0]);
+    let (model, noise) = (&case.model, Noise::default());
+    let value = |reals: Vec<Array>| -> Result<Array> {
+        // As the result of an entry point, which catches what the model raises.
+        antiphon::vmap(
+            |_: antiphon::Batch<Array>| {
+                antiphon::Batch::lift(&Run { model, arrays: ArrayOp::apply, noise }.call(x.with(reals)))
+            },
+            &Array::zeros(&[1]),
+        )
+    };
+    let mut tally = Tally::default();
+    for (&radius, number_of) in RADII.iter().zip(0..) {
+        let domain = match radius {
+            f64::INFINITY => Domain::Everywhere(x.reals.clone()),
+            _ => Domain::Box(
+                x.reals.iter().map(|x| x.clone() - radius).collect(),
+                x.reals.iter().map(|x| x.clone() + radius).collect(),
+            ),
+        };
+        let mut range = None;
+        let bound = auto_lip(
+            |reals: Vec<Bound<Array>>| {
+                let inputs = Inputs {
+                    reals,
+                    ints: x.ints.iter().map(BoundInt::lift).collect(),
+                    flags: x.flags.iter().map(BoundBool::lift).collect(),
+                    indices: BoundInt::lift(&x.indices),
+                };
+                let result = Run { model, arrays: ArrayOp::apply, noise }.call(inputs);
+                range = result.range();
+                result
+            },
+            &domain,
+        );
+        tally.runs += 1;
+        let Ok(bound) = bound else { continue };
+        if bound.value.is_infinite() {
+            if bound.reason.is_none() {
+                return Err(format!("an infinite constant without a reason, in a box of {radius}: {bound}"));
+            }
+            continue;
+        }
+        tally.finite += 1;
+        let mut largest: f64 = 0.0;
+        for pair in 0..PAIRS {
+            let reach = if radius.is_finite() { radius } else { 3.0 };
+            let a = moved(&x.reals, reach, seed * 1000 + number_of * 100 + pair * 2);
+            // Near each other or far apart.
+            let near = moved(&a, reach * 1e-3, seed * 1000 + number_of * 100 + pair * 2 + 1);
+            let clip = |b: Vec<Array>| -> Vec<Array> {
+                if radius.is_infinite() {
+                    return b;
+                }
+                b.iter()
+                    .zip(&x.reals)
+                    .map(|(b, x)| b.clip(&(x.clone() - radius), &(x.clone() + radius)))
+                    .collect()
+            };
+            let b = match pair % 2 {
+                0 => clip(near),
+                _ => moved(&x.reals, reach, seed * 1000 + number_of * 100 + pair * 2 + 1),
+            };
+            let said =
+                |error| format!("a bound of {}, and at a point of the box of {radius}: {error}", bound.value);
+            let (fa, fb) = (value(a.clone()).map_err(said)?, value(b.clone()).map_err(said)?);
+            let (fa, fb) = (fa.index(0, 0), fb.index(0, 0));
+            let infinite = |x: &Array| x.view().iter().any(|x| !x.is_finite());
+            if bound.value == 0.0 && infinite(&fa) && infinite(&fb) {
+                // What is constant is so where it is no number.
+                continue;
+            }
+            let (apart, change) = (distance(&a, &b), distance(&[fa.clone()], &[fb.clone()]));
+            let size = fa.view().iter().chain(fb.view()).fold(1.0f64, |most, x| most.max(x.abs()));
+            if !(change <= bound.value * apart * (1.0 + 1e-9) + 1e-11 * size) {
+                return Err(format!(
+                    "in a box of {radius}: {a:?} and {b:?} are {apart} apart, {fa:?} and {fb:?} {change}: more than\n{bound}"
+                ));
+            }
+            if apart > 0.0 {
+                largest = largest.max(change / apart);
+            }
+            let Some((low, high)) = &range else { continue };
+            for y in [&fa, &fb] {
+                let inside = y
+                    .view()
+                    .iter()
+                    .zip(low.broadcast_to(&y.shape()).view())
+                    .all(|(y, low)| *y >= low - 1e-11 * size)
+                    && y.view()
+                        .iter()
+                        .zip(high.broadcast_to(&y.shape()).view())
+                        .all(|(y, high)| *y <= high + 1e-11 * size);
+                if !inside {
+                    return Err(format!("in a box of {radius}: {y:?} is not from {low:?} to {high:?}"));
+                }
+            }
+        }
+        tally.tight += u64::from(largest >= 0.9 * bound.value);
+    }
+    Ok(tally)
+}
