@@ -1038,6 +1038,26 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     fn divide_by_rms(&self, axis: isize, epsilon: f64) -> Self {
         norms::divide_by_rms(self, axis, epsilon)
     }
+    /// `f(x)`, of which it is known that its Lipschitz constant is at most this: under
+    /// [`auto_lip`](crate::lipschitz::auto_lip) it is taken for it, and not what is found for the operators of `f`.
+    /// Everywhere else it is `f(x)`.
+    ///
+    /// ```
+    /// use antiphon::lipschitz::{Bound, Domain, auto_lip};
+    /// use antiphon::{NdArray, Real, Tensor};
+    /// // What is left of a vector without its mean.
+    /// fn projection<T: Tensor>(x: &T) -> T {
+    ///     T::lipschitz_at_most(x, 1.0, |x| x.clone() - x.mean(0))
+    /// }
+    /// let everywhere = Domain::Everywhere(NdArray::<f64>::zeros(&[4]));
+    /// let bound = auto_lip(|x: Bound<NdArray<f64>>| projection(&x), &everywhere)?;
+    /// assert!((bound.value - 1.0).abs() < 1e-12, "and not 2, that of a difference of two");
+    /// # Ok::<(), antiphon::Error>(())
+    /// ```
+    #[track_caller]
+    fn lipschitz_at_most(x: &Self, _constant: f64, f: impl FnOnce(&Self) -> Self) -> Self {
+        f(x)
+    }
     /// Gaussian error linear unit, `x·½(1 + erf(x/√2))` (Hendrycks & Gimpel 2016).
     #[track_caller]
     fn gelu(&self) -> Self {

@@ -2,6 +2,7 @@
 
 mod control;
 mod derivatives;
+mod layers;
 mod operators;
 mod report;
 

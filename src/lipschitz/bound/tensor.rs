@@ -578,6 +578,17 @@ impl<T: Tensor> Tensor for Bound<T> {
         })
     }
     #[track_caller]
+    fn lipschitz_at_most(x: &Self, constant: f64, f: impl FnOnce(&Self) -> Self) -> Self {
+        let at = At::caller();
+        let y = f(x);
+        let (Content::Varying(_), Content::Varying(_)) = (&x.0, &y.0) else { return y };
+        let call = Call { op: "lipschitz_at_most", at, why: OPERAND };
+        // With what rounding adds to a function's value.
+        let factor = Factor::Number(constant * (1.0 + 1e-13));
+        let range = y.known_range();
+        Bound::result(call, y.extent(), range, Joint::Sum, &[(factor, x)])
+    }
+    #[track_caller]
     fn gelu(&self) -> Self {
         // The derivative is largest at √2, and the value least at −0.7517915….
         let least = -0.169_971_211_5;
