@@ -50,10 +50,10 @@ impl<K: Factorization> host::Kernel for Both<K> {
 }
 
 /// One thread: what runs beside others is the caller's to say.
-pub(super) const ONE: Par = Par::Seq;
+pub(crate) const ONE: Par = Par::Seq;
 
 /// Memory for a factorization's intermediate results.
-pub(super) fn scratch<R>(needed: StackReq, run: impl FnOnce(&mut MemStack) -> R) -> R {
+pub(crate) fn scratch<R>(needed: StackReq, run: impl FnOnce(&mut MemStack) -> R) -> R {
     run(MemStack::new(&mut MemBuffer::new(needed)))
 }
 

@@ -59,6 +59,7 @@ pub use determinant::{det, slogdet};
 pub use eigen::{eigh, eigvalsh};
 pub use functions::{expm, logm, matrix_power, sqrtm};
 pub(crate) use kept::{Asked, Factors};
+pub(crate) use kernel::{ONE, scratch};
 pub use lu::{inv, lu, solve};
 pub use qr::qr;
 pub use svd::{lstsq, pinv, svd, svdvals};

@@ -1,0 +1,210 @@
+//! Spectral norms of matrices, and how much rounding may add to them.
+
+use faer::{Mat, MatRef, Side};
+use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+
+use super::certificate::{
+    Approximate, enlarged, first_exponent, frobenius, gamma, largest_element, magnitude, toward_one,
+};
+
+/// The largest eigenvalue of a symmetric matrix, computed, of which only the diagonal and what is below it are read;
+/// NaN if it is not found.
+///
+/// Of many rows by Lanczos' method with full reorthogonalization, which comes to its end after about 30 products.
+pub(super) fn largest_eigenvalue(a: MatRef<'_, f64>) -> f64 {
+    let n = a.nrows();
+    // Whole, for products with its columns, and near one, so that squares are numbers.
+    let largest = largest_element(a);
+    let scale = toward_one(largest);
+    let a = Mat::from_fn(n, n, |i, j| scale * a[(i.max(j), i.min(j))]);
+    if largest == 0.0 || !largest.is_finite() {
+        return if largest == 0.0 { 0.0 } else { f64::NAN };
+    }
+    if n > 24 {
+        return lanczos(&a) / scale;
+    }
+    let values = a.self_adjoint_eigenvalues(Side::Lower);
+    values.ok().and_then(|values| values.last().copied()).unwrap_or(f64::NAN) / scale
+}
+
+/// The largest eigenvalue of a symmetric matrix by Lanczos' method.
+fn lanczos(a: &Mat<f64>) -> f64 {
+    let n = a.nrows();
+    let mut basis = Mat::<f64>::zeros(n, n);
+    let (mut diagonal, mut beside) = (Vec::new(), Vec::new());
+    let mut v = Numbers::new(0).normals(n);
+    let mut size = norm_of(&v);
+    let mut last = f64::NAN;
+    for k in 0..n {
+        v.iter().enumerate().for_each(|(i, x)| basis[(i, k)] = x / size);
+        let mut w: Vec<f64> = vec![0.0; n];
+        for j in 0..n {
+            let x = basis[(j, k)];
+            w.iter_mut().zip(a.col_as_slice(j)).for_each(|(w, a)| *w += a * x);
+        }
+        diagonal.push(dot(&w, basis.col_as_slice(k)));
+        // Twice is enough (Kahan, in Parlett, *The symmetric eigenvalue problem*, 1980, § 6.9).
+        for _ in 0..2 {
+            for j in 0..=k {
+                let q = basis.col_as_slice(j);
+                let along = dot(&w, q);
+                w.iter_mut().zip(q).for_each(|(w, q)| *w -= along * q);
+            }
+        }
+        size = norm_of(&w);
+        let ends = k + 1 == n || size <= f64::EPSILON * diagonal[0].abs();
+        if ends || (k + 1) % 8 == 0 {
+            let found = largest_of_tridiagonal(&diagonal, &beside);
+            if ends || (found - last).abs() <= 1e-13 * found.abs() || !found.is_finite() {
+                return found;
+            }
+            last = found;
+        }
+        beside.push(size);
+        v = w;
+    }
+    last
+}
+
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    // In four sums, which the compiler makes one vector of.
+    let (a4, a_rest) = a.as_chunks::<4>();
+    let (b4, b_rest) = b.as_chunks::<4>();
+    let mut sums = [0.0; 4];
+    for (a, b) in a4.iter().zip(b4) {
+        (0..4).for_each(|i| sums[i] += a[i] * b[i]);
+    }
+    sums.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f64>()
+}
+
+pub(super) fn norm_of(v: &[f64]) -> f64 {
+    dot(v, v).sqrt()
+}
+
+/// The largest eigenvalue of a symmetric tridiagonal matrix, between Gershgorin's bounds, by bisection on the signs of
+/// its pivots.
+fn largest_of_tridiagonal(diagonal: &[f64], beside: &[f64]) -> f64 {
+    let n = diagonal.len();
+    let radius = |i: usize| {
+        let before = if i > 0 { beside[i - 1] } else { 0.0 };
+        before + if i + 1 < n { beside[i] } else { 0.0 }
+    };
+    let mut high = (0..n).map(|i| diagonal[i] + radius(i)).fold(f64::NEG_INFINITY, f64::max);
+    let mut low = diagonal.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    // Whether all eigenvalues are less than that.
+    let is_above = |x: f64| {
+        let mut pivot = 1.0;
+        (0..n).all(|i| {
+            let square = if i > 0 { beside[i - 1] * beside[i - 1] } else { 0.0 };
+            pivot = x - diagonal[i] - square / pivot;
+            pivot > 0.0
+        })
+    };
+    while high - low > 1e-16 * high.abs() {
+        let middle = 0.5 * (low + high);
+        if middle <= low || middle >= high {
+            break;
+        }
+        if is_above(middle) { high = middle } else { low = middle }
+    }
+    high
+}
+
+/// Random numbers, the same each time, for beginnings that are to have no structure.
+#[derive(Debug)]
+pub(super) struct Numbers(ChaCha8Rng);
+
+impl Numbers {
+    pub(super) fn new(seed: u64) -> Numbers {
+        Numbers(ChaCha8Rng::seed_from_u64(seed))
+    }
+    /// Uniform on `[0, 1)`.
+    pub(super) fn uniform(&mut self) -> f64 {
+        self.0.random()
+    }
+    /// A normal deviate (Box & Muller 1958).
+    pub(super) fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+    pub(super) fn normals(&mut self, n: usize) -> Vec<f64> {
+        (0..n).map(|_| self.normal()).collect()
+    }
+}
+
+/// The largest singular value, computed; NaN if it is not found.
+pub(super) fn norm(a: MatRef<'_, f64>) -> f64 {
+    if a.nrows() == 0 || a.ncols() == 0 {
+        return 0.0;
+    }
+    // Squares are numbers of what is near one.
+    let scale = toward_one(largest_element(a));
+    let scaled = Mat::from_fn(a.nrows(), a.ncols(), |i, j| a[(i, j)] * scale);
+    scaled.singular_values().ok().and_then(|values| values.first().copied()).unwrap_or(f64::NAN) / scale
+}
+
+/// The largest singular value, at least so: of `A` with `m ≤ n` rows it is at most `s` if `s²·I − AAᵀ` is positive
+/// semidefinite.
+pub(super) fn norm_at_most(a: MatRef<'_, f64>) -> f64 {
+    let a = if a.nrows() > a.ncols() { a.transpose() } else { a };
+    let n = a.nrows();
+    let largest = largest_element(a);
+    if largest == 0.0 {
+        return 0.0;
+    }
+    let scale = toward_one(largest);
+    let scaled = Mat::from_fn(n, a.ncols(), |i, j| a[(i, j)] * scale);
+    let product = &scaled * scaled.transpose();
+    let size = magnitude(scaled.as_ref());
+    // Of elements that became subnormal as well, which are less than the last term below.
+    let error = (&size * size.transpose()) * faer::Scale(gamma(a.ncols() + 4));
+    let found = largest_eigenvalue(product.as_ref()).sqrt();
+    if !found.is_finite() {
+        return f64::INFINITY;
+    }
+    let bound = enlarged(found, first_exponent(n), |s| {
+        let square = (s * s).next_down();
+        let matrix =
+            Mat::from_fn(n, n, |i, j| if i == j { square - product[(i, i)] } else { -product[(i, j)] });
+        let error = Mat::from_fn(n, n, |i, j| {
+            error[(i, j)] + if i == j { f64::EPSILON * square } else { 0.0 } + f64::MIN_POSITIVE
+        });
+        Approximate { matrix, relative: 0.0, error: Some(error) }.is_positive()
+    });
+    (bound / scale).next_up()
+}
+
+/// The largest singular value, at least so, of what a matrix stands for whose elements may be wrong by so much.
+pub(super) fn norm_at_most_of(a: MatRef<'_, f64>, error: MatRef<'_, f64>) -> f64 {
+    (norm_at_most(a) + frobenius(error)).next_up()
+}
+
+/// The largest singular value, from below up to rounding, by the power method from a vector, in whose place the right
+/// singular vector comes.
+pub(super) fn power(a: MatRef<'_, f64>, right: &mut [f64], tolerance: f64, most: usize) -> f64 {
+    let (m, n) = (a.nrows(), a.ncols());
+    let mut left = vec![0.0; m];
+    let mut last = 0.0;
+    for _ in 0..most {
+        left.fill(0.0);
+        for j in 0..n {
+            (0..m).for_each(|i| left[i] += a[(i, j)] * right[j]);
+        }
+        for (j, x) in right.iter_mut().enumerate() {
+            *x = (0..m).map(|i| a[(i, j)] * left[i]).sum();
+        }
+        let size = norm_of(right);
+        if size == 0.0 {
+            // Any direction will do to go on from.
+            right.fill((n as f64).sqrt().recip());
+            return 0.0;
+        }
+        right.iter_mut().for_each(|x| *x /= size);
+        let found = size.sqrt();
+        if (found - last).abs() <= tolerance * found {
+            return found;
+        }
+        last = found;
+    }
+    last
+}

@@ -1,0 +1,24 @@
+//! Lipschitz constants of networks: certified bounds, estimates, and how they compare.
+//!
+//! To compute the constant exactly is NP-hard already for two layers (Virmaux & Scaman, *Lipschitz regularity of deep
+//! neural networks: analysis and efficient estimation*, 2018): so a [`LipschitzConstant`] says whether it is an upper
+//! bound, a lower bound or an estimate, and by which method. All norms are Euclidean. Upper bounds hold in spite of
+//! rounding: they end with a certificate that counts it.
+
+mod bounds;
+mod branch;
+mod certificate;
+mod chain;
+mod constant;
+mod descent;
+mod limit;
+mod lower;
+mod matrix;
+mod network;
+mod pair;
+mod patterns;
+mod reduced;
+mod semidefinite;
+
+pub use constant::{Kind, LipschitzConstant};
+pub use network::{Network, Slopes};

@@ -1,0 +1,6 @@
+//! Lipschitz constants: known values, the order of all bounds, searches that stay below them, and what goes wrong.
+
+mod errors;
+mod networks;
+mod order;
+mod values;
