@@ -54,11 +54,14 @@ impl Approximate {
             trace += diagonal * factor * factor;
             scale.push(factor);
         }
+        // How far from the diagonal there is anything: no sum of the factorization has more terms that are not zero.
+        let mut width = 0;
         // The sums of the errors of each row, of which the largest bounds their norm.
         let mut errors = vec![0.0; n];
         for j in 0..n {
             let column = &mut self.matrix.col_as_slice_mut(j)[j..];
             column.iter_mut().zip(&scale[j..]).for_each(|(x, s)| *x *= s * scale[j]);
+            width = width.max(column.iter().rposition(|&x| x != 0.0).unwrap_or(0));
             if self.relative > 0.0 {
                 let sizes = column[1..].iter().zip(&mut errors[j + 1..]);
                 let below: f64 = sizes
@@ -80,7 +83,7 @@ impl Approximate {
             }
         }
         let error = errors.into_iter().fold(0.0, f64::max) * (1.0 + gamma(2 * n + 8));
-        let share = gamma(n + 6) / (1.0 - gamma(n + 6));
+        let share = gamma(width + 7) / (1.0 - gamma(width + 7));
         // With room for the roundings of these sums and products and of the differences on the diagonal, and for what
         // became subnormal when it was scaled.
         let least = f64::MIN_POSITIVE * (n * n) as f64;

@@ -1,16 +1,19 @@
 //! Spectral norms of matrices, and how much rounding may add to them.
 
+use std::convert::Infallible;
+
 use faer::{Mat, MatRef, Side};
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
 use super::certificate::{
     Approximate, enlarged, first_exponent, frobenius, gamma, largest_element, magnitude, toward_one,
 };
+use super::lanczos;
 
 /// The largest eigenvalue of a symmetric matrix, computed, of which only the diagonal and what is below it are read;
 /// NaN if it is not found.
 ///
-/// Of many rows by Lanczos' method with full reorthogonalization, which comes to its end after about 30 products.
+/// Of many rows by Lanczos' method, which comes to its end after about 30 products.
 pub(super) fn largest_eigenvalue(a: MatRef<'_, f64>) -> f64 {
     let n = a.nrows();
     // Whole, for products with its columns, and near one, so that squares are numbers.
@@ -20,50 +23,20 @@ pub(super) fn largest_eigenvalue(a: MatRef<'_, f64>) -> f64 {
     if largest == 0.0 || !largest.is_finite() {
         return if largest == 0.0 { 0.0 } else { f64::NAN };
     }
-    if n > 24 {
-        return lanczos(&a) / scale;
+    if n <= 24 {
+        let values = a.self_adjoint_eigenvalues(Side::Lower);
+        return values.ok().and_then(|values| values.last().copied()).unwrap_or(f64::NAN) / scale;
     }
-    let values = a.self_adjoint_eigenvalues(Side::Lower);
-    values.ok().and_then(|values| values.last().copied()).unwrap_or(f64::NAN) / scale
-}
-
-/// The largest eigenvalue of a symmetric matrix by Lanczos' method.
-fn lanczos(a: &Mat<f64>) -> f64 {
-    let n = a.nrows();
-    let mut basis = Mat::<f64>::zeros(n, n);
-    let (mut diagonal, mut beside) = (Vec::new(), Vec::new());
-    let mut v = Numbers::new(0).normals(n);
-    let mut size = norm_of(&v);
-    let mut last = f64::NAN;
-    for k in 0..n {
-        v.iter().enumerate().for_each(|(i, x)| basis[(i, k)] = x / size);
-        let mut w: Vec<f64> = vec![0.0; n];
-        for j in 0..n {
-            let x = basis[(j, k)];
+    let ending = lanczos::Ending { change: 1e-13, every: 8 };
+    let found = lanczos::largest::<Infallible>(n, &[], ending, |v| {
+        let mut w = vec![0.0; n];
+        for (j, &x) in v.iter().enumerate() {
             w.iter_mut().zip(a.col_as_slice(j)).for_each(|(w, a)| *w += a * x);
         }
-        diagonal.push(dot(&w, basis.col_as_slice(k)));
-        // Twice is enough (Kahan, in Parlett, *The symmetric eigenvalue problem*, 1980, § 6.9).
-        for _ in 0..2 {
-            for j in 0..=k {
-                let q = basis.col_as_slice(j);
-                let along = dot(&w, q);
-                w.iter_mut().zip(q).for_each(|(w, q)| *w -= along * q);
-            }
-        }
-        size = norm_of(&w);
-        let ends = k + 1 == n || size <= f64::EPSILON * diagonal[0].abs();
-        if ends || (k + 1) % 8 == 0 {
-            let found = largest_of_tridiagonal(&diagonal, &beside);
-            if ends || (found - last).abs() <= 1e-13 * found.abs() || !found.is_finite() {
-                return found;
-            }
-            last = found;
-        }
-        beside.push(size);
-        v = w;
-    }
-    last
+        Ok(w)
+    });
+    let Ok(found) = found;
+    found.value / scale
 }
 
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -79,35 +52,6 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
 
 pub(super) fn norm_of(v: &[f64]) -> f64 {
     dot(v, v).sqrt()
-}
-
-/// The largest eigenvalue of a symmetric tridiagonal matrix, between Gershgorin's bounds, by bisection on the signs of
-/// its pivots.
-fn largest_of_tridiagonal(diagonal: &[f64], beside: &[f64]) -> f64 {
-    let n = diagonal.len();
-    let radius = |i: usize| {
-        let before = if i > 0 { beside[i - 1] } else { 0.0 };
-        before + if i + 1 < n { beside[i] } else { 0.0 }
-    };
-    let mut high = (0..n).map(|i| diagonal[i] + radius(i)).fold(f64::NEG_INFINITY, f64::max);
-    let mut low = diagonal.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    // Whether all eigenvalues are less than that.
-    let is_above = |x: f64| {
-        let mut pivot = 1.0;
-        (0..n).all(|i| {
-            let square = if i > 0 { beside[i - 1] * beside[i - 1] } else { 0.0 };
-            pivot = x - diagonal[i] - square / pivot;
-            pivot > 0.0
-        })
-    };
-    while high - low > 1e-16 * high.abs() {
-        let middle = 0.5 * (low + high);
-        if middle <= low || middle >= high {
-            break;
-        }
-        if is_above(middle) { high = middle } else { low = middle }
-    }
-    high
 }
 
 /// Random numbers, the same each time, for beginnings that are to have no structure.
@@ -156,8 +100,8 @@ pub(super) fn norm_at_most(a: MatRef<'_, f64>) -> f64 {
     let scaled = Mat::from_fn(n, a.ncols(), |i, j| a[(i, j)] * scale);
     let product = &scaled * scaled.transpose();
     let size = magnitude(scaled.as_ref());
-    // Of elements that became subnormal as well, which are less than the last term below.
-    let error = (&size * size.transpose()) * faer::Scale(gamma(a.ncols() + 4));
+    // Of elements that became subnormal as well, which are less than the last term below. Sums of zeros are exact.
+    let error = (&size * size.transpose()) * faer::Scale(gamma(most_in_a_row(scaled.as_ref()) + 4));
     let found = largest_eigenvalue(product.as_ref()).sqrt();
     if !found.is_finite() {
         return f64::INFINITY;
@@ -172,6 +116,11 @@ pub(super) fn norm_at_most(a: MatRef<'_, f64>) -> f64 {
         Approximate { matrix, relative: 0.0, error: Some(error) }.is_positive()
     });
     (bound / scale).next_up()
+}
+
+/// The most elements of a row that are not zero.
+fn most_in_a_row(a: MatRef<'_, f64>) -> usize {
+    (0..a.nrows()).map(|i| (0..a.ncols()).filter(|&j| a[(i, j)] != 0.0).count()).max().unwrap_or(0)
 }
 
 /// The largest singular value, at least so, of what a matrix stands for whose elements may be wrong by so much.

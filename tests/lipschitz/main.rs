@@ -3,4 +3,5 @@
 mod errors;
 mod networks;
 mod order;
+mod spectral;
 mod values;

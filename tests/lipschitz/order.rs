@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use antiphon::nn::Rng;
 use antiphon::NdArray;
+use antiphon::nn::Rng;
 
 use crate::networks::{LONG, random};
 
