@@ -90,6 +90,8 @@ mod pages {
     mod batching {}
     #[doc = include_str!("../docs/iterative.md")]
     mod iterative {}
+    #[doc = include_str!("../docs/lipschitz.md")]
+    mod lipschitz {}
     #[doc = include_str!("../docs/linearizing.md")]
     mod linearizing {}
     #[doc = include_str!("../docs/sparse.md")]

@@ -33,6 +33,7 @@ const ANTIPHON: &[&str] = &[
     "io",
     "nn",
     "optim",
+    "lipschitz",
     "data",
 ];
 

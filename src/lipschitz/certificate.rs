@@ -21,25 +21,26 @@ pub(super) fn gamma(n: usize) -> f64 {
 }
 
 /// A symmetric matrix, of which only the diagonal and what is below it are read, and how far each element may be from
-/// that which it stands for.
+/// that which it stands for: by `relative` of itself, and by what `error` says.
 pub(super) struct Approximate {
     pub(super) matrix: Mat<f64>,
-    pub(super) error: Mat<f64>,
+    pub(super) relative: f64,
+    pub(super) error: Option<Mat<f64>>,
 }
 
 impl Approximate {
     pub(super) fn exact(matrix: Mat<f64>) -> Approximate {
-        let error = Mat::zeros(matrix.nrows(), matrix.ncols());
-        Approximate { matrix, error }
+        Approximate { matrix, relative: 0.0, error: None }
     }
 
     /// Whether what it stands for is certainly positive semidefinite.
     ///
-    /// Rows and columns are scaled by powers of two, which is exact and changes nothing of that, so that the elements of
-    /// the diagonal are near one.
+    /// Rows and columns are scaled by powers of two, which is exact and changes nothing of that, so that the elements
+    /// of the diagonal are near one.
     pub(super) fn is_positive(mut self) -> bool {
         let n = self.matrix.nrows();
         let mut scale = Vec::with_capacity(n);
+        let mut trace = 0.0;
         for i in 0..n {
             let diagonal = self.matrix[(i, i)];
             if !(diagonal > 0.0 && diagonal.is_finite()) {
@@ -49,19 +50,40 @@ impl Approximate {
             if exponent.abs() > 500.0 {
                 return false;
             }
-            scale.push(exponent.exp2());
+            let factor = exponent.exp2();
+            trace += diagonal * factor * factor;
+            scale.push(factor);
         }
+        // How far from the diagonal there is anything: no sum of the factorization has more terms that are not zero.
+        let mut width = 0;
+        // The sums of the errors of each row, of which the largest bounds their norm.
+        let mut errors = vec![0.0; n];
         for j in 0..n {
-            for i in j..n {
-                let both = scale[i] * scale[j];
-                self.matrix[(i, j)] *= both;
-                self.error[(i, j)] *= both;
-                self.error[(j, i)] = self.error[(i, j)];
+            let column = &mut self.matrix.col_as_slice_mut(j)[j..];
+            column.iter_mut().zip(&scale[j..]).for_each(|(x, s)| *x *= s * scale[j]);
+            width = width.max(column.iter().rposition(|&x| x != 0.0).unwrap_or(0));
+            if self.relative > 0.0 {
+                let sizes = column[1..].iter().zip(&mut errors[j + 1..]);
+                let below: f64 = sizes
+                    .map(|(x, error)| {
+                        *error += self.relative * x.abs();
+                        x.abs()
+                    })
+                    .sum();
+                errors[j] += self.relative * (below + column[0]);
+            }
+            if let Some(error) = &self.error {
+                let column = &error.col_as_slice(j)[j..];
+                errors[j] += column[0] * scale[j] * scale[j];
+                for (i, error) in column.iter().enumerate().skip(1) {
+                    let error = error * scale[j] * scale[i + j];
+                    errors[i + j] += error;
+                    errors[j] += error;
+                }
             }
         }
-        let share = gamma(n + 6) / (1.0 - gamma(n + 6));
-        let trace: f64 = (0..n).map(|i| self.matrix[(i, i)]).sum();
-        let error = row_sum(self.error.as_ref());
+        let error = errors.into_iter().fold(0.0, f64::max) * (1.0 + gamma(2 * n + 8));
+        let share = gamma(width + 7) / (1.0 - gamma(width + 7));
         // With room for the roundings of these sums and products and of the differences on the diagonal, and for what
         // became subnormal when it was scaled.
         let least = f64::MIN_POSITIVE * (n * n) as f64;
@@ -84,12 +106,6 @@ fn factor(a: &mut Mat<f64>) -> bool {
         cholesky_in_place(a.as_mut(), Default::default(), ONE, stack, Default::default())
     });
     found.is_ok() && (0..n).all(|i| a[(i, i)] > 0.0 && a[(i, i)].is_finite())
-}
-
-/// `max_i Σ_j |a_ij|`, at least so: a bound of the spectral norm of a symmetric matrix.
-fn row_sum(a: MatRef<'_, f64>) -> f64 {
-    let sums = (0..a.nrows()).map(|i| (0..a.ncols()).map(|j| a[(i, j)].abs()).sum::<f64>());
-    sums.fold(0.0, f64::max) * (1.0 + gamma(a.ncols() + 2))
 }
 
 /// The largest absolute value; NaN is left out.
@@ -143,7 +159,8 @@ pub(super) fn product_at_most(factors: impl IntoIterator<Item = f64>) -> f64 {
     product
 }
 
-/// The least of `value·(1 + 4ᵏ·10⁻¹⁵)`, `k = start, start + 1, …`, of which a check says that it holds; none is infinite.
+/// The least of `value·(1 + 4ᵏ·10⁻¹⁵)`, `k = start, start + 1, …`, of which a check says that it holds; none is
+/// infinite.
 pub(super) fn enlarged(value: f64, start: i32, holds: impl Fn(f64) -> bool) -> f64 {
     (start..=25)
         .map(|k| value * (1.0 + 1e-15 * 4f64.powi(k)))

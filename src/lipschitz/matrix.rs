@@ -1,61 +1,45 @@
 //! Spectral norms of matrices, and how much rounding may add to them.
 
+use std::convert::Infallible;
+
 use faer::{Mat, MatRef, Side};
+use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
 use super::certificate::{
     Approximate, enlarged, first_exponent, frobenius, gamma, largest_element, magnitude, toward_one,
 };
+use super::lanczos;
 
-/// The largest eigenvalue of a symmetric matrix, computed, of which only the diagonal and what is below it are read; NaN
-/// if it is not found.
+/// The largest eigenvalue of a symmetric matrix, computed, of which only the diagonal and what is below it are read;
+/// NaN if it is not found.
 ///
-/// Of many rows by Lanczos' method with full reorthogonalization, which comes to its end after about 30 products.
+/// Of many rows by Lanczos' method, which comes to its end after about 30 products.
 pub(super) fn largest_eigenvalue(a: MatRef<'_, f64>) -> f64 {
     let n = a.nrows();
+    // Whole, for products with its columns, and near one, so that squares are numbers.
+    let largest = largest_element(a);
+    let scale = toward_one(largest);
+    let a = Mat::from_fn(n, n, |i, j| scale * a[(i.max(j), i.min(j))]);
+    if largest == 0.0 || !largest.is_finite() {
+        return if largest == 0.0 { 0.0 } else { f64::NAN };
+    }
     if n <= 24 {
         let values = a.self_adjoint_eigenvalues(Side::Lower);
-        return values.ok().and_then(|values| values.last().copied()).unwrap_or(f64::NAN);
+        return values.ok().and_then(|values| values.last().copied()).unwrap_or(f64::NAN) / scale;
     }
-    // Whole, for products with its columns.
-    let a = Mat::from_fn(n, n, |i, j| a[(i.max(j), i.min(j))]);
-    let mut numbers = Numbers(0x2545_f491_4f6c_dd1d);
-    let mut basis = Mat::<f64>::zeros(n, n);
-    let (mut diagonal, mut beside) = (Vec::new(), Vec::new());
-    let mut v: Vec<f64> = (0..n).map(|_| numbers.next() - 0.5).collect();
-    let mut size = norm_of(&v);
-    let mut last = f64::NAN;
-    for k in 0..n {
-        v.iter().enumerate().for_each(|(i, x)| basis[(i, k)] = x / size);
-        let mut w: Vec<f64> = vec![0.0; n];
-        for j in 0..n {
-            let x = basis[(j, k)];
+    let ending = lanczos::Ending { change: 1e-13, every: 8 };
+    let found = lanczos::largest::<Infallible>(n, &[], ending, |v| {
+        let mut w = vec![0.0; n];
+        for (j, &x) in v.iter().enumerate() {
             w.iter_mut().zip(a.col_as_slice(j)).for_each(|(w, a)| *w += a * x);
         }
-        diagonal.push(dot(&w, basis.col_as_slice(k)));
-        // Twice is enough (Kahan, in Parlett, *The symmetric eigenvalue problem*, 1980, § 6.9).
-        for _ in 0..2 {
-            for j in 0..=k {
-                let q = basis.col_as_slice(j);
-                let along = dot(&w, q);
-                w.iter_mut().zip(q).for_each(|(w, q)| *w -= along * q);
-            }
-        }
-        size = norm_of(&w);
-        let ends = k + 1 == n || size <= f64::EPSILON * diagonal[0].abs();
-        if ends || (k + 1) % 8 == 0 {
-            let found = largest_of_tridiagonal(&diagonal, &beside);
-            if ends || (found - last).abs() <= 1e-15 * found.abs() || !found.is_finite() {
-                return found;
-            }
-            last = found;
-        }
-        beside.push(size);
-        v = w;
-    }
-    last
+        Ok(w)
+    });
+    let Ok(found) = found;
+    found.value / scale
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     // In four sums, which the compiler makes one vector of.
     let (a4, a_rest) = a.as_chunks::<4>();
     let (b4, b_rest) = b.as_chunks::<4>();
@@ -66,54 +50,29 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     sums.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f64>()
 }
 
-fn norm_of(v: &[f64]) -> f64 {
+pub(super) fn norm_of(v: &[f64]) -> f64 {
     dot(v, v).sqrt()
 }
 
-/// The largest eigenvalue of a symmetric tridiagonal matrix, between Gershgorin's bounds, by bisection on the signs of
-/// its pivots.
-fn largest_of_tridiagonal(diagonal: &[f64], beside: &[f64]) -> f64 {
-    let n = diagonal.len();
-    let radius = |i: usize| {
-        let before = if i > 0 { beside[i - 1] } else { 0.0 };
-        before + if i + 1 < n { beside[i] } else { 0.0 }
-    };
-    let mut high = (0..n).map(|i| diagonal[i] + radius(i)).fold(f64::NEG_INFINITY, f64::max);
-    let mut low = diagonal.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    // Whether all eigenvalues are less than that.
-    let is_above = |x: f64| {
-        let mut pivot = 1.0;
-        (0..n).all(|i| {
-            let square = if i > 0 { beside[i - 1] * beside[i - 1] } else { 0.0 };
-            pivot = x - diagonal[i] - square / pivot;
-            pivot > 0.0
-        })
-    };
-    while high - low > 1e-16 * high.abs() {
-        let middle = 0.5 * (low + high);
-        if middle <= low || middle >= high {
-            break;
-        }
-        if is_above(middle) { high = middle } else { low = middle }
-    }
-    high
-}
-
-/// Marsaglia's xorshift: numbers in `[0, 1)` for beginnings that are to have no structure, the same each time.
-#[derive(Clone, Debug)]
-pub(super) struct Numbers(pub(super) u64);
+/// Random numbers, the same each time, for beginnings that are to have no structure.
+#[derive(Debug)]
+pub(super) struct Numbers(ChaCha8Rng);
 
 impl Numbers {
-    pub(super) fn next(&mut self) -> f64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as f64 / (1u64 << 53) as f64
+    pub(super) fn new(seed: u64) -> Numbers {
+        Numbers(ChaCha8Rng::seed_from_u64(seed))
+    }
+    /// Uniform on `[0, 1)`.
+    pub(super) fn uniform(&mut self) -> f64 {
+        self.0.random()
     }
     /// A normal deviate (Box & Muller 1958).
     pub(super) fn normal(&mut self) -> f64 {
-        let radius = (-2.0 * (1.0 - self.next()).ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.next()).cos()
+        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+    pub(super) fn normals(&mut self, n: usize) -> Vec<f64> {
+        (0..n).map(|_| self.normal()).collect()
     }
 }
 
@@ -141,8 +100,8 @@ pub(super) fn norm_at_most(a: MatRef<'_, f64>) -> f64 {
     let scaled = Mat::from_fn(n, a.ncols(), |i, j| a[(i, j)] * scale);
     let product = &scaled * scaled.transpose();
     let size = magnitude(scaled.as_ref());
-    // Of elements that became subnormal as well, which are less than the last term below.
-    let error = (&size * size.transpose()) * faer::Scale(gamma(a.ncols() + 4));
+    // Of elements that became subnormal as well, which are less than the last term below. Sums of zeros are exact.
+    let error = (&size * size.transpose()) * faer::Scale(gamma(most_in_a_row(scaled.as_ref()) + 4));
     let found = largest_eigenvalue(product.as_ref()).sqrt();
     if !found.is_finite() {
         return f64::INFINITY;
@@ -154,9 +113,14 @@ pub(super) fn norm_at_most(a: MatRef<'_, f64>) -> f64 {
         let error = Mat::from_fn(n, n, |i, j| {
             error[(i, j)] + if i == j { f64::EPSILON * square } else { 0.0 } + f64::MIN_POSITIVE
         });
-        Approximate { matrix, error }.is_positive()
+        Approximate { matrix, relative: 0.0, error: Some(error) }.is_positive()
     });
     (bound / scale).next_up()
+}
+
+/// The most elements of a row that are not zero.
+fn most_in_a_row(a: MatRef<'_, f64>) -> usize {
+    (0..a.nrows()).map(|i| (0..a.ncols()).filter(|&j| a[(i, j)] != 0.0).count()).max().unwrap_or(0)
 }
 
 /// The largest singular value, at least so, of what a matrix stands for whose elements may be wrong by so much.
@@ -180,6 +144,8 @@ pub(super) fn power(a: MatRef<'_, f64>, right: &mut [f64], tolerance: f64, most:
         }
         let size = norm_of(right);
         if size == 0.0 {
+            // Any direction will do to go on from.
+            right.fill((n as f64).sqrt().recip());
             return 0.0;
         }
         right.iter_mut().for_each(|x| *x /= size);
