@@ -27,8 +27,8 @@ mod reduced;
 mod semidefinite;
 
 pub use bound::{
-    Bound, BoundAdjoint, BoundBool, BoundInt, Contribution, Domain, LipschitzBound, auto_lip, lipschitz_bound,
-    spectral_norm,
+    Bound, BoundAdjoint, BoundBool, BoundInt, Contribution, Domain, LipschitzBound, auto_lip,
+    lipschitz_bound, spectral_norm,
 };
 pub use constant::{Kind, LipschitzConstant};
 pub use convolution::{circular_convolution_norm, convolution_norm, convolution_norm_bound};

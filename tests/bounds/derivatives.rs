@@ -46,6 +46,39 @@ fn a_bound_is_a_penalty() {
     check_gradients(&program!(|x| penalty((x[0].clone(), x[1].clone()))), &[x.0, x.1], 3).unwrap();
 }
 
+/// A convolution between others, as a function of its kernel.
+fn convolved<T: Tensor>(kernel: &T) -> T {
+    let window = antiphon::Window2d { stride: [1, 1], padding: [1, 1] };
+    let network = |x: Bound<T>| {
+        x.conv2d(&Bound::lift(kernel), window)
+            .relu()
+            .avg_pool2d([2, 2], antiphon::Window2d { stride: [2, 2], padding: [0, 0] })
+    };
+    lipschitz_bound(network, &Domain::Everywhere(T::zeros(&[1, 2, 6, 6])))
+}
+
+#[test]
+fn norms_of_convolutions_have_a_derivative() {
+    let kernel = Array::from_elements(
+        &[3, 2, 3, 3],
+        &(0..54).map(|i| (i as f64 * i as f64).sin()).collect::<Vec<_>>(),
+    );
+    let kernel = kernel.unwrap();
+    check_gradients(&program!(|x| convolved(&x[0])), std::slice::from_ref(&kernel), 1).unwrap();
+    let twice = antiphon::hvp(|kernel| convolved(&kernel), &kernel, &kernel).unwrap_err().to_string();
+    assert!(twice.contains("no second derivative"), "{twice}");
+    #[cfg(feature = "staging")]
+    {
+        use antiphon::recording::Recorded;
+        let slope = |kernel: Recorded| grad(|kernel| convolved(&kernel), &kernel).or_raise();
+        let mut code = antiphon::compile("convolved", slope, &kernel).unwrap();
+        let expected = grad(|kernel| convolved(&kernel), &kernel).unwrap();
+        for (got, expected) in code.call(&kernel).unwrap().view().iter().zip(expected.view()) {
+            assert_close(*got, *expected, 1e-9);
+        }
+    }
+}
+
 #[cfg(feature = "staging")]
 #[test]
 fn the_same_in_compiled_code() {

@@ -78,20 +78,12 @@ pub(super) fn overlap(image: &[usize], kernel: [usize; 2], window: Window2d) -> 
 }
 
 /// The norm of a convolution as a function of its image of a size.
-///
-/// The squared norm is at most the largest sum of absolute values of a row of the matrix times that of a column, and at
-/// most what the kernel has as a matrix of `[out, channels·kh·kw]` times the number of windows of an element.
 pub(super) fn convolution<T: Tensor>(kernel: &T, size: [usize; 2], window: Window2d) -> Factor<T> {
-    Factor::Value(super::spectral::convolution_norm(kernel, size, window))
+    Factor::Value(super::spectral::of_convolution(kernel, size, window))
 }
 
 /// The norm of a convolution as a function of its kernel: of the matrix of all windows of the image.
-pub(super) fn of_kernel<T: Tensor>(
-    image: &T,
-    kernel: [usize; 2],
-    window: Window2d,
-    _results: &[usize],
-) -> Factor<T> {
+pub(super) fn of_kernel<T: Tensor>(image: &T, kernel: [usize; 2], window: Window2d) -> Factor<T> {
     let windows = image.unfold2d(kernel, window).permute(&[0, 3, 4, 1, 2]);
     let shape = windows.shape();
     let matrix = windows.reshape(&[shape[..3].iter().product(), shape[3..].iter().product()]);

@@ -14,7 +14,7 @@ pub(super) struct Range<T> {
 }
 
 /// Whether rounding is counted: where values are computed at once, and not differentiated or recorded.
-fn is_rounded<T: Real>() -> bool {
+pub(super) fn is_rounded<T: Real>() -> bool {
     T::NESTING == 1 && !T::is_recorded(INTERNAL)
 }
 

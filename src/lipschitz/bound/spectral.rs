@@ -3,7 +3,12 @@
 use faer::Mat;
 use ndarray::{ArrayViewD, ArrayViewMutD, IxDyn};
 
+use super::super::convolution::{convolution_norm, convolution_norm_bound};
 use super::super::matrix::norm_at_most;
+use super::range;
+use crate::array::NdArray;
+use crate::continuation::unwinding::raise;
+use crate::error::{At, Error};
 use crate::language::host::{HostElement, HostOperator};
 use crate::language::shape::Window2d;
 use crate::language::tensor::Tensor;
@@ -176,18 +181,99 @@ impl HostOperator for SingularVectors {
     }
 }
 
-/// An upper bound of the norm of the convolution with a kernel `[out, channels, kh, kw]` of images of a size: the lesser
-/// of that of the kernel as a matrix times the root of the number of windows of an element, and of the root of the
-/// largest sum of absolute values of a row of the convolution's matrix times that of a column (Schur's test).
-pub(super) fn convolution_norm<T: Tensor>(kernel: &T, size: [usize; 2], window: Window2d) -> T {
-    let shape = kernel.shape();
-    let [out, channels, height, width] = [shape[0], shape[1], shape[2], shape[3]];
-    let matrix = kernel.reshape(&[out, channels * height * width]);
-    let image = [1, channels, size[0], size[1]];
-    let most = super::linear::overlap(&image, [height, width], window).sqrt();
-    let by_windows = spectral_norm(&matrix) * most;
-    let sizes = kernel.abs();
-    let rows = sizes.sum(&[1, 2, 3][..]).max(0);
-    let columns = sizes.sum(&[0, 2, 3][..]).max(0);
-    by_windows.minimum(&(rows * columns).sqrt())
+/// The norm of the convolution with a kernel `[out, channels, kh, kw]` of images of a size: an upper bound in
+/// evaluation; else it is computed up to about 10⁻¹².
+#[track_caller]
+pub(super) fn of_convolution<T: Tensor>(kernel: &T, size: [usize; 2], window: Window2d) -> T {
+    T::host(&ConvolutionNorm { size, window, bounds: range::is_rounded::<T>() }, &[kernel])
+}
+
+#[derive(Clone, Copy, Debug)]
+struct ConvolutionNorm {
+    size: [usize; 2],
+    window: Window2d,
+    /// Whether it is to be an upper bound, which takes longer.
+    bounds: bool,
+}
+
+/// An array of the host's as one of this crate's, in double precision.
+fn array<E: HostElement>(x: &ArrayViewD<'_, E>) -> NdArray<f64> {
+    x.mapv(|x| x.to_f64().unwrap_or(f64::NAN)).into()
+}
+
+impl HostOperator for ConvolutionNorm {
+    const NAME: &'static str = "convolution_norm";
+    const RANKS: &'static [usize] = &[4];
+
+    fn shape(&self, _operands: &[&[usize]]) -> Result<Vec<usize>, String> {
+        Ok(Vec::new())
+    }
+    fn value<E: HostElement>(
+        &self,
+        x: &[ArrayViewD<'_, E>],
+        mut y: ArrayViewMutD<'_, E>,
+    ) -> Result<(), String> {
+        let (kernel, &ConvolutionNorm { size, window, bounds }) = (array(&x[0]), self);
+        let found = match bounds {
+            true => convolution_norm_bound(&kernel, size, window).map(|bound| bound.value),
+            false => convolution_norm(&kernel, size, window).map(|found| found.value),
+        };
+        y[IxDyn(&[])] = nearest_above(found.map_err(|error| error.to_string())?);
+        Ok(())
+    }
+    fn pull<T: Tensor>(&self, x: &[T], _y: &T, y_bar: &T, _wanted: &[bool]) -> Vec<Option<T>> {
+        let (image, result) = self.vectors(&x[0]);
+        let shape = x[0].shape();
+        let slope = image.conv2d_kernel(&result, [shape[2], shape[3]], self.window);
+        vec![Some(slope * y_bar)]
+    }
+    fn push<T: Tensor>(&self, x: &[T], _y: &T, tangents: &[Option<T>]) -> Option<T> {
+        let (image, result) = self.vectors(&x[0]);
+        tangents[0].as_ref().map(|dk| (image.conv2d(dk, self.window) * result).sum(..))
+    }
+}
+
+impl ConvolutionNorm {
+    /// The singular vectors of the largest singular value: an image, and what it is convolved to by its norm.
+    #[track_caller]
+    fn vectors<T: Tensor>(&self, kernel: &T) -> (T, T) {
+        let image = T::host(&ConvolutionVector(*self), &[kernel]);
+        let result = image.conv2d(kernel, self.window);
+        let size = result.square().sum(..).sqrt().detach();
+        (image, result / (size + f64::MIN_POSITIVE))
+    }
+}
+
+/// The image `[1, channels, h, w]` that a convolution makes longest, of those of norm 1.
+#[derive(Clone, Copy, Debug)]
+struct ConvolutionVector(ConvolutionNorm);
+
+impl HostOperator for ConvolutionVector {
+    const NAME: &'static str = "convolution_norm";
+    const RANKS: &'static [usize] = &[4];
+
+    fn shape(&self, operands: &[&[usize]]) -> Result<Vec<usize>, String> {
+        Ok(vec![1, operands[0][1], self.0.size[0], self.0.size[1]])
+    }
+    fn value<E: HostElement>(
+        &self,
+        x: &[ArrayViewD<'_, E>],
+        mut y: ArrayViewMutD<'_, E>,
+    ) -> Result<(), String> {
+        let found = convolution_norm(&array(&x[0]), self.0.size, self.0.window);
+        let right = found.map_err(|error| error.to_string())?.right;
+        y.iter_mut().zip(right.view()).for_each(|(y, &x)| *y = E::nearest(x));
+        Ok(())
+    }
+    fn pull<T: Tensor>(&self, _x: &[T], _y: &T, _y_bar: &T, _wanted: &[bool]) -> Vec<Option<T>> {
+        raise(second_derivative(At::caller()))
+    }
+    fn push<T: Tensor>(&self, _x: &[T], _y: &T, _tangents: &[Option<T>]) -> Option<T> {
+        raise(second_derivative(At::caller()))
+    }
+}
+
+fn second_derivative(at: At) -> Error {
+    let reason = "the norm of a convolution has no second derivative here: that of its matrix has".into();
+    Error::Argument { op: "convolution_norm", reason, at }
 }

@@ -389,7 +389,6 @@ impl<T: Tensor> Tensor for Bound<T> {
         shape::conv2d(&image, &kernels, window).or_raise();
         let terms = kernels[1..].iter().product();
         let size = [image[2], image[3]];
-        let out = T::zeros(&image).conv2d(&T::zeros(&kernels), window).shape();
         Self::bilinear(
             "conv2d",
             [self, kernel],
@@ -398,7 +397,7 @@ impl<T: Tensor> Tensor for Bound<T> {
             [
                 &|w| linear::convolution(w, size, window),
                 // Each element of the kernel meets each place once.
-                &|x| linear::of_kernel(x, [kernels[2], kernels[3]], window, &out),
+                &|x| linear::of_kernel(x, [kernels[2], kernels[3]], window),
             ],
         )
     }
@@ -427,9 +426,7 @@ impl<T: Tensor> Tensor for Bound<T> {
             [self, y_bar],
             |x, g| x.conv2d_kernel(g, size, window),
             terms,
-            [&|g| linear::by_kernel(g, &kernels, &image, window), &|x| {
-                linear::of_kernel(x, size, window, &results)
-            }],
+            [&|g| linear::by_kernel(g, &kernels, &image, window), &|x| linear::of_kernel(x, size, window)],
         )
     }
     #[track_caller]
