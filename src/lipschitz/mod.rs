@@ -28,7 +28,7 @@ mod semidefinite;
 
 pub use bound::{
     Bound, BoundAdjoint, BoundBool, BoundInt, Contribution, Domain, LipschitzBound, auto_lip,
-    lipschitz_bound, spectral_norm,
+    limit_spectral_norm, lipschitz_bound, spectral_norm,
 };
 pub use constant::{Kind, LipschitzConstant};
 pub use convolution::{circular_convolution_norm, convolution_norm, convolution_norm_bound};

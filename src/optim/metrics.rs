@@ -15,6 +15,32 @@ pub fn accuracy<T: Tensor>(logits: &T, targets: &T::Int) -> T {
     T::from_mask(&logits.argmax(-1).equal(targets)).mean(..)
 }
 
+/// Which part of rows `[batch, classes]` of logits is classified right, and is so whatever is added to its input that is
+/// no longer than a radius, in the Euclidean norm: those whose right logit is more than `√2·L·radius` larger than all
+/// others, where `L` is an upper bound of the logits' Lipschitz constant by the input (Tsuzuku, Sato & Sugiyama,
+/// *Lipschitz-margin training*, 2018, proposition 1).
+///
+/// ```
+/// use antiphon::optim::metrics::certified_accuracy;
+/// use antiphon::{NdArray, NdInt};
+/// let logits = NdArray::from_elements(&[2, 2], &[3.0, 0.0, 1.0, 0.0])?;
+/// let targets = NdInt::from(vec![0, 0]);
+/// // Two of the first one's logits may come nearer to each other by √2·1·2 at most.
+/// assert_eq!(certified_accuracy(&logits, &targets, 1.0, 2.0).item(), 0.5);
+/// # Ok::<(), antiphon::Error>(())
+/// ```
+#[track_caller]
+pub fn certified_accuracy<T: Tensor>(logits: &T, targets: &T::Int, lipschitz: f64, radius: f64) -> T {
+    operator(At::caller(), || {
+        let classes = logits.shape().last().copied().unwrap_or(0);
+        let right = T::one_hot(targets, classes).greater(&T::constant(0.5));
+        let others = T::select(&right, &T::constant(f64::NEG_INFINITY), logits).max(-1);
+        let margin = logits.gather_last(targets) - others;
+        let least = T::constant(std::f64::consts::SQRT_2 * lipschitz * radius);
+        T::from_mask(&margin.greater(&least)).mean(..)
+    })
+}
+
 /// How often each class was predicted for each: `[classes, classes]` counts, with a row for each class of the targets
 /// and a column for each that was predicted (scikit-learn's `confusion_matrix`). Counts of batches may be added up.
 ///

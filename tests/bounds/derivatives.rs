@@ -1,6 +1,6 @@
 //! Bounds with derivatives, and in compiled code; constants of derivatives.
 
-use antiphon::lipschitz::{Bound, Domain, lipschitz_bound, spectral_norm};
+use antiphon::lipschitz::{Bound, Domain, limit_spectral_norm, lipschitz_bound, spectral_norm};
 use antiphon::{NdArray, OrRaise, Real, Tensor, check_gradients, grad, program};
 
 use super::{Array, Value, assert_close, bound, interval};
@@ -36,6 +36,29 @@ fn the_norms_derivative_is_that_of_its_vectors() {
     // Of each matrix of a batch.
     let many = Array::stack(&[w.clone(), w * 2.0], 0);
     assert_close(spectral_norm(&many).view()[[1]], 2.0 * 5.464_985_704_219_043, 1e-14);
+}
+
+#[test]
+fn weights_are_projected() {
+    let w = Array::from_elements(&[2, 2], &[1.0, 2.0, 3.0, 4.0]).unwrap();
+    assert_close(spectral_norm(&limit_spectral_norm(&w, 2.0)).item(), 2.0, 1e-12);
+    assert_eq!(limit_spectral_norm(&w, 6.0), w);
+    let many = Array::stack(&[w.clone(), w.clone() * 0.1], 0);
+    let limited = spectral_norm(&limit_spectral_norm(&many, 1.0));
+    assert_close(limited.view()[[0]], 1.0, 1e-12);
+    assert_close(limited.view()[[1]], 0.546_498_570_421_904_3, 1e-12);
+    // Of rows and columns, of many and of none, of zeros.
+    for shape in [[7, 3], [3, 7], [1, 5], [5, 1]] {
+        let n = shape[0] * shape[1];
+        let w = Array::from_elements(&shape, &(0..n).map(|i| ((i * i) as f64).cos()).collect::<Vec<_>>())
+            .unwrap();
+        check_gradients(&program!(|x| spectral_norm(&x[0])), &[w], 2).unwrap();
+    }
+    assert_eq!(spectral_norm(&Array::zeros(&[0, 3])).item(), 0.0);
+    assert!(spectral_norm(&Array::zeros(&[2, 3])).item() < 1e-300);
+    assert!(
+        grad(|w| spectral_norm(&w), &Array::zeros(&[2, 3])).unwrap().view().iter().all(|x| x.is_finite())
+    );
 }
 
 #[test]

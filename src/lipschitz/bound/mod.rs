@@ -31,7 +31,7 @@ use self::steps::{Factor, Joint, Steps};
 
 pub use entry::{Contribution, Domain, LipschitzBound, auto_lip, lipschitz_bound};
 pub use integer::{BoundBool, BoundInt};
-pub use spectral::spectral_norm;
+pub use spectral::{limit_spectral_norm, spectral_norm};
 
 /// All values that an array may have while the input moves in its domain, over the interpretation `T`, with an upper
 /// bound of its Lipschitz constant: what a model sees under [`auto_lip`].

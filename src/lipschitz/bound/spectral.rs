@@ -1,6 +1,6 @@
 //! Spectral norms that can be differentiated.
 
-use faer::Mat;
+use faer::{Mat, MatRef, Scale, Side};
 use ndarray::{ArrayViewD, ArrayViewMutD, IxDyn};
 
 use super::super::convolution::{convolution_norm, convolution_norm_bound};
@@ -36,6 +36,18 @@ use crate::linalg;
 #[track_caller]
 pub fn spectral_norm<T: Tensor>(w: &T) -> T {
     T::host(&SpectralNorm, &[w])
+}
+
+/// Matrices whose spectral norm is at most this: those that it is more of are multiplied by what makes it that. Applied
+/// to weights after each step of a training, it is the projection of Gouk et al., *Regularisation of neural networks by
+/// enforcing Lipschitz continuity*, 2021.
+///
+/// # Errors
+/// As [`spectral_norm`].
+#[track_caller]
+pub fn limit_spectral_norm<T: Tensor>(w: &T, most: f64) -> T {
+    let part = (spectral_norm(w).recip() * most).minimum(&T::constant(1.0));
+    w.clone() * part.unsqueeze(-1).unsqueeze(-1)
 }
 
 /// A matrix as faer has it.
@@ -101,6 +113,39 @@ fn parts<T: Tensor>(both: &T, m: usize, n: usize) -> (T, T) {
 #[derive(Clone, Copy, Debug)]
 struct SingularVectors;
 
+/// Both vectors, from the eigenvectors of the smaller one of `WWᵀ` and `WᵀW`; none of what is not finite. Of a matrix
+/// of zeros they are any.
+fn singular_vectors(w: MatRef<'_, f64>) -> Option<Vec<f64>> {
+    if w.nrows() < w.ncols() {
+        let mut found = singular_vectors(w.transpose())?;
+        found.rotate_left(w.ncols());
+        return Some(found);
+    }
+    if w.ncols() == 0 {
+        return Some(vec![0.0; w.nrows()]);
+    }
+    let largest = w.norm_max();
+    if !largest.is_finite() {
+        return None;
+    }
+    // Near one, so that squares are numbers.
+    let w = w * Scale(if largest > 0.0 { largest.recip() } else { 1.0 });
+    let gram = w.transpose() * &w;
+    let values = gram.self_adjoint_eigen(Side::Lower).ok()?;
+    let unit = |x: Mat<f64>| -> Mat<f64> {
+        let size = x.norm_l2();
+        if size > 0.0 {
+            x * Scale(size.recip())
+        } else {
+            Mat::from_fn(x.nrows(), 1, |i, _| f64::from(i == 0))
+        }
+    };
+    let right = Mat::from_fn(w.ncols(), 1, |i, _| values.U()[(i, w.ncols() - 1)]);
+    let left = unit(&w * right);
+    let right = unit(w.transpose() * &left);
+    Some(left.col(0).iter().chain(right.col(0).iter()).copied().collect())
+}
+
 /// What the rules share.
 struct Resolvent<'a, T> {
     w: &'a T,
@@ -151,13 +196,8 @@ impl HostOperator for SingularVectors {
         mut y: ArrayViewMutD<'_, E>,
     ) -> Result<(), String> {
         let w = matrix(&x[0]);
-        if w.nrows() == 0 || w.ncols() == 0 {
-            return Ok(());
-        }
-        let failed = |_| "the singular vectors were not found".to_string();
-        let svd = w.thin_svd().map_err(failed)?;
-        let columns = svd.U().col(0).iter().chain(svd.V().col(0).iter());
-        y.iter_mut().zip(columns).for_each(|(y, &x)| *y = E::nearest(x));
+        let found = singular_vectors(w.as_ref()).ok_or("the singular vectors were not found")?;
+        y.iter_mut().zip(found).for_each(|(y, x)| *y = E::nearest(x));
         Ok(())
     }
     fn pull<T: Tensor>(&self, x: &[T], y: &T, y_bar: &T, _wanted: &[bool]) -> Vec<Option<T>> {
