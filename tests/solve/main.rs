@@ -3,6 +3,7 @@
 mod errors;
 mod fixed_points;
 mod integration;
+mod orders;
 mod problems;
 mod programs;
 mod solvers;
