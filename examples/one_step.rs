@@ -13,8 +13,8 @@ mod bilevel;
 mod common;
 #[path = "iterative/logistic.rs"]
 mod logistic;
-#[path = "iterative/plot.rs"]
-mod plot;
+#[path = "iterative/picture.rs"]
+mod picture;
 #[path = "iterative/quadratic.rs"]
 mod quadratic;
 #[path = "iterative/ridge.rs"]

@@ -9,7 +9,7 @@ use antiphon::solve::{Derivative, LinearMethod, MinimizeMethod, Options, Problem
 use antiphon::{Int, NdArray, NdInt, OrRaise, Real, Result, Tensor, Var, compile, value_and_grad};
 use serde_json::{Value, json};
 
-use crate::plot::{self, Curve};
+use crate::picture::{self, Panel, Series};
 
 type Array = NdArray<f64>;
 /// X and y to fit, and others to judge by.
@@ -125,12 +125,11 @@ pub fn descent(out: &Path) -> Result<Value> {
             "last_steps": steps, "theta": theta.item(), "rho": rho, "true_gradient": floor, "error": error, "bound": bound,
             "gradient_by_outer_step": points,
         }));
-        curves.push(Curve {
-            name: if steps == 1 { "last step".into() } else { format!("last {steps} steps") },
-            points,
-        });
+        let name = if steps == 1 { "last step".into() } else { format!("last {steps} steps") };
+        curves.push(Series::line(&name, points));
     }
     let title = "True gradient under descent by the last steps";
-    plot::draw(&out.join("bilevel.svg"), &[(title, ["outer steps", "norm of the true gradient"], curves)])?;
+    let panel = Panel::new(title, ["outer steps", "norm of the true gradient"], curves).of_powers();
+    picture::draw(&out.join("bilevel.svg"), &[panel])?;
     Ok(json!({ "experiment": "bilevel", "runs": reports }))
 }

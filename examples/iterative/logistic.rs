@@ -12,7 +12,7 @@ use ndarray::ArrayD;
 use ndarray_npy::NpzReader;
 use serde_json::{Value, json};
 
-use crate::plot::{self, Curve};
+use crate::picture::{self, Panel, Series};
 use crate::timing::in_turns;
 
 type Array = NdArray<f64>;
@@ -204,14 +204,15 @@ pub fn of_sizes(sizes: &[usize], runs: usize, out: &Path) -> Result<Value> {
         let points = reports.iter().map(|report| {
             (report["p"].as_f64().unwrap_or(f64::NAN), report[name]["ms"].as_f64().unwrap_or(f64::NAN))
         });
-        Curve { name: name.replace('_', "-"), points: points.collect() }
+        Series::line(&name.replace('_', "-"), points.collect())
     };
-    let mut curves: Vec<Curve> = derivatives().iter().map(|(name, _)| curve(name)).collect();
+    let mut curves: Vec<Series> = derivatives().iter().map(|(name, _)| curve(name)).collect();
     let points = reports.iter().map(|report| {
         (report["p"].as_f64().unwrap_or(f64::NAN), report["forward_ms"].as_f64().unwrap_or(f64::NAN))
     });
-    curves.push(Curve { name: "forward alone".into(), points: points.collect() });
+    curves.push(Series::line("forward alone", points.collect()));
     let title = "Newton's method, logistic regression: value and gradient";
-    plot::draw(&out.join("logistic.svg"), &[(title, ["features", "milliseconds"], curves)])?;
+    let panel = Panel::new(title, ["features", "milliseconds"], curves).of_powers();
+    picture::draw(&out.join("logistic.svg"), &[panel])?;
     Ok(json!({ "experiment": "logistic", "runs": reports }))
 }

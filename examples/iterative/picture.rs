@@ -1,11 +1,15 @@
-//! Pictures of lines and points, in panels side by side.
+//! Pictures of lines and points, in panels side by side, with linear or logarithmic axes.
+
+#![allow(dead_code, reason = "each example draws a part of these")]
 
 use std::error::Error as StdError;
+use std::ops::Range;
 use std::path::Path;
 
 use antiphon::Result;
 use antiphon::error::Error;
 use antiphon::io::write_atomically;
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter};
 use plotters::prelude::*;
 
 const COLOURS: [RGBColor; 6] = [
@@ -45,36 +49,102 @@ impl Series {
     }
 }
 
+/// The scale of an axis.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Scale {
+enum Scale {
     Linear,
-    /// Of the vertical axis.
     Logarithmic,
 }
 
+impl Scale {
+    /// Where a number is drawn: zeros and what is less have no place on a logarithmic axis.
+    fn place(self, x: f64) -> f64 {
+        if self == Scale::Logarithmic { x.log10() } else { x }
+    }
+}
+
+/// An axis with its numbers at multiples of 1, 2 or 5, or at powers of ten and, of few of these, at some in between.
+#[derive(Clone)]
+struct Axis {
+    scale: Scale,
+    /// Of places.
+    range: Range<f64>,
+}
+
+impl Axis {
+    /// `i·size + step` for all integers.
+    fn places(&self, size: f64, steps: &[f64]) -> Vec<f64> {
+        let [first, last] = [self.range.start, self.range.end].map(|end| (end / size).floor() as i64);
+        let all = (first..=last).flat_map(|i| steps.iter().map(move |step| i as f64 * size + step));
+        all.filter(|x| self.range.contains(x)).collect()
+    }
+}
+
+impl Ranged for Axis {
+    type ValueType = f64;
+    type FormatOption = NoDefaultFormatting;
+
+    fn range(&self) -> Range<f64> {
+        self.range.clone()
+    }
+    fn map(&self, place: &f64, (first, last): (i32, i32)) -> i32 {
+        let part = (place - self.range.start) / (self.range.end - self.range.start);
+        first + (part * f64::from(last - first)).round() as i32
+    }
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        let length = self.range.end - self.range.start;
+        let is_logarithmic = self.scale == Scale::Logarithmic;
+        if is_logarithmic && length < 3.0 {
+            return self.places(1.0, &[1.0, 2.0, 5.0].map(f64::log10));
+        }
+        let least = length / hint.max_num_points().min(8) as f64;
+        let power = 10f64.powf(least.log10().floor());
+        let size = [1.0, 2.0, 5.0, 10.0].map(|size| size * power).into_iter().find(|&size| size >= least);
+        let size = size.unwrap_or(least);
+        self.places(if is_logarithmic { size.max(1.0) } else { size }, &[0.0])
+    }
+}
+
+impl From<Axis> for Range<f64> {
+    fn from(axis: Axis) -> Range<f64> {
+        axis.range
+    }
+}
+
+impl ValueFormatter<f64> for Axis {
+    fn format_ext(&self, place: &f64) -> String {
+        label(if self.scale == Scale::Logarithmic { 10f64.powf(*place) } else { *place })
+    }
+}
+
 pub struct Panel {
-    pub title: String,
-    pub axes: [&'static str; 2],
-    pub scale: Scale,
-    pub series: Vec<Series>,
-    pub legend: SeriesLabelPosition,
+    title: String,
+    axes: [&'static str; 2],
+    scales: [Scale; 2],
+    series: Vec<Series>,
+    legend: SeriesLabelPosition,
 }
 
 impl Panel {
     pub fn new(title: &str, axes: [&'static str; 2], series: Vec<Series>) -> Panel {
-        let legend = SeriesLabelPosition::UpperRight;
-        Panel { title: title.into(), axes, scale: Scale::Linear, series, legend }
+        let (scales, legend) = ([Scale::Linear; 2], SeriesLabelPosition::UpperRight);
+        Panel { title: title.into(), axes, scales, series, legend }
     }
+    /// With a logarithmic vertical axis.
     pub fn logarithmic(self) -> Panel {
-        Panel { scale: Scale::Logarithmic, ..self }
+        Panel { scales: [self.scales[0], Scale::Logarithmic], ..self }
+    }
+    /// With two logarithmic axes, and the legend where curves of this kind seldom are.
+    pub fn of_powers(self) -> Panel {
+        Panel { scales: [Scale::Logarithmic; 2], legend: SeriesLabelPosition::LowerLeft, ..self }
     }
     pub fn legend(self, legend: SeriesLabelPosition) -> Panel {
         Panel { legend, ..self }
     }
     /// Points as they are drawn: those that have a place.
     fn placed<'s>(&'s self, series: &'s Series) -> impl Iterator<Item = (f64, f64)> + 's {
-        let height = |y: f64| if self.scale == Scale::Logarithmic { y.log10() } else { y };
-        let placed = series.points.iter().map(move |&(x, y)| (x, height(y)));
+        let [across, up] = self.scales;
+        let placed = series.points.iter().map(move |&(x, y)| (across.place(x), up.place(y)));
         placed.filter(|(x, y)| x.is_finite() && y.is_finite())
     }
 }
@@ -113,19 +183,17 @@ fn paint(svg: &mut String, panels: &[Panel]) -> std::result::Result<(), Box<dyn 
             let margin = if high > low { 0.05 * (high - low) } else { 0.5 };
             (low - margin)..(high + margin)
         };
+        let [across, up] = panel.scales;
+        let across = Axis { scale: across, range: range(|p| p.0) };
+        let up = Axis { scale: up, range: range(|p| p.1) };
         let mut chart = ChartBuilder::on(part)
             .caption(&panel.title, ("sans-serif", 20))
             .margin(12)
             .x_label_area_size(44)
             .y_label_area_size(72)
-            .build_cartesian_2d(range(|p| p.0), range(|p| p.1))?;
-        let y_label = |y: &f64| match panel.scale {
-            Scale::Linear => label(*y),
-            Scale::Logarithmic => format!("{:.1e}", 10f64.powf(*y)),
-        };
+            .build_cartesian_2d(across, up)?;
         let mut mesh = chart.configure_mesh();
-        mesh.x_desc(panel.axes[0]).y_desc(panel.axes[1]).light_line_style(TRANSPARENT);
-        mesh.x_label_formatter(&|x| label(*x)).y_label_formatter(&y_label).draw()?;
+        mesh.x_desc(panel.axes[0]).y_desc(panel.axes[1]).light_line_style(TRANSPARENT).draw()?;
         let mut colours = COLOURS.iter().cycle();
         for series in &panel.series {
             let points: Vec<(f64, f64)> = panel.placed(series).collect();

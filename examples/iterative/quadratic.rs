@@ -8,7 +8,7 @@ use antiphon::solve::{Derivative, LinearLimit, LinearMethod, Options, QuadraticP
 use antiphon::{Int, NdArray, NdInt, OrRaise, Params, Real, Result, Tensor, Var, compile, value_and_grad};
 use serde_json::{Value, json};
 
-use crate::plot::{self, Curve};
+use crate::picture::{self, Panel, Series};
 use crate::timing::in_turns;
 
 type Array = NdArray<f64>;
@@ -115,10 +115,11 @@ pub fn of_sizes(sizes: &[usize], runs: usize, out: &Path) -> Result<Value> {
             name => number(&report[name]["ms"]),
         };
         let points = reports.iter().map(|report| (number(&report["n"]), of(report)));
-        Curve { name: name.replace('_', "-"), points: points.collect() }
+        Series::line(&name.replace('_', "-"), points.collect())
     };
     let curves = ["unrolled", "implicit", "one_step", "forward"].map(curve).into();
     let title = "Interior point, quadratic program: value and gradient";
-    plot::draw(&out.join("qp.svg"), &[(title, ["unknowns", "milliseconds"], curves)])?;
+    let panel = Panel::new(title, ["unknowns", "milliseconds"], curves).of_powers();
+    picture::draw(&out.join("qp.svg"), &[panel])?;
     Ok(json!({ "experiment": "qp", "runs": reports }))
 }

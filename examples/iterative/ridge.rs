@@ -9,7 +9,7 @@ use antiphon::solve::{Derivative, FixedPointMethod, LinearMethod, Options, Probl
 use antiphon::{Batch, Dual, Int, NdArray, NdInt, OrRaise, Real, Result, Tensor, Var, jacobian};
 use serde_json::{Value, json};
 
-use crate::plot::{self, Curve};
+use crate::picture::{self, Panel, Series};
 
 type Array = NdArray<f64>;
 
@@ -101,10 +101,10 @@ pub fn curves(out: &Path) -> Result<Value> {
             println!("κ = {:.0}, steps of {rule}, ρ = {rho:.5}", largest / mu);
             println!("  steps   relative error of the Jacobian");
             println!("          {}", derivatives().map(|(name, _)| format!("{name:>10}")).join(" "));
-            let mut over_steps: Vec<Curve> =
-                derivatives().map(|(name, _)| Curve { name: name.into(), points: Vec::new() }).into();
-            let mut over_time: Vec<Curve> =
-                derivatives().map(|(name, _)| Curve { name: name.into(), points: Vec::new() }).into();
+            let mut over_steps: Vec<Series> =
+                derivatives().map(|(name, _)| Series::line(name, Vec::new())).into();
+            let mut over_time: Vec<Series> =
+                derivatives().map(|(name, _)| Series::line(name, Vec::new())).into();
             for &k in &steps {
                 let mut row = Vec::new();
                 for (i, (_, derivative)) in derivatives().into_iter().enumerate() {
@@ -121,7 +121,7 @@ pub fn curves(out: &Path) -> Result<Value> {
                     row.iter().map(|error| format!("{error:>10.2e}")).collect::<Vec<_>>().join(" ")
                 );
             }
-            let points = |curves: &[Curve]| -> Value {
+            let points = |curves: &[Series]| -> Value {
                 curves
                     .iter()
                     .map(|curve| (curve.name.clone(), json!(curve.points)))
@@ -134,10 +134,13 @@ pub fn curves(out: &Path) -> Result<Value> {
             }));
             if rule == "1/L" {
                 let title = if kappa < 500.0 { "κ = 100, steps of 1/L" } else { "κ = 1,000, steps of 1/L" };
-                panels.push((title, ["steps", "relative error of the Jacobian"], over_steps));
+                for (unit, curves) in [("steps", over_steps), ("milliseconds", over_time)] {
+                    let axes = [unit, "relative error of the Jacobian"];
+                    panels.push(Panel::new(title, axes, curves).of_powers());
+                }
             }
         }
     }
-    plot::draw(&out.join("ridge.svg"), &panels)?;
+    picture::draw(&out.join("ridge.svg"), &panels)?;
     Ok(json!({ "experiment": "ridge", "runs": reports }))
 }

@@ -84,6 +84,59 @@ impl Factors {
     }
 }
 
+/// A square matrix itself, if it is symmetric but for rounding.
+pub(crate) fn symmetric_in_step<T: Tensor>(a: &T, asked: &Asked<T>) -> T {
+    T::host(&SymmetricInStep { solver: asked.solver }, &asked.operands(&a.detach()))
+}
+
+/// What is asked for Cholesky's factors of a matrix that may have none: they would be those of its symmetric part.
+#[derive(Clone, Copy, Debug)]
+struct SymmetricInStep {
+    solver: &'static str,
+}
+
+impl HostOperator for SymmetricInStep {
+    const NAME: &'static str = "symmetric";
+    const RANKS: &'static [usize] = &[2, 0, 0];
+
+    fn name(&self) -> &'static str {
+        self.solver
+    }
+    fn shape(&self, operands: &[&[usize]]) -> Result<Vec<usize>, String> {
+        Ok(operands[0].to_vec())
+    }
+    fn value<E: HostElement>(
+        &self,
+        operands: &[ArrayViewD<'_, E>],
+        mut y: ArrayViewMutD<'_, E>,
+    ) -> Result<(), String> {
+        let a = &operands[0];
+        let largest = a.iter().fold(E::zero(), |largest, x| largest.max(x.abs()));
+        let most = largest * E::epsilon().sqrt();
+        for (place, &x) in a.indexed_iter() {
+            let (i, j) = (place[0], place[1]);
+            let other = a[[j, i]];
+            if i < j && (x - other).abs() > most {
+                let reason = format!(
+                    "the matrix is not symmetric, as Cholesky's factors take it: [{i}, {j}] is {x:e}, [{j}, {i}] {other:e}"
+                );
+                return Err(in_step(reason, operands));
+            }
+        }
+        y.assign(a);
+        Ok(())
+    }
+    fn harmless(&self, operand: usize, shape: &[usize]) -> Vec<f64> {
+        if operand == 0 { identity(shape) } else { vec![1.0] }
+    }
+    fn pull<T: Tensor>(&self, _x: &[T], _y: &T, _y_bar: &T, _wanted: &[bool]) -> Vec<Option<T>> {
+        vec![None; 3]
+    }
+    fn push<T: Tensor>(&self, _x: &[T], _y: &T, _tangents: &[Option<T>]) -> Option<T> {
+        None
+    }
+}
+
 /// Both factors and the exchanges of rows in one vector, as [`Unpacked`] reads them, of a matrix that is not singular.
 #[derive(Clone, Copy, Debug)]
 struct FactorInStep {

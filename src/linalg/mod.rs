@@ -58,7 +58,7 @@ pub use cholesky::{cholesky, cholesky_solve};
 pub use determinant::{det, slogdet};
 pub use eigen::{eigh, eigvalsh};
 pub use functions::{expm, logm, matrix_power, sqrtm};
-pub(crate) use kept::{Asked, Factors};
+pub(crate) use kept::{Asked, Factors, symmetric_in_step};
 pub(crate) use kernel::{ONE, scratch};
 pub use lu::{inv, lu, solve};
 pub use qr::qr;

@@ -24,8 +24,10 @@ pub(super) fn estimate<I: Iteration, T: Tensor>(
     theta: &[T],
 ) -> (T, T) {
     let (x, theta) = (x.detach(), theta.iter().map(Real::detach).collect::<Vec<T>>());
-    let whole: Vec<T> = theta.iter().map(|leaf| leaf.reshape(&[leaf.size()])).collect();
-    let (whole, shapes) = (T::concat(&whole, 0), theta.iter().map(Tensor::shape).collect::<Vec<_>>());
+    // A part without elements, so that there is one.
+    let flat = theta.iter().map(|leaf| leaf.reshape(&[leaf.size()])).chain([T::zeros(&[0])]);
+    let whole = T::concat(&flat.collect::<Vec<T>>(), 0);
+    let shapes: Vec<_> = theta.iter().map(Tensor::shape).collect();
     let by_x = |v: &T| jvp(|x| iteration.attached(&x, &duals(&theta)), &x, v).or_raise().1;
     let back_by_x = |u: &T| vjp(|x| iteration.attached(&x, &constants(&theta)), &x, u).or_raise().1;
     fn parts<T: Tensor>(whole: &T, shapes: &[crate::Shape]) -> Vec<T> {

@@ -8,7 +8,7 @@ use crate::solve::converged::Named;
 use crate::solve::iteration::Iteration;
 use crate::solve::linear::LinearMethod;
 use crate::solve::quasi::{equations_of_system, newton_step};
-use crate::solve::system::{System, norm};
+use crate::solve::system::{System, epsilon, norm};
 
 /// The middle of an interval that is halved.
 #[derive(Clone, Debug)]
@@ -21,24 +21,30 @@ pub(super) struct Bisection<S> {
 equations_of_system!(Bisection, System, "bisection");
 
 /// `g` at both ends, which has to have different signs there.
-fn ends<S: System, T: Tensor>(system: &S, bracket: [f64; 2], at: At, x: &T, theta: &[T]) -> ([T; 2], [T; 2]) {
+fn ends<I: Iteration, T: Tensor>(
+    iteration: &I,
+    bracket: [f64; 2],
+    at: At,
+    x: &T,
+    theta: &[T],
+) -> ([T; 2], [T; 2]) {
     let ends = bracket.map(|end| x.zeros_like() + end);
-    let values = [0, 1].map(|i| system.residual(&ends[i], theta));
+    let values = [0, 1].map(|i| iteration.residual(&ends[i], theta));
     let [low, high] = &values;
     let different = (low.sign() * high.sign()).less_equal(&T::constant(0.0));
-    T::ensure_at(
-        INTERNAL,
-        at,
-        &different,
-        "the function has one sign at both ends of the bracket, or is NaN",
-    );
+    let name = I::NAME;
+    let message = format!("{name}: the function has one sign at both ends of the bracket, or is NaN");
+    T::ensure_at(INTERNAL, at, &different, &message);
     (ends, values)
 }
 
 impl<S: System> Iteration for Bisection<S> {
+    /// The middles of intervals are the same numbers for parameters nearby.
+    const UNROLLS: bool = false;
+
     /// The middle, the residual's norm, both ends, the value at the lower one, and that in the middle.
     fn start<T: Tensor>(&self, x: &T, theta: &[T]) -> Vec<T> {
-        let ([low, high], [at_low, _]) = ends(&self.system, self.bracket, self.at, x, theta);
+        let ([low, high], [at_low, _]) = ends(self, self.bracket, self.at, x, theta);
         let middle = (low.clone() + &high) * 0.5;
         let value = self.residual(&middle, theta);
         vec![middle, norm(&value), low, high, at_low, value]
@@ -72,7 +78,7 @@ impl<S: System> Iteration for Brent<S> {
     /// The best point `b`, the residual's norm, the point `a` before it, the other end `c`, their values, and the last
     /// two steps.
     fn start<T: Tensor>(&self, x: &T, theta: &[T]) -> Vec<T> {
-        let ([a, b], [at_a, at_b]) = ends(&self.system, self.bracket, self.at, x, theta);
+        let ([a, b], [at_a, at_b]) = ends(self, self.bracket, self.at, x, theta);
         let step = b.clone() - &a;
         vec![b, norm(&at_b), a.clone(), a, at_b, at_a.clone(), at_a, step.clone(), step]
     }
@@ -93,7 +99,7 @@ impl<S: System> Iteration for Brent<S> {
         let (at_a, at_b, at_c) =
             (pick(&worse, at_b, at_a), pick(&worse, &at_c, at_b), pick(&worse, at_b, &at_c));
         let half = (c.clone() - &b) * 0.5;
-        let least = b.abs() * (2.0 * f64::EPSILON) + 1e-300;
+        let least = b.abs() * (epsilon::<T>() * 2.0) + 1e-300;
         // Secant where a is c, else inverse quadratic interpolation.
         let ratio = |x: &T, y: &T| {
             let none = y.equal(&zero);

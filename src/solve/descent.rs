@@ -6,7 +6,7 @@ use crate::solve::converged::Named;
 use crate::solve::iteration::Iteration;
 use crate::solve::linear::{LinearLimit, LinearMethod};
 use crate::solve::quasi::{equations_of_system, newton_step};
-use crate::solve::system::{Objective, System, dot, norm};
+use crate::solve::system::{Objective, System, dot, epsilon, norm};
 
 /// `x ← x − length·∇f`.
 #[derive(Clone, Debug)]
@@ -41,13 +41,14 @@ pub(super) struct Accelerated<S> {
 equations_of_system!(Accelerated, System, "accelerated descent");
 
 impl<S: System> Iteration for Accelerated<S> {
-    /// `x`, the gradient's norm at `y`, the point `y` ahead of `x`, the gradient there, and the momentum's number `t`.
+    /// The point `y` that momentum has led to, which is what is found, the gradient's norm there, the point `x` that a
+    /// step without it had led to, the gradient at `y`, and the momentum's number `t`.
     fn start<T: Tensor>(&self, x: &T, theta: &[T]) -> Vec<T> {
         let gradient = self.residual(x, theta);
         vec![x.clone(), norm(&gradient), x.clone(), gradient, T::constant(1.0)]
     }
     fn step<T: Tensor>(&self, state: Vec<T>, theta: &[T], _number: &T::Int) -> Vec<T> {
-        let [x, _, y, gradient, t] = &state[..] else { unreachable!("a state of five") };
+        let [y, _, x, gradient, t] = &state[..] else { unreachable!("a state of five") };
         let next = y.clone() - gradient.clone() * self.length;
         let next_t = ((t.square() * 4.0 + 1.0).sqrt() + 1.0) * 0.5;
         // Momentum that leads uphill is given up (O'Donoghue & Candès 2015).
@@ -56,7 +57,7 @@ impl<S: System> Iteration for Accelerated<S> {
         let share = T::select(&uphill, &T::constant(0.0), &((t.clone() - 1.0) / &next_t));
         let ahead = next.clone() + (next.clone() - x) * share;
         let gradient = self.residual(&ahead, theta);
-        vec![next, norm(&gradient), ahead, gradient, next_t]
+        vec![ahead, norm(&gradient), next, gradient, next_t]
     }
     fn attached<T: Tensor>(&self, x: &T, theta: &[T]) -> T {
         x.clone() - self.residual(x, theta) * self.length
@@ -78,7 +79,7 @@ pub(super) fn backtrack<S: Objective, T: Tensor>(
 ) -> T {
     let theta: Vec<T> = theta.iter().map(Real::detach).collect();
     let [x, value, slope, direction] = [x, value, slope, direction].map(Real::detach);
-    let rounding = value.abs() * (8.0 * f64::EPSILON);
+    let rounding = value.abs() * (epsilon::<T>() * 8.0);
     let too_far = |(length, tried, tried_slope): &(T, T, T)| {
         let enough = value.clone() + length.clone() * &slope * 1e-4 + &rounding;
         let good = tried.less_equal(&enough).and(&tried_slope.less_equal(&(-slope.clone() * 0.8)));

@@ -1,4 +1,4 @@
-//! Initial value problems: solutions at given times, and up to an event, with their adjoints.
+//! Initial value problems: solutions at given times, with their adjoints.
 
 use crate::continuation::unwinding::{OrRaise, catch, operator, raise};
 use crate::error::{At, Error, Result};
@@ -6,12 +6,11 @@ use crate::forward::Dual;
 use crate::language::control::Checkpoints;
 use crate::language::custom::CustomOperator;
 use crate::language::params::Params;
-use crate::language::real::{Int, Mask, Real};
-use crate::language::state::Index;
+use crate::language::real::Real;
 use crate::language::tensor::Tensor;
 use crate::sealed::INTERNAL;
 use crate::solve::ode::{
-    Field, PackedField, Place, Stepping, VectorField, advance, advance_to, arrived, counter, goes_on, within,
+    Field, PackedField, Place, Shifted, Stepping, VectorField, advance, advance_to, arrived, goes_on, within,
 };
 use crate::solve::problem::{Layout, Over};
 use crate::solve::system::{chosen_shapes, constants};
@@ -147,7 +146,12 @@ pub fn integrate<F: VectorField, T: Tensor>(
         };
         let (first, later) = (times.index(0, 0), times.slice(0, 1..count + 1));
         let ascend = later.greater_equal(&times.slice(0, 0..count));
-        T::ensure_at(INTERNAL, at, &T::all(&ascend, ..), "the times of an integration have to ascend");
+        T::ensure_at(
+            INTERNAL,
+            at,
+            &T::all(&ascend, ..),
+            "integrate: the times of an integration have to ascend",
+        );
         let start = packed.state.pack(y);
         let theta = theta.leaves();
         let (rows, tried, made) = match how.adjoint {
@@ -164,7 +168,7 @@ pub fn integrate<F: VectorField, T: Tensor>(
 }
 
 /// The packed field, and the limits of its steps.
-fn prepared<F: VectorField, T: Tensor>(
+pub(super) fn prepared<F: VectorField, T: Tensor>(
     op: &'static str,
     field: &F,
     y: &Over<F::State, T>,
@@ -177,6 +181,9 @@ fn prepared<F: VectorField, T: Tensor>(
     if !(positive(how.absolute) && positive(how.relative)) {
         let (absolute, relative) = (how.absolute, how.relative);
         refuse(format!("the tolerances {absolute} and {relative} have to be positive"));
+    }
+    if let Adjoint::Discrete { checkpoints: Some(Checkpoints::Count(0)) } = how.adjoint {
+        refuse("of the states, none is to be kept, and one has to be".into());
     }
     if how.stepper.fixed().is_some_and(|step| !positive(step)) {
         refuse(format!("{:?}: the length of a step has to be positive", how.stepper));
@@ -207,8 +214,10 @@ fn discrete<F: Field, T: Tensor>(
     theta: &[T],
 ) -> (T, T, T) {
     let end = later.index(0, later.size() - 1).detach();
-    let begin = Place::begin(field, control, &first.detach(), &from_time(field, first, y, theta), theta);
-    let (last, rows) = T::scan_rows(begin.to_vec(), later, |parts: Vec<T>, t: T| {
+    let (field, theta) = Shifted::of(field, first, theta);
+    let (field, theta, later) = (&field, theta.as_slice(), later.clone() - &theta[0]);
+    let begin = Place::begin(field, control, &first.detach(), y, theta);
+    let (last, rows) = T::scan_rows(begin.to_vec(), &later, |parts: Vec<T>, t: T| {
         let place = Place::of(&parts);
         let place = match checkpoints {
             None => advance_to(field, control, place, &t, &end, theta),
@@ -234,13 +243,6 @@ fn discrete<F: Field, T: Tensor>(
     .or_raise();
     let last = Place::of(&last);
     (rows, last.tried, last.made)
-}
-
-/// `y` with the derivative by the time at which it is given: the solution is the same if it begins a slope's length
-/// further on, so that the time itself may be a constant.
-fn from_time<F: Field, T: Tensor>(field: &F, t: &T, y: &T, theta: &[T]) -> T {
-    let slope = field.slope(&t.detach(), y, theta).detach();
-    y.clone() + (t.detach() - t) * slope
 }
 
 /// All times, one after the other, each integrated by an operator whose derivative integrates back.
@@ -280,9 +282,18 @@ struct Segment<F> {
 impl<F: Field> Segment<F> {
     fn run<T: Tensor>(&self, operands: &[T]) -> T {
         let [y, from, to, theta @ ..] = operands else { unreachable!("a state and two times") };
-        let begin = Place::begin(&self.field, &self.control, from, y, theta);
-        let place = advance_to(&self.field, &self.control, begin, to, to, theta);
-        let y = arrived(&self.control, &place, to, place.now[1].clone());
+        let [begins, ends] = [from, to].map(Real::detach);
+        let (span, length) = (to.clone() - from, ends.clone() - &begins);
+        let none = length.equal(&T::constant(0.0));
+        let scale = span / T::select(&none, &T::constant(1.0), &length);
+        let theta: Vec<T> = [from.clone(), scale].into_iter().chain(theta.iter().cloned()).collect();
+        let field = Stretched { field: self.field.clone() };
+        let begin = Place::begin(&field, &self.control, &begins, y, &theta);
+        let place = advance_to(&field, &self.control, begin, &ends, &ends, &theta);
+        // In no time, `y` changes by nothing, of which the derivative is the slope.
+        let [_, y, change] = &place.now;
+        let y = T::select(&none, &(y.clone() + change), y);
+        let y = arrived(&self.control, &place, &ends, y);
         let counts = [&place.tried, &place.made].map(|count| count.detach().reshape(&[1]));
         let [tried, made] = counts;
         T::concat(&[y, tried, made], 0)
@@ -343,32 +354,24 @@ impl<F: Field> CustomOperator for Segment<F> {
             .zip(tangents)
             .map(|(x, tangent)| tangent.clone().unwrap_or_else(|| x.zeros_like()))
             .collect();
-        let operands = operands.to_vec();
-        let moved = |x: Vec<Dual<T>>| {
-            // The steps' times are constants: what the times' tangents do is a slope's length at each end.
-            let [y, from, to, theta @ ..] = &x[..] else { unreachable!("a state and two times") };
-            let held = [from.detach(), to.detach()];
-            let y = from_time(&self.field, from, y, theta);
-            let all: Vec<Dual<T>> =
-                [y].into_iter().chain(held.clone()).chain(theta.iter().cloned()).collect();
-            let found = self.run(&all);
-            let n = all[0].size();
-            let end = found.slice(0, 0..n);
-            let slope = self.field.slope(&held[1], &end, theta).detach();
-            T::concat_duals(&[end + (to.clone() - to.detach()) * slope, found.slice(0, n..n + 2)])
-        };
-        Some(jvp(moved, &operands, &along).or_raise().1)
+        Some(jvp(|operands: Vec<Dual<T>>| self.run(&operands), &operands.to_vec(), &along).or_raise().1)
     }
 }
 
-trait ConcatDuals: Tensor {
-    /// Joins duals over this interpretation.
-    fn concat_duals(parts: &[Dual<Self>]) -> Dual<Self> {
-        Tensor::concat(parts, 0)
-    }
+/// A field whose time `s` runs from the constant that the first time is: `t = from + (s − from)·scale`, with a scale of
+/// 1 that has the derivative of the time that passes. The first two parameters are `from` and the scale.
+#[derive(Clone, Debug)]
+struct Stretched<F> {
+    field: F,
 }
 
-impl<T: Tensor> ConcatDuals for T {}
+impl<F: Field> Field for Stretched<F> {
+    fn slope<T: Tensor>(&self, s: &T, y: &T, theta: &[T]) -> T {
+        let [from, scale, theta @ ..] = theta else { unreachable!("a time and a scale") };
+        let t = (s.clone() - from.detach()) * scale + from;
+        self.field.slope(&t, y, theta) * scale
+    }
+}
 
 /// `(y, a, θ̄)` with time running back: `−f`, `(∂f/∂y)ᵀa` and `(∂f/∂θ)ᵀa`.
 #[derive(Clone, Debug)]
@@ -402,89 +405,4 @@ impl<F: Field> Field for Augmented<F> {
         let parts: Vec<T> = [-slope, by_y].into_iter().chain(flat).collect();
         T::concat(&parts, 0)
     }
-}
-
-/// What ends an integration: a number that changes its sign.
-pub trait Event<F: VectorField>: Clone + std::fmt::Debug + 'static {
-    /// The number, of a time and the state there.
-    fn distance<T: Tensor>(&self, t: &T, y: &Over<F::State, T>, theta: &Over<F::Parameters, T>) -> T;
-}
-
-/// The time after `start` at which an event's number first changes its sign, and the state there, at `end` the latest.
-/// Both have derivatives: of the time it is that of the implicit function (Chen, Amos & Nickel, *Learning neural event
-/// functions*, 2021). The steps are differentiated as they were made.
-///
-/// # Errors
-/// As [`integrate`]; [`Error::Argument`] if there is no event before `end`.
-#[track_caller]
-pub fn integrate_until<F: VectorField, E: Event<F>, T: Tensor>(
-    field: &F,
-    event: &E,
-    y: &Over<F::State, T>,
-    [start, end]: [&T; 2],
-    theta: &Over<F::Parameters, T>,
-    how: &Integration,
-) -> Result<(T, Over<F::State, T>)> {
-    let at = At::caller();
-    catch(|| {
-        let (packed, control) = prepared::<F, T>("integrate_until", field, y, theta, how, at);
-        let leaves = theta.leaves();
-        let distance = |t: &T, y: &T, theta: &[T]| {
-            event.distance::<T>(t, &packed.state.unpack(y), &packed.theta.with(theta))
-        };
-        let begin = Place::begin(&packed, &control, start, &packed.state.pack(y), &leaves);
-        let held: Vec<T> = leaves.iter().map(Real::detach).collect();
-        // Of a step from where the number is zero, the sign is that of its end.
-        let sign = |place: &[T; 3]| distance(&place[0].detach(), &place[1].detach(), &held).sign();
-        let passed = |place: &Place<T>| {
-            let (before, now) = (sign(&place.before), sign(&place.now));
-            (before * now).less(&T::constant(0.0))
-        };
-        let parts = T::while_loop(
-            begin.to_vec(),
-            |parts| {
-                let place = Place::of(parts);
-                goes_on(&control, &place, end).and(&passed(&place).not())
-            },
-            |parts| advance(&packed, &control, &Place::of(&parts), end, &leaves).to_vec(),
-        );
-        let place = Place::of(&parts);
-        let found = passed(&place);
-        T::ensure_at(INTERNAL, at, &found, "no event before the end of the integration, or no more steps");
-        // By halves: the sign of the number at times within the last step.
-        let low_sign = sign(&place.before);
-        let still = Place::of(&place.to_vec().iter().map(Real::detach).collect::<Vec<T>>());
-        let bounds = (still.before[0].clone(), still.now[0].clone());
-        let (_, (low, high)) = T::while_loop(
-            (counter::<T>(0), bounds),
-            |(i, _): &(Index<T>, (T, T))| i.0.less(&T::Int::constant(60)),
-            |(i, (low, high))| {
-                let middle = (low.clone() + &high) * 0.5;
-                let y = within(&packed, &control, &still, &middle, &held);
-                let side = distance(&middle, &y, &held).sign();
-                let left = (side * &low_sign).less(&T::constant(0.0));
-                let low = T::select(&left, &low, &middle);
-                let high = T::select(&left, &middle, &high);
-                (Index(i.0 + T::Int::constant(1)), (low, high))
-            },
-        );
-        // A step of Newton's method, which has the derivative: t ← t − g/(dg/dt).
-        let near = (low + high) * 0.5;
-        let y_near = within(&packed, &control, &place, &near, &leaves);
-        let along = jvp(
-            |t: Dual<T>| {
-                let lift = |x: &T| Dual::lift(x);
-                let theta: Vec<Dual<T>> = held.iter().map(lift).collect();
-                let place = Place::of(&still.to_vec().iter().map(lift).collect::<Vec<_>>());
-                let y = within(&packed, &control, &place, &t, &theta);
-                event.distance::<Dual<T>>(&t, &packed.state.unpack(&y), &packed.theta.with(&theta))
-            },
-            &near,
-            &T::constant(1.0),
-        );
-        let speed = along.or_raise().1.detach();
-        let t = near.clone() - distance(&near, &y_near, &leaves) / speed;
-        let y = arrived(&control, &place, &near, within(&packed, &control, &place, &t, &leaves));
-        Ok((t, packed.state.unpack(&y)))
-    })
 }

@@ -20,6 +20,9 @@ use crate::solve::system::{System, along, dot, gradient_by, norm};
 
 /// An iterative algorithm for [equations](System).
 pub(super) trait Iteration: Named + System {
+    /// Whether its states have a derivative by the parameters.
+    const UNROLLS: bool = true;
+
     /// What a step changes: `x`, the norm of the residual there, and what else the next step takes.
     fn start<T: Tensor>(&self, x: &T, theta: &[T]) -> Vec<T>;
 
@@ -83,7 +86,7 @@ impl Limits {
     }
     /// Whether there is another step.
     fn goes_on<T: Tensor>(&self, number: &T::Int, state: &[T]) -> T::Bool {
-        let left = number.less(&T::Int::constant(self.steps as i64));
+        let left = number.less(&T::Int::constant(i64::try_from(self.steps).unwrap_or(i64::MAX)));
         if self.is_fixed() {
             return left;
         }
@@ -292,13 +295,21 @@ pub(super) fn iterate<I: Iteration, T: Tensor>(
     theta: &[T],
 ) -> (T, Info<T>) {
     let refuse = |reason: String| raise(Error::Argument { op: I::NAME, reason, at });
-    let not_negative = |x: f64| x >= 0.0;
-    if !not_negative(options.absolute) || !not_negative(options.relative) {
+    let is_tolerance = |x: f64| x >= 0.0 && x.is_finite();
+    if !is_tolerance(options.absolute) || !is_tolerance(options.relative) {
         let (absolute, relative) = (options.absolute, options.relative);
-        refuse(format!("the tolerances {absolute} and {relative} have to be numbers from 0 on"));
+        refuse(format!("the tolerances {absolute} and {relative} have to be finite numbers from 0 on"));
+    }
+    let fixed = options.absolute == 0.0 && options.relative == 0.0;
+    if fixed && options.max_steps == 0 {
+        refuse("a fixed number of 0 steps, which solve nothing".into());
     }
     let last = match options.derivative {
         Derivative::OneStep => 1,
+        Derivative::KSteps(0) => refuse("the derivative of the last 0 steps, of which there is none".into()),
+        Derivative::Unrolled { .. } if !I::UNROLLS => refuse(
+            "its steps do not change with the parameters: they have no derivative to be unrolled".into(),
+        ),
         Derivative::KSteps(steps) => steps,
         _ => 0,
     };
@@ -308,12 +319,12 @@ pub(super) fn iterate<I: Iteration, T: Tensor>(
     }
     let n = x.size();
     let newton = iteration.newton();
-    let fixed = options.absolute == 0.0 && options.relative == 0.0;
     // Of a fixed number of Newton's steps the last one is differentiated where it is made. Else it is one from where
     // the others have converged, by the factors of the last of these.
     let within = last == 1 && fixed && newton.as_ref().is_some_and(|newton| newton.plain);
     let kind = newton.as_ref().and_then(|newton| newton.method.factors());
-    let once_more = kind.filter(|_| last == 1 && !within);
+    // (If it may make one at all.)
+    let once_more = kind.filter(|_| last == 1 && !within && options.max_steps > 1);
     let mut limits = Limits::of(options, if within { 0 } else { last });
     limits.least = usize::from(within || once_more.is_some());
     let operands: Vec<&T> = std::iter::once(x).chain(theta).collect();
@@ -325,6 +336,9 @@ pub(super) fn iterate<I: Iteration, T: Tensor>(
                 kept = kind;
                 if kept.is_none() {
                     refuse("LastFactors, of which this method keeps none".into());
+                }
+                if limits.steps == 0 {
+                    refuse("LastFactors, of which a limit of 0 steps leaves none".into());
                 }
                 limits.least = 1;
             }
@@ -343,12 +357,21 @@ pub(super) fn iterate<I: Iteration, T: Tensor>(
     let number = |i: usize| reported.index(0, n + i).detach();
     let (steps, residual) = (number(0), number(1));
     let converged = T::from_mask(&residual.less_equal(&number(2)));
-    let bounds = options.estimate.map(|estimate| bound::estimate(iteration, estimate, at, &before, theta));
+    // Where the step begins that the bound is of.
+    let bounded = if within { &Kept::of(&reported, n).before } else { &before };
+    let bounds = options.estimate.map(|estimate| bound::estimate(iteration, estimate, at, bounded, theta));
     let (rho, one_step_error_bound) = bounds.unzip();
     let still = if within { 0 } else { last };
     let info = Info { steps: steps + still as f64, residual, converged, rho, one_step_error_bound };
     let Some(kind) = once_more else {
-        return (operator(at, || attached_steps(iteration, still, before, theta)), info);
+        let x = operator(at, || {
+            let x = attached_steps(iteration, still, before, theta);
+            match options.not_converged {
+                NotConverged::Error if still > 0 => finite::<I, T>(&x, &info.steps),
+                _ => x,
+            }
+        });
+        return (x, info);
     };
     let method = LinearMethod::LastFactors(LinearLimit::default());
     let (system, kept) = (iteration.clone(), Some(kind));
@@ -371,6 +394,16 @@ fn attached_steps<I: Iteration, T: Tensor>(iteration: &I, steps: usize, x: T, th
         return T::while_loop(begin, |(number, _)| number.0.less(&end), step).1;
     }
     (0..steps).fold(x, |x, _| iteration.attached(&x, theta))
+}
+
+/// Gives `x`, unless an element of it is infinite or no number.
+fn finite<I: Iteration, T: Tensor>(x: &T, steps: &T) -> T {
+    let residual = (x.detach() * 0.0).sum(..);
+    let report = [steps, &residual, &residual].map(|number| number.reshape(&[1]));
+    let [steps, residual, enough] = report;
+    let check = Converged::<I> { fixed: true, of: PhantomData };
+    let report = T::concat(&[x.clone(), steps, residual, enough], 0);
+    T::host(&check, &[&report]).slice(0, 0..x.size())
 }
 
 /// All steps, all of which are differentiated.

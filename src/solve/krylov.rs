@@ -46,7 +46,7 @@ fn repeat<N: Named, T: Tensor>(
     step: impl Fn(&T, &[T]) -> (T, T, Vec<T>),
 ) -> T {
     let enough = norm(b) * attainable::<T>(limit.tolerance);
-    let most = T::Int::constant(limit.steps as i64);
+    let most = T::Int::constant(i64::try_from(limit.steps).unwrap_or(i64::MAX));
     let (steps, (z, residual, _)) = T::while_loop(
         (Index::<T>(T::Int::constant(0)), (b.zeros_like(), norm(b), rest)),
         |(steps, (_, residual, _))| {

@@ -1,6 +1,7 @@
 //! Least squares: `½Σ r(x, θ)²`.
 
-use crate::error::Result;
+use crate::continuation::unwinding::raise;
+use crate::error::{Error, Result};
 use crate::language::tensor::Tensor;
 use crate::linalg::{Asked, cholesky_in_step, cholesky_solve};
 use crate::solve::iteration::{Iteration, iterate};
@@ -8,7 +9,7 @@ use crate::solve::linear::LinearMethod;
 use crate::solve::options::{Options, Solution};
 use crate::solve::problem::{Over, Problem};
 use crate::solve::quasi::newton_step;
-use crate::solve::system::{SquaresOf, System, dot, eye, norm, solved};
+use crate::solve::system::{SquaresOf, System, dot, epsilon, eye, norm, solved};
 use crate::solve::{converged::Named, system::Objective};
 
 /// How a sum of squares is made least: where its gradient `Jᵀr` is zero. The step that is differentiated is Newton's.
@@ -41,6 +42,12 @@ pub fn least_squares<P: Problem, T: Tensor>(
     solved("least_squares", problem, x, theta, |packed, x, theta| {
         let at = packed.at;
         let system = SquaresOf(packed);
+        if let LeastSquaresMethod::LevenbergMarquardt { damping } = method
+            && !(damping > 0.0 && damping.is_finite())
+        {
+            let reason = format!("{method:?}: the first damping has to be a positive number");
+            raise(Error::Argument { op: "least_squares", reason, at });
+        }
         match method {
             LeastSquaresMethod::GaussNewton => iterate(&GaussNewton { system }, options, at, x, theta),
             LeastSquaresMethod::LevenbergMarquardt { damping } => {
@@ -129,10 +136,14 @@ impl<P: Problem> Iteration for LevenbergMarquardt<P> {
         let tried_value = self.system.objective(&tried, theta);
         // What the linear model promises is ½·δᵀ(λδ − Jᵀr).
         let promised = (dot(&step, &(step.clone() * damping - gradient)) * 0.5).detach();
-        let share = (value.clone() - &tried_value).detach() / promised.maximum(&T::constant(1e-300));
-        // Up to rounding, no change is not worse.
-        let rounding = value.detach().abs() * 1e-14;
-        let better = tried_value.detach().less_equal(&(value.detach() + rounding));
+        // Up to rounding, no change is not worse; and of a promise that is less than that, nothing is known but the
+        // model, which is believed.
+        let rounding = value.detach().abs() * (epsilon::<T>() * 50.0);
+        let better = tried_value.detach().less_equal(&(value.detach() + &rounding));
+        let is_known = promised.greater(&rounding);
+        let fell = (value.clone() - &tried_value).detach();
+        let share = fell / T::select(&is_known, &promised, &T::constant(1.0));
+        let share = T::select(&is_known, &share, &T::constant(1.0)).clamp(0.0, 1.0);
         let less = (-(share * 2.0 - 1.0).powi(3) + 1.0).maximum(&T::constant(1.0 / 3.0));
         let pick = |x: &T, y: &T| T::select(&better, x, y);
         let next_damping = pick(&(damping.clone() * less), &(damping.clone() * growth)).detach();

@@ -130,7 +130,9 @@ impl<S: System> CustomOperator for LinearSystem<S> {
             return self.system.solve_factored(kind, &factors, theta, transposed, b);
         }
         let nearly = |v: &T| match (self.kept, factors) {
-            (Some(kind), Some(factors)) => self.system.solve_factored(kind, factors, theta, transposed, v),
+            (Some(kind), Some(factors)) => {
+                self.system.nearly_solve_factored(kind, factors, theta, transposed, v)
+            }
             _ => v.clone(),
         };
         self.system.with_products(transposed, x, theta, |product| match self.method {

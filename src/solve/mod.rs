@@ -16,6 +16,7 @@ mod bracket;
 mod broyden;
 mod converged;
 mod descent;
+mod event;
 mod fixed_point;
 mod integrate;
 mod iteration;
@@ -36,8 +37,9 @@ mod system;
 mod tableau;
 mod transport;
 
+pub use event::{Event, integrate_until};
 pub use fixed_point::{FixedPointMethod, fixed_point};
-pub use integrate::{Adjoint, Between, Event, Integration, Trajectory, integrate, integrate_until};
+pub use integrate::{Adjoint, Between, Integration, Trajectory, integrate};
 pub use least_squares::{LeastSquaresMethod, least_squares};
 pub use linear::{LinearLimit, LinearMethod};
 pub use minimize::{MinimizeMethod, minimize};

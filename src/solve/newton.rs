@@ -88,6 +88,16 @@ impl<S: System> System for Newton<S> {
     ) -> T {
         self.system.solve_factored(kind, factors, theta, transposed, b)
     }
+    fn nearly_solve_factored<T: Tensor>(
+        &self,
+        kind: Factors,
+        factors: &T,
+        theta: &[T],
+        transposed: bool,
+        b: &T,
+    ) -> T {
+        self.system.nearly_solve_factored(kind, factors, theta, transposed, b)
+    }
 }
 
 impl<S: System> Iteration for Newton<S> {

@@ -52,6 +52,27 @@ impl<F: VectorField> Field for PackedField<F> {
     }
 }
 
+/// A field whose time is less by what the first time has as its derivative, and is otherwise nothing: so that the times
+/// of steps are constants. The first parameter is that.
+#[derive(Clone, Debug)]
+pub(super) struct Shifted<F> {
+    field: F,
+}
+
+impl<F: Field> Shifted<F> {
+    /// With its parameters, for an integration from this time.
+    pub(super) fn of<T: Tensor>(field: &F, first: &T, theta: &[T]) -> (Shifted<F>, Vec<T>) {
+        let shift = first.clone() - first.detach();
+        (Shifted { field: field.clone() }, std::iter::once(shift).chain(theta.iter().cloned()).collect())
+    }
+}
+
+impl<F: Field> Field for Shifted<F> {
+    fn slope<T: Tensor>(&self, s: &T, y: &T, theta: &[T]) -> T {
+        self.field.slope(&(s.clone() + &theta[0]), y, &theta[1..])
+    }
+}
+
 /// How exactly, and with how many steps.
 #[derive(Clone, Debug)]
 pub(super) struct Stepping {
@@ -63,6 +84,13 @@ pub(super) struct Stepping {
     pub(super) interpolates: bool,
     /// Who asked for it: for errors.
     pub(super) at: At,
+}
+
+impl Stepping {
+    /// How many arrays a [`Place`] consists of.
+    pub(super) fn parts(&self) -> usize {
+        9 + usize::from(self.interpolates)
+    }
 }
 
 /// Where an integration is: the last step's beginning and its end. All but `y`s and slopes are constants.

@@ -1,9 +1,11 @@
 //! Minima of a smooth function and a sum of absolute values, by proximal gradients.
 
 use crate::array::NdArray;
-use crate::continuation::unwinding::raise;
+use crate::continuation::unwinding::{catch, raise};
 use crate::error::{At, Error, Result};
+use crate::language::real::Mask;
 use crate::language::tensor::Tensor;
+use crate::sealed::INTERNAL;
 use crate::solve::fixed_point::{FixedPointMethod, fixed_point};
 use crate::solve::options::{Options, Solution};
 use crate::solve::problem::{Over, Problem};
@@ -22,7 +24,7 @@ pub fn soft_threshold<T: Tensor>(x: &T, weight: &T) -> T {
 /// derivative is that of the elements that are not zero.
 ///
 /// # Errors
-/// As [`minimize`](crate::solve::minimize).
+/// As [`minimize`](crate::solve::minimize); [`Error::Ensure`] if the weight is negative.
 #[track_caller]
 pub fn proximal_gradient<P: Problem, T: Tensor>(
     problem: &P,
@@ -39,7 +41,13 @@ where
         let reason = format!("a step of length {length}, which has to be a positive number");
         return Err(Error::Argument { op: "proximal_gradient", reason, at: At::caller() });
     }
-    let step = Step { problem: problem.clone(), length, at: At::caller() };
+    let at = At::caller();
+    catch::<_, Error>(|| {
+        let falls = T::any(&weight.less(&T::constant(0.0)), ..);
+        T::ensure_at(INTERNAL, at, &falls.not(), "proximal_gradient: the weight of Σ|x| has to be 0 or more");
+        Ok(())
+    })?;
+    let step = Step { problem: problem.clone(), length, at };
     fixed_point(&step, FixedPointMethod::PICARD, x, &(theta.clone(), weight.clone()), options)
 }
 

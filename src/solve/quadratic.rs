@@ -1,17 +1,18 @@
 //! Convex quadratic programs, by a primal–dual interior-point method.
 
 use crate::Params;
-use crate::continuation::unwinding::{catch, raise};
+use crate::continuation::unwinding::{OrRaise, catch, raise};
 use crate::error::{At, Error, Result};
-use crate::language::real::Real;
+use crate::language::real::{Mask, Real};
 use crate::language::tensor::Tensor;
 use crate::linalg::{Asked, Factors, Triangle, cholesky_in_step, solve_triangular};
+use crate::sealed::INTERNAL;
 use crate::solve::converged::Named;
 use crate::solve::iteration::{Iteration, Newtonian, iterate};
 use crate::solve::linear::LinearMethod;
 use crate::solve::newton::newton_correction;
 use crate::solve::options::{Info, Options};
-use crate::solve::system::{System, norm};
+use crate::solve::system::{System, epsilon, norm};
 
 /// `min ½xᵀQx + qᵀx` subject to `Ax = b` and `Gx ≤ h`, with a symmetric positive semidefinite `Q`.
 #[derive(Clone, Debug, Params)]
@@ -96,6 +97,7 @@ pub fn quadratic_program<T: Tensor>(
             let reason = "a warm start of a program of another size".into();
             raise(Error::Argument { op: NAME, reason, at });
         }
+        ensure_symmetric(&program.quadratic, at);
         let method = InteriorPoint { sizes, linear: linear.clone(), kind, is_warm: warm.is_some() };
         let (z, info) = iterate(&method, options, at, &begin, &program.leaves());
         let [x, equality, inequality, slack] = sizes.split(&z);
@@ -104,6 +106,20 @@ pub fn quadratic_program<T: Tensor>(
 }
 
 const NAME: &str = "interior point";
+
+/// Raises unless a matrix is symmetric but for rounding, by its products with one vector from both sides.
+fn ensure_symmetric<T: Tensor>(matrix: &T, at: At) {
+    let matrix = matrix.detach();
+    let n = matrix.shape()[0];
+    let some = T::from_elements(&[n], &(1..=n).map(|i| (i as f64).sqrt().fract() - 0.5).collect::<Vec<_>>());
+    let some = some.or_raise();
+    let (right, left) = (matrix.matmul(&some), some.matmul(&matrix));
+    // Of a positive semidefinite matrix no element is larger than one on the diagonal.
+    let size = norm(&right) + norm(&matrix.diagonal(0)) * norm(&some);
+    let is_symmetric = norm(&(right - left)).less_equal(&(size * epsilon::<T>().sqrt()));
+    let unknown = matrix.sum(..).is_finite().not();
+    T::ensure_at(INTERNAL, at, &is_symmetric.or(&unknown), "interior point: Q has to be symmetric");
+}
 
 /// How many unknowns, equalities and inequalities there are.
 #[derive(Clone, Copy, Debug)]
@@ -218,21 +234,33 @@ impl System for InteriorPoint {
         transposed: bool,
         b: &T,
     ) -> T {
-        let theta: Vec<T> = theta.iter().map(|leaf| leaf.detach()).collect();
-        let p = self.sizes.p;
-        let part = |from: usize, to: usize| factors.slice(0, from..to);
-        let (multipliers, slack) = (part(0, p), part(p, 2 * p));
-        let reduced = part(2 * p, factors.size());
-        let once = |b: &T| self.eliminate(kind, &reduced, [&multipliers, &slack], &theta, transposed, b);
+        let once = |b: &T| self.nearly_solve_factored(kind, factors, theta, transposed, b);
         let first = once(b);
         if kind == Factors::Lu {
             return first;
         }
+        let theta: Vec<T> = theta.iter().map(|leaf| leaf.detach()).collect();
+        let p = self.sizes.p;
+        let (multipliers, slack) = (factors.slice(0, 0..p), factors.slice(0, p..2 * p));
         // What is left of the right side, solved for once more, twice.
         (0..2).fold(first, |z, _| {
             let rest = b.clone() - self.times([&multipliers, &slack], &theta, transposed, &z);
             z + once(&rest)
         })
+    }
+    fn nearly_solve_factored<T: Tensor>(
+        &self,
+        kind: Factors,
+        factors: &T,
+        theta: &[T],
+        transposed: bool,
+        b: &T,
+    ) -> T {
+        let theta: Vec<T> = theta.iter().map(|leaf| leaf.detach()).collect();
+        let p = self.sizes.p;
+        let (multipliers, slack) = (factors.slice(0, 0..p), factors.slice(0, p..2 * p));
+        let reduced = factors.slice(0, 2 * p..factors.size());
+        self.eliminate(kind, &reduced, [&multipliers, &slack], &theta, transposed, b)
     }
 }
 
@@ -397,8 +425,12 @@ impl InteriorPoint {
     }
 
     /// Where it begins: the least norm of the slack, with that and its multipliers moved into the interior
-    /// (Vandenberghe, *The CVXOPT linear and quadratic cone program solvers*, 2010, section 5.3).
-    fn begin<T: Tensor>(&self, theta: &[T]) -> T {
+    /// (Vandenberghe, *The CVXOPT linear and quadratic cone program solvers*, 2010, section 5.3). Without inequalities
+    /// that were the solution, which the first step finds: so that the steps have its derivative.
+    fn begin<T: Tensor>(&self, z: &T, theta: &[T]) -> T {
+        if self.sizes.p == 0 {
+            return z.clone();
+        }
         let theta: Vec<T> = theta.iter().map(|leaf| leaf.detach()).collect();
         let of = self.sizes.arrays(&theta);
         let p = self.sizes.p;
@@ -410,9 +442,6 @@ impl InteriorPoint {
         // With λ = s = 1 the last equation is λ = −s.
         let z = self.eliminate(self.kind, &reduced, [&ones, &ones], &theta, false, &T::concat(&right, 0));
         let [x, y, multipliers, slack] = self.sizes.split(&z);
-        if p == 0 {
-            return z;
-        }
         let inside = |v: T| {
             let least = v.min(..);
             let shift = T::select(&least.greater(&T::constant(0.0)), &T::constant(0.0), &(-least + 1.0));
@@ -432,7 +461,7 @@ impl InteriorPoint {
 impl Iteration for InteriorPoint {
     /// `(x, y, λ, s)`, the residual's norm, the residual, where the last step began, and the factors there.
     fn start<T: Tensor>(&self, z: &T, theta: &[T]) -> Vec<T> {
-        let z = if self.is_warm { self.nearby(z) } else { self.begin(theta) };
+        let z = if self.is_warm { self.nearby(z) } else { self.begin(z, theta) };
         let residual = self.residual(&z, theta);
         let none = T::zeros(&[self.factors_size(self.kind, z.size())]);
         vec![z.clone(), norm(&residual), residual, z.detach(), none]
@@ -464,9 +493,14 @@ impl Iteration for InteriorPoint {
             let [_, _, d_multipliers, d_slack] = self.sizes.split(&step);
             let most = longest(&multipliers, &d_multipliers).minimum(&longest(&slack, &d_slack));
             // Nearly all of the way to the boundary, the more so the nearer the solution is.
-            let share = (-now + 1.0).maximum(&T::constant(0.995));
+            let share = (-now.clone() + 1.0).maximum(&T::constant(0.995));
             let length = (most * share).minimum(&T::constant(1.0)).detach();
-            z.clone() + step * length
+            let next = z.clone() + step * length;
+            // Steps beyond convergence, where products would be zero, keep to the interior.
+            let [x, y, multipliers, slack] = self.sizes.split(&next);
+            let is_over = now.detach().less(&T::constant(1e-30));
+            let least = T::select(&is_over, &least_positive::<T>(), &T::constant(0.0));
+            T::concat(&[x, y, multipliers.maximum(&least), slack.maximum(&least)], 0)
         };
         let residual = self.residual(&next, theta);
         vec![next, norm(&residual), residual, z.detach(), factors]
@@ -481,6 +515,11 @@ impl Iteration for InteriorPoint {
     fn newton(&self) -> Option<Newtonian> {
         Some(Newtonian { method: self.linear.clone(), damping: 1.0, plain: false })
     }
+}
+
+/// A number whose square is one that still counts, of the precision there is.
+fn least_positive<T: Tensor>() -> T {
+    (epsilon::<T>() * 1e-2).square() // 5e-36, and 1e-18 in single precision
 }
 
 /// The largest `t` with `v + t·d ≥ 0`, from `v > 0`: at most a large number.

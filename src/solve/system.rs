@@ -10,7 +10,7 @@ use crate::jacobian::{hessian, jacobian};
 use crate::language::params::Params;
 use crate::language::shape::Shape;
 use crate::language::tensor::Tensor;
-use crate::linalg::{Asked, Factors};
+use crate::linalg::{Asked, Factors, symmetric_in_step};
 use crate::linearize::{linearize, pullback};
 use crate::partial::Partial;
 use crate::reverse::Var;
@@ -39,7 +39,11 @@ pub(super) trait System: Clone + fmt::Debug + 'static {
 
     /// What solves equations with `∂g/∂x` quickly: factors of the matrix, as a vector. No derivative is taken of it.
     fn factors<T: Tensor>(&self, kind: Factors, asked: &Asked<T>, x: &T, theta: &[T]) -> T {
-        kind.of(&self.jacobian(x, theta), asked)
+        let matrix = self.jacobian(x, theta);
+        match kind {
+            Factors::Cholesky if !Self::SYMMETRIC => kind.of(&symmetric_in_step(&matrix, asked), asked),
+            _ => kind.of(&matrix, asked),
+        }
     }
 
     /// How many numbers these are, of so many unknowns.
@@ -58,6 +62,18 @@ pub(super) trait System: Clone + fmt::Debug + 'static {
         b: &T,
     ) -> T {
         kind.solve(factors, b, transposed)
+    }
+
+    /// The same, nearly, where that is cheaper: for methods that find out what is missing themselves.
+    fn nearly_solve_factored<T: Tensor>(
+        &self,
+        kind: Factors,
+        factors: &T,
+        theta: &[T],
+        transposed: bool,
+        b: &T,
+    ) -> T {
+        self.solve_factored(kind, factors, theta, transposed, b)
     }
 
     /// `g(x, θ) + ∂g/∂x·v`.
@@ -166,6 +182,12 @@ pub(super) fn norm<T: Tensor>(x: &T) -> T {
     x.detach().square().sum(..).sqrt()
 }
 
+/// The difference of 1 and the next number, of the precision there is.
+pub(super) fn epsilon<T: Tensor>() -> T {
+    let is_single = T::constant(1.0 + 1e-10).equal(&T::constant(1.0));
+    T::select(&is_single, &T::constant(f64::from(f32::EPSILON)), &T::constant(f64::EPSILON))
+}
+
 /// `⟨a, b⟩` of two vectors.
 pub(super) fn dot<T: Tensor>(a: &T, b: &T) -> T {
     (a.clone() * b).sum(..)
@@ -234,9 +256,21 @@ impl<P: Problem> Packed<P> {
         }
     }
 
-    /// The matrix that the problem knows.
-    pub(super) fn matrix<T: Tensor>(&self, x: &T, theta: &[T]) -> Option<T> {
-        self.problem.matrix::<T>(&self.unknown.unpack(x), &self.theta.with(theta))
+    /// The matrix that the problem knows, of so many rows.
+    pub(super) fn matrix<T: Tensor>(&self, x: &T, theta: &[T], rows: impl FnOnce() -> usize) -> Option<T> {
+        let matrix = self.problem.matrix::<T>(&self.unknown.unpack(x), &self.theta.with(theta))?;
+        let (shape, expected) = (matrix.shape(), [rows(), self.unknown.size()]);
+        if shape.as_slice() != expected {
+            let reason =
+                format!("the matrix that the problem gives is {shape:?}, and has to be {expected:?}");
+            raise(Error::Argument { op: self.op, reason, at: self.at });
+        }
+        Some(matrix)
+    }
+
+    /// The square one of equations.
+    pub(super) fn square_matrix<T: Tensor>(&self, x: &T, theta: &[T]) -> Option<T> {
+        self.matrix(x, theta, || self.unknown.size())
     }
 }
 
@@ -268,7 +302,7 @@ impl<P: Problem> System for FixedPointOf<P> {
         x.clone() - self.0.value_like_unknown(x, theta)
     }
     fn matrix<T: Tensor>(&self, x: &T, theta: &[T]) -> Option<T> {
-        self.0.matrix(x, theta).map(|matrix| eye::<T>(self.0.unknown.size()) - matrix)
+        self.0.square_matrix(x, theta).map(|matrix| eye::<T>(self.0.unknown.size()) - matrix)
     }
 }
 
@@ -281,7 +315,7 @@ impl<P: Problem> System for RootOf<P> {
         self.0.value_like_unknown(x, theta)
     }
     fn matrix<T: Tensor>(&self, x: &T, theta: &[T]) -> Option<T> {
-        self.0.matrix(x, theta)
+        self.0.square_matrix(x, theta)
     }
 }
 
@@ -296,7 +330,7 @@ impl<P: Problem> System for GradientOf<P> {
         grad(|x| self.0.number(&x, &constants(theta)), x).or_raise()
     }
     fn matrix<T: Tensor>(&self, x: &T, theta: &[T]) -> Option<T> {
-        let known = self.0.matrix(x, theta);
+        let known = self.0.square_matrix(x, theta);
         let by_batch = || hessian(|x| self.0.number(&x, &constants_of_batch(theta)), x).or_raise();
         Some(known.unwrap_or_else(by_batch))
     }
@@ -322,7 +356,7 @@ impl<P: Problem> SquaresOf<P> {
     /// `J`.
     pub(super) fn residuals_matrix<T: Tensor>(&self, x: &T, theta: &[T]) -> T {
         let by_batch = || jacobian(|x| self.0.value(&x, &constants_of_batch(theta)), x).or_raise();
-        self.0.matrix(x, theta).unwrap_or_else(by_batch)
+        self.0.matrix(x, theta, || self.0.value(x, theta).size()).unwrap_or_else(by_batch)
     }
 }
 

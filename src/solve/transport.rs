@@ -3,11 +3,13 @@
 use crate::array::NdArray;
 use crate::continuation::unwinding::catch;
 use crate::error::{At, Error, Result};
-use crate::language::real::Real;
+use crate::language::real::{Mask, Real};
 use crate::language::tensor::Tensor;
+use crate::sealed::INTERNAL;
 use crate::solve::fixed_point::{FixedPointMethod, fixed_point};
 use crate::solve::options::{Info, Options};
 use crate::solve::problem::Problem;
+use crate::solve::system::epsilon as rounding;
 
 /// What [`sinkhorn`] gives.
 #[derive(Clone, Debug)]
@@ -29,8 +31,8 @@ pub struct Transport<T: Real> {
 /// is that of the potentials, of logarithms, so that nothing overflows: `P = exp((f + g − C)/ε)`.
 ///
 /// # Errors
-/// [`Error::Argument`] if the shapes do not fit, and where the iteration does not converge, as where `a` and `b` have
-/// different sums.
+/// [`Error::Argument`] if the shapes do not fit, and where the iteration does not converge; [`Error::Ensure`] if a mass
+/// or `ε` is not positive, or `a` and `b` have different sums.
 #[track_caller]
 pub fn sinkhorn<T: Tensor>(
     cost: &T,
@@ -49,6 +51,23 @@ pub fn sinkhorn<T: Tensor>(
         let reason = format!("an ε {:?}, which has to be a single number", epsilon.shape());
         return Err(Error::Argument { op: "sinkhorn", reason, at: At::caller() });
     }
+    let at = At::caller();
+    catch::<_, Error>(|| {
+        let positive = |x: &T| T::all(&x.greater(&T::constant(0.0)), ..);
+        T::ensure_at(INTERNAL, at, &positive(epsilon), "sinkhorn: ε has to be positive");
+        let masses = positive(a).and(&positive(b));
+        T::ensure_at(INTERNAL, at, &masses, "sinkhorn: what goes from and to each place has to be positive");
+        let [all_a, all_b] = [a, b].map(|mass| mass.detach().sum(..));
+        let most = (all_a.clone() + &all_b) * rounding::<T>().sqrt();
+        let same = (all_a - all_b).abs().less_equal(&most);
+        T::ensure_at(
+            INTERNAL,
+            at,
+            &same,
+            "sinkhorn: what goes from all places and to all has to be the same",
+        );
+        Ok(())
+    })?;
     let parameters = ((cost.clone(), a.clone()), (b.clone(), epsilon.clone()));
     let begin = T::zeros(&n);
     let found = fixed_point(&Potentials, method, &begin, &parameters, options)?;
@@ -99,13 +118,15 @@ pub fn newton_schulz<T: Tensor>(a: &T, options: &Options) -> Result<(T, Info<T>)
         let reason = format!("a matrix {shape:?}, which has to be square");
         return Err(Error::Argument { op: "newton_schulz", reason, at });
     }
-    catch(|| {
+    let begin = catch::<_, Error>(|| {
         let known = a.detach();
         let scale = known.abs().sum(0).max(..) * known.abs().sum(1).max(..);
-        let begin = known.transpose() / scale;
-        let found = fixed_point(&Schulz, FixedPointMethod::PICARD, &begin, a, options)?;
-        Ok((found.x, found.info))
-    })
+        let is_zero = scale.equal(&T::constant(0.0));
+        T::ensure_at(INTERNAL, at, &is_zero.not(), "newton_schulz: a matrix of zeros has no inverse");
+        Ok(known.transpose() / scale)
+    })?;
+    let found = fixed_point(&Schulz, FixedPointMethod::PICARD, &begin, a, options)?;
+    Ok((found.x, found.info))
 }
 
 #[derive(Clone, Debug)]

@@ -11,18 +11,19 @@ use crate::problems::{Affine, Array, Babylonian, Layer};
 
 /// What a generic function of one array raises: eagerly and, compiled, when it is recorded or when it is called. Each
 /// has all of the parts.
+#[macro_export]
 macro_rules! assert_fails {
     ($model:ident, $x:expr, $($part:expr),+) => {{
-        let x: Array = $x;
+        let x: $crate::problems::Array = $x;
         let eagerly = $model(&x).map(drop).unwrap_err().to_string();
-        for part in [$($part),+, "errors.rs:"] {
+        for part in [$($part),+, concat!(file!(), ":")] {
             assert!(eagerly.contains(part), "no {part:?} eagerly: {eagerly}");
         }
         #[cfg(feature = "staging")]
         {
             let compiled = antiphon::compile("model", |x| $model(&x).or_raise(), &x);
             let compiled = compiled.and_then(|mut f| f.call(&x).map(drop)).unwrap_err().to_string();
-            for part in [$($part),+, "errors.rs:"] {
+            for part in [$($part),+, concat!(file!(), ":")] {
                 assert!(compiled.contains(part), "no {part:?} in compiled code: {compiled}");
             }
         }
