@@ -1024,8 +1024,8 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     {
         checkpointed_scan::<Self, C, S, X, Y, _>(shared, init, xs, checkpoints, step)
     }
-    /// `(x − mean)/√(variance + ε)` along an axis, of which the variance is divided by the number of elements (Ba, Kiros
-    /// & Hinton 2016): what [`LayerNorm`](crate::nn::LayerNorm) multiplies by its gain.
+    /// `(x − mean)/√(variance + ε)` along an axis, of which the variance is divided by the number of elements (Ba,
+    /// Kiros & Hinton 2016): what [`LayerNorm`](crate::nn::LayerNorm) multiplies by its gain.
     #[must_use]
     #[track_caller]
     fn standardize(&self, axis: isize, epsilon: f64) -> Self {

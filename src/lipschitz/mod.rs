@@ -1,5 +1,5 @@
-//! Lipschitz constants: of any program, by an interpretation, [`Bound`]; and of networks, by methods that use what these
-//! are.
+//! Lipschitz constants: of any program, by an interpretation, [`Bound`]; and of networks, by methods that use what
+//! these are.
 //!
 //! To compute the constant exactly is NP-hard already for two layers (Virmaux & Scaman, *Lipschitz regularity of deep
 //! neural networks: analysis and efficient estimation*, 2018): so a [`LipschitzConstant`] says whether it is an upper

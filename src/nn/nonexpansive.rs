@@ -12,8 +12,8 @@ use crate::nn::init::{Init, Rng};
 /// How a matrix is made one with orthonormal rows or columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Orthogonal {
-    /// Cayley's transform, exactly (Trockman & Kolter, *Orthogonalizing convolutional layers with the Cayley transform*,
-    /// 2021, §4): of a square matrix `(I − A)(I + A)⁻¹` with `A = W − Wᵀ`.
+    /// Cayley's transform, exactly (Trockman & Kolter, *Orthogonalizing convolutional layers with the Cayley
+    /// transform*, 2021, §4): of a square matrix `(I − A)(I + A)⁻¹` with `A = W − Wᵀ`.
     Cayley,
     /// So many rounds of `W ← W·(3I − WᵀW)/2`, which converge to the nearest such matrix (Björck & Bowie 1971; Anil,
     /// Lucas & Grosse, *Sorting out Lipschitz function approximation*, 2019, §4.2). Before they do, singular values are
@@ -176,8 +176,8 @@ impl<T: Tensor> SdpResidual<T> {
     }
 }
 
-/// `y = √2·σ(√2·x·Bᵀ·Ψ⁻¹ + b)·Ψ·A` with the ReLU σ, positive diagonal `Ψ` and `AAᵀ + BBᵀ = I` (Wang & Manchester, *Direct
-/// parameterization of Lipschitz-bounded deep networks*, 2023, theorem 3.1): `[.., in]` to `[.., out]`.
+/// `y = √2·σ(√2·x·Bᵀ·Ψ⁻¹ + b)·Ψ·A` with the ReLU σ, positive diagonal `Ψ` and `AAᵀ + BBᵀ = I` (Wang & Manchester,
+/// *Direct parameterization of Lipschitz-bounded deep networks*, 2023, theorem 3.1): `[.., in]` to `[.., out]`.
 #[derive(Clone, Debug, Params)]
 pub struct Sandwich<T> {
     /// What `[Aᵀ; Bᵀ]` is made of by Cayley's transform, `[out + in, out]`.

@@ -15,9 +15,9 @@ pub fn accuracy<T: Tensor>(logits: &T, targets: &T::Int) -> T {
     T::from_mask(&logits.argmax(-1).equal(targets)).mean(..)
 }
 
-/// Which part of rows `[batch, classes]` of logits is classified right, and is so whatever is added to its input that is
-/// no longer than a radius, in the Euclidean norm: those whose right logit is more than `√2·L·radius` larger than all
-/// others, where `L` is an upper bound of the logits' Lipschitz constant by the input (Tsuzuku, Sato & Sugiyama,
+/// Which part of rows `[batch, classes]` of logits is classified right, and is so whatever is added to its input that
+/// is no longer than a radius, in the Euclidean norm: those whose right logit is more than `√2·L·radius` larger than
+/// all others, where `L` is an upper bound of the logits' Lipschitz constant by the input (Tsuzuku, Sato & Sugiyama,
 /// *Lipschitz-margin training*, 2018, proposition 1).
 ///
 /// ```

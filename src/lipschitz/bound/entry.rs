@@ -203,8 +203,8 @@ where
     Ok(LipschitzBound { value, contributions, reason })
 }
 
-/// [`auto_lip`]'s bound as a number of the interpretation that the model's parameters are of: with derivatives by these,
-/// and in compiled code, as a penalty in training. There, rounding is not counted in.
+/// [`auto_lip`]'s bound as a number of the interpretation that the model's parameters are of: with derivatives by
+/// these, and in compiled code, as a penalty in training. There, rounding is not counted in.
 ///
 /// ```
 /// use antiphon::lipschitz::{Bound, Domain, lipschitz_bound};

@@ -23,8 +23,8 @@ pub struct BoundInt<I> {
     number: Option<i64>,
 }
 
-/// A truth value under [`auto_lip`](crate::lipschitz::auto_lip): the same for all inputs, or undecided; what comparisons
-/// of [`Bound`](crate::lipschitz::Bound)s give.
+/// A truth value under [`auto_lip`](crate::lipschitz::auto_lip): the same for all inputs, or undecided; what
+/// comparisons of [`Bound`](crate::lipschitz::Bound)s give.
 #[derive(Clone)]
 pub struct BoundBool<B>(Truth<B>);
 

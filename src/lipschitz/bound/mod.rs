@@ -1,9 +1,9 @@
 //! Lipschitz constants: [`Bound`], the interpretation that runs a model on all points of a domain at once, with the
 //! range of each value and how fast it can change, and [`auto_lip`], which enters it.
 //!
-//! An operator of a value `x` whose Lipschitz constant is `L` has the constant `L·max ‖∂g‖` over the range of `x`; one of
-//! several values the sum of these (AutoLip; Virmaux & Scaman 2018, algorithm 2). Norms are Euclidean, of all elements
-//! of an array.
+//! An operator of a value `x` whose Lipschitz constant is `L` has the constant `L·max ‖∂g‖` over the range of `x`; one
+//! of several values the sum of these (AutoLip; Virmaux & Scaman 2018, algorithm 2). Norms are Euclidean, of all
+//! elements of an array.
 
 mod control;
 mod elementwise;

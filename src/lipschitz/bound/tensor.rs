@@ -21,8 +21,8 @@ use super::integer::{BoundBool, BoundInt};
 const OPERAND: &str = "its operand's is";
 
 impl<T: Tensor> Bound<T> {
-    /// An operator that moves elements, or is linear with coefficients that are not negative: it works on both ends of a
-    /// range. Its norm is the factor.
+    /// An operator that moves elements, or is linear with coefficients that are not negative: it works on both ends of
+    /// a range. Its norm is the factor.
     #[track_caller]
     fn moved(&self, op: &'static str, factor: f64, f: impl Fn(&T) -> T) -> Bound<T> {
         let at = At::caller();
