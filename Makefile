@@ -101,6 +101,7 @@ bench: .tools .llvm
 	$(CARGO) bench --features staging --bench writing
 	$(CARGO) bench --features staging --bench linalg
 	$(CARGO) bench --features staging --bench checkpoints
+	$(CARGO) bench --features staging --bench lipschitz
 	$(CARGO) bench --features staging --bench workloads
 
 lint: .tools .llvm
@@ -123,6 +124,8 @@ peers: .tools .llvm .venv-peers/.installed
 	.venv-peers/bin/python benches/peers/one_step_peer.py qp 100 500 1000
 	target/release/examples/solvers --example spiral --mode compiled --out out/peers --report out/peers/spiral.json
 	.venv-peers/bin/python benches/peers/ode_peer.py out/peers/spiral.json
+	$(CARGO) bench --features staging --bench lipschitz
+	.venv-peers/bin/python benches/peers/lipschitz_peer.py out/lipschitz
 
 .venv-peers/.installed: benches/peers/install.py
 	@command -v $(PYTHON) > /dev/null || $(call apt,python3 python3-venv)

@@ -1,5 +1,5 @@
-"""Installs the peers into the environment of the Python that runs this: NumPy, JAX with diffrax, Optimistix and JAXopt, and
-PyTorch for the processor.
+"""Installs the peers into the environment of the Python that runs this: NumPy, JAX with diffrax, Optimistix and JAXopt,
+PyTorch for the processor, and cvxpy with the solvers Clarabel and SCS.
 
 PyPI's PyTorch for Linux depends on CUDA's libraries, several gigabytes that nothing here uses; but its own libraries are
 linked with them, so they do not load without. Two small ones are really called while they load and are installed; in
@@ -70,7 +70,7 @@ def starts():
 
 
 def main():
-    pip("numpy", "jax", "diffrax", "optimistix", "jaxopt")
+    pip("numpy", "jax", "diffrax", "optimistix", "jaxopt", "cvxpy", "clarabel", "scs")
     pip("--no-deps", "torch")
     needed = [requirement.split(";")[0].strip() for requirement in requires("torch") if "extra ==" not in requirement]
     pip(*[name for name in needed if not re.match(r"cuda|nvidia|triton", name)])

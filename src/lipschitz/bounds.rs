@@ -56,7 +56,7 @@ impl Network {
         let network = reduced.network();
         let mut bound = chain::certified_fast(network);
         if let Some(start) = chain::fast(network, chain::WIDE) {
-            bound = bound.min(chain::certified(network, &descent::descend(network, &start, deadline)));
+            bound = bound.min(certified(network, &descent::descend(network, &start, deadline), &start));
         }
         LipschitzConstant::upper("ECLipsE", reduced.back(bound))
     }
@@ -161,16 +161,34 @@ fn least(network: &Network, deadline: Deadline) -> Result<Option<f64>, TimeUp> {
     }
     let Some(start) = chain::fast(network, chain::WIDE) else { return Ok(None) };
     let Some(bound) = chain::bound(network, &start).filter(|&bound| bound > 0.0) else { return Ok(None) };
-    let rho = 1.1 * bound * bound;
-    let lambda = start.iter().flatten().map(|lambda| 0.5 * rho * lambda).collect();
+    let begin = point(&start, 1.1 * bound * bound);
     let program = whole(network);
-    let Some(solution) = program.solve(Point { rho, lambda }, 1e-10, None, deadline)? else {
+    let Some(solution) = program.solve(begin, 1e-10, None, deadline)? else {
         return Ok(None);
     };
     let mut rest = solution.point.lambda.iter();
     let layer = |n| rest.by_ref().take(n).map(|lambda| 2.0 * lambda / solution.point.rho).collect();
     let multipliers: chain::Multipliers = network.widths().map(layer).collect();
-    Ok(Some(chain::certified(network, &multipliers).min(fast)))
+    Ok(Some(certified(network, &multipliers, &start).min(fast)))
+}
+
+/// The point of the semidefinite program that multipliers of the chain are.
+fn point(multipliers: &chain::Multipliers, rho: f64) -> Point {
+    Point { rho, lambda: multipliers.iter().flatten().map(|lambda| 0.5 * rho * lambda).collect() }
+}
+
+/// The bound of some multipliers, at least so: by the chain, or, where its matrices are so near to singular that no
+/// step of it is certain, by the whole matrix of the semidefinite program, of multipliers that are nearly these, and
+/// a little like others that are well within.
+fn certified(network: &Network, multipliers: &chain::Multipliers, within: &chain::Multipliers) -> f64 {
+    let by_chain = chain::certified(network, multipliers);
+    let (bound, far) = (chain::bound(network, multipliers), chain::bound(network, within));
+    let (Some(bound), Some(far)) = (bound, far) else { return by_chain };
+    if by_chain <= bound * (1.0 + 1e-9) || bound == 0.0 {
+        return by_chain;
+    }
+    let at = point(multipliers, bound * bound);
+    by_chain.min(whole(network).certified_toward(&at, &point(within, 1.1 * far * far)))
 }
 
 /// The program of a network.

@@ -66,9 +66,10 @@ pub struct Network {
 
 impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut sizes = vec![self.inputs()];
-        sizes.extend(self.weights.iter().map(Mat::nrows));
-        f.debug_struct("Network").field("sizes", &sizes).field("slopes", &self.slopes).finish_non_exhaustive()
+        f.debug_struct("Network")
+            .field("sizes", &self.sizes())
+            .field("slopes", &self.slopes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -164,6 +165,22 @@ impl Network {
         Ok(self)
     }
 
+    /// The network of the first layers alone, without an activation behind them.
+    ///
+    /// # Panics
+    /// Unless `layers` is from 1 to the [depth](Network::depth).
+    #[must_use]
+    #[track_caller]
+    pub fn first_layers(&self, layers: usize) -> Network {
+        assert!((1..=self.depth()).contains(&layers), "{layers} of {} layers", self.depth());
+        let (weights, biases) = (self.weights[..layers].to_vec(), self.biases[..layers].to_vec());
+        Network { weights, biases, ..self.clone() }
+    }
+
+    /// The number of inputs, and of outputs of each layer.
+    pub fn sizes(&self) -> Vec<usize> {
+        std::iter::once(self.inputs()).chain(self.weights.iter().map(Mat::nrows)).collect()
+    }
     /// The number of layers.
     pub fn depth(&self) -> usize {
         self.weights.len()

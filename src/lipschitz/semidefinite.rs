@@ -163,24 +163,53 @@ impl Program {
     /// `√ρ` of a point, at least so, where the output may be wrong by so much: with `ρ` enlarged until `Z` certainly is
     /// positive semidefinite.
     pub(super) fn certified(&self, point: &Point, output_error: MatRef<'_, f64>) -> f64 {
+        let error = self.error(point, Some(output_error));
+        let rho = enlarged(point.rho, first_exponent(self.size()), |rho| {
+            self.is_certain(&Point { rho, lambda: point.lambda.clone() }, error.clone())
+        });
+        rho.sqrt().next_up()
+    }
+
+    /// The least of `√ρ` of the points on the way from one to another well within, of which `Z` certainly is positive
+    /// semidefinite: it is linear in these, so what the other is away from singular is divided by no more than their
+    /// distance. Infinite if there is none.
+    pub(super) fn certified_toward(&self, point: &Point, within: &Point) -> f64 {
+        for k in 0..18 {
+            let share = if k == 0 { 0.0 } else { 1e-12 * 4f64.powi(k) };
+            let between = |a: f64, b: f64| (1.0 - share) * a + share * b;
+            let lambda = point.lambda.iter().zip(&within.lambda).map(|(&a, &b)| between(a, b)).collect();
+            let mixed = Point { rho: between(point.rho, within.rho), lambda };
+            let error = self.error(&mixed, None);
+            if self.is_certain(&mixed, error) {
+                return mixed.rho.sqrt().next_up();
+            }
+        }
+        f64::INFINITY
+    }
+
+    /// Whether `Z` of a point certainly is positive semidefinite.
+    fn is_certain(&self, point: &Point, error: Mat<f64>) -> bool {
+        let positive = point.lambda.iter().all(|&l| l >= 0.0 && l.is_finite());
+        positive
+            && Approximate { matrix: self.matrix(point), relative: 0.0, error: Some(error) }.is_positive()
+    }
+
+    /// By how much the elements of `Z`, as it is computed, may be wrong, and more, of points whose `ρ` is not twice as
+    /// large.
+    fn error(&self, point: &Point, output_error: Option<MatRef<'_, f64>>) -> Mat<f64> {
         let (of_b, of_c) = (magnitude(self.b.as_ref()), magnitude(self.c.as_ref()));
         let half = self.half(&point.lambda, [of_b.as_ref(), of_c.as_ref()]);
         let of_output = magnitude(self.output.as_ref());
-        let wide = &of_output + output_error;
+        let wide = output_error.map_or_else(|| of_output.clone(), |error| &of_output + error);
         let rounded = gamma(self.neurons() + 12);
         let of_square = wide.transpose() * &wide - of_output.transpose() * &of_output;
         let square = (wide.transpose() * &wide) * Scale(gamma(self.output.nrows() + 12));
-        let error = Mat::from_fn(self.size(), self.size(), |i, j| {
+        Mat::from_fn(self.size(), self.size(), |i, j| {
             // Of a difference of what is nearly the same, no more than its rounding, which is in `square`, is wrong.
             let sums = rounded * (half[(i, j)] + half[(j, i)]);
-            let ends = if i == j && i < self.inputs { 4.0 * f64::EPSILON * point.rho } else { 0.0 };
+            let ends = if i == j && i < self.inputs { 8.0 * f64::EPSILON * point.rho } else { 0.0 };
             of_square[(i, j)].max(0.0) + 4.0 * (square[(i, j)] + sums) + ends + f64::MIN_POSITIVE
-        });
-        let rho = enlarged(point.rho, first_exponent(self.size()), |rho| {
-            let matrix = self.matrix(&Point { rho, lambda: point.lambda.clone() });
-            Approximate { matrix, relative: 0.0, error: Some(error.clone()) }.is_positive()
-        });
-        rho.sqrt().next_up()
+        })
     }
 }
 

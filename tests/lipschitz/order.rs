@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use antiphon::NdArray;
+use antiphon::lipschitz::Network;
 use antiphon::nn::Rng;
 
 use crate::networks::{LONG, random};
@@ -80,4 +81,16 @@ fn what_takes_too_long_says_so() {
     // These have a bound at any time.
     assert!(network.eclipse(at_once).value.is_finite());
     assert!(network.lower_bound(at_once).unwrap().value.is_finite());
+}
+
+/// With two inputs, most directions between wide layers cannot be reached: the best multipliers lie where the chain's
+/// matrices are singular, and have to be certified all the same.
+#[test]
+fn deep_networks_of_few_inputs_have_certified_bounds() {
+    let weights = crate::networks::random_weights(&mut Rng::new(1), &[2, 15, 15, 15, 1]);
+    let network = Network::relu(&weights).unwrap();
+    let (fast, lipsdp) = (network.eclipse_fast().value, network.lipsdp_neuron(LONG).unwrap().value);
+    let lower = network.lower_bound(LONG).unwrap().value;
+    assert!(lipsdp < 0.7 * fast, "{lipsdp} {fast}");
+    assert!(lower <= lipsdp && lower > 0.1 * lipsdp, "{lower} {lipsdp}");
 }
