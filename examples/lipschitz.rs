@@ -14,13 +14,14 @@ mod chart;
 mod common;
 #[path = "lipschitz/models.rs"]
 mod models;
-#[allow(dead_code, reason = "lines are all that this example draws with it")]
 #[path = "iterative/picture.rs"]
 mod picture;
 #[path = "lipschitz/report.rs"]
 mod report;
 #[path = "lipschitz/tables.rs"]
 mod tables;
+#[path = "lipschitz/training.rs"]
+mod training;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -72,6 +73,8 @@ enum Table {
     Depth,
     /// Two layers whose singular values fall off more and more.
     Spectrum,
+    /// Networks that learn digits with a penalty on the bound, and without.
+    Penalties,
 }
 
 /// How long anything may take: longer is for ever.
@@ -81,6 +84,9 @@ fn run(flags: Flags) -> Result<()> {
     let limit = Duration::from_secs_f64(flags.time_limit.min(LONGEST));
     let report = match flags.table {
         Some(Table::Depth) => tables::depth(flags.mode, flags.steps, flags.seed, limit, &flags.out)?,
+        Some(Table::Penalties) => {
+            training::penalties(flags.mode, flags.steps, flags.seed, limit, &flags.out)?
+        }
         Some(Table::Spectrum) => tables::spectrum(flags.seed, &flags.out)?,
         None => {
             let (name, network) = match (&flags.weights, &flags.model) {

@@ -78,7 +78,7 @@ pub fn penalties(mode: Mode, steps: Option<usize>, seed: u64, limit: Duration, o
         };
         let layers: Layers<Array> = SIZES.windows(2).map(layer).collect();
         let start = (layers.clone(), Adam::default().init(&layers));
-        let mut training = training_step!(mode, start, |state, data| step(state, data))?;
+        let mut training = training_step!(mode, start, step)?;
         let mut clock = Instant::now();
         for number in 0..steps {
             let rate = Array::scalar(2e-3 * (1.0 - number as f64 / steps as f64));
@@ -96,7 +96,9 @@ pub fn penalties(mode: Mode, steps: Option<usize>, seed: u64, limit: Duration, o
         let y = logits(&layers, &x);
         let right = accuracy(&y, &labels).item();
         let kept = RADII.map(|radius| certified_accuracy(&y, &labels, certified, radius).item());
-        println!("{weight:>7} {right:>9.4} {milliseconds:>8.2} {auto_lip:>10.3} {certified:>14.3}   {kept:?}");
+        println!(
+            "{weight:>7} {right:>9.4} {milliseconds:>8.2} {auto_lip:>10.3} {certified:>14.3}   {kept:?}"
+        );
         let mut curve = vec![(0.0, right)];
         curve.extend(RADII.into_iter().zip(kept));
         series.push(Series::line(&format!("penalty {weight}"), curve));

@@ -212,10 +212,11 @@ fn cholesky_of<F: Field, const N: usize>(a: &mut [F]) -> Result<(), usize> {
     let mut upper: [[F; N]; N] =
         std::array::from_fn(|i| std::array::from_fn(|j| if j < i { F::zero() } else { a[j][i] }));
     for i in 0..N {
-        if !(upper[i][i] > F::zero()) {
-            return Err(i);
-        }
-        let pivot = upper[i][i].sqrt();
+        let pivot = match upper[i][i] {
+            square if square > F::zero() => square.sqrt(),
+            // Not if it is no number either.
+            _ => return Err(i),
+        };
         upper[i].iter_mut().for_each(|x| *x /= pivot);
         let eliminated = upper[i];
         for (row, &factor) in upper.iter_mut().zip(&eliminated).skip(i + 1) {

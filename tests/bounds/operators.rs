@@ -125,7 +125,8 @@ fn operators_of_arrays() {
 #[test]
 fn activations_have_their_constants() {
     let constant = |f: fn(Value) -> Value| bound(f, &everywhere(3)).value;
-    let table: [(&str, fn(Value) -> Value, f64); 4] = [
+    type Activation = fn(Value) -> Value;
+    let table: [(&str, Activation, f64); 4] = [
         ("leaky ReLU", |x| Value::select(&x.greater(&Value::constant(0.0)), &x, &(x.clone() * 0.01)), 1.0),
         ("steep", |x| Value::select(&x.greater(&Value::constant(0.0)), &x, &(x.clone() * -3.0)), 3.0),
         ("hard tanh", |x| x.clamp(-1.0, 1.0), 1.0),

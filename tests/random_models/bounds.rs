@@ -1,6 +1,8 @@
 //! Bounds of a random model: its values lie in their range, and no two of them are farther apart than the Lipschitz
 //! constant says.
 
+use std::slice::from_ref;
+
 use antiphon::lipschitz::{Bound, BoundBool, BoundInt, Domain, auto_lip};
 use antiphon::{NdArray, Result, Tensor};
 
@@ -129,9 +131,10 @@ pub fn check_bounds(case: &Case, seed: u64) -> std::result::Result<Tally, String
                 // What is constant is so where it is no number.
                 continue;
             }
-            let (apart, change) = (distance(&a, &b), distance(&[fa.clone()], &[fb.clone()]));
+            let (apart, change) = (distance(&a, &b), distance(from_ref(&fa), from_ref(&fb)));
             let size = fa.view().iter().chain(fb.view()).fold(1.0f64, |most, x| most.max(x.abs()));
-            if !(change <= bound.value * apart * (1.0 + 1e-9) + 1e-11 * size) {
+            let holds = change <= bound.value * apart * (1.0 + 1e-9) + 1e-11 * size;
+            if !holds {
                 return Err(format!(
                     "in a box of {radius}: {a:?} and {b:?} are {apart} apart, {fa:?} and {fb:?} {change}: more than\n{bound}"
                 ));

@@ -123,13 +123,13 @@ fn decided<T: Tensor>(
 
 /// Both results, component by component, of a condition that the input decides.
 fn both<T: Tensor, S: State<Bound<T>>>(at: At, mask: &BoundBool<T::Bool>, then: &S, otherwise: &S) -> S {
-    let components = |state: &S| {
+    let components = |state: &S| -> Vec<Leaf<Bound<T>>> {
         let mut leaves = Vec::new();
         state.flatten(&mut leaves);
         leaves
     };
     let refuse = |reason: &str| -> ! { raise(Error::Argument { op: "cond", reason: reason.into(), at }) };
-    let (yes, no): (Vec<Leaf<Bound<T>>>, Vec<Leaf<Bound<T>>>) = (components(then), components(otherwise));
+    let (yes, no) = (components(then), components(otherwise));
     if yes.len() != no.len() {
         refuse("the arms of a branch that the input decides have values of different structures");
     }

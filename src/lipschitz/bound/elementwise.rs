@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::steps::Factor;
+use super::steps::{Factor, Sides};
 use super::{Bound, Content, Varying};
 use crate::language::real::Mask;
 use crate::language::tensor::Tensor;
@@ -191,7 +191,7 @@ pub(super) struct Arms<T> {
 ///
 /// Equal is what differs by rounding.
 pub(super) fn meeting<T: Tensor>(
-    comparisons: &[[Option<Rc<Elementwise<T>>>; 2]],
+    comparisons: &[Sides<T>],
     arms: [&Bound<T>; 2],
     open: &T::Bool,
 ) -> Option<Arms<T>> {

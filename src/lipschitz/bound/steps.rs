@@ -65,11 +65,14 @@ pub(super) struct Step<T> {
     pub range: Option<Range<T>>,
 }
 
+/// Both sides of a comparison, as functions.
+pub(super) type Sides<T> = [Option<Rc<Elementwise<T>>>; 2];
+
 /// All steps of a model's run.
 pub(super) struct Steps<T> {
     list: RefCell<Vec<Step<T>>>,
     /// The sides of comparisons whose outcome depends on the input, by number.
-    comparisons: RefCell<Vec<(usize, [Option<Rc<Elementwise<T>>>; 2])>>,
+    comparisons: RefCell<Vec<(usize, Sides<T>)>>,
 }
 
 thread_local! {
@@ -101,14 +104,14 @@ impl<T: Tensor> Steps<T> {
     }
 
     /// Keeps the sides of a comparison.
-    pub fn compare(&self, sides: [Option<Rc<Elementwise<T>>>; 2]) -> usize {
+    pub fn compare(&self, sides: Sides<T>) -> usize {
         let number = fresh();
         self.comparisons.borrow_mut().push((number, sides));
         number
     }
 
     /// The sides of a comparison.
-    pub fn comparison(&self, number: usize) -> Option<[Option<Rc<Elementwise<T>>>; 2]> {
+    pub fn comparison(&self, number: usize) -> Option<Sides<T>> {
         let comparisons = self.comparisons.borrow();
         comparisons.iter().rev().find(|(kept, _)| *kept == number).map(|(_, sides)| sides.clone())
     }

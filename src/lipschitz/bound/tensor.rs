@@ -20,6 +20,9 @@ use super::integer::{BoundBool, BoundInt};
 
 const OPERAND: &str = "its operand's is";
 
+/// The norm of a product as a function of one operand, by the other one.
+type NormOf<'a, T> = &'a dyn Fn(&T) -> Factor<T>;
+
 impl<T: Tensor> Bound<T> {
     /// An operator that moves elements, or is linear with coefficients that are not negative: it works on both ends of
     /// a range. Its norm is the factor.
@@ -113,7 +116,7 @@ impl<T: Tensor> Bound<T> {
         operands: [&Bound<T>; 2],
         f: impl Fn(&T, &T) -> T,
         terms: usize,
-        norms: [&dyn Fn(&T) -> Factor<T>; 2],
+        norms: [NormOf<'_, T>; 2],
     ) -> Bound<T> {
         let at = At::caller();
         let [a, b] = operands;
@@ -125,7 +128,7 @@ impl<T: Tensor> Bound<T> {
             let known = a.known_range().zip(b.known_range()).filter(|(a, b)| a.bounded && b.bounded);
             let range = known.map(|(x, y)| linear::product(&x, &y, &f, terms));
             // The norm by an operand is that of the other one, or of the largest absolute values that this has.
-            let factor = |of: &Bound<T>, by: &Bound<T>, norm: &dyn Fn(&T) -> Factor<T>| match (&of.0, &by.0) {
+            let factor = |of: &Bound<T>, by: &Bound<T>, norm: NormOf<'_, T>| match (&of.0, &by.0) {
                 (Content::Constant(_), _) => Factor::Number(0.0),
                 (_, Content::Constant(x)) => norm(x),
                 (_, Content::Varying(x)) => match &x.range {
