@@ -30,8 +30,8 @@ pub trait Event<F: VectorField>: Clone + std::fmt::Debug + 'static {
 /// are the ends of steps: two changes within one are none, and a number that is zero where a step ends has changed.
 ///
 /// # Errors
-/// As [`integrate`](crate::solve::integrate); [`Error::Ensure`](crate::Error::Ensure) if there is no event before `end`,
-/// or if the number does not change steadily where it changes its sign.
+/// As [`integrate`](crate::solve::integrate); [`Error::Ensure`](crate::Error::Ensure) if there is no event before
+/// `end`, or if the number does not change steadily where it changes its sign.
 #[track_caller]
 pub fn integrate_until<F: VectorField, E: Event<F>, T: Tensor>(
     field: &F,
