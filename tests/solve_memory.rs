@@ -12,14 +12,11 @@ use counting::peak;
 
 type Array = NdArray<f64>;
 
-/// How many steps are made eagerly, and how many of compiled code. (Compiled loops whose state is arrays take stack for
-/// each round as of now, so that more of them do not fit into [`ROOM`].)
+/// How many steps are made, eagerly and compiled.
 const STEPS: [usize; 3] = [10, 1_000, 100_000];
+/// The memory that compiled code may take, in bytes: a hundredth of what the states of most steps take.
 #[cfg(feature = "staging")]
-const COMPILED_STEPS: [usize; 2] = [10, 1_000];
-/// The memory that compiled code may take, in bytes.
-#[cfg(feature = "staging")]
-const ROOM: usize = 16 << 20;
+const ROOM: usize = 1 << 20;
 
 /// `ρ·x + θ`, of 128 unknowns: a state is a kibibyte.
 #[derive(Clone, Debug)]
@@ -95,7 +92,7 @@ fn compiled(theta: &Array) {
         ..CompileOptions::default()
     };
     for (derivative, expected) in derivatives() {
-        for steps in COMPILED_STEPS {
+        for steps in STEPS {
             let f = |theta: Recorded| slope(&theta, steps, &derivative).or_raise();
             let mut f = antiphon::compile_with("slope", f, theta, &options).unwrap();
             let mut found = f.call(theta).unwrap();

@@ -133,7 +133,7 @@ pub fn run(run: &Run) -> Result<Value> {
                     Series::points("noise", strengths(informative..p)),
                 ],
             )
-            .legend(plotters::prelude::SeriesLabelPosition::LowerRight),
+            .legend(plotters::prelude::SeriesLabelPosition::UpperLeft),
         ],
     )?;
     Ok(json!({

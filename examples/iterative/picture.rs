@@ -113,7 +113,11 @@ impl From<Axis> for Range<f64> {
 
 impl ValueFormatter<f64> for Axis {
     fn format_ext(&self, place: &f64) -> String {
-        label(if self.scale == Scale::Logarithmic { 10f64.powf(*place) } else { *place })
+        match self.scale {
+            // Zero may be what is left of sums of steps.
+            Scale::Linear => label(if place.abs() < 1e-12 { 0.0 } else { *place }),
+            Scale::Logarithmic => label(10f64.powf(*place)),
+        }
     }
 }
 
@@ -134,9 +138,9 @@ impl Panel {
     pub fn logarithmic(self) -> Panel {
         Panel { scales: [self.scales[0], Scale::Logarithmic], ..self }
     }
-    /// With two logarithmic axes, and the legend where curves of this kind seldom are.
+    /// With two logarithmic axes, and the legend where curves that rise are not.
     pub fn of_powers(self) -> Panel {
-        Panel { scales: [Scale::Logarithmic; 2], legend: SeriesLabelPosition::LowerLeft, ..self }
+        Panel { scales: [Scale::Logarithmic; 2], legend: SeriesLabelPosition::LowerRight, ..self }
     }
     pub fn legend(self, legend: SeriesLabelPosition) -> Panel {
         Panel { legend, ..self }
@@ -151,8 +155,6 @@ impl Panel {
 
 /// A number beside an axis, without what rounding adds to it.
 fn label(x: f64) -> String {
-    // Zero may be what is left of sums of steps.
-    let x = if x.abs() < 1e-12 { 0.0 } else { x };
     let rounded: f64 = format!("{x:.3e}").parse().unwrap_or(x);
     let is_moderate = rounded == 0.0 || (1e-3..1e5).contains(&rounded.abs());
     if is_moderate { format!("{rounded}") } else { format!("{rounded:e}") }

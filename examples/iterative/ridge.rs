@@ -136,7 +136,8 @@ pub fn curves(out: &Path) -> Result<Value> {
                 let title = if kappa < 500.0 { "κ = 100, steps of 1/L" } else { "κ = 1,000, steps of 1/L" };
                 for (unit, curves) in [("steps", over_steps), ("milliseconds", over_time)] {
                     let axes = [unit, "relative error of the Jacobian"];
-                    panels.push(Panel::new(title, axes, curves).of_powers());
+                    let panel = Panel::new(title, axes, curves).of_powers();
+                    panels.push(panel.legend(plotters::prelude::SeriesLabelPosition::LowerLeft));
                 }
             }
         }

@@ -83,7 +83,8 @@ pub fn run(run: &Run) -> Result<Value> {
                     Series::points("where they came to", ways[ways.len() - 1].clone()),
                     Series::points("where they should be", pairs(&y)),
                 ],
-            ),
+            )
+            .legend(plotters::prelude::SeriesLabelPosition::LowerLeft),
             Panel::new("Descent", ["steps", "cost of transport"], vec![Series::counted("cost", &costs_seen)])
                 .logarithmic(),
         ],

@@ -118,7 +118,8 @@ impl HostOperator for SymmetricInStep {
             let other = a[[j, i]];
             if i < j && (x - other).abs() > most {
                 let reason = format!(
-                    "the matrix is not symmetric, as Cholesky's factors take it: [{i}, {j}] is {x:e}, [{j}, {i}] {other:e}"
+                    "the matrix is not symmetric, as Cholesky's factors take it: [{i}, {j}] is {x:e}, \
+                     [{j}, {i}] {other:e}"
                 );
                 return Err(in_step(reason, operands));
             }
