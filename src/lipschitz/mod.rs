@@ -22,6 +22,7 @@ mod pair;
 mod patterns;
 mod power;
 mod reduced;
+mod search;
 mod semidefinite;
 
 pub use constant::{Kind, LipschitzConstant};
@@ -29,3 +30,4 @@ pub use convolution::{circular_convolution_norm, convolution_norm, convolution_n
 pub use gram::{gram_bound, spectral_norm_bound};
 pub use network::{Network, Slopes};
 pub use power::{SingularValue, power_method, singular_values};
+pub use search::{lower_bound_by_annealing, lower_bound_by_ascent, lower_bound_on, lower_bound_on_grid};

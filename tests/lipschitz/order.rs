@@ -8,10 +8,20 @@ use antiphon::nn::Rng;
 
 use crate::networks::{LONG, random};
 
+/// A quarter of a thousand networks for each thread.
 #[test]
 fn bounds_of_a_thousand_random_networks_are_in_their_order() {
+    let quarter = |first: u64| std::thread::spawn(move || in_their_order((first..1000).step_by(4)));
+    let threads: Vec<_> = (0..4).map(quarter).collect();
+    let strict: usize =
+        threads.into_iter().map(|thread| thread.join().expect("all are in their order")).sum();
+    assert!(strict > 500, "only {strict} networks tell bounds apart");
+}
+
+/// Of how many of these networks the bounds differ noticeably.
+fn in_their_order(seeds: impl Iterator<Item = u64>) -> usize {
     let mut strict = 0;
-    for seed in 0..1000 {
+    for seed in seeds {
         let network = random(seed);
         let name = |what: &str| format!("{what} of {network:?}, seed {seed}");
         let below = |a: f64, b: f64, what: &str| assert!(a <= b * (1.0 + 1e-9), "{}: {a} > {b}", name(what));
@@ -49,7 +59,7 @@ fn bounds_of_a_thousand_random_networks_are_in_their_order() {
         }
         strict += usize::from(lower < 0.999 * auto_lip);
     }
-    assert!(strict > 500, "only {strict} networks tell bounds apart");
+    strict
 }
 
 #[test]
