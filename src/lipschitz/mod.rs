@@ -15,6 +15,7 @@ mod descent;
 mod gram;
 mod lanczos;
 mod limit;
+mod local;
 mod lower;
 mod matrix;
 mod network;
