@@ -161,7 +161,7 @@ fn local_bounds_leave_idle_neurons_out() {
     let network = Network::relu(&[first, second]).unwrap();
     let x = Array::from(vec![2.0, 0.0]);
     assert_is(network.local_bound(&x, 1.0, LONG).unwrap(), 10f64.sqrt(), 1e-8);
-    let biases = [Array::from(vec![-100.0, 100.0, -100.0, -100.0]), Array::zeros(&[1])];
+    let biases = [Array::from(vec![-100.0, 100.0, -100.0, -100.0]), Array::from(vec![0.0])];
     let moved = network.with_biases(&biases).unwrap();
     assert_is(moved.local_bound(&x, 1.0, LONG).unwrap(), 3.0, 1e-8);
     assert_is(moved.local_bound(&x, 1e6, LONG).unwrap(), 10f64.sqrt(), 1e-6);

@@ -97,7 +97,7 @@ fn networks_of_a_table_are_trained_and_judged() {
 fn what_is_no_network_is_one_line_that_says_why() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("weights.npz");
-    let mut with = |arrays: &[(&str, Array2<f64>)]| {
+    let with = |arrays: &[(&str, Array2<f64>)]| {
         let mut file = NpzWriter::new(File::create(&path).unwrap());
         arrays.iter().for_each(|(name, array)| file.add_array(*name, array).unwrap());
         file.finish().unwrap();
