@@ -37,7 +37,7 @@ impl Approximate {
     ///
     /// Rows and columns are scaled by powers of two, which is exact and changes nothing of that, so that the elements
     /// of the diagonal are near one.
-    pub(super) fn is_positive(mut self) -> bool {
+    pub(super) fn shows_positive(mut self) -> bool {
         let n = self.matrix.nrows();
         let mut scale = Vec::with_capacity(n);
         let mut trace = 0.0;

@@ -158,7 +158,7 @@ fn run(
         matrix.submatrix_mut(0, 0, n, n).copy_from(&x);
         matrix.submatrix_mut(n, 0, m, n).copy_from(last);
         (n..m + n).for_each(|i| matrix[(i, i)] = square);
-        Approximate::exact(matrix).is_positive()
+        Approximate::exact(matrix).shows_positive()
     })
 }
 
@@ -208,5 +208,5 @@ fn is_step(
         column[j] += lambda[j];
     }
     // Differences on the diagonal, and products; X itself is exact.
-    Approximate { matrix, relative: 2.0 * f64::EPSILON, error }.is_positive()
+    Approximate { matrix, relative: 2.0 * f64::EPSILON, error }.shows_positive()
 }

@@ -113,7 +113,7 @@ pub(super) fn norm_at_most(a: MatRef<'_, f64>) -> f64 {
         let error = Mat::from_fn(n, n, |i, j| {
             error[(i, j)] + if i == j { f64::EPSILON * square } else { 0.0 } + f64::MIN_POSITIVE
         });
-        Approximate { matrix, relative: 0.0, error: Some(error) }.is_positive()
+        Approximate { matrix, relative: 0.0, error: Some(error) }.shows_positive()
     });
     (bound / scale).next_up()
 }

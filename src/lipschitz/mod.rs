@@ -17,6 +17,7 @@ mod descent;
 mod gram;
 mod lanczos;
 mod limit;
+mod local;
 mod lower;
 mod matrix;
 mod network;
@@ -24,6 +25,7 @@ mod pair;
 mod patterns;
 mod power;
 mod reduced;
+mod search;
 mod semidefinite;
 
 pub use bound::{
@@ -35,3 +37,4 @@ pub use convolution::{circular_convolution_norm, convolution_norm, convolution_n
 pub use gram::{gram_bound, spectral_norm_bound};
 pub use network::{Network, Slopes};
 pub use power::{SingularValue, power_method, singular_values};
+pub use search::{lower_bound_by_annealing, lower_bound_by_ascent, lower_bound_on, lower_bound_on_grid};

@@ -91,8 +91,8 @@ impl Pair {
         let mut best = power(product.as_ref(), &mut direction, 1e-12, 200);
         loop {
             let mut improved = None;
-            for i in 0..self.neurons() {
-                let change = self.slope(!high[i]) - self.slope(high[i]);
+            for (i, &is_high) in high.iter().enumerate() {
+                let change = self.slope(!is_high) - self.slope(is_high);
                 let changed = Mat::from_fn(product.nrows(), product.ncols(), |r, c| {
                     product[(r, c)] + change * self.left[(r, i)] * self.right[(i, c)]
                 });

@@ -110,6 +110,6 @@ fn narrower(w: MatRef<'_, f64>) -> Option<Mat<f64>> {
         let error = Mat::from_fn(m, m, |i, j| {
             error[(i, j)] + of_square[(i, j)] + f64::EPSILON * matrix[(i, j)].abs() + f64::MIN_POSITIVE
         });
-        Approximate { matrix, relative: 0.0, error: Some(error) }.is_positive().then_some(half)
+        Approximate { matrix, relative: 0.0, error: Some(error) }.shows_positive().then_some(half)
     })
 }

@@ -191,7 +191,7 @@ impl Program {
     fn is_certain(&self, point: &Point, error: Mat<f64>) -> bool {
         let positive = point.lambda.iter().all(|&l| l >= 0.0 && l.is_finite());
         positive
-            && Approximate { matrix: self.matrix(point), relative: 0.0, error: Some(error) }.is_positive()
+            && Approximate { matrix: self.matrix(point), relative: 0.0, error: Some(error) }.shows_positive()
     }
 
     /// By how much the elements of `Z`, as it is computed, may be wrong, and more, of points whose `ρ` is not twice as

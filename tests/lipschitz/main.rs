@@ -3,5 +3,6 @@
 mod errors;
 mod networks;
 mod order;
+mod search;
 mod spectral;
 mod values;

@@ -8,10 +8,20 @@ use antiphon::nn::Rng;
 
 use crate::networks::{LONG, random};
 
+/// A quarter of a thousand networks for each thread.
 #[test]
 fn bounds_of_a_thousand_random_networks_are_in_their_order() {
+    let quarter = |first: u64| std::thread::spawn(move || in_their_order((first..1000).step_by(4)));
+    let threads: Vec<_> = (0..4).map(quarter).collect();
+    let strict: usize =
+        threads.into_iter().map(|thread| thread.join().expect("all are in their order")).sum();
+    assert!(strict > 500, "only {strict} networks tell bounds apart");
+}
+
+/// Of how many of these networks the bounds differ noticeably.
+fn in_their_order(seeds: impl Iterator<Item = u64>) -> usize {
     let mut strict = 0;
-    for seed in 0..1000 {
+    for seed in seeds {
         let network = random(seed);
         let name = |what: &str| format!("{what} of {network:?}, seed {seed}");
         let below = |a: f64, b: f64, what: &str| assert!(a <= b * (1.0 + 1e-9), "{}: {a} > {b}", name(what));
@@ -40,16 +50,20 @@ fn bounds_of_a_thousand_random_networks_are_in_their_order() {
         // Rounding is no excuse here: the bounds count it.
         let mut rng = Rng::new(seed);
         let mut lower = if seed % 50 == 0 { network.lower_bound(LONG).unwrap().value } else { 0.0 };
-        for _ in 0..8 {
+        for _ in 0..3 {
             let x: Vec<f64> = (0..network.inputs()).map(|_| 3.0 * rng.normal()).collect();
-            lower = lower.max(network.norm_at(&NdArray::from(x)).unwrap().value);
+            let x = NdArray::from(x);
+            let norm = network.norm_at(&x).unwrap().value;
+            let local = network.local_bound(&x, 1e-3, LONG).unwrap().value;
+            assert!(norm <= local && local <= fast * (1.0 + 1e-9), "{}: {norm} {local}", name("local bound"));
+            lower = lower.max(norm);
         }
         for (method, bound) in bounds {
             assert!(lower <= bound, "{}: {lower} > {bound}", name(method));
         }
         strict += usize::from(lower < 0.999 * auto_lip);
     }
-    assert!(strict > 500, "only {strict} networks tell bounds apart");
+    strict
 }
 
 #[test]

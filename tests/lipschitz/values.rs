@@ -148,3 +148,22 @@ fn weights_of_any_size_have_their_constants() {
     }
     assert!(zero.lipsdp_neuron(LONG).map_or(true, |bound| bound.value >= 0.0));
 }
+
+/// Around 3 the absolute value is linear: one of its neurons is idle.
+#[test]
+fn local_bounds_leave_idle_neurons_out() {
+    let bound = |at: f64, radius: f64| absolute().local_bound(&Array::from(vec![at]), radius, LONG).unwrap();
+    assert_is(bound(3.0, 1.0), 1.0, 1e-12);
+    assert_is(bound(0.0, 1.0), 1.0, 1e-12);
+    let first = matrix(2, 4, |r, c| [[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]][r][c]);
+    let second = matrix(4, 1, |_, _| 1.0);
+    // 3·|x| + |y|, with x that is at least 1, or at least −1: and biases that move it.
+    let network = Network::relu(&[first, second]).unwrap();
+    let x = Array::from(vec![2.0, 0.0]);
+    assert_is(network.local_bound(&x, 1.0, LONG).unwrap(), 10f64.sqrt(), 1e-8);
+    let biases = [Array::from(vec![-100.0, 100.0, -100.0, -100.0]), Array::from(vec![0.0])];
+    let moved = network.with_biases(&biases).unwrap();
+    assert_is(moved.local_bound(&x, 1.0, LONG).unwrap(), 3.0, 1e-8);
+    assert_is(moved.local_bound(&x, 1e6, LONG).unwrap(), 10f64.sqrt(), 1e-6);
+    assert!(moved.local_bound(&x, f64::NAN, LONG).is_err() && moved.local_bound(&x, -1.0, LONG).is_err());
+}

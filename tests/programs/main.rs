@@ -4,6 +4,7 @@
 mod support;
 
 mod examples;
+mod lipschitz;
 mod pictures;
 mod reference;
 mod resume;
