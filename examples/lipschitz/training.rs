@@ -21,7 +21,7 @@ const BATCH: usize = 100;
 const TRAINED: usize = 10_000;
 const TESTED: usize = 2_000;
 /// What the logarithm of the bound is multiplied by, in the loss.
-const WEIGHTS: [f64; 3] = [0.0, 0.05, 0.2];
+const WEIGHTS: [f64; 3] = [0.0, 0.2, 1.0];
 /// Radii of balls about a picture, whose pixels are from 0 to 1.
 const RADII: [f64; 4] = [0.05, 0.1, 0.2, 0.5];
 
