@@ -74,7 +74,7 @@ pub fn depth(mode: Mode, steps: Option<usize>, seed: u64, limit: Duration, out: 
         let layers: Vec<Linear<Array>> = (0..depth).map(layer).collect();
         let start = (layers.clone(), Adam::default().init(&layers));
         let clock = Instant::now();
-        let mut training = training_step!(mode, start, |state, data| step(state, data))?;
+        let mut training = training_step!(mode, start, step)?;
         let mut loss = f64::NAN;
         for number in 0..steps {
             let rate = 3e-3 * (1.0 - number as f64 / steps as f64);
