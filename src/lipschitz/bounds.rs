@@ -156,7 +156,7 @@ fn no_singular_values(op: &'static str, at: At) -> Error {
 /// If there is no time left.
 fn least(network: &Network, deadline: Deadline) -> Result<Option<f64>, TimeUp> {
     let fast = chain::certified_fast(network);
-    if network.depth() == 1 {
+    if network.depth() == 1 || fast == 0.0 {
         return Ok(Some(fast));
     }
     let Some(start) = chain::fast(network, chain::WIDE) else { return Ok(None) };

@@ -128,19 +128,39 @@ pub(super) fn norm_at_most_of(a: MatRef<'_, f64>, error: MatRef<'_, f64>) -> f64
     (norm_at_most(a) + frobenius(error)).next_up()
 }
 
-/// The largest singular value, from below up to rounding, by the power method from a vector, in whose place the right
-/// singular vector comes.
-pub(super) fn power(a: MatRef<'_, f64>, right: &mut [f64], tolerance: f64, most: usize) -> f64 {
-    let (m, n) = (a.nrows(), a.ncols());
-    let mut left = vec![0.0; m];
+/// `factor·column·row`, which a matrix is more.
+#[derive(Clone, Copy)]
+pub(super) struct RankOne<'a> {
+    pub(super) factor: f64,
+    pub(super) column: &'a [f64],
+    pub(super) row: &'a [f64],
+}
+
+/// The largest singular value of a matrix, or of one and a matrix of rank one, from below up to rounding, by the power
+/// method from a vector, in whose place the right singular vector comes.
+pub(super) fn power(
+    a: &Mat<f64>,
+    more: Option<RankOne<'_>>,
+    right: &mut [f64],
+    tolerance: f64,
+    most: usize,
+) -> f64 {
+    let n = a.ncols();
+    let mut left = vec![0.0; a.nrows()];
     let mut last = 0.0;
     for _ in 0..most {
         left.fill(0.0);
-        for j in 0..n {
-            (0..m).for_each(|i| left[i] += a[(i, j)] * right[j]);
+        for (j, &x) in right.iter().enumerate() {
+            left.iter_mut().zip(a.col_as_slice(j)).for_each(|(y, a)| *y += a * x);
         }
-        for (j, x) in right.iter_mut().enumerate() {
-            *x = (0..m).map(|i| a[(i, j)] * left[i]).sum();
+        if let Some(more) = more {
+            let share = more.factor * dot(more.row, right);
+            left.iter_mut().zip(more.column).for_each(|(y, c)| *y += share * c);
+        }
+        right.iter_mut().enumerate().for_each(|(j, x)| *x = dot(a.col_as_slice(j), &left));
+        if let Some(more) = more {
+            let share = more.factor * dot(more.column, &left);
+            right.iter_mut().zip(more.row).for_each(|(x, r)| *x += share * r);
         }
         let size = norm_of(right);
         if size == 0.0 {

@@ -5,7 +5,7 @@
 use faer::{Mat, Scale};
 
 use super::certificate::{frobenius, gamma, magnitude, product_at_most};
-use super::matrix::{self, norm_at_most, power};
+use super::matrix::{self, RankOne, norm_at_most, power};
 use super::network::{Network, Slopes};
 
 /// Two matrices with neurons between them.
@@ -86,25 +86,24 @@ impl Pair {
     /// A change is a matrix of rank one more, `δ·lᵢ·rᵢ`: of `u` and `v`, the singular vectors, a few rounds of the
     /// power method tell what it does to the norm.
     pub(super) fn climb(&self, high: &mut [bool]) -> f64 {
+        let rows = self.right.transpose().to_owned();
         let mut direction = vec![1.0; self.right.ncols()];
         let mut product = self.product(high);
-        let mut best = power(product.as_ref(), &mut direction, 1e-12, 200);
+        let mut best = power(&product, None, &mut direction, 1e-12, 200);
         loop {
             let mut improved = None;
             for (i, &is_high) in high.iter().enumerate() {
-                let change = self.slope(!is_high) - self.slope(is_high);
-                let changed = Mat::from_fn(product.nrows(), product.ncols(), |r, c| {
-                    product[(r, c)] + change * self.left[(r, i)] * self.right[(i, c)]
-                });
+                let factor = self.slope(!is_high) - self.slope(is_high);
+                let more = RankOne { factor, column: self.left.col_as_slice(i), row: rows.col_as_slice(i) };
                 let mut from = direction.clone();
-                let found = power(changed.as_ref(), &mut from, 1e-9, 40);
-                if found > improved.as_ref().map_or(best * (1.0 + 1e-9), |(_, value, _, _)| *value) {
-                    improved = Some((i, found, from, changed));
+                let found = power(&product, Some(more), &mut from, 1e-9, 40);
+                if found > improved.as_ref().map_or(best * (1.0 + 1e-9), |(_, value, _)| *value) {
+                    improved = Some((i, found, from));
                 }
             }
-            let Some((i, found, from, changed)) = improved else { return self.value(high) };
+            let Some((i, found, from)) = improved else { return self.value(high) };
             high[i] = !high[i];
-            (best, direction, product) = (found, from, changed);
+            (best, direction, product) = (found, from, self.product(high));
         }
     }
 
@@ -114,7 +113,7 @@ impl Pair {
         let mut starts = vec![vec![true; n], vec![false; n]];
         // The neurons that the worst input of the linear network switches on.
         let mut direction = vec![1.0; self.right.ncols()];
-        power(self.product(&starts[0]).as_ref(), &mut direction, 1e-9, 200);
+        power(&self.product(&starts[0]), None, &mut direction, 1e-9, 200);
         let input =
             |i: usize| (0..self.right.ncols()).map(|c| self.right[(i, c)] * direction[c]).sum::<f64>();
         starts.push((0..n).map(|i| input(i) > 0.0).collect());

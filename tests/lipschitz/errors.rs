@@ -26,9 +26,9 @@ fn what_is_no_network_is_an_error_with_the_reason() {
         assert_says(Network::relu(&[weights]), &["[0, 1] of layer 1", &bad.to_string()]);
     }
     for (low, high) in [(1.0, 0.0), (0.0, f64::INFINITY), (f64::NAN, 1.0)] {
-        assert_says(Network::of_slopes(&[good.clone()], Slopes { low, high }), &["slopes"]);
+        assert_says(Network::of_slopes(std::slice::from_ref(&good), Slopes { low, high }), &["slopes"]);
     }
-    let network = || Network::relu(&[good.clone()]).unwrap();
+    let network = || Network::relu(std::slice::from_ref(&good)).unwrap();
     assert_says(network().with_biases(&[]), &["0 biases of 1 layers"]);
     assert_says(network().with_biases(&[Array::zeros(&[2])]), &["[2] of layer 1", "3 outputs"]);
     assert_says(
