@@ -59,7 +59,7 @@ test: .tools .llvm $(VENV)/.installed
 	$(CARGO) test --workspace --features staging --doc
 
 test-long: .tools .llvm $(VENV)/.installed
-	TIMES=10 CASES=10000 $(CARGO) test --workspace --features staging --test random_models --test robust_files --test robust_numbers
+	TIMES=5 CASES=10000 $(CARGO) test --workspace --features staging --test random_models --test robust_files --test robust_numbers
 
 test-plain: .tools $(VENV)/.installed
 	$(CARGO) build --examples
