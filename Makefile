@@ -1,7 +1,7 @@
 # make demo    trains a character model on this project's own source, eagerly and then compiled; shows what it learnt,
 #              that the losses agree, and how much faster compiled code was
 # make test    all tests, doc tests and examples included
-# make test-long  ten times as many random models, damaged files and hostile numbers as `make test` tries
+# make test-long  more random models, damaged files and hostile numbers than `make test` tries: five and ten times as many
 # make test-plain  the tests without LLVM; with PLAIN="--lib --test eager", some of them
 # make sanitize  captured continuations, compiled code and what enters it, and steps of training under Valgrind
 # make miri    explicit operators and arrays in Miri, which wants a nightly toolchain
