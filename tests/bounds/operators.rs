@@ -140,6 +140,9 @@ fn activations_have_their_constants() {
         constant(|x| Value::select(&x.greater(&Value::constant(0.0)), &x.ones_like(), &x.zeros_like()))
             .is_infinite()
     );
+    // An arm that is repeated moves in each place.
+    let rows = |x: Value| Value::select(&x.greater(&Value::constant(0.0)), &x, &Value::zeros(&[4, 3]));
+    assert_close(constant(rows), 2.0, 1e-12);
     // They meet at 1, and nowhere else.
     assert_close(
         constant(|x| Value::select(&x.greater(&Value::constant(1.0)), &(x.clone() * 2.0 - 1.0), &x)),

@@ -122,5 +122,5 @@ fn single_precision_rounds_outwards_as_well() {
     let domain = Domain::Everywhere(NdArray::<f32>::zeros(&[3]));
     let lifted = antiphon::lipschitz::Bound::lift(&w);
     let report = auto_lip(|x: antiphon::lipschitz::Bound<NdArray<f32>>| x * &lifted, &domain).unwrap();
-    assert!(report.value >= f64::from(0.3f32) && report.value < 0.300_001, "{report}");
+    assert!(report.value >= f64::from(0.3f32) && report.value < 0.300_01, "{report}");
 }

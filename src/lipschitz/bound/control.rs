@@ -69,14 +69,14 @@ pub(super) fn select<T: Tensor>(
         steps.and_then(|steps| keys.iter().map(|&key| steps.comparison(key)).collect());
     let why = "its arms may not meet where the condition changes";
     let call = Call { op: "select", at, why };
-    // What the arms are where they meet.
-    let sides = |x: &Bound<T>| (Factor::<T>::ONE, x.clone());
     match comparisons.and_then(|all| elementwise::meeting(&all, [then, otherwise], &open)) {
         Some(Arms { lip, slope }) => {
-            let operands = [sides(then), sides(otherwise)];
-            let operands = [(operands[0].0.clone(), &operands[0].1), (operands[1].0.clone(), &operands[1].1)];
+            let operands = [(repeated(then, shape), then), (repeated(otherwise, shape), otherwise)];
             let result = Bound::result(call, shape.clone(), range, Joint::Apart, &operands);
-            result.with_lip(lip * slope)
+            // An arm that is repeated moves in all of its places.
+            let moving = [then, otherwise].into_iter().filter(|x| x.varying().is_some());
+            let times = moving.map(|x| repeated(x, shape).value()).reduce(|a, b| a.maximum(&b));
+            result.with_lip(lip * slope * times.unwrap_or_else(|| T::constant(1.0)))
         }
         None => {
             let same =
@@ -90,6 +90,12 @@ pub(super) fn select<T: Tensor>(
     }
 }
 
+/// By how much repeating a value to a shape multiplies its norm.
+fn repeated<T: Tensor>(x: &Bound<T>, shape: &[usize]) -> Factor<T> {
+    let (from, to) = (shape::size(&x.extent()), shape::size(shape));
+    if from == to || from == 0 { Factor::ONE } else { Factor::Number(((to / from) as f64).sqrt()) }
+}
+
 /// `select` by a mask that does not depend on the input.
 fn decided<T: Tensor>(
     at: At,
@@ -101,10 +107,6 @@ fn decided<T: Tensor>(
     if let (Content::Constant(a), Content::Constant(b)) = (&then.0, &otherwise.0) {
         return Bound::lift(&T::select(mask, a, b));
     }
-    let repeated = |x: &Bound<T>| {
-        let (from, to) = (shape::size(&x.extent()), shape::size(shape));
-        if from == to || from == 0 { Factor::ONE } else { Factor::Number(((to / from) as f64).sqrt()) }
-    };
     let only = |x: &Bound<T>| x.extent() == *shape;
     match mask.all_known() {
         Some(true) if only(then) => return then.clone(),
@@ -117,7 +119,7 @@ fn decided<T: Tensor>(
         bounded: a.bounded && b.bounded,
     });
     let call = Call { op: "select", at, why: "an arm's is" };
-    let operands = [(repeated(then), then), (repeated(otherwise), otherwise)];
+    let operands = [(repeated(then, shape), then), (repeated(otherwise, shape), otherwise)];
     Bound::result(call, shape.clone(), range, Joint::Apart, &operands)
 }
 

@@ -460,8 +460,8 @@ impl<T: Tensor> Real for Bound<T> {
             DOMAIN;
         cbrt: |x| increasing(|x| x.cbrt(), x), 8.0,
             |x| (x.nearest_to_zero().cbrt().square().recip()) * (1.0 / 3.0), ALL, INFINITE, DOMAIN;
-        sin: |x| sine(x, 0.0), 8.0, |x| largest_of(sine(x, FRAC_PI_2)) * (1.0 + 1e-14), [-1.0, 1.0], 1.0, GROWS;
-        cos: |x| sine(x, FRAC_PI_2), 8.0, |x| largest_of(sine(x, 0.0)) * (1.0 + 1e-14), [-1.0, 1.0], 1.0, GROWS;
+        sin: |x| sine(x, 0.0), 8.0, |x| largest_of(sine(x, FRAC_PI_2)) * (1.0 + 1e-14) + 1e-15, [-1.0, 1.0], 1.0, GROWS;
+        cos: |x| sine(x, FRAC_PI_2), 8.0, |x| largest_of(sine(x, 0.0)) * (1.0 + 1e-14) + 1e-15, [-1.0, 1.0], 1.0, GROWS;
         tan: |x| tangent(x), 8.0, |x| largest_of(tangent(x)).square() + 1.0, ALL, INFINITE, DOMAIN;
         tanh: |x| increasing(|x| x.tanh(), x), 8.0,
             |x| x.nearest_to_zero().cosh().recip().square(), [-1.0, 1.0], 1.0, GROWS;
@@ -483,10 +483,13 @@ impl<T: Tensor> Real for Bound<T> {
         asinh: |x| increasing(|x| x.asinh(), x), 8.0,
             |x| (x.nearest_to_zero().square() + 1.0).sqrt().recip(), ALL, 1.0, GROWS;
         acosh: |x| increasing(|x| x.acosh(), x), 8.0,
-            |x| inside(&x.low.greater(&T::constant(1.0)), &(x.low.square() - 1.0).sqrt().recip()),
+            |x| inside(
+                &x.low.greater(&T::constant(1.0)),
+                &((x.low.clone() - 1.0) * (x.low.clone() + 1.0)).sqrt().recip(),
+            ),
             [0.0, INFINITE], INFINITE, DOMAIN;
         atanh: |x| increasing(|x| x.atanh(), x), 8.0,
-            |x| inside(&x.magnitude().less(&T::constant(1.0)), &(-x.magnitude().square() + 1.0).recip()),
+            |x| inside(&x.magnitude().less(&T::constant(1.0)), &one_minus_square(&x.magnitude()).recip()),
             ALL, INFINITE, DOMAIN;
         recip: |x| { let (range, _) = quotients::recip(x); (range.low, range.high) }, 2.0,
             |x| { let (range, _) = quotients::recip(x); range.magnitude().square() }, ALL, INFINITE, DOMAIN;
@@ -816,10 +819,15 @@ fn tangent<T: Tensor>(x: &Range<T>) -> (T, T) {
     (end(&x.low, -INFINITE), end(&x.high, INFINITE))
 }
 
+/// `1 − x²`, exact near one.
+fn one_minus_square<T: Tensor>(x: &T) -> T {
+    (-x.clone() + 1.0) * (x.clone() + 1.0)
+}
+
 /// The slope of `asin` and `acos`.
 fn arc<T: Tensor>(x: &Range<T>) -> T {
     let size = x.magnitude();
-    inside(&size.less(&T::constant(1.0)), &(-size.square() + 1.0).sqrt().recip())
+    inside(&size.less(&T::constant(1.0)), &one_minus_square(&size).sqrt().recip())
 }
 
 /// A power: odd ones increase, even ones from zero on; negative ones are those of the reciprocal.

@@ -143,7 +143,10 @@ pub(super) fn add<T: Tensor>(
     };
     // Operators whose bound is exact for a number that is known do not round.
     let exact = operands.len() == 1 && matches!(operands[0].0, Factor::Number(1.0));
-    let lip = if exact { lip } else { range::up(lip, 4.0 * operands.len().max(1) as f64) };
+    // Slopes are wrong by a few dozen units in the last place at most.
+    let units =
+        if operands.iter().any(|(factor, _)| matches!(factor, Factor::Value(_))) { 64.0 } else { 4.0 };
+    let lip = if exact { lip } else { range::up(lip, units + 4.0 * operands.len() as f64) };
     let number = fresh();
     let steps = operands.first().map_or_else(Steps::new, |(_, x)| x.steps.clone());
     for (_, x) in operands {
