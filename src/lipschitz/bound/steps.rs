@@ -70,6 +70,8 @@ pub(super) type Sides<T> = [Option<Rc<Elementwise<T>>>; 2];
 
 /// All steps of a model's run.
 pub(super) struct Steps<T> {
+    /// What has taken over all of these, if anything has.
+    taken: RefCell<Option<Rc<Steps<T>>>>,
     list: RefCell<Vec<Step<T>>>,
     /// The sides of comparisons whose outcome depends on the input, by number.
     comparisons: RefCell<Vec<(usize, Sides<T>)>>,
@@ -86,33 +88,49 @@ pub(super) fn fresh() -> usize {
 
 impl<T: Tensor> Steps<T> {
     pub fn new() -> Rc<Steps<T>> {
-        Rc::new(Steps { list: RefCell::new(Vec::new()), comparisons: RefCell::new(Vec::new()) })
+        Rc::new(Steps {
+            taken: RefCell::new(None),
+            list: RefCell::new(Vec::new()),
+            comparisons: RefCell::new(Vec::new()),
+        })
     }
 
-    pub fn list(&self) -> Vec<Step<T>> {
-        let mut list = self.list.borrow().clone();
+    /// Where the steps of this run are now.
+    fn now(self: &Rc<Self>) -> Rc<Self> {
+        let mut steps = self.clone();
+        loop {
+            let Some(next) = steps.taken.borrow().clone() else { return steps };
+            steps = next;
+        }
+    }
+
+    pub fn list(self: &Rc<Self>) -> Vec<Step<T>> {
+        let mut list = self.now().list.borrow().clone();
         list.sort_by_key(|step| step.number);
         list
     }
 
     /// Takes over what another run has.
     pub fn absorb(self: &Rc<Self>, other: &Rc<Self>) {
-        if !Rc::ptr_eq(self, other) {
-            self.list.borrow_mut().append(&mut other.list.borrow_mut());
-            self.comparisons.borrow_mut().append(&mut other.comparisons.borrow_mut());
+        let (own, other) = (self.now(), other.now());
+        if !Rc::ptr_eq(&own, &other) {
+            own.list.borrow_mut().append(&mut other.list.borrow_mut());
+            own.comparisons.borrow_mut().append(&mut other.comparisons.borrow_mut());
+            *other.taken.borrow_mut() = Some(own);
         }
     }
 
     /// Keeps the sides of a comparison.
-    pub fn compare(&self, sides: Sides<T>) -> usize {
+    pub fn compare(self: &Rc<Self>, sides: Sides<T>) -> usize {
         let number = fresh();
-        self.comparisons.borrow_mut().push((number, sides));
+        self.now().comparisons.borrow_mut().push((number, sides));
         number
     }
 
     /// The sides of a comparison.
-    pub fn comparison(&self, number: usize) -> Option<Sides<T>> {
-        let comparisons = self.comparisons.borrow();
+    pub fn comparison(self: &Rc<Self>, number: usize) -> Option<Sides<T>> {
+        let steps = self.now();
+        let comparisons = steps.comparisons.borrow();
         comparisons.iter().rev().find(|(kept, _)| *kept == number).map(|(_, sides)| sides.clone())
     }
 }
@@ -164,7 +182,7 @@ pub(super) fn add<T: Tensor>(
         lip: lip.clone(),
         range: ranges,
     };
-    steps.list.borrow_mut().push(step);
+    steps.now().list.borrow_mut().push(step);
     Varying { shape, range, lip, step: number, of: None, steps }
 }
 
