@@ -60,7 +60,8 @@ pub struct Integration {
     /// How the derivative is taken.
     pub adjoint: Adjoint,
     /// What `y` is between the ends of steps. [`Adjoint::Backsolve`] has a step end at each time, and
-    /// [`integrate_until`] takes shorter steps, so that an event is where it is as exactly as the steps are.
+    /// [`integrate_until`](crate::solve::integrate_until) takes shorter steps, so that an event is where it is as
+    /// exactly as the steps are.
     pub between: Between,
 }
 

@@ -1,24 +1,14 @@
 //! Where solvers begin at what they look for, go on after they have found it, or only just find it.
 
 use antiphon::solve::{
-    Derivative, Estimate, Event, FixedPointMethod, Integration, LeastSquaresMethod, LinearMethod,
-    MinimizeMethod, Options, Problem, QuadraticProgram, RootMethod, Stepper, VectorField, fixed_point,
-    integrate_until, least_squares, minimize, quadratic_program, root,
+    Derivative, Estimate, Event, Integration, LeastSquaresMethod, LinearMethod, MinimizeMethod, Options,
+    Problem, QuadraticProgram, RootMethod, Stepper, VectorField, fixed_point, integrate_until, least_squares,
+    minimize, quadratic_program, root,
 };
 use antiphon::{OrRaise, Real, Tensor, Var, grad};
 
 use crate::in_both_modes;
-use crate::problems::{Array, Babylonian, assert_near};
-
-const PICARD: FixedPointMethod = FixedPointMethod::PICARD;
-
-fn scalar(x: f64) -> Array {
-    Array::scalar(x)
-}
-
-fn vector(elements: &[f64]) -> Array {
-    Array::from(elements.to_vec())
-}
+use crate::problems::{Array, Babylonian, PICARD, Square, assert_near, scalar, vector};
 
 /// `½θ·x²`.
 #[derive(Clone, Debug)]
@@ -44,19 +34,6 @@ fn momentum_gives_the_point_whose_gradient_is_zero() {
     let found = minimize(&Bowl, &method, &vector(&[1.0]), &scalar(1.0), &Options::default()).unwrap();
     assert_eq!(found.info.steps.item(), 2.0);
     assert_near(&found.x, &vector(&[0.0]), 1e-10);
-}
-
-/// `x² − θ`.
-#[derive(Clone, Debug)]
-struct Square;
-
-impl Problem for Square {
-    type Unknown = Array;
-    type Parameters = Array;
-    type Value = Array;
-    fn value<T: Tensor>(&self, x: &T, theta: &T) -> T {
-        x.square() - theta
-    }
 }
 
 fn newton<T: Tensor>(begin: &T, theta: &T, options: &Options) -> T {

@@ -7,7 +7,7 @@ use antiphon::solve::{
 };
 use antiphon::{OrRaise, Real, Result, Tensor, Var, grad};
 
-use crate::problems::{Affine, Array, Babylonian, Layer};
+use crate::problems::{Affine, Array, Babylonian, Layer, scalar, vector};
 
 /// What a generic function of one array raises: eagerly and, compiled, when it is recorded or when it is called. Each
 /// has all of the parts.
@@ -28,14 +28,6 @@ macro_rules! assert_fails {
             }
         }
     }};
-}
-
-fn scalar(x: f64) -> Array {
-    Array::scalar(x)
-}
-
-fn vector(elements: &[f64]) -> Array {
-    Array::from(elements.to_vec())
 }
 
 /// `x² + θ`, which has no root for a positive `θ`.

@@ -9,9 +9,7 @@ use antiphon::solve::{
 use antiphon::{OrRaise, Real, Tensor, Var, grad, hvp, jacobian, jvp, vmap};
 
 use crate::in_both_modes;
-use crate::problems::{Affine, Array, Babylonian, Layer, Pair, Quintic, RidgeDescent, assert_near};
-
-const PICARD: FixedPointMethod = FixedPointMethod::PICARD;
+use crate::problems::{Affine, Array, Babylonian, Layer, PICARD, Pair, Quintic, RidgeDescent, assert_near};
 
 fn direct() -> Derivative {
     Derivative::Implicit(LinearMethod::Direct)

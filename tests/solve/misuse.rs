@@ -2,37 +2,14 @@
 
 use antiphon::control::Checkpoints;
 use antiphon::solve::{
-    Adjoint, Derivative, Event, FixedPointMethod, Integration, LeastSquaresMethod, LinearLimit, LinearMethod,
-    Options, Over, Problem, QuadraticProgram, RootMethod, VectorField, fixed_point, integrate,
-    integrate_until, least_squares, newton_schulz, proximal_gradient, quadratic_program, root, sinkhorn,
+    Adjoint, Derivative, Event, Integration, LeastSquaresMethod, LinearLimit, LinearMethod, Options, Over,
+    Problem, QuadraticProgram, RootMethod, VectorField, fixed_point, integrate, integrate_until,
+    least_squares, newton_schulz, proximal_gradient, quadratic_program, root, sinkhorn,
 };
 use antiphon::{OrRaise, Real, Result, Tensor, Var, grad};
 
 use crate::assert_fails;
-use crate::problems::{Array, Babylonian};
-
-const PICARD: FixedPointMethod = FixedPointMethod::PICARD;
-
-fn scalar(x: f64) -> Array {
-    Array::scalar(x)
-}
-
-fn vector(elements: &[f64]) -> Array {
-    Array::from(elements.to_vec())
-}
-
-/// `x² − θ`.
-#[derive(Clone, Debug)]
-struct Square;
-
-impl Problem for Square {
-    type Unknown = Array;
-    type Parameters = Array;
-    type Value = Array;
-    fn value<T: Tensor>(&self, x: &T, theta: &T) -> T {
-        x.square() - theta
-    }
-}
+use crate::problems::{Array, Babylonian, PICARD, Square, scalar, vector};
 
 /// `[[2, 1], [0, 2]]·x − θ`, whose matrix is not symmetric.
 #[derive(Clone, Debug)]

@@ -1,9 +1,32 @@
 //! Problems whose solutions and derivatives are known.
 
-use antiphon::solve::{Over, Problem};
+use antiphon::solve::{FixedPointMethod, Over, Problem};
 use antiphon::{NdArray, Real, Tensor};
 
 pub type Array = NdArray<f64>;
+
+pub const PICARD: FixedPointMethod = FixedPointMethod::PICARD;
+
+pub fn scalar(x: f64) -> Array {
+    Array::scalar(x)
+}
+
+pub fn vector(elements: &[f64]) -> Array {
+    Array::from(elements.to_vec())
+}
+
+/// `x² − θ`.
+#[derive(Clone, Debug)]
+pub struct Square;
+
+impl Problem for Square {
+    type Unknown = Array;
+    type Parameters = Array;
+    type Value = Array;
+    fn value<T: Tensor>(&self, x: &T, theta: &T) -> T {
+        x.square() - theta
+    }
+}
 
 /// What a model gives eagerly, and compiled as well if that can be; they have to agree. The model is generic, so it is
 /// written out for each.

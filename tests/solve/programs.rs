@@ -7,11 +7,7 @@ use antiphon::solve::{
 use antiphon::{Dual, OrRaise, Params, Real, Tensor, Var, function, grad, jvp};
 
 use crate::in_both_modes;
-use crate::problems::{Array, assert_near};
-
-fn vector(elements: &[f64]) -> Array {
-    Array::from(elements.to_vec())
-}
+use crate::problems::{Array, assert_near, vector};
 
 fn matrix(rows: usize, elements: &[f64]) -> Array {
     Array::from_elements(&[rows, elements.len() / rows], elements).unwrap()

@@ -7,11 +7,7 @@ use antiphon::solve::{
 use antiphon::{Dual, OrRaise, Real, Tensor, Var, grad, jvp};
 
 use crate::in_both_modes;
-use crate::problems::{Array, Quintic, RidgeDescent, assert_near};
-
-fn vector(elements: &[f64]) -> Array {
-    Array::from(elements.to_vec())
-}
+use crate::problems::{Array, Quintic, RidgeDescent, Square, assert_near, vector};
 
 /// `θ/2·xᵀDx − bᵀx` with `b = 1`, of `(D, θ)`: least at `D⁻¹b/θ`.
 #[derive(Clone, Debug)]
@@ -138,19 +134,6 @@ fn solutions() {
     let quadratic = Array::from_elements(&[2, 2], &[1.0, 0.0, 0.0, 2.0]).unwrap();
     let x = in_both_modes!(|quadratic| program(&quadratic, &few), quadratic);
     assert_near(&x, &vector(&[2.0 / 3.0, 1.0 / 3.0]), 1e-12);
-}
-
-/// `x² = θ`, as equations, and as a fixed point of Newton's step with a part of it.
-#[derive(Clone, Debug)]
-struct Square;
-
-impl Problem for Square {
-    type Unknown = Array;
-    type Parameters = Array;
-    type Value = Array;
-    fn value<T: Tensor>(&self, x: &T, theta: &T) -> T {
-        x.square() - theta
-    }
 }
 
 #[derive(Clone, Debug)]
