@@ -22,8 +22,8 @@ pub fn accuracy<T: Tensor>(logits: &T, targets: &T::Int) -> T {
 ///
 /// ```
 /// use antiphon::optim::metrics::certified_accuracy;
-/// use antiphon::{NdArray, NdInt};
-/// let logits = NdArray::from_elements(&[2, 2], &[3.0, 0.0, 1.0, 0.0])?;
+/// use antiphon::{NdArray, NdInt, Tensor};
+/// let logits = NdArray::<f64>::from_elements(&[2, 2], &[3.0, 0.0, 1.0, 0.0])?;
 /// let targets = NdInt::from(vec![0, 0]);
 /// // Two of the first one's logits may come nearer to each other by √2·1·2 at most.
 /// assert_eq!(certified_accuracy(&logits, &targets, 1.0, 2.0).item(), 0.5);

@@ -22,8 +22,8 @@ use crate::linalg;
 ///
 /// ```
 /// use antiphon::lipschitz::spectral_norm;
-/// use antiphon::{NdArray, grad};
-/// let w = NdArray::from_elements(&[2, 2], &[1.0, 2.0, 3.0, 4.0])?;
+/// use antiphon::{NdArray, Tensor, grad};
+/// let w = NdArray::<f64>::from_elements(&[2, 2], &[1.0, 2.0, 3.0, 4.0])?;
 /// assert!((spectral_norm(&w).item() - 5.464985704219043).abs() < 1e-12);
 /// let slope: NdArray<f64> = grad(|w| spectral_norm(&w), &w)?;
 /// assert!((slope.view()[[1, 1]] - 0.747538215559223).abs() < 1e-12);
