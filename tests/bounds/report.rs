@@ -82,6 +82,7 @@ fn what_is_not_bounded_says_so() {
         (|x| x.sqrt(), "sqrt"),
         (|x| x.clone() / x.sin(), "div"),
         (|x| x.floor(), "floor"),
+        (|x| x.xlogy(&x), "log"),
         (|x| Value::lift(&Array::zeros(&[3, 2])).gather_rows(&x.argmax(0)), "gather_rows"),
         (|x| antiphon::linalg::inv(&x.reshape(&[2, 2])), "inv"),
     ] {

@@ -20,6 +20,7 @@ mod tensor;
 use std::fmt;
 use std::rc::Rc;
 
+use crate::continuation::unwinding::blame;
 use crate::error::At;
 use crate::language::shape::Shape;
 use crate::language::tensor::Tensor;
@@ -124,6 +125,8 @@ impl<T: Tensor> Bound<T> {
         joint: Joint,
         operands: &[(Factor<T>, &Bound<T>)],
     ) -> Bound<T> {
+        // Of an operator that is composed of others, the line is the user's.
+        let call = Call { at: blame(call.at), ..call };
         let varying: Vec<(&Factor<T>, &Rc<Varying<T>>)> =
             operands.iter().filter_map(|(factor, x)| Some((factor, x.varying()?))).collect();
         Bound(Content::Varying(Rc::new(steps::add(call, shape, range, joint, &varying))))

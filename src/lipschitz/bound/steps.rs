@@ -171,8 +171,9 @@ pub(super) fn add<T: Tensor>(
         steps.absorb(&x.steps);
     }
     let ranges = operands.iter().filter_map(|(_, x)| x.range.as_ref());
+    // It is for reports, which are of values that are computed at once.
     let ranges = match operands.len() {
-        1 => ranges.map(Range::hull).next(),
+        1 if range::is_rounded::<T>() => ranges.map(Range::hull).next(),
         _ => None,
     };
     let step = Step {
