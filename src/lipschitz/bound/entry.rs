@@ -21,7 +21,8 @@ pub enum Domain<P> {
     Everywhere(P),
     /// From these to those, element by element.
     Box(P, P),
-    /// No farther than a radius from these, in the Euclidean norm of all elements together.
+    /// No farther than a radius from these, in the Euclidean norm of all elements together. Ranges are those of the box
+    /// around it.
     Ball(P, f64),
 }
 
