@@ -12,6 +12,8 @@
 #[path = "lipschitz/chart.rs"]
 mod chart;
 mod common;
+#[path = "lipschitz/convolutional.rs"]
+mod convolutional;
 #[path = "lipschitz/models.rs"]
 mod models;
 #[path = "iterative/picture.rs"]
@@ -73,6 +75,8 @@ enum Table {
     Depth,
     /// Two layers whose singular values fall off more and more.
     Spectrum,
+    /// Convolutional networks of 4 to 10 layers, trained on digits.
+    Networks,
     /// Networks that learn digits with a penalty on the bound, and without.
     Penalties,
 }
@@ -84,6 +88,7 @@ fn run(flags: Flags) -> Result<()> {
     let limit = Duration::from_secs_f64(flags.time_limit.min(LONGEST));
     let report = match flags.table {
         Some(Table::Depth) => tables::depth(flags.mode, flags.steps, flags.seed, limit, &flags.out)?,
+        Some(Table::Networks) => convolutional::networks(flags.mode, flags.steps, flags.seed, &flags.out)?,
         Some(Table::Penalties) => {
             training::penalties(flags.mode, flags.steps, flags.seed, limit, &flags.out)?
         }

@@ -16,12 +16,14 @@ use crate::picture::{self, Panel, Series};
 
 type Array = NdArray<f64>;
 
-const SIZES: [usize; 4] = [784, 64, 32, 10];
+/// Of pictures, in pixels.
+pub const SIDE: usize = 28;
+const SIZES: [usize; 4] = [SIDE * SIDE, 64, 32, 10];
 const BATCH: usize = 100;
 const TRAINED: usize = 10_000;
 const TESTED: usize = 2_000;
 /// What the logarithm of the bound is multiplied by, in the loss.
-const WEIGHTS: [f64; 3] = [0.0, 0.2, 1.0];
+const WEIGHTS: [f64; 5] = [0.0, 0.1, 0.2, 0.3, 0.4];
 /// Radii of balls about a picture, whose pixels are from 0 to 1.
 const RADII: [f64; 4] = [0.05, 0.1, 0.2, 0.5];
 
@@ -54,8 +56,8 @@ fn step<T: Tensor>((layers, adam): &mut State<T>, ((x, labels), (rate, weight)):
     Ok(loss)
 }
 
-/// So many pictures from one on, and their labels.
-fn batch(images: &Images, start: usize, count: usize) -> Result<(Array, NdInt)> {
+/// So many pictures from one on, `[count, 784]`, and their labels.
+pub fn digits(images: &Images, start: usize, count: usize) -> Result<(Array, NdInt)> {
     let places = (start..start + count).map(|i| i % images.len());
     let pixels: Vec<f64> =
         places.clone().flat_map(|i| images.pixels(i)).map(|&pixel| f64::from(pixel) / 255.0).collect();
@@ -66,7 +68,7 @@ fn batch(images: &Images, start: usize, count: usize) -> Result<(Array, NdInt)> 
 /// Trains them, and says how accurate they are, and what is certain of that.
 pub fn penalties(mode: Mode, steps: Option<usize>, seed: u64, limit: Duration, out: &Path) -> Result<Value> {
     let (train, test) = Images::draw(TRAINED + TESTED, seed).split_at(TRAINED);
-    let (x, labels) = batch(&test, 0, TESTED)?;
+    let (x, labels) = digits(&test, 0, TESTED)?;
     let steps = steps.unwrap_or(1500);
     println!("penalty  accuracy  step ms    AutoLip  LipSDP-Neuron   certified accuracy within {RADII:?}");
     let (mut rows, mut series) = (Vec::new(), Vec::new());
@@ -82,7 +84,7 @@ pub fn penalties(mode: Mode, steps: Option<usize>, seed: u64, limit: Duration, o
         let mut clock = Instant::now();
         for number in 0..steps {
             let rate = Array::scalar(2e-3 * (1.0 - number as f64 / steps as f64));
-            training.call(&(batch(&train, number * BATCH, BATCH)?, (rate, Array::scalar(weight))))?;
+            training.call(&(digits(&train, number * BATCH, BATCH)?, (rate, Array::scalar(weight))))?;
             if number == 0 {
                 // The first one is compiled.
                 clock = Instant::now();

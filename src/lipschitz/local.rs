@@ -29,14 +29,7 @@ impl Network {
     #[track_caller]
     pub fn local_bound(&self, x: &NdArray<f64>, radius: f64, limit: Duration) -> Result<LipschitzConstant> {
         let (op, at) = ("local_bound", At::caller());
-        if !self.is_kinked && self.depth() > 1 {
-            let reason = "only the slopes of the activation are known, not where it is active".into();
-            return Err(Error::Argument { op, reason, at });
-        }
-        if !(radius >= 0.0 && radius.is_finite()) {
-            return Err(Error::Argument { op, reason: format!("a radius of {radius}"), at });
-        }
-        let x = self.input(op, x, at)?;
+        let x = self.ball(op, x, radius, at)?;
         let network = self.without_idle(&x, radius);
         let mut least = network.eclipse_fast().value.min(network.auto_lip().value);
         if let Ok(bound) = network.lipsdp_neuron(limit) {
@@ -48,6 +41,21 @@ impl Network {
             least = least.min(bound.value);
         }
         Ok(LipschitzConstant::upper("neurons that are active in the ball", least))
+    }
+
+    /// The middle of a ball of inputs, if that is one and the activation is known.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if they are not.
+    pub(super) fn ball(&self, op: &'static str, x: &NdArray<f64>, radius: f64, at: At) -> Result<Vec<f64>> {
+        if !self.is_kinked && self.depth() > 1 {
+            let reason = "only the slopes of the activation are known, not where it is active".into();
+            return Err(Error::Argument { op, reason, at });
+        }
+        if !(radius >= 0.0 && radius.is_finite()) {
+            return Err(Error::Argument { op, reason: format!("a radius of {radius}"), at });
+        }
+        self.input(op, x, at)
     }
 
     /// The network without neurons that have the slope zero in the whole ball: what they give is zero there.

@@ -6,6 +6,7 @@
 //! bound, a lower bound or an estimate, and by which method. All norms are Euclidean. Upper bounds hold in spite of
 //! rounding: they end with a certificate that counts it.
 
+mod affine;
 mod bound;
 mod bounds;
 mod branch;
@@ -25,9 +26,12 @@ mod pair;
 mod patterns;
 mod power;
 mod reduced;
+mod regions;
 mod search;
 mod semidefinite;
+mod sequence;
 
+pub use affine::AffineProgram;
 pub use bound::{
     Bound, BoundAdjoint, BoundBool, BoundInt, Contribution, Domain, LipschitzBound, auto_lip,
     limit_spectral_norm, lipschitz_bound, spectral_norm,
@@ -38,3 +42,4 @@ pub use gram::{gram_bound, spectral_norm_bound};
 pub use network::{Network, Slopes};
 pub use power::{SingularValue, power_method, singular_values};
 pub use search::{lower_bound_by_annealing, lower_bound_by_ascent, lower_bound_on, lower_bound_on_grid};
+pub use sequence::AffineChain;

@@ -25,6 +25,15 @@ impl Slopes {
     /// Of the absolute value and the sine: from −1 to 1.
     pub const SYMMETRIC: Slopes = Slopes { low: -1.0, high: 1.0 };
 
+    /// # Errors
+    /// [`Error::Argument`] unless these are two finite numbers in their order.
+    pub(super) fn check(self, op: &'static str, at: At) -> Result<()> {
+        if self.low.is_finite() && self.high.is_finite() && self.low <= self.high {
+            return Ok(());
+        }
+        let reason = format!("an activation with slopes from {} to {}", self.low, self.high);
+        Err(Error::Argument { op, reason, at })
+    }
     /// The larger absolute value.
     pub(super) fn largest(self) -> f64 {
         self.low.abs().max(self.high.abs())
@@ -130,9 +139,7 @@ impl Network {
             }
             matrices.push(Mat::from_fn(w.ncols(), w.nrows(), |o, i| w[(i, o)]));
         }
-        if !(slopes.low.is_finite() && slopes.high.is_finite() && slopes.low <= slopes.high) {
-            return bad(format!("an activation with slopes from {} to {}", slopes.low, slopes.high));
-        }
+        slopes.check("lipschitz::Network", at)?;
         let biases = matrices.iter().map(|w| vec![0.0; w.nrows()]).collect();
         Ok(Network { weights: matrices, biases, slopes, is_kinked: false })
     }

@@ -3,6 +3,8 @@
 mod errors;
 mod networks;
 mod order;
+mod regions;
 mod search;
+mod sequence;
 mod spectral;
 mod values;
