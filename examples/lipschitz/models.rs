@@ -8,7 +8,7 @@ use antiphon::lipschitz::Network;
 use antiphon::nn::Rng;
 use antiphon::{NdArray, Result, Tensor};
 use ndarray::ArrayD;
-use ndarray_npy::NpzReader;
+use ndarray_npy::{NpzReader, ReadNpyError, ReadNpzError};
 
 use crate::common::cli;
 
@@ -27,11 +27,19 @@ pub fn of_file(path: &Path) -> Result<Network> {
         else {
             return Ok(None);
         };
-        if let Ok(array) = reader.by_name::<ndarray::OwnedRepr<f64>, ndarray::IxDyn>(&name) {
-            return Ok(Some(NdArray::from(array)));
+        let double: std::result::Result<ArrayD<f64>, _> = reader.by_name(&name);
+        let error = match double {
+            Ok(array) => return Ok(Some(NdArray::from(array))),
+            Err(error) => error,
+        };
+        // What is wrong with an array of another type is that.
+        if matches!(error, ReadNpzError::Npy(ReadNpyError::WrongDescriptor(_))) {
+            let single: ArrayD<f32> = reader.by_name(&name).map_err(|error| {
+                bad(format!("{name}: {error}; weights and biases are numbers of 32 or 64 bits, <f4 or <f8"))
+            })?;
+            return Ok(Some(NdArray::from(single.mapv(f64::from))));
         }
-        let single: ArrayD<f32> = reader.by_name(&name).map_err(|error| bad(format!("{name}: {error}")))?;
-        Ok(Some(NdArray::from(single.mapv(f64::from))))
+        Err(bad(format!("{name}: {error}")))
     };
     let (mut weights, mut biases) = (Vec::new(), Vec::new());
     while let Some(w) = read(&format!("W{}", weights.len() + 1))? {

@@ -261,6 +261,8 @@ impl Network {
 impl Scaled {
     /// A lower bound of the network it was made of, from one of its own: less what the last sums may be rounded by.
     fn back_down(&self, norm: f64) -> f64 {
-        (self.back(norm) * (1.0 - 8.0 * f64::EPSILON)).min(f64::MAX)
+        let value = self.back(norm) * (1.0 - 8.0 * f64::EPSILON);
+        // What is below the least number was rounded up.
+        if value < f64::MIN_POSITIVE { 0.0 } else { value.min(f64::MAX) }
     }
 }

@@ -92,6 +92,9 @@ pub(super) fn norm(a: MatRef<'_, f64>) -> f64 {
 pub(super) fn norm_at_most(a: MatRef<'_, f64>) -> f64 {
     let a = if a.nrows() > a.ncols() { a.transpose() } else { a };
     let n = a.nrows();
+    if (0..a.ncols()).any(|j| (0..n).any(|i| !a[(i, j)].is_finite())) {
+        return f64::INFINITY;
+    }
     let largest = largest_element(a);
     if largest == 0.0 {
         return 0.0;

@@ -8,6 +8,7 @@ use crate::language::composed::norms::Norm;
 use crate::language::tensor::Tensor;
 use crate::linalg::solve;
 use crate::nn::init::{Init, Rng};
+use crate::sealed::INTERNAL;
 
 /// How a matrix is made one with orthonormal rows or columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,18 +51,37 @@ fn cayley<T: Tensor>(w: &T) -> T {
     let a = u.clone() - u.transpose() + v.transpose().matmul(&v);
     let inverse = solve(&(eye.clone() + &a), &eye);
     let above = (eye - a).matmul(&inverse);
-    if rows == columns {
-        return above;
+    not_longer(if rows == columns { above } else { T::concat(&[above, v.matmul(&inverse) * -2.0], 0) })
+}
+
+/// A matrix that is orthogonal but for rounding, divided by what its norm is above 1, at most: `√maxᵢ Σⱼ |QᵀQ|ᵢⱼ`. Of a
+/// skew matrix that is large and singular, `I + A` has lost the identity, and so its inverse all digits.
+#[track_caller]
+fn not_longer<T: Tensor>(q: T) -> T {
+    if q.size() == 0 {
+        return q;
     }
-    T::concat(&[above, v.matmul(&inverse) * -2.0], 0)
+    let square = q.transpose().matmul(&q).abs().sum(1).max(0);
+    // (It is 1, whatever the matrix was made of.)
+    let norm = square.sqrt().maximum(&T::constant(1.0)).detach();
+    q / norm
+}
+
+/// Divided by its largest element, if that is above a number, so that squares are numbers.
+#[track_caller]
+fn within<T: Tensor>(w: &T, most: f64) -> (T, T) {
+    let most = T::constant(most);
+    let size = if w.size() == 0 { most } else { w.abs().max(..).maximum(&most).detach() };
+    (w.clone() / &size, size)
 }
 
 #[track_caller]
 fn bjorck<T: Tensor>(w: T, rounds: usize) -> T {
     // Singular values below √3 converge; the geometric mean of both norms is no less than the largest one.
+    let (w, _) = within(&w, T::least(INTERNAL));
     let rows = w.norm(Norm::One, 1).max(0);
     let columns = w.norm(Norm::One, 0).max(0);
-    let mut w = w / ((rows * columns).sqrt() + f64::MIN_POSITIVE);
+    let mut w = w / ((rows * columns).sqrt() + T::least(INTERNAL));
     for _ in 0..rounds {
         let square = w.transpose().matmul(&w);
         w = w.clone() * 1.5 - w.matmul(&square) * 0.5;
@@ -125,8 +145,9 @@ impl<T: Tensor> AlmostOrthogonal<T> {
     /// Raises [`Error::Shape`](crate::Error::Shape) if the last axis of `x` is not `in`.
     #[track_caller]
     pub fn apply(&self, x: &T) -> T {
-        let sums = row_sums(&self.w.matmul(&self.w.transpose()));
-        T::lipschitz_at_most(x, 1.0, |x| (x.clone() * sums.sqrt().recip()).matmul(&self.w) + &self.b)
+        let (w, _) = within(&self.w, 1.0);
+        let sums = row_sums(&w.matmul(&w.transpose()));
+        T::lipschitz_at_most(x, 1.0, |x| (x.clone() * sums.sqrt().recip()).matmul(&w) + &self.b)
     }
 }
 
@@ -166,12 +187,17 @@ impl<T: Tensor> SdpResidual<T> {
     /// Raises [`Error::Shape`](crate::Error::Shape) if the last axis of `x` is not `n`.
     #[track_caller]
     pub fn apply(&self, x: &T) -> T {
-        let q = self.log_q.exp();
-        let gram = self.w.transpose().matmul(&self.w);
-        let sums = row_sums(&(gram * &q)) / q;
+        if self.log_q.size() == 0 {
+            return x.clone();
+        }
+        // Only their ratios matter; and `W` and `b` by the same number are the same layer.
+        let q = (self.log_q.clone() - self.log_q.max(..).detach()).exp();
+        let (w, size) = within(&self.w, 1.0);
+        let b = self.b.clone() / size;
+        let sums = row_sums(&(w.transpose().matmul(&w) * &q)) / q;
         T::lipschitz_at_most(x, 1.0, |x| {
-            let hidden = (x.matmul(&self.w) + &self.b).relu() * (sums.recip() * 2.0);
-            x.clone() - hidden.matmul(&self.w.transpose())
+            let hidden = (x.matmul(&w) + &b).relu() * (sums.recip() * 2.0);
+            x.clone() - hidden.matmul(&w.transpose())
         })
     }
 }
@@ -210,8 +236,9 @@ impl<T: Tensor> Sandwich<T> {
         let (at, bt) = (both.slice(0, 0..shape[1]), both.slice(0, shape[1]..shape[0]));
         let psi = self.log_psi.exp();
         T::lipschitz_at_most(x, 1.0, |x| {
-            let hidden = (x.matmul(&bt) * psi.recip() * SQRT_2 + &self.b).relu();
-            (hidden * &psi * SQRT_2).matmul(&at.transpose())
+            // The ReLU of a positive multiple is that multiple of it, so that no number divides by Ψ.
+            let hidden = (x.matmul(&bt) * SQRT_2 + self.b.clone() * &psi).relu();
+            (hidden * SQRT_2).matmul(&at.transpose())
         })
     }
 }

@@ -29,15 +29,27 @@ pub fn accuracy<T: Tensor>(logits: &T, targets: &T::Int) -> T {
 /// assert_eq!(certified_accuracy(&logits, &targets, 1.0, 2.0).item(), 0.5);
 /// # Ok::<(), antiphon::Error>(())
 /// ```
+///
+/// # Errors
+/// Raises [`Error::Argument`] for a bound or a radius that is negative or no number, and [`Error::Index`] for a target that
+/// is no class.
 #[track_caller]
 pub fn certified_accuracy<T: Tensor>(logits: &T, targets: &T::Int, lipschitz: f64, radius: f64) -> T {
-    operator(At::caller(), || {
+    let at = At::caller();
+    for (name, x) in [("a Lipschitz constant", lipschitz), ("a radius", radius)] {
+        // NaN as well.
+        if !(x >= 0.0) {
+            raise(Error::Argument { op: "certified_accuracy", reason: format!("{name} of {x}"), at });
+        }
+    }
+    operator(at, || {
         let classes = logits.shape().last().copied().unwrap_or(0);
         let right = T::one_hot(targets, classes).greater(&T::constant(0.5));
         let others = T::select(&right, &T::constant(f64::NEG_INFINITY), logits).max(-1);
         let margin = logits.gather_last(targets) - others;
-        let least = T::constant(std::f64::consts::SQRT_2 * lipschitz * radius);
-        T::from_mask(&margin.greater(&least)).mean(..)
+        // Each rounded upwards, so that no tie counts.
+        let least = (std::f64::consts::SQRT_2 * lipschitz).next_up() * radius;
+        T::from_mask(&margin.greater(&T::constant(least.next_up()))).mean(..)
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod control;
 mod derivatives;
+mod extremes;
 mod layers;
 mod operators;
 mod report;

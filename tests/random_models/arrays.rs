@@ -2,6 +2,8 @@
 
 use antiphon::{Padding, Tensor, Window2d};
 
+use crate::operators::More;
+
 /// An operator on arrays, with what is fixed about it.
 #[derive(Clone, Debug)]
 pub enum ArrayOp {
@@ -46,6 +48,8 @@ pub enum ArrayOp {
     Pool,
     /// Noise that the model's first integer is the seed of, times the operand.
     Noise,
+    /// One of those that only bounds are checked of.
+    More(More),
 }
 
 impl ArrayOp {
@@ -96,6 +100,7 @@ impl ArrayOp {
                 a.unsqueeze(0).unsqueeze(0).avg_pool2d([1, 2], window)
             }
             ArrayOp::Noise => T::uniform(&shape, seed) * a,
+            ArrayOp::More(ref more) => more.apply(a, indices, seed),
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::slice::from_ref;
 
 use antiphon::lipschitz::{Bound, BoundBool, BoundInt, Domain, auto_lip};
-use antiphon::{NdArray, Result, Tensor};
+use antiphon::{NdArray, Real, Result, Tensor, vjp};
 
 use crate::arrays::ArrayOp;
 use crate::evaluate::{Inputs, Noise, Run};
@@ -49,9 +49,20 @@ fn moved(x: &[Array], by: f64, seed: u64) -> Vec<Array> {
 }
 
 fn distance(a: &[Array], b: &[Array]) -> f64 {
-    let squares =
-        |(a, b): (&Array, &Array)| a.view().iter().zip(b.view()).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
-    a.iter().zip(b).map(squares).sum::<f64>().sqrt()
+    let elements = |x: &[Array]| x.iter().flat_map(|x| x.view().iter().copied().collect::<Vec<_>>()).collect();
+    let (a, b): (Vec<f64>, Vec<f64>) = (elements(a), elements(b));
+    // What is not a number in both, or the same infinity, has not moved.
+    let same = |a: f64, b: f64| a == b || a.is_nan() && b.is_nan();
+    let apart = a.iter().zip(&b).map(|(&a, &b)| if same(a, b) { 0.0 } else { a - b });
+    // By steps, as squares may be more than numbers are.
+    apart.fold(0.0, f64::hypot)
+}
+
+/// A point that is a step away from another, along a direction, within a box.
+fn along(a: &[Array], direction: &[Array], step: f64, inside: impl Fn(Vec<Array>) -> Vec<Array>) -> Vec<Array> {
+    let size = distance(direction, &direction.iter().map(|x| x.zeros_like()).collect::<Vec<_>>());
+    let moved = |(a, d): (&Array, &Array)| a.clone() + d.clone() * (step / size);
+    inside(a.iter().zip(direction).map(moved).collect())
 }
 
 /// That a model's bound holds at the first point.
@@ -104,6 +115,8 @@ pub fn check_bounds(case: &Case, seed: u64) -> std::result::Result<Tally, String
         }
         tally.finite += 1;
         let mut largest: f64 = 0.0;
+        // How the result changed last: where it is that it changes most is a product with the derivative from there.
+        let mut change_of_result: Option<Array> = None;
         for pair in 0..PAIRS {
             let reach = if radius.is_finite() { radius } else { 3.0 };
             let a = moved(&x.reals, reach, seed * 1000 + number_of * 100 + pair * 2);
@@ -118,7 +131,16 @@ pub fn check_bounds(case: &Case, seed: u64) -> std::result::Result<Tally, String
                     .map(|(b, x)| b.clip(&(x.clone() - radius), &(x.clone() + radius)))
                     .collect()
             };
+            let uphill = change_of_result.take().filter(|_| pair % 2 == 0).and_then(|change| {
+                let pulled =
+                    vjp(|reals| Run { model, arrays: ArrayOp::apply, noise }.call(x.with(reals)), &a, &change);
+                let slope = pulled.ok()?.1;
+                let known = |x: &Array| x.view().iter().all(|x| x.is_finite());
+                let moves = |x: &Array| x.view().iter().any(|x| *x != 0.0);
+                (slope.iter().all(known) && slope.iter().any(moves)).then_some(slope)
+            });
             let b = match pair % 2 {
+                0 if let Some(slope) = &uphill => along(&a, slope, reach * 1e-3, clip),
                 0 => clip(near),
                 _ => moved(&x.reals, reach, seed * 1000 + number_of * 100 + pair * 2 + 1),
             };
@@ -132,6 +154,9 @@ pub fn check_bounds(case: &Case, seed: u64) -> std::result::Result<Tally, String
                 continue;
             }
             let (apart, change) = (distance(&a, &b), distance(from_ref(&fa), from_ref(&fb)));
+            if pair % 2 == 0 && !infinite(&fa) && !infinite(&fb) {
+                change_of_result = Some(fb.clone() - &fa).filter(|x| x.view().iter().any(|x| *x != 0.0));
+            }
             let size = fa.view().iter().chain(fb.view()).fold(1.0f64, |most, x| most.max(x.abs()));
             let holds = change <= bound.value * apart * (1.0 + 1e-9) + 1e-11 * size;
             if !holds {

@@ -5,6 +5,7 @@ use antiphon::{Int, IntTensor, NdArray, NdInt, Tensor, reset};
 use crate::arrays::ArrayOp;
 use crate::choices::below;
 use crate::model::{Binary, Block, Comparison, Model, Place, Step, Unary};
+use crate::operators::More;
 
 /// Largest number of elements of a value.
 const LARGEST: usize = 100;
@@ -18,6 +19,8 @@ const CALLS: usize = 2;
 pub enum Kind {
     Scalars,
     Arrays,
+    /// Of arrays, with [more operators](More).
+    Operators,
 }
 
 /// A value of a shape, which stands for all of them.
@@ -85,7 +88,7 @@ impl Generator<'_> {
     fn inputs(&mut self) -> Vec<Vec<usize>> {
         let shapes = match self.kind {
             Kind::Scalars => vec![vec![]; 1 + self.below(3)],
-            Kind::Arrays => {
+            Kind::Arrays | Kind::Operators => {
                 // Some wider than a vector register, and not a multiple of it.
                 let (rows, columns) = (self.pick(&[2, 2, 3, 1, 5]), self.pick(&[3, 2, 5, 9, 17, 1, 8]));
                 let all =
@@ -219,7 +222,7 @@ impl Generator<'_> {
     }
 
     fn operation(&mut self) -> Option<Place> {
-        if self.kind == Kind::Arrays && self.below(2) == 0 {
+        if self.kind != Kind::Scalars && self.below(2) == 0 {
             return self.structural();
         }
         let (mut x, mut y) = (self.any(), self.any());
@@ -251,6 +254,11 @@ impl Generator<'_> {
     fn structural(&mut self) -> Option<Place> {
         let x = self.any();
         let axis = self.below(self.scope.reals[x].rank().max(1));
+        if self.kind == Kind::Operators && self.below(2) == 0 {
+            let which = self.below(More::COUNT);
+            let more = More::of(which, axis, |n| self.below(n));
+            return self.array(ArrayOp::More(more), vec![x]);
+        }
         let op = match self.below(27) {
             0 => ArrayOp::Total,
             1 => ArrayOp::Sum(axis),

@@ -15,6 +15,7 @@ mod choices;
 mod evaluate;
 mod generate;
 mod model;
+mod operators;
 mod patterns;
 mod ways;
 
@@ -124,7 +125,7 @@ fn bounds_of_models_hold() {
     let first = variable("SEED", 4_000_000);
     let mut all = bounds::Tally::default();
     for seed in first..first + models {
-        let kind = if seed.is_multiple_of(3) { Kind::Scalars } else { Kind::Arrays };
+        let kind = [Kind::Scalars, Kind::Operators, Kind::Arrays, Kind::Operators][(seed % 4) as usize];
         let stream = choices(seed, CHOICES);
         let check = |stream: &[u32]| {
             let checked =

@@ -199,7 +199,7 @@ fn recorded<A: Tensor<Int = NdInt, Bool = NdBool> + Plain>(case: &Case) -> Resul
             let x = Inputs { reals, ints, flags, indices };
             let results = match case.kind {
                 Kind::Scalars => of_scalars(case, &x, Noise::default()),
-                Kind::Arrays => of_arrays(case, &x, Noise::default()),
+                Kind::Arrays | Kind::Operators => of_arrays(case, &x, Noise::default()),
             };
             results.or_raise()
         };
@@ -272,7 +272,7 @@ fn of_like_rows<T: Tensor>(case: &Case, x: Rows<T>) -> Result<Vec<T>> {
 fn of_case<T: Tensor>(case: &Case, x: &Inputs<T>) -> Result<Vec<T>> {
     match case.kind {
         Kind::Scalars => of_scalars(case, x, Noise::default()),
-        Kind::Arrays => of_arrays(case, x, Noise::default()),
+        Kind::Arrays | Kind::Operators => of_arrays(case, x, Noise::default()),
     }
 }
 
@@ -302,7 +302,7 @@ impl Precision for f64 {
             Kind::Scalars => {
                 of_scalars(case, &case.scalars(point), noise)?.into_iter().map(|y| vec![y]).collect()
             }
-            Kind::Arrays => {
+            Kind::Arrays | Kind::Operators => {
                 let results = of_arrays::<NdArray<f64>>(case, &case.arrays(point), noise)?;
                 results.iter().map(|y| y.view().iter().copied().collect()).collect()
             }

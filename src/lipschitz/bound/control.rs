@@ -21,6 +21,9 @@ const ROUNDS: usize = 1_000;
 /// Calls of a recursive function within each other while a condition is undecided, after which it is given up.
 const DEPTH: usize = 200;
 
+/// All calls of it while a condition is undecided: of one that calls itself twice there may be `2^DEPTH`.
+const CALLS: usize = 10_000;
+
 thread_local! {
     /// How many branches are gone both ways at this place.
     static UNDECIDED: Cell<usize> = const { Cell::new(0) };
@@ -69,14 +72,23 @@ pub(super) fn select<T: Tensor>(
         steps.and_then(|steps| keys.iter().map(|&key| steps.comparison(key)).collect());
     let why = "its arms may not meet where the condition changes";
     let call = Call { op: "select", at, why };
-    match comparisons.and_then(|all| elementwise::meeting(&all, [then, otherwise], &open)) {
-        Some(Arms { lip, slope }) => {
-            let operands = [(repeated(then, shape), then), (repeated(otherwise, shape), otherwise)];
-            let result = Bound::result(call, shape.clone(), range, Joint::Apart, &operands);
+    let arms = [then, otherwise];
+    // Infinite unless something holds, which a recorded program knows where it runs.
+    let joined = |holds: &T::Bool, range: Option<Range<T>>, lip: Option<T>| {
+        let infinite = T::select(holds, &T::constant(1.0), &T::constant(f64::INFINITY));
+        let operands = arms.map(|x| (Factor::Value(repeated(x, shape).value() * &infinite), x));
+        let result = Bound::result(call, shape.clone(), range, Joint::Apart, &operands);
+        lip.map_or(result.clone(), |lip| result.with_lip(lip * infinite))
+    };
+    match comparisons.and_then(|all| elementwise::meeting(&all, arms, &open)) {
+        Some(Arms { lip, slope, meet }) => {
             // An arm that is repeated moves in all of its places.
-            let moving = [then, otherwise].into_iter().filter(|x| x.varying().is_some());
+            let moving = arms.into_iter().filter(|x| x.varying().is_some());
             let times = moving.map(|x| repeated(x, shape).value()).reduce(|a, b| a.maximum(&b));
-            result.with_lip(lip * slope * times.unwrap_or_else(|| T::constant(1.0)))
+            joined(&meet, range, Some(lip * slope * times.unwrap_or_else(|| T::constant(1.0))))
+        }
+        None if open.all_known().is_none() && arms.iter().any(|x| x.varying().is_some()) => {
+            joined(&open.any().not(), range, None)
         }
         None => {
             let same =
@@ -180,22 +192,32 @@ impl<T: Tensor> Control for Bound<T> {
 
     #[track_caller]
     fn fix<A: State<Self>, B: State<Self>>(x: A, body: impl Fn(&dyn Fn(A) -> B, A) -> B) -> B {
-        fn call<A, B>(at: At, body: &impl Fn(&dyn Fn(A) -> B, A) -> B, x: A, depth: usize) -> B {
+        fn call<A, B>(
+            at: At,
+            body: &impl Fn(&dyn Fn(A) -> B, A) -> B,
+            x: A,
+            (depth, outside): (usize, usize),
+            calls: &Cell<usize>,
+        ) -> B {
             let again = |x| {
-                let deeper = if UNDECIDED.get() > 0 { depth + 1 } else { 0 };
-                if deeper > DEPTH {
+                let deeper = if UNDECIDED.get() > outside { depth + 1 } else { 0 };
+                let many = calls.get() + usize::from(deeper > 0);
+                calls.set(many);
+                if deeper > DEPTH || many > CALLS {
+                    let most = if deeper > DEPTH { DEPTH } else { CALLS };
                     let reason = format!(
                         "the input decides how often the function calls itself, and no bound of that was found in \
-                         {DEPTH} calls"
+                         {most} calls"
                     );
                     raise(Error::Argument { op: "fix", reason, at });
                 }
-                call(at, body, x, deeper)
+                call(at, body, x, (deeper, outside), calls)
             };
             stack::guard(|| body(&again, x))
         }
         let at = At::caller();
-        stack::on_reserved(|| call(at, &body, x, 0))
+        let (outside, calls) = (UNDECIDED.get(), Cell::new(0));
+        stack::on_reserved(|| call(at, &body, x, (0, outside), &calls))
     }
 
     #[track_caller]

@@ -22,6 +22,7 @@ use std::rc::Rc;
 
 use crate::continuation::unwinding::blame;
 use crate::error::At;
+use crate::language::real::Mask;
 use crate::language::shape::Shape;
 use crate::language::tensor::Tensor;
 use crate::scalar::Slot;
@@ -56,11 +57,28 @@ struct Varying<T> {
     range: Option<Range<T>>,
     /// Its Lipschitz constant, a number.
     lip: T,
+    /// Whether none of its elements is NaN for any input: if it may be, comparisons with it may not hold whatever its
+    /// range is.
+    is_number: bool,
     /// The number of the step that computed it.
     step: usize,
     /// What it is as an elementwise function of another value, if it is one.
     of: Option<Rc<Elementwise<T>>>,
     steps: Rc<Steps<T>>,
+}
+
+impl<T: Tensor> Varying<T> {
+    fn copy(&self) -> Varying<T> {
+        Varying {
+            shape: self.shape.clone(),
+            range: self.range.clone(),
+            lip: self.lip.clone(),
+            is_number: self.is_number,
+            step: self.step,
+            of: self.of.clone(),
+            steps: self.steps.clone(),
+        }
+    }
 }
 
 impl<T: Tensor> Bound<T> {
@@ -127,17 +145,46 @@ impl<T: Tensor> Bound<T> {
     ) -> Bound<T> {
         // Of an operator that is composed of others, the line is the user's.
         let call = Call { at: blame(call.at), ..call };
-        let varying: Vec<(&Factor<T>, &Rc<Varying<T>>)> =
+        let mut varying: Vec<(&Factor<T>, &Rc<Varying<T>>)> =
             operands.iter().filter_map(|(factor, x)| Some((factor, x.varying()?))).collect();
-        Bound(Content::Varying(Rc::new(steps::add(call, shape, range, joint, &varying))))
+        let constants = operands.iter().filter_map(|(_, x)| x.constant_value());
+        let odd: Vec<&T> = constants.filter(|x| range::is_rounded::<T>() && !x.all_finite()).collect();
+        let call = match odd.iter().any(|x| x.is_nan().any().known() == Some(true)) {
+            true => {
+                varying.iter_mut().for_each(|(factor, _)| *factor = &Factor::INFINITE);
+                Call { why: "a constant that it takes is not a number", ..call }
+            }
+            false => call,
+        };
+        let mut result = steps::add(call, shape, range, joint, &varying);
+        result.is_number &= odd.is_empty();
+        Bound(Content::Varying(Rc::new(result)))
     }
 
-    /// A value that jumps, or of which nothing is known.
+    /// A value that jumps.
     #[track_caller]
     fn unbounded(call: Call, shape: Shape, range: Option<Range<T>>, operands: &[&Bound<T>]) -> Bound<T> {
-        let operands: Vec<(Factor<T>, &Bound<T>)> =
-            operands.iter().map(|&x| (Factor::Number(f64::INFINITY), x)).collect();
-        Bound::result(call, shape, range, Joint::Sum, &operands)
+        let factors: Vec<(Factor<T>, &Bound<T>)> = operands.iter().map(|&x| (Factor::INFINITE, x)).collect();
+        let result = Bound::result(call, shape, range, Joint::Sum, &factors);
+        result.also_number(operands.iter().all(|x| x.is_number()))
+    }
+
+    /// Whether none of its elements is NaN for any input.
+    fn is_number(&self) -> bool {
+        match &self.0 {
+            Content::Constant(value) => !range::is_rounded::<T>() || value.all_finite(),
+            Content::Varying(x) => x.is_number,
+        }
+    }
+
+    /// The same, which jumps, and so has no constant, but is a number all the same.
+    fn also_number(self, is_number: bool) -> Bound<T> {
+        match self.0 {
+            Content::Varying(x) if is_number && !x.is_number => {
+                Bound(Content::Varying(Rc::new(Varying { is_number, ..x.copy() })))
+            }
+            content => Bound(content),
+        }
     }
 }
 

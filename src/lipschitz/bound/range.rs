@@ -23,6 +23,12 @@ pub(super) fn up<T: Tensor>(x: T, units: f64) -> T {
     if is_rounded::<T>() { x.scale(1.0 + units * T::precision(INTERNAL)) } else { x }
 }
 
+/// A number that is not negative, and no less than the least one with all its digits: what was computed of numbers that
+/// are not zero, and may have been too small for one.
+pub(super) fn not_below_least<T: Tensor>(x: T) -> T {
+    if is_rounded::<T>() { x.maximum(&T::constant(T::least(INTERNAL))) } else { x }
+}
+
 impl<T: Tensor> Range<T> {
     /// That of a constant.
     pub fn point(value: &T) -> Range<T> {

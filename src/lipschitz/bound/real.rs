@@ -4,8 +4,8 @@ use std::f64::consts::{FRAC_2_SQRT_PI, FRAC_PI_2, LN_2, LOG2_E, LOG10_E, PI};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 use std::rc::Rc;
 
-use super::elementwise::{self, Expression};
-use super::range::{Range, largest};
+use super::elementwise::{self, Expression, Operation};
+use super::range::{Range, largest, not_below_least, up};
 use super::{Bound, BoundAdjoint, BoundBool, BoundInt, Call, Content, Factor, Joint};
 use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Result};
@@ -14,7 +14,7 @@ use crate::language::real::{Mask, Real};
 use crate::language::shape::{self, Shape};
 use crate::language::tensor::{MaskTensor, Tensor};
 use crate::scalar::Slot;
-use crate::sealed::Internal;
+use crate::sealed::{INTERNAL, Internal};
 
 /// How an operator's values and derivatives lie over ranges of its operand.
 struct Unary<T> {
@@ -44,10 +44,13 @@ impl<T: Tensor> Bound<T> {
                         let slope = (table.slope)(range);
                         // A derivative at an end where it is infinite, or beyond, may be no number.
                         let slope = slope.nan_to_num(f64::INFINITY, f64::INFINITY, f64::INFINITY);
+                        let slope = largest(&slope);
+                        // Of a function with no steps it is never zero for certain.
+                        let slope = if table.units > 0.0 { not_below_least(slope) } else { slope };
                         let factor = if range.bounded || !slope_is_known(slope_of(table)) {
-                            Factor::Value(largest(&slope))
+                            Factor::Value(slope)
                         } else {
-                            Factor::Value(largest(&slope).minimum(&T::constant(slope_of(table))))
+                            Factor::Value(slope.minimum(&T::constant(slope_of(table))))
                         };
                         (Some(Range::rounded(least, most, bounded, table.units)), factor)
                     }
@@ -59,8 +62,12 @@ impl<T: Tensor> Bound<T> {
                 let call = Call { op, at, why: table.why };
                 let result =
                     Bound::result(call, x.shape.clone(), range, Joint::Sum, &[(factor.clone(), self)]);
-                let affine = matches!(op, "neg");
-                elementwise::unary(self, &factor, result, |x| Expression::Unary(table.f, x), affine)
+                let result = if table.why == JUMPS { result.also_number(x.is_number) } else { result };
+                let expression = |x| match op {
+                    "neg" => Expression::Negative(x),
+                    _ => Expression::Unary(table.f, x),
+                };
+                elementwise::unary(self, &factor, result, expression, op == "neg")
             }
         })
     }
@@ -102,7 +109,8 @@ impl<T: Tensor> Bound<T> {
                 "div" => !right,
                 _ => false,
             };
-            let joined = elementwise::binary([self, other], slope, result, f, affine);
+            let operation = Operation { name: call.op, f };
+            let joined = elementwise::binary([self, other], up(slope, 68.0), result, operation, affine);
             // Of functions of one value, what changes apart changes at most as the faster one.
             match (&joined.0, joint) {
                 (Content::Varying(x), Joint::Apart) if x.of.is_some() => {
@@ -119,18 +127,16 @@ impl<T: Tensor> Bound<T> {
     pub(super) fn with_lip(self, lip: T) -> Bound<T> {
         match self.0 {
             Content::Varying(x) => {
-                let lip = x.lip.minimum(&super::range::up(lip, 8.0));
-                Bound(Content::Varying(Rc::new(super::Varying {
-                    shape: x.shape.clone(),
-                    range: x.range.clone(),
-                    lip,
-                    step: x.step,
-                    of: x.of.clone(),
-                    steps: x.steps.clone(),
-                })))
+                let lip = x.lip.minimum(&up(lip, 8.0));
+                Bound(Content::Varying(Rc::new(super::Varying { lip, ..x.copy() })))
             }
             constant @ Content::Constant(_) => Bound(constant),
         }
+    }
+
+    /// Whether its range says how comparisons with it turn out: of what may be NaN it does not, of a constant it does.
+    fn may_be_compared(&self) -> bool {
+        self.varying().is_none_or(|x| x.is_number)
     }
 
     /// By how much repeating an operand to a shape multiplies its norm.
@@ -146,9 +152,13 @@ impl<T: Tensor> Bound<T> {
         if like.as_slice() == shape {
             return Factor::Value(largest(size));
         }
-        let whole = size.broadcast_to(shape);
         let axes = shape::repeated_axes(shape, &like);
-        Factor::Value(largest(&whole.square().sum(axes.as_slice()).sqrt()))
+        // Divided by the largest one, so that squares are numbers.
+        let most = largest(size).maximum(&T::constant(T::least(INTERNAL))).detach();
+        let whole = (size.clone() / &most).broadcast_to(shape);
+        let root = largest(&whole.square().sum(axes.as_slice()).sqrt()) * most;
+        let terms: usize = axes.iter().map(|&axis| shape[axis as usize]).product();
+        Factor::Value(up(root, terms as f64))
     }
 
     /// A result that may be anything, where an operator is not defined for all that its operands may be.
@@ -166,8 +176,9 @@ impl<T: Tensor> Bound<T> {
         let sides = [self, other].map(|x| Some(elementwise::of(x)));
         let steps = self.varying().or(other.varying()).map(|x| x.steps.clone());
         let key = steps.map_or_else(super::steps::fresh, |steps| steps.compare(sides));
-        let [surely, possibly] = match (self.known_range(), other.known_range()) {
-            (Some(a), Some(b)) => rules(&a, &b),
+        let ranges = self.known_range().zip(other.known_range());
+        let [surely, possibly] = match ranges.filter(|_| self.may_be_compared() && other.may_be_compared()) {
+            Some((a, b)) => rules(&a, &b),
             _ => {
                 let zeros = T::zeros(&shape);
                 [zeros.less(&zeros), zeros.equal(&zeros)]
@@ -210,13 +221,17 @@ fn flat<T: Tensor>(f: fn(&T) -> T, range: &Range<T>) -> T {
 fn has_integer<T: Tensor>(low: &T, high: &T) -> T::Bool {
     low.ceil().less_equal(&high.floor())
 }
+/// What a computed number may be wrong by, relative to what it was computed from.
+fn slack<T: Tensor>() -> f64 {
+    64.0 * T::precision(INTERNAL)
+}
 /// The range of `sin(x + shift)`.
 fn sine<T: Tensor>(range: &Range<T>, shift: f64) -> (T, T) {
     // In quarter turns from the sine's largest value; its least value is half a turn on.
     let [low, high] =
         [&range.low, &range.high].map(|x| (x.clone() * (0.5 / PI)) + (shift / (2.0 * PI) - 0.25));
     // What is computed of a turn may be wrong at its ends, so that these count as a little further apart.
-    let slack = 1e-14;
+    let slack = slack::<T>();
     let [low, high] = [low.clone() - low.abs() * slack - slack, high.clone() + high.abs() * slack + slack];
     let [a, b] = [&range.low, &range.high].map(|x| if shift == 0.0 { x.sin() } else { x.cos() });
     let top = T::select(&has_integer(&low, &high), &T::constant(1.0), &a.maximum(&b));
@@ -392,7 +407,7 @@ mod quotients {
             Some(range) => {
                 let zero = T::constant(0.0);
                 let magnitude = range.magnitude();
-                let product = magnitude.clone() * size.square();
+                let product = not_below_least(magnitude.clone() * &size * &size);
                 let slope = T::select(&magnitude.equal(&zero).and(&size.equal(&zero).not()), &zero, &product);
                 Bound::scaled_by(b, &slope, shape)
             }
@@ -460,8 +475,8 @@ impl<T: Tensor> Real for Bound<T> {
             DOMAIN;
         cbrt: |x| increasing(|x| x.cbrt(), x), 8.0,
             |x| (x.nearest_to_zero().cbrt().square().recip()) * (1.0 / 3.0), ALL, INFINITE, DOMAIN;
-        sin: |x| sine(x, 0.0), 8.0, |x| largest_of(sine(x, FRAC_PI_2)) * (1.0 + 1e-14) + 1e-15, [-1.0, 1.0], 1.0, GROWS;
-        cos: |x| sine(x, FRAC_PI_2), 8.0, |x| largest_of(sine(x, 0.0)) * (1.0 + 1e-14) + 1e-15, [-1.0, 1.0], 1.0, GROWS;
+        sin: |x| sine(x, 0.0), 8.0, |x| largest_of(sine(x, FRAC_PI_2)), [-1.0, 1.0], 1.0, GROWS;
+        cos: |x| sine(x, FRAC_PI_2), 8.0, |x| largest_of(sine(x, 0.0)), [-1.0, 1.0], 1.0, GROWS;
         tan: |x| tangent(x), 8.0, |x| largest_of(tangent(x)).square() + 1.0, ALL, INFINITE, DOMAIN;
         tanh: |x| increasing(|x| x.tanh(), x), 8.0,
             |x| x.nearest_to_zero().cosh().recip().square(), [-1.0, 1.0], 1.0, GROWS;
@@ -481,11 +496,11 @@ impl<T: Tensor> Real for Bound<T> {
         atan: |x| increasing(|x| x.atan(), x), 8.0,
             |x| (x.nearest_to_zero().square() + 1.0).recip(), [-FRAC_PI_2, FRAC_PI_2], 1.0, GROWS;
         asinh: |x| increasing(|x| x.asinh(), x), 8.0,
-            |x| (x.nearest_to_zero().square() + 1.0).sqrt().recip(), ALL, 1.0, GROWS;
+            |x| x.nearest_to_zero().hypot(&T::constant(1.0)).recip(), ALL, 1.0, GROWS;
         acosh: |x| increasing(|x| x.acosh(), x), 8.0,
             |x| inside(
                 &x.low.greater(&T::constant(1.0)),
-                &((x.low.clone() - 1.0) * (x.low.clone() + 1.0)).sqrt().recip(),
+                &((x.low.clone() - 1.0).sqrt().recip() * (x.low.clone() + 1.0).sqrt().recip()),
             ),
             [0.0, INFINITE], INFINITE, DOMAIN;
         atanh: |x| increasing(|x| x.atanh(), x), 8.0,
@@ -508,13 +523,26 @@ impl<T: Tensor> Real for Bound<T> {
     apart! {
         maximum Apart "an operand's is", |a, b| (a.low.maximum(&b.low), a.high.maximum(&b.high));
         minimum Apart "an operand's is", |a, b| (a.low.minimum(&b.low), a.high.minimum(&b.high));
-        logaddexp Apart "an operand's is", |a, b| (a.low.logaddexp(&b.low), a.high.logaddexp(&b.high));
         hypot Root "an operand's is", |a, b| (
             a.nearest_to_zero().hypot(&b.nearest_to_zero()),
             a.magnitude().hypot(&b.magnitude())
         );
     }
 
+    #[track_caller]
+    fn logaddexp(&self, other: &Self) -> Self {
+        let call = Call { op: "logaddexp", at: At::caller(), why: "an operand's is" };
+        self.binary(other, call, |a, b| a.logaddexp(b), Joint::Apart, |a, b, shape| {
+            let range = a.known_range().zip(b.known_range()).map(|(a, b)| {
+                // It may be near zero where its operands are not, and is wrong by what these are.
+                let error = |a: &T, b: &T| a.abs().maximum(&b.abs()).offset(1.0).scale(slack::<T>());
+                let ends = (a.low.logaddexp(&b.low), a.high.logaddexp(&b.high));
+                let errors = || (error(&a.low, &b.low), error(&a.high, &b.high));
+                Range::within(ends.0, ends.1, a.bounded && b.bounded, errors)
+            });
+            (range, [a.repeats(shape), b.repeats(shape)])
+        })
+    }
     #[track_caller]
     fn constant(value: f64) -> Self {
         Self::lift(&T::constant(value))
@@ -607,7 +635,7 @@ impl<T: Tensor> Real for Bound<T> {
                 let [low, high] = [&range.low, &range.high].map(|x| x.pow(n));
                 let [a, b] = [&range.low, &range.high].map(|x| (x.pow(&(n.clone() - 1.0)) * n).abs());
                 let slope = inside(&defined, &a.maximum(&b));
-                let slope = slope.nan_to_num(INFINITE, INFINITE, INFINITE);
+                let slope = not_below_least(slope.nan_to_num(INFINITE, INFINITE, INFINITE));
                 let shape = shape::broadcast("pow", &x.shape, &n.shape()).or_raise();
                 let [low, high] = [
                     T::select(&defined, &low.minimum(&high), &T::constant(-INFINITE)),
@@ -679,7 +707,7 @@ impl<T: Tensor> Real for Bound<T> {
                 let zero = T::constant(0.0);
                 // It jumps across the negative axis.
                 let apart = a.low.greater(&zero).or(&a.high.less(&zero)).or(&b.low.greater(&zero));
-                let slope = a.nearest_to_zero().hypot(&b.nearest_to_zero()).recip();
+                let slope = not_below_least(a.nearest_to_zero().hypot(&b.nearest_to_zero()).recip());
                 let slope = inside(&apart, &slope).broadcast_to(shape);
                 let factors = [y, x].map(|operand| Bound::scaled_by(operand, &slope, shape));
                 (Some(range), factors)
@@ -688,11 +716,11 @@ impl<T: Tensor> Real for Bound<T> {
     }
     #[track_caller]
     fn fmod(&self, divisor: &Self) -> Self {
-        self.remainder_of("fmod", divisor, |a, b| a.fmod(b), |x| x.trunc())
+        self.remainder_of("fmod", divisor, |a, b| a.fmod(b))
     }
     #[track_caller]
     fn remainder(&self, divisor: &Self) -> Self {
-        self.remainder_of("remainder", divisor, |a, b| a.remainder(b), |x| x.floor())
+        self.remainder_of("remainder", divisor, |a, b| a.remainder(b))
     }
     #[track_caller]
     fn nan_to_num(&self, nan: f64, positive: f64, negative: f64) -> Self {
@@ -700,8 +728,17 @@ impl<T: Tensor> Real for Bound<T> {
             Content::Constant(x) => {
                 operator(At::caller(), || Bound::lift(&x.nan_to_num(nan, positive, negative)))
             }
-            // Of numbers it is the identity; where there may be others, there is no constant of its operand either.
-            Content::Varying(_) => self.clone(),
+            // Of numbers it is the identity; where there may be others, it is what these are replaced by.
+            Content::Varying(x) => match &x.range {
+                Some(range) if !range.bounded => {
+                    let others = [nan, positive, negative];
+                    let low = others.into_iter().fold(f64::INFINITY, f64::min);
+                    let high = others.into_iter().fold(f64::NEG_INFINITY, f64::max);
+                    let all = range.union(&Range::all(&x.shape, low, high));
+                    self.clone().with_range(|_| all)
+                }
+                _ => self.clone(),
+            },
         }
     }
     #[track_caller]
@@ -727,14 +764,17 @@ impl<T: Tensor> Real for Bound<T> {
     #[track_caller]
     fn less(&self, other: &Self) -> BoundBool<T::Bool> {
         operator(At::caller(), || {
-            self.compare("less", other, T::less, |a, b| [a.high.less(&b.low), a.low.less(&b.high)])
+            // Where an end is no number, it is not known.
+            self.compare("less", other, T::less, |a, b| {
+                [a.high.less(&b.low), b.high.less_equal(&a.low).not()]
+            })
         })
     }
     #[track_caller]
     fn less_equal(&self, other: &Self) -> BoundBool<T::Bool> {
         operator(At::caller(), || {
             self.compare("less_equal", other, T::less_equal, |a, b| {
-                [a.high.less_equal(&b.low), a.low.less_equal(&b.high)]
+                [a.high.less_equal(&b.low), b.high.less(&a.low).not()]
             })
         })
     }
@@ -742,7 +782,7 @@ impl<T: Tensor> Real for Bound<T> {
     fn equal(&self, other: &Self) -> BoundBool<T::Bool> {
         operator(At::caller(), || {
             self.compare("equal", other, T::equal, |a, b| {
-                let possibly = a.low.less_equal(&b.high).and(&b.low.less_equal(&a.high));
+                let possibly = b.high.less(&a.low).or(&a.high.less(&b.low)).not();
                 let surely = a.low.equal(&b.high).and(&b.low.equal(&a.high));
                 [surely, possibly]
             })
@@ -788,22 +828,23 @@ impl<T: Tensor> Real for Bound<T> {
 }
 
 impl<T: Tensor> Bound<T> {
-    /// A remainder: `x − n·y` where the whole number `n` is the same at both ends, and jumps where it is not.
+    /// A remainder, `x − n·y` with a whole number `n`: it jumps where that changes. (Computed remainders are exact, and
+    /// quotients are not.)
     #[track_caller]
-    fn remainder_of(&self, op: &'static str, divisor: &Self, f: fn(&T, &T) -> T, whole: fn(&T) -> T) -> Self {
+    fn remainder_of(&self, op: &'static str, divisor: &Self, f: fn(&T, &T) -> T) -> Self {
         let call = Call { op, at: At::caller(), why: JUMPS };
         self.binary(divisor, call, f, Joint::Sum, |x, y, shape| {
             let infinite = [Factor::Number(INFINITE), Factor::Number(INFINITE)];
             let (Some(a), Content::Constant(divisor)) = (x.known_range(), &y.0) else {
                 return (None, infinite);
             };
-            let [low, high] = [&a.low, &a.high].map(|x| whole(&(x.clone() / divisor)));
             let size = divisor.abs();
-            let range = Range::rounded(-size.clone(), size, true, 2.0);
+            // Between two jumps it changes by as much as its operand does.
+            let moved = (f(&a.high, divisor) - f(&a.low, divisor)) - (a.high.clone() - &a.low);
+            let range = Range::rounded(-size.clone(), size.clone(), true, 2.0);
             let range =
                 Range { low: range.low.broadcast_to(shape), high: range.high.broadcast_to(shape), ..range };
-            let same = low.equal(&high).and(&low.is_finite());
-            let slope = inside(&same, &T::constant(1.0)).broadcast_to(shape);
+            let slope = inside(&moved.abs().less(&(size * 0.5)), &T::constant(1.0)).broadcast_to(shape);
             (Some(range), [Bound::scaled_by(x, &slope, shape), Factor::Number(0.0)])
         })
     }
@@ -812,7 +853,7 @@ impl<T: Tensor> Bound<T> {
 fn tangent<T: Tensor>(x: &Range<T>) -> (T, T) {
     // A pole lies where `x/π − ½` is an integer.
     let [low, high] = [&x.low, &x.high].map(|x| x.clone() * (1.0 / PI) - 0.5);
-    let slack = 1e-14;
+    let slack = slack::<T>();
     let pole =
         has_integer(&(low.clone() - low.abs() * slack - slack), &(high.clone() + high.abs() * slack + slack));
     let end = |x: &T, infinite: f64| T::select(&pole, &T::constant(infinite), &x.tan());
@@ -849,7 +890,7 @@ fn power<T: Tensor>(range: &Range<T>, n: i32) -> (Option<Range<T>>, Factor<T>) {
     let slope = range.magnitude().powi(exponent) * f64::from(m);
     let slope = defined.map_or(slope.clone(), |apart| inside(&apart, &slope));
     let slope = slope.nan_to_num(INFINITE, INFINITE, INFINITE);
-    (Some(Range::rounded(low, high, bounded, units)), Factor::Value(largest(&slope)))
+    (Some(Range::rounded(low, high, bounded, units)), Factor::Value(not_below_least(largest(&slope))))
 }
 
 mod gamma {
@@ -869,25 +910,25 @@ mod gamma {
     pub(super) fn lgamma<T: Tensor>(x: &Range<T>) -> (T, T) {
         let least = x.low.maximum(&x.high.minimum(&T::constant(LEAST))).lgamma();
         // Near its zeros, at 1 and 2, its errors are not relative to it.
-        let least = least - 1e-14;
-        ends::<T>(&positive(x), &least, &(x.low.lgamma().maximum(&x.high.lgamma()) + 1e-14))
+        let least = least - slack::<T>();
+        ends::<T>(&positive(x), &least, &(x.low.lgamma().maximum(&x.high.lgamma()) + slack::<T>()))
     }
     pub(super) fn slope<T: Tensor>(x: &Range<T>) -> T {
-        let slope = x.low.digamma().abs().maximum(&x.high.digamma().abs()) + 1e-14;
+        let slope = x.low.digamma().abs().maximum(&x.high.digamma().abs()) + slack::<T>();
         inside(&positive(x), &slope)
     }
     pub(super) fn digamma<T: Tensor>(x: &Range<T>) -> (T, T) {
-        ends::<T>(&positive(x), &(x.low.digamma() - 1e-14), &(x.high.digamma() + 1e-14))
+        ends::<T>(&positive(x), &(x.low.digamma() - slack::<T>()), &(x.high.digamma() + slack::<T>()))
     }
     pub(super) fn digamma_slope<T: Tensor>(x: &Range<T>) -> T {
-        inside(&positive(x), &(x.low.polygamma(1) * (1.0 + 1e-13)))
+        inside(&positive(x), &(x.low.polygamma(1) * (1.0 + slack::<T>())))
     }
     /// Its absolute value decreases, of positive numbers.
     pub(super) fn polygamma<T: Tensor>(x: Option<&Range<T>>, order: u32) -> (Option<Range<T>>, Factor<T>) {
         let Some(x) = x.filter(|_| order < 30) else { return (None, Factor::Number(INFINITE)) };
         let [a, b] = [x.low.polygamma(order), x.high.polygamma(order)];
         let (low, high) = ends::<T>(&positive(x), &a.minimum(&b), &a.maximum(&b));
-        let slope = x.low.polygamma(order + 1).abs() * (1.0 + 1e-13);
+        let slope = not_below_least(x.low.polygamma(order + 1).abs() * (1.0 + 1024.0 * T::precision(INTERNAL)));
         (
             Some(Range::rounded(low, high, false, 1024.0)),
             Factor::Value(largest(&inside(&positive(x), &slope).nan_to_num(INFINITE, INFINITE, INFINITE))),

@@ -92,7 +92,7 @@ fn number<T: Tensor>(x: &T) -> T {
 fn nearest_above<E: HostElement>(x: f64) -> E {
     let nearest = E::nearest(x);
     let back = nearest.to_f64().unwrap_or(f64::INFINITY);
-    if back < x { nearest + nearest * E::epsilon() } else { nearest }
+    if back < x { nearest + (nearest * E::epsilon()).max(E::min_positive_value()) } else { nearest }
 }
 
 /// The singular vectors of the largest singular value as columns: `[.., m, 1]` and `[.., n, 1]`.

@@ -7,8 +7,10 @@ use super::elementwise::Elementwise;
 use super::range::{self, Range};
 use super::{Call, Varying};
 use crate::error::At;
+use crate::language::real::Mask;
 use crate::language::shape::Shape;
 use crate::language::tensor::Tensor;
+use crate::sealed::INTERNAL;
 
 /// A bound of an operator's derivative by one of its operands.
 #[derive(Clone)]
@@ -22,14 +24,16 @@ pub(super) enum Factor<T> {
 impl<T: Tensor> Factor<T> {
     /// 1.
     pub const ONE: Factor<T> = Factor::Number(1.0);
+    /// ∞.
+    pub const INFINITE: Factor<T> = Factor::Number(f64::INFINITY);
 
     /// The constant of what changes at most so much as something of the constant `lip` does.
     fn times(&self, lip: &T) -> T {
         match self {
             Factor::Number(1.0) => lip.clone(),
             Factor::Number(0.0) => T::constant(0.0),
-            Factor::Number(factor) => lip.clone().scale(*factor),
-            Factor::Value(factor) => factor.clone() * lip,
+            Factor::Number(factor) => product(&T::constant(factor.max(T::least(INTERNAL))), lip),
+            Factor::Value(factor) => product(factor, lip),
         }
     }
 
@@ -39,6 +43,17 @@ impl<T: Tensor> Factor<T> {
             Factor::Value(factor) => factor.clone(),
         }
     }
+}
+
+/// The product of two numbers that are not negative; where rounding is counted, it is zero only if one of them is.
+fn product<T: Tensor>(a: &T, b: &T) -> T {
+    let product = a.clone() * b;
+    if !range::is_rounded::<T>() || product.greater(&T::constant(T::least(INTERNAL))).all_known() == Some(true) {
+        return product;
+    }
+    let zero = T::constant(0.0);
+    let is_zero = a.equal(&zero).or(&b.equal(&zero));
+    T::select(&is_zero, &product, &range::not_below_least(product.clone()))
 }
 
 /// How changes of several operands add up.
@@ -137,7 +152,8 @@ impl<T: Tensor> Steps<T> {
 
 /// What an input is.
 pub(super) fn input<T: Tensor>(shape: Shape, range: Option<Range<T>>, steps: &Rc<Steps<T>>) -> Varying<T> {
-    Varying { shape, range, lip: T::constant(1.0), step: fresh(), of: None, steps: steps.clone() }
+    let lip = T::constant(1.0);
+    Varying { shape, range, lip, is_number: true, step: fresh(), of: None, steps: steps.clone() }
 }
 
 /// The value that an operator gives, whose operands that move are these.
@@ -184,7 +200,27 @@ pub(super) fn add<T: Tensor>(
         range: ranges,
     };
     steps.now().list.borrow_mut().push(step);
-    Varying { shape, range, lip, step: number, of: None, steps }
+    let is_number = is_number(&lip, range.as_ref(), operands);
+    Varying { shape, range, lip, is_number, step: number, of: None, steps }
+}
+
+/// Whether a result is never NaN: its operands are not, its constant is not infinite, as that of an operator at the end
+/// of its domain is, and it does not overflow.
+fn is_number<T: Tensor>(
+    lip: &T,
+    range: Option<&Range<T>>,
+    operands: &[(&Factor<T>, &Rc<Varying<T>>)],
+) -> bool {
+    let infinite = |factor: &Factor<T>| matches!(factor, Factor::Number(x) if !x.is_finite());
+    if operands.iter().any(|(factor, x)| !x.is_number || infinite(factor)) {
+        return false;
+    }
+    if !range::is_rounded::<T>() {
+        return true;
+    }
+    let overflows = range.is_some_and(|range| !(range.low.all_finite() && range.high.all_finite()))
+        && operands.iter().all(|(_, x)| x.range.as_ref().is_some_and(|range| range.bounded));
+    lip.all_finite() && !overflows
 }
 
 impl<T> Step<T> {

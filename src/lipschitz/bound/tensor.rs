@@ -15,10 +15,16 @@ use crate::language::host::{Call as HostCall, HostOperator, shapes};
 use crate::language::real::Real;
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
 use crate::language::tensor::{IntTensor, Tensor};
+use crate::sealed::INTERNAL;
 
 use super::integer::{BoundBool, BoundInt};
 
 const OPERAND: &str = "its operand's is";
+
+/// What a sum of so many terms may be wrong by, relative to what it is of.
+fn rounding<T: Tensor>(terms: usize) -> f64 {
+    (64.0 + terms as f64) * T::precision(INTERNAL)
+}
 
 /// The norm of a product as a function of one operand, by the other one.
 type NormOf<'a, T> = &'a dyn Fn(&T) -> Factor<T>;
@@ -54,12 +60,26 @@ impl<T: Tensor> Bound<T> {
                 let moved = self.moved_at(at, op, factor, &f);
                 let Some(range) = &x.range else { return moved };
                 let error =
-                    f(&range.magnitude()).scale(terms as f64 * 2.0 * T::precision(crate::sealed::INTERNAL));
+                    f(&range.magnitude()).scale(terms as f64 * 2.0 * T::precision(INTERNAL));
                 moved.with_range(|range| {
                     Range::within(range.low, range.high, range.bounded, || (error.clone(), error.clone()))
                 })
             }
         }
+    }
+
+    /// An operator that gives means of two elements of axes, and grows with each.
+    #[track_caller]
+    fn averaged(&self, op: &'static str, axes: &Axes, f: impl Fn(&T) -> T) -> Bound<T> {
+        let at = At::caller();
+        let moved = self.moved_at(at, op, 1.0, &f);
+        operator(at, || {
+            moved.with_range(|range| {
+                let size = self.known_range().expect("its result's is known").magnitude().max(axes.clone());
+                let error = size.scale(8.0 * T::precision(INTERNAL));
+                Range::within(range.low, range.high, range.bounded, || (error.clone(), error.clone()))
+            })
+        })
     }
 
     fn moved_at(&self, at: At, op: &'static str, factor: f64, f: &impl Fn(&T) -> T) -> Bound<T> {
@@ -70,12 +90,8 @@ impl<T: Tensor> Bound<T> {
     pub(super) fn with_range(self, f: impl FnOnce(Range<T>) -> Range<T>) -> Bound<T> {
         match self.0 {
             Content::Varying(x) => Bound(Content::Varying(std::rc::Rc::new(super::Varying {
-                shape: x.shape.clone(),
                 range: x.range.clone().map(f),
-                lip: x.lip.clone(),
-                step: x.step,
-                of: x.of.clone(),
-                steps: x.steps.clone(),
+                ..x.copy()
             }))),
             constant @ Content::Constant(_) => Bound(constant),
         }
@@ -203,8 +219,19 @@ impl<T: Tensor> Tensor for Bound<T> {
     fn logsumexp(&self, axes: impl Into<Axes>) -> Self {
         let axes = axes.into();
         let f = |x: &T| x.logsumexp(axes.clone());
+        let terms = self.count("logsumexp", &axes);
         self.whole("logsumexp", 1.0, f, |range, _| {
-            range.map(|range| Range::rounded(f(&range.low), f(&range.high), range.bounded, 64.0))
+            range.map(|range| {
+                // It may be near zero where what it is of is not.
+                let error = |x: &T| match terms {
+                    0 => T::zeros(&f(x).shape()),
+                    _ => {
+                        x.abs().max(axes.clone()).offset(1.0 + (terms as f64).ln()).scale(rounding::<T>(terms))
+                    }
+                };
+                let ends = (f(&range.low), f(&range.high));
+                Range::within(ends.0, ends.1, range.bounded, || (error(&range.low), error(&range.high)))
+            })
         })
     }
     #[track_caller]
@@ -376,7 +403,8 @@ impl<T: Tensor> Tensor for Bound<T> {
             }
             let shape = HostCall::of(op, &shapes(operands)).or_raise().result();
             let call = Call { op: op.name(), at, why: "an operator of the host, of which no bound is known" };
-            Bound::unbounded(call, shape, None, operands)
+            let factors: Vec<(Factor<T>, &Self)> = operands.iter().map(|&x| (Factor::INFINITE, x)).collect();
+            Bound::result(call, shape, None, Joint::Sum, &factors)
         })
     }
     #[track_caller]
@@ -532,12 +560,13 @@ impl<T: Tensor> Tensor for Bound<T> {
     #[track_caller]
     fn median(&self, axes: impl Into<Axes>) -> Self {
         let axes = axes.into();
-        self.moved("median", 1.0, |x| x.median(axes.clone()))
+        // A mean of two elements, whose size is that of one of all at most.
+        self.averaged("median", &axes, |x| x.median(axes.clone()))
     }
     #[track_caller]
     fn quantile(&self, q: f64, axes: impl Into<Axes>) -> Self {
         let axes = axes.into();
-        self.moved("quantile", 1.0, |x| x.quantile(q, axes.clone()))
+        self.averaged("quantile", &axes, |x| x.quantile(q, axes.clone()))
     }
     #[track_caller]
     fn searchsorted(&self, x: &Self, side: crate::Side) -> BoundInt<T::Int> {
@@ -583,8 +612,10 @@ impl<T: Tensor> Tensor for Bound<T> {
         let y = f(x);
         let (Content::Varying(_), Content::Varying(_)) = (&x.0, &y.0) else { return y };
         let call = Call { op: "lipschitz_at_most", at, why: OPERAND };
-        // With what rounding adds to a function's value.
-        let factor = Factor::Number(constant * (1.0 + 1e-13));
+        // With what rounding adds to a function's value, and to what it is made of.
+        let terms = x.extent().last().max(y.extent().last()).copied().unwrap_or(1);
+        let rounding = (4.0 * terms as f64 * T::precision(INTERNAL)).max(1e-13);
+        let factor = Factor::Number(constant * (1.0 + rounding));
         let range = y.known_range();
         Bound::result(call, y.extent(), range, Joint::Sum, &[(factor, x)])
     }
