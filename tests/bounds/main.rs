@@ -4,6 +4,7 @@ mod control;
 mod derivatives;
 mod extremes;
 mod layers;
+mod models;
 mod operators;
 mod report;
 

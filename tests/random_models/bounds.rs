@@ -49,7 +49,8 @@ fn moved(x: &[Array], by: f64, seed: u64) -> Vec<Array> {
 }
 
 fn distance(a: &[Array], b: &[Array]) -> f64 {
-    let elements = |x: &[Array]| x.iter().flat_map(|x| x.view().iter().copied().collect::<Vec<_>>()).collect();
+    let elements =
+        |x: &[Array]| x.iter().flat_map(|x| x.view().iter().copied().collect::<Vec<_>>()).collect();
     let (a, b): (Vec<f64>, Vec<f64>) = (elements(a), elements(b));
     // What is not a number in both, or the same infinity, has not moved.
     let same = |a: f64, b: f64| a == b || a.is_nan() && b.is_nan();
@@ -59,7 +60,12 @@ fn distance(a: &[Array], b: &[Array]) -> f64 {
 }
 
 /// A point that is a step away from another, along a direction, within a box.
-fn along(a: &[Array], direction: &[Array], step: f64, inside: impl Fn(Vec<Array>) -> Vec<Array>) -> Vec<Array> {
+fn along(
+    a: &[Array],
+    direction: &[Array],
+    step: f64,
+    inside: impl Fn(Vec<Array>) -> Vec<Array>,
+) -> Vec<Array> {
     let size = distance(direction, &direction.iter().map(|x| x.zeros_like()).collect::<Vec<_>>());
     let moved = |(a, d): (&Array, &Array)| a.clone() + d.clone() * (step / size);
     inside(a.iter().zip(direction).map(moved).collect())
@@ -132,8 +138,11 @@ pub fn check_bounds(case: &Case, seed: u64) -> std::result::Result<Tally, String
                     .collect()
             };
             let uphill = change_of_result.take().filter(|_| pair % 2 == 0).and_then(|change| {
-                let pulled =
-                    vjp(|reals| Run { model, arrays: ArrayOp::apply, noise }.call(x.with(reals)), &a, &change);
+                let pulled = vjp(
+                    |reals| Run { model, arrays: ArrayOp::apply, noise }.call(x.with(reals)),
+                    &a,
+                    &change,
+                );
                 let slope = pulled.ok()?.1;
                 let known = |x: &Array| x.view().iter().all(|x| x.is_finite());
                 let moves = |x: &Array| x.view().iter().any(|x| *x != 0.0);
@@ -167,17 +176,18 @@ pub fn check_bounds(case: &Case, seed: u64) -> std::result::Result<Tally, String
             if apart > 0.0 {
                 largest = largest.max(change / apart);
             }
+            // (What is no number lies nowhere.)
             let Some((low, high)) = &range else { continue };
             for y in [&fa, &fb] {
                 let inside = y
                     .view()
                     .iter()
                     .zip(low.broadcast_to(&y.shape()).view())
-                    .all(|(y, low)| *y >= low - 1e-11 * size)
+                    .all(|(y, low)| *y >= low - 1e-11 * size || y.is_nan())
                     && y.view()
                         .iter()
                         .zip(high.broadcast_to(&y.shape()).view())
-                        .all(|(y, high)| *y <= high + 1e-11 * size);
+                        .all(|(y, high)| *y <= high + 1e-11 * size || y.is_nan());
                 if !inside {
                     return Err(format!("in a box of {radius}: {y:?} is not from {low:?} to {high:?}"));
                 }

@@ -73,10 +73,7 @@ impl More {
     /// The operator of a number, an axis and smaller numbers.
     pub fn of(which: usize, axis: usize, mut below: impl FnMut(usize) -> usize) -> More {
         let axis = axis as isize;
-        let mut window = || Window2d {
-            stride: [1 + below(2), 1 + below(2)],
-            padding: [below(2), below(2)],
-        };
+        let mut window = || Window2d { stride: [1 + below(2), 1 + below(2)], padding: [below(2), below(2)] };
         match which {
             0 => More::Median(axis),
             1 => More::Quantile(axis, [0.25, 0.9, 0.0, 1.0][below(4)]),

@@ -86,13 +86,10 @@ impl<T: Tensor> Expression<T> {
     /// What it is as an affine function; nothing if it is none that is known.
     fn line(&self) -> Option<Line<T>> {
         let number = |x: f64| About::exact(T::constant(x));
-        let (add, mul): (fn(&T, &T) -> T, fn(&T, &T) -> T) =
-            (|a, b| a.clone() + b, |a, b| a.clone() * b);
+        let (add, mul): (fn(&T, &T) -> T, fn(&T, &T) -> T) = (|a, b| a.clone() + b, |a, b| a.clone() * b);
         Some(match self {
             Expression::Base => Line { slope: number(1.0), offset: number(0.0) },
-            Expression::Constant(value) => {
-                Line { slope: number(0.0), offset: About::exact(value.clone()) }
-            }
+            Expression::Constant(value) => Line { slope: number(0.0), offset: About::exact(value.clone()) },
             Expression::Negative(a) => {
                 let Line { slope, offset } = a.line()?;
                 let negative = |x: About<T>| About { value: -x.value, error: x.error };

@@ -173,9 +173,6 @@ impl<T: Tensor> Bound<T> {
             return BoundBool::lift(&known(a, b));
         }
         let shape = shape::broadcast(op, &self.extent(), &other.extent()).or_raise();
-        let sides = [self, other].map(|x| Some(elementwise::of(x)));
-        let steps = self.varying().or(other.varying()).map(|x| x.steps.clone());
-        let key = steps.map_or_else(super::steps::fresh, |steps| steps.compare(sides));
         let ranges = self.known_range().zip(other.known_range());
         let [surely, possibly] = match ranges.filter(|_| self.may_be_compared() && other.may_be_compared()) {
             Some((a, b)) => rules(&a, &b),
@@ -184,6 +181,12 @@ impl<T: Tensor> Bound<T> {
                 [zeros.less(&zeros), zeros.equal(&zeros)]
             }
         };
+        if surely.or(&possibly.not()).all_known() == Some(true) {
+            return BoundBool::lift(&surely);
+        }
+        let sides = [self, other].map(|x| Some(elementwise::of(x)));
+        let steps = self.varying().or(other.varying()).map(|x| x.steps.clone());
+        let key = steps.map_or_else(super::steps::fresh, |steps| steps.compare(sides));
         BoundBool::open(surely, possibly, key)
     }
 }
@@ -532,16 +535,22 @@ impl<T: Tensor> Real for Bound<T> {
     #[track_caller]
     fn logaddexp(&self, other: &Self) -> Self {
         let call = Call { op: "logaddexp", at: At::caller(), why: "an operand's is" };
-        self.binary(other, call, |a, b| a.logaddexp(b), Joint::Apart, |a, b, shape| {
-            let range = a.known_range().zip(b.known_range()).map(|(a, b)| {
-                // It may be near zero where its operands are not, and is wrong by what these are.
-                let error = |a: &T, b: &T| a.abs().maximum(&b.abs()).offset(1.0).scale(slack::<T>());
-                let ends = (a.low.logaddexp(&b.low), a.high.logaddexp(&b.high));
-                let errors = || (error(&a.low, &b.low), error(&a.high, &b.high));
-                Range::within(ends.0, ends.1, a.bounded && b.bounded, errors)
-            });
-            (range, [a.repeats(shape), b.repeats(shape)])
-        })
+        self.binary(
+            other,
+            call,
+            |a, b| a.logaddexp(b),
+            Joint::Apart,
+            |a, b, shape| {
+                let range = a.known_range().zip(b.known_range()).map(|(a, b)| {
+                    // It may be near zero where its operands are not, and is wrong by what these are.
+                    let error = |a: &T, b: &T| a.abs().maximum(&b.abs()).offset(1.0).scale(slack::<T>());
+                    let ends = (a.low.logaddexp(&b.low), a.high.logaddexp(&b.high));
+                    let errors = || (error(&a.low, &b.low), error(&a.high, &b.high));
+                    Range::within(ends.0, ends.1, a.bounded && b.bounded, errors)
+                });
+                (range, [a.repeats(shape), b.repeats(shape)])
+            },
+        )
     }
     #[track_caller]
     fn constant(value: f64) -> Self {
@@ -928,7 +937,8 @@ mod gamma {
         let Some(x) = x.filter(|_| order < 30) else { return (None, Factor::Number(INFINITE)) };
         let [a, b] = [x.low.polygamma(order), x.high.polygamma(order)];
         let (low, high) = ends::<T>(&positive(x), &a.minimum(&b), &a.maximum(&b));
-        let slope = not_below_least(x.low.polygamma(order + 1).abs() * (1.0 + 1024.0 * T::precision(INTERNAL)));
+        let slope =
+            not_below_least(x.low.polygamma(order + 1).abs() * (1.0 + 1024.0 * T::precision(INTERNAL)));
         (
             Some(Range::rounded(low, high, false, 1024.0)),
             Factor::Value(largest(&inside(&positive(x), &slope).nan_to_num(INFINITE, INFINITE, INFINITE))),

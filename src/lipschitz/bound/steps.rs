@@ -48,7 +48,9 @@ impl<T: Tensor> Factor<T> {
 /// The product of two numbers that are not negative; where rounding is counted, it is zero only if one of them is.
 fn product<T: Tensor>(a: &T, b: &T) -> T {
     let product = a.clone() * b;
-    if !range::is_rounded::<T>() || product.greater(&T::constant(T::least(INTERNAL))).all_known() == Some(true) {
+    if !range::is_rounded::<T>()
+        || product.greater(&T::constant(T::least(INTERNAL))).all_known() == Some(true)
+    {
         return product;
     }
     let zero = T::constant(0.0);
@@ -180,7 +182,12 @@ pub(super) fn add<T: Tensor>(
     // Slopes are wrong by a few dozen units in the last place at most.
     let units =
         if operands.iter().any(|(factor, _)| matches!(factor, Factor::Value(_))) { 64.0 } else { 4.0 };
-    let lip = if exact { lip } else { range::up(lip, units + 4.0 * operands.len() as f64) };
+    let lip = match shape.contains(&0) {
+        // What has no elements does not move.
+        true => T::constant(0.0),
+        false if exact => lip,
+        false => range::up(lip, units + 4.0 * operands.len() as f64),
+    };
     let number = fresh();
     let steps = operands.first().map_or_else(Steps::new, |(_, x)| x.steps.clone());
     for (_, x) in operands {

@@ -59,8 +59,7 @@ impl<T: Tensor> Bound<T> {
             Content::Varying(x) => {
                 let moved = self.moved_at(at, op, factor, &f);
                 let Some(range) = &x.range else { return moved };
-                let error =
-                    f(&range.magnitude()).scale(terms as f64 * 2.0 * T::precision(INTERNAL));
+                let error = f(&range.magnitude()).scale(terms as f64 * 2.0 * T::precision(INTERNAL));
                 moved.with_range(|range| {
                     Range::within(range.low, range.high, range.bounded, || (error.clone(), error.clone()))
                 })
@@ -225,9 +224,11 @@ impl<T: Tensor> Tensor for Bound<T> {
                 // It may be near zero where what it is of is not.
                 let error = |x: &T| match terms {
                     0 => T::zeros(&f(x).shape()),
-                    _ => {
-                        x.abs().max(axes.clone()).offset(1.0 + (terms as f64).ln()).scale(rounding::<T>(terms))
-                    }
+                    _ => x
+                        .abs()
+                        .max(axes.clone())
+                        .offset(1.0 + (terms as f64).ln())
+                        .scale(rounding::<T>(terms)),
                 };
                 let ends = (f(&range.low), f(&range.high));
                 Range::within(ends.0, ends.1, range.bounded, || (error(&range.low), error(&range.high)))
