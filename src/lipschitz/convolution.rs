@@ -5,7 +5,7 @@ use ndarray::{ArrayD, Ix4};
 use rustfft::FftPlanner;
 use rustfft::num_complex::Complex;
 
-use super::certificate::frobenius;
+use super::certificate::{frobenius, toward_one};
 use super::constant::LipschitzConstant;
 use super::matrix::{norm, norm_at_most};
 use super::power::{SingularValue, singular_values};
@@ -17,6 +17,9 @@ use crate::language::tensor::Tensor;
 
 /// The most elements of the smaller side of a convolution's matrix, and of all of it, that it is written down for.
 const DENSE: [usize; 2] = [1024, 1 << 24];
+
+/// The most elements that all transforms of a kernel have together: a gigabyte.
+const LARGEST: usize = 1 << 26;
 
 /// A kernel `[out, in, kh, kw]` and an image's size.
 struct Kernel<'a> {
@@ -64,9 +67,24 @@ impl<'a> Kernel<'a> {
         matrix
     }
 
+    /// # Errors
+    /// If the transforms on a torus have too many elements.
+    fn check_size(&self, op: &'static str, at: At, [h, w]: [usize; 2]) -> Result<()> {
+        let (out, channels, ..) = self.elements.dim();
+        let elements = [out, channels, h, w].into_iter().fold(1, usize::saturating_mul);
+        if elements <= LARGEST {
+            return Ok(());
+        }
+        let reason =
+            format!("the transforms of {out}·{channels} kernels on images {:?} are too large", self.size);
+        Err(Error::Argument { op, reason, at })
+    }
+
     /// The largest norm over all frequencies of the kernel on a torus, computed, and how much larger it may be.
     fn of_frequencies(&self, [h, w]: [usize; 2]) -> [f64; 2] {
         let (out, channels, kh, kw) = self.elements.dim();
+        // Near one, so that sums are numbers.
+        let scale = toward_one(self.elements.iter().fold(0.0, |most, x| x.abs().max(most)));
         let mut planner = FftPlanner::new();
         let (rows, columns) = (planner.plan_fft_forward(w), planner.plan_fft_forward(h));
         // The transform of each pair of channels: [pair, frequency].
@@ -74,7 +92,7 @@ impl<'a> Kernel<'a> {
             let mut image = vec![Complex::new(0.0, 0.0); h * w];
             for u in 0..kh {
                 for v in 0..kw {
-                    image[(u % h) * w + v % w] += self.elements[(o, c, u, v)];
+                    image[(u % h) * w + v % w] += self.elements[(o, c, u, v)] * scale;
                 }
             }
             rows.process(&mut image);
@@ -102,7 +120,10 @@ impl<'a> Kernel<'a> {
             });
             if out == 1 && channels == 1 { part(0, 0).norm() } else { norm(real.as_ref()) }
         };
-        let largest = (0..h * w).filter(|k| k / w <= h / 2).map(norm_at).fold(0.0, f64::max);
+        let norms = (0..h * w).filter(|k| k / w <= h / 2).map(norm_at);
+        // What is not found bounds nothing.
+        let larger = |most: f64, norm: f64| if norm.is_nan() { f64::INFINITY } else { most.max(norm) };
+        let largest = norms.fold(0.0, larger) / scale;
         // A transform of N numbers is wrong by about log₂N·u of its Euclidean norm (Higham, *Accuracy and stability of
         // numerical algorithms*, 2002, theorem 24.2), which is √N times the kernel's: sixteen times as much, for mixed
         // radices, and for the wraps' sums and the norms themselves.
@@ -112,7 +133,7 @@ impl<'a> Kernel<'a> {
         let n = (h * w) as f64;
         let part = 16.0 * (n.log2() + 2.0) * f64::EPSILON;
         let side = 16.0 * (out.max(channels)) as f64 * f64::EPSILON;
-        [largest, part * n.sqrt() * frobenius(elements.as_ref()) + side * largest]
+        [largest, part * n.sqrt() * frobenius(elements.as_ref()) + side * largest + f64::MIN_POSITIVE]
     }
 }
 
@@ -161,7 +182,7 @@ fn no_window(op: &'static str, at: At, kernel: &Kernel<'_>, window: Window2d) ->
 /// which the norm may be larger by up to `√(height·width)`.)
 ///
 /// # Errors
-/// As [`convolution_norm`].
+/// As [`convolution_norm`], and as [`circular_convolution_norm`] on the torus.
 #[track_caller]
 pub fn convolution_norm_bound(
     kernel: &NdArray<f64>,
@@ -173,13 +194,17 @@ pub fn convolution_norm_bound(
     let kernel = Kernel::new(op, at, &elements, size)?;
     let (out, channels, kh, kw) = kernel.elements.dim();
     let Some(counts) = counts(&kernel, window) else { return Err(no_window(op, at, &kernel, window)) };
-    let (rows, columns) = (out * counts[0] * counts[1], channels * size[0] * size[1]);
+    let product = |numbers: [usize; 3]| numbers.into_iter().fold(1, usize::saturating_mul);
+    let (rows, columns) = (product([out, counts[0], counts[1]]), product([channels, size[0], size[1]]));
     if rows.min(columns) <= DENSE[0] && rows.saturating_mul(columns) <= DENSE[1] {
         let matrix = kernel.matrix(window, counts);
         return Ok(LipschitzConstant::upper("matrix of the convolution", norm_at_most(matrix.as_ref())));
     }
     // Any torus that is large enough will do: powers of two are transformed the most exactly.
-    let torus = [size[0] + kh - 1, size[1] + kw - 1].map(usize::next_power_of_two);
+    let torus =
+        [(size[0], kh), (size[1], kw)].map(|(n, k)| n.saturating_add(k - 1).checked_next_power_of_two());
+    let torus = torus.map(|n| n.unwrap_or(usize::MAX));
+    kernel.check_size(op, at, torus)?;
     let [largest, more] = kernel.of_frequencies(torus);
     Ok(LipschitzConstant::upper("Fourier transform", largest + more))
 }
@@ -189,11 +214,14 @@ pub fn convolution_norm_bound(
 /// (Sedghi, Gupta & Long, *The singular values of convolutional layers*, 2019).
 ///
 /// # Errors
-/// [`Error::Argument`] if the kernel has not four axes, if it or the image is empty, or if it is not finite.
+/// [`Error::Argument`] if the kernel has not four axes, if it or the image is empty, if it is not finite, or if its
+/// transforms have more than 2²⁶ elements.
 #[track_caller]
 pub fn circular_convolution_norm(kernel: &NdArray<f64>, size: [usize; 2]) -> Result<LipschitzConstant> {
     let elements = kernel.view().to_owned();
-    let kernel = Kernel::new("circular_convolution_norm", At::caller(), &elements, size)?;
+    let (op, at) = ("circular_convolution_norm", At::caller());
+    let kernel = Kernel::new(op, at, &elements, size)?;
+    kernel.check_size(op, at, size)?;
     let [largest, more] = kernel.of_frequencies(size);
     Ok(LipschitzConstant::upper("Fourier transform", largest + more))
 }

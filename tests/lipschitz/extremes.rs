@@ -333,3 +333,33 @@ fn ties_are_not_certified() {
         assert!(error.contains("certified_accuracy") && error.contains("extremes.rs"), "{error}");
     }
 }
+
+#[test]
+fn transforms_of_extreme_kernels() {
+    let signs: Vec<f64> = (0..9).map(|i| if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
+    for scale in [1.5e308, 1e200, 1e-200, 1e-310] {
+        let kernel = Array::from_elements(&[1, 1, 3, 3], &signs).unwrap() * scale;
+        for size in [[4, 4], [5, 3], [6, 8]] {
+            let bound = circular_convolution_norm(&kernel, size).unwrap().value;
+            // At the frequency of the signs, of even sizes.
+            let exact = if size == [5, 3] { scale } else { 9.0 * scale };
+            assert!(bound >= exact * (1.0 - 1e-12), "{size:?}: {bound} {exact}");
+            assert!(bound <= 9.0 * scale * (1.0 + 1e-9) + 1e-307, "{size:?}: {bound}");
+        }
+        // Too large for its matrix: by a torus.
+        let window = Window2d { stride: [1, 1], padding: [1, 1] };
+        let bound = convolution_norm_bound(&kernel, [40, 40], window).unwrap().value;
+        assert!(bound >= 8.9 * scale && bound <= 9.0 * scale * (1.0 + 1e-9) + 1e-307, "{bound} {scale}");
+    }
+    let kernel = Array::ones(&[1, 1, 3, 3]);
+    for size in [[1 << 40, 1 << 40], [usize::MAX, 1], [1 << 20, 1 << 20]] {
+        let error = circular_convolution_norm(&kernel, size).unwrap_err().to_string();
+        assert!(error.contains("too large"), "{error}");
+        let window = Window2d { stride: [1, 1], padding: [0, 1] };
+        assert!(convolution_norm_bound(&kernel, size, window).is_err());
+    }
+    for padding in [[usize::MAX, 0], [usize::MAX / 2, 0], [1 << 62, 1 << 62]] {
+        let window = Window2d { stride: [1, 1], padding };
+        assert!(convolution_norm_bound(&kernel, [4, 4], window).is_err() || padding[0] > 1 << 60);
+    }
+}
