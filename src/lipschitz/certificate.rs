@@ -123,8 +123,16 @@ pub(super) fn magnitude(a: MatRef<'_, f64>) -> Mat<f64> {
     Mat::from_fn(a.nrows(), a.ncols(), |i, j| a[(i, j)].abs())
 }
 
-/// `‖A‖_F`, at least so.
+/// Whether all elements are finite.
+pub(super) fn is_finite(a: MatRef<'_, f64>) -> bool {
+    (0..a.ncols()).all(|j| (0..a.nrows()).all(|i| a[(i, j)].is_finite()))
+}
+
+/// `‖A‖_F`, at least so; infinite if an element is not finite.
 pub(super) fn frobenius(a: MatRef<'_, f64>) -> f64 {
+    if !is_finite(a) {
+        return f64::INFINITY;
+    }
     let largest = largest_element(a);
     if largest == 0.0 {
         return 0.0;

@@ -6,7 +6,8 @@ use faer::{Mat, MatRef, Side};
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
 use super::certificate::{
-    Approximate, enlarged, first_exponent, frobenius, gamma, largest_element, magnitude, toward_one,
+    Approximate, enlarged, first_exponent, frobenius, gamma, is_finite, largest_element, magnitude,
+    toward_one,
 };
 use super::lanczos;
 
@@ -92,7 +93,7 @@ pub(super) fn norm(a: MatRef<'_, f64>) -> f64 {
 pub(super) fn norm_at_most(a: MatRef<'_, f64>) -> f64 {
     let a = if a.nrows() > a.ncols() { a.transpose() } else { a };
     let n = a.nrows();
-    if (0..a.ncols()).any(|j| (0..n).any(|i| !a[(i, j)].is_finite())) {
+    if !is_finite(a) {
         return f64::INFINITY;
     }
     let largest = largest_element(a);

@@ -161,6 +161,19 @@ fn no_upper_bound_is_below_a_lower_one() {
         if let Ok(norm) = network.norm_at(&x) {
             assert!(norm.value <= local.value, "{}: {norm} > {local} in a ball", what());
         }
+        // By all regions, and at inputs in the ball.
+        for radius in [0.0, 1e-3, 0.5, 1e300] {
+            let Ok(exact) = network.local_exact(&x, radius, Duration::from_millis(200)) else { continue };
+            for place in 0..6 {
+                let v: Vec<f64> = (0..network.inputs()).map(|_| rng.normal()).collect();
+                let size = v.iter().map(|v| v * v).sum::<f64>().sqrt() * (1.0 + 1e-9);
+                let share = if place % 2 == 0 { 1.0 } else { rng.uniform() };
+                let there = x.clone() + Array::from(v) * (share * radius.min(10.0) / size);
+                if let Ok(norm) = network.norm_at(&there) {
+                    assert!(norm.value <= exact.value, "{}: {norm} > {exact} in a ball of {radius}", what());
+                }
+            }
+        }
         for radius in [0.0, 1e300] {
             let other = network.local_bound(&x, radius, Duration::from_millis(100)).unwrap();
             assert!(
