@@ -71,6 +71,30 @@ fn along(
     inside(a.iter().zip(direction).map(moved).collect())
 }
 
+/// The bound of a model in single precision, on a box that is no smaller; nothing if there is none.
+fn in_single_precision(case: &Case, radius: f64) -> Option<f64> {
+    let x = case.arrays::<NdArray<f32>>(&case.points[0]);
+    let wide = radius * (1.0 + 1e-6) + 1e-6;
+    let domain = match radius {
+        f64::INFINITY => Domain::Everywhere(x.reals.clone()),
+        _ => Domain::Box(
+            x.reals.iter().map(|x| x.clone() - wide).collect(),
+            x.reals.iter().map(|x| x.clone() + wide).collect(),
+        ),
+    };
+    let model = |reals: Vec<Bound<NdArray<f32>>>| {
+        let inputs = Inputs {
+            reals,
+            ints: x.ints.iter().map(BoundInt::lift).collect(),
+            flags: x.flags.iter().map(BoundBool::lift).collect(),
+            indices: BoundInt::lift(&x.indices),
+        };
+        Run { model: &case.model, arrays: ArrayOp::apply, noise: Noise::default() }.call(inputs)
+    };
+    let bound = auto_lip(model, &domain).ok()?;
+    bound.value.is_finite().then_some(bound.value)
+}
+
 /// That a model's bound holds at the first point.
 ///
 /// # Errors
@@ -194,6 +218,14 @@ pub fn check_bounds(case: &Case, seed: u64) -> std::result::Result<Tally, String
             }
         }
         tally.tight += u64::from(largest >= 0.9 * bound.value);
+        // In single precision it is the constant of nearly the same function.
+        if let Some(single) = in_single_precision(case, radius)
+            && single < largest * (1.0 - 1e-3) - 1e-3
+        {
+            return Err(format!(
+                "in a box of {radius}: {largest} is found, and {single} a bound in single precision"
+            ));
+        }
     }
     Ok(tally)
 }
