@@ -27,7 +27,8 @@ impl Scaled {
             exponent -= scale.log2() as i64;
             all *= scale;
             let mut scaled = |x: f64, scale: f64| {
-                let scaled = x * scale;
+                // Of no bias, by however many layers it is multiplied.
+                let scaled = if x == 0.0 { x } else { x * scale };
                 is_exact &= x == 0.0 || scaled.abs() >= f64::MIN_POSITIVE && scaled.is_finite();
                 scaled
             };

@@ -8,8 +8,9 @@ use faer::{Col, Mat, MatRef, Scale};
 use super::certificate::{frobenius, gamma, magnitude};
 use super::constant::LipschitzConstant;
 use super::limit::{Deadline, TimeUp};
-use super::matrix::{dot, norm_at_most_of, norm_of};
+use super::matrix::{dot, norm_at_most_of};
 use super::network::Network;
+use super::reduced::Scaled;
 use crate::array::NdArray;
 use crate::error::{At, Error, Result};
 
@@ -70,7 +71,10 @@ impl Network {
         let (op, at) = ("local_exact", At::caller());
         let x = self.ball(op, x, radius, at)?;
         let deadline = Deadline::after(limit);
-        let mut search = Search { network: self, radius, deadline, sides: Vec::new(), largest: 0.0 };
+        // With weights near one, if none is rounded by that, so that squares are numbers.
+        let scaled = Scaled::of(self);
+        let network = if scaled.is_exact { &scaled.network } else { self };
+        let mut search = Search { network, radius, deadline, sides: Vec::new(), largest: 0.0 };
         let n = self.inputs();
         let first = Piece {
             matrix: Mat::identity(n, n),
@@ -79,13 +83,26 @@ impl Network {
             middle_error: vec![0.0; n],
         };
         match search.layer(0, &first) {
-            Ok(()) => Ok(LipschitzConstant::upper("all regions of the ball", search.largest)),
+            Ok(()) => {
+                let largest = search.largest;
+                let largest = if scaled.is_exact { scaled.back(largest) } else { largest };
+                Ok(LipschitzConstant::upper("all regions of the ball", largest))
+            }
             Err(TimeUp) => {
                 let reason = format!("the time limit of {limit:?} ended");
                 Err(Error::Argument { op, reason, at })
             }
         }
     }
+}
+
+/// The Euclidean norm, of numbers of any size.
+fn norm_of(v: &[f64]) -> f64 {
+    let largest = v.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+    if largest == 0.0 || !largest.is_finite() {
+        return largest;
+    }
+    largest * v.iter().map(|x| (x / largest).powi(2)).sum::<f64>().sqrt()
 }
 
 impl Piece {
@@ -97,13 +114,14 @@ impl Piece {
         let sizes: Vec<f64> = self.middle.iter().map(|x| x.abs()).collect();
         let middle = w * column(&self.middle);
         let moved = &size * (column(&self.middle_error) + column(&sizes) * Scale(share));
+        // And what became subnormal.
+        let least = w.ncols() as f64 * f64::MIN_POSITIVE;
+        let rounded = &size * &self.error + (&size * magnitude(self.matrix.as_ref())) * Scale(share);
         Piece {
             matrix: w * &self.matrix,
-            error: &size * &self.error + (&size * magnitude(self.matrix.as_ref())) * Scale(share),
+            error: Mat::from_fn(rounded.nrows(), rounded.ncols(), |i, j| rounded[(i, j)] + least),
             middle: b.iter().enumerate().map(|(i, b)| middle[i] + b).collect(),
-            middle_error: (0..b.len())
-                .map(|i| 1.01 * moved[i] + share * b[i].abs() + f64::MIN_POSITIVE)
-                .collect(),
+            middle_error: (0..b.len()).map(|i| 1.01 * moved[i] + share * b[i].abs() + least).collect(),
         }
     }
 }
@@ -133,11 +151,15 @@ impl Search<'_> {
             let behind = Piece {
                 matrix: Mat::from_fn(i, n, |r, c| slopes[r] * piece.matrix[(r, c)]),
                 error: Mat::from_fn(i, n, |r, c| {
-                    slopes[r].abs() * (piece.error[(r, c)] + f64::EPSILON * piece.matrix[(r, c)].abs())
+                    let wrong = piece.error[(r, c)] + f64::EPSILON * piece.matrix[(r, c)].abs();
+                    slopes[r].abs() * wrong + f64::MIN_POSITIVE
                 }),
                 middle: (0..i).map(|r| slopes[r] * piece.middle[r]).collect(),
                 middle_error: (0..i)
-                    .map(|r| slopes[r].abs() * (piece.middle_error[r] + f64::EPSILON * piece.middle[r].abs()))
+                    .map(|r| {
+                        let wrong = piece.middle_error[r] + f64::EPSILON * piece.middle[r].abs();
+                        slopes[r].abs() * wrong + f64::MIN_POSITIVE
+                    })
                     .collect(),
             };
             return self.layer(layer + 1, &behind);

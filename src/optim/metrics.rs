@@ -37,8 +37,7 @@ pub fn accuracy<T: Tensor>(logits: &T, targets: &T::Int) -> T {
 pub fn certified_accuracy<T: Tensor>(logits: &T, targets: &T::Int, lipschitz: f64, radius: f64) -> T {
     let at = At::caller();
     for (name, x) in [("a Lipschitz constant", lipschitz), ("a radius", radius)] {
-        // NaN as well.
-        if !(x >= 0.0) {
+        if x < 0.0 || x.is_nan() {
             raise(Error::Argument { op: "certified_accuracy", reason: format!("{name} of {x}"), at });
         }
     }

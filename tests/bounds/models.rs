@@ -51,7 +51,7 @@ fn check(
             let near = if pair % 2 == 0 { 1e-3 } else { 1.0 };
             if pair % 3 == 0 {
                 let only: Vec<f64> = (0..n).map(|i| f64::from(u8::from(i == pair as usize % n))).collect();
-                b = b * Array::from_elements(shape, &only).unwrap();
+                b *= Array::from_elements(shape, &only).unwrap();
             }
             let (a, b) = (clip(a.clone()), clip(a + b * near));
             let (apart, change) = (distance(&a, &b), distance(&f(&a), &f(&b)));

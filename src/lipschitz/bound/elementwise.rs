@@ -61,7 +61,7 @@ impl<T: Tensor> About<T> {
         let rounding = value.abs().scale(16.0 * T::precision(INTERNAL));
         About { error: farthest(&value, self.ends().iter().map(f)) + rounding, value }
     }
-    fn zip(&self, other: &Self, f: fn(&T, &T) -> T) -> About<T> {
+    fn zip(&self, other: &Self, f: impl Fn(&T, &T) -> T) -> About<T> {
         let value = f(&self.value, &other.value);
         let rounding = value.abs().scale(16.0 * T::precision(INTERNAL));
         let ends = other.ends();
@@ -86,7 +86,8 @@ impl<T: Tensor> Expression<T> {
     /// What it is as an affine function; nothing if it is none that is known.
     fn line(&self) -> Option<Line<T>> {
         let number = |x: f64| About::exact(T::constant(x));
-        let (add, mul): (fn(&T, &T) -> T, fn(&T, &T) -> T) = (|a, b| a.clone() + b, |a, b| a.clone() * b);
+        let add = |a: &T, b: &T| a.clone() + b;
+        let mul = |a: &T, b: &T| a.clone() * b;
         Some(match self {
             Expression::Base => Line { slope: number(1.0), offset: number(0.0) },
             Expression::Constant(value) => Line { slope: number(0.0), offset: About::exact(value.clone()) },

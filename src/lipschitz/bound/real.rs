@@ -157,7 +157,7 @@ impl<T: Tensor> Bound<T> {
         let most = largest(size).maximum(&T::constant(T::least(INTERNAL))).detach();
         let whole = (size.clone() / &most).broadcast_to(shape);
         let root = largest(&whole.square().sum(axes.as_slice()).sqrt()) * most;
-        let terms: usize = axes.iter().map(|&axis| shape[axis as usize]).product();
+        let terms: usize = axes.iter().map(|&axis| shape[axis]).product();
         Factor::Value(up(root, terms as f64))
     }
 
