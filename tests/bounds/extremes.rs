@@ -51,6 +51,10 @@ fn small_numbers_do_not_vanish() {
         let other = bound(f, &interval(1, 750.0, 800.0)).value;
         assert!(got > 0.0 && other > 0.0, "{got}, {other}");
     }
+    // What is more than any number says where it became that, of operands whose squares are none.
+    let steep = bound(|x| (x.clone() * 1e200) * (x * 1e200) + 1.0, &interval(1, 0.0, 1.0));
+    let reason = steep.reason.unwrap();
+    assert!(steep.value.is_infinite() && reason.starts_with("mul"), "{reason}");
     // What is flat is flat.
     assert_eq!(bound(|x| x.relu() * 1e300, &interval(1, -2.0, -1.0)).value, 0.0);
     assert_eq!(bound(|x| x.floor(), &interval(1, 0.25, 0.75)).value, 0.0);

@@ -186,9 +186,8 @@ where
     let mut contributions = Vec::with_capacity(list.len());
     for step in &list {
         let lip = lipschitz(step);
-        let before: f64 =
-            step.operands.iter().map(|(_, of)| *constants.get(of).unwrap_or(&1.0)).map(|x: f64| x * x).sum();
-        let before = before.sqrt();
+        let before =
+            step.operands.iter().map(|(_, of)| *constants.get(of).unwrap_or(&1.0)).fold(0.0, f64::hypot);
         if lip.is_infinite() && before.is_finite() && reason.is_none() {
             let range = step.range.as_ref().filter(|range| finite(&range.low) && finite(&range.high));
             let of = range.map_or_else(String::new, |range| {
