@@ -18,7 +18,7 @@ fn close(a: f64, b: f64) -> bool {
 fn random(seed: u64, sizes: &[usize], slopes: Slopes) -> Network {
     let rng = &mut Rng::new(seed);
     let mut sample = |shape: &[usize]| -> Array { Init::Normal { mean: 0.0, std: 1.0 }.sample(shape, rng) };
-    let weights: Vec<Array> = sizes.windows(2).map(|shape| sample(shape)).collect();
+    let weights: Vec<Array> = sizes.windows(2).map(&mut sample).collect();
     let biases: Vec<Array> = sizes[1..].iter().map(|n| sample(&[*n])).collect();
     Network::kinked(&weights, slopes).unwrap().with_biases(&biases).unwrap()
 }

@@ -76,6 +76,26 @@ fn what_takes_too_long_is_null_with_the_reason() {
     assert!(report["auto_lip"]["value"].as_f64().unwrap() > report["eclipse"]["value"].as_f64().unwrap());
 }
 
+/// Numbers that are too large or too small for one are null, and not what JSON has no word for.
+#[test]
+fn reports_of_extreme_networks_are_json() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("weights.npz");
+    for scale in [0.0, 1e-200, 1e200, 1.7e308] {
+        let mut file = NpzWriter::new(File::create(&path).unwrap());
+        file.add_array("W1", &(Array2::<f64>::ones((2, 3)) * scale)).unwrap();
+        file.add_array("W2", &(Array2::<f64>::ones((3, 2)) * scale)).unwrap();
+        file.finish().unwrap();
+        let report = run(directory.path(), &["--weights", path.to_str().unwrap(), "--time-limit", "2"]);
+        let upper = &report["auto_lip"];
+        assert_eq!(upper["value"].is_null(), scale > 1.0, "{report}");
+        assert_eq!(upper.get("reason").is_some(), scale > 1.0, "{report}");
+        let lower = report["lower_bound"]["value"].as_f64().unwrap();
+        assert!(upper["value"].as_f64().is_none_or(|upper| lower <= upper), "{report}");
+        picture(directory.path(), "bounds.svg");
+    }
+}
+
 #[test]
 fn networks_of_a_table_are_trained_and_judged() {
     let directory = TempDir::new().unwrap();
@@ -108,6 +128,19 @@ fn what_is_no_network_is_one_line_that_says_why() {
     assert!(with(&[("W1", one.clone()), ("W3", one.clone())]).contains("W3"));
     assert!(with(&[("W1", one.clone()), ("W2", one.clone())]).contains("layer 1 has 2 outputs"));
     assert!(with(&[("W1", one.clone() * f64::NAN)]).contains("NaN"));
+    // Numbers of another type, and an array that is damaged, which is not said to be of another type.
+    let mut file = NpzWriter::new(File::create(&path).unwrap());
+    file.add_array("W1", &Array2::<i64>::ones((1, 2))).unwrap();
+    file.finish().unwrap();
+    let error = fail(example("lipschitz").arg("--weights").arg(&path));
+    assert!(error.contains("W1") && error.contains("<i8") && error.contains("64 bits"), "{error}");
+    write(&path, true);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let header = bytes.windows(6).position(|part| part == b"\x93NUMPY").unwrap();
+    bytes[header] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let error = fail(example("lipschitz").arg("--weights").arg(&path));
+    assert!(error.contains("W1") && !error.contains("<f8"), "{error}");
     std::fs::write(&path, b"no file of arrays").unwrap();
     assert!(fail(example("lipschitz").arg("--weights").arg(&path)).contains("weights.npz"));
     assert!(fail(example("lipschitz").args(["--model", "cosines:2"])).contains("cosines:2-8-1"));
