@@ -31,8 +31,8 @@ pub fn accuracy<T: Tensor>(logits: &T, targets: &T::Int) -> T {
 /// ```
 ///
 /// # Errors
-/// Raises [`Error::Argument`] for a bound or a radius that is negative or no number, and [`Error::Index`] for a target that
-/// is no class.
+/// Raises [`Error::Argument`] for a bound or a radius that is negative or no number, and [`Error::Index`] for a target
+/// that is no class.
 #[track_caller]
 pub fn certified_accuracy<T: Tensor>(logits: &T, targets: &T::Int, lipschitz: f64, radius: f64) -> T {
     let at = At::caller();

@@ -262,7 +262,8 @@ pub(super) struct Arms<T: Tensor> {
 
 /// The two arms, if they are functions of one value, and may be equal where the sides of each comparison are.
 ///
-/// Equal is what differs by no more than its own rounding; and that place has to be known to a few units in the last one.
+/// Equal is what differs by no more than its own rounding; and that place has to be known to a few units in the last
+/// one.
 pub(super) fn meeting<T: Tensor>(
     comparisons: &[Sides<T>],
     arms: [&Bound<T>; 2],
