@@ -43,7 +43,8 @@ impl Network {
     /// The Lipschitz constant over the ball of a radius around an input `[inputs]`: the largest norm of the derivative
     /// over all regions that the ball has a part of, in each of which the network is affine. The regions are followed
     /// neuron by neuron; one is left out where multipliers of its inequalities show that the ball does not reach it
-    /// (Farkas), which are found by least squares (Lawson & Hanson, *Solving least squares problems*, 1974, chapter 23).
+    /// (Farkas), which are found by least squares (Lawson & Hanson, *Solving least squares problems*, 1974, chapter
+    /// 23).
     ///
     /// It is an upper bound, rounding counted, and the constant itself, unless a region that only touches the ball is
     /// counted too. The time grows with the number of regions, which for `n` neurons and `d` inputs is at most of the

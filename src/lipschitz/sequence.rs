@@ -36,8 +36,8 @@ struct Truncated {
 /// large, averages, or any composition of these.
 ///
 /// Of each layer the `rank` largest singular values are found, by subspace iteration with products alone (Halko,
-/// Martinsson & Tropp, *Finding structure with randomness*, 2011, algorithm 4.4), and SeqLip is that of these (Virmaux &
-/// Scaman, *Lipschitz regularity of deep neural networks: analysis and efficient estimation*, 2018, sections 4 and 5).
+/// Martinsson & Tropp, *Finding structure with randomness*, 2011, algorithm 4.4), and SeqLip is that of these (Virmaux
+/// & Scaman, *Lipschitz regularity of deep neural networks: analysis and efficient estimation*, 2018, sections 4 and 5).
 ///
 /// ```
 /// use antiphon::lipschitz::{AffineChain, AffineProgram, Slopes};
@@ -131,8 +131,8 @@ impl AffineChain {
     /// It is an estimate: there may be better patterns.
     ///
     /// What is left out of a layer is counted in. Of halves `A + A′` and `B + B′`, where `A′` and `B′` are what is left
-    /// out, the norm is at most that of `[‖AσB‖, ‖A‖·s·‖B′‖; ‖A′‖·s·‖B‖, ‖A′‖·s·‖B′‖]`, with `s` the largest slope, and at most
-    /// `‖A‖·s·‖B‖`.
+    /// out, the norm is at most that of `[‖AσB‖, ‖A‖·s·‖B′‖; ‖A′‖·s·‖B‖, ‖A′‖·s·‖B′‖]`, with `s` the largest slope,
+    /// and at most `‖A‖·s·‖B‖`.
     ///
     /// # Errors
     /// [`Error::Argument`] if a norm is not finite.
@@ -258,7 +258,7 @@ impl Pair {
             back = self.left.transpose() * &u;
             let Some((next, value)) = unit(self.right.transpose() * active(&back)) else { return best };
             v = next;
-            let settled = value <= best * (1.0 + 1e-12);
+            let settled = value <= best * (1.0 + 1e-9);
             best = best.max(value);
             if settled {
                 break;
