@@ -108,6 +108,39 @@ pub fn run(parts: usize, f: &(dyn Fn(usize) + Sync)) {
     }
 }
 
+/// Calls `f` with each piece of so many elements of a slice, and with the place where it begins, on all threads, as
+/// [`run`]. The last one may be shorter.
+///
+/// # Panics
+/// As [`run`]; and if pieces have no elements.
+pub fn pieces<T: Send>(elements: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+    /// Where the slice begins.
+    struct Start<T>(*mut T);
+    // SAFETY: each thread makes references to pieces of its own only, and elements may be sent to other threads.
+    unsafe impl<T: Send> Sync for Start<T> {}
+    impl<T> Start<T> {
+        fn address(&self) -> *mut T {
+            self.0
+        }
+    }
+    assert!(size > 0, "pieces without elements");
+    let (n, start) = (elements.len(), Start(elements.as_mut_ptr()));
+    run(n.div_ceil(size), &|part| {
+        let (from, end) = (part * size, n.min((part + 1) * size));
+        // SAFETY: the pieces of different parts do not overlap, each part is called once, and the slice is borrowed
+        // exclusively until all have returned.
+        let piece = unsafe { std::slice::from_raw_parts_mut(start.address().add(from), end - from) };
+        f(from, piece);
+    });
+}
+
+/// The size of pieces of so many elements, each of which is a multiple of `unit` and has `least` elements or more: all
+/// of them in one piece if there is one thread. A few more pieces than threads, so that one that is held up has fewer.
+pub fn piece(elements: usize, unit: usize, least: usize) -> usize {
+    let parts = if count() < 2 { 1 } else { 2 * count() };
+    elements.div_ceil(parts).max(least).next_multiple_of(unit).max(1)
+}
+
 /// Some work, on the stack of whoever asks for it.
 struct Job<'a> {
     f: &'a (dyn Fn(usize) + Sync),
@@ -180,9 +213,8 @@ impl Pool {
         let looks = if threads < processors() { LOOKS } else { Duration::ZERO };
         for number in 1..=threads {
             let shared = Arc::clone(&pool.shared);
-            let begun = thread::Builder::new()
-                .name(format!("antiphon-{number}"))
-                .spawn(move || shared.serve(looks));
+            let begun =
+                thread::Builder::new().name(format!("antiphon-{number}")).spawn(move || shared.serve(looks));
             pool.workers.push(begun.ok()?);
         }
         Some(pool)
@@ -315,6 +347,22 @@ mod tests {
     }
 
     #[test]
+    fn pieces_are_all_of_a_slice() {
+        let _one = lock(&ONE);
+        set(3).unwrap();
+        for n in [0, 1, 7, 64, 1000] {
+            let mut xs = vec![0; n];
+            pieces(&mut xs, piece(n, 4, 10), |from, piece| {
+                piece.iter_mut().enumerate().for_each(|(i, x)| *x += from + i + 1);
+            });
+            assert!(xs.iter().copied().eq(1..=n), "{n}");
+        }
+        assert_eq!(piece(1000, 4, 10), 168);
+        set(1).unwrap();
+        assert_eq!(piece(1000, 4, 10), 1000);
+    }
+
+    #[test]
     fn work_within_parts_and_from_many_threads_ends() {
         let _one = lock(&ONE);
         set(3).unwrap();
@@ -361,10 +409,13 @@ mod tests {
             run(8, &|_| {});
             thread::sleep(Duration::from_millis(2));
         }
-        let alive = || std::fs::read_dir("/proc/self/task").map_or(0, |tasks| {
-            let names = tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
-            names.filter(|name| name.starts_with("antiphon-")).count()
-        });
+        let alive = || {
+            std::fs::read_dir("/proc/self/task").map_or(0, |tasks| {
+                let names =
+                    tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+                names.filter(|name| name.starts_with("antiphon-")).count()
+            })
+        };
         assert!(alive() == 3 || !cfg!(target_os = "linux"));
         set(1).unwrap();
         assert_eq!(alive(), 0);

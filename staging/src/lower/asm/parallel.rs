@@ -62,9 +62,8 @@ impl<'c> Asm<'c> {
         self.go_to(self.context.append_basic_block(function, "entry"));
         let params = function.get_params();
         let frame = params[0].into_pointer_value();
-        let load = |(i, arg): (usize, &Reg<'c>)| {
-            self.load_raw(arg.get_type(), self.bytes(frame, 8 * i as i64))
-        };
+        let load =
+            |(i, arg): (usize, &Reg<'c>)| self.load_raw(arg.get_type(), self.bytes(frame, 8 * i as i64));
         let args: Vec<Reg<'c>> = args.iter().enumerate().map(load).collect();
         task(&args, params[1].into_int_value());
         self.ret(None);

@@ -116,7 +116,11 @@ impl<'c> Body<'_, '_, 'c> {
         let Some(cut) = self.lower.products.cut(self.asm, &kernel, parts) else { return false };
         let [a, b] = [0, 1].map(|i| factors[i].start);
         match cut.scratch_bytes(&self.lower.products, self.asm) {
-            0 => self.lower.products.call_in_parts(self.asm, &cut, Operands { a, b, c: to, scratch: None, k: None, add }),
+            0 => self.lower.products.call_in_parts(
+                self.asm,
+                &cut,
+                Operands { a, b, c: to, scratch: None, k: None, add },
+            ),
             bytes => self.with_scratch(bytes, |body, room| {
                 let operands = Operands { a, b, c: to, scratch: Some(room), k: None, add };
                 body.lower.products.call_in_parts(body.asm, &cut, operands);
@@ -154,7 +158,8 @@ impl<'c> Body<'_, '_, 'c> {
             // From `part·n/parts` on.
             let bound = |part| {
                 let product = asm.index_mul(part, matrices as i64);
-                asm.op(InstructionOpcode::UDiv, product.into(), asm.int(groups.parts as i64).into()).into_int_value()
+                asm.op(InstructionOpcode::UDiv, product.into(), asm.int(groups.parts as i64).into())
+                    .into_int_value()
             };
             let [from, end] = [bound(part), bound(asm.index_add(part, asm.int(1)))];
             let of = asm.begin_loop_to(from, end, 1, &[]);
