@@ -9,6 +9,7 @@ mod buffers;
 pub mod cache;
 mod denormals;
 mod enter;
+mod export;
 mod interrupt;
 mod options;
 pub(crate) mod orc;
@@ -37,6 +38,7 @@ use phases::timed;
 use size::When;
 
 pub use buffers::Buffers;
+pub use export::{Exported, export};
 pub use interrupt::{Interrupt, Stop};
 pub use options::CompileOptions;
 pub use phases::Phases;
