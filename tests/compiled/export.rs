@@ -5,7 +5,7 @@ use std::process::Command;
 
 use antiphon::nn::{Init, Rng};
 use antiphon::recording::{CompileOptions, OptimiseOptions, Recorded};
-use antiphon::{NdArray, NdInt, Real, Result, Tensor, Var, compile, compile_with, value_and_grad};
+use antiphon::{Control, NdArray, NdInt, Real, Result, Tensor, Var, compile, compile_with, value_and_grad};
 
 type Array = NdArray<f64>;
 
@@ -130,7 +130,9 @@ fn what_c_has_no_counterpart_of_is_an_error() {
     };
     let says = |error: String, words: &str| assert!(error.contains(words), "{error}");
     says(error(|x| x.exp(), "no-name"), "\"no-name\" is no name in C");
-    says(error(|x| x.i0(), "f"), "no function i0");
+    let strict = CompileOptions { strict: true, cache: None, ..CompileOptions::default() };
+    let bessel = compile_with("f", |x: Recorded| x.i0(), &x, &strict).unwrap();
+    says(bessel.export(directory.path().join("f")).unwrap_err().to_string(), "no function i0");
     says(error(|x| x.printed("x"), "f"), "it prints");
     let missing = compile("f", |x: Recorded| x.exp(), &x).unwrap().export(directory.path().join("none/f"));
     assert!(missing.unwrap_err().to_string().contains("none"));

@@ -198,7 +198,8 @@ impl Header<'_> {
              static void {name}_probe({name}_context *c, int64_t number, const uint8_t *value) {{\n    \
              int64_t elements = 0;\n    switch (number) {{\n{ensures}    }}\n    \
              for (int64_t i = 0; i < elements; i++)\n        if (!value[i]) {name}_fail(c, {upper}_ENSURE, 0, 0, 0);\n}}\n\n\
-             int {name}_run(const void *const *inputs, void *const *outputs, void *memory, size_t bytes, const char **reason) {{\n    \
+             int {name}_run(const void *const inputs[{some_in}], void *const outputs[{some_out}], void *memory, size_t bytes,\n    \
+             const char **reason) {{\n    \
              jmp_buf back;\n    {name}_context c = {{0}};\n    \
              uint8_t *start = (uint8_t *)(((uintptr_t)memory + 63) / 64 * 64);\n    \
              if (reason) *reason = \"\";\n    \
