@@ -115,7 +115,7 @@ lint: .tools .llvm
 TREES ?=
 peers: .tools .llvm .venv-peers/.installed
 	$(CARGO) build --release --features staging --examples
-	.venv-peers/bin/python -u benches/peers/run.py $(if $(TREES),--trees $(TREES))
+	.venv-peers/bin/python -u benches/peers/run.py $(if $(TREES),--trees $(TREES)) $(if $(THREADS),--threads $(THREADS))
 	$(CARGO) bench --features staging --bench control -- --table
 	$(CARGO) bench --features staging --bench batch
 	target/release/examples/one_step --experiment logistic --sizes 50,200,1000

@@ -32,6 +32,7 @@ mod scalar;
 mod sealed;
 pub mod solve;
 mod sparse;
+pub mod threads;
 mod transforms;
 
 /// Derivatives that a model says itself: adjoints changed on their way back, and functions with rules of their own.

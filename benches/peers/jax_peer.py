@@ -7,7 +7,8 @@ height rounded up so that a few compilations serve all trees.
 import os
 from functools import partial
 
-os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+if os.environ.get("OMP_NUM_THREADS", "1") == "1":
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 import jax
 import jax.numpy as jnp
 import numpy as np

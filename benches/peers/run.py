@@ -1,8 +1,9 @@
 """The same training by Antiphon and by what one would use instead, side by side: `make peers`.
 
-Every opponent is a program of its own that trains from the same weights on the same data on one core; they run in turns,
-several times, and a figure is the smallest median of a step (mean, where steps are of different sizes). Before any time is
-reported, the gradients of the first step and the losses of the first fifty have to agree with NumPy's.
+Every opponent is a program of its own that trains from the same weights on the same data on one core, or on as many as
+there are threads (`--threads`); they run in turns, several times, and a figure is the smallest median of a step (mean,
+where steps are of different sizes). Before any time is reported, the gradients of the first step and the losses of the
+first fifty have to agree with NumPy's.
 """
 
 import argparse
@@ -16,8 +17,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-# One thread, and kernels of OpenBLAS's own choice.
-os.environ |= {k: "1" for k in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "ANTIPHON_THREADS")
+# One thread, unless more are asked for, and kernels of OpenBLAS's own choice.
+os.environ |= {k: "1" for k in THREADS}
 for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
     os.environ.pop(name, None)
 
@@ -73,14 +75,14 @@ def command(opponent, workload):
     return [sys.executable, ROOT / f"benches/peers/{kind}_peer.py", workload.model, how]
 
 
-def run(command, core, directory):
-    """Runs a program on one core, quietly unless it fails; its peak memory in MiB."""
+def run(command, cores, directory):
+    """Runs a program on some cores, quietly unless it fails; its peak memory in MiB."""
     # What compilations leave is kept from round to round, but not from run to run.
     kept = {"TORCHINDUCTOR_CACHE_DIR": directory / "inductor", "JAX_COMPILATION_CACHE_DIR": directory / "jax"}
     kept |= {"ANTIPHON_CACHE": directory / "antiphon"}
     env = os.environ | {k: str(v) for k, v in kept.items()}
     with open(directory / "said", "w+b") as said:
-        start = subprocess.Popen([str(part) for part in command], env=env, stdout=said, stderr=said, preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+        start = subprocess.Popen([str(part) for part in command], env=env, stdout=said, stderr=said, preexec_fn=lambda: os.sched_setaffinity(0, cores))
         _, status, usage = os.wait4(start.pid, 0)
         start.returncode = os.waitstatus_to_exitcode(status)
         if start.returncode != 0:
@@ -107,22 +109,22 @@ def gradients_apart(a, b):
         return float(np.max([abs(a[k] - b[k]).max() / abs(b[k]).max() for k in b.files]))
 
 
-def compare(workload, rounds, directory, core):
+def compare(workload, rounds, directory, cores):
     init = directory / "init.npz"
     flags = ["--init", init, *workload.flags]
-    run([*command("numpy", workload), *flags, "--make-init", "--steps", 0], core, directory)
+    run([*command("numpy", workload), *flags, "--make-init", "--steps", 0], cores, directory)
     ours = [f"antiphon {mode}" for mode in modes(workload.model)]
     opponents = [*workload.peers, *ours]
     flags_of = {o: [*flags, *(["--out", directory / "out"] if o in ours else [])] for o in opponents}
     times, memory = {}, {}
-    checked = {"f64": check(workload, ["numpy", "torch eager", "jax jit", *ours], "f64", flags_of, directory, core)}
-    checked["f32"] = check(workload, opponents, "f32", flags_of, directory, core)
+    checked = {"f64": check(workload, ["numpy", "torch eager", "jax jit", *ours], "f64", flags_of, directory, cores)}
+    checked["f32"] = check(workload, opponents, "f32", flags_of, directory, cores)
     for number in range(1, rounds + 1):
         say(f"round {number} of {rounds}")
         for opponent in opponents:
             report = directory / "report.json"
             more = ["--precision", "f32", "--steps", workload.steps, "--report", report]
-            memory[opponent] = run([*command(opponent, workload), *flags_of[opponent], *more], core, directory)
+            memory[opponent] = run([*command(opponent, workload), *flags_of[opponent], *more], cores, directory)
             said = json.loads(report.read_text())
             times.setdefault(opponent, []).append(said[f"step_ms_{workload.figure}"])
     results = {
@@ -144,14 +146,14 @@ def compare(workload, rounds, directory, core):
     }  # fmt: skip
 
 
-def check(workload, opponents, precision, flags_of, directory, core):
+def check(workload, opponents, precision, flags_of, directory, cores):
     """Gradients of the first step and losses of fifty against NumPy's; the compile times of this first run."""
     losses, compiling = {}, {}
     for opponent in opponents:
         say(f"checking {TITLES[opponent]} in {precision}")
         report, grads = directory / "check.json", directory / f"{opponent}.npz"
         flags = ["--precision", precision, "--steps", min(50, workload.steps), "--report", report, "--grads", grads]
-        run([*command(opponent, workload), *flags_of[opponent], *flags], core, directory)
+        run([*command(opponent, workload), *flags_of[opponent], *flags], cores, directory)
         said = json.loads(report.read_text())
         losses[opponent], compiling[opponent] = said["losses"], said["compile_ms"]
     worst = {}
@@ -240,26 +242,31 @@ def main():
     parser.add_argument("--count", type=int, default=900, help="how many of the trees to train on")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", help="workloads whose names contain this")
-    parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)))
+    parser.add_argument("--threads", type=int, default=1, help="of each opponent, on as many cores")
+    parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="the last of them")
     parser.add_argument("--out", type=Path, default=ROOT / "out/peers")
     args = parser.parse_args()
     # The peaks of the roofline are this process's.
-    os.sched_setaffinity(0, {args.core})
+    cores = set(range(args.core - args.threads + 1, args.core + 1))
+    if not cores <= os.sched_getaffinity(0):
+        sys.exit(f"{args.threads} threads need the processors {sorted(cores)}")
+    os.sched_setaffinity(0, cores)
+    os.environ.update({k: str(args.threads) for k in THREADS})
     args.out.mkdir(parents=True, exist_ok=True)
     comparisons = []
     with tempfile.TemporaryDirectory() as directory:
         directory = Path(directory)
         letters(directory / "text.txt")
         make = [TARGET / "release/examples/make_data", "--count", 7200, "--seed", 1]
-        run([*make, "--images", directory / "images", "--labels", directory / "labels"], args.core, directory)
+        run([*make, "--images", directory / "images", "--labels", directory / "labels"], cores, directory)
         if args.trees is None:
             args.trees = directory / "trees"
-            run([*make, "--trees", args.trees], args.core, directory)
+            run([*make, "--trees", args.trees], cores, directory)
         for workload in workloads(directory, args.trees, args.count):
             if args.only and args.only not in workload.name:
                 continue
             print(workload.name, "…", flush=True)
-            comparisons.append(compare(workload, args.rounds, directory, args.core))
+            comparisons.append(compare(workload, args.rounds, directory, cores))
             for o, r in sorted(comparisons[-1]["results"].items(), key=lambda item: item[1]["step_ms"]):
                 print(f"  {TITLES[o]:22} {r['step_ms']:9.3f} ms", flush=True)
             (args.out / "peers.json").write_text(json.dumps(comparisons, indent=1) + "\n")

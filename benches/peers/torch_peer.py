@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from common import main
 
-torch.set_num_threads(1)
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 def cells(p, h, gates_of, update):

@@ -2,6 +2,7 @@
 
 use std::mem::MaybeUninit;
 
+use antiphon_system::threads;
 use gemm::Parallelism;
 
 use super::NdArray;
@@ -52,13 +53,35 @@ enum Destination {
     AddedTo,
 }
 
-/// `dst = a × b` or `dst += a × b`, `dst` row-major.
+/// Rows that a thread takes of a product are a multiple of that, so that kernels add the same terms in the same order.
+const BLOCK: usize = 8;
+/// Multiplications that a thread takes of a product at least: some twenty microseconds.
+const LEAST: usize = 1 << 19;
+
+/// `dst = a × b` or `dst += a × b`, `dst` row-major: rows of it on several threads, if they take so much.
 fn product<E: Float>(destination: Destination, dst: &mut [MaybeUninit<E>], a: Matrix<E>, b: Matrix<E>) {
     let (m, k, n) = (a.rows, a.columns, b.columns);
     assert!(k == b.rows && dst.len() == m * n, "shapes of a product");
     if dst.is_empty() {
         return;
     }
+    let mut rows = threads::piece(m, BLOCK, LEAST.div_ceil(n.saturating_mul(k).max(1)));
+    // A few rows are another kind of product.
+    while rows < m && (1..BLOCK).contains(&(m % rows)) {
+        rows += BLOCK;
+    }
+    if rows >= m || k == 0 {
+        return product_here(destination, dst, a, b);
+    }
+    threads::pieces(dst, rows * n, |from, dst| {
+        let first = from / n;
+        let a = Matrix { data: &a.data[first * a.row_stride..], rows: dst.len() / n, ..a };
+        product_here(destination, dst, a, b);
+    });
+}
+
+fn product_here<E: Float>(destination: Destination, dst: &mut [MaybeUninit<E>], a: Matrix<E>, b: Matrix<E>) {
+    let (m, k, n) = (a.rows, a.columns, b.columns);
     if k == 0 {
         if destination == Destination::Replaced {
             dst.fill(MaybeUninit::new(E::ZERO));

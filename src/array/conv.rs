@@ -1,14 +1,17 @@
 //! Two-dimensional convolution: windows are unfolded into a matrix, and matrices multiplied.
 
 use std::mem::MaybeUninit;
+use std::sync::{Mutex, PoisonError};
 
 use super::NdArray;
 use super::buffer::{memory, write_vec};
 use super::contract::{Matrix, add_product, set_product};
 use super::float::Float;
-use crate::continuation::unwinding::OrRaise;
+use crate::continuation::unwinding::{OrRaise, catch, raise};
+use crate::error::Error;
 use crate::language::shape::{self, Window2d};
 use crate::memory::zeros;
+use antiphon_system::threads;
 
 /// The windows of one image `[channels, h, w]`.
 struct Geometry {
@@ -118,6 +121,28 @@ fn geometry(image: &[usize], kernel: &[usize], windows: [usize; 2], window: Wind
     }
 }
 
+/// Calls `f` with pieces of a slice on several threads, and raises here what one of them raises.
+#[track_caller]
+fn in_pieces<T: Send>(elements: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+    let failed = Mutex::new(None);
+    threads::pieces(elements, size, |from, piece| {
+        if let Err(error) = catch::<_, Error>(|| {
+            f(from, piece);
+            Ok(())
+        }) {
+            failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        }
+    });
+    if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        raise(error);
+    }
+}
+
+/// How many images a thread takes, each of which takes so many multiplications.
+fn images_of_a_piece(batch: usize, multiplications: usize) -> usize {
+    threads::piece(batch, 1, (1usize << 18).div_ceil(multiplications.max(1)))
+}
+
 /// See [`Tensor::conv2d`](crate::Tensor::conv2d).
 #[track_caller]
 pub(super) fn conv2d<E: Float>(x: &NdArray<E>, kernel: &NdArray<E>, window: Window2d) -> NdArray<E> {
@@ -140,18 +165,21 @@ pub(super) fn conv2d<E: Float>(x: &NdArray<E>, kernel: &NdArray<E>, window: Wind
         }
         return NdArray::from_vec(&shape, elements);
     }
-    let mut matrix = zeros(g.matrix_size());
+    let images = images_of_a_piece(batch, y_size * g.taps());
     // SAFETY: each of the `batch` products writes its `y_size` elements, and these are all.
     let elements = unsafe {
         write_vec(size, |dst: &mut [MaybeUninit<E>]| {
-            for n in 0..batch {
-                g.unfold(&memory(&x)[n * g.image_size()..(n + 1) * g.image_size()], &mut matrix);
-                set_product(
-                    &mut dst[n * y_size..(n + 1) * y_size],
-                    Matrix::row_major(memory(&kernel), out, g.taps()),
-                    Matrix::row_major(&matrix, g.taps(), g.count()),
-                );
-            }
+            in_pieces(dst, images * y_size, |from, dst| {
+                let mut matrix = zeros(g.matrix_size());
+                for (n, y) in (from / y_size..).zip(dst.chunks_exact_mut(y_size)) {
+                    g.unfold(&memory(&x)[n * g.image_size()..(n + 1) * g.image_size()], &mut matrix);
+                    set_product(
+                        y,
+                        Matrix::row_major(memory(&kernel), out, g.taps()),
+                        Matrix::row_major(&matrix, g.taps(), g.count()),
+                    );
+                }
+            });
         })
     };
     NdArray::from_vec(&shape, elements)
@@ -174,15 +202,19 @@ pub(super) fn conv2d_image<E: Float>(
     let g = geometry(&shape, kernel.0.shape(), [rows, columns], window);
     let (y_bar, kernel) = (y_bar.row_major(), kernel.row_major());
     let y_size = out * g.count();
-    for (image, y_bar) in elements.chunks_exact_mut(g.image_size()).zip(memory(&y_bar).chunks_exact(y_size)) {
-        let mut matrix = zeros(g.matrix_size());
-        add_product(
-            &mut matrix,
-            Matrix::row_major(memory(&kernel), out, g.taps()).transposed(),
-            Matrix::row_major(y_bar, out, g.count()),
-        );
-        g.fold(&matrix, image);
-    }
+    let images = images_of_a_piece(shape[0], y_size * g.taps());
+    in_pieces(&mut elements, images * g.image_size(), |from, elements| {
+        let y_bar = &memory(&y_bar)[from / g.image_size() * y_size..];
+        for (image, y_bar) in elements.chunks_exact_mut(g.image_size()).zip(y_bar.chunks_exact(y_size)) {
+            let mut matrix = zeros(g.matrix_size());
+            add_product(
+                &mut matrix,
+                Matrix::row_major(memory(&kernel), out, g.taps()).transposed(),
+                Matrix::row_major(y_bar, out, g.count()),
+            );
+            g.fold(&matrix, image);
+        }
+    });
     NdArray::from_vec(&shape, elements)
 }
 

@@ -152,7 +152,7 @@ impl<A, F: Zip<A>> Zip<A> for Swapped<F> {
 /// `f` of each element.
 #[inline]
 #[track_caller]
-pub(super) fn map<A: Copy + Default, F: Map<A>>(f: F, x: &Storage<A>) -> Storage<F::Output> {
+pub(super) fn map<A: Copy + Default + Sync, F: Map<A>>(f: F, x: &Storage<A>) -> Storage<F::Output> {
     if x.is_standard_layout() {
         buffer::from_vec(x.shape(), kernel::map(f, memory(x)))
     } else {
@@ -163,7 +163,7 @@ pub(super) fn map<A: Copy + Default, F: Map<A>>(f: F, x: &Storage<A>) -> Storage
 /// `f` of each pair of elements of two arrays that broadcast.
 #[inline]
 #[track_caller]
-pub(super) fn zip<A: Copy, F: Zip<A>>(
+pub(super) fn zip<A: Copy + Sync, F: Zip<A>>(
     op: &'static str,
     f: F,
     x: &Storage<A>,
@@ -185,7 +185,7 @@ fn stretches_to(y: &[usize], x: &[usize]) -> bool {
 /// Like [`zip`], in the place of `x` if nobody else holds it and the result fits.
 #[inline]
 #[track_caller]
-pub(super) fn zip_into<A: Copy, F: Zip<A, Output = A>>(
+pub(super) fn zip_into<A: Copy + Sync, F: Zip<A, Output = A>>(
     op: &'static str,
     f: F,
     mut x: Storage<A>,
@@ -197,7 +197,7 @@ pub(super) fn zip_into<A: Copy, F: Zip<A, Output = A>>(
 /// Like [`zip`], in the place of either operand if nobody else holds it and the result fits.
 #[inline]
 #[track_caller]
-pub(super) fn zip_owned<A: Copy, F: Zip<A, Output = A>>(
+pub(super) fn zip_owned<A: Copy + Sync, F: Zip<A, Output = A>>(
     op: &'static str,
     f: F,
     mut x: Storage<A>,

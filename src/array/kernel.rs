@@ -5,6 +5,7 @@
 
 use std::mem::MaybeUninit;
 
+use antiphon_system::threads;
 use pulp::{Arch, NullaryFnOnce};
 
 use super::buffer::{Storage, memory, write_vec};
@@ -13,17 +14,17 @@ use crate::language::shape;
 use crate::memory::room;
 
 /// A function of one element.
-pub(super) trait Map<A>: Copy {
+pub(super) trait Map<A>: Copy + Sync {
     /// What it gives.
-    type Output: Copy;
+    type Output: Copy + Send;
     /// Its value.
     fn apply(self, x: A) -> Self::Output;
 }
 
 /// A function of two elements.
-pub(super) trait Zip<A>: Copy {
+pub(super) trait Zip<A>: Copy + Sync {
     /// What it gives.
-    type Output: Copy;
+    type Output: Copy + Send;
     /// Its value.
     fn apply(self, x: A, y: A) -> Self::Output;
 }
@@ -32,6 +33,14 @@ pub(super) trait Zip<A>: Copy {
 #[inline(always)]
 pub(super) fn dispatch<K: NullaryFnOnce>(kernel: K) -> K::Output {
     Arch::new().dispatch(kernel)
+}
+
+/// Elements that a thread takes of an operator at least: ten microseconds or more.
+const LEAST: usize = 1 << 15;
+
+/// How many elements a thread takes of an operator on so many; all if they are too few for several.
+fn piece(elements: usize) -> usize {
+    if elements < 2 * LEAST { elements } else { threads::piece(elements, 64, LEAST) }
 }
 
 /// Elements that are computed together, so that a remainder costs one vector and not a scalar loop of long
@@ -75,9 +84,17 @@ impl<A: Copy + Default, F: Map<A>> NullaryFnOnce for MapLoop<'_, A, F> {
 /// `f` of each element of a slice.
 #[inline]
 #[track_caller]
-pub(super) fn map<A: Copy + Default, F: Map<A>>(f: F, src: &[A]) -> Vec<F::Output> {
+pub(super) fn map<A: Copy + Default + Sync, F: Map<A>>(f: F, src: &[A]) -> Vec<F::Output> {
     // SAFETY: `map_lanes` writes as many elements as `src` has, in whole chunks and a rest.
-    unsafe { write_vec(src.len(), |dst| dispatch(MapLoop(f, src, dst))) }
+    unsafe {
+        write_vec(src.len(), |dst| {
+            let size = piece(dst.len());
+            if size >= dst.len() {
+                return dispatch(MapLoop(f, src, dst));
+            }
+            threads::pieces(dst, size, |from, dst| dispatch(MapLoop(f, &src[from..][..dst.len()], dst)));
+        })
+    }
 }
 
 struct MapInPlaceLoop<'a, A, F>(F, &'a mut [A]);
@@ -104,8 +121,12 @@ impl<A: Copy + Default, F: Map<A, Output = A>> NullaryFnOnce for MapInPlaceLoop<
 
 /// Replaces each element by `f` of it.
 #[inline]
-pub(super) fn map_in_place<A: Copy + Default, F: Map<A, Output = A>>(f: F, elements: &mut [A]) {
-    dispatch(MapInPlaceLoop(f, elements));
+pub(super) fn map_in_place<A: Copy + Default + Send, F: Map<A, Output = A>>(f: F, elements: &mut [A]) {
+    let size = piece(elements.len());
+    if size >= elements.len() {
+        return dispatch(MapInPlaceLoop(f, elements));
+    }
+    threads::pieces(elements, size, |_, elements| dispatch(MapInPlaceLoop(f, elements)));
 }
 
 /// The elements of an array in row-major order.
@@ -196,7 +217,7 @@ impl<A: Copy, F: Zip<A>> NullaryFnOnce for ZipLoop<'_, A, F> {
 /// `f` of the elements of two arrays that broadcast to `shape`, in row-major order.
 #[inline]
 #[track_caller]
-pub(super) fn zip<A: Copy, F: Zip<A>>(
+pub(super) fn zip<A: Copy + Sync, F: Zip<A>>(
     f: F,
     shape: &[usize],
     x: &Storage<A>,
@@ -211,7 +232,17 @@ pub(super) fn zip<A: Copy, F: Zip<A>>(
     if same(x) && same(y) {
         // SAFETY: the one row of `columns = n` elements is the whole destination.
         return unsafe {
-            write_vec(n, |dst| dispatch(ZipLoop { f, columns: n, dst, x: (xs, 0, 1), y: (ys, 0, 1) }))
+            write_vec(n, |dst| {
+                let size = piece(n);
+                if size >= n {
+                    return dispatch(ZipLoop { f, columns: n, dst, x: (xs, 0, 1), y: (ys, 0, 1) });
+                }
+                threads::pieces(dst, size, |from, dst| {
+                    let columns = dst.len();
+                    let [x, y] = [xs, ys].map(|all| (&all[from..], 0, 1));
+                    dispatch(ZipLoop { f, columns, dst, x, y });
+                });
+            })
         };
     }
     let loops = Loops::new(shape, [(x.shape(), x.strides()), (y.shape(), y.strides())]);

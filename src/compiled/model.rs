@@ -8,6 +8,7 @@ use crate::compiled::components::{ComponentTypes, check_component_types, placeho
 use crate::continuation::stack;
 use crate::continuation::unwinding::{catch, operator};
 use crate::error::{At, Error, Result};
+use crate::io::write_atomically;
 use crate::language::params::Path;
 use crate::language::state::{Leaf, State};
 use crate::language::structure::{MapComponent, Structure};
@@ -215,6 +216,38 @@ impl<T: Plain, P, R> CompiledFunction<T, P, R> {
     #[track_caller]
     pub fn llvm_ir(&self) -> Result<String> {
         self.compiled.llvm_ir().located()
+    }
+
+    /// Writes the program as code for C: an object file, `<path>.o`, and a header, `<path>.h`, both or none of them. The
+    /// last part of the path is what the names in C begin with: `<name>_run` takes the addresses of the inputs and of the
+    /// results, components of the example and of the result in their order. The code is for the processor that the
+    /// program was compiled for, and needs `-lm`, and with several [threads](crate::threads) `-fopenmp`.
+    ///
+    /// ```
+    /// use antiphon::{NdArray, Real, compile};
+    /// let directory = tempfile::tempdir()?;
+    /// let squares = compile("squares", |x| x.square(), &NdArray::from(vec![1.0f64, 2.0]))?;
+    /// squares.export(directory.path().join("squares"))?;
+    /// let header = std::fs::read_to_string(directory.path().join("squares.h"))?;
+    /// assert!(header.contains("int squares_run("));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Recording`](crate::Error::Recording) if the name is none in C, and if the program has no counterpart in C:
+    /// functions of the host, what it prints, checks that numbers are finite, Bessel functions;
+    /// [`Error::Io`](crate::Error::Io) if a file cannot be written.
+    #[track_caller]
+    pub fn export(&self, path: impl AsRef<std::path::Path>) -> Result<()> {
+        let path = path.as_ref();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let inputs: Vec<String> = self.example.iter().map(|(path, _)| path.to_string()).collect();
+        let exported = self.compiled.export(&name, &inputs).located()?;
+        let [object, header] = ["o", "h"].map(|end| path.with_file_name(format!("{name}.{end}")));
+        write_atomically(&object, &exported.object)?;
+        write_atomically(&header, exported.header.as_bytes()).inspect_err(|_| {
+            let _ = std::fs::remove_file(&object);
+        })
     }
 
     /// The program as this machine's assembly.

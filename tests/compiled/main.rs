@@ -17,6 +17,7 @@ mod elementwise;
 mod elementwise_reference;
 mod escape;
 mod examples;
+mod export;
 mod host;
 #[path = "../support/host.rs"]
 mod host_operators;

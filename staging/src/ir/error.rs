@@ -174,6 +174,9 @@ pub enum Error {
     /// LLVM refused.
     #[error("LLVM: {0}")]
     Llvm(String),
+    /// A program cannot be code for C.
+    #[error("it cannot be exported: {0}")]
+    Export(String),
     /// This machine does not run such code.
     #[error("{0}")]
     Target(String),

@@ -30,6 +30,20 @@ impl Flushed {
     }
 }
 
+/// The mode of the processor now.
+pub fn mode() -> u64 {
+    read()
+}
+
+/// Has the processor in a mode that it was in before, until this is dropped.
+pub fn like(mode: u64) -> Flushed {
+    let before = read();
+    if before != mode {
+        write(mode);
+    }
+    Flushed { before }
+}
+
 impl Drop for Flushed {
     fn drop(&mut self) {
         write(self.before);

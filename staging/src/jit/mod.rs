@@ -9,6 +9,7 @@ mod buffers;
 pub mod cache;
 mod denormals;
 mod enter;
+mod export;
 mod interrupt;
 mod options;
 pub(crate) mod orc;
@@ -37,6 +38,7 @@ use phases::timed;
 use size::When;
 
 pub use buffers::Buffers;
+pub use export::{Exported, export};
 pub use interrupt::{Interrupt, Stop};
 pub use options::CompileOptions;
 pub use phases::Phases;
@@ -120,7 +122,7 @@ fn with_module<R>(
     let machine = options.target.machine()?;
     let lower::Lowered { module, arena } = timed(&mut phases.lowering, || {
         let (target, math) = (options.target.clone(), options.math());
-        lower::lower(&context, program, &options.updates, target, math, &|| stop.check())
+        lower::lower(&context, program, &options.updates, target, math, options.parts(), &|| stop.check())
     })?;
     module.set_triple(&machine.get_triple());
     module.set_data_layout(&machine.get_target_data().get_data_layout());
@@ -184,5 +186,9 @@ const ENTRY: &str = abi::ENTRY;
 impl CompileOptions {
     fn math(&self) -> Math {
         Math { strict: self.strict }
+    }
+    /// In how many parts large operators are done: more than there are threads, so that one that is held up has fewer.
+    fn parts(&self) -> u64 {
+        if self.threads < 2 { 1 } else { 2 * self.threads as u64 }
     }
 }

@@ -12,6 +12,7 @@ use crate::ir::types::{Dtype, Type};
 use crate::jit::cache::Object;
 use crate::jit::denormals::Flushed;
 use crate::jit::enter::{self, Asked, Ended, Entry, MARGIN};
+use crate::jit::export::{Exported, export};
 use crate::jit::options::CompileOptions;
 use crate::jit::orc::Linked;
 use crate::jit::room::{Need, Part, Room};
@@ -301,6 +302,13 @@ impl CompiledProgram {
     /// As [`compile`](super::compile).
     pub fn llvm_ir(&self) -> Result<String> {
         llvm_ir(&self.recorded, &self.options)
+    }
+    /// The program as an object file for C; see [`export`](super::export::export()).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn export(&self, name: &str, inputs: &[String]) -> Result<Exported> {
+        export(&self.recorded, &self.options, name, inputs)
     }
     /// The code, as assembly.
     ///

@@ -3,6 +3,10 @@
 use std::ffi::c_void;
 
 use antiphon_elementary::numbers;
+use antiphon_system::threads;
+
+use crate::jit::denormals;
+use crate::lower::asm::parallel;
 
 macro_rules! functions {
     ($($path:expr, $single:ident $E:ty;)*) => {
@@ -96,7 +100,31 @@ binary_functions! {
     numbers::f64::fmod, fmod_64 f64;
 }
 
+/// Calls a task of compiled code for each part, on all threads, in the mode of the processor that this one is in.
+///
+/// # Safety
+/// The task is compiled code that takes this frame and the number of a part, reads nothing that another part writes, and
+/// does not unwind; frame and code are there until this returns.
+unsafe extern "C" fn run_parts(task: unsafe extern "C" fn(*const u8, i64), frame: *const u8, parts: i64) {
+    /// What all threads read.
+    struct Frame(*const u8);
+    // SAFETY: the caller sees to it that parts can run at the same time.
+    unsafe impl Sync for Frame {}
+    impl Frame {
+        fn address(&self) -> *const u8 {
+            self.0
+        }
+    }
+    let (frame, mode) = (Frame(frame), denormals::mode());
+    threads::run(parts as usize, &|part| {
+        let _mode = denormals::like(mode);
+        // SAFETY: as the caller says; each part is called once, before `threads::run` returns.
+        unsafe { task(frame.address(), part as i64) }
+    });
+}
+
 /// Names and addresses of all of them.
 pub fn all() -> Vec<(&'static str, *const c_void)> {
-    unary().into_iter().chain(binary()).collect()
+    let parallel = (parallel::SYMBOL, run_parts as *const c_void);
+    unary().into_iter().chain(binary()).chain([parallel]).collect()
 }

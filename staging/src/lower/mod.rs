@@ -32,7 +32,8 @@ use crate::lower::asm::processor::Processor;
 pub use crate::lower::function::module::Lowered;
 use crate::lower::function::module::Lowerer;
 
-/// Lowers a verified program, of which some outputs are written over inputs: `(output, input)`. It ends with an error
+/// Lowers a verified program, of which some outputs are written over inputs: `(output, input)`. What is large enough
+/// for several threads is cut into so many parts. It ends with an error
 /// of `go_on`, which is called before each function.
 pub fn lower<'c>(
     context: &'c Context,
@@ -40,7 +41,8 @@ pub fn lower<'c>(
     updates: &[(usize, usize)],
     target: Processor,
     math: Math,
+    parts: u64,
     go_on: &dyn Fn() -> Result<()>,
 ) -> Result<Lowered<'c>> {
-    Lowerer::new(context, program, updates, target, math).run(go_on)
+    Lowerer::new(context, program, updates, target, math, parts).run(go_on)
 }

@@ -59,9 +59,9 @@ fn key_for(
     go_on: impl FnMut() -> Result<()>,
 ) -> Result<String> {
     let CompileOptions { target, optimise, updates, .. } = options;
-    let math = options.math();
+    let (math, parts) = (options.math(), options.parts());
     let mut text = Hashed { hasher: blake3::Hasher::new(), pieces: 0, go_on, ended: None };
-    let written = write!(text, "{compiler} {target:?} {optimise:?} {math:?} {updates:?} {program:?}");
+    let written = write!(text, "{compiler} {target:?} {optimise:?} {math:?} {parts} {updates:?} {program:?}");
     match text.ended {
         Some(error) => Err(error),
         None => {

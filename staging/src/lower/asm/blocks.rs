@@ -176,7 +176,7 @@ impl<'c> Asm<'c> {
         self.mark(function, "memory");
         self.mark(function, "willreturn");
     }
-    fn mark(&self, function: FunctionValue<'c>, attribute: &str) {
+    pub(super) fn mark(&self, function: FunctionValue<'c>, attribute: &str) {
         let kind = Attribute::get_named_enum_kind_id(attribute);
         function.add_attribute(AttributeLoc::Function, self.context.create_enum_attribute(kind, 0));
     }

@@ -3,6 +3,7 @@
 pub mod blocks;
 pub mod elementwise;
 pub mod math;
+pub mod parallel;
 pub mod processor;
 
 use std::cell::RefCell;
@@ -37,6 +38,8 @@ pub struct Asm<'c> {
     pub target: Processor,
     /// Functions of loop nests, by what they do.
     pub nests: RefCell<HashMap<String, FunctionValue<'c>>>,
+    /// How many parts work is cut into that is enough for several threads; one if there is one thread.
+    pub parts: u64,
     /// Elementary functions of numbers that are called and not emitted inline.
     pub elementary: HashMap<(Unary, Dtype), FunctionValue<'c>>,
 }
@@ -52,9 +55,9 @@ pub fn lanes(x: Reg<'_>) -> u32 {
 }
 
 impl<'c> Asm<'c> {
-    pub fn new(context: &'c Context, name: &str, target: Processor) -> Asm<'c> {
+    pub fn new(context: &'c Context, name: &str, target: Processor, parts: u64) -> Asm<'c> {
         let (module, builder) = (context.create_module(name), context.create_builder());
-        Asm { context, module, builder, target, nests: RefCell::default(), elementary: HashMap::new() }
+        Asm { context, module, builder, target, nests: RefCell::default(), parts, elementary: HashMap::new() }
     }
 
     // Types.

@@ -78,7 +78,8 @@ impl<'c> Body<'_, '_, 'c> {
             let gradient = KernelGradient { batch, x, y, kernel: taps(ty), stride };
             let [x, y] = operands.map(|x| self.batch_innermost(x, batch));
             let to = self.new_buffer(v);
-            self.asm.call(gradient.emit(self.asm), &[x.into(), y.into(), to.into()]);
+            let cost = (self.ty(operands[1]).size() * ty.size() / ty.shape[0]) as u64 / 8;
+            gradient.emit(self.asm).call(self.asm, [x, y, to], cost);
             return;
         }
         let [from_image, from_y] = operands.map(|x| self.address(x));
@@ -182,13 +183,14 @@ impl<'c> Body<'_, '_, 'c> {
     /// Binds a value to a sum over taps with the batch innermost.
     fn direct_sum(&mut self, v: Value, sum: &TapSum, batch: Batch, [x, kernel]: [Value; 2], ty: &Type) {
         let x = self.batch_innermost(x, batch);
+        let cost = self.ty(kernel).size() as u64 / ty.shape[1].max(1) as u64 * ty.size() as u64 / 8;
         let w = self.address(kernel);
         let to = self.new_buffer(v);
         let rows = batch.count as usize;
         let pixels = ty.size() / rows;
         self.with_scratch(batch.bytes(self.asm, pixels), |body, y| {
             let asm = body.asm;
-            asm.call(sum.emit(asm), &[x.into(), w.into(), y.into()]);
+            sum.emit(asm).call(asm, [x, w, y], cost);
             let back = Transposition {
                 from: y,
                 to,

@@ -59,10 +59,11 @@ impl<'p, 'c> Lowerer<'p, 'c> {
         updates: &'p [(usize, usize)],
         target: Processor,
         math: Math,
+        parts: u64,
     ) -> Lowerer<'p, 'c> {
         let analysis = Analysis::of(program);
         let collecting = if math.strict { Collecting::default() } else { Collecting::of(program, &analysis) };
-        let mut asm = Asm::new(context, &program.funcs[program.entry].name, target);
+        let mut asm = Asm::new(context, &program.funcs[program.entry].name, target, parts);
         math::emit_functions(&mut asm, math, math::frequent(program, math));
         Lowerer {
             asm,

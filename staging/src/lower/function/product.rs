@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use inkwell::values::{IntValue, PointerValue};
+use inkwell::values::{InstructionOpcode, IntValue, PointerValue};
 
 use crate::ir::expr::{Binary, Reduction};
 use crate::ir::ids::Value;
@@ -73,12 +73,117 @@ impl<'c> Body<'_, '_, 'c> {
         ty: &Type,
         add: Option<Reg<'c>>,
     ) {
+        let cost = Kernel::cost(&kernel).saturating_mul(ty.size() as u64 / (kernel.m * kernel.n));
+        let parts = self.asm.parts_of(cost);
+        if parts > 1 && self.products_in_parts(parts, factors, kernel, to, ty, add) {
+            return;
+        }
         match self.lower.products.scratch_bytes(self.asm, &kernel) {
             0 => self.products_with(factors, kernel, to, ty, add, None),
             bytes => self.with_scratch(bytes, |body, scratch| {
                 body.products_with(factors, kernel, to, ty, add, Some(scratch));
             }),
         }
+    }
+
+    /// The same on several threads, if it can be cut: into groups of matrices, or one product into rows or columns. No
+    /// element is another sum than it would be in one piece.
+    fn products_in_parts(
+        &mut self,
+        parts: u64,
+        factors: &[Factor<'c>; 2],
+        kernel: Kernel,
+        to: PointerValue<'c>,
+        ty: &Type,
+        add: Option<Reg<'c>>,
+    ) -> bool {
+        let rank = ty.shape.len();
+        let matrices: usize = ty.shape[..rank - 2].iter().product();
+        let add = add.filter(|_| kernel.sum == Sum::Asked);
+        if matrices > 1 {
+            let parts = parts.min(matrices as u64);
+            let bytes = self.lower.products.scratch_bytes(self.asm, &kernel);
+            let scratch = bytes.next_multiple_of(64);
+            let groups = Groups { factors, kernel, ty, parts, scratch };
+            match scratch {
+                0 => self.groups(&groups, to, add, None),
+                _ => self.with_scratch(scratch * parts, |body, room| {
+                    body.groups(&groups, to, add, Some(room));
+                }),
+            }
+            return true;
+        }
+        let Some(cut) = self.lower.products.cut(self.asm, &kernel, parts) else { return false };
+        let [a, b] = [0, 1].map(|i| factors[i].start);
+        match cut.scratch_bytes(&self.lower.products, self.asm) {
+            0 => self.lower.products.call_in_parts(
+                self.asm,
+                &cut,
+                Operands { a, b, c: to, scratch: None, k: None, add },
+            ),
+            bytes => self.with_scratch(bytes, |body, room| {
+                let operands = Operands { a, b, c: to, scratch: Some(room), k: None, add };
+                body.lower.products.call_in_parts(body.asm, &cut, operands);
+            }),
+        }
+        true
+    }
+
+    /// Groups of matrices, each with scratch memory of its own.
+    fn groups(
+        &self,
+        groups: &Groups<'_, 'c>,
+        to: PointerValue<'c>,
+        add: Option<Reg<'c>>,
+        scratch: Option<PointerValue<'c>>,
+    ) {
+        let (asm, ty, kernel) = (self.asm, groups.ty, groups.kernel);
+        let batch = &ty.shape[..ty.shape.len() - 2];
+        let matrices: usize = batch.iter().product();
+        let [a, b] = groups.factors;
+        let mut args: Vec<Reg<'c>> = vec![a.start.into(), b.start.into(), to.into()];
+        args.extend(scratch.map(Reg::from));
+        args.extend(add);
+        let key = format!(
+            "products {kernel:?} {batch:?} {} {:?} {:?} {:?} {:?}",
+            groups.parts, a.shape, a.strides, b.shape, b.strides
+        );
+        asm.parallel(key, &args, groups.parts, |args, part| {
+            let mut rest = args[3..].iter().copied();
+            let scratch = scratch.and_then(|_| rest.next()).map(Reg::into_pointer_value);
+            let scratch = scratch.map(|room| {
+                asm.at(asm.context.i8_type().into(), room, asm.index_mul(part, groups.scratch as i64))
+            });
+            let add = add.and_then(|_| rest.next());
+            // From `part·n/parts` on.
+            let bound = |part| {
+                let product = asm.index_mul(part, matrices as i64);
+                asm.op(InstructionOpcode::UDiv, product.into(), asm.int(groups.parts as i64).into())
+                    .into_int_value()
+            };
+            let [from, end] = [bound(part), bound(asm.index_add(part, asm.int(1)))];
+            let of = asm.begin_loop_to(from, end, 1, &[]);
+            let mut left = of.counter;
+            let mut counters = vec![left; batch.len()];
+            for (axis, &n) in batch.iter().enumerate().rev() {
+                let n = asm.int(n as i64).into();
+                counters[axis] = asm.op(InstructionOpcode::URem, left.into(), n).into_int_value();
+                left = asm.op(InstructionOpcode::UDiv, left.into(), n).into_int_value();
+            }
+            let strides = crate::interpret::index::strides(&ty.shape);
+            let whole = Factor {
+                start: args[2].into_pointer_value(),
+                shape: ty.shape.clone(),
+                strides: strides.iter().map(|&s| s as i64).collect(),
+            };
+            let [a, b] = [0, 1].map(|i| {
+                let start = args[i].into_pointer_value();
+                Factor { start, ..groups.factors[i].clone() }.at(asm, ty.dtype, batch.len(), &counters)
+            });
+            let c = whole.at(asm, ty.dtype, batch.len(), &counters);
+            self.lower.products.call(asm, kernel, Operands { a, b, c, scratch, k: None, add });
+            asm.end_loop(of, vec![]);
+        });
     }
 
     /// The same, with the memory that the kernel needs.
@@ -185,7 +290,18 @@ enum Side {
     Second,
 }
 
+/// Products of matrices that are done in groups.
+struct Groups<'a, 'c> {
+    factors: &'a [Factor<'c>; 2],
+    kernel: Kernel,
+    ty: &'a Type,
+    parts: u64,
+    /// Bytes for each.
+    scratch: u64,
+}
+
 /// A factor where it is read: matrices along leading axes.
+#[derive(Clone)]
 struct Factor<'c> {
     start: PointerValue<'c>,
     shape: Shape,

@@ -10,6 +10,7 @@ use crate::lower::asm::math::Math;
 use crate::lower::asm::{Asm, Reg, element_bytes, lanes};
 use crate::lower::loops::nest::{Affine, Nest, NodeId, Op, Root, operands};
 use crate::lower::loops::outline::outline;
+use crate::lower::loops::parallel::Split;
 
 /// Nodes of a nest whose values do not fill the registers where each is several vectors.
 const LIGHT: usize = 3;
@@ -17,6 +18,10 @@ const LIGHT: usize = 3;
 /// Emits a nest; what its roots keep in registers, in their order.
 pub fn emit<'c>(asm: &Asm<'c>, math: Math, mut nest: Nest<'c>) -> Vec<Reg<'c>> {
     nest.collapse();
+    if let Some(split) = Split::of(asm, &nest) {
+        split.emit(asm, |asm, nest| emit_here(asm, math, nest));
+        return Vec::new();
+    }
     outline(asm, nest, |asm, nest| emit_here(asm, math, nest))
 }
 
@@ -125,6 +130,10 @@ impl<'c> Emitter<'_, 'c> {
     }
 
     fn rounds(&mut self, depth: usize, mut carried: Vec<Reg<'c>>) -> Vec<Reg<'c>> {
+        if let Some(part) = self.nest.part.filter(|_| depth == 0) {
+            self.counters[0] = part;
+            return self.level(1, carried);
+        }
         let n = self.nest.shape[depth] as u64;
         let step = if depth == self.vector { u64::from(self.lanes) } else { 1 };
         let whole = n / step * step;

@@ -1,7 +1,7 @@
 //! Loop nests: a graph of elementwise operators over affine accesses, with stores and reductions as its roots. Fused
 //! chains, movements of elements, reductions and convolutions all become one of these.
 
-use inkwell::values::PointerValue;
+use inkwell::values::{IntValue, PointerValue};
 use smallvec::SmallVec;
 
 use crate::ir::expr::{Binary, Comparison, Reduction, Unary};
@@ -111,11 +111,13 @@ pub struct Nest<'c> {
     pub reduced: u32,
     pub nodes: Vec<Node<'c>>,
     pub roots: Vec<Root<'c>>,
+    /// The counter of the first loop, if only one of its rounds is run.
+    pub part: Option<IntValue<'c>>,
 }
 
 impl<'c> Nest<'c> {
     pub fn new(shape: &[usize]) -> Nest<'c> {
-        Nest { shape: shape.to_vec(), reduced: 0, nodes: Vec::new(), roots: Vec::new() }
+        Nest { shape: shape.to_vec(), reduced: 0, nodes: Vec::new(), roots: Vec::new(), part: None }
     }
     pub fn loops(&self) -> usize {
         self.shape.len()
@@ -218,6 +220,22 @@ impl<'c> Nest<'c> {
             at.factors = order.iter().map(|&i| at.factors[i]).collect();
         }
         self.refresh();
+    }
+    /// Makes of a loop one over so many parts, which becomes the first one, and one of such a size, in its place.
+    pub fn cut(&mut self, axis: usize, parts: usize, size: usize) {
+        self.shape[axis] = size;
+        self.shape.insert(0, parts);
+        self.affine_mut().into_iter().for_each(|at| {
+            let factor = at.factors[axis] * size as i64;
+            at.factors.insert(0, factor);
+        });
+        self.reduced <<= 1;
+        self.refresh();
+    }
+    /// Leaves out the first rounds of a loop.
+    pub fn begin_at(&mut self, axis: usize, start: usize) {
+        self.shape[axis] -= start;
+        self.affine_mut().into_iter().for_each(|at| at.offset += at.factors[axis] * start as i64);
     }
     /// Replaces arrays and registers by others.
     pub fn replace(&mut self, old: &[Reg<'c>], new: &[Reg<'c>]) {

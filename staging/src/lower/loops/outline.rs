@@ -27,7 +27,7 @@ pub fn outline<'c>(
         return emit(asm, nest);
     }
     let mut free = Free { asm, bases: HashMap::new(), args: Vec::new(), key: String::new() };
-    let results = free.of(&mut nest);
+    let results = free.take(&mut nest);
     let Free { args, key, .. } = free;
     let known = asm.nests.borrow().get(&key).copied();
     let function = known.unwrap_or_else(|| {
@@ -58,7 +58,7 @@ pub fn outline<'c>(
 }
 
 /// The free variables of a nest, and everything else about it as text.
-struct Free<'a, 'c> {
+pub struct Free<'a, 'c> {
     asm: &'a Asm<'c>,
     /// Of each array: its parameter, and the position that counts as its start.
     bases: HashMap<PointerValue<'c>, (usize, i64)>,
@@ -66,9 +66,16 @@ struct Free<'a, 'c> {
     key: String,
 }
 
-impl<'c> Free<'_, 'c> {
+impl<'a, 'c> Free<'a, 'c> {
+    /// The free variables of a nest without results, and the rest of it as text.
+    pub fn of(asm: &'a Asm<'c>, nest: &mut Nest<'c>) -> (Vec<Reg<'c>>, String) {
+        let mut free = Free { asm, bases: HashMap::new(), args: Vec::new(), key: String::new() };
+        free.take(nest);
+        (free.args, free.key)
+    }
+
     /// Makes addresses begin where they are first accessed; the types of what is kept in registers.
-    fn of(&mut self, nest: &mut Nest<'c>) -> Vec<BasicTypeEnum<'c>> {
+    fn take(&mut self, nest: &mut Nest<'c>) -> Vec<BasicTypeEnum<'c>> {
         let _ = write!(self.key, "{:?}/{}", nest.shape, nest.reduced);
         for i in 0..nest.nodes.len() {
             let dtype = nest.nodes[i].dtype;

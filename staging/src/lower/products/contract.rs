@@ -12,6 +12,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use inkwell::IntPredicate;
 use inkwell::module::Linkage;
 use inkwell::types::BasicMetadataTypeEnum;
 use inkwell::values::{FunctionValue, IntValue, PointerValue};
@@ -58,6 +59,43 @@ pub struct Kernel {
     /// Distance between the rows of `c`.
     pub c: i64,
     pub sum: Sum,
+}
+
+impl Kernel {
+    /// What it takes, in operations of elements that are as many as those of a vector are.
+    pub fn cost(&self) -> u64 {
+        let Length::Fixed(k) = self.k else { return 0 };
+        (self.m * self.n).saturating_mul(k) / 8
+    }
+}
+
+/// A product that is done in parts: so many rows or columns each, and fewer in the last one.
+pub struct Cut {
+    whole: Kernel,
+    parts: u64,
+    by_rows: bool,
+    /// Of each part but the last.
+    size: u64,
+}
+
+impl Cut {
+    /// The kernels of a part, and of the last one if it is another.
+    fn kernels(&self) -> [Kernel; 2] {
+        let of = |size| match self.by_rows {
+            true => Kernel { m: size, ..self.whole },
+            false => Kernel { n: size, ..self.whole },
+        };
+        let length = if self.by_rows { self.whole.m } else { self.whole.n };
+        [of(self.size), of(length - (self.parts - 1) * self.size)]
+    }
+    fn scratch_of_part<'c>(&self, products: &Products<'c>, asm: &Asm<'c>) -> u64 {
+        let bytes = self.kernels().map(|kernel| products.scratch_bytes(asm, &kernel).next_multiple_of(64));
+        bytes[0].max(bytes[1])
+    }
+    /// Bytes of scratch memory that all parts want together.
+    pub fn scratch_bytes<'c>(&self, products: &Products<'c>, asm: &Asm<'c>) -> u64 {
+        self.parts * self.scratch_of_part(products, asm)
+    }
 }
 
 /// What a kernel is applied to.
@@ -263,6 +301,71 @@ impl<'c> Products<'c> {
         }
         let plan = Plan::of(asm, kernel, self.strict);
         plan.packed_a(kernel) + plan.packed_b(kernel)
+    }
+    /// How a product is cut into about so many parts, if its elements are the same sums then: each part is of the kind
+    /// that the whole is, and its contraction is cut in the same way.
+    pub fn cut(&self, asm: &Asm<'c>, kernel: &Kernel, parts: u64) -> Option<Cut> {
+        let Length::Fixed(_) = kernel.k else { return None };
+        let width = u64::from(asm.target.vector_bits / 8 / element_bytes(kernel.dtype));
+        let whole = Plan::of(asm, kernel, self.strict);
+        // Along the longer side, in whole vectors or in blocks of rows.
+        let cut = |by_rows: bool| {
+            let (length, unit) = if by_rows { (kernel.m, 2 * FEW_ROWS) } else { (kernel.n, width.max(8)) };
+            let size = length.div_ceil(parts).next_multiple_of(unit);
+            let parts = length.div_ceil(size);
+            let cut = Cut { whole: *kernel, parts, by_rows, size };
+            let is_same = |part: Kernel| {
+                part.m > 0
+                    && part.n > 0
+                    && self.are_dots(&part) == self.are_dots(kernel)
+                    && (part.m <= FEW_ROWS) == (kernel.m <= FEW_ROWS)
+                    && Plan::of(asm, &part, self.strict).depth == whole.depth
+            };
+            (parts > 1 && cut.kernels().into_iter().all(is_same)).then_some(cut)
+        };
+        let rows_first = kernel.m >= kernel.n;
+        cut(rows_first).or_else(|| cut(!rows_first))
+    }
+    /// Calls the kernels of a product's parts on several threads.
+    pub fn call_in_parts(&self, asm: &Asm<'c>, cut: &Cut, x: Operands<'c>) {
+        let mut args: Vec<Reg<'c>> = vec![x.a.into(), x.b.into(), x.c.into()];
+        args.extend(x.scratch.map(Reg::from));
+        args.extend(x.add);
+        let key = format!("product {:?} {} {} {}", cut.whole, cut.parts, cut.by_rows, cut.size);
+        let scratch_of_part = cut.scratch_of_part(self, asm);
+        asm.parallel(key, &args, cut.parts, |args, part| {
+            let mut rest = args[3..].iter().copied();
+            let element = asm.memory_ty(cut.whole.dtype, 1);
+            let moved = |at: usize, by: i64| {
+                let distance = asm.index_mul(part, by * cut.size as i64);
+                asm.at(element, args[at].into_pointer_value(), distance)
+            };
+            let Kernel { a, b, c, .. } = cut.whole;
+            let steps = if cut.by_rows { [a.row, 0, c] } else { [0, b.column, 1] };
+            let [a, b, c] = [0, 1, 2].map(|i| moved(i, steps[i]));
+            let scratch = x.scratch.and_then(|_| rest.next()).map(|room| {
+                let byte = asm.context.i8_type().into();
+                asm.at(byte, room.into_pointer_value(), asm.index_mul(part, scratch_of_part as i64))
+            });
+            let operands = Operands { a, b, c, scratch, k: None, add: x.add.and_then(|_| rest.next()) };
+            let call = |kernel: Kernel| {
+                let wants = self.scratch_bytes(asm, &kernel) > 0;
+                self.call(asm, kernel, Operands { scratch: operands.scratch.filter(|_| wants), ..operands });
+            };
+            let [kernel, last] = cut.kernels();
+            if kernel == last {
+                return call(kernel);
+            }
+            let (of_last, of_others, after) = (asm.block("last"), asm.block("others"), asm.block("after"));
+            let end = asm.int(cut.parts as i64 - 1).into();
+            asm.branch(asm.icmp(IntPredicate::EQ, part.into(), end), of_last, of_others);
+            for (block, kernel) in [(of_last, last), (of_others, kernel)] {
+                asm.go_to(block);
+                call(kernel);
+                asm.jump(after);
+            }
+            asm.go_to(after);
+        });
     }
     /// Calls a kernel, which is emitted if it was not yet.
     pub fn call(&self, asm: &Asm<'c>, kernel: Kernel, x: Operands<'c>) {

@@ -8,7 +8,7 @@
 
 use inkwell::module::Linkage;
 use inkwell::types::BasicMetadataTypeEnum;
-use inkwell::values::{FunctionValue, IntValue, PointerValue};
+use inkwell::values::{FunctionValue, InstructionOpcode, IntValue, PointerValue};
 
 use crate::ir::expr::Window2d;
 use crate::ir::types::{Dtype, Scalar};
@@ -115,16 +115,16 @@ impl TapSum {
         TapSum { batch, x: y_bar, y: x_bar, strides: [area, x_bar.channels * area], taps: kernel[1], reach }
     }
 
-    /// Emits a function of `x`, the kernel and `y`.
-    pub fn emit<'c>(&self, asm: &Asm<'c>) -> FunctionValue<'c> {
-        function(asm, "conv2d", |asm, x, w, y| {
+    /// A function of `x`, the kernel and `y`, by rows of `y`.
+    pub fn emit<'c>(&self, asm: &Asm<'c>) -> Lines<'c> {
+        function(asm, "conv2d", self.y.rows as u64, |asm, [x, w, y], [from, end]| {
             let padded = self.batch.padded(asm) as i64;
             let vectors = padded as u64 / u64::from(self.batch.lanes(asm));
             let (most_rows, most_vectors) = if asm.target.vector_registers >= 32 { (6, 4) } else { (6, 2) };
             let m = self.y.channels as u64;
             let rows = m.div_ceil(m.div_ceil(most_rows));
             let across = vectors.div_ceil(vectors.div_ceil(most_vectors));
-            let at_row = asm.begin_loop(0, self.y.rows as u64, 1, &[]);
+            let at_row = asm.begin_loop_to(from, end, 1, &[]);
             let at_column = asm.begin_loop(0, self.y.columns as u64, 1, &[]);
             let pixel = [at_row.counter, at_column.counter];
             blocks(asm, m, rows, |channel, rows| {
@@ -206,21 +206,22 @@ pub struct KernelGradient {
 }
 
 impl KernelGradient {
-    /// Emits a function of `x`, `y_bar` and `w_bar`.
-    pub fn emit<'c>(&self, asm: &Asm<'c>) -> FunctionValue<'c> {
-        function(asm, "conv2d_kernel", |asm, x, y, w| {
+    /// A function of `x`, `y_bar` and `w_bar`, by channels of `x` and rows of the kernel.
+    pub fn emit<'c>(&self, asm: &Asm<'c>) -> Lines<'c> {
+        let lines = (self.x.channels * self.kernel[0]) as u64;
+        function(asm, "conv2d_kernel", lines, |asm, [x, y, w], [from, end]| {
             let most = if asm.target.vector_registers >= 32 { 5 } else { 3 };
             let [out, taps] = [self.y.channels as u64, self.kernel[1] as u64];
             let [rows, across] = [out, taps].map(|n| n.div_ceil(n.div_ceil(most)));
             blocks(asm, out, rows, |channel, rows| {
-                let of_channels = asm.begin_loop(0, self.x.channels as u64, 1, &[]);
-                let of_taps = asm.begin_loop(0, self.kernel[0] as u64, 1, &[]);
-                let (i, u) = (of_channels.counter, of_taps.counter);
+                let of_lines = asm.begin_loop_to(from, end, 1, &[]);
+                let taps_of_line = asm.int(self.kernel[0]).into();
+                let [i, u] = [InstructionOpcode::UDiv, InstructionOpcode::URem]
+                    .map(|op| asm.op(op, of_lines.counter.into(), taps_of_line).into_int_value());
                 blocks(asm, taps, across, |v, taps| {
                     self.block(asm, [x, y, w], [channel, i, u, v], [rows, taps])
                 });
-                asm.end_loop(of_taps, vec![]);
-                asm.end_loop(of_channels, vec![]);
+                asm.end_loop(of_lines, vec![]);
             });
         })
     }
@@ -301,23 +302,48 @@ fn blocks<'c>(asm: &Asm<'c>, n: u64, block: u64, mut f: impl FnMut(IntValue<'c>,
     }
 }
 
-/// A private function of three addresses.
+/// A function of three addresses that computes some of its lines, none of which reads what another one writes.
+pub struct Lines<'c> {
+    function: FunctionValue<'c>,
+    lines: u64,
+}
+
+impl<'c> Lines<'c> {
+    /// Has it compute all lines, on several threads if they take so much.
+    pub fn call(&self, asm: &Asm<'c>, addresses: [PointerValue<'c>; 3], cost: u64) {
+        let args = addresses.map(Reg::from);
+        if asm.parts_of(cost) == 1 || self.lines == 1 {
+            let [from, end] = [0, self.lines as i64].map(|line| asm.int(line).into());
+            asm.call(self.function, &[&args[..], &[from, end]].concat());
+            return;
+        }
+        let key = format!("lines {}", self.function.get_name().to_string_lossy());
+        asm.parallel(key, &args, self.lines, |args, line| {
+            let end = asm.index_add(line, asm.int(1));
+            asm.call(self.function, &[args, &[line.into(), end.into()]].concat());
+        });
+    }
+}
+
+/// A private function of three addresses, and of the lines that it computes.
 fn function<'c>(
     asm: &Asm<'c>,
     name: &str,
-    body: impl FnOnce(&Asm<'c>, PointerValue<'c>, PointerValue<'c>, PointerValue<'c>),
-) -> FunctionValue<'c> {
-    let ptr: BasicMetadataTypeEnum<'c> = asm.ptr_ty().into();
-    let ty = asm.context.void_type().fn_type(&[ptr; 3], false);
+    lines: u64,
+    body: impl FnOnce(&Asm<'c>, [PointerValue<'c>; 3], [IntValue<'c>; 2]),
+) -> Lines<'c> {
+    let (ptr, int): (BasicMetadataTypeEnum<'c>, BasicMetadataTypeEnum<'c>) =
+        (asm.ptr_ty().into(), asm.context.i64_type().into());
+    let ty = asm.context.void_type().fn_type(&[ptr, ptr, ptr, int, int], false);
     let function = asm.module.add_function(name, ty, Some(Linkage::Private));
     function.set_call_conventions(FAST);
     asm.attributes(function);
     let here = asm.here();
     asm.go_to(asm.context.append_basic_block(function, "entry"));
-    let params: Vec<PointerValue<'c>> =
-        function.get_params().into_iter().map(Reg::into_pointer_value).collect();
-    body(asm, params[0], params[1], params[2]);
+    let params = function.get_params();
+    let addresses = [0, 1, 2].map(|i: usize| params[i].into_pointer_value());
+    body(asm, addresses, [3, 4].map(|i: usize| params[i].into_int_value()));
     asm.ret(None);
     asm.go_to(here);
-    function
+    Lines { function, lines }
 }

@@ -21,7 +21,7 @@ struct Case {
 
 fn compiled(case: Case, target: &Processor) -> (Linked, Entry, u64) {
     let context = Context::create();
-    let (asm, products) = (Asm::new(&context, "kernel", target.clone()), Products::new(case.strict));
+    let (asm, products) = (Asm::new(&context, "kernel", target.clone(), 1), Products::new(case.strict));
     let (ptr, kernel) = (asm.ptr_ty().into(), case.kernel);
     let params = [ptr, ptr, ptr, context.i64_type().into(), context.bool_type().into(), ptr];
     let function = asm.module.add_function("f", context.void_type().fn_type(&params, false), None);
