@@ -23,6 +23,8 @@ pub mod lipschitz;
 mod memory;
 mod named;
 pub mod nn;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 pub mod optim;
 mod partial;
 #[cfg(feature = "staging")]

@@ -31,6 +31,7 @@ const ANTIPHON: &[&str] = &[
     "check",
     "compiled",
     "io",
+    "onnx",
     "nn",
     "optim",
     "lipschitz",

@@ -1,0 +1,145 @@
+//! Recurrent layers: scans over the steps of a sequence.
+
+use crate::continuation::unwinding::OrRaise;
+use crate::language::tensor::Tensor;
+use crate::onnx::call::{Call, Operand};
+use crate::onnx::graph::Attribute;
+use crate::onnx::known::Outcome;
+use crate::onnx::table::Op;
+
+/// The weights of one direction.
+struct Direction<T> {
+    /// `[hidden, gates·hidden]`.
+    recurrent: T,
+    /// `[gates·hidden]`, added after the product with the state.
+    recurrent_bias: T,
+    /// Of all steps: `[steps, batch, gates·hidden]`.
+    inputs: T,
+    /// `[batch, hidden]`.
+    hidden: T,
+    cell: T,
+}
+
+/// One layer, in one direction or both.
+pub fn layer<T: Tensor>(call: &Call<'_, T>) -> Outcome<Vec<Operand<T>>> {
+    let op = call.node.op;
+    let (x, w, r) = (call.real(0)?, call.real(1)?, call.real(2)?);
+    let (gates, defaults): (usize, &[&str]) = match op {
+        Op::RNN => (1, &["Tanh"]),
+        Op::GRU => (3, &["Sigmoid", "Tanh"]),
+        _ => (4, &["Sigmoid", "Tanh", "Tanh"]),
+    };
+    call.demand("layout", 0)?;
+    call.demand("input_forget", 0)?;
+    let (of_x, of_w, of_r) = (x.shape(), w.shape(), r.shape());
+    let (&[steps, batch, input], &[directions, rows, width], &[_, _, hidden]) =
+        (of_x.as_slice(), of_w.as_slice(), of_r.as_slice())
+    else {
+        return Err(format!("operands {of_x:?}, {of_w:?} and {of_r:?}, which have to have three axes"));
+    };
+    let wide = hidden.saturating_mul(gates);
+    if rows != wide || width != input || of_r[..2] != [directions, wide] || hidden == 0 || steps == 0 {
+        return Err(format!("weights {of_w:?} and {of_r:?} for inputs {of_x:?}"));
+    }
+    let backward: &[bool] = match call.text("direction", "forward")? {
+        "forward" => &[false],
+        "reverse" => &[true],
+        "bidirectional" => &[false, true],
+        other => return Err(format!("direction = {other:?} is not supported")),
+    };
+    if backward.len() != directions {
+        return Err(format!("weights of {directions} directions"));
+    }
+    if let Some(Attribute::Strings(names)) = call.node.attributes.get("activations") {
+        if !names.iter().map(String::as_str).eq(defaults
+            .iter()
+            .copied()
+            .cycle()
+            .take(defaults.len() * directions))
+        {
+            return Err(format!("activations = {names:?} are not supported"));
+        }
+    }
+    if call.optional(4).is_some() && call.known_ints(4)?.iter().any(|&length| length != steps as i64) {
+        return Err("sequences of different lengths are not supported".into());
+    }
+    if call.optional(7).is_some() {
+        return Err("peepholes are not supported".into());
+    }
+    let bias = match call.optional_real(3)? {
+        Some(bias) if bias.shape()[..] == [directions, 2 * wide] => bias,
+        Some(bias) => return Err(format!("a bias {:?}", bias.shape())),
+        None => T::zeros(&[directions, 2 * wide]),
+    };
+    let state = |i: usize| match call.optional_real(i)? {
+        Some(state) if state.shape()[..] == [directions, batch, hidden] => Ok(state),
+        Some(state) => Err(format!("operand {i} is {:?}", state.shape())),
+        None => Ok(T::zeros(&[directions, batch, hidden])),
+    };
+    let initial = state(5)?;
+    let cells = if op == Op::LSTM { state(6)? } else { T::zeros(&[directions, batch, hidden]) };
+    let (mut outputs, mut last, mut last_cells) = (Vec::new(), Vec::new(), Vec::new());
+    let after = call.flag("linear_before_reset", false)?;
+    for (i, &backward) in backward.iter().enumerate() {
+        let ordered = if backward { x.flip(0) } else { x.clone() };
+        let of_input = bias.index(0, i).slice(0, 0..wide);
+        let direction = Direction {
+            recurrent: r.index(0, i).transpose(),
+            recurrent_bias: bias.index(0, i).slice(0, wide..2 * wide),
+            inputs: ordered.matmul(&w.index(0, i).transpose()) + of_input,
+            hidden: initial.index(0, i),
+            cell: cells.index(0, i),
+        };
+        let (y, h, c) = match op {
+            Op::RNN => simple(direction),
+            Op::GRU => gated(direction, hidden, after),
+            _ => long(direction, hidden),
+        };
+        outputs.push(if backward { y.flip(0) } else { y });
+        last.push(h);
+        last_cells.push(c);
+    }
+    let results = [T::stack(&outputs, 1), T::stack(&last, 0), T::stack(&last_cells, 0)];
+    Ok(results.into_iter().take(call.node.outputs.len()).map(Operand::Real).collect())
+}
+
+/// `h' = tanh(x + h·R + b)`.
+fn simple<T: Tensor>(d: Direction<T>) -> (T, T, T) {
+    let step = |h: T, x: T| {
+        let h = (h.matmul(&d.recurrent) + &d.recurrent_bias + x).tanh();
+        (h.clone(), h)
+    };
+    let (h, y) = T::scan_rows(d.hidden.clone(), &d.inputs, step).or_raise();
+    (y, h, d.cell)
+}
+
+/// Gates `z`, `r`, and the candidate, in this order: `h' = (1 − z)·candidate + z·h`.
+fn gated<T: Tensor>(d: Direction<T>, n: usize, after: bool) -> (T, T, T) {
+    let gate = |x: &T, i: usize| x.slice(-1, i * n..(i + 1) * n);
+    let step = |h: T, x: T| {
+        let product = h.matmul(&d.recurrent.slice(-1, 0..2 * n)) + d.recurrent_bias.slice(-1, 0..2 * n);
+        let [z, r] = [0, 1].map(|i| (gate(&x, i) + gate(&product, i)).sigmoid());
+        let (weights, bias) = (gate(&d.recurrent, 2), gate(&d.recurrent_bias, 2));
+        let candidate =
+            if after { r * (h.matmul(&weights) + &bias) } else { (r * &h).matmul(&weights) + &bias };
+        let candidate = (gate(&x, 2) + candidate).tanh();
+        let h = candidate.clone() + z * (h - &candidate);
+        (h.clone(), h)
+    };
+    let (h, y) = T::scan_rows(d.hidden.clone(), &d.inputs, step).or_raise();
+    (y, h, d.cell)
+}
+
+/// Gates `i`, `o`, `f`, and the candidate, in this order: `c' = f·c + i·candidate`, `h' = o·tanh c'`.
+fn long<T: Tensor>(d: Direction<T>, n: usize) -> (T, T, T) {
+    let step = |(h, c): (T, T), x: T| {
+        let sums = h.matmul(&d.recurrent) + &d.recurrent_bias + x;
+        let gate = |i: usize| sums.slice(-1, i * n..(i + 1) * n);
+        let [input, output, forget] = [0, 1, 2].map(|i| gate(i).sigmoid());
+        let c = forget * c + input * gate(3).tanh();
+        let h = output * c.tanh();
+        ((h.clone(), c), h)
+    };
+    let ((h, c), y) = T::scan_rows((d.hidden.clone(), d.cell.clone()), &d.inputs, step).or_raise();
+    (y, h, c)
+}
