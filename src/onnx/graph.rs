@@ -65,7 +65,7 @@ pub struct Graph {
 }
 
 /// Values that nodes without data give, together: what is more is computed when the network is.
-const FOLDED: usize = 1 << 22;
+const FOLDED: usize = 1 << 20;
 
 /// A network being read.
 #[derive(Default)]

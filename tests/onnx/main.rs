@@ -9,7 +9,6 @@ mod derivatives;
 mod docs;
 mod errors;
 mod export;
-mod messages;
 mod networks;
 mod operators;
 mod training;
@@ -26,16 +25,16 @@ use ndarray_npy::NpzReader;
 use tempfile::TempDir;
 
 /// A model with what ONNX Runtime made of some inputs.
-pub struct Case {
-    pub name: String,
-    pub path: PathBuf,
-    pub inputs: Vec<Array>,
-    pub outputs: Vec<ArrayD<f64>>,
+struct Case {
+    name: String,
+    path: PathBuf,
+    inputs: Vec<Array>,
+    outputs: Vec<ArrayD<f64>>,
 }
 
 /// An array of any kind.
 #[derive(Clone)]
-pub enum Array {
+enum Array {
     Real(ArrayD<f64>),
     Int(ArrayD<i64>),
     Bool(ArrayD<u8>),
@@ -43,7 +42,7 @@ pub enum Array {
 
 impl Array {
     /// As an input of a model over any interpretation, other than one of reals.
-    pub fn constant<T: Tensor>(&self) -> Option<Value<T>> {
+    fn constant<T: Tensor>(&self) -> Option<Value<T>> {
         match self {
             Array::Real(_) => None,
             Array::Int(x) => {
@@ -57,7 +56,10 @@ impl Array {
             }
         }
     }
-    pub fn real(&self) -> Option<&ArrayD<f64>> {
+    fn int(&self) -> &ArrayD<i64> {
+        if let Array::Int(x) = self { x } else { panic!("integers") }
+    }
+    fn real(&self) -> Option<&ArrayD<f64>> {
         if let Array::Real(x) = self { Some(x) } else { None }
     }
 }
@@ -113,23 +115,23 @@ fn case(directory: &Path, name: &str) -> Case {
 }
 
 /// Models of one operator.
-pub fn operator_cases() -> Vec<Case> {
+fn operator_cases() -> Vec<Case> {
     static MADE: OnceLock<TempDir> = OnceLock::new();
     cases(made("operators", &MADE))
 }
 
 /// A network.
-pub fn network(name: &str) -> Case {
+fn network(name: &str) -> Case {
     static MADE: OnceLock<TempDir> = OnceLock::new();
     case(made("networks", &MADE), name)
 }
 
 impl Case {
-    pub fn model<E: antiphon::Float>(&self) -> Model<NdArray<E>> {
+    fn model<E: antiphon::Float>(&self) -> Model<NdArray<E>> {
         Model::open(&self.path).unwrap_or_else(|error| panic!("{}: {error}", self.name))
     }
     /// The inputs as arrays of single precision.
-    pub fn inputs(&self) -> Vec<Value<NdArray<f32>>> {
+    fn inputs(&self) -> Vec<Value<NdArray<f32>>> {
         let input = |x: &Array| match x {
             Array::Real(x) => Value::Real(NdArray::from(x.mapv(|x| x as f32))),
             Array::Int(x) => Value::Int(NdInt::from(x.clone())),
@@ -138,11 +140,11 @@ impl Case {
         self.inputs.iter().map(input).collect()
     }
     /// The inputs that are reals.
-    pub fn reals(&self) -> Vec<NdArray<f64>> {
+    fn reals(&self) -> Vec<NdArray<f64>> {
         self.inputs.iter().filter_map(Array::real).map(|x| NdArray::from(x.clone())).collect()
     }
     /// All inputs, of which the reals are these.
-    pub fn values<T: Tensor>(&self, reals: &[T]) -> Vec<Value<T>> {
+    fn values<T: Tensor>(&self, reals: &[T]) -> Vec<Value<T>> {
         let mut reals = reals.iter();
         let value = |x: &Array| x.constant().unwrap_or_else(|| Value::Real(reals.next().unwrap().clone()));
         self.inputs.iter().map(value).collect()
@@ -150,7 +152,7 @@ impl Case {
 }
 
 /// An output as numbers, whatever it is of.
-pub fn numbers_of(value: Value<NdArray<f32>>) -> ArrayD<f64> {
+fn numbers_of(value: Value<NdArray<f32>>) -> ArrayD<f64> {
     match value {
         Value::Real(x) => x.view().mapv(f64::from),
         Value::Int(x) => x.view().mapv(|x| x as f64),
@@ -160,7 +162,7 @@ pub fn numbers_of(value: Value<NdArray<f32>>) -> ArrayD<f64> {
 
 /// The largest difference of two arrays, in units of the larger of 1 and the expected element.
 #[track_caller]
-pub fn difference(found: &ArrayD<f64>, expected: &ArrayD<f64>, what: &str) -> f64 {
+fn difference(found: &ArrayD<f64>, expected: &ArrayD<f64>, what: &str) -> f64 {
     assert_eq!(found.shape(), expected.shape(), "{what}");
     let of = |(a, b): (&f64, &f64)| match a == b || (a.is_nan() && b.is_nan()) {
         true => 0.0,
@@ -171,7 +173,7 @@ pub fn difference(found: &ArrayD<f64>, expected: &ArrayD<f64>, what: &str) -> f6
 }
 
 /// `sin(seed + 1.7·i + 0.3·i²)` for each element: numbers without pattern, which the scripts make as well.
-pub fn pattern(seed: f64, shape: &[usize]) -> Vec<f64> {
+fn pattern(seed: f64, shape: &[usize]) -> Vec<f64> {
     let count: usize = shape.iter().product();
     (0..count).map(|i| (seed + 1.7 * i as f64 + 0.3 * (i * i) as f64).sin()).collect()
 }

@@ -1,1 +1,188 @@
-//! x
+//! Networks trained, eagerly and compiled.
+
+use std::collections::BTreeMap;
+
+use antiphon::onnx::{Averages, Model, Value};
+use antiphon::optim::{Adam, OptState, Optimizer, Sgd};
+use antiphon::params::matches;
+use antiphon::{
+    IntTensor, NdArray, NdInt, OrRaise, Params, Real, Result, Structure, Tensor, TrainingStep, Var, value_and_grad,
+    value_and_grad_aux,
+};
+use serde_json::Value as Json;
+
+use super::{Array, network, pattern};
+
+type Network = Model<NdArray<f64>>;
+
+/// Images or tokens, and what they are.
+#[derive(Clone, Structure)]
+struct Data<T: Real> {
+    images: T,
+    labels: T::Int,
+}
+
+fn images() -> Data<NdArray<f64>> {
+    let images = network("small_squeezenet").reals().remove(0);
+    Data { images, labels: NdInt::from(vec![0, 1, 2, 3]) }
+}
+
+/// A step of gradient descent on the mean cross-entropy.
+fn descend<T: Tensor>(model: &mut Model<T>, data: &Data<T>) -> Result<T> {
+    let (loss, slopes) = value_and_grad(
+        |model: Model<_>| {
+            let scores = model.predict(&[Var::lift(&data.images)]).or_raise();
+            scores.cross_entropy(&data.labels).mean(..)
+        },
+        model,
+    )?;
+    *model = model.zip_leaves(&slopes, |x, slope| x.clone() - slope.clone() * 1.0)?;
+    Ok(loss)
+}
+
+#[test]
+fn a_squeezenet_trains_as_in_pytorch_in_both_modes() {
+    let text = include_str!("../reference/onnx_values.json");
+    let expected: Json = serde_json::from_str(text).unwrap();
+    let list = |value: &Json| value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect::<Vec<_>>();
+    let losses = list(&expected["losses"]);
+    assert!(losses.len() >= 10 && losses[losses.len() - 1] < losses[0] - 0.1, "it learns: {losses:?}");
+    let start: Network = network("small_squeezenet").model();
+    let steps: [(&str, TrainingStep<'_, Network, Data<NdArray<f64>>, NdArray<f64>>); 2] = [
+        ("eager", TrainingStep::eager(start.clone(), |model, data| descend(model, data))),
+        ("compiled", TrainingStep::compiled(start, |model, data| descend(model, data))),
+    ];
+    for (mode, mut step) in steps {
+        for (i, expected) in losses.iter().enumerate() {
+            let loss = step.call(&images()).unwrap().item();
+            assert!((loss - expected).abs() < 1e-10 * (1.0 + expected), "{mode}, step {i}: {loss}, not {expected}");
+        }
+        let trained = step.state();
+        assert_eq!(trained.names().len(), expected["parameters"].as_object().unwrap().len());
+        for (name, elements) in expected["parameters"].as_object().unwrap() {
+            let found = trained.parameter(name).unwrap();
+            for (found, expected) in found.view().iter().zip(list(elements)) {
+                let off = (found - expected).abs();
+                assert!(off < 1e-10, "{mode}, {name}: {found}, not {expected}");
+            }
+        }
+    }
+}
+
+type Fit<T> = (Model<T>, OptState<Model<T>>);
+
+/// A step that normalises by the batch, and keeps running averages.
+fn fit<T: Tensor>((model, adam): &mut Fit<T>, data: &Data<T>) -> Result<T> {
+    let seed = antiphon::Int::constant(3);
+    let (loss, averages, slopes): (T, Averages<T>, _) = value_and_grad_aux(
+        |model: Model<_>| {
+            let (mut outputs, averages) =
+                model.train(&[Value::Real(Var::lift(&data.images))], &seed).or_raise();
+            let scores = outputs.remove(0).real().unwrap();
+            (scores.cross_entropy(&data.labels).mean(..), averages)
+        },
+        model,
+    )?;
+    Adam::default().update(adam, model, &slopes, &T::constant(0.01))?;
+    // Averages are no parameters that descend.
+    model.set(&averages)?;
+    Ok(loss)
+}
+
+#[test]
+fn a_resnet_trains_with_running_averages_in_both_modes() {
+    let start: Network = network("small_resnet").model();
+    let begin = (start.clone(), Adam::default().init(&start));
+    let mut eager = TrainingStep::eager(begin.clone(), |state, data| fit(state, data));
+    let mut compiled = TrainingStep::compiled(begin, |state, data| fit(state, data));
+    let elements = pattern(0.5, &[4, 3, 32, 32]);
+    let data = Data {
+        images: NdArray::from_elements(&[4, 3, 32, 32], &elements).unwrap(),
+        labels: NdInt::from(vec![0, 1, 2, 3]),
+    };
+    let mut losses = Vec::new();
+    for _ in 0..8 {
+        let [a, b] = [eager.call(&data).unwrap().item(), compiled.call(&data).unwrap().item()];
+        assert!((a - b).abs() < 1e-8 * (1.0 + a.abs()), "{a} eagerly, {b} compiled");
+        losses.push(a);
+    }
+    assert!(losses[7] < 0.7 * losses[0], "{losses:?}");
+    let (before, after) = (&start, &eager.state().0);
+    let averages: Vec<String> = before.names().into_iter().filter(|name| matches("*.running_*", name)).collect();
+    assert!(averages.len() >= 10);
+    for name in averages {
+        let moved = (before.parameter(&name).unwrap().clone() - after.parameter(&name).unwrap()).abs().max(..);
+        assert!(moved.item() > 0.0, "{name} stays");
+    }
+    // Outside of training they are what is normalised by, so the outputs are others.
+    let [in_training, out] = [
+        after.train(&[Value::Real(data.images.clone())], &NdInt::scalar(3)).unwrap().0.remove(0).real().unwrap(),
+        after.predict(&[data.images.clone()]).unwrap(),
+    ];
+    assert!((in_training - out).abs().max(..).item() > 1e-3);
+}
+
+/// What is frozen is no leaf, and stays.
+#[test]
+fn what_is_frozen_stays() {
+    let model: Network = network("small_resnet").model();
+    let frozen = model.clone().freeze("*.running_*").freeze("stem.weight");
+    let is_free = |name: &String| !matches("*.running_*", name) && name != "stem.weight";
+    assert_eq!(frozen.names(), model.names().into_iter().filter(is_free).collect::<Vec<_>>());
+    let x = network("small_resnet").reals();
+    assert_eq!(frozen.predict(&x).unwrap(), model.predict(&x).unwrap());
+    let again = Network::read(frozen.to_bytes()).unwrap();
+    assert_eq!(again.predict(&x).unwrap(), model.predict(&x).unwrap());
+}
+
+/// A step of the transformer's training to say the next token.
+fn next_token<T: Tensor>(model: &mut Model<T>, data: &Data<T>) -> Result<T> {
+    let (loss, slopes) = value_and_grad(
+        |model: Model<_>| {
+            let logits = model.apply(&[Value::Int(data.labels.clone())]).or_raise().remove(0).real().unwrap();
+            let n = logits.shape()[1];
+            let targets = data.labels.slice(1, 1..n);
+            logits.slice(1, 0..n - 1).cross_entropy(&targets).mean(..)
+        },
+        model,
+    )?;
+    let mut state = Sgd::default().init(model);
+    Sgd::default().update(&mut state, model, &slopes, &T::constant(0.1))?;
+    Ok(loss)
+}
+
+#[test]
+fn a_transformer_trains_in_both_modes() {
+    let case = network("transformer");
+    let start: Network = case.model();
+    let Array::Int(tokens) = &case.inputs[0] else { panic!("tokens") };
+    let data = Data { images: NdArray::scalar(0.0), labels: NdInt::from(tokens.clone()) };
+    let mut eager = TrainingStep::eager(start.clone(), |model, data| next_token(model, data));
+    let mut compiled = TrainingStep::compiled(start, |model, data| next_token(model, data));
+    let mut losses = Vec::new();
+    for _ in 0..10 {
+        let [a, b] = [eager.call(&data).unwrap().item(), compiled.call(&data).unwrap().item()];
+        assert!((a - b).abs() < 1e-9 * (1.0 + a.abs()), "{a} eagerly, {b} compiled");
+        losses.push(a);
+    }
+    assert!(losses[9] < 0.8 * losses[0], "{losses:?}");
+    // Another batch and length: shapes follow from the input's.
+    let other = Data { images: NdArray::scalar(0.0), labels: data.labels.slice(1, 0..7).slice(0, 0..2) };
+    let [a, b] = [eager.call(&other).unwrap().item(), compiled.call(&other).unwrap().item()];
+    assert!((a - b).abs() < 1e-9 * (1.0 + a.abs()), "{a} eagerly, {b} compiled");
+}
+
+/// Parameters are leaves like any other: they are saved, and loaded.
+#[test]
+fn parameters_are_saved_and_loaded() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("weights.safetensors");
+    let model: Network = network("small_squeezenet").model();
+    let doubled = model.map_leaves(|x| x.clone() * 2.0);
+    antiphon::io::save_safetensors(&path, &doubled).unwrap();
+    let mut loaded = model.clone();
+    antiphon::io::load_safetensors(&path, &mut loaded).unwrap();
+    assert_eq!(loaded.leaves(), doubled.leaves());
+    let names: BTreeMap<_, _> = model.names().into_iter().zip(model.shapes()).collect();
+    assert_eq!(names["fire0.squeeze.weight"].as_slice(), [4, 8, 1, 1]);
+}

@@ -9,6 +9,11 @@ mod refusing;
 mod data;
 mod mutated;
 mod npz;
+#[cfg(feature = "onnx")]
+mod onnx;
+#[cfg(feature = "onnx")]
+#[path = "../support/onnx.rs"]
+mod onnx_messages;
 mod tensors;
 
 use std::fs;

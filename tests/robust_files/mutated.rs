@@ -19,12 +19,12 @@ use ndarray_npy::NpzWriter;
 use super::{Directory, Model, message, model, refusing, state};
 
 /// How many cases of each format.
-fn cases() -> u64 {
+pub fn cases() -> u64 {
     std::env::var("CASES").map_or(1_000, |cases| cases.parse().expect("CASES is a number"))
 }
 
 /// A stream of numbers: SplitMix64 (Steele, Lea & Flood, *Fast splittable pseudorandom number generators*, 2014).
-struct Choices(u64);
+pub struct Choices(pub u64);
 
 impl Choices {
     fn next(&mut self) -> u64 {
@@ -50,7 +50,7 @@ const NUMBERS: [u64; 12] =
 
 /// Changes some bytes: flipped bits, ends cut off, pieces put in, taken out, repeated or moved, and numbers, binary or
 /// written out, in the place of others.
-fn mutate(bytes: &mut Vec<u8>, choices: &mut Choices) {
+pub fn mutate(bytes: &mut Vec<u8>, choices: &mut Choices) {
     for _ in 0..1 + choices.below(3) {
         let length = bytes.len();
         let at = choices.below(length);

@@ -328,7 +328,8 @@ pub fn pad<T: Tensor>(call: &Call<'_, T>) -> Outcome<Operand<T>> {
         let mut lengths = x.shape();
         let n = lengths[along_axis] as i64;
         let total = i128::from(n) + i128::from(before) + i128::from(after);
-        if total < 0 || (before < 0 && -before > n) || (after < 0 && -after > n) {
+        let too_many = |count: i64| count < 0 && count.unsigned_abs() > n as u64;
+        if total < 0 || too_many(before) || too_many(after) {
             return Err(format!("{before} and {after} elements around {n}"));
         }
         lengths[along_axis] = usize::try_from(total).unwrap_or(usize::MAX);
@@ -437,7 +438,7 @@ pub fn depth<T: Tensor>(call: &Call<'_, T>) -> Outcome<Operand<T>> {
         }
         let apart = operand.reshape(&[n, c, h / b, b, w / b, b]);
         let moved = moved(&apart, &Permuted(Shape::from_slice(&[0, 3, 5, 1, 2, 4])));
-        return Ok(moved.reshape(&[n, c * square, h / b, w / b]));
+        return Ok(moved.reshape(&[n, c.saturating_mul(square), h / b, w / b]));
     }
     if c % square != 0 {
         return Err(format!("{c} channels do not divide into blocks of {square}"));
@@ -449,5 +450,5 @@ pub fn depth<T: Tensor>(call: &Call<'_, T>) -> Outcome<Operand<T>> {
         other => return Err(format!("mode = {other:?} is not supported")),
     };
     let moved = moved(&operand.reshape(&apart), &Permuted(Shape::from_slice(&order)));
-    Ok(moved.reshape(&[n, rest, h * b, w * b]))
+    Ok(moved.reshape(&[n, rest, h.saturating_mul(b), w.saturating_mul(b)]))
 }

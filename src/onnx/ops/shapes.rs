@@ -70,13 +70,11 @@ pub fn range<T: Tensor>(call: &Call<'_, T>) -> Outcome<Operand<T>> {
         }
         let (distance, step_wide) = (i128::from(limit) - i128::from(start), i128::from(step));
         // Rounded up.
-        let count = -(-distance).div_euclid(step_wide.abs() * step_wide.signum());
-        let count = if distance.signum() == step_wide.signum() {
-            (distance.abs() + step_wide.abs() - 1) / step_wide.abs()
-        } else {
-            count.min(0)
+        let count = match distance.signum() == step_wide.signum() {
+            true => (distance.abs() + step_wide.abs() - 1) / step_wide.abs(),
+            false => 0,
         };
-        let count = i64::try_from(count.max(0)).map_err(|_| "too many numbers".to_string())?;
+        let count = i64::try_from(count).map_err(|_| "too many numbers".to_string())?;
         let lengths = call.lengths(&[count])?;
         let numbers = (0..lengths[0] as i64).map(|i| start.wrapping_add(i.wrapping_mul(step)));
         return Ok(Operand::Known(Known::vector(numbers)));
