@@ -11,7 +11,7 @@ use super::ops::{
 };
 use super::table::Op;
 use crate::array::NdArray;
-use crate::continuation::unwinding::catch;
+use crate::continuation::unwinding::{self, catch};
 use crate::error::{At, Error, Result};
 use crate::language::tensor::Tensor;
 
@@ -33,17 +33,16 @@ pub struct Training<T: Tensor> {
     pub averages: RefCell<Vec<(usize, T)>>,
 }
 
-/// Evaluates a node. What has known operands only is known.
+/// Evaluates a node, for the user's line `at`. What has known operands only is known.
 ///
 /// # Errors
 /// [`Error::Argument`] that names operator, node and opset, if an operand is not what it should be.
-#[track_caller]
 pub fn node<T: Tensor>(
     node: &Node,
     operands: Vec<Option<Operand<T>>>,
     settings: &Settings<'_, T>,
+    at: At,
 ) -> Result<Vec<Operand<T>>> {
-    let at = At::caller();
     let refused = |reason: String| {
         let reason = described(node.op.name(), &node.name, settings.opset, &reason);
         Error::Argument { op: "onnx", reason, at }
@@ -59,9 +58,10 @@ pub fn node<T: Tensor>(
                 let settings = Settings { opset: settings.opset, limit: settings.limit, training: None };
                 let call = Call::<NdArray<f64>> { node, operands, settings: &settings };
                 let of = |result: Operand<NdArray<f64>>| result.known().map(Operand::Known);
-                operator(&call).and_then(|results| results.into_iter().map(of).collect())
+                unwinding::operator(at, || operator(&call))
+                    .and_then(|results| results.into_iter().map(of).collect())
             }
-            _ => operator(&Call { node, operands, settings }),
+            _ => unwinding::operator(at, || operator(&Call { node, operands, settings })),
         };
         outcome.map_err(refused)
     });

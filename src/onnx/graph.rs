@@ -8,6 +8,7 @@ use super::known::{self, Kind, Known, Outcome};
 use super::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, attribute_type};
 use super::table::{OPSETS, Op};
 use crate::array::NdArray;
+use crate::error::At;
 
 /// A node of the network.
 #[derive(Clone, Debug)]
@@ -282,7 +283,7 @@ impl Reader {
         }
         let operands = operands.into_iter().map(|known| known.cloned().map(Operand::Known)).collect();
         let settings = Settings { opset: self.opset, limit: room.min(1 << 16), training: None };
-        let results = match evaluate::node::<NdArray<f64>>(node, operands, &settings) {
+        let results = match evaluate::node::<NdArray<f64>>(node, operands, &settings, At::caller()) {
             Ok(results) => results,
             // What is too large is computed with the network, under the limit there; what is wrong is wrong there too.
             Err(_) => return Ok(false),

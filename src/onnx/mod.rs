@@ -26,6 +26,8 @@
 //! elements than [a limit](Model::with_limit) is refused when it is evaluated. Whatever a file holds, reading and
 //! evaluating it give a result or an error.
 
+#[cfg(feature = "staging")]
+mod builder;
 mod call;
 mod evaluate;
 mod export;
@@ -35,5 +37,9 @@ mod model;
 mod ops;
 mod proto;
 mod table;
+#[cfg(feature = "staging")]
+mod trace;
 
 pub use model::{Averages, Model, Value};
+#[cfg(feature = "staging")]
+pub use trace::export;

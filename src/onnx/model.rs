@@ -296,7 +296,7 @@ impl<T: Tensor> Model<T> {
             for &place in &node.last_uses {
                 places[place] = None;
             }
-            let results = evaluate::node(node, operands, &settings).map_err(|error| match error {
+            let results = evaluate::node(node, operands, &settings, at).map_err(|error| match error {
                 Error::Argument { op: "onnx", reason, .. } => refused(reason),
                 error => error.relocate(at),
             })?;

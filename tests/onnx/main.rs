@@ -1,6 +1,9 @@
 //! Networks from ONNX files: their outputs against ONNX Runtime's, their derivatives in all modes against each other,
 //! and their training, eagerly and compiled, against PyTorch's.
 
+#[path = "../support/onnx.rs"]
+#[allow(dead_code, reason = "what other tests share")]
+mod messages;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "what other tests share")]
 mod support;
@@ -95,6 +98,13 @@ fn case(directory: &Path, name: &str) -> Case {
         _ => Array::Bool(npz.by_name(&format!("i{i}")).unwrap()),
     };
     let inputs = kinds.iter().enumerate().map(input).collect();
+    let outputs = outputs_of(&mut npz);
+    let path = directory.join(format!("{name}.onnx"));
+    Case { name: name.into(), path, inputs, outputs }
+}
+
+/// The arrays `o0`, `o1`, … as numbers, whatever they are of.
+fn outputs_of(npz: &mut NpzReader<File>) -> Vec<ArrayD<f64>> {
     let mut outputs = Vec::new();
     for i in 0.. {
         let name = format!("o{i}");
@@ -110,8 +120,7 @@ fn case(directory: &Path, name: &str) -> Case {
             None => break,
         }
     }
-    let path = directory.join(format!("{name}.onnx"));
-    Case { name: name.into(), path, inputs, outputs }
+    outputs
 }
 
 /// Models of one operator.

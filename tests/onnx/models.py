@@ -2,9 +2,11 @@
 
     models.py operators DIRECTORY
     models.py networks DIRECTORY
+    models.py evaluate DIRECTORY
 
 For each model there are `NAME.onnx` and `NAME.npz`, with inputs `i0`, `i1`, … and outputs `o0`, …: reals as f64, integers
-as i64, truth values as u8, and the kinds of the inputs as `kinds` (0, 1, 2). `cases.txt` lists the names.
+as i64, truth values as u8, and the kinds of the inputs as `kinds` (0, 1, 2). `cases.txt` lists the names. The last one evaluates `model.onnx` there on
+`inputs.npz`, and writes `outputs.npz`.
 """
 
 import sys
@@ -320,8 +322,20 @@ def network(name, model, inputs):
     save(DIRECTORY, name, model, inputs)
 
 
+def evaluate(directory):
+    model = onnx.load(directory / "model.onnx")
+    onnx.checker.check_model(model)
+    running, given = session(model), np.load(directory / "inputs.npz")
+    ports = running.get_inputs()
+    outputs = running.run(None, {port.name: given[f"i{i}"] for i, port in enumerate(ports)})
+    np.savez(directory / "outputs.npz", **{f"o{i}": stored(x) for i, x in enumerate(outputs)})
+
+
 if __name__ == "__main__":
     which, DIRECTORY = sys.argv[1], Path(sys.argv[2])
+    if which == "evaluate":
+        evaluate(DIRECTORY)
+        sys.exit()
     if which == "operators":
         operators()
     else:

@@ -18,11 +18,27 @@ fn compared(case: &Case) -> f64 {
 
 #[test]
 fn outputs_are_those_of_onnx_runtime() {
-    for name in ["squeezenet", "resnet50", "resnet50_training", "transformer", "small_squeezenet", "small_resnet"] {
+    for name in ["squeezenet", "resnet50", "transformer", "small_squeezenet", "small_resnet"] {
         let off = compared(&network(name));
         println!("{name}: {off:e}");
         assert!(off < 1e-5, "{name}: {off:e}");
     }
+}
+
+/// Fifty-three layers that divide by the deviations of a batch of two images magnify rounding, ONNX Runtime's as well
+/// as ours: both are as far from double precision as from each other.
+#[test]
+fn outputs_in_training_are_those_of_onnx_runtime() {
+    let case = network("resnet50_training");
+    let off = compared(&case);
+    let exact = case.model::<f64>().apply(&case.values(&case.reals())).unwrap().remove(0).real().unwrap();
+    let size = exact.view().iter().fold(1.0f64, |most, x| most.max(x.abs()));
+    let exact = exact.view().to_owned() / size;
+    let theirs = difference(&(&case.outputs[0] / size), &exact, "ONNX Runtime");
+    let ours = case.model::<f32>().apply(&case.inputs()).unwrap().remove(0);
+    let ours = difference(&(numbers_of(ours) / size), &exact, "single precision");
+    println!("{off:e} from each other, {theirs:e} and {ours:e} from double precision");
+    assert!(off < 1e-4 && ours < 1e-4 && ours < 10.0 * theirs, "{off:e}, {theirs:e}, {ours:e}");
 }
 
 #[test]

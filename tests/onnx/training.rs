@@ -6,8 +6,8 @@ use antiphon::onnx::{Averages, Model, Value};
 use antiphon::optim::{Adam, OptState, Optimizer, Sgd};
 use antiphon::params::matches;
 use antiphon::{
-    IntTensor, NdArray, NdInt, OrRaise, Params, Real, Result, Structure, Tensor, TrainingStep, Var, value_and_grad,
-    value_and_grad_aux,
+    IntTensor, NdArray, NdInt, OrRaise, Params, Real, Result, Structure, Tensor, TrainingStep, Var,
+    value_and_grad, value_and_grad_aux,
 };
 use serde_json::Value as Json;
 
@@ -44,7 +44,8 @@ fn descend<T: Tensor>(model: &mut Model<T>, data: &Data<T>) -> Result<T> {
 fn a_squeezenet_trains_as_in_pytorch_in_both_modes() {
     let text = include_str!("../reference/onnx_values.json");
     let expected: Json = serde_json::from_str(text).unwrap();
-    let list = |value: &Json| value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect::<Vec<_>>();
+    let list =
+        |value: &Json| value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect::<Vec<_>>();
     let losses = list(&expected["losses"]);
     assert!(losses.len() >= 10 && losses[losses.len() - 1] < losses[0] - 0.1, "it learns: {losses:?}");
     let start: Network = network("small_squeezenet").model();
@@ -55,7 +56,10 @@ fn a_squeezenet_trains_as_in_pytorch_in_both_modes() {
     for (mode, mut step) in steps {
         for (i, expected) in losses.iter().enumerate() {
             let loss = step.call(&images()).unwrap().item();
-            assert!((loss - expected).abs() < 1e-10 * (1.0 + expected), "{mode}, step {i}: {loss}, not {expected}");
+            assert!(
+                (loss - expected).abs() < 1e-10 * (1.0 + expected),
+                "{mode}, step {i}: {loss}, not {expected}"
+            );
         }
         let trained = step.state();
         assert_eq!(trained.names().len(), expected["parameters"].as_object().unwrap().len());
@@ -66,6 +70,26 @@ fn a_squeezenet_trains_as_in_pytorch_in_both_modes() {
                 assert!(off < 1e-10, "{mode}, {name}: {found}, not {expected}");
             }
         }
+    }
+}
+
+/// SqueezeNet 1.1 on an image of 224 × 224, in single precision.
+#[test]
+fn a_squeezenet_of_its_real_size_trains_in_both_modes() {
+    let case = network("squeezenet");
+    let start: Model<NdArray<f32>> = case.model();
+    let images = case.inputs().remove(0).real().unwrap();
+    let data = Data { images, labels: NdInt::from(vec![7]) };
+    let mut eager = TrainingStep::eager(start.clone(), |model, data| descend(model, data));
+    let mut compiled = TrainingStep::compiled(start, |model, data| descend(model, data));
+    for _ in 0..2 {
+        let [a, b] = [eager.call(&data).unwrap().item(), compiled.call(&data).unwrap().item()];
+        assert!((a - b).abs() < 1e-4 * (1.0 + a.abs()), "{a} eagerly, {b} compiled");
+    }
+    println!("compiled in {:.1} s", compiled.compile_time().as_secs_f64());
+    let off = eager.state().zip_leaves(&compiled.state(), |a, b| (a.clone() - b).abs().max(..)).unwrap();
+    for (name, off) in off.names().into_iter().zip(off.leaves()) {
+        assert!(off.item() < 1e-3, "{name}: {}", off.item());
     }
 }
 
@@ -108,15 +132,23 @@ fn a_resnet_trains_with_running_averages_in_both_modes() {
     }
     assert!(losses[7] < 0.7 * losses[0], "{losses:?}");
     let (before, after) = (&start, &eager.state().0);
-    let averages: Vec<String> = before.names().into_iter().filter(|name| matches("*.running_*", name)).collect();
+    let averages: Vec<String> =
+        before.names().into_iter().filter(|name| matches("*.running_*", name)).collect();
     assert!(averages.len() >= 10);
     for name in averages {
-        let moved = (before.parameter(&name).unwrap().clone() - after.parameter(&name).unwrap()).abs().max(..);
+        let moved =
+            (before.parameter(&name).unwrap().clone() - after.parameter(&name).unwrap()).abs().max(..);
         assert!(moved.item() > 0.0, "{name} stays");
     }
     // Outside of training they are what is normalised by, so the outputs are others.
     let [in_training, out] = [
-        after.train(&[Value::Real(data.images.clone())], &NdInt::scalar(3)).unwrap().0.remove(0).real().unwrap(),
+        after
+            .train(&[Value::Real(data.images.clone())], &NdInt::scalar(3))
+            .unwrap()
+            .0
+            .remove(0)
+            .real()
+            .unwrap(),
         after.predict(&[data.images.clone()]).unwrap(),
     ];
     assert!((in_training - out).abs().max(..).item() > 1e-3);

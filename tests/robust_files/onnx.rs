@@ -14,12 +14,27 @@ type Array = NdArray<f32>;
 fn honest() -> Vec<(Vec<u8>, Vec<Value<Array>>)> {
     let image = Value::Real(Array::full(&[1, 2, 8, 8], 0.5));
     let nodes = [
-        node("Conv", &["x", "w", "b"], &["c"], &[ints("pads", &[1, 1, 1, 1]), ints("strides", &[1, 2]), int("group", 1)]),
+        node(
+            "Conv",
+            &["x", "w", "b"],
+            &["c"],
+            &[ints("pads", &[1, 1, 1, 1]), ints("strides", &[1, 2]), int("group", 1)],
+        ),
         node("BatchNormalization", &["c", "b", "b", "b", "v"], &["n"], &[float("epsilon", 1e-3)]),
         node("Relu", &["n"], &["r"], &[]),
-        node("MaxPool", &["r"], &["p"], &[ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2]), int("ceil_mode", 1)]),
+        node(
+            "MaxPool",
+            &["r"],
+            &["p"],
+            &[ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2]), int("ceil_mode", 1)],
+        ),
         node("AveragePool", &["p"], &["a"], &[ints("kernel_shape", &[2, 1]), ints("pads", &[1, 0, 0, 0])]),
-        node("ConvTranspose", &["a", "t"], &["d"], &[ints("strides", &[2, 2]), ints("output_padding", &[1, 0])]),
+        node(
+            "ConvTranspose",
+            &["a", "t"],
+            &["d"],
+            &[ints("strides", &[2, 2]), ints("output_padding", &[1, 0])],
+        ),
         node("Resize", &["d", "", "s"], &["u"], &[text("mode", "linear")]),
         node("Pad", &["u", "pads"], &["q"], &[text("mode", "reflect")]),
         node("LRN", &["q"], &["l"], &[int("size", 3)]),
@@ -83,7 +98,12 @@ fn honest() -> Vec<(Vec<u8>, Vec<Value<Array>>)> {
     let tokens = Value::Int(NdInt::from(ndarray::arr2(&[[0i64, 3, 6], [2, 2, 1]])));
 
     let nodes = [
-        node("LSTM", &["x", "w", "r", "b"], &["h", "", "c"], &[int("hidden_size", 2), text("direction", "forward")]),
+        node(
+            "LSTM",
+            &["x", "w", "r", "b"],
+            &["h", "", "c"],
+            &[int("hidden_size", 2), text("direction", "forward")],
+        ),
         node("GRU", &["x", "gw", "gr"], &["g"], &[int("hidden_size", 2), int("linear_before_reset", 1)]),
         node("Einsum", &["h", "g"], &["e"], &[text("equation", "sdbh,sdbk->bhk")]),
         node("Reshape", &["e", "to"], &["flat"], &[]),
@@ -163,7 +183,10 @@ fn every_truncation_is_read_or_refused() {
 
 /// A file of a node that has these operands, of which `x` is an input of four axes.
 fn single(op: &str, inputs: &[&str], attributes: &[Message], tensors: &[Message]) -> Result<(), String> {
-    let bytes = model(13, graph(&[node(op, inputs, &["y"], attributes)], tensors, &[port("x", 1, &[1, 1, 2, 2])], &["y"]));
+    let bytes = model(
+        13,
+        graph(&[node(op, inputs, &["y"], attributes)], tensors, &[port("x", 1, &[1, 1, 2, 2])], &["y"]),
+    );
     run(&bytes, &[Value::Real(Array::constant(0.5).reshape(&[1, 1, 1, 1]))])
 }
 
@@ -171,7 +194,9 @@ fn single(op: &str, inputs: &[&str], attributes: &[Message], tensors: &[Message]
 fn what_asks_for_too_much_is_refused() {
     let most = i64::MAX;
     let ask = |dims: &[i64]| integers("dims", &[dims.len() as i64], dims);
-    for dims in [&[most][..], &[-1], &[i64::MIN], &[1 << 20, 1 << 20], &[1 << 31, 1 << 31, 1 << 31], &[1 << 17]] {
+    for dims in
+        [&[most][..], &[-1], &[i64::MIN], &[1 << 20, 1 << 20], &[1 << 31, 1 << 31, 1 << 31], &[1 << 17]]
+    {
         single("ConstantOfShape", &["dims"], &[], &[ask(dims)]).unwrap_err();
         single("Expand", &["x", "dims"], &[], &[ask(dims)]).unwrap_err();
         single("Reshape", &["x", "dims"], &[], &[ask(dims)]).err();
@@ -207,7 +232,9 @@ fn what_asks_for_too_much_is_refused() {
         single("Trilu", &["x", "k"], &[], &[integers("k", &[], &[bad])]).err();
         single("TopK", &["x", "k"], &[], &[integers("k", &[1], &[bad])]).unwrap_err();
         single("Unsqueeze", &["x", "k"], &[], &[integers("k", &[1], &[bad])]).err();
-        let numbers = |list: [i64; 3]| ["a", "b", "c"].iter().zip(list).map(|(n, x)| integers(n, &[], &[x])).collect::<Vec<_>>();
+        let numbers = |list: [i64; 3]| {
+            ["a", "b", "c"].iter().zip(list).map(|(n, x)| integers(n, &[], &[x])).collect::<Vec<_>>()
+        };
         for list in [[0, bad, 1], [0, most, 1], [i64::MIN, most, 1], [0, 1, bad], [0, 1, 0]] {
             single("Range", &["a", "b", "c"], &[], &numbers(list)).err();
         }

@@ -80,9 +80,8 @@ pub fn integers(name: &str, shape: &[i64], elements: &[i64]) -> Message {
 
 /// An input or output.
 pub fn port(name: &str, element_type: i64, shape: &[i64]) -> Message {
-    let dims = shape.iter().fold(Message::default(), |message, &n| {
-        message.message(1, Message::default().int(1, n))
-    });
+    let dims =
+        shape.iter().fold(Message::default(), |message, &n| message.message(1, Message::default().int(1, n)));
     let tensor = Message::default().int(1, element_type).message(2, dims);
     Message::default().bytes(1, name).message(2, Message::default().message(1, tensor))
 }
