@@ -21,6 +21,8 @@ VENV := .venv
 export ANTIPHON_PYTHON ?= $(abspath $(VENV))/bin/python
 
 PLAIN ?= --lib --tests
+# Of the tests and of everything that runs them.
+FEATURES := staging,onnx
 .PHONY: demo test test-long test-plain robust sanitize miri bench lint peers clean
 
 CHAR_RNN := --release --package antiphon-examples --features staging --example char_rnn
@@ -54,12 +56,12 @@ demo: .tools .llvm
 # own. `make lint` compiles without LLVM, and `make test-plain` runs the tests without it.
 test: .tools .llvm $(VENV)/.installed
 	@command -v dot > /dev/null || $(call apt,graphviz)
-	$(CARGO) build --workspace --features staging --examples
-	$(CARGO) test --no-fail-fast --workspace --features staging --lib --tests
-	$(CARGO) test --workspace --features staging --doc
+	$(CARGO) build --workspace --features $(FEATURES) --examples
+	$(CARGO) test --no-fail-fast --workspace --features $(FEATURES) --lib --tests
+	$(CARGO) test --workspace --features $(FEATURES) --doc
 
 test-long: .tools .llvm $(VENV)/.installed
-	TIMES=5 CASES=10000 $(CARGO) test --workspace --features staging --test random_models --test robust_files --test robust_numbers
+	TIMES=5 CASES=10000 $(CARGO) test --workspace --features $(FEATURES) --test random_models --test robust_files --test robust_numbers
 
 test-plain: .tools $(VENV)/.installed
 	$(CARGO) build --examples
@@ -71,10 +73,10 @@ test-plain: .tools $(VENV)/.installed
 VALGRIND := --config 'target."cfg(all())".runner = ["valgrind", "-q", "--error-exitcode=9", "--max-stackframe=65536"]'
 sanitize: .tools .llvm
 	@command -v valgrind > /dev/null || $(call apt,valgrind)
-	$(CARGO) test $(VALGRIND) --workspace --features staging --test compiled -- runs:: --skip denormals_
-	$(CARGO) test $(VALGRIND) --workspace --features staging --test foreign_stacks
-	$(CARGO) test $(VALGRIND) --workspace --features staging --test eager -- shift_reset:: destructors::
-	$(CARGO) test $(VALGRIND) --workspace --features staging --test compiled -- --skip kinks_ destructors:: escape:: semantics:: \
+	$(CARGO) test $(VALGRIND) --workspace --features $(FEATURES) --test compiled -- runs:: --skip denormals_
+	$(CARGO) test $(VALGRIND) --workspace --features $(FEATURES) --test foreign_stacks
+	$(CARGO) test $(VALGRIND) --workspace --features $(FEATURES) --test eager -- shift_reset:: destructors::
+	$(CARGO) test $(VALGRIND) --workspace --features $(FEATURES) --test compiled -- --skip kinks_ destructors:: escape:: semantics:: \
 	    training::the_state_ training::a_step_that_fails_ training::data_of_
 
 # Direct style and compiled code change stacks, which Miri does not model; closures run on its own.
@@ -87,8 +89,8 @@ miri: .tools
 
 # Random changes and sizes have the same seeds every time.
 robust: .tools .llvm
-	CASES=100000 $(CARGO) test --features staging --test robust_files --test robust_numbers
-	SHAPES=3000 $(CARGO) test --features staging --test robust_limits --test robust_limits_compiled
+	CASES=100000 $(CARGO) test --features $(FEATURES) --test robust_files --test robust_numbers
+	SHAPES=3000 $(CARGO) test --features $(FEATURES) --test robust_limits --test robust_limits_compiled
 	$(CARGO) test --package antiphon-staging --features llvm --test robust_cache
 
 # Operators, then steps of training in both modes; the table of these comes last.

@@ -97,6 +97,9 @@ mod pages {
     mod lipschitz {}
     #[doc = include_str!("../docs/linearizing.md")]
     mod linearizing {}
+    #[cfg(all(feature = "onnx", feature = "staging"))]
+    #[doc = include_str!("../docs/onnx.md")]
+    mod onnx {}
     #[doc = include_str!("../docs/sparse.md")]
     mod sparse {}
     #[doc = include_str!("../docs/writing-models.md")]

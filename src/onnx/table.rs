@@ -20,7 +20,9 @@ pub struct Signature {
 const ANY: usize = usize::MAX;
 
 macro_rules! operators {
-    ($($Op:ident($least:expr, $most:expr) -> $outputs:literal [$($attribute:literal)*] $({$($constant:literal)*})?;)*) => {
+    ($(
+        $Op:ident($least:expr, $most:expr) -> $outputs:literal [$($attribute:literal)*] $({$($constant:literal)*})?;
+    )*) => {
         /// The operators of ONNX that are evaluated, by their names there.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Op { $($Op),* }

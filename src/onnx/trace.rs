@@ -43,8 +43,8 @@ use crate::recording::{Plain, Recorded, record};
 /// ```
 ///
 /// # Errors
-/// What the model raises; [`Error::Argument`], with the caller's line, for what has no counterpart: control flow that is
-/// recorded, writing by index, random numbers, operators of the host, and a few elementary functions.
+/// What the model raises; [`Error::Argument`], with the caller's line, for what has no counterpart: control flow that
+/// is recorded, writing by index, random numbers, operators of the host, and a few elementary functions.
 #[track_caller]
 pub fn export<E, P, X, Y>(
     name: &str,
