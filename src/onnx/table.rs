@@ -25,6 +25,7 @@ macro_rules! operators {
     )*) => {
         /// The operators of ONNX that are evaluated, by their names there.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[expect(clippy::upper_case_acronyms, reason = "these are ONNX's names")]
         pub enum Op { $($Op),* }
 
         impl Op {

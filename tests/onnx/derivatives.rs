@@ -136,7 +136,7 @@ fn a_network_is_of_each_row_of_a_batch() {
     let case = network("small_squeezenet");
     let model: Model<NdArray<f64>> = case.model();
     let images = case.reals().remove(0);
-    let whole = model.predict(&[images.clone()]).unwrap();
+    let whole = model.predict(std::slice::from_ref(&images)).unwrap();
     let rows = vmap(
         |image| {
             let lift = |x: &NdArray<f64>| antiphon::Batch::lift(x);

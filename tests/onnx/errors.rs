@@ -10,7 +10,7 @@ type Array = NdArray<f32>;
 /// The message with which a file is refused, which has to have all of these parts.
 #[track_caller]
 fn refused(bytes: &[u8], parts: &[&str]) {
-    let error = Model::<Array>::read(bytes).err().expect("it is refused");
+    let error = Model::<Array>::read(bytes).expect_err("it is refused");
     assert!(matches!(error, Error::Format { .. }), "{error:?}");
     let message = error.to_string();
     for part in parts {

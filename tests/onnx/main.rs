@@ -5,7 +5,6 @@
 #[allow(dead_code, reason = "what other tests share")]
 mod messages;
 #[path = "../support/mod.rs"]
-#[allow(dead_code, reason = "what other tests share")]
 mod support;
 
 mod derivatives;

@@ -49,9 +49,10 @@ fn a_squeezenet_trains_as_in_pytorch_in_both_modes() {
     let losses = list(&expected["losses"]);
     assert!(losses.len() >= 10 && losses[losses.len() - 1] < losses[0] - 0.1, "it learns: {losses:?}");
     let start: Network = network("small_squeezenet").model();
-    let steps: [(&str, TrainingStep<'_, Network, Data<NdArray<f64>>, NdArray<f64>>); 2] = [
-        ("eager", TrainingStep::eager(start.clone(), |model, data| descend(model, data))),
-        ("compiled", TrainingStep::compiled(start, |model, data| descend(model, data))),
+    type Step = TrainingStep<'static, Network, Data<NdArray<f64>>, NdArray<f64>>;
+    let steps: [(&str, Step); 2] = [
+        ("eager", TrainingStep::eager(start.clone(), descend)),
+        ("compiled", TrainingStep::compiled(start, descend)),
     ];
     for (mode, mut step) in steps {
         for (i, expected) in losses.iter().enumerate() {
@@ -80,8 +81,8 @@ fn a_squeezenet_of_its_real_size_trains_in_both_modes() {
     let start: Model<NdArray<f32>> = case.model();
     let images = case.inputs().remove(0).real().unwrap();
     let data = Data { images, labels: NdInt::from(vec![7]) };
-    let mut eager = TrainingStep::eager(start.clone(), |model, data| descend(model, data));
-    let mut compiled = TrainingStep::compiled(start, |model, data| descend(model, data));
+    let mut eager = TrainingStep::eager(start.clone(), descend);
+    let mut compiled = TrainingStep::compiled(start, descend);
     for _ in 0..2 {
         let [a, b] = [eager.call(&data).unwrap().item(), compiled.call(&data).unwrap().item()];
         assert!((a - b).abs() < 1e-4 * (1.0 + a.abs()), "{a} eagerly, {b} compiled");
@@ -117,8 +118,8 @@ fn fit<T: Tensor>((model, adam): &mut Fit<T>, data: &Data<T>) -> Result<T> {
 fn a_resnet_trains_with_running_averages_in_both_modes() {
     let start: Network = network("small_resnet").model();
     let begin = (start.clone(), Adam::default().init(&start));
-    let mut eager = TrainingStep::eager(begin.clone(), |state, data| fit(state, data));
-    let mut compiled = TrainingStep::compiled(begin, |state, data| fit(state, data));
+    let mut eager = TrainingStep::eager(begin.clone(), fit);
+    let mut compiled = TrainingStep::compiled(begin, fit);
     let elements = pattern(0.5, &[4, 3, 32, 32]);
     let data = Data {
         images: NdArray::from_elements(&[4, 3, 32, 32], &elements).unwrap(),
@@ -149,7 +150,7 @@ fn a_resnet_trains_with_running_averages_in_both_modes() {
             .remove(0)
             .real()
             .unwrap(),
-        after.predict(&[data.images.clone()]).unwrap(),
+        after.predict(std::slice::from_ref(&data.images)).unwrap(),
     ];
     assert!((in_training - out).abs().max(..).item() > 1e-3);
 }
@@ -189,8 +190,8 @@ fn a_transformer_trains_in_both_modes() {
     let start: Network = case.model();
     let Array::Int(tokens) = &case.inputs[0] else { panic!("tokens") };
     let data = Data { images: NdArray::scalar(0.0), labels: NdInt::from(tokens.clone()) };
-    let mut eager = TrainingStep::eager(start.clone(), |model, data| next_token(model, data));
-    let mut compiled = TrainingStep::compiled(start, |model, data| next_token(model, data));
+    let mut eager = TrainingStep::eager(start.clone(), next_token);
+    let mut compiled = TrainingStep::compiled(start, next_token);
     let mut losses = Vec::new();
     for _ in 0..10 {
         let [a, b] = [eager.call(&data).unwrap().item(), compiled.call(&data).unwrap().item()];

@@ -124,10 +124,12 @@ pub fn arithmetic<T: Tensor>(call: &Call<'_, T>) -> Outcome<Operand<T>> {
 
 /// `xʸ`, with few multiplications where `y` is a small integer that is known.
 fn power<T: Tensor>(call: &Call<'_, T>) -> Outcome<Operand<T>> {
-    if let (Type::Real, Ok(exponent)) = (call.operand(0)?.ty(), call.known_real(1)) {
-        if exponent.fract() == 0.0 && exponent.abs() <= 16.0 && call.operand(1)?.shape().is_empty() {
-            return Ok(Operand::Real(call.real(0)?.powi(exponent as i32)));
-        }
+    if let (Type::Real, Ok(exponent)) = (call.operand(0)?.ty(), call.known_real(1))
+        && exponent.fract() == 0.0
+        && exponent.abs() <= 16.0
+        && call.operand(1)?.shape().is_empty()
+    {
+        return Ok(Operand::Real(call.real(0)?.powi(exponent as i32)));
     }
     let is_int = call.operand(0)?.ty() == Type::Int;
     let [x, y] = [0, 1].map(|i| call.operand(i).and_then(Operand::as_real));

@@ -50,15 +50,11 @@ pub fn layer<T: Tensor>(call: &Call<'_, T>) -> Outcome<Vec<Operand<T>>> {
     if backward.len() != directions {
         return Err(format!("weights of {directions} directions"));
     }
-    if let Some(Attribute::Strings(names)) = call.node.attributes.get("activations") {
-        if !names.iter().map(String::as_str).eq(defaults
-            .iter()
-            .copied()
-            .cycle()
-            .take(defaults.len() * directions))
-        {
-            return Err(format!("activations = {names:?} are not supported"));
-        }
+    let usual = defaults.iter().copied().cycle().take(defaults.len() * directions);
+    if let Some(Attribute::Strings(names)) = call.node.attributes.get("activations")
+        && !names.iter().map(String::as_str).eq(usual)
+    {
+        return Err(format!("activations = {names:?} are not supported"));
     }
     if call.optional(4).is_some() && call.known_ints(4)?.iter().any(|&length| length != steps as i64) {
         return Err("sequences of different lengths are not supported".into());

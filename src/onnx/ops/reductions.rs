@@ -1,5 +1,6 @@
 //! Sums, means, maxima and others over axes; the largest, and where it is.
 
+use super::layouts::around;
 use crate::continuation::unwinding::OrRaise;
 use crate::language::real::Int;
 use crate::language::shape::{self, Axes, Shape};
@@ -100,10 +101,13 @@ pub fn cumulative<T: Tensor>(call: &Call<'_, T>) -> Outcome<Operand<T>> {
     let along = axis(call.known_int(1)?, x.rank())? as isize;
     let reverse = call.flag("reverse", false)?;
     let turned = if reverse { x.flip(along) } else { x };
-    let mut sums = turned.cumsum(along);
-    if call.flag("exclusive", false)? {
-        sums = sums - turned;
-    }
+    let n = turned.shape()[along as usize];
+    let sums = if call.flag("exclusive", false)? && n > 0 {
+        // Of those before each, of which the first has none.
+        around(&turned.slice(along, 0..n - 1).cumsum(along), along as usize, 1, 0, 0.0)
+    } else {
+        turned.cumsum(along)
+    };
     let sums = if reverse { sums.flip(along) } else { sums };
     Ok(if operand.ty() == Type::Int { Operand::Int(sums.to_int()) } else { Operand::Real(sums) })
 }

@@ -159,7 +159,7 @@ pub fn reshape<T: Tensor>(call: &Call<'_, T>) -> Outcome<Operand<T>> {
         dims[at] = 1;
         let others = shape::size(&known::lengths(&dims)?);
         let size = shape::size(&whole);
-        if others == 0 || size % others != 0 {
+        if others == 0 || !size.is_multiple_of(others) {
             return Err(format!("{size} elements do not divide into {others}"));
         }
         dims[at] = (size / others) as i64;
