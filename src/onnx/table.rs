@@ -1,7 +1,7 @@
 //! Which operators there are, with the attributes and the numbers of operands and results that are accepted.
 
 /// The oldest and the newest version of ONNX's own operators that is read.
-pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=25;
+pub const OPSETS: std::ops::RangeInclusive<i64> = 6..=28;
 
 /// What is known of an operator before it is evaluated.
 #[derive(Clone, Copy, Debug)]

@@ -29,7 +29,7 @@ fn evaluated(directory: &Path, model: &[u8], inputs: &[Value<NdArray<f32>>]) -> 
     }
     npz.finish().unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/onnx/models.py");
-    let output = Command::new(support::python()).arg(script).arg("evaluate").arg(directory).output().unwrap();
+    let output = Command::new(support::python()).arg(script).arg(directory).arg("evaluate").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut npz = NpzReader::new(std::fs::File::open(at("outputs.npz")).unwrap()).unwrap();
     super::outputs_of(&mut npz)

@@ -7,6 +7,7 @@ mod messages;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backend;
 mod derivatives;
 mod docs;
 mod errors;
@@ -32,6 +33,8 @@ struct Case {
     path: PathBuf,
     inputs: Vec<Array>,
     outputs: Vec<ArrayD<f64>>,
+    /// How far outputs may be from these, relative and absolute.
+    tolerance: [f64; 2],
 }
 
 /// An array of any kind.
@@ -67,15 +70,16 @@ impl Array {
 }
 
 /// Models that the script makes, once for all tests.
-fn made(which: &'static str, once: &'static OnceLock<TempDir>) -> &'static Path {
+fn made(script: &str, arguments: &[&str], once: &'static OnceLock<TempDir>) -> &'static Path {
     let directory = once.get_or_init(|| {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/onnx/models.py");
-        let output = Command::new(support::python()).arg(script).arg(which).arg(directory.path()).output();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/onnx").join(script);
+        let output =
+            Command::new(support::python()).arg(script).arg(directory.path()).args(arguments).output();
         let output = output.expect("Python runs");
         assert!(
             output.status.success(),
-            "`make test` installs what tests/onnx/models.py needs: {}",
+            "`make test` installs what the scripts need: {}",
             String::from_utf8_lossy(&output.stderr)
         );
         directory
@@ -98,8 +102,10 @@ fn case(directory: &Path, name: &str) -> Case {
     };
     let inputs = kinds.iter().enumerate().map(input).collect();
     let outputs = outputs_of(&mut npz);
+    let tolerance: Option<ArrayD<f64>> = npz.by_name("tolerance").ok();
+    let tolerance = tolerance.map_or([0.0; 2], |both| [both[0], both[1]]);
     let path = directory.join(format!("{name}.onnx"));
-    Case { name: name.into(), path, inputs, outputs }
+    Case { name: name.into(), path, inputs, outputs, tolerance }
 }
 
 /// The arrays `o0`, `o1`, … as numbers, whatever they are of.
@@ -125,13 +131,19 @@ fn outputs_of(npz: &mut NpzReader<File>) -> Vec<ArrayD<f64>> {
 /// Models of one operator.
 fn operator_cases() -> Vec<Case> {
     static MADE: OnceLock<TempDir> = OnceLock::new();
-    cases(made("operators", &MADE))
+    cases(made("models.py", &["operators"], &MADE))
+}
+
+/// The ONNX project's own tests of the operators that are supported.
+fn backend_cases() -> Vec<Case> {
+    static MADE: OnceLock<TempDir> = OnceLock::new();
+    cases(made("backend.py", &Model::<NdArray<f32>>::supported(), &MADE))
 }
 
 /// A network.
 fn network(name: &str) -> Case {
     static MADE: OnceLock<TempDir> = OnceLock::new();
-    case(made("networks", &MADE), name)
+    case(made("models.py", &["networks"], &MADE), name)
 }
 
 impl Case {

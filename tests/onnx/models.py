@@ -1,8 +1,8 @@
 """ONNX models of single operators, and networks, with what ONNX Runtime makes of them, for tests/onnx.
 
-    models.py operators DIRECTORY
-    models.py networks DIRECTORY
-    models.py evaluate DIRECTORY
+    models.py DIRECTORY operators
+    models.py DIRECTORY networks
+    models.py DIRECTORY evaluate
 
 For each model there are `NAME.onnx` and `NAME.npz`, with inputs `i0`, `i1`, … and outputs `o0`, …: reals as f64, integers
 as i64, truth values as u8, and the kinds of the inputs as `kinds` (0, 1, 2). `cases.txt` lists the names. The last one evaluates `model.onnx` there on
@@ -332,7 +332,7 @@ def evaluate(directory):
 
 
 if __name__ == "__main__":
-    which, DIRECTORY = sys.argv[1], Path(sys.argv[2])
+    DIRECTORY, which = Path(sys.argv[1]), sys.argv[2]
     if which == "evaluate":
         evaluate(DIRECTORY)
         sys.exit()
