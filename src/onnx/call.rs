@@ -141,7 +141,7 @@ impl Operand<NdArray<f64>> {
 pub struct Call<'a, T: Tensor> {
     pub node: &'a Node,
     pub operands: Vec<Option<Operand<T>>>,
-    pub settings: &'a Settings<'a, T>,
+    pub settings: Settings<'a, T>,
 }
 
 impl<T: Tensor> Call<'_, T> {

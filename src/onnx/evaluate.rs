@@ -25,6 +25,13 @@ pub struct Settings<'a, T: Tensor> {
     pub training: Option<&'a Training<T>>,
 }
 
+impl<'a, T: Tensor> Settings<'a, T> {
+    /// The same for another node.
+    fn again(&self) -> Settings<'a, T> {
+        Settings { opset: self.opset, limit: self.limit, training: self.training }
+    }
+}
+
 /// What evaluating a network in training takes and leaves.
 pub struct Training<T: Tensor> {
     /// Decides what is dropped.
@@ -56,12 +63,12 @@ pub fn node<T: Tensor>(
         let outcome = match operands.iter().map(known).collect::<Option<Vec<_>>>() {
             Some(operands) if node.op != Op::Dropout => {
                 let settings = Settings { opset: settings.opset, limit: settings.limit, training: None };
-                let call = Call::<NdArray<f64>> { node, operands, settings: &settings };
+                let call = Call::<NdArray<f64>> { node, operands, settings };
                 let of = |result: Operand<NdArray<f64>>| result.known().map(Operand::Known);
                 unwinding::operator(at, || operator(&call))
                     .and_then(|results| results.into_iter().map(of).collect())
             }
-            _ => unwinding::operator(at, || operator(&Call { node, operands, settings })),
+            _ => unwinding::operator(at, || operator(&Call { node, operands, settings: settings.again() })),
         };
         outcome.map_err(refused)
     });
@@ -78,6 +85,9 @@ pub fn node<T: Tensor>(
 /// The results of a node's operator.
 fn operator<T: Tensor>(call: &Call<'_, T>) -> Outcome<Vec<Operand<T>>> {
     use Op::*;
+    if call.settings.opset < 7 && call.node.attributes.contains_key("broadcast") {
+        return elementwise::aligned(call).and_then(|call| operator(&call));
+    }
     let one = |result: Outcome<Operand<T>>| result.map(|result| vec![result]);
     match call.node.op {
         Abs | Neg | Exp | Log | Sqrt | Sin | Cos | Tan | Asin | Acos | Atan | Sinh | Cosh | Tanh | Asinh
@@ -138,7 +148,7 @@ fn operator<T: Tensor>(call: &Call<'_, T>) -> Outcome<Vec<Operand<T>>> {
         GlobalAveragePool | GlobalMaxPool => one(pooling::global(call)),
         BatchNormalization => normalization::batch(call),
         InstanceNormalization => one(normalization::instance(call)),
-        LayerNormalization | RMSNormalization => one(normalization::layer(call)),
+        LayerNormalization | RMSNormalization => normalization::layer(call),
         GroupNormalization => one(normalization::group(call)),
         MeanVarianceNormalization => one(normalization::mean_variance(call)),
         LpNormalization => one(normalization::lp(call)),

@@ -105,28 +105,28 @@ operators! {
     Shrink(1, 1) -> 1 ["bias" "lambd"];
     PRelu(2, 2) -> 1 [];
     Clip(1, 3) -> 1 ["min" "max"] {1 2};
-    Dropout(1, 3) -> 2 ["ratio" "seed"] {1 2};
+    Dropout(1, 3) -> 2 ["is_test" "ratio" "seed"] {1 2};
     Softmax(1, 1) -> 1 ["axis"];
     LogSoftmax(1, 1) -> 1 ["axis"];
     Hardmax(1, 1) -> 1 ["axis"];
     // Elementwise, of several operands.
-    Add(2, 2) -> 1 [];
-    Sub(2, 2) -> 1 [];
-    Mul(2, 2) -> 1 [];
-    Div(2, 2) -> 1 [];
-    Pow(2, 2) -> 1 [] {1};
+    Add(2, 2) -> 1 ["axis" "broadcast"];
+    Sub(2, 2) -> 1 ["axis" "broadcast"];
+    Mul(2, 2) -> 1 ["axis" "broadcast"];
+    Div(2, 2) -> 1 ["axis" "broadcast"];
+    Pow(2, 2) -> 1 ["axis" "broadcast"] {1};
     Mod(2, 2) -> 1 ["fmod"];
     Max(1, ANY) -> 1 [];
     Min(1, ANY) -> 1 [];
     Mean(1, ANY) -> 1 [];
     Sum(1, ANY) -> 1 [];
-    And(2, 2) -> 1 [];
-    Or(2, 2) -> 1 [];
-    Xor(2, 2) -> 1 [];
-    Equal(2, 2) -> 1 [];
-    Less(2, 2) -> 1 [];
+    And(2, 2) -> 1 ["axis" "broadcast"];
+    Or(2, 2) -> 1 ["axis" "broadcast"];
+    Xor(2, 2) -> 1 ["axis" "broadcast"];
+    Equal(2, 2) -> 1 ["axis" "broadcast"];
+    Less(2, 2) -> 1 ["axis" "broadcast"];
     LessOrEqual(2, 2) -> 1 [];
-    Greater(2, 2) -> 1 [];
+    Greater(2, 2) -> 1 ["axis" "broadcast"];
     GreaterOrEqual(2, 2) -> 1 [];
     Where(3, 3) -> 1 [];
     // Reductions.
@@ -167,7 +167,7 @@ operators! {
     Pad(1, 4) -> 1 ["mode" "pads" "value"] {2};
     Trilu(1, 2) -> 1 ["upper"];
     DepthToSpace(1, 1) -> 1 ["blocksize" "mode"];
-    SpaceToDepth(1, 1) -> 1 ["blocksize"];
+    SpaceToDepth(1, 1) -> 1 ["blocksize" "mode"];
     Resize(1, 4) -> 1 ["antialias" "axes" "coordinate_transformation_mode" "cubic_coeff_a" "exclude_outside"
         "extrapolation_value" "keep_aspect_ratio_policy" "mode" "nearest_mode"] {1 2};
     Upsample(1, 2) -> 1 ["mode" "scales"] {1};
@@ -179,7 +179,7 @@ operators! {
     OneHot(3, 3) -> 1 ["axis"] {1};
     // Products and windows.
     MatMul(2, 2) -> 1 [];
-    Gemm(2, 3) -> 1 ["alpha" "beta" "transA" "transB"];
+    Gemm(2, 3) -> 1 ["alpha" "beta" "broadcast" "transA" "transB"];
     Einsum(1, ANY) -> 1 ["equation"];
     Conv(2, 3) -> 1 ["auto_pad" "dilations" "group" "kernel_shape" "pads" "strides"];
     ConvTranspose(2, 3) -> 1 ["auto_pad" "dilations" "group" "kernel_shape" "output_padding" "output_shape" "pads"
@@ -190,9 +190,9 @@ operators! {
     GlobalAveragePool(1, 1) -> 1 [];
     GlobalMaxPool(1, 1) -> 1 [];
     // Normalisation.
-    BatchNormalization(5, 5) -> 5 ["epsilon" "momentum" "training_mode" "spatial"];
+    BatchNormalization(5, 5) -> 5 ["epsilon" "is_test" "momentum" "spatial" "training_mode"];
     InstanceNormalization(3, 3) -> 1 ["epsilon"];
-    LayerNormalization(2, 3) -> 1 ["axis" "epsilon" "stash_type"];
+    LayerNormalization(2, 3) -> 3 ["axis" "epsilon" "stash_type"];
     GroupNormalization(3, 3) -> 1 ["epsilon" "num_groups" "stash_type"];
     RMSNormalization(2, 2) -> 1 ["axis" "epsilon" "stash_type"];
     MeanVarianceNormalization(1, 1) -> 1 ["axes"];

@@ -7,7 +7,7 @@ use antiphon::recording::Recorded;
 use antiphon::{NdArray, OrRaise, Params, Real, Tensor, compile, grad, hvp, jvp, vmap};
 
 use super::operators::operator;
-use super::{Array, Case, network, operator_cases, pattern};
+use super::{Array, Case, difference, network, operator_cases, pattern};
 
 /// The real outputs of a model, of these parameters and real inputs.
 fn outputs<T: Tensor>(case: &Case, model: &Model<T>, reals: &[T]) -> Vec<T> {
@@ -146,6 +146,43 @@ fn a_network_is_of_each_row_of_a_batch() {
     );
     let rows: NdArray<f64> = rows.unwrap();
     assert!((rows - whole).abs().max(..).item() < 1e-12);
+}
+
+/// Every operator on the rows of a batch, each with its own inputs, as on each row alone.
+#[test]
+fn operators_are_of_each_row_of_a_batch() {
+    let (mut operators, mut wrong) = (BTreeSet::new(), Vec::new());
+    for case in &operator_cases() {
+        let (model, reals): Point = (case.model(), case.reals());
+        if reals.is_empty() || outputs(case, &model, &reals).is_empty() {
+            continue;
+        }
+        // The second row is another one, of numbers that are in the domain of every operator as well.
+        let other: Vec<_> = reals.iter().map(|x| x.clone() * 0.9 + x.square() * 0.05).collect();
+        let rows: Vec<_> =
+            reals.iter().zip(&other).map(|(x, y)| NdArray::stack(&[x.clone(), y.clone()], 0)).collect();
+        let lifted = || model.map_leaves(|x: &NdArray<f64>| antiphon::Batch::lift(x));
+        let found = vmap(|rows: Vec<antiphon::Batch<_>>| outputs(case, &lifted(), &rows), &rows);
+        let found: Vec<NdArray<f64>> = match found {
+            Ok(found) => found,
+            Err(error) => {
+                wrong.push(format!("{}: {error}", case.name));
+                continue;
+            }
+        };
+        let alone = [outputs(case, &model, &reals), outputs(case, &model, &other)];
+        for (i, found) in found.iter().enumerate() {
+            let expected = NdArray::stack(&[alone[0][i].clone(), alone[1][i].clone()], 0);
+            let [found, expected] = [found, &expected].map(|x| x.view().to_owned());
+            if difference(&found, &expected, &case.name) > 1e-12 {
+                wrong.push(format!("{}: {found:?} and not {expected:?}", case.name));
+            }
+        }
+        operators.insert(operator(case));
+    }
+    println!("{} operators", operators.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(operators.len() >= 100, "{} operators", operators.len());
 }
 
 /// Products with the second derivative of a transformer, against differences of gradients.

@@ -186,7 +186,7 @@ fn models_of_ones_own_are_exported() {
         &Index::<NdArray<f32>>(tokens.clone()),
     );
     let (a, b) = block(&net, &tokens);
-    let expected = [numbers_of(Value::Real(a)), numbers_of(Value::Int(b))];
+    let expected = [numbers_of(Value::Real(a)), numbers_of::<f32>(Value::Int(b))];
     exported(bytes.unwrap(), &[Value::Int(tokens)], &expected, net.names().len());
 
     let x = weights(5.0, &[3, 4]) * 3.0;

@@ -22,7 +22,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use antiphon::onnx::{Model, Value};
-use antiphon::{Int, IntTensor, NdArray, NdBool, NdInt, OrRaise, Tensor};
+use antiphon::{Float, Int, IntTensor, NdArray, NdBool, NdInt, OrRaise, Tensor};
 use ndarray::ArrayD;
 use ndarray_npy::NpzReader;
 use tempfile::TempDir;
@@ -147,7 +147,7 @@ fn network(name: &str) -> Case {
 }
 
 impl Case {
-    fn model<E: antiphon::Float>(&self) -> Model<NdArray<E>> {
+    fn model<E: Float>(&self) -> Model<NdArray<E>> {
         Model::open(&self.path).unwrap_or_else(|error| panic!("{}: {error}", self.name))
     }
     /// The inputs as arrays of single precision.
@@ -172,9 +172,9 @@ impl Case {
 }
 
 /// An output as numbers, whatever it is of.
-fn numbers_of(value: Value<NdArray<f32>>) -> ArrayD<f64> {
+fn numbers_of<E: Float>(value: Value<NdArray<E>>) -> ArrayD<f64> {
     match value {
-        Value::Real(x) => x.view().mapv(f64::from),
+        Value::Real(x) => x.view().mapv(E::to_f64),
         Value::Int(x) => x.view().mapv(|x| x as f64),
         Value::Bool(x) => x.view().mapv(|x| f64::from(u8::from(x))),
     }

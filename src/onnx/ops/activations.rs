@@ -29,7 +29,14 @@ pub fn activation<T: Tensor>(call: &Call<'_, T>) -> Outcome<Operand<T>> {
         Op::Relu => x.relu(),
         Op::LeakyRelu => T::select(&x.less(&zero), &(x.clone() * alpha(0.01)?), &x),
         Op::PRelu => {
-            let slope = call.real(1)?;
+            let mut slope = call.real(1)?;
+            let (rank, given) = (x.rank(), slope.shape());
+            if call.settings.opset < 7 && rank > 2 && given.len() == 1 {
+                // One for each channel.
+                let mut lengths = vec![1; rank - 1];
+                lengths[0] = given[0];
+                slope = slope.reshape(&lengths);
+            }
             call.broadcast(&[x.shape(), slope.shape()])?;
             T::select(&x.less(&zero), &(x.clone() * &slope), &x)
         }

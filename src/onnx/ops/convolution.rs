@@ -167,18 +167,29 @@ pub fn transposed<T: Tensor>(call: &Call<'_, T>) -> Outcome<Operand<T>> {
     let kernel = kernel(call, &x, &w)?;
     let groups = count(call.int_attribute("group", 1)?)?;
     let rank = places.len();
-    let auto = call.text("auto_pad", "NOTSET")?;
-    if auto != "NOTSET" && auto != "VALID" || call.ints_attribute("output_shape")?.is_some() {
-        return Err(
-            "auto_pad and output_shape are not supported: pads and output_padding say the same".into()
-        );
-    }
-    let windows = windows(call, &places, &kernel)?;
-    let further = match call.ints_attribute("output_padding")? {
+    let mut windows = windows(call, &places, &kernel)?;
+    let mut further = match call.ints_attribute("output_padding")? {
         None => vec![0; rank],
         Some(list) if list.len() == rank => list.iter().map(|&n| count(n)).collect::<Outcome<Vec<_>>>()?,
         Some(list) => return Err(format!("output_padding = {list:?} for {rank} axes of places")),
     };
+    let upper = call.text("auto_pad", "NOTSET")? == "SAME_UPPER";
+    for (i, window) in windows.iter_mut().enumerate() {
+        let wanted = match (call.ints_attribute("output_shape")?, call.text("auto_pad", "NOTSET")?) {
+            // Older files give all axes, newer ones those of places.
+            (Some(list), _) if list.len() >= rank => Some(count(list[list.len() - rank + i])?),
+            (Some(list), _) => return Err(format!("output_shape = {list:?} for {rank} axes of places")),
+            (None, "SAME_UPPER" | "SAME_LOWER") => Some(places[i].saturating_mul(window.stride)),
+            _ => None,
+        };
+        let Some(wanted) = wanted else { continue };
+        let whole = places[i].saturating_sub(1).saturating_mul(window.stride);
+        let whole = whole.saturating_add(window.span()?).saturating_add(further[i]);
+        further[i] = further[i].saturating_add(wanted.saturating_sub(whole));
+        let cut = whole.saturating_sub(wanted);
+        let (less, more) = (cut / 2, cut - cut / 2);
+        (window.before, window.after) = if upper { (less, more) } else { (more, less) };
+    }
     let mut together = vec![x.shape()[0], x.shape()[1].max(w.shape()[1].saturating_mul(groups))];
     for ((window, &n), &further) in windows.iter().zip(&places).zip(&further) {
         let size = n.saturating_mul(window.stride).saturating_add(window.span()?).saturating_add(further);

@@ -3,9 +3,27 @@
 use crate::language::real::{Int, Mask};
 use crate::language::shape::Shape;
 use crate::language::tensor::{IntTensor, Tensor};
-use crate::onnx::call::{Call, Operand, Type};
+use crate::onnx::call::{Call, Operand, Type, axis};
+use crate::onnx::evaluate::Settings;
 use crate::onnx::known::Outcome;
 use crate::onnx::table::Op;
+
+/// A node of version 6, in which the second operand is aligned with an axis of the first one, as one of version 7, where
+/// it has axes of length 1 after that.
+pub fn aligned<'a, T: Tensor>(call: &Call<'a, T>) -> Outcome<Call<'a, T>> {
+    let mut operands = call.operands.clone();
+    let rank = call.operand(0)?.shape().len();
+    if call.flag("broadcast", false)? && call.node.attributes.contains_key("axis") {
+        let second = call.operand(1)?;
+        let mut lengths = second.shape();
+        let from = axis(call.int_attribute("axis", 0)?, rank)?;
+        let after = rank.checked_sub(from + lengths.len()).ok_or("the second operand has too many axes")?;
+        lengths.extend(std::iter::repeat_n(1, after));
+        operands[1] = Some(second.reshape(&lengths));
+    }
+    let settings = Settings { opset: 7, limit: call.settings.limit, training: call.settings.training };
+    Ok(Call { node: call.node, operands, settings })
+}
 
 /// An operator of one operand.
 pub fn unary<T: Tensor>(call: &Call<'_, T>) -> Outcome<Operand<T>> {
@@ -118,7 +136,7 @@ pub fn arithmetic<T: Tensor>(call: &Call<'_, T>) -> Outcome<Operand<T>> {
         Op::Mul => x * &y,
         Op::Div => x / &y,
         _ if call.flag("fmod", false)? => x.fmod(&y),
-        _ => return Err("of reals it has to have fmod = 1".into()),
+        _ => x.remainder(&y),
     }))
 }
 

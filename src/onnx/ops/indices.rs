@@ -116,8 +116,7 @@ fn rows<T: Tensor>(operand: &Operand<T>, whole: &[usize], from: usize) -> Outcom
 
 /// Parts that tuples of indices name.
 pub fn gather_nd<T: Tensor>(call: &Call<'_, T>) -> Outcome<Operand<T>> {
-    let x = call.real(0)?;
-    call.int(1)?;
+    let x = call.operand(0)?;
     let whole = x.shape();
     if count(call.int_attribute("batch_dims", 0)?)? != 0 {
         return Err("batch_dims is not supported".into());
@@ -125,7 +124,11 @@ pub fn gather_nd<T: Tensor>(call: &Call<'_, T>) -> Outcome<Operand<T>> {
     let (flat, depth) = rows::<T>(call.operand(1)?, &whole, 0)?;
     let mut merged = Shape::from_slice(&[shape::size(&whole[..depth])]);
     merged.extend_from_slice(&whole[depth..]);
-    Ok(Operand::Real(x.reshape(&merged).gather_rows(&flat)))
+    match x.reshape(&merged) {
+        Operand::Bool(_) => Err("truth values are not supported".into()),
+        x if x.ty() == Type::Int => Ok(Operand::Int(x.int()?.gather_rows(&flat))),
+        x => Ok(Operand::Real(x.real()?.gather_rows(&flat))),
+    }
 }
 
 /// An array with parts that tuples of indices name replaced, or added to.

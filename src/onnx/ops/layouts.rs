@@ -437,7 +437,12 @@ pub fn depth<T: Tensor>(call: &Call<'_, T>) -> Outcome<Operand<T>> {
             return Err(format!("{h} × {w} places do not divide into blocks of {b}"));
         }
         let apart = operand.reshape(&[n, c, h / b, b, w / b, b]);
-        let moved = moved(&apart, &Permuted(Shape::from_slice(&[0, 3, 5, 1, 2, 4])));
+        let order = match call.text("mode", "DCR")? {
+            "DCR" => [0, 3, 5, 1, 2, 4],
+            "CRD" => [0, 1, 3, 5, 2, 4],
+            other => return Err(format!("mode = {other:?} is not supported")),
+        };
+        let moved = moved(&apart, &Permuted(Shape::from_slice(&order)));
         return Ok(moved.reshape(&[n, c.saturating_mul(square), h / b, w / b]));
     }
     if c % square != 0 {

@@ -47,7 +47,8 @@ pub fn batch<T: Tensor>(call: &Call<'_, T>) -> Outcome<Vec<Operand<T>>> {
     let momentum = call.float_attribute("momentum", 0.9)?;
     let asked = match call.settings.opset {
         14.. => call.flag("training_mode", false)?,
-        _ => call.node.outputs.len() > 1,
+        7.. => call.node.outputs.len() > 1,
+        _ => !call.flag("is_test", false)?,
     };
     if !asked && call.settings.training.is_none() {
         let scale = gain / (variance + epsilon).sqrt();
@@ -92,28 +93,28 @@ pub fn instance<T: Tensor>(call: &Call<'_, T>) -> Outcome<Operand<T>> {
 }
 
 /// Over the last axes, from one on.
-pub fn layer<T: Tensor>(call: &Call<'_, T>) -> Outcome<Operand<T>> {
+pub fn layer<T: Tensor>(call: &Call<'_, T>) -> Outcome<Vec<Operand<T>>> {
     let (x, gain) = (call.real(0)?, call.real(1)?);
     let whole = x.shape();
     let from = axis(call.int_attribute("axis", -1)?, whole.len())?;
     let along: Vec<usize> = (from..whole.len()).collect();
     let epsilon = call.float_attribute("epsilon", 1e-5)?;
-    let normal = match call.node.op {
-        Op::RMSNormalization => {
-            let squares = mean_over(&x.square(), &along);
-            divided(x, squares, epsilon)
+    let (centred, mean) = match call.node.op {
+        Op::RMSNormalization => (x, None),
+        _ => {
+            let mean = mean_over(&x, &along);
+            (x - &mean, Some(mean))
         }
-        _ => standardized(&x, &along, epsilon),
     };
+    let inverse = (mean_over(&centred.square(), &along) + epsilon).sqrt().recip();
     call.broadcast(&[whole, gain.shape()])?;
-    let scaled = normal * gain;
-    Ok(Operand::Real(match call.optional_real(2)? {
-        Some(bias) => {
-            call.broadcast(&[scaled.shape(), bias.shape()])?;
-            scaled + bias
-        }
-        None => scaled,
-    }))
+    let mut y = centred * &inverse * gain;
+    if let Some(bias) = call.optional_real(2)? {
+        call.broadcast(&[y.shape(), bias.shape()])?;
+        y += bias;
+    }
+    let results = std::iter::once(y).chain(mean).chain([inverse]);
+    Ok(results.take(call.node.outputs.len()).map(Operand::Real).collect())
 }
 
 /// Groups of channels of each image. Gain and bias are of channels since version 21, and of groups before it.

@@ -29,8 +29,10 @@ pub fn layer<T: Tensor>(call: &Call<'_, T>) -> Outcome<Vec<Operand<T>>> {
         Op::GRU => (3, &["Sigmoid", "Tanh"]),
         _ => (4, &["Sigmoid", "Tanh", "Tanh"]),
     };
-    call.demand("layout", 0)?;
     call.demand("input_forget", 0)?;
+    // With layout 1 the batch comes first.
+    let batch_first = call.flag("layout", false)?;
+    let x = if batch_first && x.rank() == 3 { x.permute(&[1, 0, 2]) } else { x };
     let (of_x, of_w, of_r) = (x.shape(), w.shape(), r.shape());
     let (&[steps, batch, input], &[directions, rows, width], &[_, _, hidden]) =
         (of_x.as_slice(), of_w.as_slice(), of_r.as_slice())
@@ -67,7 +69,11 @@ pub fn layer<T: Tensor>(call: &Call<'_, T>) -> Outcome<Vec<Operand<T>>> {
         Some(bias) => return Err(format!("a bias {:?}", bias.shape())),
         None => T::zeros(&[directions, 2 * wide]),
     };
-    let state = |i: usize| match call.optional_real(i)? {
+    let given = |i: usize| -> Outcome<Option<T>> {
+        let swapped = |state: T| if state.rank() == 3 { state.permute(&[1, 0, 2]) } else { state };
+        Ok(call.optional_real(i)?.map(|state| if batch_first { swapped(state) } else { state }))
+    };
+    let state = |i: usize| match given(i)? {
         Some(state) if state.shape()[..] == [directions, batch, hidden] => Ok(state),
         Some(state) => Err(format!("operand {i} is {:?}", state.shape())),
         None => Ok(T::zeros(&[directions, batch, hidden])),
@@ -95,7 +101,10 @@ pub fn layer<T: Tensor>(call: &Call<'_, T>) -> Outcome<Vec<Operand<T>>> {
         last.push(h);
         last_cells.push(c);
     }
-    let results = [T::stack(&outputs, 1), T::stack(&last, 0), T::stack(&last_cells, 0)];
+    let results = match batch_first {
+        false => [T::stack(&outputs, 1), T::stack(&last, 0), T::stack(&last_cells, 0)],
+        true => [T::stack(&outputs, 1).permute(&[2, 0, 1, 3]), T::stack(&last, 1), T::stack(&last_cells, 1)],
+    };
     Ok(results.into_iter().take(call.node.outputs.len()).map(Operand::Real).collect())
 }
 

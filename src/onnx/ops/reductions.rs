@@ -39,6 +39,8 @@ pub fn reduce<T: Tensor>(call: &Call<'_, T>) -> Outcome<Operand<T>> {
     let result = match call.node.op {
         Op::ReduceSum => x.sum(over()),
         Op::ReduceMean => x.mean(over()),
+        Op::ReduceMax if nothing && operand.ty() == Type::Bool => T::zeros(&kept),
+        Op::ReduceMin if nothing && operand.ty() == Type::Bool => T::ones(&kept),
         Op::ReduceMax if nothing => T::full(&kept, f64::NEG_INFINITY),
         Op::ReduceMax => x.max(over()),
         Op::ReduceMin if nothing => T::full(&kept, f64::INFINITY),
