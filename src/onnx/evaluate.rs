@@ -6,7 +6,7 @@ use super::call::{Call, Operand};
 use super::graph::{Node, described};
 use super::known::Outcome;
 use super::ops::{
-    activations, convolution, elementwise, indices, layouts, loss, normalization, pooling, products,
+    activations, convolution, elementwise, indices, layouts, loss, normalization, padding, pooling, products,
     recurrent, reductions, resize, shapes,
 };
 use super::table::Op;
@@ -130,7 +130,7 @@ fn operator<T: Tensor>(call: &Call<'_, T>) -> Outcome<Vec<Operand<T>>> {
         Slice => one(layouts::slice(call)),
         Expand => one(layouts::expand(call)),
         Tile => one(layouts::tile(call)),
-        Pad => one(layouts::pad(call)),
+        Pad => one(padding::pad(call)),
         Trilu => one(layouts::triangle(call)),
         DepthToSpace | SpaceToDepth => one(layouts::depth(call)),
         Resize | Upsample => one(resize::resize(call)),

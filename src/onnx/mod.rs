@@ -29,6 +29,8 @@
 #[cfg(feature = "staging")]
 mod builder;
 mod call;
+#[cfg(feature = "staging")]
+mod counterparts;
 mod evaluate;
 mod export;
 mod graph;

@@ -2,14 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use antiphon_staging::{
-    Binary, Comparison, Data, Dtype, Expr, Program, Reduction, Scalar, Stmt, Unary, Value, Window2d,
-};
+use antiphon_staging::{Comparison, Data, Dtype, Expr, Program, Reduction, Scalar, Stmt, Value, Window2d};
 use prost::Message;
 
 use super::builder::{self, Setting, Writer};
+use super::counterparts::{self as elementwise, bytes_of, element_type};
 use super::known::Outcome;
-use super::proto::data_type;
 use crate::array::{Float, NdArray};
 use crate::error::{At, Error, Result};
 use crate::language::params::Path;
@@ -80,26 +78,6 @@ where
 /// The name of a component of the inputs or outputs.
 fn component(of: &str, path: &str) -> String {
     if path.is_empty() { of.into() } else { format!("{of}.{path}") }
-}
-
-/// The type of elements in a file.
-fn element_type(dtype: Dtype) -> i32 {
-    match dtype {
-        Dtype::F32 => data_type::FLOAT,
-        Dtype::F64 => data_type::DOUBLE,
-        Dtype::I64 => data_type::INT64,
-        Dtype::Bool => data_type::BOOL,
-    }
-}
-
-/// An element's bytes.
-fn bytes_of(x: Scalar) -> Vec<u8> {
-    match x {
-        Scalar::F32(x) => x.to_le_bytes().into(),
-        Scalar::F64(x) => x.to_le_bytes().into(),
-        Scalar::I64(x) => x.to_le_bytes().into(),
-        Scalar::Bool(x) => vec![x.into()],
-    }
 }
 
 /// A parameter's elements.
@@ -192,15 +170,6 @@ impl<'p> Translation<'p> {
         &self.program.ty(value).shape
     }
 
-    /// A single number of a type.
-    fn number(&mut self, dtype: Dtype, x: f64) -> String {
-        self.scalar(Scalar::of(dtype, x))
-    }
-
-    fn scalar(&mut self, x: Scalar) -> String {
-        self.writer.array(None, element_type(x.dtype()), &[], bytes_of(x))
-    }
-
     fn lengths(&mut self, shape: &[usize]) -> String {
         self.writer.ints(shape.iter().map(|&n| n as i64))
     }
@@ -213,7 +182,7 @@ impl<'p> Translation<'p> {
         let int = |n: usize| Setting::Int(n as i64);
         Ok(match expr {
             Expr::Fill { value, shape } => {
-                let number = self.scalar(*value);
+                let number = elementwise::scalar(&mut self.writer, *value);
                 if shape.is_empty() {
                     return Ok(number);
                 }
@@ -229,16 +198,19 @@ impl<'p> Translation<'p> {
                 };
                 self.writer.array(None, element_type(ty.dtype), &ty.shape, bytes)
             }
-            Expr::Unary(op, _) => self.unary(*op, x[0], ty.dtype)?,
+            Expr::Unary(op, _) => elementwise::unary(&mut self.writer, *op, x[0], ty.dtype)?,
             Expr::Powi(_, n) => {
-                let exponent = self.number(ty.dtype, (*n).into());
+                let exponent = elementwise::number(&mut self.writer, ty.dtype, (*n).into());
                 self.writer.node("Pow", &[x[0], &exponent], vec![])
             }
             Expr::Clamp { low, high, .. } => {
-                let (low, high) = (self.scalar(*low), self.scalar(*high));
+                let (low, high) = (
+                    elementwise::scalar(&mut self.writer, *low),
+                    elementwise::scalar(&mut self.writer, *high),
+                );
                 self.writer.node("Clip", &[x[0], &low, &high], vec![])
             }
-            Expr::Binary(op, ..) => self.binary(*op, &x)?,
+            Expr::Binary(op, ..) => elementwise::binary(&mut self.writer, *op, &x)?,
             Expr::Compare(op, ..) => {
                 let op = match op {
                     Comparison::Less => "Less",
@@ -376,82 +348,6 @@ impl<'p> Translation<'p> {
         let mut settings = moves(window);
         settings.push(("output_padding", Setting::Ints(vec![further(0), further(1)])));
         self.writer.node("ConvTranspose", x, settings)
-    }
-
-    fn unary(&mut self, op: Unary, x: &str, dtype: Dtype) -> Outcome<String> {
-        let name = match op {
-            Unary::Neg => "Neg",
-            Unary::Recip => "Reciprocal",
-            Unary::Abs => "Abs",
-            Unary::Sign => "Sign",
-            Unary::Exp => "Exp",
-            Unary::Log => "Log",
-            Unary::Sqrt => "Sqrt",
-            Unary::Sin => "Sin",
-            Unary::Cos => "Cos",
-            Unary::Tan => "Tan",
-            Unary::Tanh => "Tanh",
-            Unary::Sigmoid => "Sigmoid",
-            Unary::Softplus => "Softplus",
-            Unary::Relu => "Relu",
-            Unary::Erf => "Erf",
-            Unary::Sinh => "Sinh",
-            Unary::Cosh => "Cosh",
-            Unary::Asin => "Asin",
-            Unary::Acos => "Acos",
-            Unary::Atan => "Atan",
-            Unary::Asinh => "Asinh",
-            Unary::Acosh => "Acosh",
-            Unary::Atanh => "Atanh",
-            Unary::Floor => "Floor",
-            Unary::Ceil => "Ceil",
-            Unary::Round => "Round",
-            Unary::Not => "Not",
-            Unary::Exp2 => {
-                let two = self.number(dtype, 2.0);
-                return Ok(self.writer.node("Pow", &[&two, x], vec![]));
-            }
-            Unary::Log2 | Unary::Log10 => {
-                let base = if op == Unary::Log2 { std::f64::consts::LN_2 } else { std::f64::consts::LN_10 };
-                let (log, base) = (self.writer.node("Log", &[x], vec![]), self.number(dtype, base));
-                return Ok(self.writer.node("Div", &[&log, &base], vec![]));
-            }
-            Unary::Trunc => {
-                let size = self.writer.node("Abs", &[x], vec![]);
-                let whole = self.writer.node("Floor", &[&size], vec![]);
-                let sign = self.writer.node("Sign", &[x], vec![]);
-                return Ok(self.writer.node("Mul", &[&sign, &whole], vec![]));
-            }
-            Unary::Expm1
-            | Unary::Log1p
-            | Unary::Erfc
-            | Unary::Cbrt
-            | Unary::Lgamma
-            | Unary::I0
-            | Unary::I1 => {
-                return Err(format!("{} has no counterpart that is as exact", op.name()));
-            }
-        };
-        Ok(self.writer.node(name, &[x], vec![]))
-    }
-
-    fn binary(&mut self, op: Binary, x: &[&str]) -> Outcome<String> {
-        let name = match op {
-            Binary::Add => "Add",
-            Binary::Sub => "Sub",
-            Binary::Mul => "Mul",
-            Binary::Div => "Div",
-            Binary::Pow => "Pow",
-            Binary::Maximum => "Max",
-            Binary::Minimum => "Min",
-            Binary::And => "And",
-            Binary::Or => "Or",
-            Binary::Fmod => return Ok(self.writer.node("Mod", x, vec![("fmod", Setting::Int(1))])),
-            Binary::Atan2 | Binary::Hypot | Binary::FloorDivide => {
-                return Err(format!("{} has no counterpart", op.name()));
-            }
-        };
-        Ok(self.writer.node(name, x, vec![]))
     }
 }
 

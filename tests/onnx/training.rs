@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use antiphon::onnx::{Averages, Model, Value};
 use antiphon::optim::{Adam, OptState, Optimizer, Sgd};
 use antiphon::params::matches;
+use antiphon::recording::Recorded;
 use antiphon::{
-    IntTensor, NdArray, NdInt, OrRaise, Params, Real, Result, Structure, Tensor, TrainingStep, Var,
+    IntTensor, NdArray, NdInt, OrRaise, Params, Real, Result, Structure, Tensor, TrainingStep, Var, compile,
     value_and_grad, value_and_grad_aux,
 };
 use serde_json::Value as Json;
 
+use super::messages::{float, graph, model, node, port};
 use super::{Array, network, pattern};
 
 type Network = Model<NdArray<f64>>;
@@ -153,6 +155,36 @@ fn a_resnet_trains_with_running_averages_in_both_modes() {
         after.predict(std::slice::from_ref(&data.images)).unwrap(),
     ];
     assert!((in_training - out).abs().max(..).item() > 1e-3);
+}
+
+/// What is dropped is a function of the seed, eagerly and compiled; the rest is scaled.
+#[test]
+fn elements_are_dropped_in_training_only() {
+    let nodes = [node("Dropout", &["x"], &["y"], &[float("ratio", 0.25)])];
+    let bytes = model(11, graph(&nodes, &[], &[port("x", 1, &[1000])], &["y"]));
+    let network = Network::read(bytes).unwrap();
+    let x = NdArray::full(&[1000], 3.0);
+    assert_eq!(network.predict(std::slice::from_ref(&x)).unwrap(), x);
+    let dropped = |seed: i64| {
+        let outputs = network.train(&[Value::Real(x.clone())], &NdInt::scalar(seed)).unwrap().0;
+        outputs.into_iter().next().and_then(Value::real).unwrap()
+    };
+    let y = dropped(1);
+    assert_eq!(y, dropped(1));
+    assert_ne!(y, dropped(2));
+    let zeros = y.view().iter().filter(|&&y| y == 0.0).count();
+    assert!((200..300).contains(&zeros) && y.view().iter().all(|&y| y == 0.0 || (y - 4.0).abs() < 1e-12));
+    let data = Data { images: x.clone(), labels: NdInt::scalar(1) };
+    let none: Model<Recorded> = network.with_leaves(vec![]).unwrap();
+    let mut compiled = compile(
+        "dropped",
+        |data: Data<Recorded>| {
+            none.train(&[Value::Real(data.images)], &data.labels).or_raise().0.remove(0).real().unwrap()
+        },
+        &data,
+    )
+    .unwrap();
+    assert_eq!(compiled.call(&data).unwrap(), y);
 }
 
 /// What is frozen is no leaf, and stays.

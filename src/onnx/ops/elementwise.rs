@@ -8,8 +8,8 @@ use crate::onnx::evaluate::Settings;
 use crate::onnx::known::Outcome;
 use crate::onnx::table::Op;
 
-/// A node of version 6, in which the second operand is aligned with an axis of the first one, as one of version 7, where
-/// it has axes of length 1 after that.
+/// A node of version 6, in which the second operand is aligned with an axis of the first one, as one of version 7,
+/// where it has axes of length 1 after that.
 pub fn aligned<'a, T: Tensor>(call: &Call<'a, T>) -> Outcome<Call<'a, T>> {
     let mut operands = call.operands.clone();
     let rank = call.operand(0)?.shape().len();

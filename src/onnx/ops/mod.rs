@@ -8,6 +8,7 @@ pub mod indices;
 pub mod layouts;
 pub mod loss;
 pub mod normalization;
+pub mod padding;
 pub mod pooling;
 pub mod products;
 pub mod recurrent;

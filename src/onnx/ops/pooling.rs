@@ -1,7 +1,7 @@
 //! Maxima, means and norms of windows.
 
 use super::convolution::{Window, places, windows};
-use super::layouts::around;
+use super::padding::around;
 use crate::language::real::Real;
 use crate::language::shape::Window2d;
 use crate::language::tensor::Tensor;

@@ -1,6 +1,6 @@
 //! Sums, means, maxima and others over axes; the largest, and where it is.
 
-use super::layouts::around;
+use super::padding::around;
 use crate::continuation::unwinding::OrRaise;
 use crate::language::real::Int;
 use crate::language::shape::{self, Axes, Shape};
