@@ -157,6 +157,37 @@ fn a_resnet_trains_with_running_averages_in_both_modes() {
     assert!((in_training - out).abs().max(..).item() > 1e-3);
 }
 
+/// ResNet-50 on two images of 224 × 224, in single precision, with running averages.
+#[test]
+fn a_resnet_of_its_real_size_trains_in_both_modes() {
+    fn step<T: Tensor>(model: &mut Model<T>, data: &Data<T>) -> Result<T> {
+        let seed = antiphon::Int::constant(3);
+        let (loss, averages, slopes): (T, Averages<T>, _) = value_and_grad_aux(
+            |model: Model<_>| {
+                let (mut outputs, averages) =
+                    model.train(&[Value::Real(Var::lift(&data.images))], &seed).or_raise();
+                let scores = outputs.remove(0).real().unwrap();
+                (scores.cross_entropy(&data.labels).mean(..), averages)
+            },
+            model,
+        )?;
+        *model = model.zip_leaves(&slopes, |x, slope| x.clone() - slope.clone() * 1e-3)?;
+        model.set(&averages)?;
+        Ok(loss)
+    }
+    let start: Model<NdArray<f32>> = network("resnet50").model();
+    let images = network("resnet50_training").inputs().remove(0).real().unwrap();
+    let data = Data { images, labels: NdInt::from(vec![7, 3]) };
+    let mut eager = TrainingStep::eager(start.clone(), step);
+    let mut compiled = TrainingStep::compiled(start, step);
+    let [a, b] = [eager.call(&data).unwrap().item(), compiled.call(&data).unwrap().item()];
+    println!("compiled in {:.1} s", compiled.compile_time().as_secs_f64());
+    assert!((a - b).abs() < 1e-3 * (1.0 + a.abs()), "{a} eagerly, {b} compiled");
+    let averages = |model: &Model<NdArray<f32>>| model.parameter("stem.norm.running_var").unwrap().clone();
+    let off = (averages(&eager.state()) - averages(&compiled.state())).abs().max(..).item();
+    assert!(off < 1e-4, "{off}");
+}
+
 /// What is dropped is a function of the seed, eagerly and compiled; the rest is scaled.
 #[test]
 fn elements_are_dropped_in_training_only() {
