@@ -1,8 +1,8 @@
 //! How many threads large operators use: the same pool for arrays and for compiled code.
 //!
-//! One by default. [`set`] asks for more, as does the variable `ANTIPHON_THREADS` of the environment, a number or `all`.
-//! Results are the same bits whatever the number is: how an element is computed does not depend on which part of an
-//! operator it belongs to. Code is [compiled](crate::compiled) for as many threads as there are then, or as
+//! One by default. [`set`] asks for more, as does the variable `ANTIPHON_THREADS` of the environment, a number or
+//! `all`. Results are the same bits whatever the number is: how an element is computed does not depend on which part of
+//! an operator it belongs to. Code is [compiled](crate::compiled) for as many threads as there are then, or as
 //! `CompileOptions::threads` says; code that was compiled for one stays on one.
 //!
 //! Shared are products of matrices, convolutions, and large elementwise operators and reductions; what is smaller than

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 /// Files and folders of `src`, each of which imports only what stands before it.
 const ANTIPHON: &[&str] = &[
     "error",
+    "threads",
     "finite",
     "continuation",
     "debug",

@@ -2,13 +2,13 @@
 
 use antiphon_staging::jit::{CompileOptions, CompiledProgram, Stop, compile_until};
 use antiphon_staging::{OptimiseOptions, Program};
+use antiphon_system::file::{Access, replace};
 use std::fmt;
 
 use crate::compiled::components::{ComponentTypes, check_component_types, placeholder, take_components};
 use crate::continuation::stack;
 use crate::continuation::unwinding::{catch, operator};
 use crate::error::{At, Error, Result};
-use crate::io::write_atomically;
 use crate::language::params::Path;
 use crate::language::state::{Leaf, State};
 use crate::language::structure::{MapComponent, Structure};
@@ -218,10 +218,10 @@ impl<T: Plain, P, R> CompiledFunction<T, P, R> {
         self.compiled.llvm_ir().located()
     }
 
-    /// Writes the program as code for C: an object file, `<path>.o`, and a header, `<path>.h`, both or none of them. The
-    /// last part of the path is what the names in C begin with: `<name>_run` takes the addresses of the inputs and of the
-    /// results, components of the example and of the result in their order. The code is for the processor that the
-    /// program was compiled for, and needs `-lm`, and with several [threads](crate::threads) `-fopenmp`.
+    /// Writes the program as code for C: an object file, `<path>.o`, and a header, `<path>.h`, both or none of them.
+    /// The last part of the path is what the names in C begin with: `<name>_run` takes the addresses of the inputs and
+    /// of the results, components of the example and of the result in their order. The code is for the processor that
+    /// the program was compiled for, and needs `-lm`, and with several [threads](crate::threads) `-fopenmp`.
     ///
     /// ```
     /// use antiphon::{NdArray, Real, compile};
@@ -234,8 +234,8 @@ impl<T: Plain, P, R> CompiledFunction<T, P, R> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Recording`](crate::Error::Recording) if the name is none in C, and if the program has no counterpart in C:
-    /// functions of the host, what it prints, checks that numbers are finite, Bessel functions;
+    /// [`Error::Recording`](crate::Error::Recording) if the name is none in C, and if the program has no counterpart in
+    /// C: functions of the host, what it prints, checks that numbers are finite, Bessel functions;
     /// [`Error::Io`](crate::Error::Io) if a file cannot be written.
     #[track_caller]
     pub fn export(&self, path: impl AsRef<std::path::Path>) -> Result<()> {
@@ -244,8 +244,11 @@ impl<T: Plain, P, R> CompiledFunction<T, P, R> {
         let inputs: Vec<String> = self.example.iter().map(|(path, _)| path.to_string()).collect();
         let exported = self.compiled.export(&name, &inputs).located()?;
         let [object, header] = ["o", "h"].map(|end| path.with_file_name(format!("{name}.{end}")));
-        write_atomically(&object, &exported.object)?;
-        write_atomically(&header, exported.header.as_bytes()).inspect_err(|_| {
+        let write = |path: &std::path::Path, bytes: &[u8]| {
+            replace(path, bytes, Access::Umask).map_err(|source| Error::Io { path: path.into(), source })
+        };
+        write(&object, &exported.object)?;
+        write(&header, exported.header.as_bytes()).inspect_err(|_| {
             let _ = std::fs::remove_file(&object);
         })
     }

@@ -37,7 +37,8 @@ struct Truncated {
 ///
 /// Of each layer the `rank` largest singular values are found, by subspace iteration with products alone (Halko,
 /// Martinsson & Tropp, *Finding structure with randomness*, 2011, algorithm 4.4), and SeqLip is that of these (Virmaux
-/// & Scaman, *Lipschitz regularity of deep neural networks: analysis and efficient estimation*, 2018, sections 4 and 5).
+/// & Scaman, *Lipschitz regularity of deep neural networks: analysis and efficient estimation*, 2018, sections 4 and
+/// 5).
 ///
 /// ```
 /// use antiphon::lipschitz::{AffineChain, AffineProgram, Slopes};

@@ -1,8 +1,8 @@
 //! What Antiphon asks of the operating system, once for the calculus and for compiled code: files that are
 //! [opened](file::open) if they are regular ones, and [replaced](file::replace) as a whole, [directories](private) that
 //! belong to one user alone, freed memory that is [kept](heap) for the next array, the [threads] that large operators
-//! share, and address space that is [reserved](reserve::Reserved) and filled with memory within the limits of the [process](memory::memory) and of what
-//! all its stacks may [take](budget).
+//! share, and address space that is [reserved](reserve::Reserved) and filled with memory within the limits of the
+//! [process](memory::memory) and of what all its stacks may [take](budget).
 
 mod cgroup;
 mod proc;

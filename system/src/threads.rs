@@ -39,8 +39,8 @@ pub fn processors() -> usize {
     *PROCESSORS.get_or_init(|| thread::available_parallelism().map_or(1, usize::from).min(MOST))
 }
 
-/// How many threads work on large operators: what [`set`] said last, else [`VARIABLE`], else one. What is no number from
-/// 1 to [`MOST`] in the environment counts as one.
+/// How many threads work on large operators: what [`set`] said last, else [`VARIABLE`], else one. What is no number
+/// from 1 to [`MOST`] in the environment counts as one.
 pub fn count() -> usize {
     match COUNT.load(Ordering::Relaxed) {
         0 => {

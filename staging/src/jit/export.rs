@@ -24,6 +24,8 @@ pub struct Exported {
     pub header: String,
 }
 
+/// The header, with `@…@` for what it says of a program.
+const TEMPLATE: &str = include_str!("export.h");
 /// Operators that are functions of C's library of the same name.
 const LIBRARY: [&str; 27] = [
     "exp", "expm1", "log", "log1p", "sin", "cos", "tan", "tanh", "erf", "erfc", "exp2", "log2", "log10",
@@ -35,9 +37,9 @@ const LIBRARY: [&str; 27] = [
 /// says, where it is long enough.
 ///
 /// # Errors
-/// Those of [`compile`](super::compile) but for those of running; [`Error::Export`] if the name is no identifier of C's,
-/// if the program calls functions of the host, prints, or checks that numbers are finite, if it needs a function that
-/// C's library lacks, and if denormal numbers are to be flushed.
+/// Those of [`compile`](super::compile) but for those of running; [`Error::Export`] if the name is no identifier of
+/// C's, if the program calls functions of the host, prints, or checks that numbers are finite, if it needs a function
+/// that C's library lacks, and if denormal numbers are to be flushed.
 pub fn export(
     program: &Program,
     options: &CompileOptions,
@@ -128,19 +130,16 @@ fn element(dtype: Dtype) -> &'static str {
 /// Text within a comment or a string of C.
 fn plain(text: &str) -> String {
     let escaped = |c: char| match c {
-        '"' | '\\' | '*' | '/' | '?' => '\''.to_string(),
+        '"' | '\\' | '?' => '\''.to_string(),
         c if c.is_control() => " ".into(),
         c => c.to_string(),
     };
-    text.chars().map(escaped).collect()
+    text.chars().map(escaped).collect::<String>().replace("*/", "* /")
 }
 
 impl Header<'_> {
     fn text(&self) -> String {
         let (inputs, outputs) = signature(self.program);
-        let (name, upper) = (self.name, self.name.to_uppercase());
-        let [index, stack, arena, probe] =
-            [Failure::Index, Failure::Stack, Failure::Arena, Failure::Probe].map(|failure| failure as i64);
         let ensures = self.optimised.probes.values().enumerate().map(|(i, probe)| self.ensure(i, probe));
         let ensures: String = ensures.collect();
         let list = |kind: &str, types: &[Type], names: &[String]| -> String {
@@ -156,66 +155,30 @@ impl Header<'_> {
             let sizes: Vec<String> = types.iter().map(|ty| ty.size().to_string()).collect();
             if sizes.is_empty() { "0".into() } else { sizes.join(", ") }
         };
-        let (count_in, count_out) = (inputs.len(), outputs.len());
-        let (sizes_in, sizes_out) = (sizes(&inputs), sizes(&outputs));
-        let (fixed, library) = (self.arena, self.library);
-        format!(
-            "/* {name}: compiled by Antiphon. Arrays are row-major and hold as many elements as their shape says.\n\
-             {takes}{gives}\
-             One file of a program defines {upper}_IMPLEMENTATION before it includes this. */\n\
-             #ifndef {upper}_H\n#define {upper}_H\n\
-             #include <stddef.h>\n#include <stdint.h>\n\
-             #ifdef __cplusplus\nextern \"C\" {{\n#endif\n\n\
-             #define {upper}_INPUTS {count_in}\n#define {upper}_OUTPUTS {count_out}\n\
-             /* Elements of each. */\n\
-             static const int64_t {name}_input_sizes[] = {{{sizes_in}}};\n\
-             static const int64_t {name}_output_sizes[] = {{{sizes_out}}};\n\
-             /* Bytes of memory that a run takes, beside those of recursive functions. */\n\
-             #define {upper}_MEMORY {memory}\n\
-             /* Bytes of stack that recursive functions may take. */\n\
-             #ifndef {upper}_STACK\n#define {upper}_STACK (512 * 1024)\n#endif\n\n\
-             enum {{\n    {upper}_OK = 0,\n    {upper}_INDEX = {index}, /* an index is out of range */\n    \
-             {upper}_STACK_EXHAUSTED = {stack}, /* recursion went too deep */\n    \
-             {upper}_MEMORY_EXHAUSTED = {arena}, /* more memory is needed */\n    \
-             {upper}_ENSURE = {probe} /* the model ensures something that does not hold */\n}};\n\n\
-             /* Runs it in `memory`, of so many bytes, which no other run uses meanwhile. Outputs overlap nothing. If the\n   \
-             result is not {upper}_OK, nothing was written, and `reason`, unless it is null, says why. */\n\
-             int {name}_run(const void *const inputs[{some_in}], void *const outputs[{some_out}], void *memory, size_t bytes,\n    \
-             const char **reason);\n\n\
-             #ifdef {upper}_IMPLEMENTATION\n#include <math.h>\n#include <setjmp.h>\n\
-             #undef WEAK\n#define WEAK __attribute__((weak))\n{library}\
-             typedef struct {name}_context {{\n    \
-             uint8_t *arena, *top, *limit, *stack;\n    const void *const *inputs;\n    void *const *outputs;\n    \
-             void (*fail)(struct {name}_context *, int64_t, int64_t, int64_t, int64_t);\n    \
-             void (*probe)(struct {name}_context *, int64_t, const uint8_t *);\n    \
-             void (*host)(struct {name}_context *, int64_t, void *const *);\n    \
-             int64_t failure[4];\n    jmp_buf *back;\n    const char *reason;\n}} {name}_context;\n\n\
-             void {name}_entry({name}_context *);\n\n\
-             static void {name}_fail({name}_context *c, int64_t why, int64_t op, int64_t index, int64_t length) {{\n    \
-             const char *reasons[] = {{\"\", \"an index is out of range\", \"recursion went too deep\", \"more memory is needed\"}};\n    \
-             (void)op, (void)index, (void)length;\n    \
-             c->failure[0] = why;\n    if (why > 0 && why < 4) c->reason = reasons[why];\n    longjmp(*c->back, 1);\n}}\n\n\
-             static void {name}_probe({name}_context *c, int64_t number, const uint8_t *value) {{\n    \
-             int64_t elements = 0;\n    switch (number) {{\n{ensures}    }}\n    \
-             for (int64_t i = 0; i < elements; i++)\n        if (!value[i]) {name}_fail(c, {upper}_ENSURE, 0, 0, 0);\n}}\n\n\
-             int {name}_run(const void *const inputs[{some_in}], void *const outputs[{some_out}], void *memory, size_t bytes,\n    \
-             const char **reason) {{\n    \
-             jmp_buf back;\n    {name}_context c = {{0}};\n    \
-             uint8_t *start = (uint8_t *)(((uintptr_t)memory + 63) / 64 * 64);\n    \
-             if (reason) *reason = \"\";\n    \
-             if (bytes < {upper}_MEMORY) {{\n        if (reason) *reason = \"more memory is needed\";\n        \
-             return {upper}_MEMORY_EXHAUSTED;\n    }}\n    \
-             c.arena = start;\n    c.top = start + {fixed};\n    c.limit = (uint8_t *)memory + bytes;\n    \
-             c.stack = (uint8_t *)&c - {upper}_STACK;\n    c.inputs = inputs;\n    c.outputs = outputs;\n    \
-             c.fail = {name}_fail;\n    c.probe = {name}_probe;\n    c.back = &back;\n    c.reason = \"\";\n    \
-             if (setjmp(back)) {{\n        if (reason) *reason = c.reason;\n        return (int)c.failure[0];\n    }}\n    \
-             {name}_entry(&c);\n    return {upper}_OK;\n}}\n\
-             #undef WEAK\n#endif\n\n\
-             #ifdef __cplusplus\n}}\n#endif\n#endif\n",
-            memory = fixed + 64,
-            some_in = count_in.max(1),
-            some_out = count_out.max(1),
-        )
+        let numbers = [
+            ("inputs", inputs.len()),
+            ("outputs", outputs.len()),
+            ("some_inputs", inputs.len().max(1)),
+            ("some_outputs", outputs.len().max(1)),
+            ("memory", self.arena as usize + 64),
+            ("fixed", self.arena as usize),
+            ("index", Failure::Index as usize),
+            ("stack", Failure::Stack as usize),
+            ("arena", Failure::Arena as usize),
+            ("probe", Failure::Probe as usize),
+        ];
+        let numbers = numbers.map(|(key, number)| (key, number.to_string()));
+        let texts = [
+            ("name", self.name.to_owned()),
+            ("NAME", self.name.to_uppercase()),
+            ("arrays", takes + &gives),
+            ("input_sizes", sizes(&inputs)),
+            ("output_sizes", sizes(&outputs)),
+            ("library", self.library.to_owned()),
+            ("ensures", ensures),
+        ];
+        let fill = |text: String, (key, value): (&str, String)| text.replace(&format!("@{key}@"), &value);
+        numbers.into_iter().chain(texts).fold(TEMPLATE.to_owned(), fill)
     }
 
     fn ensure(&self, number: usize, probe: &ProbeData) -> String {

@@ -28,8 +28,8 @@ pub struct CompileOptions {
     /// Whether denormal numbers count as zeros while the program runs: operations on them are many times slower. Off
     /// by default, since it changes results near zero, and with them derivatives that are checked by differences.
     pub flush_denormals: bool,
-    /// How many threads large operators are made for: [`antiphon_system::threads::count`] by default. With one, no work is
-    /// cut into parts. How many threads do it is decided when it runs; the results are the same bits in any case.
+    /// How many threads large operators are made for: [`antiphon_system::threads::count`] by default. With one, no work
+    /// is cut into parts. How many threads do it is decided when it runs; the results are the same bits in any case.
     pub threads: usize,
     /// Bytes of stack that recursive functions may use; if none are said, what the memory of the process allows, see
     /// [`budget`](antiphon_system::budget).

@@ -103,8 +103,8 @@ binary_functions! {
 /// Calls a task of compiled code for each part, on all threads, in the mode of the processor that this one is in.
 ///
 /// # Safety
-/// The task is compiled code that takes this frame and the number of a part, reads nothing that another part writes, and
-/// does not unwind; frame and code are there until this returns.
+/// The task is compiled code that takes this frame and the number of a part, reads nothing that another part writes,
+/// and does not unwind; frame and code are there until this returns.
 unsafe extern "C" fn run_parts(task: unsafe extern "C" fn(*const u8, i64), frame: *const u8, parts: i64) {
     /// What all threads read.
     struct Frame(*const u8);

@@ -1,5 +1,5 @@
-//! Work that several threads share: a *task*, a function of what it reads and of the number of a part, which the pool of
-//! the process calls for each part ([`jit::symbols`](crate::jit::symbols)).
+//! Work that several threads share: a *task*, a function of what it reads and of the number of a part, which the pool
+//! of the process calls for each part ([`jit::symbols`](crate::jit::symbols)).
 //!
 //! How work is cut depends on nothing but its shape and the number of threads that code was made for, and how its parts
 //! compute an element not even on that: so that results have the same bits with any number of threads.
