@@ -118,9 +118,16 @@ impl Piece {
         // And what became subnormal.
         let least = w.ncols() as f64 * f64::MIN_POSITIVE;
         let rounded = &size * &self.error + (&size * magnitude(self.matrix.as_ref())) * Scale(share);
+        // Sums of nothing but zeros are exact.
+        let is_zero = |i: usize, j: usize| {
+            (0..w.ncols())
+                .all(|k| w[(i, k)] == 0.0 || self.matrix[(k, j)] == 0.0 && self.error[(k, j)] == 0.0)
+        };
         Piece {
             matrix: w * &self.matrix,
-            error: Mat::from_fn(rounded.nrows(), rounded.ncols(), |i, j| rounded[(i, j)] + least),
+            error: Mat::from_fn(rounded.nrows(), rounded.ncols(), |i, j| {
+                if is_zero(i, j) { 0.0 } else { rounded[(i, j)] + least }
+            }),
             middle: b.iter().enumerate().map(|(i, b)| middle[i] + b).collect(),
             middle_error: (0..b.len()).map(|i| 1.01 * moved[i] + share * b[i].abs() + least).collect(),
         }
@@ -152,6 +159,9 @@ impl Search<'_> {
             let behind = Piece {
                 matrix: Mat::from_fn(i, n, |r, c| slopes[r] * piece.matrix[(r, c)]),
                 error: Mat::from_fn(i, n, |r, c| {
+                    if slopes[r] == 0.0 {
+                        return 0.0;
+                    }
                     let wrong = piece.error[(r, c)] + f64::EPSILON * piece.matrix[(r, c)].abs();
                     slopes[r].abs() * wrong + f64::MIN_POSITIVE
                 }),

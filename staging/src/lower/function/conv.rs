@@ -201,7 +201,7 @@ impl<'c> Body<'_, '_, 'c> {
                 to_pitch: pixels as i64,
                 dtype: ty.dtype,
             };
-            transpose::emit(asm, &back);
+            transpose::emit_shared(asm, &back);
         });
     }
 
@@ -231,7 +231,7 @@ impl<'c> Body<'_, '_, 'c> {
             to_pitch: padded as i64,
             dtype: batch.dtype,
         };
-        transpose::emit(self.asm, &turned);
+        transpose::emit_shared(self.asm, &turned);
         self.facts.set_batch_innermost(v, to);
         to
     }

@@ -1,5 +1,6 @@
 //! Transposition of matrices in square blocks that are turned in registers, by exchanging ever larger halves.
 
+use inkwell::IntPredicate;
 use inkwell::values::{IntValue, PointerValue};
 
 use crate::ir::types::{Dtype, Scalar};
@@ -45,6 +46,45 @@ pub fn emit<'c>(asm: &Asm<'c>, t: &Transposition<'c>) {
     steps(asm, t.columns, block, |j, columns| {
         let written = if columns < block { columns + t.padded - t.columns } else { block };
         steps(asm, t.rows, block, |i, rows| turn(asm, t, [i, j], [rows, columns, written]));
+    });
+}
+
+/// Emits a transposition that several threads share, if it takes so much: along its longer side, in whole blocks.
+pub fn emit_shared<'c>(asm: &Asm<'c>, t: &Transposition<'c>) {
+    let by_rows = t.rows >= t.columns;
+    let length = if by_rows { t.rows } else { t.columns };
+    let parts = asm.parts_of((t.rows * t.columns) as u64) as usize;
+    let size = length.div_ceil(parts).next_multiple_of(4 * block_size(asm, t.dtype));
+    let count = length.div_ceil(size);
+    if parts == 1 || count < 2 {
+        return emit(asm, t);
+    }
+    let Transposition { rows, columns, padded, from_pitch, to_pitch, dtype, .. } = *t;
+    let key = format!("transposition {rows} {columns} {padded} {from_pitch} {to_pitch} {dtype} {size}");
+    asm.parallel(key, &[t.from.into(), t.to.into()], count as u64, |args, part| {
+        let memory = asm.memory_ty(dtype, 1);
+        let [down, across] = if by_rows { [1, to_pitch] } else { [from_pitch, 1] };
+        let [from, to] = [(0, down), (1, across)].map(|(i, step): (usize, i64)| {
+            asm.at(memory, args[i].into_pointer_value(), asm.index_mul(part, step * size as i64))
+        });
+        let before = (count - 1) * size;
+        let some = |is_last: bool| match (by_rows, is_last) {
+            (true, false) => Transposition { from, to, rows: size, ..*t },
+            (true, true) => Transposition { from, to, rows: rows - before, ..*t },
+            (false, false) => Transposition { from, to, columns: size, padded: size, ..*t },
+            (false, true) => {
+                Transposition { from, to, columns: columns - before, padded: padded - before, ..*t }
+            }
+        };
+        let (of_last, of_others, after) = (asm.block("last"), asm.block("others"), asm.block("after"));
+        let end = asm.int(count as i64 - 1).into();
+        asm.branch(asm.icmp(IntPredicate::EQ, part.into(), end), of_last, of_others);
+        for (block, is_last) in [(of_last, true), (of_others, false)] {
+            asm.go_to(block);
+            emit(asm, &some(is_last));
+            asm.jump(after);
+        }
+        asm.go_to(after);
     });
 }
 
