@@ -61,7 +61,7 @@ test: .tools .llvm $(VENV)/.installed
 	$(CARGO) test --workspace --features $(FEATURES) --doc
 
 test-long: .tools .llvm $(VENV)/.installed
-	TIMES=5 CASES=10000 $(CARGO) test --workspace --features $(FEATURES) --test random_models --test robust_files --test robust_numbers
+	TIMES=4 CASES=10000 $(CARGO) test --workspace --features $(FEATURES) --test random_models --test robust_files --test robust_numbers
 
 test-plain: .tools $(VENV)/.installed
 	$(CARGO) build --examples
