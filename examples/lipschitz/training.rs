@@ -9,6 +9,7 @@ use antiphon::nn::{Init, Linear, Rng};
 use antiphon::optim::metrics::{accuracy, certified_accuracy};
 use antiphon::optim::{Adam, OptState, Optimizer};
 use antiphon::{NdArray, NdInt, Params, Real, Result, Tensor, Var, value_and_grad};
+use plotters::prelude::SeriesLabelPosition;
 use serde_json::{Value, json};
 
 use crate::common::mode::{Mode, training_step};
@@ -110,6 +111,6 @@ pub fn penalties(mode: Mode, steps: Option<usize>, seed: u64, limit: Duration, o
         }));
     }
     let panel = Panel::new("Certified accuracy on digits", ["radius", "part of the pictures"], series);
-    picture::draw(&out.join("penalties.svg"), &[panel])?;
+    picture::draw(&out.join("penalties.svg"), &[panel.legend(SeriesLabelPosition::LowerLeft)])?;
     Ok(json!({ "table": "penalties", "steps": steps, "rows": rows }))
 }
