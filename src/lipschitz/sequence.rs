@@ -53,7 +53,7 @@ struct Truncated {
 ///     &|x| x.conv2d(&Var::lift(&second), halved).reshape(&[1, 100]),
 ///     &|x| x.matmul(&Var::lift(&last)),
 /// ];
-/// let chain = AffineChain::new(&layers, &[1, 1, 20, 20], Slopes::UNIT, 50)?;
+/// let chain = AffineChain::new(&layers, &[1, 1, 20, 20], Slopes::UNIT, 100)?;
 /// assert!(chain.seq_lip_greedy()?.value < chain.auto_lip().value);
 /// # Ok::<(), antiphon::Error>(())
 /// ```
