@@ -5,7 +5,8 @@
 //! an operator it belongs to. Code is [compiled](crate::compiled) for as many threads as there are then, or as
 //! `CompileOptions::threads` says; code that was compiled for one stays on one.
 //!
-//! Shared are products of matrices, convolutions, and large elementwise operators and reductions; what is smaller than
+//! Shared are products of matrices, convolutions and large elementwise operators, and in compiled code reductions that
+//! leave an axis (linear algebra, pooling and batches of small products of arrays are not); what is smaller than
 //! some tens of microseconds is not worth it. Work that is asked for from within shared work, or while another thread's
 //! work is shared, is done by the thread that asks.
 
