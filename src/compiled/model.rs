@@ -218,10 +218,11 @@ impl<T: Plain, P, R> CompiledFunction<T, P, R> {
         self.compiled.llvm_ir().located()
     }
 
-    /// Writes the program as code for C: an object file, `<path>.o`, and a header, `<path>.h`, both or none of them.
+    /// Writes the program as code for C: an object file, `<path>.o`, and a header, `<path>.h`, each as a whole.
     /// The last part of the path is what the names in C begin with: `<name>_run` takes the addresses of the inputs and
     /// of the results, components of the example and of the result in their order. The code is for the processor that
-    /// the program was compiled for, and needs `-lm`, and with several [threads](crate::threads) `-fopenmp`.
+    /// the program was compiled for, and needs `-lm`; if it was compiled for several [threads](crate::threads), it uses
+    /// those of OpenMP where `-fopenmp` is given.
     ///
     /// ```
     /// use antiphon::{NdArray, Real, compile};
@@ -235,7 +236,7 @@ impl<T: Plain, P, R> CompiledFunction<T, P, R> {
     ///
     /// # Errors
     /// [`Error::Recording`](crate::Error::Recording) if the name is none in C, and if the program has no counterpart in
-    /// C: functions of the host, what it prints, checks that numbers are finite, Bessel functions;
+    /// C: functions of the host, what it prints, checks that numbers are finite, Bessel functions in strict code;
     /// [`Error::Io`](crate::Error::Io) if a file cannot be written.
     #[track_caller]
     pub fn export(&self, path: impl AsRef<std::path::Path>) -> Result<()> {
