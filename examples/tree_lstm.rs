@@ -32,7 +32,7 @@ use common::mode::{Form, Mode, Precision, code, training_step};
 use common::sentiment::{Reader, TreeLstm};
 use common::session::{Learnt, RunFlags, Session, Unit};
 use common::training::{Training, check_loss};
-use common::trees::{Data, Room, Sentence, Table, Trained, leaves, step};
+use common::trees::{Data, Room, Sentences, Table, Trained, leaves, step};
 use common::{cli, memory};
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +69,9 @@ struct Given {
     /// Leave the word vectors as they are
     #[arg(long)]
     fixed_embeddings: bool,
+    /// How many trees a step reads, all nodes that are ready at a time [default: 1]
+    #[arg(long, value_parser = size)]
+    batch: Option<usize>,
     /// Learning rate [default: 0.05]
     #[arg(long, value_parser = positive)]
     lr: Option<f64>,
@@ -87,6 +90,7 @@ struct Settings {
     train: Option<usize>,
     generate: usize,
     fixed_embeddings: bool,
+    batch: usize,
     lr: f64,
     precision: Precision,
     seed: u64,
@@ -100,8 +104,8 @@ struct Run<'a, T: Table> {
     session: &'a Session<'a>,
     settings: &'a Settings,
     data: String,
-    training: Vec<Sentence<T>>,
-    held_out: Vec<Sentence<T>>,
+    training: Vec<Sentences<T>>,
+    held_out: Vec<Sentences<T>>,
     step: StepOf<T, (T, T, T)>,
     emb: T,
     /// Adagrad's sums of squares for the word vectors.
@@ -112,8 +116,8 @@ struct Run<'a, T: Table> {
 impl<T: Table> Run<'_, T> {
     /// What the next step reads.
     fn data(&self) -> Data<T> {
-        let sentence = &self.training[self.losses.len() % self.training.len()];
-        Data::new(sentence, &self.emb, &self.emb_sum, self.settings.lr)
+        let sentences = &self.training[self.losses.len() % self.training.len()];
+        Data::new(sentences, &self.emb, &self.emb_sum, self.settings.lr)
     }
 
     fn model(&self) -> TreeLstm<T> {
@@ -153,7 +157,7 @@ impl<T: Table> Training for Run<'_, T> {
     }
 
     fn examples_per_step(&self) -> usize {
-        1
+        self.settings.batch
     }
 
     fn sample(&self) -> Result<String> {
@@ -178,7 +182,8 @@ impl<T: Table> Learnt<TreeLstm<T>> for Run<'_, T> {
     fn accuracy(&self) -> Result<BTreeMap<String, f64>> {
         let mut shares: BTreeMap<String, (usize, usize)> = BTreeMap::new();
         let TreeLstm { emb, reader } = self.model();
-        for Sentence { tree, distinct, arrays } in &self.held_out {
+        for Sentences { trees, distinct, arrays } in &self.held_out {
+            let tree = &trees[0];
             let words = emb.rows(distinct, distinct.len()).gather_rows(&arrays.local);
             let probabilities = elements(&reader.logits(tree, &words).softmax(-1));
             let labels = tree.labels();
@@ -210,6 +215,7 @@ fn run(flags: Flags) -> Result<()> {
         train: None,
         generate: 1100,
         fixed_embeddings: false,
+        batch: 1,
         lr: 0.05,
         precision: Precision::F32,
         seed: 0,
@@ -272,11 +278,22 @@ fn train<T: Table>(
     let data = format!("{:016x}", checksum(bank.to_text().into_bytes()));
     let losses = session.start(&data, &mut model, &mut state)?;
     let (training, held_out) = bank.trees().split_at(train);
+    if settings.batch > train {
+        return Err(bad("batch", format!("there are only {train} trees for training")));
+    }
+    // The last step of a pass takes what it lacks from the first ones.
+    let batches: Vec<Vec<&SentimentTree>> = (0..train.div_ceil(settings.batch))
+        .map(|step| (0..settings.batch).map(|i| &training[(step * settings.batch + i) % train]).collect())
+        .collect();
+    let room = |trees: &[&SentimentTree]| Room::of(trees.iter().copied());
     // What is compiled is compiled once, for the largest of them.
-    let common = Some(Room::for_all(training.iter())).filter(|_| session.flags.mode == Mode::Compiled);
-    let sentence = |tree: &SentimentTree| Sentence::new(tree, common.unwrap_or(Room::of(tree)));
-    let training = training.iter().map(sentence).collect::<Result<_>>()?;
-    let held_out = held_out.iter().map(|tree| Sentence::new(tree, Room::of(tree))).collect::<Result<_>>()?;
+    let common = Some(Room::for_each(batches.iter().map(|trees| room(trees))))
+        .filter(|_| session.flags.mode == Mode::Compiled);
+    let sentences = |trees: &[&SentimentTree]| Sentences::new(trees, common.unwrap_or(room(trees)));
+    let training: Vec<_> = batches.iter().map(|trees| sentences(trees)).collect::<Result<_>>()?;
+    let held_out =
+        held_out.iter().map(|tree| Sentences::new(&[tree], room(&[tree]))).collect::<Result<_>>()?;
+    let passes = 3 * training.len();
     let TreeLstm { emb, reader } = model;
     let trained = (reader, state.0);
     let step = step(trained.clone())?;
@@ -289,7 +306,7 @@ fn train<T: Table>(
         }
         save_npz(path, &TreeLstm { emb, reader: trained.0.with_leaves(bars)? })?;
     }
-    session.train(&mut run, Unit { one: "a tree", many: "trees", terms: 1 }, 3 * train)
+    session.train(&mut run, Unit { one: "a tree", many: "trees", terms: 1 }, passes)
 }
 
 fn main() -> ExitCode {

@@ -8,7 +8,7 @@
 mod common;
 mod table;
 
-use antiphon::data::Treebank;
+use antiphon::data::{SentimentTree, Treebank};
 use antiphon::nn::{Dropout, Init, Rng};
 use antiphon::optim::{Adagrad, AnyOptimizer, Optimizer};
 use antiphon::{IntTensor, NdArray, NdInt, Real, Tensor, TrainingStep};
@@ -19,7 +19,7 @@ use common::network::{self, Batch, Learning, Network, StepOf};
 use common::perceptron::Perceptron;
 use common::sentiment::Reader;
 use common::transformer::{Sizes, Transformer};
-use common::trees::{self, Data, Room, Sentence, Trained};
+use common::trees::{self, Data, Room, Sentences, Trained};
 use table::Table;
 
 type Array = NdArray<f32>;
@@ -89,7 +89,7 @@ fn pictures(rng: &mut Rng, batch: usize) -> Batch<Array> {
     Batch { reals: vec![images], integers: NdInt::scalar(0), labels: integers(rng, &[batch], 10) }
 }
 
-fn tree_lstm(table: &mut Table, name: &str) {
+fn tree_lstm(table: &mut Table, name: &str, batch: usize) {
     let bank = match std::env::var_os("TREES") {
         Some(path) => Treebank::open(path).expect("trees"),
         None => Treebank::generate(TREES, 1),
@@ -100,11 +100,14 @@ fn tree_lstm(table: &mut Table, name: &str) {
         let reader = Reader::new(&mut rng, 300, 150);
         let emb: Array = Init::Normal { mean: 0.0, std: 0.3 }.sample(&[words, 300], &mut rng);
         let sums = emb.zeros_like();
-        let room = Room::for_all(trees.iter());
-        let data: Vec<Data<Array>> = trees
+        let batches: Vec<Vec<&SentimentTree>> =
+            trees.chunks_exact(batch).map(|trees| trees.iter().collect()).collect();
+        let room_of = |trees: &Vec<&SentimentTree>| Room::of(trees.iter().copied());
+        let room = Room::for_each(batches.iter().map(room_of));
+        let data: Vec<Data<Array>> = batches
             .iter()
-            .map(|tree| Sentence::new(tree, if mode == Mode::Compiled { room } else { Room::of(tree) }))
-            .map(|sentence| Data::new(&sentence.expect("a sentence"), &emb, &sums, 0.05))
+            .map(|trees| Sentences::new(trees, if mode == Mode::Compiled { room } else { room_of(trees) }))
+            .map(|sentences| Data::new(&sentences.expect("sentences"), &emb, &sums, 0.05))
             .collect();
         let state = Adagrad::default().init(&reader);
         let step: TreeStep = training_step!(mode, (reader, state), trees::step);
@@ -119,7 +122,8 @@ fn main() {
     characters!(table, "GRU", CharGru, [50, 20, 20]);
     characters!(table, "LSTM", CharLstm, [50, 20, 20]);
     characters!(table, "LSTM", CharLstm, [256, 50, 32]);
-    tree_lstm(&mut table, "TreeLSTM");
+    tree_lstm(&mut table, "TreeLSTM", 1);
+    tree_lstm(&mut table, "TreeLSTM x25", 25);
     let dropout = || Dropout::new(0.0).expect("a probability");
     network!(
         table,

@@ -7,7 +7,8 @@ use antiphon::control::{TreeArrays, fold};
 use antiphon::data::SentimentTree;
 use antiphon::data::treebank::LABELS;
 use antiphon::nn::{Init, Rng};
-use antiphon::{Int, IntTensor, Padding, Params, Real, Structure, Tensor};
+use antiphon::state::Index;
+use antiphon::{Batch, Int, IntTensor, OrRaise, Padding, Params, Real, Structure, Tensor, vmap_axes};
 
 /// Word vectors, and what reads a tree over them.
 #[derive(Clone, Params)]
@@ -117,9 +118,9 @@ impl<T: Tensor> Reader<T> {
         T::concat(&states.into_inner(), 0).matmul(&self.wy) + &self.by
     }
 
-    /// The leaves of a tree as data: its `leaves` rows, or more of them, up to one of four numbers. Each number is a
+    /// The leaves of a tree as data: its `leaves` rows, or more of them, up to a multiple of `part`. Each multiple is a
     /// branch, so that a short sentence does not cost what the longest does. Rows beyond are zeros.
-    fn leaves_of_arrays<I>(&self, sentence: &SentenceArrays<I>, words: &T, rows: usize) -> (T, T)
+    fn leaves_of_arrays<I>(&self, sentence: &SentenceArrays<I>, words: &T, rows: usize, part: usize) -> (T, T)
     where
         I: Real<Int = T::Int>,
     {
@@ -133,16 +134,41 @@ impl<T: Tensor> Reader<T> {
             return compute();
         }
         let are_more = T::Int::constant(rows as i64).less(&sentence.leaves);
-        let more = (rows + room.div_ceil(4)).min(room);
-        T::cond(&are_more, || self.leaves_of_arrays(sentence, words, more), compute)
+        let more = (rows + part).min(room);
+        T::cond(&are_more, || self.leaves_of_arrays(sentence, words, more, part), compute)
     }
 
     /// The same as [`loss`](Reader::loss) where the tree is data; `words: [words, embedding]` are the vectors of its
     /// different words, and perhaps more rows.
     pub fn loss_of_arrays<I: Real<Int = T::Int>>(&self, sentence: &SentenceArrays<I>, words: &T) -> T {
+        let part = sentence.local.shape()[0].div_ceil(4);
+        self.loss_above(&self.leaves_of_arrays(sentence, words, part, part), sentence)
+    }
+
+    /// The losses of several sentences whose nodes are in the same arrays: `sentences.tree.root: [sentences]`.
+    pub fn losses_of_arrays<I: Real<Int = T::Int>>(&self, sentences: &SentenceArrays<I>, words: &T) -> T {
+        // Many sentences together are about as long as many others.
+        let part = sentences.local.shape()[0].div_ceil(10);
+        let leaves = self.leaves_of_arrays(sentences, words, 6 * part, part);
+        let SentenceArrays { tree, place, labels, local, leaves: count } = sentences.clone();
+        let roots = Index::<T>(tree.root.clone());
+        let sentences = SentenceArrays::<T> { tree, place, labels, local, leaves: count };
+        type Given<T> = (Reader<T>, (T, T), SentenceArrays<T>, Index<T>);
+        vmap_axes(
+            |(reader, leaves, mut sentence, Index(root)): Given<Batch<T>>| {
+                sentence.tree.root = root;
+                reader.loss_above(&leaves, &sentence)
+            },
+            &(self.clone(), leaves, sentences, roots),
+            &[None, None, None, Some(0)],
+            &[Some(0)],
+        )
+        .or_raise()
+    }
+
+    /// The loss of a tree over its leaves' `h` and `c`: `[leaves, hidden]`.
+    fn loss_above<I: Real<Int = T::Int>>(&self, leaves: &(T, T), sentence: &SentenceArrays<I>) -> T {
         let hidden = self.wy.shape()[0];
-        let room = sentence.local.shape()[0];
-        let leaves = self.leaves_of_arrays(sentence, words, room.div_ceil(4));
         let with_loss = |number: &T::Int, node: Node<T>, below: Option<T>| {
             let label = sentence.labels.gather_rows(number).reshape(&[1]);
             let loss = (node.h.matmul(&self.wy) + &self.by).cross_entropy(&label).sum(..);

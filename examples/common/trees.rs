@@ -44,9 +44,9 @@ macro_rules! table {
 }
 table!(f32 f64);
 
-/// A tree and where its words are.
-pub struct Sentence<T: Tensor> {
-    pub tree: Arc<SentimentTree>,
+/// Trees that a step reads, and where their words are.
+pub struct Sentences<T: Tensor> {
+    pub trees: Arc<[SentimentTree]>,
     /// The different words, in order.
     pub distinct: Vec<usize>,
     pub arrays: SentenceArrays<T>,
@@ -60,14 +60,17 @@ pub struct Room {
 }
 
 impl Room {
-    pub fn of(tree: &SentimentTree) -> Room {
-        let leaves = tree.words().len();
-        Room { nodes: 2 * leaves - 1, leaves }
+    pub fn of<'t>(trees: impl IntoIterator<Item = &'t SentimentTree>) -> Room {
+        let leaves = trees.into_iter().map(|tree| tree.words().len());
+        leaves.fold(Room { nodes: 0, leaves: 0 }, |room, leaves| Room {
+            nodes: room.nodes + 2 * leaves - 1,
+            leaves: room.leaves + leaves,
+        })
     }
 
-    pub fn for_all<'t>(trees: impl Iterator<Item = &'t SentimentTree>) -> Room {
-        let leaves = trees.map(|tree| Room::of(tree).leaves).max().unwrap_or(1);
-        Room { nodes: 2 * leaves - 1, leaves }
+    /// For each of several.
+    pub fn for_each(rooms: impl Iterator<Item = Room>) -> Room {
+        rooms.max_by_key(|room| room.nodes).unwrap_or(Room { nodes: 1, leaves: 1 })
     }
 }
 
@@ -77,14 +80,18 @@ fn padded<T: Tensor>(numbers: impl Iterator<Item = i64>, room: usize) -> Result<
     T::Int::from_elements(&[room], &padded)
 }
 
-impl<T: Tensor> Sentence<T> {
-    pub fn new(tree: &SentimentTree, room: Room) -> Result<Sentence<T>> {
-        let words = tree.words();
+impl<T: Tensor> Sentences<T> {
+    /// One tree by itself, or several whose nodes are in the same arrays, in which each tree's root is an element.
+    pub fn new(trees: &[&SentimentTree], room: Room) -> Result<Sentences<T>> {
+        let words: Vec<usize> = trees.iter().flat_map(|tree| tree.words()).collect();
         let mut distinct = words.clone();
         distinct.sort_unstable();
         distinct.dedup();
         let word = |word| distinct.binary_search(word).expect("one of them") as i64;
-        let numbered = NumberedTree::binary(tree)?;
+        let numbered = match trees {
+            [tree] => NumberedTree::binary(*tree)?,
+            trees => NumberedTree::forest(trees.iter().copied())?,
+        };
         let mut leaves = 0;
         let place = numbered.nodes().iter().map(|node| {
             let place = leaves;
@@ -99,7 +106,7 @@ impl<T: Tensor> Sentence<T> {
             local: padded::<T>(words.iter().map(word), room.leaves)?,
             leaves: T::Int::constant(words.len() as i64),
         };
-        Ok(Sentence { tree: Arc::new(tree.clone()), distinct, arrays })
+        Ok(Sentences { trees: trees.iter().map(|&tree| tree.clone()).collect(), distinct, arrays })
     }
 }
 
@@ -112,23 +119,23 @@ pub struct Data<T: Real> {
     sums: T,
     arrays: SentenceArrays<T>,
     lr: T,
-    /// The same tree, for steps that are not recorded.
-    tree: Arc<SentimentTree>,
+    /// The same trees, for steps that are not recorded.
+    trees: Arc<[SentimentTree]>,
 }
 
 /// What a step changes, but for the words.
 pub type Trained<T> = (Reader<T>, OptState<Reader<T>>);
 
 impl<T: Table> Data<T> {
-    /// A sentence with the rows of its words: of the vectors `emb`, and of Adagrad's sums of squares for them.
-    pub fn new(sentence: &Sentence<T>, emb: &T, sums: &T, lr: f64) -> Data<T> {
-        let room = sentence.arrays.local.shape()[0];
+    /// Sentences with the rows of their words: of the vectors `emb`, and of Adagrad's sums of squares for them.
+    pub fn new(sentences: &Sentences<T>, emb: &T, sums: &T, lr: f64) -> Data<T> {
+        let room = sentences.arrays.local.shape()[0];
         Data {
-            words: emb.rows(&sentence.distinct, room),
-            sums: sums.rows(&sentence.distinct, room),
-            arrays: sentence.arrays.clone(),
+            words: emb.rows(&sentences.distinct, room),
+            sums: sums.rows(&sentences.distinct, room),
+            arrays: sentences.arrays.clone(),
             lr: T::constant(lr),
-            tree: sentence.tree.clone(),
+            trees: sentences.trees.clone(),
         }
     }
 }
@@ -137,11 +144,10 @@ impl<T: Table> Data<T> {
 fn gradients<T: Tensor>(reader: &Reader<T>, data: &Data<T>) -> Result<(T, Reader<T>, T)> {
     let at = (reader.clone(), data.words.clone());
     let (loss, (reader_bar, words_bar)) = value_and_grad(
-        |(reader, words)| {
-            if T::RECORDS {
-                return reader.loss_of_arrays(&data.arrays, &words);
-            }
-            reader.loss(&data.tree, &words.gather_rows(&data.arrays.local))
+        |(reader, words)| match &*data.trees {
+            [_] if T::RECORDS => reader.loss_of_arrays(&data.arrays, &words),
+            [tree] => reader.loss(tree, &words.gather_rows(&data.arrays.local)),
+            _ => reader.losses_of_arrays(&data.arrays, &words).mean(..),
         },
         &at,
     )?;

@@ -4,11 +4,13 @@
 mod adjoint;
 mod control;
 mod custom;
+mod forest;
 mod index;
 mod integer;
 mod map;
 mod operators;
 mod real;
+mod schedule;
 mod tensor;
 
 use std::fmt;

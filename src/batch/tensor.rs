@@ -5,17 +5,20 @@ use std::ops::Range;
 use super::adjoint::exchanged;
 use super::control::{Way, count};
 use super::custom::OfRows;
+use super::forest;
 use super::index::{offset, shifted};
 use super::{Batch, BatchAdjoint, BatchBool, BatchInt, common_rows, with_rows};
 use crate::continuation::unwinding::{OrRaise, operator};
 use crate::error::{At, Result};
 use crate::language::at::Write;
 use crate::language::control::continuation_passing::{Fill, Leaves, Site};
+use crate::language::control::{TreeArrays, fold_arrays};
 use crate::language::custom::CustomOperator;
 use crate::language::host::{self, HostOperator};
 use crate::language::real::Int;
 use crate::language::real::Real;
 use crate::language::shape::{self, Axes, Padding, Shape, Window2d};
+use crate::language::state::State;
 use crate::language::tensor::{IntTensor, Tensor};
 use crate::sealed::Internal;
 
@@ -286,6 +289,15 @@ impl<T: Tensor> Tensor for Batch<T> {
             let indices = offset("scatter_rows", &indices, batch, rows);
             Batch::of_rows(unfold(&self.spread(batch).scatter_rows(&indices, batch * rows), batch, rows))
         })
+    }
+    #[track_caller]
+    fn fold_tree<S: State<Self>>(
+        tree: &TreeArrays<BatchInt<T::Int>>,
+        leaf: impl Fn(&BatchInt<T::Int>) -> S,
+        inner: impl Fn(&BatchInt<T::Int>, S, S) -> S,
+    ) -> S {
+        let site = Site::caller("fold_tree");
+        forest::fold(site, tree, &leaf, &inner).unwrap_or_else(|| fold_arrays(site, tree, leaf, inner))
     }
     #[track_caller]
     fn write_rows(self, write: Write, axes: usize, indices: &BatchInt<T::Int>, rows: &Self) -> Self {

@@ -935,7 +935,7 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
         leaf: impl Fn(&Self::Int) -> S,
         inner: impl Fn(&Self::Int, S, S) -> S,
     ) -> S {
-        fold_arrays(tree, leaf, inner)
+        fold_arrays(Site::caller("fold_tree"), tree, leaf, inner)
     }
     /// `(carry, y_i) = step(carry, x_i)` over the first axis of all arrays of a structure; returns the last carry and
     /// the `y_i`, each array of theirs stacked along a new first axis. As [`scan`](crate::control::scan), it is

@@ -3,6 +3,7 @@
 mod case;
 mod composed;
 mod control;
+mod forest;
 #[cfg(feature = "staging")]
 mod higher;
 mod jacobian;

@@ -371,7 +371,7 @@ fn cond_at<T: Control, S: State<T>>(
 }
 
 /// [`Control::while_loop`] at a line of the user's.
-fn while_loop_at<T: Control, S: State<T>>(
+pub(crate) fn while_loop_at<T: Control, S: State<T>>(
     at: At,
     init: S,
     condition: impl Fn(&S) -> T::Bool,

@@ -64,7 +64,8 @@ pub struct TreeArrays<I> {
     pub left: I,
     /// The right child of each node; of no account where it is a leaf: `[nodes]`.
     pub right: I,
-    /// The number of the root, a scalar.
+    /// The number of the root, a scalar; of many trees in the same arrays, `[trees]`, over which [`vmap`](crate::vmap)
+    /// goes.
     pub root: I,
 }
 
@@ -92,13 +93,12 @@ impl<T: Real> Structure<T> for TreeArrays<T::Int> {
 }
 
 /// [`Tensor::fold_tree`]: recursion on the node's number.
-#[track_caller]
 pub(crate) fn fold_arrays<T: Tensor, S: State<T>>(
+    site: Site,
     tree: &TreeArrays<T::Int>,
     leaf: impl Fn(&T::Int) -> S,
     inner: impl Fn(&T::Int, S, S) -> S,
 ) -> S {
-    let site = Site::caller("fold_tree");
     fix_at::<T, _, _>(site, Index::<T>(tree.root.clone()), |subtree: &dyn Fn(Index<T>) -> S, Index(node)| {
         let (left, is_leaf) = operator(site.at, || {
             let left = tree.left.gather_rows(&node);
@@ -117,12 +117,14 @@ pub(crate) fn fold_arrays<T: Tensor, S: State<T>>(
     })
 }
 
-/// A tree of the user's own with its nodes numbered: the root is 0, and a node comes before those below it, those on
-/// the left first.
+/// Trees of the user's own with their nodes numbered: those of the first tree come first. A tree's root is the first of
+/// its nodes, and a node comes before those below it, those on the left first.
 pub struct NumberedTree<'t, N> {
     nodes: Vec<&'t N>,
     left: Vec<i64>,
     right: Vec<i64>,
+    /// The roots; of one tree by itself, which has a single one, none are needed.
+    roots: Option<Vec<i64>>,
 }
 
 impl<N> fmt::Debug for NumberedTree<'_, N> {
@@ -132,39 +134,101 @@ impl<N> fmt::Debug for NumberedTree<'_, N> {
 }
 
 impl<'t, N: Tree> NumberedTree<'t, N> {
+    fn new() -> Self {
+        NumberedTree { nodes: Vec::new(), left: Vec::new(), right: Vec::new(), roots: None }
+    }
+
     /// Numbers the nodes of a binary tree.
     ///
     /// # Errors
     /// [`Error::Argument`] if a node has one child, or more than two.
     #[track_caller]
     pub fn binary(tree: &'t N) -> Result<NumberedTree<'t, N>> {
-        let mut numbered = NumberedTree { nodes: Vec::new(), left: Vec::new(), right: Vec::new() };
+        let mut numbered = NumberedTree::new();
+        numbered.add(tree, At::caller())?;
+        Ok(numbered)
+    }
+
+    /// Numbers the nodes of several binary trees, one tree after the other, which go into the same
+    /// [`arrays`](NumberedTree::arrays). [`vmap`](crate::vmap) over the roots computes a function of one tree for all of
+    /// them, and [`fold_tree`](Tensor::fold_tree) in it takes as many nodes at a time as are ready.
+    ///
+    /// ```
+    /// use antiphon::control::{NumberedTree, Tree, TreeArrays};
+    /// use antiphon::state::Index;
+    /// use antiphon::{Batch, NdArray, NdInt, Tensor, vmap_axes};
+    /// struct Node(f64, Vec<Node>);
+    /// impl Tree for Node {
+    ///     fn children(&self) -> &[Node] {
+    ///         &self.1
+    ///     }
+    /// }
+    /// /// The product of a tree's leaves.
+    /// fn product<T: Tensor>(tree: &TreeArrays<T::Int>, weights: &T) -> T {
+    ///     T::fold_tree(tree, |node| weights.gather_rows(node), |_, left: T, right| left * right)
+    /// }
+    /// type Array = NdArray<f64>;
+    ///
+    /// let leaf = |x| Node(x, vec![]);
+    /// let trees = [Node(0.0, vec![leaf(2.0), Node(0.0, vec![leaf(3.0), leaf(5.0)])]), leaf(7.0)];
+    /// let numbered = NumberedTree::forest(&trees)?;
+    /// let weights: Array = numbered.nodes().iter().map(|node| node.0).collect::<Vec<f64>>().into();
+    /// let arrays: TreeArrays<NdInt> = numbered.arrays(numbered.nodes().len())?;
+    /// let roots = Index::<Array>(arrays.root.clone());
+    /// let products = vmap_axes(
+    ///     |(mut tree, weights, Index(root)): (TreeArrays<_>, _, Index<Batch<Array>>)| {
+    ///         tree.root = root;
+    ///         product(&tree, &weights)
+    ///     },
+    ///     &(arrays, weights, roots),
+    ///     &[None, None, Some(0)],
+    ///     &[Some(0)],
+    /// )?;
+    /// assert_eq!(products, Array::from(vec![30.0, 7.0]));
+    /// # Ok::<(), antiphon::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`binary`](NumberedTree::binary).
+    #[track_caller]
+    pub fn forest(trees: impl IntoIterator<Item = &'t N>) -> Result<NumberedTree<'t, N>> {
+        let at = At::caller();
+        let mut numbered = NumberedTree::new();
+        let mut roots = Vec::new();
+        for tree in trees {
+            roots.push(numbered.nodes.len() as i64);
+            numbered.add(tree, at)?;
+        }
+        numbered.roots = Some(roots);
+        Ok(numbered)
+    }
+
+    fn add(&mut self, tree: &'t N, at: At) -> Result<()> {
         // Subtrees to come, with the node whose right child each is. Not by recursion: a tree may be as deep as memory.
         let mut pending = vec![(tree, None)];
         while let Some((mut node, mut parent)) = pending.pop() {
             loop {
-                let number = numbered.nodes.len();
+                let number = self.nodes.len();
                 if let Some(parent) = parent.take() {
-                    numbered.right[parent as usize] = number as i64;
+                    self.right[parent as usize] = number as i64;
                 }
-                numbered.nodes.push(node);
-                numbered.right.push(-1);
+                self.nodes.push(node);
+                self.right.push(-1);
                 match node.children() {
-                    [] => break numbered.left.push(-1),
+                    [] => break self.left.push(-1),
                     [left, right] => {
-                        numbered.left.push(number as i64 + 1);
+                        self.left.push(number as i64 + 1);
                         pending.push((right, Some(number as i64)));
                         node = left;
                     }
                     children => {
                         let reason = format!("a node with {} children in a binary tree", children.len());
-                        let at = At::caller();
                         return Err(Error::Argument { op: "NumberedTree", reason, at });
                     }
                 }
             }
         }
-        Ok(numbered)
+        Ok(())
     }
 
     /// The nodes in the order of their numbers: what arrays of what they hold are made from.
@@ -172,15 +236,16 @@ impl<'t, N: Tree> NumberedTree<'t, N> {
         &self.nodes
     }
 
-    /// The tree in arrays with room for `capacity` nodes.
+    /// The tree in arrays with room for `capacity` nodes. Of a [`forest`](NumberedTree::forest), `root` has the root of
+    /// each tree: `[trees]`.
     ///
     /// # Errors
-    /// [`Error::Argument`] if the tree has more; [`Error::Operand`] if no array can have so many.
+    /// [`Error::Argument`] if there are more; [`Error::Operand`] if no array can have so many.
     #[track_caller]
     pub fn arrays<I: IntTensor>(&self, capacity: usize) -> Result<TreeArrays<I>> {
         let len = self.nodes.len();
         if len > capacity {
-            let reason = format!("there is room for {capacity} nodes, and the tree has {len}");
+            let reason = format!("there is room for {capacity} nodes, and there are {len}");
             return Err(Error::Argument { op: "NumberedTree", reason, at: At::caller() });
         }
         let at = At::caller();
@@ -193,6 +258,10 @@ impl<'t, N: Tree> NumberedTree<'t, N> {
         shape::elements("NumberedTree", &[capacity])?;
         let [left, right] =
             [&self.left, &self.right].map(|children| catch(|| operator(at, || array(children))));
-        Ok(TreeArrays { left: left?, right: right?, root: I::constant(0) })
+        let root = match &self.roots {
+            None => I::constant(0),
+            Some(roots) => I::from_elements(&[roots.len()], roots)?,
+        };
+        Ok(TreeArrays { left: left?, right: right?, root })
     }
 }
