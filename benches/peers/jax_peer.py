@@ -93,7 +93,7 @@ def transformer(args):
 
 def tree_lstm(args):
     def loss(p, local, left, right, labels, known):
-        """`left` and `right`: [heights, width]; nodes are the leaves, then height after height."""
+        """`left` and `right`: [groups, width]; nodes are the leaves, then group after group."""
         i, o, u = jnp.split(p["emb"][local] @ p["Wl"] + p["bl"], 3, 1)
         c_leaves = jax.nn.sigmoid(i) * jnp.tanh(u)
         h_leaves = jax.nn.sigmoid(o) * jnp.tanh(c_leaves)
@@ -111,7 +111,7 @@ def tree_lstm(args):
             return (put(h, gate(o) * jnp.tanh(new)), put(c, new)), None
 
         (h, _), _ = lax.scan(height, (h, c), (left, right, starts))
-        return (cross_entropy(h @ p["Wy"] + p["by"], labels) * known).sum()
+        return (cross_entropy(h @ p["Wy"] + p["by"], labels) * known).sum() / args.batch
 
     return loss
 
@@ -123,7 +123,9 @@ def up(n, multiple):
 def tree_arrays(tree, dtype):
     """Rows of the words, and the arrays of the loss."""
     leaves = up(len(tree.leaves), 16)
-    width, heights = up(max(map(len, tree.order), default=1), 8), up(len(tree.order), 8)
+    # All nodes of a height, or up to 32 of them: of many trees few heights have many.
+    groups = [group[i : i + 32] for group in tree.order for i in range(0, len(group), 32)]
+    width, heights = up(max(map(len, groups), default=1), 8), up(len(groups), 8)
     rows = np.full(leaves, np.iinfo(np.int32).max, np.int32)
     rows[: len(tree.distinct)] = tree.distinct
     local = np.zeros(leaves, np.int32)
@@ -131,7 +133,7 @@ def tree_arrays(tree, dtype):
     place = np.zeros(len(tree.labels), np.int32)
     place[tree.leaves] = np.arange(len(tree.leaves))
     left, right = np.zeros((2, heights, width), np.int32)
-    for k, group in enumerate(tree.order):
+    for k, group in enumerate(groups):
         left[k, : len(group)], right[k, : len(group)] = place[tree.left[group]], place[tree.right[group]]
         place[group] = leaves + k * width + np.arange(len(group))
     labels, known = np.zeros(leaves + heights * width, np.int32), np.zeros(leaves + heights * width, dtype)

@@ -44,7 +44,7 @@ def multiplications(workload, flags):
         hidden, embedding = get("hidden", 150), get("embedding", 300)
         leaves = leaves_of(flags["--trees"], get("train"))
         per_leaf, per_inner, label = embedding * 3 * hidden, 2 * hidden * 5 * hidden, hidden * 5
-        return 3 * np.mean([n * per_leaf + (n - 1) * per_inner + (2 * n - 1) * label for n in leaves])
+        return 3 * get("batch", 1) * np.mean([n * per_leaf + (n - 1) * per_inner + (2 * n - 1) * label for n in leaves])
     if workload.model == "cnn":
         first, second, full = 24 * 24 * 10 * 25, 8 * 8 * 20 * 250, 320 * 50 + 50 * 10
         return get("batch") * (2 * first + 3 * (second + full))

@@ -57,8 +57,13 @@ def workloads(data, trees, count):
             "TreeLSTM", "tree_lstm", ["--trees", trees, "--train", count], count, "mean",
             ("numpy", "numpy by node", "torch eager", "torch library", "jax jit"),
         ),
+        Workload(
+            "TreeLSTM, 25 at once", "tree_lstm", ["--trees", trees, "--train", count, "--batch", 25], -(-count // 25), "mean",
+            ("numpy", "torch eager", "torch library", "jax jit"),
+        ),
         Workload("CNN, batch 100", "cnn", [*pictures, "--batch", 100, "--lr", 0.05], 50),
         Workload("MLP, batch 64", "mlp", [*pictures, "--batch", 64, "--lr", 0.1], 200),
+        Workload("MLP, batch 256", "mlp", [*pictures, "--batch", 256, "--lr", 0.1], 100),
         Workload("transformer", "transformer", [*text, "--batch", 16, "--seq", 64], 50),
     ]  # fmt: skip
 

@@ -140,9 +140,10 @@ def tree_lstm(args, how):
                 states.append(state[0])
                 return state
 
-            go(len(tree.labels) - 1)
+            for root in tree.roots:
+                go(root)
             h, labels = torch.cat(states), torch.from_numpy(tree.labels)
-        return F.cross_entropy(torch.addmm(p["by"], h, p["Wy"]), labels, reduction="sum")
+        return F.cross_entropy(torch.addmm(p["by"], h, p["Wy"]), labels, reduction="sum") / args.batch
 
     return loss
 

@@ -5,8 +5,9 @@
   inner  i fl fr o u = [hl; hr]·U + bu;   c = σ(i)·tanh(u) + σ(fl)·cl + σ(fr)·cr;   h = σ(o)·tanh(c)
   all    logits = h·Wy + by; the loss is the sum over all nodes of the cross-entropy of their labels
 
-One tree a step. Nodes are worked on in groups: by default all nodes of one height at once, which is what one would write
-for speed; with `--node-by-node` one by one, children before parents, which is what the formulas say.
+A step takes one tree, or the mean over `--batch` of them. Nodes are worked on in groups: by default all nodes of one
+height at once, of all trees, which is what one would write for speed; with `--node-by-node` one by one, children before
+parents, which is what the formulas say.
 """
 
 import sys
@@ -30,8 +31,26 @@ class Tree:
         self.labels, self.words, self.left, self.right, self.height = (
             np.array(x) for x in (self.labels, self.words, self.left, self.right, self.height)
         )
+        self.finish([len(self.labels) - 1])
+
+    def finish(self, roots):
+        self.roots = roots
         self.leaves = np.flatnonzero(self.words >= 0)
         self.distinct, self.local = np.unique(self.words[self.leaves], return_inverse=True)
+
+    @classmethod
+    def together(cls, trees):
+        """Several trees as one with several roots."""
+        if len(trees) == 1:
+            return trees[0]
+        all_, starts = cls.__new__(cls), np.cumsum([0, *(len(tree.labels) for tree in trees)])
+        for name in ("labels", "words", "height"):
+            setattr(all_, name, np.concatenate([getattr(tree, name) for tree in trees]))
+        for name in ("left", "right"):
+            moved = [np.where((x := getattr(tree, name)) < 0, x, x + start) for tree, start in zip(trees, starts)]
+            setattr(all_, name, np.concatenate(moved))
+        all_.finish([int(start) - 1 for start in starts[1:]])
+        return all_
 
     def read(self, tokens, numbers):
         assert tokens[self.at] == "("
@@ -62,9 +81,13 @@ def load(args):
     numbers = {}
     lines = [line for line in args.trees.read_text().splitlines() if line.strip()]
     trees = [Tree(line, numbers) for line in lines]
-    for tree in trees:
+    trees = trees[: args.train or len(trees) * 9 // 11]
+    # The last step of a pass takes what it lacks from the first ones.
+    starts = range(0, len(trees), args.batch)
+    steps = [Tree.together([trees[(start + i) % len(trees)] for i in range(args.batch)]) for start in starts]
+    for tree in steps:
         tree.order = tree.groups(args.node_by_node)
-    return trees[: args.train or len(trees) * 9 // 11], numbers
+    return steps, numbers
 
 
 def initial(args, data, rng):
@@ -107,6 +130,7 @@ def step(args, data, p, number):
 
     logits = h @ p["Wy"] + p["by"]
     losses, logits_bar = harness.cross_entropy(logits, tree.labels)
+    logits_bar /= args.batch
     g = {"Wy": h.T @ logits_bar, "by": logits_bar.sum(0)}
     h_bar, c_bar = logits_bar @ p["Wy"].T, np.zeros_like(c)
     u_t, boths, a_bars = p["U"].T, [], []
@@ -142,7 +166,7 @@ def step(args, data, p, number):
     rows_bar = np.zeros_like(rows)
     np.add.at(rows_bar, tree.local, a_bar @ p["Wl"].T)
     g["emb"] = harness.Sparse(tree.distinct, rows_bar, p["emb"].shape)
-    return losses.sum(), g
+    return losses.sum() / args.batch, g
 
 
 def parser():
