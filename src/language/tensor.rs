@@ -906,7 +906,9 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     /// tree is data.
     ///
     /// It is [`fix`](crate::Control::fix) of a function of the node's number: recursion in every interpretation,
-    /// recorded as one local function.
+    /// recorded as one local function. Under [`vmap`](crate::vmap) over the roots of many trees in the same arrays
+    /// ([`NumberedTree::forest`](crate::control::NumberedTree::forest)), it is loops in which the two functions take as
+    /// many nodes at a time as are ready.
     ///
     /// ```
     /// use antiphon::{Int, NdArray, NdInt, Tensor, control::TreeArrays, grad};
@@ -927,8 +929,8 @@ pub trait Tensor: Number + Real<Int: IntTensor, Bool: MaskTensor> {
     ///
     /// # Errors
     /// Raises [`Error::Index`] for a child or root that is no node, and [`Error::StackExhausted`] if the tree is too
-    /// deep for the stack, or its arrays go round in circles. Where a model is compiled, running its code
-    /// returns them.
+    /// deep for the stack, or its arrays go round in circles; [`Error::Argument`] for both of them where many
+    /// trees are folded at once. Where a model is compiled, running its code returns them.
     #[track_caller]
     fn fold_tree<S: State<Self>>(
         tree: &TreeArrays<Self::Int>,
