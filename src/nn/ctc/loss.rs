@@ -4,6 +4,7 @@ use crate::continuation::is_trial;
 use crate::continuation::unwinding::{OrRaise, operator, raise};
 use crate::error::{At, Error};
 use crate::language::real::{Int, Mask};
+use crate::language::state::chosen;
 use crate::language::tensor::{IntTensor, Tensor};
 use crate::nn::loss::Reduction;
 use crate::sealed::INTERNAL;
@@ -264,12 +265,11 @@ impl<T: Tensor> Task<'_, T> {
         let rows = (of_blanks, of_labels, active);
         let step = |(blank, label): (T, T), (of_blank, of_label, active): (T, T, T)| {
             operator(at, || {
-                let active = active.greater(&T::constant(0.5));
-                let next_label =
-                    log_sum([label.clone(), previous(&blank) + &steps, previous(&label) + &skips]) + of_label;
+                let terms = [label.clone(), previous(&blank) + &steps, previous(&label) + &skips];
+                let next_label = log_sum(terms) + of_label;
                 let next_blank = log_sum([blank.clone(), label.clone()]) + of_blank;
-                let next = |new: &T, old: &T| T::select(&active, new, old);
-                ((next(&next_blank, &blank), next(&next_label, &label)), [])
+                let active = active.greater(&T::constant(0.5));
+                (chosen(&active, &(next_blank, next_label), &(blank, label)), [])
             })
         };
         let ((blank, label), _): (_, [T; 0]) = T::scan_rows((begin, no_label), &rows, step).or_raise();
@@ -294,7 +294,7 @@ fn log_sum<T: Tensor, const N: usize>(terms: [T; N]) -> T {
     }
     let mut sum = (terms[0].clone() - &most).exp();
     for term in &terms[1..] {
-        sum = sum + (term.clone() - &most).exp();
+        sum += (term.clone() - &most).exp();
     }
     sum.log() + most
 }
