@@ -1,8 +1,9 @@
 //! The CTC loss of logits and its gradient, beside PyTorch: `cargo bench --features staging --bench ctc`.
 //!
-//! A table of milliseconds, the least of many runs, for a batch of 16 over 29 classes, of different lengths: 200 steps and
-//! targets of up to 50 labels, 500 steps and up to 100; in both precisions, eagerly, compiled, and by PyTorch's own loss on
-//! one thread (`peers/ctc_peer.py`, run by the Python that `ANTIPHON_PEERS_PYTHON` names, that of `make peers` by default).
+//! A table of milliseconds, the least of many runs, for a batch of 16 over 29 classes, of different lengths: 200 steps
+//! and targets of up to 50 labels, 500 steps and up to 100; in both precisions, eagerly, compiled, and by PyTorch's
+//! own loss on one thread (`peers/ctc_peer.py`, run by the Python that `ANTIPHON_PEERS_PYTHON` names, that of `make
+//! peers` by default).
 
 #[path = "peers/opponents.rs"]
 mod opponents;

@@ -5,8 +5,8 @@
 //! cargo run --release --features staging --example speech -- --mode compiled
 //! ```
 //!
-//! Words are made: each letter is two tones for a while, with pauses, in noise. The loss is the mean CTC loss of a batch.
-//! Words that are held out are read greedily and by a search.
+//! Words are made: each letter is two tones for a while, with pauses, in noise. The loss is the mean CTC loss of a
+//! batch. Words that are held out are read greedily and by a search.
 
 mod common;
 

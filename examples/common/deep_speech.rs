@@ -11,8 +11,8 @@ use super::network::{Batch, Network};
 /// The class of no label.
 pub const BLANK: usize = 0;
 
-/// Spectrograms to logarithms of the probabilities of classes at each step. Everything is normalised by the statistics of
-/// the batch that it is in, also where the model is only tried.
+/// Spectrograms to logarithms of the probabilities of classes at each step. Everything is normalised by the statistics
+/// of the batch that it is in, also where the model is only tried.
 #[derive(Clone, Params)]
 pub struct DeepSpeech<T> {
     /// Over frequency and time.
@@ -72,8 +72,8 @@ impl<T: Tensor> DeepSpeech<T> {
         DeepSpeech { convolutions, layers, norm: BatchNorm::new(hidden), output }
     }
 
-    /// Logarithms of probabilities `[steps, batch, classes]` of spectrograms `[batch, 1, bins, time]`, and how many steps
-    /// each has, of its length in time, `[batch]`.
+    /// Logarithms of probabilities `[steps, batch, classes]` of spectrograms `[batch, 1, bins, time]`, and how many
+    /// steps each has, of its length in time, `[batch]`.
     pub fn log_probabilities(&self, spectrograms: &T, lengths: &T::Int) -> (T, T::Int) {
         let (mut x, mut lengths) = (spectrograms.clone(), lengths.clone());
         for front in &self.convolutions {

@@ -89,13 +89,12 @@ fn say(rng: &mut Rng, word: &[i64], image: &mut [f64]) -> usize {
         let letter = letter as usize - 1;
         let tones = [1 + letter % 5, 8 + letter / 5 * 4 + letter % 3];
         let loudness = 0.7 + 0.6 * rng.uniform();
-        for t in at..at + between(rng, FRAMES) {
-            for tone in tones {
-                image[tone * TIME + t] += loudness;
-                image[(tone + 1) * TIME + t] += 0.4 * loudness;
-            }
-            at = t + 1;
+        let end = at + between(rng, FRAMES);
+        for tone in tones {
+            image[tone * TIME..][at..end].iter_mut().for_each(|x| *x += loudness);
+            image[(tone + 1) * TIME..][at..end].iter_mut().for_each(|x| *x += 0.4 * loudness);
         }
+        at = end;
     }
     for row in image.chunks_mut(TIME) {
         row[..at].iter_mut().for_each(|x| *x += 0.6 * (rng.uniform() - 0.5));

@@ -108,13 +108,15 @@ impl<T: Tensor> BatchNorm<T> {
         self.scaled(centred, &statistics.variance, &column)
     }
 
-    /// [`train`](BatchNorm::train) of a padded batch of sequences `[time, batch, channels]`, of whose steps those before
-    /// the end of each sequence count, `lengths: [batch]`: the sequence-wise normalisation of Deep Speech 2 (Amodei et al.
-    /// 2016, §3.2), whose statistics do not depend on the padding here. What stands behind an end is zero.
+    /// [`train`](BatchNorm::train) of a padded batch of sequences `[time, batch, channels]`, of whose steps those
+    /// before the end of each sequence count, `lengths: [batch]`: the sequence-wise normalisation of Deep Speech 2
+    /// (Amodei et al. 2016, §3.2), whose statistics do not depend on the padding here. What stands behind an end is
+    /// zero.
     ///
     /// # Errors
-    /// Raises [`Error::Operand`] if `x` has not three axes with these channels, [`Error::Shape`] unless there is a length
-    /// for each sequence, and [`Error::Ensure`] if lengths are not from none to all, or fewer than two steps count.
+    /// Raises [`Error::Operand`] if `x` has not three axes with these channels, [`Error::Shape`] unless there is a
+    /// length for each sequence, and [`Error::Ensure`] if lengths are not from none to all, or fewer than two steps
+    /// count.
     #[track_caller]
     pub fn train_steps(
         &self,

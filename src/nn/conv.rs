@@ -42,9 +42,9 @@ impl<T: Tensor> Conv2d<T> {
         image.conv2d(&self.kernel, self.window) + self.b.reshape(&[out, 1, 1])
     }
 
-    /// How many of its columns (`axis` 1) or rows (0) each image of a batch reaches, of so many of the input that it has,
-    /// `[batch]`: `⌊(n + 2·padding − kernel)/stride⌋ + 1`, and none if its kernel does not fit. The lengths of sequences
-    /// behind a convolution.
+    /// How many of its columns (`axis` 1) or rows (0) each image of a batch reaches, of so many of the input that it
+    /// has, `[batch]`: `⌊(n + 2·padding − kernel)/stride⌋ + 1`, and none if its kernel does not fit. The lengths of
+    /// sequences behind a convolution.
     ///
     /// # Errors
     /// Raises [`Error::Argument`] for another axis, and [`Error::Operand`] if the kernel has not four axes.

@@ -59,7 +59,7 @@ fn values_and_gradients_are_pytorchs() {
             assert_close(&Array::select(&impossible, &Array::scalar(-1.0), &none), &of("none"), &what);
             for ((value, slopes), key) in [(mean, "mean"), (sum, "sum")] {
                 assert_close(&value, &of(&format!("{key}/value")), &what);
-                assert_within(1e-11, &slopes, &of(&format!("{key}/gradients/0")), &what);
+                assert_within(1e-10, &slopes, &of(&format!("{key}/gradients/0")), &what);
             }
         }
     }
@@ -250,7 +250,7 @@ fn rows_of_a_batch_are_each_for_themselves() {
 fn what_does_not_fit_names_its_place_and_the_users_line() {
     let x = numbers(1.0, &[4, 2, 3]);
     let message = |ctc: Ctc, x: &Array, targets: Targets<Array>| {
-        let error = antiphon::reset(|_| Ok(loss(ctc, x, &targets, Reduction::Sum))).err().expect("an error");
+        let error = antiphon::reset(|_| Ok(loss(ctc, x, &targets, Reduction::Sum))).expect_err("an error");
         let known = matches!(error, Error::Shape { .. } | Error::Argument { .. } | Error::Operand { .. });
         assert!(known, "{error:?}");
         let message = error.to_string();

@@ -8,13 +8,13 @@ use crate::error::{At, Error, Result};
 use crate::language::real::Real;
 use crate::language::tensor::{IntTensor, Tensor};
 
-/// The labels of the most probable class at each step, without repetitions and blanks, of each sequence: outputs `[time,
-/// batch, classes]`, probabilities or logarithms of them or logits, and lengths `[batch]`. The most probable alignment,
-/// which need not be one of the most probable labels.
+/// The labels of the most probable class at each step, without repetitions and blanks, of each sequence: outputs
+/// `[time, batch, classes]`, probabilities or logarithms of them or logits, and lengths `[batch]`. The most probable
+/// alignment, which need not be one of the most probable labels.
 ///
 /// # Errors
-/// [`Error::Operand`] and [`Error::Shape`] for arrays of other shapes; [`Error::Argument`] if the blank is no class, or a
-/// length is not from none to all steps.
+/// [`Error::Operand`] and [`Error::Shape`] for arrays of other shapes; [`Error::Argument`] if the blank is no class,
+/// or a length is not from none to all steps.
 ///
 /// ```
 /// use antiphon::nn::ctc::greedy;
@@ -76,8 +76,8 @@ pub struct Transcript {
 }
 
 impl PrefixBeamSearch {
-    /// For each sequence of a batch the transcripts that were kept to its end, the most probable first: of logarithms of
-    /// probabilities `[time, batch, classes]` and lengths `[batch]`.
+    /// For each sequence of a batch the transcripts that were kept to its end, the most probable first: of logarithms
+    /// of probabilities `[time, batch, classes]` and lengths `[batch]`.
     ///
     /// # Errors
     /// As [`greedy`], and [`Error::Argument`] for a width of 0.

@@ -20,8 +20,8 @@ const LEAST: f64 = -1e20;
 const POSSIBLE: f64 = -1e29;
 
 /// Connectionist temporal classification (Graves, Fernández, Gomez & Schmidhuber, *Connectionist temporal
-/// classification*, 2006, §4.1); `torch.nn.functional.ctc_loss`. With `π` all sequences of classes, one a step, that are
-/// the target once repetitions are merged and then blanks are removed, the loss of a sequence is
+/// classification*, 2006, §4.1); `torch.nn.functional.ctc_loss`. With `π` all sequences of classes, one a step, that
+/// are the target once repetitions are merged and then blanks are removed, the loss of a sequence is
 ///
 /// ```text
 /// −ln Σ_π Π_t p_t(π_t)
@@ -203,8 +203,8 @@ impl<T: Tensor> Task<'_, T> {
     }
 
     /// The label before each blank, `[batch, longest + 1]`: that of the first one is no label, like those behind the
-    /// target; as classes that there are. With them, whether it is a label, and whether it is another one than the label
-    /// before it, so that no blank need stand between them.
+    /// target; as classes that there are. With them, whether it is a label, and whether it is another one than the
+    /// label before it, so that no blank need stand between them.
     #[track_caller]
     fn labels(&self) -> (T::Int, T::Bool, T::Bool) {
         let Sizes { batch, longest, .. } = self.sizes;

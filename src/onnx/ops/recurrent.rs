@@ -25,8 +25,8 @@ struct Direction<T> {
 }
 
 impl<T: Tensor> Direction<T> {
-    /// The outputs of all steps, zero behind the end of each sequence, and the state there, or, on the way back, where it
-    /// begins.
+    /// The outputs of all steps, zero behind the end of each sequence, and the state there, or, on the way back, where
+    /// it begins.
     fn run<S: State<T>>(&self, begin: S, step: impl Fn(S, T) -> (S, T)) -> (S, T) {
         let Some(active) = &self.active else {
             return T::scan_rows(begin, &self.inputs, step).or_raise();

@@ -1,9 +1,9 @@
 //! What a recursive function needs in its last round only.
 //!
-//! Of the arms of a branch of which one calls the function again, the others end the recursion. Their arrays and cells are
-//! needed once, and not in each round: the next frame begins behind what is alive at the call, and cells of these arms lie
-//! behind all buffers. For a loop that is differentiated such an arm is all that comes after the loop, backward half
-//! included; so its frames are of the size of what a round keeps.
+//! Of the arms of a branch of which one calls the function again, the others end the recursion. Their arrays and cells
+//! are needed once, and not in each round: the next frame begins behind what is alive at the call, and cells of these
+//! arms lie behind all buffers. For a loop that is differentiated such an arm is all that comes after the loop,
+//! backward half included; so its frames are of the size of what a round keeps.
 
 use std::collections::HashSet;
 
@@ -78,8 +78,8 @@ impl<'c> Body<'_, '_, 'c> {
         facts.recursive && !facts.only_scalars
     }
 
-    /// Lets the next frame begin behind what is alive in this one, before the function calls itself. Gives where the next
-    /// frame's begin is kept, and what is to be there again afterwards.
+    /// Lets the next frame begin behind what is alive in this one, before the function calls itself. Gives where the
+    /// next frame's begin is kept, and what is to be there again afterwards.
     pub fn next_frame(&self, target: Target) -> Option<(PointerValue<'c>, Reg<'c>)> {
         if target != Target::Func(self.func) || !self.has_frames() {
             return None;
