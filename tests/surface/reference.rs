@@ -46,15 +46,9 @@ impl Reference {
 /// Fails unless two arrays have one shape, and elements that differ by rounding only.
 #[track_caller]
 pub fn assert_close(found: &Array, expected: &Array, what: &str) {
-    assert_within(1e-12, found, expected, what);
-}
-
-/// The same, with as much difference as this, relative to the larger of 1 and the element.
-#[track_caller]
-pub fn assert_within(most: f64, found: &Array, expected: &Array, what: &str) {
     assert_eq!(found.shape(), expected.shape(), "{what}");
     for (i, (found, expected)) in found.view().iter().zip(expected.view().iter()).enumerate() {
         let error = (found - expected).abs() / (1.0 + expected.abs());
-        assert!(error <= most, "{what}, element {i}: {found} but expected {expected}");
+        assert!(error <= 1e-12, "{what}, element {i}: {found} but expected {expected}");
     }
 }
