@@ -18,10 +18,10 @@ use crate::language::tensor::{IntTensor, Tensor};
 ///
 /// ```
 /// use antiphon::nn::ctc::greedy;
-/// use antiphon::{NdArray, NdInt};
+/// use antiphon::{NdArray, NdInt, Tensor};
 /// // a a – a b, where – is the blank.
 /// let outputs = [[0.1, 0.8, 0.1], [0.3, 0.6, 0.1], [0.9, 0.1, 0.0], [0.2, 0.7, 0.1], [0.0, 0.1, 0.9]];
-/// let outputs = NdArray::<f32>::from(ndarray::Array3::from_shape_vec((5, 1, 3), outputs.concat()).unwrap());
+/// let outputs = NdArray::<f32>::from_elements(&[5, 1, 3], &outputs.concat())?;
 /// assert_eq!(greedy(&outputs, &NdInt::from(vec![5]), 0)?, [[1, 1, 2]]);
 /// # Ok::<(), antiphon::Error>(())
 /// ```
@@ -50,9 +50,9 @@ pub fn greedy<E: Float>(outputs: &NdArray<E>, lengths: &NdInt, blank: usize) -> 
 ///
 /// ```
 /// use antiphon::nn::ctc::PrefixBeamSearch;
-/// use antiphon::{NdArray, NdInt, Real};
+/// use antiphon::{NdArray, NdInt, Real, Tensor};
 /// // At both steps nothing is more probable than `a`; but of all four alignments, three are `a`.
-/// let outputs = NdArray::<f64>::from(ndarray::arr3(&[[[0.6, 0.4]], [[0.6, 0.4]]])).log();
+/// let outputs = NdArray::<f64>::from_elements(&[2, 1, 2], &[0.6, 0.4, 0.6, 0.4])?.log();
 /// let best = PrefixBeamSearch { blank: 0, width: 8 }.decode(&outputs, &NdInt::from(vec![2]))?.remove(0);
 /// assert_eq!((best[0].labels.as_slice(), best[1].labels.as_slice()), (&[1][..], &[][..]));
 /// assert!((best[0].log_probability - 0.64f64.ln()).abs() < 1e-15);
