@@ -1,7 +1,8 @@
 //! [`State`]: what can flow through [`Control`](crate::Control): reals, integers, truth values and structures of them.
 
-use crate::language::real::Real;
 use std::fmt;
+
+use crate::language::real::{Int, Mask, Real};
 
 /// One component of a [`State`].
 #[derive(Clone)]
@@ -263,4 +264,23 @@ impl<T: Real, S: State<T>> State<T> for Option<S> {
         lengths.push(self.iter().len());
         self.iter().for_each(|s| s.outline(lengths));
     }
+}
+
+/// The components of one state where a mask, which broadcasts to each, holds, and of another of its kind elsewhere.
+#[track_caller]
+pub(crate) fn chosen<T: Real, S: State<T>>(mask: &T::Bool, then: &S, otherwise: &S) -> S {
+    let (mut new, mut old) = (Vec::new(), Vec::new());
+    then.flatten(&mut new);
+    otherwise.flatten(&mut old);
+    let mut chosen = Vec::with_capacity(new.len());
+    // Not in a closure: it would not know its caller.
+    for pair in new.into_iter().zip(old) {
+        chosen.push(match pair {
+            (Leaf::Real(new), Leaf::Real(old)) => Leaf::Real(T::select(mask, &new, &old)),
+            (Leaf::Int(new), Leaf::Int(old)) => Leaf::Int(T::Int::select(mask, &new, &old)),
+            (Leaf::Bool(new), Leaf::Bool(old)) => Leaf::Bool(mask.and(&new).or(&mask.not().and(&old))),
+            _ => unreachable!("two states of one kind"),
+        });
+    }
+    then.rebuild(&mut chosen.into_iter())
 }

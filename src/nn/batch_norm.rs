@@ -1,10 +1,12 @@
 //! Batch normalisation.
 
 use crate::Params;
-use crate::continuation::unwinding::raise;
+use crate::continuation::unwinding::{OrRaise, raise};
 use crate::error::{At, Error};
+use crate::language::real::{Int, Mask};
 use crate::language::shape::Shape;
-use crate::language::tensor::Tensor;
+use crate::language::tensor::{IntTensor, Tensor};
+use crate::sealed::INTERNAL;
 
 /// `y = (x − mean)/√(variance + ε)·gain + bias` for each channel, with mean and variance over all else (Ioffe &
 /// Szegedy, *Batch normalization*, 2015, algorithm 1): of `[batch, channels, ..]`, as `torch.nn.BatchNorm1d` and
@@ -92,12 +94,7 @@ impl<T: Tensor> BatchNorm<T> {
         let variance = centred.square().mean(others.as_slice());
         let y = self.scaled(centred, &variance, &column);
         let unbiased = variance.detach() * (count as f64 / (count as f64 - 1.0));
-        let next = |old: &T, new: T| old.clone() * (1.0 - self.momentum) + new * self.momentum;
-        let statistics = BatchStatistics {
-            mean: next(&statistics.mean, mean.detach()),
-            variance: next(&statistics.variance, unbiased),
-        };
-        (y, statistics)
+        (y, self.next(statistics, mean.detach(), unbiased))
     }
 
     /// `[batch, channels, ..]` to the same shape by running averages.
@@ -109,6 +106,88 @@ impl<T: Tensor> BatchNorm<T> {
         let column = self.column(x);
         let centred = x.clone() - statistics.mean.reshape(&column);
         self.scaled(centred, &statistics.variance, &column)
+    }
+
+    /// [`train`](BatchNorm::train) of a padded batch of sequences `[time, batch, channels]`, of whose steps those
+    /// before the end of each sequence count, `lengths: [batch]`: the sequence-wise normalisation of Deep Speech 2
+    /// (Amodei et al. 2016, §3.2), whose statistics do not depend on the padding here. What stands behind an end is
+    /// zero.
+    ///
+    /// # Errors
+    /// Raises [`Error::Operand`] if `x` has not three axes with these channels, [`Error::Shape`] unless there is a
+    /// length for each sequence, and [`Error::Ensure`] if lengths are not from none to all, or fewer than two steps
+    /// count.
+    #[track_caller]
+    pub fn train_steps(
+        &self,
+        x: &T,
+        lengths: &T::Int,
+        statistics: &BatchStatistics<T>,
+    ) -> (T, BatchStatistics<T>) {
+        let active = self.steps(x, lengths);
+        let count = T::from_int(lengths).sum(..);
+        T::ensure_at(
+            INTERNAL,
+            At::caller(),
+            &count.greater_equal(&T::constant(2.0)),
+            "batch_norm: a variance of fewer than two steps",
+        );
+        let zero = T::constant(0.0);
+        let mean_of = |x: &T| T::select(&active, x, &zero).sum([0, 1]) / &count;
+        let mean = mean_of(x);
+        let centred = T::select(&active, &(x.clone() - &mean), &zero);
+        let variance = centred.square().sum([0, 1]) / &count;
+        let y = self.scaled(centred, &variance, &[self.gain.size()]);
+        let unbiased = variance.detach() * (count.clone() / (count - 1.0));
+        (T::select(&active, &y, &zero), self.next(statistics, mean.detach(), unbiased))
+    }
+
+    /// [`apply`](BatchNorm::apply) of a padded batch of sequences, as [`train_steps`](BatchNorm::train_steps) has it.
+    ///
+    /// # Errors
+    /// As there, but one step is enough.
+    #[track_caller]
+    pub fn apply_steps(&self, x: &T, lengths: &T::Int, statistics: &BatchStatistics<T>) -> T {
+        let active = self.steps(x, lengths);
+        let zero = T::constant(0.0);
+        let centred = T::select(&active, x, &zero) - &statistics.mean;
+        T::select(&active, &self.scaled(centred, &statistics.variance, &[self.gain.size()]), &zero)
+    }
+
+    /// Which steps of `[time, batch, channels]` are before the end of their sequence: `[time, batch, 1]`.
+    #[track_caller]
+    fn steps(&self, x: &T, lengths: &T::Int) -> T::Bool {
+        let (shape, of_lengths, at) = (x.shape(), lengths.shape(), At::caller());
+        let channels = self.gain.size();
+        let &[time, batch, last] = shape.as_slice() else { raise(not_steps(&shape, channels, at)) };
+        if last != channels {
+            raise(not_steps(&shape, channels, at));
+        }
+        if of_lengths[..] != [batch] {
+            raise(Error::Shape { op: "batch_norm", lhs: shape[..].into(), rhs: of_lengths[..].into(), at });
+        }
+        let fit = lengths
+            .greater_equal(&T::Int::constant(0))
+            .and(&lengths.less_equal(&T::Int::constant(time as i64)));
+        T::ensure_at(
+            INTERNAL,
+            at,
+            &fit,
+            "batch_norm: the lengths of sequences are numbers of steps, from none to all",
+        );
+        let steps: Vec<i64> = (0..time as i64).collect();
+        let steps = T::Int::from_elements(&[time, 1, 1], &steps).or_raise();
+        steps.less(&lengths.reshape(&[1, batch, 1]))
+    }
+
+    /// The next running averages.
+    #[track_caller]
+    fn next(&self, old: &BatchStatistics<T>, mean: T, unbiased: T) -> BatchStatistics<T> {
+        let kept = 1.0 - self.momentum;
+        BatchStatistics {
+            mean: old.mean.clone() * kept + mean * self.momentum,
+            variance: old.variance.clone() * kept + unbiased * self.momentum,
+        }
     }
 
     /// The shape in which `[channels]` meet the second axis of `x`.
@@ -135,4 +214,9 @@ pub(super) fn channels_first<T: Tensor>(op: &'static str, x: &T, channels: usize
     let mut column: Shape = shape[1..].iter().map(|_| 1).collect();
     column[0] = channels;
     column
+}
+
+fn not_steps(shape: &[usize], channels: usize, at: At) -> Error {
+    let reason = format!("should be [time, batch, {channels}]");
+    Error::Operand { op: "batch_norm", shape: shape.into(), reason, at }
 }

@@ -1,7 +1,8 @@
 //! Losses, with PyTorch's reductions.
 //!
 //! Predictions and targets have one shape; nothing is broadcast, since a loss of `[n]` with `[n, 1]` is a mistake.
-//! Classes are the last axis. Targets may be variables too.
+//! Classes are the last axis. Targets may be variables too. The loss of labels whose places in a sequence are not
+//! known is [`Ctc`](crate::nn::ctc::Ctc).
 
 use crate::continuation::unwinding::raise;
 use crate::error::{At, Error};

@@ -10,6 +10,7 @@
 mod attention;
 mod batch_norm;
 mod conv;
+pub mod ctc;
 mod dropout;
 mod embedding;
 mod gru;

@@ -5,7 +5,7 @@ use crate::continuation::unwinding::{OrRaise, raise};
 use crate::error::{At, Error};
 use crate::language::control::scan;
 use crate::language::real::{Int, Mask};
-use crate::language::state::{Leaf, State};
+use crate::language::state::{State, chosen};
 use crate::language::tensor::{IntTensor, Tensor};
 use crate::nn::init::{Init, Rng};
 use crate::sealed::INTERNAL;
@@ -248,25 +248,6 @@ fn masked<T: Tensor, C: Recurrent<T>>(cell: &C, xs: &T, active: &T, back: bool) 
     }
     .or_raise();
     (outputs, state)
-}
-
-/// In each row, the components of one state where a mask, `[batch, 1]`, holds, and of another elsewhere.
-#[track_caller]
-fn chosen<T: Tensor, S: State<T>>(mask: &T::Bool, then: &S, otherwise: &S) -> S {
-    let (mut new, mut old) = (Vec::new(), Vec::new());
-    then.flatten(&mut new);
-    otherwise.flatten(&mut old);
-    let mut chosen = Vec::with_capacity(new.len());
-    // Not in a closure: it would not know its caller.
-    for pair in new.into_iter().zip(old) {
-        chosen.push(match pair {
-            (Leaf::Real(new), Leaf::Real(old)) => Leaf::Real(T::select(mask, &new, &old)),
-            (Leaf::Int(new), Leaf::Int(old)) => Leaf::Int(T::Int::select(mask, &new, &old)),
-            (Leaf::Bool(new), Leaf::Bool(old)) => Leaf::Bool(mask.and(&new).or(&mask.not().and(&old))),
-            _ => unreachable!("two states of one cell"),
-        });
-    }
-    then.rebuild(&mut chosen.into_iter())
 }
 
 /// Weights as PyTorch's recurrent layers have them, `[gates·hidden, in]`, `[gates·hidden, hidden]` and two biases

@@ -6,7 +6,8 @@ use antiphon::nn::{Gru, Lstm, Recurrent, Rnn};
 use antiphon::recording::{OptimiseOptions, Recorded, interpret, optimise, record};
 use antiphon::state::Index;
 use antiphon::{
-    Dual, NdArray, NdInt, OrRaise, Real, Structure, Tensor, Var, compile, grad, hvp, jvp, value_and_grad,
+    Dual, NdArray, NdInt, OrRaise, Real, Structure, Tensor, Var, compile, compile_with, grad, hvp, jvp,
+    value_and_grad,
 };
 use antiphon_staging::jit::{self, CompileOptions};
 use antiphon_staging::{ConcreteTensor, Data, Program};
@@ -365,4 +366,32 @@ fn a_long_sequence_takes_time_in_proportion() {
     assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
     assert!((y - &eager.0).abs().item() < 1e-9 * eager.0.item());
     assert!((gradient - &eager.1).abs().max(..).item() < 1e-12);
+}
+
+/// A loop whose rounds keep a few numbers for the way back, and arrays of a megabyte after it, with accumulators: these
+/// are there once, and not in each round.
+#[test]
+fn what_comes_after_a_loop_takes_no_room_in_its_rounds() {
+    fn loss<T: Tensor>((w, x, a): &(T, T, T)) -> T {
+        let step = |h: T, x: T| {
+            let h = (h * w + x).tanh();
+            (h.clone(), h)
+        };
+        let (h, ys) = scan(T::zeros(&[4]), x, step).or_raise();
+        // Another loop, so that adjoints of large arrays are accumulated in what comes after the first.
+        let step = |b: T, y: T| ((b.clone() * y.sum(..)).sin() + a, y);
+        let (b, _) = scan(a.clone(), &ys.slice(0, 0..3), step).or_raise();
+        b.matmul(a).square().mean(..) + h.square().sum(..)
+    }
+    let (w, x, a) = (array(&[4], 1), array(&[1000, 4], 2), array(&[360, 360], 3));
+    let data = (w, x, a);
+    let options = CompileOptions { arena_bytes: Some(64 << 20), ..Default::default() };
+    let mut code =
+        compile_with("loss", |data| grad(|data| loss(&data), &data).or_raise(), &data, &options).unwrap();
+    let found: (Array, Array, Array) = code.call(&data).unwrap();
+    let expected = grad(|data| loss(&data), &data).unwrap();
+    for (found, expected) in [(found.0, expected.0), (found.1, expected.1), (found.2, expected.2)] {
+        let off = (found - &expected).abs().max(..).item();
+        assert!(off < 1e-10 * (1.0 + expected.abs().max(..).item()), "{off:e}");
+    }
 }

@@ -307,7 +307,12 @@ def operators():
                 operands.append(normal(count, batch, hidden))
             case(op, operands, outputs=3 if op == "LSTM" else 2, hidden_size=hidden, direction=direction,
                  name=f"{op}_{direction}")  # fmt: skip
+            # Sequences of several lengths, one of which may be all steps, or one.
+            case(op, [*operands[:4], np.array([4, 2], np.int32), *operands[5:]], outputs=3 if op == "LSTM" else 2,
+                 hidden_size=hidden, direction=direction, name=f"{op}_{direction}_lengths")  # fmt: skip
     operands = [normal(steps, batch, width), normal(1, 9, width), normal(1, 9, hidden), normal(1, 18)]
+    case("GRU", [*operands, np.array([1, 3], np.int32)], outputs=2, hidden_size=hidden, linear_before_reset=1,
+         name="GRU_short")  # fmt: skip
     case("GRU", operands, outputs=2, hidden_size=hidden, linear_before_reset=1)
     logits, targets = normal(3, 5, 2), ints(0, 5, 3, 2)
     for reduction in ["none", "sum", "mean"]:

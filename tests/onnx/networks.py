@@ -1,5 +1,5 @@
 """Networks as ONNX graphs, with weights of a formula and at their real sizes: SqueezeNet 1.1 (Iandola et al., 2016),
-ResNet-50 (He et al., 2016), and a transformer. The reduced ones are trained by tests/reference/onnx_values.py as well.
+ResNet-50 (He et al., 2016), Deep Speech 2 (Amodei et al., 2016), and a transformer. The reduced ones are trained by tests/reference/onnx_values.py as well.
 """
 
 import math
@@ -177,6 +177,78 @@ def transformer(vocabulary, width, heads, layers):
     return g.model("transformer", inputs, [("y", ["batch", "length", vocabulary])])
 
 
+def deepspeech(bins, convolutions, hidden, layers, classes, training):
+    """Deep Speech 2: convolutions over frequency and time of spectrograms `[batch, 1, bins, time]`, with steps behind the
+    end of each sequence made zero; bidirectional GRUs, whose two directions are added; a matrix, and log-softmax. Each is
+    behind a normalisation over batch and time.
+    """
+    g = Graph()
+    i64 = lambda *values: np.array(values, dtype=np.int64)  # noqa: E731
+    for name, value in [("zero", 0), ("one", 1)]:
+        g.constant(name, np.array(value, np.int64))
+    # Not weights, which would be trained.
+    for name, value in [("nothing", 0), ("twenty", 20)]:
+        g.node("Constant", [], name, value=numpy_helper.from_array(np.array(value, np.float32)))
+    g.constant("column", i64(-1, 1, 1, 1)), g.constant("last", i64(3)), g.constant("directions", i64(1))
+    x, lengths, channels = "x", "lengths", 1
+    for i, (to, kernel, stride) in enumerate(convolutions):
+        n = f"conv{i}"
+        pads = [k // 2 for k in kernel]
+        scale = 2 / math.sqrt(channels * kernel[0] * kernel[1])
+        weights = [g.weight(f"{n}.weight", to, channels, *kernel, scale=scale), g.weight(f"{n}.bias", to, scale=0.1)]
+        x = g.node("Conv", [x, *weights], f"{n}.out", kernel_shape=kernel, strides=stride, pads=pads * 2)
+        # ⌊(length + 2·pad − kernel)/stride⌋ + 1
+        less = g.constant(f"{n}.less", i64(kernel[1] - 2 * pads[1]))
+        lengths = g.node("Sub", [lengths, less], f"{n}.covered")
+        lengths = g.node("Div", [lengths, g.constant(f"{n}.stride", i64(stride[1]))], f"{n}.steps")
+        lengths = g.node("Add", [lengths, "one"], f"{n}.lengths")
+        time = g.node("Gather", [g.node("Shape", [x], f"{n}.shape"), "last"], f"{n}.time")
+        time = g.node("Squeeze", [time], f"{n}.time.scalar")
+        steps = g.node("Range", ["zero", time, "one"], f"{n}.range")
+        active = g.node("Less", [steps, g.node("Reshape", [lengths, "column"], f"{n}.column")], f"{n}.active")
+        x = g.norm(g.node("Where", [active, x, "nothing"], f"{n}.masked"), f"{n}.norm", to, training)
+        x = g.node("Clip", [x, "nothing", "twenty"], f"{n}.clipped")
+        x = g.node("Where", [active, x, "nothing"], f"{n}.y")
+        channels, bins = to, (bins + 2 * pads[0] - kernel[0]) // stride[0] + 1
+    width = channels * bins
+    x = g.node("Reshape", [x, g.constant("rows", i64(0, width, -1))], "rows.out")
+    x = g.node("Transpose", [x], "sequence", perm=[2, 0, 1])
+    lengths = g.node("Cast", [lengths], "steps32", to=TensorProto.INT32)
+
+    def normal(x, name, width):
+        flat = g.node("Reshape", [x, g.constant(f"{name}.flat", i64(-1, width))], f"{name}.in")
+        return g.node("Reshape", [g.norm(flat, name, width, training), g.node("Shape", [x], f"{name}.shape")], f"{name}.back")
+
+    for i in range(layers):
+        n, scale = f"gru{i}", 1.5 / math.sqrt(hidden)
+        if i > 0:
+            x = normal(x, f"{n}.norm", width)
+        operands = [
+            x,
+            g.weight(f"{n}.weight_ih", 2, 3 * hidden, width, scale=1.5 / math.sqrt(width)),
+            g.weight(f"{n}.weight_hh", 2, 3 * hidden, hidden, scale=scale),
+            g.weight(f"{n}.bias", 2, 6 * hidden, scale=scale),
+            lengths,
+        ]
+        attributes = {"hidden_size": hidden, "direction": "bidirectional", "linear_before_reset": 1}
+        x = g.node("GRU", operands, f"{n}.both", **attributes)
+        x = g.node("ReduceSum", [x, "directions"], f"{n}.out", keepdims=0)
+        width = hidden
+    x = normal(x, "fc.norm", width)
+    x = g.node("MatMul", [x, g.weight("fc.weight", width, classes, scale=2 / math.sqrt(width))], "logits")
+    g.node("LogSoftmax", [x], "y", axis=-1)
+    g.node("Identity", [lengths], "y.lengths")
+    inputs = [("x", TensorProto.FLOAT, ["batch", 1, "bins", "time"]), ("lengths", TensorProto.INT64, ["batch"])]
+    model = g.model("deepspeech", inputs, [("y", ["steps", "batch", classes])])
+    ends = helper.make_tensor_value_info("y.lengths", TensorProto.INT32, ["batch"])
+    model.graph.output.append(ends)
+    return model
+
+
+def small_deepspeech():
+    return deepspeech(13, [(3, [5, 5], [2, 2]), (4, [3, 5], [2, 1])], 6, 2, 5, True)
+
+
 def tokens(batch, length, vocabulary):
     i = np.arange(batch * length)
     return ((i * i * 7 + 3 * i) % vocabulary).reshape(batch, length).astype(np.int64)
@@ -190,5 +262,10 @@ def all():
         "resnet50_training": (resnet(64, [3, 4, 6, 3], 1000, 224, True), [numbers(0.5, 2, 3, 224, 224)]),
         "transformer": (transformer(29, 32, 4, 2), [tokens(3, 11, 29)]),
         "small_squeezenet": (small_squeezenet(), [numbers(0.5, 4, 3, 31, 31)]),
+        "deepspeech": (
+            deepspeech(161, [(32, [41, 11], [2, 2]), (32, [21, 11], [2, 1])], 800, 5, 29, False),
+            [numbers(0.5, 2, 1, 161, 60), np.array([60, 43])],
+        ),
+        "small_deepspeech": (small_deepspeech(), [numbers(0.5, 3, 1, 13, 24), np.array([24, 17, 20])]),
         "small_resnet": (resnet(4, [1, 2], 5, 32, False), [numbers(0.5, 4, 3, 32, 32)]),
     }

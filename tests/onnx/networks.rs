@@ -18,7 +18,15 @@ fn compared(case: &Case) -> f64 {
 
 #[test]
 fn outputs_are_those_of_onnx_runtime() {
-    for name in ["squeezenet", "resnet50", "transformer", "small_squeezenet", "small_resnet"] {
+    for name in [
+        "squeezenet",
+        "resnet50",
+        "deepspeech",
+        "transformer",
+        "small_squeezenet",
+        "small_resnet",
+        "small_deepspeech",
+    ] {
         let off = compared(&network(name));
         println!("{name}: {off:e}");
         assert!(off < 1e-5, "{name}: {off:e}");
@@ -47,6 +55,9 @@ fn networks_have_their_real_sizes() {
     assert_eq!(parameters("squeezenet"), 1_235_496);
     // With the running averages.
     assert_eq!(parameters("resnet50"), 25_557_032 + 53_120);
+    let convolutions = 32 * (41 * 11 + 1) + 32 * (32 * 21 * 11 + 1) + 2 * 4 * 32;
+    let recurrent = 6 * 800 * (41 * 32 + 800 + 2) + 4 * (6 * 800 * (800 + 800 + 2) + 4 * 800);
+    assert_eq!(parameters("deepspeech"), convolutions + recurrent + 4 * 800 + 800 * 29);
 }
 
 /// Half of the sum of squares of a network's first output.

@@ -166,6 +166,33 @@ fn generated_data_is_learnt() {
     assert!(accuracy(&report, "held-out images") > 0.97, "{said}");
 }
 
+/// Where each letter is spoken nobody says; words that were never heard are read.
+#[test]
+fn words_of_tones_are_transcribed() {
+    let data = Data(tempfile::tempdir().expect("a temporary directory"));
+    let report = data.path("report.json");
+    let listen = |mode: &str, flags: &[&str]| {
+        let mut command = example("speech");
+        command.arg("--out").arg(data.path("out")).arg("--report").arg(&report);
+        succeed(command.args(["--mode", mode]).args(flags))
+    };
+    let few = ["--precision", "f64", "--steps", "5", "--batch", "3", "--hidden", "7", "--layers", "1"];
+    let of_modes = MODES.iter().map(|mode| {
+        listen(mode, &few);
+        losses(&report)
+    });
+    let of_modes: Vec<Vec<f64>> = of_modes.collect();
+    for other in &of_modes[1..] {
+        let apart = of_modes[0].iter().zip(other).map(|(a, b)| (a / b - 1.0).abs()).fold(0.0, f64::max);
+        assert!(apart < 1e-10, "{of_modes:?}");
+    }
+    let said = listen(MODES[MODES.len() - 1], &["--hidden", "32", "--steps", "200"]);
+    assert!(said.contains(" → "), "{said}");
+    for how in ["words, read greedily", "words, by beam search"] {
+        assert!(accuracy(&report, how) > 0.8, "{said}");
+    }
+}
+
 #[test]
 fn a_resumed_training_goes_on_as_if_nothing_had_been() {
     let data = Data::new(60);

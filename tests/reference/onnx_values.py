@@ -1,4 +1,5 @@
-"""What PyTorch computes of the reduced SqueezeNet of tests/onnx/networks.py, trained for some steps.
+"""What PyTorch computes of the reduced SqueezeNet and the reduced Deep Speech 2 of tests/onnx/networks.py, trained for some
+steps.
 
     .venv-peers/bin/python tests/reference/onnx_values.py
 
@@ -58,15 +59,103 @@ def scores(x):
     return apply(x, "classifier").mean((2, 3))
 
 
-images, labels = numbers(0.5, 4, 3, 31, 31).double(), torch.tensor([0, 1, 2, 3])
-optimiser, losses = torch.optim.SGD(parameters.values(), lr=1.0), []
-for _ in range(12):
-    loss = F.cross_entropy(scores(images), labels)
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    losses.append(loss.item())
-trained = {name: x.detach().reshape(-1).tolist() for name, x in parameters.items()}
+def trained(parameters, loss, rate, steps):
+    optimiser, losses = torch.optim.SGD(parameters.values(), lr=rate), []
+    for _ in range(steps):
+        value = loss()
+        optimiser.zero_grad()
+        value.backward()
+        optimiser.step()
+        losses.append(value.item())
+    print(losses)
+    return {"losses": losses, "parameters": {name: x.detach().reshape(-1).tolist() for name, x in parameters.items()}}
+
+
+class DeepSpeech:
+    """The network, with its weights in ONNX's layout, in the order in which the other script makes them."""
+
+    def __init__(self, bins, convolutions, hidden, layers, classes):
+        self.parameters, self.seed = {}, 0
+        self.convolutions, self.hidden, self.layers = convolutions, hidden, layers
+        channels = 1
+        for i, (to, kernel, stride) in enumerate(convolutions):
+            scale = 2 / math.sqrt(channels * kernel[0] * kernel[1])
+            self.weight(f"conv{i}.weight", to, channels, *kernel, scale=scale)
+            self.weight(f"conv{i}.bias", to, scale=0.1)
+            self.norm(f"conv{i}.norm", to)
+            channels, bins = to, (bins + 2 * (kernel[0] // 2) - kernel[0]) // stride[0] + 1
+        width = channels * bins
+        for i in range(layers):
+            if i > 0:
+                self.norm(f"gru{i}.norm", width)
+            self.weight(f"gru{i}.weight_ih", 2, 3 * hidden, width, scale=1.5 / math.sqrt(width))
+            self.weight(f"gru{i}.weight_hh", 2, 3 * hidden, hidden, scale=1.5 / math.sqrt(hidden))
+            self.weight(f"gru{i}.bias", 2, 6 * hidden, scale=1.5 / math.sqrt(hidden))
+            width = hidden
+        self.norm("fc.norm", width)
+        self.weight("fc.weight", width, classes, scale=2 / math.sqrt(width))
+
+    def weight(self, name, *shape, scale, offset=0.0):
+        self.seed += 1
+        x = (numbers(self.seed, *shape) * scale + offset).float().double()
+        self.parameters[name] = x.requires_grad_()
+
+    def norm(self, name, channels):
+        self.weight(f"{name}.weight", channels, scale=0.2, offset=0.8)
+        self.weight(f"{name}.bias", channels, scale=0.1)
+        self.seed += 2  # the running averages
+
+    def normalised(self, x, name):
+        p = self.parameters
+        return F.batch_norm(x, None, None, p[f"{name}.weight"], p[f"{name}.bias"], training=True)
+
+    def gru(self, x, lengths, i):
+        """ONNX's gates are update, reset, candidate; PyTorch's are reset, update, candidate."""
+        layer, weights = torch.nn.GRU(x.shape[-1], self.hidden, bidirectional=True), {}
+        reordered = lambda w: torch.cat([w.chunk(3)[i] for i in (1, 0, 2)])  # noqa: E731
+        for d, end in enumerate(("", "_reverse")):
+            weights[f"weight_ih_l0{end}"] = reordered(self.parameters[f"gru{i}.weight_ih"][d])
+            weights[f"weight_hh_l0{end}"] = reordered(self.parameters[f"gru{i}.weight_hh"][d])
+            of_input, of_state = self.parameters[f"gru{i}.bias"][d].chunk(2)
+            weights[f"bias_ih_l0{end}"], weights[f"bias_hh_l0{end}"] = reordered(of_input), reordered(of_state)
+        packed = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
+        packed, _ = torch.func.functional_call(layer, weights, (packed,))
+        y, _ = torch.nn.utils.rnn.pad_packed_sequence(packed, total_length=len(x))
+        return sum(y.chunk(2, -1))
+
+    def log_probabilities(self, x, lengths):
+        for i, (_, kernel, stride) in enumerate(self.convolutions):
+            pads = [k // 2 for k in kernel]
+            weights = self.parameters[f"conv{i}.weight"], self.parameters[f"conv{i}.bias"]
+            x = F.conv2d(x, *weights, stride=stride, padding=pads)
+            lengths = (lengths + 2 * pads[1] - kernel[1]) // stride[1] + 1
+            active = torch.arange(x.shape[3]) < lengths.reshape(-1, 1, 1, 1)
+            x = F.hardtanh(self.normalised(x * active, f"conv{i}.norm"), 0, 20) * active
+        x = x.flatten(1, 2).permute(2, 0, 1)
+        for i in range(self.layers):
+            if i > 0:
+                x = self.normalised(x.flatten(0, 1), f"gru{i}.norm").reshape(x.shape)
+            x = self.gru(x, lengths, i)
+        x = self.normalised(x.flatten(0, 1), "fc.norm").reshape(x.shape)
+        return (x @ self.parameters["fc.weight"]).log_softmax(-1), lengths
+
+
+def deepspeech():
+    network = DeepSpeech(13, [(3, [5, 5], [2, 2]), (4, [3, 5], [2, 1])], 6, 2, 5)
+    x, lengths = numbers(0.5, 3, 1, 13, 24).double(), torch.tensor([24, 17, 20])
+    targets, of_targets = torch.tensor([[1, 2, 2, 4], [3, 1, 0, 0], [4, 4, 1, 0]]), torch.tensor([4, 2, 3])
+
+    def loss():
+        y, steps = network.log_probabilities(x, lengths)
+        return F.ctc_loss(y, targets, steps, of_targets)
+
+    return trained(network.parameters, loss, 0.1, 12)
+
+
+def squeezenet():
+    images, labels = numbers(0.5, 4, 3, 31, 31).double(), torch.tensor([0, 1, 2, 3])
+    return trained(parameters, lambda: F.cross_entropy(scores(images), labels), 1.0, 12)
+
+
 path = Path(__file__).with_name("onnx_values.json")
-path.write_text(json.dumps({"losses": losses, "parameters": trained}) + "\n")
-print(losses)
+path.write_text(json.dumps({"squeezenet": squeezenet(), "deepspeech": deepspeech()}) + "\n")

@@ -328,7 +328,47 @@ def layers():
     return found
 
 
-TABLE = [pretrained, losses, optimisers, layers]
+# Name, steps, classes, blank, targets, lengths of inputs and of targets.
+CTC = [
+    ("plain", 7, 5, 0, [[1, 2, 3], [4, 1, 2]], [7, 7], [3, 3]),
+    ("repeated", 8, 4, 0, [[1, 1, 1], [2, 2, 3], [3, 1, 3]], [8, 6, 7], [3, 3, 3]),
+    ("lengths", 9, 6, 2, [[5, 1, 9, -7], [0, 0, 1, 3], [4, 2, 2, 2]], [4, 9, 6], [2, 4, 1]),
+    ("empty", 5, 4, 3, [[0, 0], [1, 2], [1, 0]], [5, 0, 0], [0, 0, 1]),
+    ("no_label", 4, 3, 1, [[], []], [4, 2], [0, 0]),
+    ("too_long", 4, 4, 0, [[1, 2, 3, 1, 2], [1, 1, 1, 0, 0], [2, 2, 3, 0, 0]], [4, 4, 4], [5, 3, 3]),
+    ("tight", 3, 5, 4, [[0, 1, 2], [0, 0, 9]], [3, 3], [3, 2]),
+    ("long", 30, 12, 11, [[(7 * i * i + 3 * i) % 11 for i in range(12)]] * 2, [30, 23], [12, 9]),
+]
+
+
+def ctc():
+    """The loss of logits, `numbers(1)` five times, and its gradients by them; where it is infinite, there is none."""
+    found = {}
+    for name, time, classes, blank, targets, inputs, lengths in CTC:
+        # `numbers`, rounded as tests/surface/reference.rs rounds them: of large arguments it matters.
+        count = time * len(inputs) * classes
+        logits = 5 * torch.tensor([math.sin(1 + 1.7 * i + 0.3 * (i * i)) for i in range(count)])
+        logits = logits.reshape(time, len(inputs), classes)
+        targets, inputs, lengths = (torch.tensor(x, dtype=torch.int64) for x in (targets, inputs, lengths))
+        # PyTorch refuses what stands behind a target, if it is no class.
+        behind = torch.arange(targets.shape[1]) >= lengths[:, None]
+        inside = torch.where(behind, (blank + 1) % classes, targets)
+
+        def loss(x, reduction, zero_infinity):
+            x = torch.log_softmax(x, -1)
+            return F.ctc_loss(x, inside, inputs, lengths, blank, reduction, zero_infinity)
+
+        found[name] = {
+            "sizes": torch.tensor([time, len(inputs), classes, blank, targets.shape[1]]).double(),
+            "targets": targets.double(), "inputs": inputs.double(), "lengths": lengths.double(),
+            "none": torch.nan_to_num(loss(logits, "none", False), posinf=-1.0),
+            "mean": gradients(lambda x: loss(x, "mean", True), logits),
+            "sum": gradients(lambda x: loss(x, "sum", True), logits),
+        }
+    return found
+
+
+TABLE = [pretrained, losses, optimisers, layers, ctc]
 
 
 def main():

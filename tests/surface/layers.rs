@@ -69,6 +69,89 @@ fn batch_norm_is_pytorchs_in_training_and_outside() {
     assert_eq!(BatchStatistics::<Array>::new(1).names(), ["running_mean", "running_var"]);
 }
 
+/// [`trained`] of the steps of sequences, and what the next averages make of them outside of training.
+fn trained_steps<T: Tensor>(
+    inputs: &(BatchNorm<T>, T),
+    averages: &BatchStatistics<T>,
+    weights: &T,
+    lengths: &T::Int,
+) -> (Trained<T>, T) {
+    let found: Trained<T> = value_and_grad_aux(
+        |(layer, x): (BatchNorm<Var<'_, T>>, Var<'_, T>)| {
+            let (y, next) = layer.train_steps(&x, lengths, &averages.map_leaves(Var::lift));
+            (weighted(&y, &Var::lift(weights)), (y, next))
+        },
+        inputs,
+    )
+    .unwrap();
+    let applied = inputs.0.apply_steps(&inputs.1, lengths, &found.1.1);
+    (found, applied)
+}
+
+/// What the steps of a padded batch give is what they would give as rows without the padding, whatever that is.
+#[test]
+fn steps_of_sequences_are_normalised_without_their_padding() {
+    let (x, lengths) = (numbers(1.0, &[5, 3, 4]), [5, 1, 3]);
+    let inside: Vec<(usize, usize)> =
+        (0..5).flat_map(|t| (0..3).map(move |b| (t, b))).filter(|&(t, b)| t < lengths[b]).collect();
+    let row = |x: &Array, (t, b): (usize, usize)| x.index(0, t).index(0, b);
+    let rows = |x: &Array| Array::stack(&inside.iter().map(|&at| row(x, at)).collect::<Vec<_>>(), 0);
+    let mut padded = x.view().to_owned();
+    for (t, b) in (0..5).flat_map(|t| (0..3).map(move |b| (t, b))).filter(|&(t, b)| t >= lengths[b]) {
+        padded.slice_mut(ndarray::s![t, b, ..]).fill(f64::NAN);
+    }
+    let weights = numbers(30.0, &[5, 3, 4]);
+    let averages = BatchStatistics::new(4);
+    let expected = trained(&((batch_norm(), rows(&x)), averages.clone(), rows(&weights)));
+    let data = ((batch_norm(), Array::from(padded)), (averages, weights), ints(&[5, 1, 3]));
+    let found = both!(data.clone(), |data| {
+        let (inputs, (averages, weights), lengths) = data;
+        trained_steps(&inputs, &averages, &weights, &lengths)
+    });
+    let (_, (y, next), (layer, dx)) = expected;
+    let applied = batch_norm().apply(&rows(&x), &next);
+    for (mode, ((_, (found_y, found_next), (found_layer, found_dx)), found_applied)) in found {
+        for (found, expected) in [
+            (rows(&found_y), &y),
+            (rows(&found_dx), &dx),
+            (rows(&found_applied), &applied),
+            (found_next.mean, &next.mean),
+            (found_next.variance, &next.variance),
+            (found_layer.gain, &layer.gain),
+            (found_layer.bias, &layer.bias),
+        ] {
+            assert_close(&found, expected, mode);
+        }
+        for x in [found_y, found_dx, found_applied] {
+            let padding = x.view().iter().filter(|x| **x != 0.0).count();
+            assert_eq!(padding, rows(&x).size(), "{mode}: zeros behind the ends alone");
+        }
+    }
+    let message = |lengths: &[i64]| {
+        let found = antiphon::reset(|_| Ok(batch_norm().train_steps(&data.0.1, &ints(lengths), &data.1.0).0));
+        found.expect_err("an error").to_string()
+    };
+    assert!(message(&[5, 6, 1]).contains("numbers of steps, from none to all (tests/surface/layers.rs:"));
+    assert!(message(&[0, 1, 0]).contains("fewer than two steps (tests/surface/layers.rs:"));
+    assert!(message(&[5, 1]).contains("[5, 3, 4] with [2]"));
+}
+
+/// Lengths behind a convolution are those of what it gives for images of these lengths.
+#[test]
+fn lengths_behind_convolutions_are_those_of_the_images() {
+    for (kernel, stride, padding) in [(5, 2, 2), (3, 1, 0), (4, 3, 1), (2, 2, 0), (7, 1, 3)] {
+        let window = antiphon::Window2d { stride: [1, stride], padding: [0, padding] };
+        let layer = Conv2d { window, ..Conv2d::<Array>::new(&mut Rng::new(1), 1, 1, [1, kernel]) };
+        let widths: Vec<i64> = (1..20).collect();
+        let found = antiphon::IntTensor::elements(&layer.lengths(&ints(&widths), 1)).unwrap();
+        for (width, found) in widths.into_iter().zip(found) {
+            let image = Array::ones(&[1, 1, 1, width as usize]);
+            let expected = antiphon::reset(|_| Ok(layer.apply(&image))).map_or(0, |y| y.shape()[3]);
+            assert_eq!(found, expected as i64, "{width} by {kernel}, {stride}, {padding}");
+        }
+    }
+}
+
 #[test]
 fn other_norms_are_pytorchs() {
     let reference = layers();

@@ -16,6 +16,7 @@ macro_rules! both {
     }};
 }
 
+mod ctc;
 mod layers;
 #[cfg(feature = "data")]
 mod loader;

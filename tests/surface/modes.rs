@@ -48,6 +48,14 @@ fn derivatives_agree_in_every_mode() {
         layer.train(&x[0], &BatchStatistics::new(4)).0
     });
     check_gradients(&batch, &layers, 2).unwrap();
+    let steps = program!(|x| {
+        let layer = BatchNorm { gain: x[1].clone(), bias: x[1].square(), epsilon: 1e-5, momentum: 0.1 };
+        let lengths = integers::<T>(&[3, 0]);
+        let (sequences, averages) = (x[0].reshape(&[3, 2, 2]), BatchStatistics::new(2));
+        let (y, _) = layer.train_steps(&sequences, &lengths, &averages);
+        y + layer.apply_steps(&sequences, &lengths, &averages)
+    });
+    check_gradients(&steps, &[x.clone(), numbers(3.0, &[2])], 2).unwrap();
     let heads = program!(|x| {
         let sequence = x[0].reshape(&[1, 3, 4]);
         let linear = |w: &T| Linear { w: w.clone(), b: None };

@@ -1,8 +1,10 @@
 //! Recurrent layers: scans over the steps of a sequence.
 
 use crate::continuation::unwinding::OrRaise;
-use crate::language::tensor::Tensor;
-use crate::onnx::call::{Call, Operand};
+use crate::language::real::{Int, Mask};
+use crate::language::state::{State, chosen};
+use crate::language::tensor::{IntTensor, Tensor};
+use crate::onnx::call::{Call, Operand, ints};
 use crate::onnx::graph::Attribute;
 use crate::onnx::known::Outcome;
 use crate::onnx::table::Op;
@@ -18,6 +20,47 @@ struct Direction<T> {
     /// `[batch, hidden]`.
     hidden: T,
     cell: T,
+    /// One where a step is before the end of its sequence, else zero, `[steps, batch, 1]`, if any has an end.
+    active: Option<T>,
+}
+
+impl<T: Tensor> Direction<T> {
+    /// The outputs of all steps, zero behind the end of each sequence, and the state there, or, on the way back, where
+    /// it begins.
+    fn run<S: State<T>>(&self, begin: S, step: impl Fn(S, T) -> (S, T)) -> (S, T) {
+        let Some(active) = &self.active else {
+            return T::scan_rows(begin, &self.inputs, step).or_raise();
+        };
+        let masked = |state: S, (x, active): (T, T)| {
+            let mask = active.greater(&T::constant(0.5));
+            let (next, y) = step(state.clone(), x);
+            (chosen(&mask, &next, &state), T::select(&mask, &y, &T::constant(0.0)))
+        };
+        T::scan_rows(begin, &(self.inputs.clone(), active.clone()), masked).or_raise()
+    }
+}
+
+/// Which steps are before the end of their sequences, if there are such that are not.
+fn active<T: Tensor>(call: &Call<'_, T>, steps: usize, batch: usize) -> Outcome<Option<T>> {
+    let Some(lengths) = call.optional(4) else { return Ok(None) };
+    if lengths.shape()[..] != [batch] {
+        return Err(format!("lengths {:?} of {batch} sequences", lengths.shape()));
+    }
+    if let Ok(known) = call.known_ints(4) {
+        if let Some(length) = known.iter().find(|length| !(0..=steps as i64).contains(length)) {
+            return Err(format!("a sequence of {length} steps, and there are {steps}"));
+        }
+        if known.iter().all(|&length| length == steps as i64) {
+            return Ok(None);
+        }
+    }
+    let lengths = call.int(4)?;
+    let [none, all] = [0, steps as i64].map(T::Int::constant);
+    let fit = lengths.greater_equal(&none).and(&lengths.less_equal(&all));
+    T::ensure(&fit, "the lengths of sequences are numbers of steps, from none to all");
+    let counting: Vec<i64> = (0..steps as i64).collect();
+    let before = ints::<T>(&[steps, 1, 1], &counting).less(&lengths.reshape(&[1, batch, 1]));
+    Ok(Some(T::from_mask(&before)))
 }
 
 /// One layer, in one direction or both.
@@ -58,9 +101,7 @@ pub fn layer<T: Tensor>(call: &Call<'_, T>) -> Outcome<Vec<Operand<T>>> {
     {
         return Err(format!("activations = {names:?} are not supported"));
     }
-    if call.optional(4).is_some() && call.known_ints(4)?.iter().any(|&length| length != steps as i64) {
-        return Err("sequences of different lengths are not supported".into());
-    }
+    let active = active(call, steps, batch)?;
     if call.optional(7).is_some() {
         return Err("peepholes are not supported".into());
     }
@@ -91,6 +132,7 @@ pub fn layer<T: Tensor>(call: &Call<'_, T>) -> Outcome<Vec<Operand<T>>> {
             inputs: ordered.matmul(&w.index(0, i).transpose()) + of_input,
             hidden: initial.index(0, i),
             cell: cells.index(0, i),
+            active: active.as_ref().map(|active| if backward { active.flip(0) } else { active.clone() }),
         };
         let (y, h, c) = match op {
             Op::RNN => simple(direction),
@@ -114,24 +156,29 @@ fn simple<T: Tensor>(d: Direction<T>) -> (T, T, T) {
         let h = (h.matmul(&d.recurrent) + &d.recurrent_bias + x).tanh();
         (h.clone(), h)
     };
-    let (h, y) = T::scan_rows(d.hidden.clone(), &d.inputs, step).or_raise();
+    let (h, y) = d.run(d.hidden.clone(), step);
     (y, h, d.cell)
 }
 
 /// Gates `z`, `r`, and the candidate, in this order: `h' = (1 − z)·candidate + z·h`.
 fn gated<T: Tensor>(d: Direction<T>, n: usize, after: bool) -> (T, T, T) {
     let gate = |x: &T, i: usize| x.slice(-1, i * n..(i + 1) * n);
+    // What is multiplied before it is reset has a product of its own.
+    let width = if after { 3 * n } else { 2 * n };
+    let [weights, bias] = [&d.recurrent, &d.recurrent_bias].map(|w| w.slice(-1, 0..width));
+    let of_candidate = (!after).then(|| [&d.recurrent, &d.recurrent_bias].map(|w| gate(w, 2)));
     let step = |h: T, x: T| {
-        let product = h.matmul(&d.recurrent.slice(-1, 0..2 * n)) + d.recurrent_bias.slice(-1, 0..2 * n);
+        let product = h.matmul(&weights) + &bias;
         let [z, r] = [0, 1].map(|i| (gate(&x, i) + gate(&product, i)).sigmoid());
-        let (weights, bias) = (gate(&d.recurrent, 2), gate(&d.recurrent_bias, 2));
-        let candidate =
-            if after { r * (h.matmul(&weights) + &bias) } else { (r * &h).matmul(&weights) + &bias };
+        let candidate = match &of_candidate {
+            None => r * gate(&product, 2),
+            Some([weights, bias]) => (r * &h).matmul(weights) + bias,
+        };
         let candidate = (gate(&x, 2) + candidate).tanh();
         let h = candidate.clone() + z * (h - &candidate);
         (h.clone(), h)
     };
-    let (h, y) = T::scan_rows(d.hidden.clone(), &d.inputs, step).or_raise();
+    let (h, y) = d.run(d.hidden.clone(), step);
     (y, h, d.cell)
 }
 
@@ -145,6 +192,6 @@ fn long<T: Tensor>(d: Direction<T>, n: usize) -> (T, T, T) {
         let h = output * c.tanh();
         ((h.clone(), c), h)
     };
-    let ((h, c), y) = T::scan_rows((d.hidden.clone(), d.cell.clone()), &d.inputs, step).or_raise();
+    let ((h, c), y) = d.run((d.hidden.clone(), d.cell.clone()), step);
     (y, h, c)
 }

@@ -153,10 +153,14 @@ impl<'c> Body<'_, '_, 'c> {
         }
         let to = self.room(results);
         passed.extend(to.into_iter().flatten().map(Reg::from));
+        let top = self.next_frame(target);
         let call = match target {
             Target::Func(func) => asm.call(self.lower.functions[&func], &passed),
             Target::Cont(cont) => asm.call_pointer(self.lower.cont_ty(cont), code, &passed, FAST),
         };
+        if let Some((place, top)) = top {
+            asm.store_raw(top, place);
+        }
         let scalars = results.iter().filter(|&&v| is_scalar(self.ty(v))).count() as u32;
         match scalars {
             0 => {}

@@ -7,10 +7,11 @@ use inkwell::values::PointerValue;
 use crate::analysis::captures::Entity;
 use crate::ir::expr::Expr;
 use crate::ir::ids::Value;
-use crate::ir::types::Type;
+use crate::ir::types::{Dtype, Type};
 use crate::lower::asm::Reg;
 use crate::lower::asm::{bytes, is_scalar};
 use crate::lower::function::Body;
+use crate::lower::function::last::BEHIND;
 use crate::lower::function::nodes::Nodes;
 use crate::lower::function::state::values::{Place, computes};
 use crate::lower::loops::emit;
@@ -89,7 +90,15 @@ impl<'l, 'c> Body<'l, '_, 'c> {
     }
     /// The address of a place among the function's buffers.
     pub fn in_buffers(&self, at: u64) -> PointerValue<'c> {
-        self.asm.bytes(self.registers.base(), at as i64)
+        let base = self.registers.base();
+        match (at.checked_sub(BEHIND), self.behind) {
+            (Some(at), Some(behind)) => {
+                let i64_ty = self.asm.scalar_ty(Dtype::I64);
+                let begin = self.asm.load_raw(i64_ty, behind.as_pointer_value()).into_int_value();
+                self.asm.bytes(self.asm.at(self.asm.context.i8_type().into(), base, begin), at as i64)
+            }
+            _ => self.asm.bytes(base, at as i64),
+        }
     }
     /// Lends memory to `f` for what it emits.
     pub fn with_scratch<R>(&mut self, bytes: u64, f: impl FnOnce(&mut Self, PointerValue<'c>) -> R) -> R {

@@ -23,6 +23,7 @@ mod entry;
 mod expression;
 mod index;
 mod joined;
+mod last;
 pub mod module;
 mod nodes;
 mod parts;
@@ -44,11 +45,12 @@ use crate::lower::asm::{Asm, Reg};
 use crate::lower::asm::{bytes, is_scalar};
 use crate::lower::function::collect::cell_bytes;
 use crate::lower::function::joined::Joined;
+use crate::lower::function::last::Last;
 use crate::lower::function::module::Lowerer;
 use crate::lower::function::parts::Outside;
 use crate::lower::function::recursion::Rounds;
 use crate::lower::function::state::facts::Facts;
-use crate::lower::function::state::plan::BufferPlan;
+use crate::lower::function::state::plan::{ALIGNMENT, BufferPlan};
 use crate::lower::function::state::registers::{CellPlace, Registers};
 use crate::lower::function::state::values::{Place, Values};
 use crate::lower::function::state::words::Words;
@@ -64,6 +66,9 @@ pub struct Body<'l, 'p, 'c> {
     registers: Registers<'c>,
     values: Values<'l, 'c>,
     buffers: BufferPlan,
+    /// Cells of arms that end the recursion, and where they begin.
+    last: Last,
+    behind: Option<GlobalValue<'c>>,
     facts: Facts<'c>,
     /// Parts of concatenations that are computed where they end up.
     joined: Joined,
@@ -99,12 +104,18 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             registers: Registers::new(context, base),
             values: Values::new(lower.program, &lower.analysis, func),
             buffers: BufferPlan::default(),
+            last: Last::default(),
+            behind: None,
             facts: Facts::default(),
             joined: Joined::of(lower, func),
             rounds: None,
             words: None,
             outside: None,
         };
+        if body.has_frames() {
+            body.last = Last::of(lower.program, func);
+            body.behind = Some(lower.late_constant("behind"));
+        }
         body.link();
         body.begin_words();
         if facts.recursive {
@@ -124,7 +135,11 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
 
     /// Fixes the size of a recursive function's frame, or the place of another's.
     fn place_buffers(&self, size: GlobalValue<'c>) {
-        let planned = self.buffers.size();
+        let planned = self.buffers.size().next_multiple_of(ALIGNMENT);
+        if let Some(behind) = self.behind {
+            behind.set_initializer(&self.asm.int(planned as i64));
+        }
+        let planned = planned + self.last.bytes();
         if self.lower.analysis.funcs[self.func].recursive {
             size.set_initializer(&self.asm.int(planned as i64));
         } else {
@@ -215,7 +230,10 @@ impl<'l, 'p, 'c> Body<'l, 'p, 'c> {
             let ty = &lower.program.cells[cell].ty;
             let captured = lower.analysis.is_captured(Entity::Cell(cell));
             let field = captured.then(|| self.field(Entity::Cell(cell)));
-            let at = (!is_scalar(ty)).then(|| self.buffers.keep(cell_bytes(lower, cell)));
+            let at = (!is_scalar(ty)).then(|| {
+                let bytes = cell_bytes(lower, cell);
+                self.last.place(cell, bytes).unwrap_or_else(|| self.buffers.keep(bytes))
+            });
             if !captured && let Some(place) = self.add_cell_to_words(cell, at) {
                 self.registers.set_cell(cell, place);
                 continue;

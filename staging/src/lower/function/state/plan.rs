@@ -90,6 +90,10 @@ impl BufferPlan {
     pub fn hold(&self, v: Value) -> bool {
         self.of.contains_key(&v)
     }
+    /// Where the last buffer ends that is alive: what lies behind may be written over for now.
+    pub fn end(&self) -> u64 {
+        self.alive.last_key_value().map_or(0, |(at, buffer)| at + buffer.bytes)
+    }
     /// Bytes that all buffers take together.
     pub fn size(&self) -> u64 {
         self.size
@@ -109,11 +113,14 @@ mod tests {
         buffers.share(b, a);
         buffers.leave(a);
         assert_eq!(buffers.allot(c, 65), 192, "the first buffer has a second tenant");
+        assert_eq!(buffers.end(), 320);
         buffers.leave(b);
         let (scratch, at) = buffers.scratch(65);
         assert_eq!(at, 0);
         buffers.give_back(scratch);
         assert_eq!((buffers.keep(128), buffers.keep(1)), (0, 320));
         assert_eq!(buffers.size(), 384);
+        buffers.leave(c);
+        assert_eq!((buffers.end(), buffers.size()), (384, 384));
     }
 }
