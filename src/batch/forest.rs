@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::language::at::Write;
 use crate::language::control::continuation_passing::{Site, leaves, tried};
 use crate::language::control::{TreeArrays, rows, while_loop_at};
-use crate::language::real::{Int, Mask};
+use crate::language::real::{Int, Mask, Real};
 use crate::language::shape::{self, Shape};
 use crate::language::state::{Index, Leaf, State};
 use crate::language::tensor::{IntTensor, Tensor};
@@ -27,12 +27,15 @@ fn width(trees: usize) -> usize {
     (trees.next_multiple_of(8) - if trees.is_multiple_of(8) { 0 } else { 8 }).clamp(8, 128)
 }
 
+/// The function of an inner node.
+type Inner<'f, T, S> = &'f dyn Fn(&BatchInt<<T as Real>::Int>, S, S) -> S;
+
 /// A fold that is computed in steps, and the functions of its nodes.
 struct Forest<'f, T: Tensor, S> {
     site: Site,
     tree: &'f TreeArrays<BatchInt<T::Int>>,
     leaf: &'f dyn Fn(&BatchInt<T::Int>) -> S,
-    inner: &'f dyn Fn(&BatchInt<T::Int>, S, S) -> S,
+    inner: Inner<'f, T, S>,
 }
 
 /// What rows of nodes are.

@@ -261,7 +261,7 @@ fn a_step_takes_all_nodes_that_are_ready() {
         &[None, Some(0)],
         &[Some(0)],
     );
-    assert_eq!(sums.unwrap().shape(), [4]);
+    assert_eq!(*sums.unwrap().shape(), [4]);
     assert_eq!(calls.get(), (1 + 1, 1 + highest));
 }
 
