@@ -231,7 +231,7 @@ mod tests {
     fn those_furthest_from_the_root_come_first() {
         // ((2 3) 4) at 0, and (6 7) at 5.
         let (left, right) = ([1, 2, -1, -1, -1, 6, -1, -1], [4, 3, 0, 0, 0, 7, 0, 0]);
-        let leaves = vec![vec![2, 3], vec![4, 6], vec![7]];
+        let leaves = [vec![2, 3], vec![4, 6], vec![7]];
         let of = |roots: &[i64], width| steps(&left, &right, roots, width).unwrap();
         assert_eq!(of(&[0, 5], 2), [&leaves[..], &[vec![1, 5], vec![0]]].concat());
         assert_eq!(of(&[0, 5], 1)[5..], [vec![1], vec![5], vec![0]]);

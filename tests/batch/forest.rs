@@ -154,18 +154,6 @@ fn second<T: Tensor>(x: &Point<T>, v: &Point<T>, trees: &TreeArrays<T::Int>) -> 
     (forward, hvp(|x: Point<Var<'_, Dual<T>>>| sum(&x, trees), x, v).or_raise().1)
 }
 
-/// The gradient of the square of the gradient's size.
-fn twice<T: Tensor>(x: &Point<T>, trees: &TreeArrays<T::Int>) -> Point<T> {
-    grad(
-        |x: Point<Var<'_, T>>| {
-            let squares = gradient(&x, trees).leaves().into_iter().map(|bar| bar.square().sum(..));
-            squares.reduce(|a, b| a + b).expect("there are weights")
-        },
-        x,
-    )
-    .or_raise()
-}
-
 const ROOM: usize = 120;
 const SIZES: [&[usize]; 5] = [
     &[1, 1],
@@ -352,6 +340,18 @@ mod compiled {
     use super::*;
 
     type RecordedTrees = TreeArrays<RecordedInt>;
+
+    /// The gradient of the square of the gradient's size.
+    fn twice<T: Tensor>(x: &Point<T>, trees: &TreeArrays<T::Int>) -> Point<T> {
+        grad(
+            |x: Point<Var<'_, T>>| {
+                let squares = gradient(&x, trees).leaves().into_iter().map(|bar| bar.square().sum(..));
+                squares.reduce(|a, b| a + b).expect("there are weights")
+            },
+            x,
+        )
+        .or_raise()
+    }
 
     /// One compilation of each derivative serves forests of all shapes, as many as it has trees.
     #[test]
