@@ -11,6 +11,8 @@ mod continuation;
 #[cfg(feature = "data")]
 pub mod data;
 pub mod debug;
+#[cfg(feature = "mpi")]
+pub mod distributed;
 pub mod error;
 mod finite;
 mod forward;
