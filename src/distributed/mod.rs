@@ -156,6 +156,8 @@ pub fn run<R>(f: impl FnOnce(&Communicator) -> Result<R>) -> Result<R> {
             }
             Err(reason) => Err(world.failure().unwrap_or(Error::Config { name: "mpi", reason })),
         },
+        // What comes of another rank's failure has the line at which it was found out.
+        Ok(Err(error)) if world.failure().is_some() => Err(error),
         Ok(Err(error)) => Err(world.fail(error)),
         Err(panic) => {
             let said = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(|s| &s[..]));

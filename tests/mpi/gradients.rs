@@ -47,7 +47,7 @@ fn step<T: Tensor>(
 /// Several steps on the ranks' rows are those of one process with all rows, in each mode.
 fn steps(world: &Communicator) -> Result<()> {
     let all: Vec<Array> = (0..world.size()).map(rows).collect();
-    let (rate, all) = (Array::scalar(30.0), Array::concat(&all.iter().collect::<Vec<_>>(), 0));
+    let (rate, all) = (Array::scalar(30.0), Array::concat(&all, 0));
     // What a process alone does.
     let alone = Communicator::alone();
     let mut single = TrainingStep::eager(model(), |m, data| step(&alone, false, m, data));

@@ -3,7 +3,7 @@
 use antiphon::distributed::{Communicator, Reduction};
 use antiphon::recording::{self, Recorded};
 use antiphon::{
-    Control, Dual, NdArray, OrRaise, Real, Result, Tensor, Var, compile, grad, hvp, jvp, value_and_grad, vmap,
+    Dual, NdArray, OrRaise, Real, Result, Tensor, Var, compile, grad, hvp, jvp, value_and_grad, vmap,
 };
 
 use crate::job::on_ranks;
@@ -51,7 +51,7 @@ fn expected(name: &str, all: &[Array], rank: usize) -> Array {
         "broadcast" => all[last].clone(),
         "reduce" if rank == last => sum(),
         "reduce" => Array::zeros(&all[0].shape()),
-        "all_gather" => Array::concat(&all.iter().collect::<Vec<_>>(), 0),
+        "all_gather" => Array::concat(&all, 0),
         "reduce_scatter" => {
             let part = all[0].shape()[0] / all.len();
             sum().slice(0, rank * part..(rank + 1) * part)
@@ -141,8 +141,8 @@ fn derivatives(world: &Communicator) -> Result<()> {
             world.all_reduce(&(gradient.clone() * &v).sum(..), Reduction::Sum).item(),
         );
         assert_close(name, &[forward], &[reverse], 1e-12);
-        let second = hvp(|x| loss(world, name, &weights, &x), &x, &v)?;
-        let along = |by: f64| grad(|x| loss(world, name, &weights, &x), &(x.clone() + v.scale(by)));
+        let (_, second) = hvp(|x| loss(world, name, &weights, &x), &x, &v)?;
+        let along = |by: f64| grad(|x| loss(world, name, &weights, &x), &(x.clone() + v.clone().scale(by)));
         let difference = (along(step)? - along(-step)?).scale(1.0 / (2.0 * step));
         assert_close(name, &elements(&second), &elements(&difference), 1e-6);
         let twice = grad(
@@ -217,9 +217,8 @@ fn all<T: Tensor>(world: &Communicator, x: &T, weights: &T) -> T {
 
 /// Value, gradient, its change along a direction, and that again in reverse.
 fn everything<T: Tensor>(world: &Communicator, (x, w, v): &(T, T, T)) -> Result<Vec<T>> {
-    let loss = |x: &Var<'_, T>| all(world, x, &Var::lift(w));
-    let (value, gradient) = value_and_grad(|x| loss(&x), x)?;
-    let forward = hvp(|x| all(world, &x, &Var::lift(&Dual::lift(w))), x, v)?;
+    let (value, gradient) = value_and_grad(|x| all(world, &x, &Var::lift(w)), x)?;
+    let (_, forward) = hvp(|x| all(world, &x, &Var::lift(&Dual::lift(w))), x, v)?;
     let reverse = grad(
         |x| {
             let w = Var::lift(w);
