@@ -94,7 +94,7 @@ robust: .tools .llvm .mpi
 	$(CARGO) test --package antiphon-staging --features llvm --test robust_cache
 
 # Operators, then steps of training in both modes; the table of these comes last.
-bench: .tools .llvm
+bench: .tools .llvm .mpi
 	$(CARGO) bench --features staging --bench scalar -- --table
 	$(CARGO) bench --features staging --bench control -- --table
 	$(CARGO) bench --features staging --bench memory
@@ -104,6 +104,7 @@ bench: .tools .llvm
 	$(CARGO) bench --features staging --bench linalg
 	$(CARGO) bench --features staging --bench checkpoints
 	$(CARGO) bench --features staging --bench lipschitz
+	$(CARGO) bench --features staging,mpi --bench distributed
 	$(CARGO) bench --features staging --bench workloads
 
 lint: .tools .llvm .mpi

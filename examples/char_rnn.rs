@@ -356,7 +356,9 @@ fn run(flags: Flags, ranks: &Ranks) -> Result<()> {
                 &session,
                 ranks,
                 &settings,
-                |trained| training_step!(mode, trained, |trained, batch| step(ranks, &settings, trained, batch)),
+                |trained| {
+                    training_step!(mode, trained, |trained, batch| step(ranks, &settings, trained, batch))
+                },
                 |trained| training_step!(mode, trained, |trained, batch| leaves(ranks, trained, batch)),
             )
         };

@@ -93,6 +93,9 @@ mod pages {
     mod architecture {}
     #[doc = include_str!("../docs/batching.md")]
     mod batching {}
+    #[cfg(all(feature = "mpi", feature = "data"))]
+    #[doc = include_str!("../docs/distributed.md")]
+    mod distributed {}
     #[doc = include_str!("../docs/iterative.md")]
     mod iterative {}
     #[doc = include_str!("../docs/lipschitz.md")]

@@ -9,8 +9,10 @@ use super::cli::bad;
 /// What launchers of MPI programs tell each process: of how many it is one.
 #[cfg(not(feature = "mpi"))]
 fn launched() -> Option<usize> {
-    let sizes = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "PMIX_SIZE"];
-    sizes.iter().find_map(|name| std::env::var(name).ok()?.parse().ok())
+    let number = |name: &str| std::env::var(name).ok()?.parse().ok();
+    let of_slurm = || std::env::var_os("PMIX_RANK").and_then(|_| number("SLURM_NTASKS"));
+    let sizes = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"];
+    sizes.iter().find_map(|name| number(name)).or_else(of_slurm)
 }
 #[cfg(feature = "mpi")]
 use antiphon::distributed::launched;
@@ -21,9 +23,10 @@ use antiphon::distributed::launched;
 /// If a launcher of MPI programs has started several.
 pub fn alone() -> Result<()> {
     match launched() {
-        Some(size) if size > 1 => {
-            Err(bad("mpi", format!("started as one of {size} processes, and only char_rnn trains on several")))
-        }
+        Some(size) if size > 1 => Err(bad(
+            "mpi",
+            format!("started as one of {size} processes, and only char_rnn trains on several"),
+        )),
         _ => Ok(()),
     }
 }
@@ -56,7 +59,11 @@ impl Ranks {
     }
 
     /// Replaces the loss and the gradients of a rank's part of the batch by those of all of it.
-    pub fn mean_gradients<T: Tensor>(&self, loss: &mut T, gradients: &mut impl Params<Leaf = T>) -> Result<()> {
+    pub fn mean_gradients<T: Tensor>(
+        &self,
+        loss: &mut T,
+        gradients: &mut impl Params<Leaf = T>,
+    ) -> Result<()> {
         match self.size() {
             1 => Ok(()),
             _ => self.world.mean_gradients(loss, gradients),
@@ -82,7 +89,10 @@ impl Ranks {
     }
 
     /// A step whose errors are those of all ranks.
-    pub fn over<'f, S: 'f, D: 'f, R: 'f>(&self, step: TrainingStep<'f, S, D, R>) -> TrainingStep<'f, S, D, R> {
+    pub fn over<'f, S: 'f, D: 'f, R: 'f>(
+        &self,
+        step: TrainingStep<'f, S, D, R>,
+    ) -> TrainingStep<'f, S, D, R> {
         step.over(&self.world)
     }
 }
@@ -131,7 +141,10 @@ impl Ranks {
         Ok(())
     }
 
-    pub fn over<'f, S: 'f, D: 'f, R: 'f>(&self, step: TrainingStep<'f, S, D, R>) -> TrainingStep<'f, S, D, R> {
+    pub fn over<'f, S: 'f, D: 'f, R: 'f>(
+        &self,
+        step: TrainingStep<'f, S, D, R>,
+    ) -> TrainingStep<'f, S, D, R> {
         step
     }
 }

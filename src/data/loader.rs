@@ -75,7 +75,16 @@ impl<B: Send + 'static> Loader<B> {
         if batch == 0 {
             return Err(Error::Config { name: "batch", reason: "a batch has one row at least".into() });
         }
-        Ok(Loader { rows, batch, seed: None, drop_last: false, prefetch: 0, rank: 0, ranks: 1, make: Arc::new(make) })
+        Ok(Loader {
+            rows,
+            batch,
+            seed: None,
+            drop_last: false,
+            prefetch: 0,
+            rank: 0,
+            ranks: 1,
+            make: Arc::new(make),
+        })
     }
 
     /// Another order in each epoch, which follows from the seed and the epoch's number alone.

@@ -123,13 +123,9 @@ impl Text {
         // Each step takes B·T characters, and the last target lies one beyond them.
         let taken = batch.checked_mul(time).filter(|taken| *taken < self.len());
         match taken {
-            Some(taken) => Ok(Batches {
-                text: self,
-                batch,
-                time,
-                steps: (self.len() - 1) / taken,
-                chunks: (0, batch),
-            }),
+            Some(taken) => {
+                Ok(Batches { text: self, batch, time, steps: (self.len() - 1) / taken, chunks: (0, batch) })
+            }
             None => Err(Error::Format {
                 path: self.source.clone(),
                 reason: format!(

@@ -135,7 +135,9 @@ pub(super) fn end<D: Element>(
         return Err(format!("the mean of the gradient of `{name}` was not begun"));
     };
     if last && let Some(other) = buckets.slots.keys().min() {
-        return Err(format!("the gradient of `{other}` was begun early, and there is no parameter of this name"));
+        return Err(format!(
+            "the gradient of `{other}` was begun early, and there is no parameter of this name"
+        ));
     }
     if !buckets.sent.contains_key(&slot.bucket) {
         // Its own slot counts too.

@@ -71,12 +71,15 @@ impl fmt::Debug for Communicator {
     }
 }
 
-/// What launchers of MPI programs tell each process: of how many it is one.
-const SIZES: [&str; 4] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "PMIX_SIZE"];
+/// Where launchers of MPI programs tell each process of how many it is one: Open MPI's, MPICH's and MVAPICH's.
+const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"];
 
 /// Of how many processes a launcher of MPI programs says that this is one; `None` if it was started alone.
 pub fn launched() -> Option<usize> {
-    SIZES.iter().find_map(|name| std::env::var(name).ok()?.parse().ok())
+    let number = |name: &str| std::env::var(name).ok()?.parse().ok();
+    // Slurm's `srun --mpi=pmix` tells each process its rank, and all programs how many there are.
+    let of_slurm = || std::env::var_os("PMIX_RANK").and_then(|_| number("SLURM_NTASKS"));
+    SIZES.iter().find_map(|name| number(name)).or_else(of_slurm)
 }
 
 impl Communicator {
@@ -160,7 +163,8 @@ pub fn run<R>(f: impl FnOnce(&Communicator) -> Result<R>) -> Result<R> {
         Ok(Err(error)) if world.failure().is_some() => Err(error),
         Ok(Err(error)) => Err(world.fail(error)),
         Err(panic) => {
-            let said = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(|s| &s[..]));
+            let said =
+                panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(|s| &s[..]));
             world.fail(Error::User(format!("panicked: {}", said.unwrap_or("")).into()));
             end_after_failure(&world, universe);
             resume_unwind(panic)

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use super::Communicator;
 use super::buckets;
 use super::element::Element;
-use super::protocol::{
-    ALL_GATHER, BROADCAST, MAX, MEAN, REDUCE, REDUCE_SCATTER, SUM, Signature, State,
-};
+use super::protocol::{ALL_GATHER, BROADCAST, MAX, MEAN, REDUCE, REDUCE_SCATTER, SUM, Signature, State};
 use super::raw::{Channel, Fold};
 use crate::continuation::unwinding::{blame, operator, raise};
 use crate::error::{At, Error};
@@ -31,14 +29,23 @@ pub enum Reduction {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum What {
     AllReduce(Reduction),
-    Broadcast { root: usize },
-    Reduce { root: usize },
+    Broadcast {
+        root: usize,
+    },
+    Reduce {
+        root: usize,
+    },
     AllGather,
     ReduceScatter,
     /// A gradient is given to what is under way.
-    Begin { name: Arc<str> },
+    Begin {
+        name: Arc<str>,
+    },
     /// Its mean over the ranks is fetched.
-    End { name: Arc<str>, last: bool },
+    End {
+        name: Arc<str>,
+        last: bool,
+    },
 }
 
 /// An operator on vectors that communicates.
@@ -188,7 +195,9 @@ impl HostOperator for Collective {
     fn shape(&self, operands: &[&[usize]]) -> Result<Vec<usize>, String> {
         let (n, ranks) = (operands[0][0], self.world.size());
         match self.what {
-            What::AllGather => n.checked_mul(ranks).map(|n| vec![n]).ok_or_else(|| "too many elements".into()),
+            What::AllGather => {
+                n.checked_mul(ranks).map(|n| vec![n]).ok_or_else(|| "too many elements".into())
+            }
             What::ReduceScatter if n.is_multiple_of(ranks) => Ok(vec![n / ranks]),
             What::ReduceScatter => Err(format!("{n} elements for {ranks} ranks")),
             _ => Ok(vec![n]),

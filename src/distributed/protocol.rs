@@ -134,7 +134,8 @@ impl State {
                 Err(reason) => return self.failed(self.mpi.rank, reason),
             }
             if signal::told_to_end() {
-                let reason = "was told to end (SIGTERM): another rank has died, or the job was stopped".into();
+                let reason =
+                    "was told to end (SIGTERM): another rank has died, or the job was stopped".into();
                 return self.failed(self.mpi.rank, reason);
             }
             spins += 1;

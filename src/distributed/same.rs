@@ -38,7 +38,9 @@ impl Communicator {
         }
         let all = self.gather(&mine)?;
         for (leaf, (name, shape)) in names.iter().enumerate() {
-            for (number, what) in ["is of another name, shape or type", "has other numbers"].iter().enumerate() {
+            for (number, what) in
+                ["is of another name, shape or type", "has other numbers"].iter().enumerate()
+            {
                 let of = |rank: usize| all[rank * mine.len() + 2 * leaf + number];
                 if let Some(rank) = (1..self.size()).find(|&rank| of(rank) != of(0)) {
                     return differ(rank, format!("`{name}` {shape:?} {what}"));

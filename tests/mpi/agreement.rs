@@ -40,7 +40,10 @@ fn other_operators() {
         step.call(&()).map(drop)
     });
     for said in said.unwrap_or_default() {
-        assert!(said.contains("rank 1: is at all_gather of 4 f64, and rank 0 is at broadcast of 4"), "{said}");
+        assert!(
+            said.contains("rank 1: is at all_gather of 4 f64, and rank 0 is at broadcast of 4"),
+            "{said}"
+        );
     }
 }
 
@@ -119,7 +122,8 @@ fn a_panic_of_one_rank() {
 fn weights_that_differ() {
     on_ranks(3, "agreement::weights_that_differ", |world| {
         let rank = world.rank();
-        let weights = |differ: bool| (Array::ones(&[2]), vec![Array::scalar(if differ { 1e-300 } else { 0.0 })]);
+        let weights =
+            |differ: bool| (Array::ones(&[2]), vec![Array::scalar(if differ { 1e-300 } else { 0.0 })]);
         world.check_same("the weights", &weights(false))?;
         let said = world.check_same("the weights", &weights(rank == 2)).unwrap_err().to_string();
         let expected = "the weights: `1.0` [] has other numbers on rank 2 and on rank 0";
@@ -127,7 +131,8 @@ fn weights_that_differ() {
         let shapes = Array::zeros(&[2 + usize::from(rank == 1)]);
         let said = world.check_same("the weights", &shapes).unwrap_err().to_string();
         assert!(said.contains("is of another name, shape or type on rank 1"), "{said}");
-        let said = world.check_same("the weights", &vec![Array::ones(&[1]); 1 + rank]).unwrap_err().to_string();
+        let said =
+            world.check_same("the weights", &vec![Array::ones(&[1]); 1 + rank]).unwrap_err().to_string();
         assert!(said.contains("there are 2 and 1 of them on rank 1"), "{said}");
         // Zeros have signs: the bits are compared.
         let zero = Array::scalar(if rank == 0 { 0.0 } else { -0.0 });

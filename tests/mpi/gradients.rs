@@ -22,12 +22,7 @@ fn model() -> Model<Array> {
 }
 
 /// A step of gradient descent; with `early`, what is used last begins to travel first.
-fn step<T: Tensor>(
-    world: &Communicator,
-    early: bool,
-    model: &mut Model<T>,
-    (x, rate): &(T, T),
-) -> Result<T> {
+fn step<T: Tensor>(world: &Communicator, early: bool, model: &mut Model<T>, (x, rate): &(T, T)) -> Result<T> {
     let (mut loss, mut gradients) = value_and_grad(
         |(first, rest)| {
             let h = Var::lift(x).matmul(&first).tanh();
@@ -54,9 +49,8 @@ fn steps(world: &Communicator) -> Result<()> {
     let mut ways = [false, true].map(|early| {
         (early, TrainingStep::eager(model(), move |m, data| step(world, early, m, data)).over(world))
     });
-    let mut compiled = [false, true].map(|early| {
-        TrainingStep::compiled(model(), move |m, data| step(world, early, m, data)).over(world)
-    });
+    let mut compiled = [false, true]
+        .map(|early| TrainingStep::compiled(model(), move |m, data| step(world, early, m, data)).over(world));
     for _ in 0..4 {
         let expected = single.call(&(all.clone(), rate.clone()))?.item();
         let data = (rows(world.rank()), rate.clone());

@@ -28,7 +28,9 @@ pub struct Outcome {
 /// Runs it to its end.
 pub fn outcome(command: &mut Command) -> Outcome {
     let output = command.output().unwrap_or_else(|error| {
-        panic!("mpirun: {error}; install an MPI: apt-get install openmpi-bin libopenmpi-dev (`make test` does)")
+        panic!(
+            "mpirun: {error}; install an MPI: apt-get install openmpi-bin libopenmpi-dev (`make test` does)"
+        )
     });
     let all = [output.stdout, output.stderr].concat();
     Outcome { succeeded: output.status.success(), output: String::from_utf8_lossy(&all).into_owned() }

@@ -76,7 +76,8 @@ fn values(world: &Communicator) -> Result<()> {
             assert_eq!(y.shape(), wanted.shape(), "{name}");
             assert_close(name, &elements(&y), &elements(&wanted), 1e-14);
             let single = |x: &Array| NdArray::<f32>::from_elements(&x.shape(), &elements(x)).unwrap();
-            let y: Vec<f64> = apply(world, name, &single(&all[rank])).view().iter().map(|&x| x.into()).collect();
+            let y: Vec<f64> =
+                apply(world, name, &single(&all[rank])).view().iter().map(|&x| x.into()).collect();
             assert_close(name, &y, &elements(&wanted), 1e-6);
         }
     }
@@ -114,9 +115,8 @@ fn derivatives(world: &Communicator) -> Result<()> {
     const N: usize = 12;
     let (rank, ranks) = (world.rank(), world.size());
     let (x, weights) = (of_rank(rank, &[N]), of_rank(rank + 17, &[N * ranks]));
-    let total = |x: &Array, name: &str| {
-        world.all_reduce(&loss(world, name, &weights, x), Reduction::Sum).item()
-    };
+    let total =
+        |x: &Array, name: &str| world.all_reduce(&loss(world, name, &weights, x), Reduction::Sum).item();
     for name in OPERATORS {
         let gradient = grad(|x| loss(world, name, &weights, &x), &x)?;
         let step = 1e-6;

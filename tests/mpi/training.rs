@@ -13,7 +13,8 @@ use crate::support::{example, losses, succeed, write_text};
 fn flags(directory: &Path, out: &str, more: &[&str]) -> Vec<String> {
     let at = |name: &str| directory.join(name).display().to_string();
     let report = format!("{out}/report.json");
-    let mut flags = vec!["--text".into(), at("text.txt"), "--out".into(), at(out), "--report".into(), at(&report)];
+    let mut flags =
+        vec!["--text".into(), at("text.txt"), "--out".into(), at(out), "--report".into(), at(&report)];
     let given = ["--cell", "lstm", "--hidden", "8", "--seq", "6", "--batch", "12", "--precision", "f64"];
     flags.extend(given.iter().chain(more).map(|flag| flag.to_string()));
     flags
@@ -84,7 +85,11 @@ fn what_ranks_cannot_do() {
     let path = directory.path();
     write_text(path);
     let said = outcome(&mut on_ranks(5, path, "out", &["--steps", "3"]));
-    assert!(!said.succeeded && said.output.contains("error: batch: 12, which 5 ranks do not divide"), "{}", said.output);
+    assert!(
+        !said.succeeded && said.output.contains("error: batch: 12, which 5 ranks do not divide"),
+        "{}",
+        said.output
+    );
     // An example that trains in one process says so.
     let mut command = mpirun(2);
     let said = outcome(command.arg(example("mlp").get_program()).arg("--steps=1").current_dir(path));
@@ -107,8 +112,9 @@ fn what_ranks_cannot_do() {
 fn descendants(of: u32) -> Vec<u32> {
     let children = fs::read_dir(format!("/proc/{of}/task")).into_iter().flatten().flatten();
     let children = children.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
-    let children: Vec<u32> =
-        children.flat_map(|ids| ids.split_whitespace().map(|id| id.parse().unwrap()).collect::<Vec<_>>()).collect();
+    let children: Vec<u32> = children
+        .flat_map(|ids| ids.split_whitespace().map(|id| id.parse().unwrap()).collect::<Vec<_>>())
+        .collect();
     children.iter().flat_map(|&child| [vec![child], descendants(child)].concat()).collect()
 }
 
