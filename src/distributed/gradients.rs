@@ -78,9 +78,9 @@ impl Communicator {
     ///     head: Linear<T>,
     /// }
     /// fn model<T: Tensor>(world: &Communicator, model: &Model<T>, x: &T) -> T {
-    ///     let h = model.body.forward(x).tanh();
+    ///     let h = model.body.apply(x).tanh();
     ///     // The gradients of `head` are there when those of `body` are not.
-    ///     world.early("head", &model.head).forward(&h)
+    ///     world.early("head", &model.head).apply(&h)
     /// }
     /// ```
     ///

@@ -6,7 +6,6 @@
 //!
 //! ```
 //! use antiphon::distributed::{self, Communicator};
-//! use antiphon::optim::Sgd;
 //! use antiphon::{NdArray, Real, Result, Tensor, TrainingStep, Var, value_and_grad};
 //!
 //! /// Each rank has rows of its own; weights are the same, and stay so.
@@ -30,10 +29,10 @@
 //! # Ok::<(), antiphon::Error>(())
 //! ```
 //!
-//! Before each communication the ranks tell each other what it is, in a few words of their own. So what would be a wait
-//! without end is an error on all ranks: another order, other shapes, a rank whose program ends earlier, or one that has
-//! failed, which is named, with what it says. When a rank dies, `mpirun` ends the others; they notice it while they
-//! communicate, as an error too, so that what they have can be saved before they end.
+//! Before each communication the ranks tell each other what it is, in a few words of their own. So what would be a
+//! wait without end is an error on all ranks: another order, other shapes, a rank whose program ends earlier, or one
+//! that has failed, which is named, with what it says. When a rank dies, `mpirun` ends the others; they notice it while
+//! they communicate, as an error too, so that what they have can be saved before they end.
 
 mod buckets;
 mod element;
@@ -143,6 +142,8 @@ pub fn run<R>(f: impl FnOnce(&Communicator) -> Result<R>) -> Result<R> {
     if launched().is_none() {
         return catch(|| f(&Communicator::alone()));
     }
+    // What is communicated is copied at each call: to memory that is there.
+    antiphon_system::heap::keep_freed();
     let (universe, mpi) = raw::Mpi::start().map_err(|reason| Error::Config { name: "mpi", reason })?;
     if mpi.size > 1 {
         signal::watch();

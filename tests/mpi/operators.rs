@@ -51,7 +51,7 @@ fn expected(name: &str, all: &[Array], rank: usize) -> Array {
         "broadcast" => all[last].clone(),
         "reduce" if rank == last => sum(),
         "reduce" => Array::zeros(&all[0].shape()),
-        "all_gather" => Array::concat(&all, 0),
+        "all_gather" => Array::concat(all, 0),
         "reduce_scatter" => {
             let part = all[0].shape()[0] / all.len();
             sum().slice(0, rank * part..(rank + 1) * part)
@@ -210,7 +210,7 @@ fn all<T: Tensor>(world: &Communicator, x: &T, weights: &T) -> T {
     let mut sum = T::constant(0.0);
     for name in OPERATORS {
         let y = apply(world, name, &(x.square() + x.sin()));
-        sum = sum + (y.tanh() * weights.slice(0, 0..y.size())).sum(..);
+        sum += (y.tanh() * weights.slice(0, 0..y.size())).sum(..);
     }
     sum
 }
