@@ -230,8 +230,10 @@ fn training(world: &Communicator, workload: Workload, share: usize) -> Result<Co
     let &[small, whole] = &by_batch[..] else {
         return Ok(Compute { fixed: 0.0, row: 0.0, bytes: 0.0 });
     };
-    let row = (whole - small) / (workload.batch - workload.batch / 4) as f64;
-    Ok(Compute { fixed: whole - row * workload.batch as f64, row, bytes: 4.0 * count as f64 })
+    // Where small batches are dearer by the row than large ones are, rows are all there is.
+    let batch = workload.batch as f64;
+    let row = ((whole - small) / (batch - (workload.batch / 4) as f64)).min(whole / batch);
+    Ok(Compute { fixed: whole - row * batch, row, bytes: 4.0 * count as f64 })
 }
 
 /// Seconds that the ranks' agreement and an all-reduce of so many bytes take: as a ring, and as a tree (recursive
@@ -301,6 +303,10 @@ fn main() -> ExitCode {
             .map(|workload| training(world, workload, share))
             .collect::<Result<Vec<_>>>()?;
         if world.rank() == 0 {
+            println!("\nMilliseconds of a step apart from its rows, and of each row");
+            for (workload, Compute { fixed, row, .. }) in WORKLOADS.iter().zip(&computed) {
+                println!("{:16} {fixed:8.3} {row:8.4}", workload.name);
+            }
             predictions(fit, &computed);
         }
         Ok(())
