@@ -15,7 +15,7 @@ use std::process::{Command, ExitCode};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use antiphon::distributed::{self, Communicator, Reduction};
+use antiphon::distributed::{self, Communicator, ReduceOp};
 use antiphon::nn::Rng;
 use antiphon::optim::{Adagrad, OptState, Optimizer};
 use antiphon::{IntTensor, NdArray, NdInt, Params, Real, Result, Tensor, TrainingStep, Var, value_and_grad};
@@ -113,7 +113,7 @@ fn low(mut times: Vec<f64>) -> (f64, f64) {
 }
 
 fn meet(world: &Communicator) {
-    world.all_reduce(&Array::scalar(0.0), Reduction::Sum);
+    world.all_reduce(&Array::scalar(0.0), ReduceOp::Sum);
 }
 
 /// `all_reduce` by size; latency and time per byte of the model `3α + β·bytes` (see docs/scale.md), least squares of
@@ -130,7 +130,7 @@ fn collectives(world: &Communicator, share: usize) -> (f64, f64) {
         let count = ((1 << 26 >> power.max(14)) / share).max(20);
         meet(world);
         let (least, quartile) = low(times(count, || {
-            world.all_reduce(&x, Reduction::Sum);
+            world.all_reduce(&x, ReduceOp::Sum);
         }));
         let bytes = f64::from(1 << power);
         if first {

@@ -52,7 +52,7 @@ use crate::continuation::unwinding::catch;
 use crate::error::{Error, Result};
 use protocol::State;
 
-pub use operators::Reduction;
+pub use operators::ReduceOp;
 
 /// All ranks of a job, seen by one of them. Copies are the same.
 #[derive(Clone)]

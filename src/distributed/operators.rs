@@ -16,7 +16,7 @@ use crate::language::tensor::Tensor;
 
 /// What becomes of the ranks' arrays in [`Communicator::all_reduce`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reduction {
+pub enum ReduceOp {
     /// Their sum.
     Sum,
     /// Their mean.
@@ -28,7 +28,7 @@ pub enum Reduction {
 /// What is communicated.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum What {
-    AllReduce(Reduction),
+    AllReduce(ReduceOp),
     Broadcast {
         root: usize,
     },
@@ -109,14 +109,14 @@ impl Collective {
             state.agree(Signature { kind, width: size_of::<E>(), count: x.len(), detail: root as u64 })
         };
         match self.what {
-            What::AllReduce(Reduction::Max) => {
+            What::AllReduce(ReduceOp::Max) => {
                 agree(state, MAX, 0)?;
                 let places = x.iter().map(|x| x.ordered()).collect();
                 let begun = state.mpi.all_reduce(places, Vec::new(), Fold::Max);
                 Ok(state.finish(begun)?.into_iter().map(E::of_ordered).collect())
             }
             What::AllReduce(reduction) => {
-                let mean = reduction == Reduction::Mean;
+                let mean = reduction == ReduceOp::Mean;
                 agree(state, if mean { MEAN } else { SUM }, 0)?;
                 let begun = state.mpi.all_reduce(x.to_vec(), Vec::new(), Fold::Sum);
                 let mut sums = state.finish(begun)?;
@@ -154,14 +154,14 @@ impl Collective {
     fn transposed<T: Tensor>(&self, y_bar: &T) -> T {
         let again = |what| Collective::of(&self.world, what, y_bar);
         match self.what {
-            What::AllReduce(Reduction::Max) => unreachable!("it is not linear"),
+            What::AllReduce(ReduceOp::Max) => unreachable!("it is not linear"),
             What::AllReduce(reduction) => again(What::AllReduce(reduction)),
             What::Broadcast { root } => again(What::Reduce { root }),
             What::Reduce { root } => again(What::Broadcast { root }),
             What::AllGather => again(What::ReduceScatter),
             What::ReduceScatter => again(What::AllGather),
             What::Begin { .. } => y_bar.clone(),
-            What::End { .. } => again(What::AllReduce(Reduction::Mean)),
+            What::End { .. } => again(What::AllReduce(ReduceOp::Mean)),
         }
     }
 
@@ -169,7 +169,7 @@ impl Collective {
     fn shares<T: Tensor>(&self, x: &T, y: &T) -> T {
         let (one, zero) = (T::constant(1.0), T::constant(0.0));
         let largest = T::select(&x.detach().equal(&y.detach()), &one, &zero);
-        let count = Collective::of(&self.world, What::AllReduce(Reduction::Sum), &largest);
+        let count = Collective::of(&self.world, What::AllReduce(ReduceOp::Sum), &largest);
         // Of NaN none is as large.
         largest / count
     }
@@ -227,8 +227,8 @@ impl HostOperator for Collective {
 
     fn pull<T: Tensor>(&self, x: &[T], y: &T, y_bar: &T, _wanted: &[bool]) -> Vec<Option<T>> {
         vec![Some(match self.what {
-            What::AllReduce(Reduction::Max) => {
-                let of_all = Collective::of(&self.world, What::AllReduce(Reduction::Sum), y_bar);
+            What::AllReduce(ReduceOp::Max) => {
+                let of_all = Collective::of(&self.world, What::AllReduce(ReduceOp::Sum), y_bar);
                 of_all * self.shares(&x[0], y)
             }
             _ => self.transposed(y_bar),
@@ -239,11 +239,11 @@ impl HostOperator for Collective {
         let again = |what, dx: &T| Collective::of(&self.world, what, dx);
         // A rank takes part though its own tangent is zero: all ranks run the same model.
         tangents[0].as_ref().map(|dx| match &self.what {
-            What::AllReduce(Reduction::Max) => {
-                again(What::AllReduce(Reduction::Sum), &(dx.clone() * self.shares(&x[0], y)))
+            What::AllReduce(ReduceOp::Max) => {
+                again(What::AllReduce(ReduceOp::Sum), &(dx.clone() * self.shares(&x[0], y)))
             }
             What::Begin { .. } => dx.clone(),
-            What::End { .. } => again(What::AllReduce(Reduction::Mean), dx),
+            What::End { .. } => again(What::AllReduce(ReduceOp::Mean), dx),
             what => again(what.clone(), dx),
         })
     }
@@ -303,7 +303,7 @@ pub(super) fn early<T: Tensor>(world: &Communicator, name: Arc<str>, x: &T) -> T
 ///
 /// Each rank runs the model with its own values, and all ranks communicate in the same order. What is differentiated is
 /// the *sum of all ranks' results*, by each rank's own inputs: an adjoint of an operator's result on one rank flows
-/// back to all ranks whose operands went into it. (So `all_reduce` of the loss with [`Reduction::Mean`] gives each rank
+/// back to all ranks whose operands went into it. (So `all_reduce` of the loss with [`ReduceOp::Mean`] gives each rank
 /// the derivatives of its own loss: all ranks' results are the mean, and their sum is that of all losses.) Tangents are
 /// those of all ranks' directions together.
 ///
@@ -323,7 +323,7 @@ impl Communicator {
     /// # Errors
     /// Raises [`Error::Argument`] if the ranks do not agree, or one has failed.
     #[track_caller]
-    pub fn all_reduce<T: Tensor>(&self, x: &T, reduction: Reduction) -> T {
+    pub fn all_reduce<T: Tensor>(&self, x: &T, reduction: ReduceOp) -> T {
         to_vector(self, What::AllReduce(reduction), x)
     }
 

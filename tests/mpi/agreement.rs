@@ -1,6 +1,6 @@
 //! What one rank does wrong is an error on all of them, which names the rank.
 
-use antiphon::distributed::Reduction;
+use antiphon::distributed::ReduceOp;
 use antiphon::{Error, NdArray, Real, Result, Tensor, TrainingStep};
 
 use crate::job::{errors_on_ranks, on_ranks};
@@ -9,7 +9,7 @@ type Array = NdArray<f64>;
 
 fn sum(world: &antiphon::distributed::Communicator, n: usize) -> Result<f64> {
     let mut step = TrainingStep::eager((), |(), n: &usize| {
-        Ok(world.all_reduce(&Array::ones(&[*n]), Reduction::Sum).sum(..).item())
+        Ok(world.all_reduce(&Array::ones(&[*n]), ReduceOp::Sum).sum(..).item())
     });
     step.call(&n)
 }

@@ -1,6 +1,6 @@
 //! Communication as operators: values, derivatives in every mode, batches, and compiled code.
 
-use antiphon::distributed::{Communicator, Reduction};
+use antiphon::distributed::{Communicator, ReduceOp};
 use antiphon::recording::{self, Recorded};
 use antiphon::{
     Dual, NdArray, OrRaise, Real, Result, Tensor, Var, compile, grad, hvp, jvp, value_and_grad, vmap,
@@ -28,9 +28,9 @@ const OPERATORS: [&str; 7] = ["sum", "mean", "max", "broadcast", "reduce", "all_
 fn apply<T: Tensor>(world: &Communicator, name: &str, x: &T) -> T {
     let last = world.size() - 1;
     match name {
-        "sum" => world.all_reduce(x, Reduction::Sum),
-        "mean" => world.all_reduce(x, Reduction::Mean),
-        "max" => world.all_reduce(x, Reduction::Max),
+        "sum" => world.all_reduce(x, ReduceOp::Sum),
+        "mean" => world.all_reduce(x, ReduceOp::Mean),
+        "max" => world.all_reduce(x, ReduceOp::Max),
         "broadcast" => world.broadcast(x, last),
         "reduce" => world.reduce(x, last),
         "all_gather" => world.all_gather(x),
@@ -82,9 +82,9 @@ fn values(world: &Communicator) -> Result<()> {
         }
     }
     let number = Array::scalar(rank as f64);
-    assert_eq!(world.all_reduce(&number, Reduction::Max).item(), (ranks - 1) as f64);
+    assert_eq!(world.all_reduce(&number, ReduceOp::Max).item(), (ranks - 1) as f64);
     // Of nothing.
-    assert_eq!(world.all_reduce(&Array::zeros(&[0, 3]), Reduction::Sum).shape().as_slice(), [0, 3]);
+    assert_eq!(world.all_reduce(&Array::zeros(&[0, 3]), ReduceOp::Sum).shape().as_slice(), [0, 3]);
     Ok(())
 }
 
@@ -116,7 +116,7 @@ fn derivatives(world: &Communicator) -> Result<()> {
     let (rank, ranks) = (world.rank(), world.size());
     let (x, weights) = (of_rank(rank, &[N]), of_rank(rank + 17, &[N * ranks]));
     let total =
-        |x: &Array, name: &str| world.all_reduce(&loss(world, name, &weights, x), Reduction::Sum).item();
+        |x: &Array, name: &str| world.all_reduce(&loss(world, name, &weights, x), ReduceOp::Sum).item();
     for name in OPERATORS {
         let gradient = grad(|x| loss(world, name, &weights, &x), &x)?;
         let step = 1e-6;
@@ -137,8 +137,8 @@ fn derivatives(world: &Communicator) -> Result<()> {
         let v = of_rank(rank + 5, &[N]);
         let (_, tangent) = jvp(|x| loss(world, name, &weights, &x), &x, &v)?;
         let (forward, reverse) = (
-            world.all_reduce(&tangent, Reduction::Sum).item(),
-            world.all_reduce(&(gradient.clone() * &v).sum(..), Reduction::Sum).item(),
+            world.all_reduce(&tangent, ReduceOp::Sum).item(),
+            world.all_reduce(&(gradient.clone() * &v).sum(..), ReduceOp::Sum).item(),
         );
         assert_close(name, &[forward], &[reverse], 1e-12);
         let (_, second) = hvp(|x| loss(world, name, &weights, &x), &x, &v)?;
@@ -194,12 +194,12 @@ fn maxima() {
     on_ranks(3, "operators::maxima", |world| {
         // On rank 1 and 2 the same is the largest in element 0, on all in element 1, on rank 2 alone in element 2.
         let x = Array::from([[1.0, 4.0, -3.0], [2.0, 4.0, -2.0], [2.0, 4.0, -1.0]][world.rank()].to_vec());
-        let slope = grad(|x| world.all_reduce(&x, Reduction::Max).sum(..), &x)?;
+        let slope = grad(|x| world.all_reduce(&x, ReduceOp::Max).sum(..), &x)?;
         // Each of three ranks counts the maximum once.
         let shares = [[0.0, 1.0, 0.0], [1.5, 1.0, 0.0], [1.5, 1.0, 3.0]][world.rank()].to_vec();
         assert_close("max", &elements(&slope), &shares, 1e-15);
         let x = Array::from(vec![if world.rank() == 1 { f64::NAN } else { f64::INFINITY }, -0.5]);
-        let y = world.all_reduce(&x, Reduction::Max);
+        let y = world.all_reduce(&x, ReduceOp::Max);
         assert!(elements(&y)[0].is_nan() && elements(&y)[1] == -0.5);
         Ok(())
     });
@@ -262,12 +262,12 @@ fn compiled() {
 fn a_run_that_begins_again() {
     on_ranks(2, "operators::a_run_that_begins_again", |world| {
         fn deep<T: Tensor>(world: &Communicator, depth: &T) -> T {
-            let before = world.all_reduce(depth, Reduction::Sum);
+            let before = world.all_reduce(depth, ReduceOp::Sum);
             let y = T::fix(depth.clone(), |sum, x: T| {
                 let rest = || x.sin() + sum(x.clone() - T::constant(1.0));
                 T::cond(&x.less(&T::constant(0.0)), || x.clone(), rest)
             });
-            world.all_reduce(&y, Reduction::Sum) + before
+            world.all_reduce(&y, ReduceOp::Sum) + before
         }
         let model = |x: Recorded| value_and_grad(|x| deep(world, &x), &x).or_raise();
         let mut compiled = compile("deep", model, &Array::scalar(3.0))?;
@@ -305,7 +305,7 @@ fn what_is_wrong() {
         let error = said(&|_| world.all_gather(&Array::scalar(3.0)));
         assert!(error.contains("a number has no rows"), "{error}");
         // Nobody has communicated anything.
-        assert_eq!(world.all_reduce(&Array::scalar(1.0), Reduction::Sum).item(), 2.0);
+        assert_eq!(world.all_reduce(&Array::scalar(1.0), ReduceOp::Sum).item(), 2.0);
         Ok(())
     });
 }
