@@ -72,7 +72,7 @@ impl Communicator {
     /// # use antiphon::distributed::Communicator;
     /// # use antiphon::nn::Linear;
     /// # use antiphon::{Params, Tensor};
-    /// #[derive(Params)]
+    /// #[derive(Clone, Params)]
     /// struct Model<T> {
     ///     body: Linear<T>,
     ///     head: Linear<T>,

@@ -10,8 +10,8 @@
 //!
 //! /// Each rank has rows of its own; weights are the same, and stay so.
 //! fn step<T: Tensor>(world: &Communicator, w: &mut T, (x, y): &(T, T)) -> Result<T> {
-//!     let loss = |w: Var<'_, T>| (Var::lift(x).matmul(&w) - Var::lift(y)).square().mean(..);
-//!     let (mut loss, mut gradient) = value_and_grad(|w| loss(w), w)?;
+//!     let (mut loss, mut gradient) =
+//!         value_and_grad(|w| (Var::lift(x).matmul(&w) - Var::lift(y)).square().mean(..), w)?;
 //!     world.mean_gradients(&mut loss, &mut gradient)?;
 //!     *w = w.clone() - gradient.scale(0.1);
 //!     Ok(loss)
