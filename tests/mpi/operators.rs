@@ -3,7 +3,8 @@
 use antiphon::distributed::{Communicator, ReduceOp};
 use antiphon::recording::{self, Recorded};
 use antiphon::{
-    Dual, NdArray, OrRaise, Real, Result, Tensor, Var, compile, grad, hvp, jvp, value_and_grad, vmap,
+    Control, Dual, NdArray, OrRaise, Real, Result, Tensor, Var, compile, grad, hvp, jvp, linearize, pullback,
+    value_and_grad, vmap,
 };
 
 use crate::job::on_ranks;
@@ -141,6 +142,12 @@ fn derivatives(world: &Communicator) -> Result<()> {
             world.all_reduce(&(gradient.clone() * &v).sum(..), ReduceOp::Sum).item(),
         );
         assert_close(name, &[forward], &[reverse], 1e-12);
+        // The same derivatives, made once and applied afterwards.
+        let (_, linear) = linearize(|x| loss(world, name, &weights, &x), &x)?;
+        assert_close(name, &[linear.apply(&v)?.item()], &[tangent.item()], 1e-14);
+        let (_, transposed) = pullback(|x| loss(world, name, &weights, &x), &x)?;
+        let pulled = transposed.apply(&Array::scalar(1.0))?;
+        assert_close(name, &elements(&pulled), &elements(&gradient), 1e-14);
         let (_, second) = hvp(|x| loss(world, name, &weights, &x), &x, &v)?;
         let along = |by: f64| grad(|x| loss(world, name, &weights, &x), &(x.clone() + v.clone().scale(by)));
         let difference = (along(step)? - along(-step)?).scale(1.0 / (2.0 * step));
@@ -205,9 +212,18 @@ fn maxima() {
     });
 }
 
-/// All operators, one after the other; what each rank has of its own is data.
-fn all<T: Tensor>(world: &Communicator, x: &T, weights: &T) -> T {
-    let mut sum = T::constant(0.0);
+/// All operators, one after the other, and communication in a loop; what each rank has of its own is data.
+fn all<T: Tensor + Control>(world: &Communicator, x: &T, weights: &T) -> T {
+    let communicating = world.clone();
+    let (_, looped) = T::while_loop(
+        (T::constant(0.0), x.clone()),
+        |(i, _)| i.less(&T::constant(3.0)),
+        |(i, x)| {
+            let mean = communicating.all_reduce(&(x.clone() * &x).sin(), ReduceOp::Mean);
+            (i + T::constant(1.0), x + mean.scale(0.5))
+        },
+    );
+    let mut sum = looped.sum(..);
     for name in OPERATORS {
         let y = apply(world, name, &(x.square() + x.sin()));
         sum += (y.tanh() * weights.slice(0, 0..y.size())).sum(..);
@@ -216,7 +232,7 @@ fn all<T: Tensor>(world: &Communicator, x: &T, weights: &T) -> T {
 }
 
 /// Value, gradient, its change along a direction, and that again in reverse.
-fn everything<T: Tensor>(world: &Communicator, (x, w, v): &(T, T, T)) -> Result<Vec<T>> {
+fn everything<T: Tensor + Control>(world: &Communicator, (x, w, v): &(T, T, T)) -> Result<Vec<T>> {
     let (value, gradient) = value_and_grad(|x| all(world, &x, &Var::lift(w)), x)?;
     let (_, forward) = hvp(|x| all(world, &x, &Var::lift(&Dual::lift(w))), x, v)?;
     let reverse = grad(
