@@ -236,6 +236,73 @@ fn training(world: &Communicator, workload: Workload, share: usize) -> Result<Co
     Ok(Compute { fixed: whole - row * batch, row, bytes: 4.0 * count as f64 })
 }
 
+type Layers<T> = Vec<(T, T)>;
+
+/// A step of a perceptron of several equal layers.
+fn perceptron<T: Tensor>(
+    world: &Communicator,
+    way: Way,
+    layers: &mut Layers<T>,
+    (x, y): &(T, T),
+) -> Result<T> {
+    let (mut loss, mut gradients) = value_and_grad(
+        |layers: Layers<Var<'_, T>>| {
+            let mut h = Var::lift(x);
+            for (i, layer) in layers.into_iter().enumerate() {
+                let (w, b) = if way == Way::Early { world.early(&i.to_string(), &layer) } else { layer };
+                h = (h.matmul(&w) + &b).tanh();
+            }
+            (h - Var::lift(y)).square().mean(..)
+        },
+        layers,
+    )?;
+    if way != Way::Alone {
+        world.mean_gradients(&mut loss, &mut gradients)?;
+    }
+    for ((w, b), (dw, db)) in layers.iter_mut().zip(gradients) {
+        *w = w.clone() - dw.scale(0.01);
+        *b = b.clone() - db.scale(0.01);
+    }
+    Ok(loss)
+}
+
+/// Whether it is worth to begin early where most gradients are there early.
+fn overlap(world: &Communicator, share: usize) -> Result<()> {
+    const WIDTH: usize = 1024;
+    let mut rng = Rng::new(0);
+    let mut uniform = |shape: &[usize]| {
+        let size = shape.iter().product();
+        let elements: Vec<f64> = (0..size).map(|_| (rng.uniform() - 0.5) * 0.06).collect();
+        Array::from_elements(shape, &elements).unwrap()
+    };
+    let layers: Layers<Array> = (0..6).map(|_| (uniform(&[WIDTH, WIDTH]), uniform(&[WIDTH]))).collect();
+    let data = (uniform(&[128, WIDTH]), uniform(&[128, WIDTH]));
+    let mut ways = [Way::Alone, Way::Together, Way::Early].map(|way| {
+        TrainingStep::compiled(layers.clone(), move |layers: &mut Layers<_>, data: &(_, _)| {
+            perceptron(world, way, layers, data)
+        })
+    });
+    for step in &mut ways {
+        (0..2).try_for_each(|_| step.call(&data).map(drop::<Array>))?;
+    }
+    let mut found: [Vec<f64>; 3] = Default::default();
+    for _ in 0..(40 / share).max(4) {
+        for (step, found) in ways.iter_mut().zip(&mut found) {
+            meet(world);
+            found.extend(times(4, || drop::<Array>(step.call(&data).unwrap())));
+        }
+    }
+    let [alone, together, early] = found.map(low);
+    if world.rank() == 0 {
+        println!(
+            "\nPerceptron of 6 layers of {WIDTH}, batch 128, 25 MB of gradients: each for itself {:.1} ms, together \
+             {:.1}, with `early` for each layer {:.1}; least {:.1}, {:.1}, {:.1}",
+            alone.1, together.1, early.1, alone.0, together.0, early.0
+        );
+    }
+    Ok(())
+}
+
 /// Seconds that the ranks' agreement and an all-reduce of so many bytes take: as a ring, and as a tree (recursive
 /// halving and doubling).
 fn all_reduce(ranks: f64, bytes: f64, alpha: f64, beta: f64) -> [f64; 2] {
@@ -302,6 +369,7 @@ fn main() -> ExitCode {
             .into_iter()
             .map(|workload| training(world, workload, share))
             .collect::<Result<Vec<_>>>()?;
+        overlap(world, share)?;
         if world.rank() == 0 {
             println!("\nMilliseconds of a step apart from its rows, and of each row");
             for (workload, Compute { fixed, row, .. }) in WORKLOADS.iter().zip(&computed) {

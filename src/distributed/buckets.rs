@@ -60,12 +60,17 @@ impl<D: Element> Buckets<D> {
     }
 }
 
-/// Takes over a rank's gradient of this name, of which the mean is fetched later. One that was begun before is left as
-/// it is.
+/// Takes over a rank's gradient of this name, of which the mean is fetched later; with `now`, what has come together is
+/// sent. One that was begun before is left as it is.
 ///
 /// # Errors
 /// If another one of this name was begun.
-pub(super) fn begin<D: Element>(state: &mut State, name: &str, gradient: &[D]) -> Result<(), String> {
+pub(super) fn begin<D: Element>(
+    state: &mut State,
+    name: &str,
+    gradient: &[D],
+    now: bool,
+) -> Result<(), String> {
     poke::<D>(state);
     let buckets = D::buckets(state);
     if let Some(slot) = buckets.slots.get(name) {
@@ -91,7 +96,7 @@ pub(super) fn begin<D: Element>(state: &mut State, name: &str, gradient: &[D]) -
     let mut hasher = DefaultHasher::new();
     (buckets.names, name).hash(&mut hasher);
     buckets.names = hasher.finish();
-    if size_of_val(&buckets.open[..]) >= BYTES { send::<D>(state) } else { Ok(()) }
+    if now || size_of_val(&buckets.open[..]) >= BYTES { send::<D>(state) } else { Ok(()) }
 }
 
 /// Sends the open bucket.

@@ -39,7 +39,7 @@ impl Communicator {
     ) -> Result<()> {
         catch(|| {
             let name: Arc<str> = LOSS.into();
-            *loss = operators::begin(self, &name, loss);
+            *loss = operators::begin(self, &name, false, loss);
             self.begin(gradients);
             *loss = operators::end(self, &name, false, loss);
             self.end(gradients);
@@ -50,7 +50,7 @@ impl Communicator {
     #[track_caller]
     fn begin<P: Params<Leaf: Tensor>>(&self, structure: &mut P) {
         structure.visit_mut(&mut Path::default(), &mut |path, leaf| {
-            *leaf = operators::begin(self, &path.to_string().into(), leaf);
+            *leaf = operators::begin(self, &path.to_string().into(), false, leaf);
         });
     }
 
@@ -63,7 +63,7 @@ impl Communicator {
         });
     }
 
-    /// Parameters whose gradients begin to travel as soon as the backward pass has them, while it goes on:
+    /// Parameters whose gradients travel as soon as the backward pass has them all, in a message, while it goes on:
     /// [`mean_gradients`](Communicator::mean_gradients) fetches their means. A model calls it where it first uses the
     /// parameters, since what is used first has its gradient last; `prefix` says where in the whole structure of
     /// gradients they stand: `"head"` for its field `head`, nothing for all of it.
@@ -88,13 +88,16 @@ impl Communicator {
     #[must_use]
     pub fn early<P: Params<Leaf: Tensor> + Clone>(&self, prefix: &str, params: &P) -> P {
         let mut params = params.clone();
+        // Adjoints come back in the reverse order: that of the first leaf is the last one.
+        let mut last = true;
         params.visit_mut(&mut Path::default(), &mut |path, leaf| {
             let name = match (prefix, path.to_string()) {
                 ("", name) => name,
                 (prefix, name) if name.is_empty() => prefix.into(),
                 (prefix, name) => format!("{prefix}.{name}"),
             };
-            *leaf = operators::early(self, name.into(), leaf);
+            *leaf = operators::early(self, name.into(), last, leaf);
+            last = false;
         });
         params
     }

@@ -37,9 +37,10 @@ enum What {
     },
     AllGather,
     ReduceScatter,
-    /// A gradient is given to what is under way.
+    /// A gradient is given to what is under way; with `now`, what has come together is sent.
     Begin {
         name: Arc<str>,
+        now: bool,
     },
     /// Its mean over the ranks is fetched.
     End {
@@ -82,9 +83,9 @@ impl Collective {
             return Ok(());
         };
         match &self.what {
-            What::Begin { name } => {
+            What::Begin { name, now } => {
                 result.copy_from_slice(x);
-                let begun = buckets::begin(&mut state, name, x);
+                let begun = buckets::begin(&mut state, name, x, *now);
                 begun.inspect_err(|_| E::buckets(&mut state).forget())
             }
             What::End { name, last } => {
@@ -254,6 +255,8 @@ impl HostOperator for Collective {
 struct Early {
     world: Communicator,
     name: Arc<str>,
+    /// Whether no other one is waited for.
+    now: bool,
 }
 
 impl CustomOperator for Early {
@@ -262,7 +265,7 @@ impl CustomOperator for Early {
         x[0].clone()
     }
     fn pull<T: Tensor>(&self, _x: &[T], _y: &T, y_bar: &T, _wanted: &[bool]) -> Vec<Option<T>> {
-        vec![Some(begin(&self.world, &self.name, y_bar))]
+        vec![Some(begin(&self.world, &self.name, self.now, y_bar))]
     }
     fn push<T: Tensor>(&self, _x: &[T], _y: &T, tangents: &[Option<T>]) -> Option<T> {
         tangents[0].clone()
@@ -284,8 +287,8 @@ fn to_vector<T: Tensor>(world: &Communicator, what: What, x: &T) -> T {
 
 /// Gives a gradient to what is under way; the gradient.
 #[track_caller]
-pub(super) fn begin<T: Tensor>(world: &Communicator, name: &Arc<str>, gradient: &T) -> T {
-    to_vector(world, What::Begin { name: name.clone() }, gradient)
+pub(super) fn begin<T: Tensor>(world: &Communicator, name: &Arc<str>, now: bool, gradient: &T) -> T {
+    to_vector(world, What::Begin { name: name.clone(), now }, gradient)
 }
 
 /// Fetches its mean.
@@ -295,8 +298,8 @@ pub(super) fn end<T: Tensor>(world: &Communicator, name: &Arc<str>, last: bool, 
 }
 
 /// A parameter whose gradient is given to what is under way.
-pub(super) fn early<T: Tensor>(world: &Communicator, name: Arc<str>, x: &T) -> T {
-    T::custom(&Early { world: world.clone(), name }, &[x])
+pub(super) fn early<T: Tensor>(world: &Communicator, name: Arc<str>, now: bool, x: &T) -> T {
+    T::custom(&Early { world: world.clone(), name, now }, &[x])
 }
 
 /// # Communication in a model
