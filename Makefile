@@ -10,8 +10,8 @@
 # make bench   benchmarks; at the end a table of training steps, eager and compiled
 # make lint    formatting, clippy, documentation; warnings are errors
 # make peers   the same trainings, loops, batches and derivatives by this crate, NumPy, PyTorch and JAX, side by side
-# Each installs what it lacks: on Debian and Ubuntu a C linker, LLVM 19, Graphviz, Python and its venv module; NumPy goes
-# to .venv.
+# Each installs what it lacks: on Debian and Ubuntu a C linker, LLVM 19, Graphviz, Open MPI, Python and its venv module;
+# NumPy goes to .venv.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -21,8 +21,11 @@ VENV := .venv
 export ANTIPHON_PYTHON ?= $(abspath $(VENV))/bin/python
 
 PLAIN ?= --lib --tests
+# How many times as many models and cases `test-long` tries.
+TIMES ?= 5
+CASES ?= 10000
 # Of the tests and of everything that runs them.
-FEATURES := staging,onnx
+FEATURES := staging,onnx,mpi
 .PHONY: demo test test-long test-plain robust sanitize miri bench lint peers clean
 
 CHAR_RNN := --release --package antiphon-examples --features staging --example char_rnn
@@ -54,24 +57,25 @@ demo: .tools .llvm
 
 # Everything is compiled once, with LLVM, and for the whole workspace: a part of it would be compiled with features of its
 # own. `make lint` compiles without LLVM, and `make test-plain` runs the tests without it.
-test: .tools .llvm $(VENV)/.installed
+test: .tools .llvm .mpi $(VENV)/.installed
 	@command -v dot > /dev/null || $(call apt,graphviz)
 	$(CARGO) build --workspace --features $(FEATURES) --examples
 	$(CARGO) test --no-fail-fast --workspace --features $(FEATURES) --lib --tests
 	$(CARGO) test --workspace --features $(FEATURES) --doc
 
-test-long: .tools .llvm $(VENV)/.installed
-	TIMES=4 CASES=10000 $(CARGO) test --workspace --features $(FEATURES) --test random_models --test robust_files --test robust_numbers
+test-long: .tools .llvm .mpi $(VENV)/.installed
+	TIMES=$(TIMES) CASES=$(CASES) $(CARGO) test --workspace --features $(FEATURES) --test random_models --test robust_files --test robust_numbers
 
+# Only tests of programs run the examples.
 test-plain: .tools $(VENV)/.installed
-	$(CARGO) build --examples
+	$(if $(findstring --tests,$(PLAIN)),$(CARGO) build --examples)
 	$(CARGO) test --no-fail-fast --workspace --exclude antiphon-staging $(PLAIN)
 
 # Left out is what Valgrind does not model: the processor's mode in which denormals are zeros, and AVX's comparison `neq_oq`,
 # which under it is true of what is no number.
 # Stacks may lie side by side: what moves the stack pointer further than this is a switch to another, and no large frame.
 VALGRIND := --config 'target."cfg(all())".runner = ["valgrind", "-q", "--error-exitcode=9", "--max-stackframe=65536"]'
-sanitize: .tools .llvm
+sanitize: .tools .llvm .mpi
 	@command -v valgrind > /dev/null || $(call apt,valgrind)
 	$(CARGO) test $(VALGRIND) --workspace --features $(FEATURES) --test compiled -- runs:: --skip denormals_
 	$(CARGO) test $(VALGRIND) --workspace --features $(FEATURES) --test foreign_stacks
@@ -88,13 +92,13 @@ miri: .tools
 	$(MIRI) test --test conformance -- explicit::reverse_of_arrays explicit::every_
 
 # Random changes and sizes have the same seeds every time.
-robust: .tools .llvm
+robust: .tools .llvm .mpi
 	CASES=100000 $(CARGO) test --features $(FEATURES) --test robust_files --test robust_numbers
 	SHAPES=3000 $(CARGO) test --features $(FEATURES) --test robust_limits --test robust_limits_compiled
 	$(CARGO) test --package antiphon-staging --features llvm --test robust_cache
 
 # Operators, then steps of training in both modes; the table of these comes last.
-bench: .tools .llvm
+bench: .tools .llvm .mpi
 	$(CARGO) bench --features staging --bench scalar -- --table
 	$(CARGO) bench --features staging --bench control -- --table
 	$(CARGO) bench --features staging --bench memory
@@ -104,9 +108,10 @@ bench: .tools .llvm
 	$(CARGO) bench --features staging --bench linalg
 	$(CARGO) bench --features staging --bench checkpoints
 	$(CARGO) bench --features staging --bench lipschitz
+	$(CARGO) bench --features staging,mpi --bench distributed
 	$(CARGO) bench --features staging --bench workloads
 
-lint: .tools .llvm
+lint: .tools .llvm .mpi
 	@$(CARGO) fmt --version > /dev/null 2>&1 && $(CARGO) clippy --version > /dev/null 2>&1 || rustup component add rustfmt clippy
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
@@ -153,6 +158,12 @@ clean:
 .PHONY: .llvm
 .llvm:
 	@{ command -v llvm-config-19 && command -v c++; } > /dev/null || $(call apt,g++ llvm-19-dev)
+
+# Open MPI, and the library of clang that reads its header, for the feature `mpi`.
+.PHONY: .mpi
+.mpi:
+	@{ command -v mpicc && command -v mpirun && ls /usr/lib/llvm-*/lib/libclang*.so*; } > /dev/null 2>&1 \
+	    || $(call apt,libopenmpi-dev openmpi-bin libclang-dev)
 
 $(VENV)/.installed: tests/reference/requirements.txt
 	@command -v $(PYTHON) > /dev/null || $(call apt,python3 python3-venv)

@@ -12,6 +12,9 @@
 //! `--mode compiled` compiles the whole step, optimiser included (with the feature `staging`); `--print program` shows
 //! the program that it is, `--print graph`, `llvm` and `assembly` the same in other forms. `--compare` says how a
 //! training went beside an earlier one.
+//!
+//! Several processes train together, which divide the batch (with the feature `mpi`):
+//! `mpirun -n 2 target/release/examples/char_rnn --mode compiled --batch 20`. The first of them prints and writes.
 
 mod common;
 
@@ -32,6 +35,7 @@ use common::char_model::{self, CharGru, CharLstm, CharModel, CharRnn};
 use common::cli::{clip, positive, size};
 use common::files::{checksum, elements};
 use common::mode::{Array, Form, Precision, code, training_step};
+use common::ranks::Ranks;
 use common::report::Report;
 use common::session::{Learnt, RunFlags, Session, Unit, mean};
 use common::training::{Training, check_loss};
@@ -145,41 +149,49 @@ type Trained<T, M> = (M, OptState<M>, Vec<T>);
 type Batch<T> = (<T as Real>::Int, <T as Real>::Int, T);
 
 /// The loss, its gradients, and the state after the last step.
-fn gradients<T, M>(trained: &Trained<T, M>, batch: &Batch<T>) -> Result<(T, Gradient<M>, Vec<T>)>
+fn gradients<T, M>(
+    ranks: &Ranks,
+    trained: &Trained<T, M>,
+    batch: &Batch<T>,
+) -> Result<(T, Gradient<M>, Vec<T>)>
 where
     T: Tensor,
     M: CharModel<T>,
     for<'r> M::With<Var<'r, T>>: CharModel<Var<'r, T>>,
 {
     let ((model, _, carried), (inputs, targets, _)) = (trained, batch);
-    let (loss, last, gradients) = value_and_grad_aux(
+    let (mut loss, last, mut gradients) = value_and_grad_aux(
         |model| {
             let carried: Vec<_> = carried.iter().map(Var::lift).collect();
-            char_model::loss(&model, &carried, inputs, targets)
+            // The gradients of the output weights are there before those of the cell.
+            char_model::loss_with_head(&model, &carried, inputs, targets, |model| {
+                model.map_head(|name, x| ranks.early(name, x))
+            })
         },
         model,
     )?;
+    ranks.mean_gradients(&mut loss, &mut gradients)?;
     Ok((loss, gradients, last))
 }
 
 /// The gradients of a step, each parameter's.
-fn leaves<T, M>(trained: &Trained<T, M>, batch: &Batch<T>) -> Result<Vec<T>>
+fn leaves<T, M>(ranks: &Ranks, trained: &Trained<T, M>, batch: &Batch<T>) -> Result<Vec<T>>
 where
     T: Tensor,
     M: CharModel<T>,
     for<'r> M::With<Var<'r, T>>: CharModel<Var<'r, T>>,
 {
-    Ok(gradients(trained, batch)?.1.leaves())
+    Ok(gradients(ranks, trained, batch)?.1.leaves())
 }
 
 /// A step of training; the loss.
-fn step<T, M>(settings: &Settings, trained: &mut Trained<T, M>, batch: &Batch<T>) -> Result<T>
+fn step<T, M>(ranks: &Ranks, settings: &Settings, trained: &mut Trained<T, M>, batch: &Batch<T>) -> Result<T>
 where
     T: Tensor,
     M: CharModel<T>,
     for<'r> M::With<Var<'r, T>>: CharModel<Var<'r, T>>,
 {
-    let (loss, mut gradients, last) = gradients(trained, batch)?;
+    let (loss, mut gradients, last) = gradients(ranks, trained, batch)?;
     if settings.clip > 0.0 {
         clip_by_value(&mut gradients, settings.clip);
     }
@@ -194,6 +206,7 @@ where
 /// A model in training.
 struct Run<'a, T: Tensor, M: CharModel<T>> {
     session: &'a Session<'a>,
+    ranks: &'a Ranks,
     settings: &'a Settings,
     /// Which text it is.
     data: String,
@@ -246,7 +259,27 @@ impl<T: Array, M: CharModel<T>> Training for Run<'_, T, M> {
 
     fn save_checkpoint(&self, path: &Path) -> Result<()> {
         let (model, state, carried) = self.step.state();
+        // Each rank has the states of its part of the batch; a checkpoint has all.
+        let carried: Vec<T> = carried.iter().map(|rows| self.ranks.all_gather(rows)).collect();
+        self.ranks.check_same("what was trained", &(model.clone(), state.clone()))?;
+        if !self.ranks.is_first() {
+            return Ok(());
+        }
         self.session.save_checkpoint(path, &self.data, &model, (state, carried), &self.losses)
+    }
+
+    fn rescue(&self, path: &Path) -> Result<()> {
+        // Carried states are on ranks that are no longer there.
+        if self.ranks.have_failed()
+            && self.ranks.is_first()
+            && !self.settings.carry
+            && !self.losses.is_empty()
+        {
+            let (model, state, carried) = self.step.state();
+            self.session.save_checkpoint(path, &self.data, &model, (state, carried), &self.losses)?;
+            eprintln!("a checkpoint of {} steps is at {}", self.losses.len(), path.display());
+        }
+        Ok(())
     }
 }
 
@@ -300,7 +333,7 @@ impl<T: Array, M: CharModel<T>> Learnt<M> for Run<'_, T, M> {
     }
 }
 
-fn run(flags: Flags) -> Result<()> {
+fn run(flags: Flags, ranks: &Ranks) -> Result<()> {
     let defaults = Settings {
         cell: Cell::Rnn,
         hidden: 50,
@@ -314,15 +347,19 @@ fn run(flags: Flags) -> Result<()> {
         carry: false,
     };
     let (session, settings) = Session::new("char_rnn", &flags.run, &defaults, &flags.given)?;
+    let session = session.with_ranks(ranks);
     let mode = session.flags.mode;
     macro_rules! run_with {
         ($E:ty, $Model:ident) => {
             run_with::<NdArray<$E>, $Model<_>>(
                 flags.text.as_deref(),
                 &session,
+                ranks,
                 &settings,
-                |trained| training_step!(mode, trained, |trained, batch| step(&settings, trained, batch)),
-                |trained| training_step!(mode, trained, |trained, batch| leaves(trained, batch)),
+                |trained| {
+                    training_step!(mode, trained, |trained, batch| step(ranks, &settings, trained, batch))
+                },
+                |trained| training_step!(mode, trained, |trained, batch| leaves(ranks, trained, batch)),
             )
         };
     }
@@ -343,6 +380,7 @@ type StepOf<'a, T, M, R> = TrainingStep<'a, Trained<T, M>, Batch<T>, R>;
 fn run_with<'a, T: Array, M: CharModel<T>>(
     text: Option<&Path>,
     session: &Session,
+    ranks: &'a Ranks,
     settings: &'a Settings,
     step: impl FnOnce(Trained<T, M>) -> Result<StepOf<'a, T, M, T>>,
     gradients: impl FnOnce(Trained<T, M>) -> Result<StepOf<'a, T, M, Vec<T>>>,
@@ -354,27 +392,33 @@ fn run_with<'a, T: Array, M: CharModel<T>>(
     let text = Text::new(source, &bytes)?;
     let data = format!("{:016x}", checksum(bytes));
     let optimizer: AnyOptimizer = settings.optimizer.parse()?;
-    let batches = text.batches(settings.batch, settings.seq)?;
+    let share = ranks.share(settings.batch)?;
+    let batches = text.batches(settings.batch, settings.seq)?.shard(ranks.rank(), ranks.size())?;
     let (hidden, gates) = (settings.hidden as f64, settings.cell.gates() as f64);
     let vocabulary = text.vocabulary().len() as f64;
-    let outputs = (settings.seq * settings.batch) as f64 * (gates * hidden + vocabulary);
+    let outputs = (settings.seq * share) as f64 * (gates * hidden + vocabulary);
     memory::check_room(hidden * (gates * (hidden + vocabulary) + vocabulary), outputs)?;
     let mut model = M::new(&mut Rng::new(settings.seed), text.vocabulary().len(), settings.hidden);
     let mut carried = char_model::components(&model.cell().initial(settings.batch));
     carried.retain(|_| settings.carry);
     let mut state = (optimizer.init(&model), carried);
     let losses = session.start(&data, &mut model, &mut state)?;
-    let trained = (model, state.0, state.1);
-    let step = step(trained.clone())?;
-    let mut run = Run { session, settings, data, text: &text, batches, step, losses };
+    ranks.check_same("the initial state", &(model.clone(), state.0.clone(), state.1.clone()))?;
+    let rows = ranks.rank() * share..(ranks.rank() + 1) * share;
+    let carried: Vec<T> = state.1.iter().map(|states| states.slice(0, rows.clone())).collect();
+    let trained = (model, state.0, carried);
+    let step = ranks.over(step(trained.clone())?);
+    let mut run = Run { session, ranks, settings, data, text: &text, batches, step, losses };
     if let Some(path) = &session.flags.grads {
         let gradients = gradients(trained.clone())?.call(&run.batch()?)?;
-        save_npz(path, &trained.0.with_leaves(gradients)?)?;
+        if ranks.is_first() {
+            save_npz(path, &trained.0.with_leaves(gradients)?)?;
+        }
     }
     session.train(&mut run, Unit { one: "a character", many: "characters", terms: settings.seq }, 1000)
 }
 
 fn main() -> ExitCode {
     memory::keep_freed();
-    cli::main(run)
+    cli::main_of_ranks(|flags| Ranks::run(|ranks| run(flags, ranks)))
 }

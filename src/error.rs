@@ -239,6 +239,15 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A rank of a distributed training has failed, and with it all others.
+    #[cfg(feature = "mpi")]
+    #[error("rank {rank}: {reason}")]
+    Rank {
+        /// The rank.
+        rank: usize,
+        /// What it says.
+        reason: String,
+    },
     /// An error of the user's own, raised inside of a model with [`raise`](crate::raise) or
     /// [`OrRaise::or_raise`](crate::OrRaise::or_raise).
     #[error(transparent)]

@@ -11,6 +11,8 @@ mod continuation;
 #[cfg(feature = "data")]
 pub mod data;
 pub mod debug;
+#[cfg(feature = "mpi")]
+pub mod distributed;
 pub mod error;
 mod finite;
 mod forward;
@@ -91,6 +93,9 @@ mod pages {
     mod architecture {}
     #[doc = include_str!("../docs/batching.md")]
     mod batching {}
+    #[cfg(all(feature = "mpi", feature = "data"))]
+    #[doc = include_str!("../docs/distributed.md")]
+    mod distributed {}
     #[doc = include_str!("../docs/iterative.md")]
     mod iterative {}
     #[doc = include_str!("../docs/lipschitz.md")]

@@ -32,6 +32,7 @@ const ANTIPHON: &[&str] = &[
     "check",
     "compiled",
     "io",
+    "distributed",
     "onnx",
     "nn",
     "optim",

@@ -12,6 +12,8 @@ pub trait CharModel<T: Tensor>: Params<Leaf = T> + Clone {
     fn new(rng: &mut Rng, vocabulary: usize, hidden: usize) -> Self;
     /// The cell.
     fn cell(&self) -> &Self::Cell;
+    /// The same model with other output weights, those of `f(name, weights)`.
+    fn map_head(&self, f: impl Fn(&str, &T) -> T) -> Self;
     /// Logits `[.., vocabulary]` from the cell's outputs `[.., hidden]`.
     fn logits(&self, outputs: &T) -> T;
 }
@@ -44,6 +46,9 @@ macro_rules! char_model {
             fn cell(&self) -> &Self::Cell {
                 &self.cell
             }
+            fn map_head(&self, f: impl Fn(&str, &T) -> T) -> Self {
+                $Name { cell: self.cell.clone(), wy: f("Wy", &self.wy), by: f("by", &self.by) }
+            }
             fn logits(&self, outputs: &T) -> T {
                 outputs.matmul(&self.wy) + &self.by
             }
@@ -74,6 +79,17 @@ pub fn loss<T: Tensor, M: CharModel<T>>(
     inputs: &T::Int,
     targets: &T::Int,
 ) -> (T, Vec<T>) {
+    loss_with_head(model, carried, inputs, targets, M::clone)
+}
+
+/// The same where the output weights are those of `head(model)`, which is called when the cell's outputs are there.
+pub fn loss_with_head<T: Tensor, M: CharModel<T>>(
+    model: &M,
+    carried: &[T],
+    inputs: &T::Int,
+    targets: &T::Int,
+    head: impl FnOnce(&M) -> M,
+) -> (T, Vec<T>) {
     let batch = inputs.shape()[1];
     let zeros = model.cell().initial(batch);
     let state = match carried {
@@ -81,7 +97,7 @@ pub fn loss<T: Tensor, M: CharModel<T>>(
         _ => zeros.rebuild(&mut carried.iter().cloned().map(Leaf::Real)),
     };
     let (outputs, last) = model.cell().sequence_symbols(state, inputs);
-    let loss = model.logits(&outputs).cross_entropy(targets).sum(..) * (1.0 / batch as f64);
+    let loss = head(model).logits(&outputs).cross_entropy(targets).sum(..) * (1.0 / batch as f64);
     (loss, components(&last))
 }
 

@@ -6,8 +6,19 @@ use antiphon::Result;
 use antiphon::error::Error;
 use clap::Parser;
 
-/// Parses the flags, runs `program` with them, and tells the user in one line what went wrong, if something did.
+use super::ranks::alone;
+
+/// Parses the flags, runs `program` with them, in one process alone, and tells the user in one line what went wrong, if
+/// something did.
 pub fn main<F: Parser>(program: impl FnOnce(F) -> Result<()>) -> ExitCode {
+    main_of_ranks(|flags| {
+        alone()?;
+        program(flags)
+    })
+}
+
+/// The same of a program that may be one of several.
+pub fn main_of_ranks<F: Parser>(program: impl FnOnce(F) -> Result<()>) -> ExitCode {
     end_with_the_reader();
     // A number below zero is its flag's value, which is told what is wrong with it, and no flag of its own.
     let command = F::command().mut_args(|arg| {

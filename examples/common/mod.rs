@@ -14,6 +14,7 @@ pub mod mode;
 pub mod network;
 pub mod perceptron;
 pub mod pictures;
+pub mod ranks;
 pub mod report;
 pub mod sentiment;
 pub mod session;

@@ -12,6 +12,7 @@ pub enum Mode {
     /// Each operator runs as the model calls it.
     Eager,
     /// The whole step is compiled (with the feature `staging`).
+    #[value(alias = "staged")]
     Compiled,
 }
 

@@ -18,6 +18,7 @@ use super::comparison::Earlier;
 use super::curve;
 use super::files::{check_finite, check_places, elements, steps_seen};
 use super::mode::{Form, Mode, Precision};
+use super::ranks::Ranks;
 use super::report::{LossUnit, Report, mean_ms, median_ms};
 use super::training::{Plan, Training, print, train};
 
@@ -70,6 +71,7 @@ pub struct Session<'a> {
     precision: Precision,
     settings: Value,
     resumed: Option<Resumed>,
+    ranks: Option<Ranks>,
 }
 
 /// What is known of the run that this one goes on from.
@@ -122,7 +124,17 @@ impl<'a> Session<'a> {
         let read = S::deserialize(&settings).map_err(foreign)?;
         let precision = Precision::deserialize(&settings["precision"]).map_err(foreign)?;
         fs::create_dir_all(&out).map_err(|source| Error::Io { path: out.clone(), source })?;
-        Ok((Session { example, flags, out, precision, settings, resumed }, read))
+        Ok((Session { example, flags, out, precision, settings, resumed, ranks: None }, read))
+    }
+
+    /// The same, of one of several processes that train together.
+    pub fn with_ranks(self, ranks: &Ranks) -> Session<'a> {
+        Session { ranks: Some(ranks.clone()), ..self }
+    }
+
+    /// Whether this process is the one that prints and writes.
+    pub fn is_first(&self) -> bool {
+        self.ranks.as_ref().is_none_or(Ranks::is_first)
     }
 
     pub fn precision(&self) -> Precision {
@@ -182,10 +194,11 @@ impl<'a> Session<'a> {
         R: Learnt<P>,
     {
         if let Some(form) = self.flags.print {
-            return print(run, form);
+            return print(run, form, self.is_first());
         }
         let steps = self.flags.steps.unwrap_or(steps);
         let plan = Plan {
+            shows: self.is_first(),
             steps,
             checkpoint: self.out.join("checkpoint.safetensors"),
             checkpoint_every: self.flags.checkpoint_every,
@@ -196,11 +209,16 @@ impl<'a> Session<'a> {
         let earlier = self.flags.compare.as_deref();
         let earlier =
             earlier.map(|path| Earlier::read(path, self.example, run.cell(), self.precision)).transpose()?;
-        println!("{}", run.introduction(unit));
-        if !run.losses().is_empty() {
-            println!("going on after {} steps", run.losses().len());
+        if plan.shows {
+            println!("{}", run.introduction(unit));
+            if !run.losses().is_empty() {
+                println!("going on after {} steps", run.losses().len());
+            }
         }
         let times = train(run, &plan)?;
+        if !plan.shows {
+            return Ok(());
+        }
         self.finish(run, &plan, &times, earlier)
     }
 

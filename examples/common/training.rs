@@ -33,10 +33,16 @@ pub trait Training {
     fn sample(&self) -> Result<String>;
     /// Replaces the checkpoint, atomically.
     fn save_checkpoint(&self, path: &std::path::Path) -> Result<()>;
+    /// Saves what there is before an error of the last step ends the training, if that is worth something.
+    fn rescue(&self, _: &std::path::Path) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// How long to train, and how often to do what.
 pub struct Plan {
+    /// Whether this process shows how it goes: not all that train together do.
+    pub shows: bool,
     /// Number of the last step.
     pub steps: usize,
     /// Where checkpoints go.
@@ -51,10 +57,13 @@ pub struct Plan {
     pub loss_unit: LossUnit,
 }
 
-/// Makes one step, and prints what it was compiled to.
-pub fn print(training: &mut impl Training, form: Form) -> Result<()> {
+/// Makes one step, and prints what it was compiled to, if this process shows anything.
+pub fn print(training: &mut impl Training, form: Form, shows: bool) -> Result<()> {
     training.step()?;
-    print!("{}", training.code(form)?);
+    let code = training.code(form)?;
+    if shows {
+        print!("{code}");
+    }
     Ok(())
 }
 
@@ -65,12 +74,17 @@ pub fn train(training: &mut impl Training, plan: &Plan) -> Result<Vec<Duration>>
     let mut times = Vec::new();
     while training.losses().len() < plan.steps {
         let (start, compiled) = (Instant::now(), training.compile_time());
-        training.step()?;
+        if let Err(error) = training.step() {
+            training.rescue(&plan.checkpoint)?;
+            return Err(error);
+        }
         times.push(start.elapsed().saturating_sub(training.compile_time() - compiled));
         let done = training.losses().len();
         let rate = training.examples_per_step() as f64 / mean_seconds(&times);
-        progress.show(done, training.losses()[done - 1], rate);
-        if done.is_multiple_of(plan.sample_every) {
+        if plan.shows {
+            progress.show(done, training.losses()[done - 1], rate);
+        }
+        if plan.shows && done.is_multiple_of(plan.sample_every) {
             progress.say(&format!("── after {done} steps ──\n{}\n", training.sample()?));
         }
         if done.is_multiple_of(plan.checkpoint_every) || done == plan.steps {

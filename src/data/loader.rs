@@ -43,6 +43,8 @@ pub struct Loader<B> {
     seed: Option<u64>,
     drop_last: bool,
     prefetch: usize,
+    rank: usize,
+    ranks: usize,
     make: Arc<Make<B>>,
 }
 
@@ -54,6 +56,8 @@ impl<B> fmt::Debug for Loader<B> {
             .field("seed", &self.seed)
             .field("drop_last", &self.drop_last)
             .field("prefetch", &self.prefetch)
+            .field("rank", &self.rank)
+            .field("ranks", &self.ranks)
             .finish_non_exhaustive()
     }
 }
@@ -71,7 +75,16 @@ impl<B: Send + 'static> Loader<B> {
         if batch == 0 {
             return Err(Error::Config { name: "batch", reason: "a batch has one row at least".into() });
         }
-        Ok(Loader { rows, batch, seed: None, drop_last: false, prefetch: 0, make: Arc::new(make) })
+        Ok(Loader {
+            rows,
+            batch,
+            seed: None,
+            drop_last: false,
+            prefetch: 0,
+            rank: 0,
+            ranks: 1,
+            make: Arc::new(make),
+        })
     }
 
     /// Another order in each epoch, which follows from the seed and the epoch's number alone.
@@ -88,6 +101,31 @@ impl<B: Send + 'static> Loader<B> {
         self
     }
 
+    /// Of each batch the `rank`-th of `ranks` equal parts alone: for processes that divide the batches, in the same
+    /// order. Of a smaller batch at the end, up to `ranks − 1` rows are left out, so that its parts are equal as well
+    /// (of another order, which is another epoch's, these are others).
+    ///
+    /// ```
+    /// use antiphon::data::Loader;
+    /// let part = |rank| -> antiphon::Result<Vec<Vec<usize>>> {
+    ///     Loader::new(9, 4, |rows| Ok(rows.to_vec()))?.sharded(rank, 2)?.epoch(0).collect()
+    /// };
+    /// assert_eq!(part(0)?, [[0, 1], [4, 5]]);
+    /// assert_eq!(part(1)?, [[2, 3], [6, 7]]);
+    /// # Ok::<(), antiphon::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Config`] if there is no such part, or the parts of a whole batch would not be equal.
+    pub fn sharded(mut self, rank: usize, ranks: usize) -> Result<Loader<B>> {
+        if rank >= ranks || !self.batch.is_multiple_of(ranks) {
+            let reason = format!("{} rows for part {rank} of {ranks}, which have to be equal", self.batch);
+            return Err(Error::Config { name: "batch", reason });
+        }
+        (self.rank, self.ranks) = (rank, ranks);
+        Ok(self)
+    }
+
     /// Makes batches ahead on a thread, of which so many may wait.
     #[must_use]
     pub fn prefetch(mut self, batches: usize) -> Loader<B> {
@@ -99,7 +137,8 @@ impl<B: Send + 'static> Loader<B> {
     pub fn batches(&self) -> usize {
         match self.drop_last {
             true => self.rows / self.batch,
-            false => self.rows.div_ceil(self.batch),
+            // A last one of which each part has a row.
+            false => self.rows / self.batch + usize::from(self.rows % self.batch >= self.ranks),
         }
     }
 
@@ -109,8 +148,11 @@ impl<B: Send + 'static> Loader<B> {
     pub fn epoch(&self, number: u64) -> Epoch<B> {
         let order = self.order(number);
         let (batch, count, make) = (self.batch, self.batches(), self.make.clone());
+        let (rank, ranks) = (self.rank, self.ranks);
         let mut rows = (0..count).map(move |i| {
             let rows = &order[i * batch..((i + 1) * batch).min(order.len())];
+            let part = rows.len() / ranks;
+            let rows = &rows[rank * part..(rank + 1) * part];
             catch_unwind(AssertUnwindSafe(|| catch(|| make(rows))))
         });
         let source = match self.prefetch {

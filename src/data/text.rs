@@ -123,7 +123,9 @@ impl Text {
         // Each step takes B·T characters, and the last target lies one beyond them.
         let taken = batch.checked_mul(time).filter(|taken| *taken < self.len());
         match taken {
-            Some(taken) => Ok(Batches { text: self, batch, time, steps: (self.len() - 1) / taken }),
+            Some(taken) => {
+                Ok(Batches { text: self, batch, time, steps: (self.len() - 1) / taken, chunks: (0, batch) })
+            }
             None => Err(Error::Format {
                 path: self.source.clone(),
                 reason: format!(
@@ -147,6 +149,8 @@ pub struct Batches<'a> {
     batch: usize,
     time: usize,
     steps: usize,
+    /// The first of the chunks that are wanted, and how many.
+    chunks: (usize, usize),
 }
 
 /// What one step trains on: both arrays are `[time, batch]` in row-major order.
@@ -166,15 +170,30 @@ impl Batches<'_> {
         self.steps
     }
 
+    /// The `rank`-th of `ranks` parts of each step, with as many of its chunks in each: for processes that divide the
+    /// batches.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if there is no such part, or the parts would not be equal.
+    pub fn shard(self, rank: usize, ranks: usize) -> Result<Self> {
+        if rank >= ranks || !self.batch.is_multiple_of(ranks) {
+            let reason = format!("{} chunks for part {rank} of {ranks}, which have to be equal", self.batch);
+            return Err(Error::Config { name: "batch", reason });
+        }
+        let width = self.batch / ranks;
+        Ok(Batches { chunks: (rank * width, width), ..self })
+    }
+
     /// The batch of a step, counted from zero without end.
     pub fn at(&self, step: u64) -> TextBatch {
         let p = (step % self.steps as u64) as usize * self.batch * self.time;
+        let (first, width) = self.chunks;
         let gather = |shift: usize| {
-            (0..self.time * self.batch)
-                .map(|k| (k / self.batch, k % self.batch))
+            (0..self.time * width)
+                .map(|k| (k / width, first + k % width))
                 .map(|(t, j)| i64::from(self.text.symbols[p + j * self.time + t + shift]))
                 .collect()
         };
-        TextBatch { shape: [self.time, self.batch], inputs: gather(0), targets: gather(1) }
+        TextBatch { shape: [self.time, width], inputs: gather(0), targets: gather(1) }
     }
 }

@@ -67,6 +67,11 @@ pub trait HostOperator: Clone + fmt::Debug + Send + Sync + 'static {
     /// Changes with what it computes: compiled code that was kept for another version is not used. What the operator
     /// has as fields counts as well, by its `Debug`.
     const VERSION: u32 = 1;
+    /// Whether it acts on something outside, as one does that talks to another process. A run of compiled code that
+    /// begins again because it needs more memory then takes over the results that it had, and does not act twice.
+    /// Compiled code may do without a call whose result nothing depends on, and with one call for two of the same
+    /// operands; it calls the others in the order in which they were recorded.
+    const ACTS: bool = false;
     /// How many axes it is defined for, of each operand.
     const RANKS: &'static [usize];
 
@@ -101,6 +106,13 @@ pub trait HostOperator: Clone + fmt::Debug + Send + Sync + 'static {
         _result: &mut [E],
     ) -> Option<std::result::Result<(), String>> {
         None
+    }
+
+    /// Whether it has one operand and is elementwise: then [`value_of_elements`](HostOperator::value_of_elements) of
+    /// all of a batch is asked for in one call.
+    #[doc(hidden)]
+    fn is_elementwise(&self) -> bool {
+        false
     }
 
     /// The elements of an operand, by its number, of this shape, for which there is a result and derivatives are
@@ -239,6 +251,10 @@ impl Call {
     ) -> std::result::Result<(), String> {
         fn own<'a, E>(elements: &'a [E], shape: &Shape) -> ArrayViewD<'a, E> {
             ArrayViewD::from_shape(IxDyn(shape), elements).expect("as many elements as the shape has")
+        }
+        if operator.is_elementwise() && operands[0].len() == result.len() {
+            let found = operator.value_of_elements(operands, result);
+            return found.unwrap_or_else(|| unreachable!("{} is elementwise", O::NAME));
         }
         let (length, count) = (shape::size(&self.own), shape::size(&self.batch));
         for number in 0..count {

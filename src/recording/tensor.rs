@@ -252,6 +252,7 @@ impl Tensor for Recorded {
             name: operator.name(),
             version: O::VERSION,
             identity: host::identity(&operator),
+            acts: O::ACTS,
             code: Arc::new(move |operands, result| run(&call, &operator, operands, result)),
         };
         let values: Vec<_> = operands.iter().map(|x| recorder.value_of(x.0)).collect();

@@ -21,6 +21,20 @@ fn training(directory: &Path, out: &str, flags: &[&str]) -> Command {
     command
 }
 
+/// Each of several processes would train all, and write the same files.
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn several_processes_do_not_train_without_their_feature() {
+    let directory = tempfile::tempdir().unwrap();
+    write_text(directory.path());
+    for size in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"] {
+        let error = fail(training(directory.path(), "out", &[]).env(size, "2"));
+        assert_eq!(error, "error: mpi: started as one of 2 processes, but built without the feature `mpi`");
+        assert!(!directory.path().join("out").exists());
+    }
+    succeed(training(directory.path(), "out", &["--steps", "1"]).env("OMPI_COMM_WORLD_SIZE", "1"));
+}
+
 /// Kills a training again and again, at moments spread over its steps, checkpoints and outputs, until it gets to its
 /// end; `(losses, how often it was killed)`. So many milliseconds lie between the moments.
 fn killed_and_resumed(directory: &Path, flags: &[&str], apart: u64) -> (Vec<f64>, usize) {

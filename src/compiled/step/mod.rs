@@ -44,6 +44,9 @@ use crate::error::{At, Result};
 /// It can be moved to another thread. Several threads that train at once have one each.
 pub struct TrainingStep<'f, S, D, R> {
     mode: Box<dyn Mode<S, D, R> + Send + 'f>,
+    /// What becomes of errors.
+    #[cfg(feature = "mpi")]
+    error: Option<Box<dyn Fn(crate::Error) -> crate::Error + Send + 'f>>,
 }
 
 impl<S, D, R> fmt::Debug for TrainingStep<'_, S, D, R> {
@@ -89,11 +92,26 @@ where
         state: S,
         step: impl FnMut(&mut S, &D) -> Result<R> + Send + 'f,
     ) -> TrainingStep<'f, S, D, R> {
-        TrainingStep { mode: Box::new(Eager { state, step }) }
+        TrainingStep::of(Box::new(Eager { state, step }))
     }
 }
 
-impl<S, D, R> TrainingStep<'_, S, D, R> {
+impl<'f, S, D, R> TrainingStep<'f, S, D, R> {
+    fn of(mode: Box<dyn Mode<S, D, R> + Send + 'f>) -> Self {
+        TrainingStep {
+            mode,
+            #[cfg(feature = "mpi")]
+            error: None,
+        }
+    }
+
+    /// The same, whose errors are replaced.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn with_errors(mut self, error: impl Fn(crate::Error) -> crate::Error + Send + 'f) -> Self {
+        self.error = Some(Box::new(error));
+        self
+    }
+
     /// Makes a step.
     ///
     /// A compiled step is compiled when data of new shapes comes; code for all shapes shares the state. Afterwards it
@@ -107,7 +125,13 @@ impl<S, D, R> TrainingStep<'_, S, D, R> {
     /// then what it was before.
     #[track_caller]
     pub fn call(&mut self, data: &D) -> Result<R> {
-        self.mode.call(data, At::caller())
+        let called = self.mode.call(data, At::caller());
+        #[cfg(feature = "mpi")]
+        let called = called.map_err(|error| match &self.error {
+            Some(replace) => replace(error),
+            None => error,
+        });
+        called
     }
 
     /// The state after the last step: parameters and whatever else it has.

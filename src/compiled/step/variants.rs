@@ -130,7 +130,7 @@ impl<'f, S, D, R> TrainingStep<'f, S, D, R> {
             recorded: PhantomData::<fn(D) -> Q>,
         };
         compiled.write(components);
-        TrainingStep { mode: Box::new(compiled) }
+        TrainingStep::of(Box::new(compiled))
     }
 
     /// Changes how the step is compiled, and drops what is compiled already; does nothing to an eager one. What it

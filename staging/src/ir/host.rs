@@ -13,7 +13,8 @@ use crate::ir::types::Type;
 /// with. An error is the reason why it cannot.
 pub type HostCode = dyn Fn(&[Elements<'_>], ElementsMut<'_>) -> std::result::Result<(), String> + Send + Sync;
 
-/// A function of the host that programs call: a pure function of its operands.
+/// A function of the host that programs call: a pure function of its operands, or one that acts on something outside of
+/// the program in the same way whenever it is called.
 ///
 /// Two that have the same name, version and identity are the same: compiled code is kept under these, and finds the
 /// function in the program that it is compiled from.
@@ -25,24 +26,30 @@ pub struct HostFunction {
     pub version: u32,
     /// What else tells it from others of its name: its parameters.
     pub identity: String,
+    /// Whether it acts on something outside: a run that begins again with more room then takes over the results of its
+    /// calls, and does not call it twice. Passes treat it like others: what nothing depends on is not called, and calls
+    /// of the same operands may be one.
+    pub acts: bool,
     /// The function.
     pub code: Arc<HostCode>,
 }
 
 impl fmt::Debug for HostFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, version, identity, .. } = self;
+        let Self { name, version, identity, acts, .. } = self;
         f.debug_struct("HostFunction")
             .field("name", name)
             .field("version", version)
             .field("identity", identity)
+            .field("acts", acts)
             .finish()
     }
 }
 
 impl PartialEq for HostFunction {
     fn eq(&self, other: &Self) -> bool {
-        (self.name, self.version, &self.identity) == (other.name, other.version, &other.identity)
+        (self.name, self.version, &self.identity, self.acts)
+            == (other.name, other.version, &other.identity, other.acts)
     }
 }
 
@@ -50,7 +57,7 @@ impl Eq for HostFunction {}
 
 impl Hash for HostFunction {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.name, self.version, &self.identity).hash(state);
+        (self.name, self.version, &self.identity, self.acts).hash(state);
     }
 }
 
