@@ -2,7 +2,7 @@
 
 from html import escape
 
-COLOURS = {"numpy": "#8a9ba8", "torch": "#e5793b", "jax": "#7b5ea7", "antiphon": "#19468f"}
+COLOURS = {"numpy": "#8a9ba8", "torch": "#e5793b", "jax": "#7b5ea7", "dynet": "#4f8f5b", "antiphon": "#19468f"}
 WIDTH, NAME, BAR, GAP = 960, 240, 18, 30
 
 

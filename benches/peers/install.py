@@ -1,5 +1,5 @@
 """Installs the peers into the environment of the Python that runs this: NumPy, JAX with diffrax, Optimistix and JAXopt,
-PyTorch for the processor, and cvxpy with the solvers Clarabel and SCS.
+PyTorch for the processor, cvxpy with the solvers Clarabel and SCS, and DyNet, if it is built for this Python.
 
 PyPI's PyTorch for Linux depends on CUDA's libraries, several gigabytes that nothing here uses; but its own libraries are
 linked with them, so they do not load without. Two small ones are really called while they load and are installed; in
@@ -71,6 +71,11 @@ def starts():
 
 def main():
     pip("numpy", "jax", "diffrax", "optimistix", "jaxopt", "cvxpy", "clarabel", "scs")
+    # What is on PyPI as `dynet` downloads a library from where it is no more; this has the same sources, built.
+    try:
+        pip("--no-deps", "--only-binary", ":all:", "dyNET38")
+    except subprocess.CalledProcessError:
+        print("DyNet is not built for this Python, and left out", flush=True)
     pip("--no-deps", "torch")
     needed = [requirement.split(";")[0].strip() for requirement in requires("torch") if "extra ==" not in requirement]
     pip(*[name for name in needed if not re.match(r"cuda|nvidia|triton", name)])

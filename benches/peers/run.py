@@ -7,6 +7,7 @@ first fifty have to agree with NumPy's.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import re
@@ -47,6 +48,7 @@ class Workload:
 def workloads(data, trees, count):
     """All workloads; `count` trees to train on, and fewer steps of what takes long."""
     text, pictures = ["--text", data / "text.txt"], ["--images", data / "images", "--labels", data / "labels"]
+    dynet = ["dynet autobatch"] if importlib.util.find_spec("dynet") else []
     small = [*text, "--hidden", 50, "--seq", 20, "--batch", 20, "--optimizer", "adagrad", "--lr", 0.1]
     large = [*text, "--hidden", 256, "--seq", 50, "--batch", 32, "--optimizer", "adagrad", "--lr", 0.1]
     return [
@@ -55,11 +57,11 @@ def workloads(data, trees, count):
         Workload("LSTM 256/50/32", "char_rnn", ["--cell", "lstm", *large], 50),
         Workload(
             "TreeLSTM", "tree_lstm", ["--trees", trees, "--train", count], count, "mean",
-            ("numpy", "numpy by node", "torch eager", "torch library", "jax jit"),
+            ("numpy", "numpy by node", *dynet, "torch eager", "torch library", "jax jit"),
         ),
         Workload(
             "TreeLSTM, 25 at once", "tree_lstm", ["--trees", trees, "--train", count, "--batch", 25], -(-count // 25), "mean",
-            ("numpy", "torch eager", "torch library", "jax jit"),
+            ("numpy", *dynet, "torch eager", "torch library", "jax jit"),
         ),
         Workload("CNN, batch 100", "cnn", [*pictures, "--batch", 100, "--lr", 0.05], 50),
         Workload("MLP, batch 64", "mlp", [*pictures, "--batch", 64, "--lr", 0.1], 200),
@@ -194,9 +196,9 @@ def say(what):
     print(f"  {time.monotonic() - START:5.0f} s  {what}", flush=True)
 
 
-ORDER = ("numpy", "numpy by node", "torch eager", "torch library", "torch compile", "jax jit", "antiphon eager", "antiphon compiled")
+ORDER = ("numpy", "numpy by node", "dynet autobatch", "torch eager", "torch library", "torch compile", "jax jit", "antiphon eager", "antiphon compiled")
 TITLES = {
-    "numpy": "NumPy", "numpy by node": "NumPy, node by node", "torch eager": "PyTorch", "torch library": "PyTorch, library",
+    "numpy": "NumPy", "numpy by node": "NumPy, node by node", "dynet autobatch": "DyNet, autobatching", "torch eager": "PyTorch", "torch library": "PyTorch, library",
     "torch compile": "torch.compile", "jax jit": "jax.jit", "antiphon eager": "Antiphon eager", "antiphon compiled": "Antiphon compiled",
 }  # fmt: skip
 
