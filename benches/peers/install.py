@@ -71,7 +71,7 @@ def starts():
 
 def main():
     pip("numpy", "jax", "diffrax", "optimistix", "jaxopt", "cvxpy", "clarabel", "scs")
-    # What is on PyPI as `dynet` downloads a library from where it is no more; this has the same sources, built.
+    # What PyPI calls `dynet` is sources alone, which take long to build; this has the same, built.
     try:
         pip("--no-deps", "--only-binary", ":all:", "dyNET38")
     except subprocess.CalledProcessError:

@@ -193,29 +193,31 @@ fn gradients_of_each_tree_sum_up_to_that_of_all() {
     assert_near("the second", &second, &of_second);
 }
 
-#[test]
-fn a_batch_of_models_reads_the_same_trees() {
-    let trees = forest(&[4, 1, 7], ROOM, 6);
-    let xs = leaves(ROOM, 6);
-    let models = [model(7), model(8)];
-    let stacked = models[0]
-        .zip_leaves(&models[1], |a, b| Array::stack(&[a.clone(), b.clone()], 0))
-        .expect("they are alike");
-    let found = antiphon::vmap(
-        |model: Model<Batch<Array>>| {
-            let TreeArrays { left, right, root } = &trees;
-            let trees = TreeArrays { left: lifted(left), right: lifted(right), root: lifted(root) };
-            values(&model, &trees, &Batch::lift(&xs))
-        },
-        &stacked,
+/// What each of some models gives of all trees.
+fn of_each_model<T: Tensor>(models: &Model<T>, trees: &TreeArrays<T::Int>, xs: &T) -> T {
+    vmap_axes(
+        |(model, trees, xs): (Model<Batch<T>>, TreeArrays<_>, _)| values(&model, &trees, &xs),
+        &(models.clone(), trees.clone(), xs.clone()),
+        &[Some(0), None, None],
+        &[Some(0)],
     )
-    .unwrap();
-    let expected = models.map(|model| values(&model, &trees, &xs));
-    assert_near("values", &found, &Array::stack(&expected, 0));
+    .or_raise()
 }
 
-fn lifted(int: &NdInt) -> antiphon::BatchInt<NdInt> {
-    antiphon::BatchInt::lift(int)
+#[test]
+fn a_batch_of_models_reads_the_same_trees() {
+    let (trees, xs, models) = (forest(&[4, 1, 7], ROOM, 6), leaves(ROOM, 6), [model(7), model(8)]);
+    let stacked = models[0].zip_leaves(&models[1], |a, b| Array::stack(&[a.clone(), b.clone()], 0)).unwrap();
+    let expected = Array::stack(&models.map(|model| values(&model, &trees, &xs)), 0);
+    assert_near("values", &of_each_model(&stacked, &trees, &xs), &expected);
+    #[cfg(feature = "staging")]
+    {
+        let like = (stacked, trees, xs);
+        let f = |(models, trees, xs): (Model<Recorded>, TreeArrays<RecordedInt>, Recorded)| {
+            of_each_model(&models, &trees, &xs)
+        };
+        assert_near("compiled", &compile("each", f, &like).unwrap().call(&like).unwrap(), &expected);
+    }
 }
 
 /// The functions are called once for each step, of all nodes that are ready in it, and once to see what they give.
