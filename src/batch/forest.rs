@@ -1,6 +1,6 @@
 //! Folds of many trees at once. A batch of roots in the same arrays is computed in steps of as many nodes, of whichever
-//! trees, as are ready: the recursive function that a model gives for one node runs on all nodes of a step, as rows of a
-//! batch of their own.
+//! trees, as are ready: the recursive function that a model gives for one node runs on all nodes of a step, as rows of
+//! a batch of their own.
 //!
 //! What nodes have is kept in arrays, a row a node, which steps read and write.
 

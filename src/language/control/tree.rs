@@ -150,8 +150,8 @@ impl<'t, N: Tree> NumberedTree<'t, N> {
     }
 
     /// Numbers the nodes of several binary trees, one tree after the other, which go into the same
-    /// [`arrays`](NumberedTree::arrays). [`vmap`](crate::vmap) over the roots computes a function of one tree for all of
-    /// them, and [`fold_tree`](Tensor::fold_tree) in it takes as many nodes at a time as are ready.
+    /// [`arrays`](NumberedTree::arrays). [`vmap`](crate::vmap) over the roots computes a function of one tree for all
+    /// of them, and [`fold_tree`](Tensor::fold_tree) in it takes as many nodes at a time as are ready.
     ///
     /// ```
     /// use antiphon::control::{NumberedTree, Tree, TreeArrays};
