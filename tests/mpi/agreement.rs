@@ -3,7 +3,7 @@
 use antiphon::distributed::ReduceOp;
 use antiphon::{Error, NdArray, Real, Result, Tensor, TrainingStep};
 
-use crate::job::{errors_on_ranks, on_ranks};
+use crate::job::{errors_on_ranks, on_ranks, say};
 
 type Array = NdArray<f64>;
 
@@ -107,8 +107,7 @@ fn an_error_of_one_rank_within_a_step() {
 fn a_panic_of_one_rank() {
     let said = errors_on_ranks(2, "agreement::a_panic_of_one_rank", |world| {
         if world.rank() == 1 {
-            // What the test asks each rank for.
-            println!("\nrank 1 got [a panic]");
+            say(1, "a panic");
             panic!("of rank {}", world.rank());
         }
         sum(world, 4).map(drop)
