@@ -9,7 +9,7 @@
 #              containers and limits give them, and a step compiled for 3,000 shapes
 # make bench   benchmarks; at the end a table of training steps, eager and compiled
 # make lint    formatting, clippy, documentation; warnings are errors
-# make peers   the same trainings, loops, batches and derivatives by this crate, NumPy, PyTorch and JAX, side by side
+# make peers   the same trainings, loops, batches and derivatives by this crate, NumPy, PyTorch, JAX and DyNet, side by side
 # Each installs what it lacks: on Debian and Ubuntu a C linker, LLVM 19, Graphviz, Open MPI, Python and its venv module;
 # NumPy goes to .venv.
 
@@ -118,7 +118,7 @@ lint: .tools .llvm .mpi
 	$(CARGO) clippy --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --workspace --all-features
 
-# PyTorch and JAX go to .venv-peers. TREES=FILE: trees in brackets, such as the Stanford Sentiment Treebank's.
+# PyTorch, JAX and DyNet go to .venv-peers. TREES=FILE: trees in brackets, such as the Stanford Sentiment Treebank's.
 TREES ?=
 peers: .tools .llvm .venv-peers/.installed
 	$(CARGO) build --release --features staging --examples

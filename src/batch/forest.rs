@@ -24,7 +24,7 @@ use crate::language::tensor::{IntTensor, Tensor};
 /// be as many steps as the highest tree has levels; and of the trees of English sentences (the Stanford Sentiment
 /// Treebank), 25 at a time with 24 nodes a step, there are an eighth more, and 95 of 100 rows are of nodes.
 fn width(trees: usize) -> usize {
-    (trees.next_multiple_of(8) - if trees.is_multiple_of(8) { 0 } else { 8 }).clamp(8, 128)
+    (trees / 8 * 8).clamp(8, 128)
 }
 
 /// The function of an inner node.
